@@ -1,0 +1,1 @@
+"""Values every room shares: named arrays, ids, canonical bytes, fixed-point numbers, durable files. Floor 0."""

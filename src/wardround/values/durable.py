@@ -1,0 +1,44 @@
+"""Files that are whole or absent, never half-written."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from wardround.values.errors import RunError
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` so that a crash or a full disk leaves either the old content or the new.
+
+    Raises RunError, with the old file untouched, where the disk refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise RunError(
+            f"{path} could not be written",
+            found=error.strerror or type(error).__name__,
+            mend="free some disk space or choose another folder, then run again with --resume; the earlier file is intact",
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is durable only once its folder is; Windows has no such call."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,90 @@
+"""One small family of errors. Each says what was expected, what was found and what to do.
+
+`code` is short, stable and free of data: it is the only part of an error that may leave a site. The message is for the
+person at the machine where the error happened.
+"""
+
+from typing import ClassVar
+
+
+class WardroundError(Exception):
+    """Something the user can mend. Printed without a traceback; the process ends with `exit_code`.
+
+    >>> str(WardroundError("The study has no sites.", found="an empty list", mend="name at least one site"))
+    'The study has no sites. Found: an empty list. To mend it: name at least one site.'
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, expected: str = "", found: str = "", mend: str = "") -> None:
+        self.what, self.expected, self.found, self.mend = what, expected, found, mend
+        parts = [what.rstrip(".") + "."]
+        for lead, text in (("Expected", expected), ("Found", found), ("To mend it", mend)):
+            if text:
+                parts.append(f"{lead}: {text.rstrip('.')}.")
+        super().__init__(" ".join(parts))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross process borders with all their parts."""
+        return _rebuild, (type(self), self.what, self.expected, self.found, self.mend)
+
+
+def _rebuild(kind: type[WardroundError], what: str, expected: str, found: str, mend: str) -> WardroundError:
+    return kind(what, expected=expected, found=found, mend=mend)
+
+
+class StudyError(WardroundError):
+    """The study file cannot be used as it is written."""
+
+    code = "study"
+    exit_code = 2
+
+
+class DataError(WardroundError):
+    """The data are missing, damaged or not what the contract says."""
+
+    code = "data"
+    exit_code = 3
+
+
+class WireError(WardroundError):
+    """Bytes from another party are not a message we understand; nothing was done with them."""
+
+    code = "wire"
+    exit_code = 4
+
+
+class EngineError(WardroundError):
+    """The engine could not carry messages, or too few sites answered."""
+
+    code = "engine"
+    exit_code = 5
+
+
+class RunError(WardroundError):
+    """The run folder cannot be used: it is taken, belongs to another study or could not be written."""
+
+    code = "run"
+    exit_code = 6
+
+
+class RefusedError(WardroundError):
+    """A site said no: the order breaks a rule that the site keeps."""
+
+    code = "refused"
+    exit_code = 7
+
+
+class RegistryError(WardroundError):
+    """The registry does not hold what was asked for, or what it holds has changed."""
+
+    code = "registry"
+    exit_code = 8
+
+
+class MissingExtraError(WardroundError):
+    """An optional part is needed that is not installed."""
+
+    code = "missing-extra"
+    exit_code = 9

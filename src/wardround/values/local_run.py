@@ -1,0 +1,22 @@
+"""What one local training run at a site gives back to the algorithm."""
+
+from dataclasses import dataclass
+
+from wardround.values.tree import Tree
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """The result of training on one site's records, starting from a given model.
+
+    model: the trained parameters and buffers, float32. steps: optimiser steps taken. lr_sum: the sum of the learning rates of
+    those steps (SCAFFOLD divides by it). examples: the records trained on, n_k. loss_sum, loss_count: the summed loss over the
+    last epoch and the records it was summed over.
+    """
+
+    model: Tree
+    steps: int
+    lr_sum: float
+    examples: int
+    loss_sum: float
+    loss_count: int

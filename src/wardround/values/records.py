@@ -1,0 +1,43 @@
+"""Prepared records of one site: what training and evaluation read. They never leave the site."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Records:
+    """n records; all four arrays have n rows.
+
+    inputs: images as uint8 or uint16, (n, height, width) or (n, height, width, 3); tables as float32 (n, features), prepared.
+    labels: int8 in {0, 1}. patients: str, the unit that splits and privacy are counted in. splits: str, one of SPLITS.
+    """
+
+    inputs: NDArray[Any]
+    labels: NDArray[np.int8]
+    patients: NDArray[np.str_]
+    splits: NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.inputs), len(self.labels), len(self.patients), len(self.splits)}
+        if len(lengths) != 1:
+            raise ValueError(f"records need as many inputs as labels, patients and splits; lengths are {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, index: NDArray[Any]) -> "Records":
+        """The rows that `index` (booleans or positions) names, in that order."""
+        return Records(self.inputs[index], self.labels[index], self.patients[index], self.splits[index])
+
+    def where(self, split: Split) -> "Records":
+        return self.select(np.flatnonzero(self.splits == split))
+
+    @property
+    def patient_count(self) -> int:
+        return len(np.unique(self.patients))
