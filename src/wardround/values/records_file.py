@@ -1,0 +1,29 @@
+"""Prepared records in one file: how a simulation hands each hospital its part of a divided data set."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from wardround.values.durable import write_atomic
+from wardround.values.errors import DataError
+from wardround.values.records import Records
+
+_NAMES = ("inputs", "labels", "patients", "splits")
+
+
+def write_records(path: Path, records: Records) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{name: getattr(records, name) for name in _NAMES})
+    write_atomic(path, buffer.getvalue())
+
+
+def read_records(path: Path) -> Records:
+    """Raises DataError where the file is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Records(*(file[name] for name in _NAMES))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise DataError(
+            f"{path} does not hold prepared records", found=type(error).__name__, mend="start the run again in a new folder"
+        ) from error
