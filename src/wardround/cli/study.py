@@ -55,3 +55,11 @@ def schema() -> None:
     from wardround.study.writing import json_schema
 
     typer.echo(json_schema(), nl=False)
+
+
+@app.command()
+def reference() -> None:
+    """Print the reference of all settings, as Markdown."""
+    from wardround.study.reference import reference as text
+
+    typer.echo(text(), nl=False)

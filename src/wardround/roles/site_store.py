@@ -101,7 +101,7 @@ class SiteStore:
     def add_to_report(self, section: str, key: str, value: Any) -> None:
         report = self.report()
         report.setdefault(section, {})[key] = value
-        write_atomic(self.folder / "report.json", canonical_json(report))
+        write_atomic(self.folder / "report.json", canonical_json(report), private=True)
 
 
 def read_tensors(path: Path) -> tuple[Tree, Any]:
@@ -116,4 +116,4 @@ def read_tensors(path: Path) -> tuple[Tree, Any]:
 
 def write_tensors(path: Path, arrays: Tree, head: Any) -> None:
     ready = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
-    write_atomic(path, save_tensors(ready, {"wardround": canonical_json(head).decode()}))
+    write_atomic(path, save_tensors(ready, {"wardround": canonical_json(head).decode()}), private=True)

@@ -15,7 +15,7 @@ _NAMES = ("inputs", "labels", "patients", "splits")
 def write_records(path: Path, records: Records) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{name: getattr(records, name) for name in _NAMES})
-    write_atomic(path, buffer.getvalue())
+    write_atomic(path, buffer.getvalue(), private=True)
 
 
 def read_records(path: Path) -> Records:
