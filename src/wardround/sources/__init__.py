@@ -1,0 +1,1 @@
+"""Where records come from: npz, image folders and zips, DICOM, tables; checked against the study's contract, split by patient."""
