@@ -101,7 +101,13 @@ def external_records(study: Study, study_folder: Path) -> Records | None:
     if external is None:
         return None
     if external.dataset is not None:
-        return load_dataset(external.dataset, study.data, split=external.split).records
+        found = load_dataset(external.dataset, study.data).external
+        if found is None:
+            raise StudyError(
+                f"The data set {external.dataset} has no test split that its publisher set apart",
+                mend="name a path under [evaluation.external], or remove the section",
+            )
+        return found
     place = study_folder / (external.path or "")
     if external.split is None:
         return open_source(place, study.data).load()

@@ -82,10 +82,13 @@ class ExternalTest(Section):
     """A test set that no hospital trains on. The coordinator holds it."""
 
     name: str = Field(default="external", pattern=r"^[a-z][a-z0-9_-]{0,40}$", description="What reports call it.")
-    dataset: str | None = Field(default=None, description="A data set by name (`wardround data list`).")
+    dataset: str | None = Field(
+        default=None, description="A data set by name (`wardround data list`): the test split that its publisher set apart."
+    )
     path: str | None = Field(default=None, description="Or a path, relative to the study file.")
     split: Literal["train", "validation", "test"] | None = Field(
-        default="test", description="Which of the declared splits is the test set."
+        default="test",
+        description="With path: which of the splits that the source declares is the test set. Not set: all records.",
     )
 
     @model_validator(mode="after")
