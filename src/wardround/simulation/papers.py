@@ -1,4 +1,4 @@
-"""What a finished run leaves behind: the model in two formats, its record, the report, the model card, an entry in the registry."""
+"""What a finished run leaves behind: the model in two formats, its record, report and card, and an entry in the registry."""
 
 from collections.abc import Sequence
 from pathlib import Path
