@@ -3,8 +3,8 @@
     python benchmarks/natural_hospitals.py                    cxr_multisite (3 institutions) and uci_heart_disease (4 hospitals)
     python benchmarks/natural_hospitals.py --only heart_disease
 
-Pooled training has all records in one place: what no federation may do, the mark to reach. Every figure is the AUC on a hospital's
-held-out patients with its 95 % interval, summed over the seeds' runs one by one (the table shows the first seed, the JSON the means).
+Pooled training has all records in one place: what no federation may do, the mark to reach. The table shows the first seed, every
+figure the AUC on a hospital's held-out patients with its 95 % interval; the JSON holds means over the seeds.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from wardround.roles.plan import Plan
 from wardround.simulation.hospitals import divide, read_whole
 from wardround.simulation.simulate import simulate
