@@ -4,6 +4,7 @@ order -> wire -> exchange -> replies -> summation -> reveal -> update -> checkpo
 """
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from wardround.roles.plan import FEDERATED, LOSS_UNIT, Plan
 from wardround.roles.progress import Progress, RoundHistory, load, save
 from wardround.roles.site_work import counts_to_json
 from wardround.study.declaration import Study
-from wardround.summation.plain import Collecting, Failed, Opened, Replies, step
+from wardround.summation.plain import NO_ANSWER, Collecting, Failed, Opened, Replies, step
 from wardround.training.metrics import measure
 from wardround.training.score_sums import ScoreSums
 from wardround.values.canonical import finite_or_none, sha256_hex
@@ -78,7 +79,7 @@ class Coordinator:
     def close(self) -> None:
         """Tells the sites that the run is over, and whose last contribution was counted."""
         if not self.progress.closed:
-            self._exchange("close", max(self.progress.round, 1), {}, Frame(sites=len(self.progress.sites)), minimum=0)
+            self._tell("close", max(self.progress.round, 1))
             self._save(replace(self.progress, closed=True))
 
     def _open(self) -> None:
@@ -86,9 +87,9 @@ class Coordinator:
         asked = self.engine.sites()
         self._require_sites(asked)
         self.progress = replace(self.progress, sites=asked)
-        opened, _, _ = self._exchange("open", 0, {"model": model}, self.plan.opening_frame(len(asked)))
+        opened, _ = self._sum("open", 0, {"model": model}, self.plan.opening_frame(len(asked)))
         if opened.lost and self.every_site_must_open:
-            raise self._too_few(opened.counted, opened.lost, len(asked))
+            raise _too_few(opened.counted, opened.lost, len(asked))
         counts = reveal(opened.total, {}, self.plan.opening_frame(len(asked))).counts
         weight = int(counts["images"][0])
         moving = self.plan.moving(model)
@@ -108,19 +109,19 @@ class Coordinator:
         progress = self.progress
         bundle = self.plan.algorithm.order(progress.state)
         frame = self.plan.training_frame(bundle["model"], len(progress.sites), progress.weight)
-        opened, sent, received = self._exchange("train", number, bundle, frame)
+        opened, traffic = self._sum("train", number, bundle, frame)
         total = reveal(opened.total, self.plan.algorithm.reference(bundle), frame)
         if total.weight < 1:
             raise EngineError(f"Round {number} has no training records in its sum", mend="check the sites' data")
         state = self.plan.algorithm.update(progress.state, total)
         seconds = time.monotonic() - began
-        history = self._history(number, seconds, opened, total, sent, received)
+        history = self._history(number, seconds, opened, total, traffic)
         self._save(replace(progress, round=number, counted=opened.counted, state=state, history=(*progress.history, history)))
         auc = measure(_scores(total.counts, "validation"), 0.5).values["auc"]
         self.listener(RoundFinished(number, self.study.algorithm.rounds, seconds, history.loss, auc, opened.lost))
 
     def _history(
-        self, number: int, seconds: float, opened: Opened, total: Contribution, sent: int, received: int
+        self, number: int, seconds: float, opened: Opened, total: Contribution, traffic: tuple[int, int]
     ) -> RoundHistory:
         loss, count = (int(value) for value in total.counts["loss"])
         return RoundHistory(
@@ -131,19 +132,19 @@ class Coordinator:
             loss=finite_or_none(loss * LOSS_UNIT / count) if count else None,
             clipped=int(total.counts[CLIPPED]),
             validation=counts_to_json(_scores(total.counts, "validation")),
-            bytes_out=sent,
-            bytes_in=received,
+            bytes_out=traffic[0],
+            bytes_in=traffic[1],
         )
 
     def _train_own(self, number: int) -> None:
-        self._exchange("own", number, {}, Frame(sites=len(self.progress.sites)), minimum=0)
+        self._tell("own", number)
         self._save(replace(self.progress, own_round=number))
 
     def evaluate(self, label: str, model: Tree) -> dict[str, ScoreSums]:
         """Summed scores of `model` over all sites, by split; once per label."""
         if label not in self.progress.evaluations:
             frame = self.plan.evaluation_frame(len(self.progress.sites), shifted=self.plan.wants_shifted(label))
-            opened, _, _ = self._exchange("evaluate", self.study.algorithm.rounds, {"model": model}, frame, label=label)
+            opened, _ = self._sum("evaluate", self.study.algorithm.rounds, {"model": model}, frame, label)
             counts = reveal(opened.total, {}, frame).counts
             splits = sorted({name.partition(".")[0] for name in counts})
             found = {split: counts_to_json(_scores(counts, split)) for split in splits}
@@ -151,13 +152,27 @@ class Coordinator:
         stored = self.progress.evaluations[label]
         return {split: ScoreSums.from_counts({k: np.asarray(v, np.int64) for k, v in stored[split].items()}) for split in stored}
 
-    def _exchange(
-        self, name: Step, number: int, bundle: Bundle, frame: Frame, *, label: str = "", minimum: int | None = None
-    ) -> tuple[Opened, int, int]:
-        """One sum over one exchange; also the bytes sent and received."""
+    def _tell(self, name: Step, number: int) -> None:
+        """An order that nothing is summed for. A site that does not answer is noticed, and the run goes on without it."""
+        replies, _ = self._carry(name, number, {}, Frame(sites=len(self.progress.sites)), "")
+        for site in self.progress.sites:
+            if site not in replies.arrays:
+                self.listener(SiteLost(site, replies.refused.get(site, NO_ANSWER)))
+
+    def _sum(self, name: Step, number: int, bundle: Bundle, frame: Frame, label: str = "") -> tuple[Opened, tuple[int, int]]:
+        """One sum over one exchange; also the bytes sent and received. EngineError where too few contributed."""
+        replies, traffic = self._carry(name, number, bundle, frame, label)
+        outcome, _ = step(Collecting(self.progress.sites, frame.layout, self.study.sites.minimum), replies)
+        for site, code in outcome.lost.items():
+            self.listener(SiteLost(site, code))
+        if isinstance(outcome, Failed):
+            raise _too_few(outcome.counted, outcome.lost, outcome.minimum)
+        return outcome, traffic
+
+    def _carry(self, name: Step, number: int, bundle: Bundle, frame: Frame, label: str) -> tuple[Replies, tuple[int, int]]:
+        """One order to every site of the run, and what came back."""
         cohort = self.progress.sites
-        of = self.study.algorithm.rounds if name in ("train", "own") else 0
-        self.listener(ExchangeStarted(name, number, of, cohort))
+        self.listener(ExchangeStarted(name, number, self.study.algorithm.rounds if name in ("train", "own") else 0, cohort))
         header = OrderHeader(
             study=self.study.hash,
             step=name,
@@ -165,21 +180,13 @@ class Coordinator:
             label=label,
             cohort=cohort,
             counted=self.progress.counted,
-            weight=0 if name == "open" else self.progress.weight,
+            weight=self.progress.weight,
         )
         order = to_bytes(Order(header, pack_bundle(bundle)))
-        outbox = dict.fromkeys(cohort, order)
-        answers = self.engine.exchange(outbox, self.study.sites.deadline_s, lambda site: self.listener(SiteAnswered(site)))
+        deadline_s = self.study.sites.deadline_s
+        answers = self.engine.exchange(dict.fromkeys(cohort, order), deadline_s, lambda site: self.listener(SiteAnswered(site)))
         replies = self._replies(header, sha256_hex(order), answers, frame)
-        needed = self.study.sites.minimum if minimum is None else minimum
-        outcome, _ = step(Collecting(cohort, frame.layout, needed), replies)
-        for site, code in () if not isinstance(outcome, Opened | Failed) else outcome.lost.items():
-            self.listener(SiteLost(site, code))
-        if isinstance(outcome, Failed) and minimum == 0:
-            return Opened({}, (), outcome.lost), 0, 0
-        if not isinstance(outcome, Opened):
-            raise self._too_few(outcome.counted, outcome.lost, needed) if isinstance(outcome, Failed) else RuntimeError(outcome)
-        return outcome, len(order) * len(cohort), sum(len(answer) for answer in answers.values())
+        return replies, (len(order) * len(cohort), sum(len(answer) for answer in answers.values()))
 
     def _replies(self, header: OrderHeader, order_hash: str, answers: dict[SiteId, bytes], frame: Frame) -> Replies:
         arrays: dict[SiteId, Tree] = {}
@@ -209,16 +216,7 @@ class Coordinator:
                 mend="start all of them, or correct sites.names",
             )
         if len(asked) < self.study.sites.minimum:
-            raise self._too_few(asked, {}, self.study.sites.minimum)
-
-    def _too_few(self, counted: tuple[SiteId, ...], lost: object, needed: int) -> EngineError:
-        reasons = ", ".join(f"{site}: {code}" for site, code in lost.items()) if isinstance(lost, dict) and lost else "none lost"
-        return EngineError(
-            "Too few sites contributed, so nothing was summed",
-            expected=f"at least {needed}",
-            found=f"{len(counted)} ({reasons})",
-            mend="see each site's own log for the reason, mend it, and run again with --resume",
-        )
+            raise _too_few(asked, {}, self.study.sites.minimum)
 
     def _save(self, progress: Progress) -> None:
         save(progress, self.folder)
@@ -240,3 +238,13 @@ def _answers(message: ContributionMessage, order: OrderHeader, order_hash: str, 
 def _scores(counts: Counts, prefix: str) -> ScoreSums:
     start = f"{prefix}."
     return ScoreSums.from_counts({name.removeprefix(start): array for name, array in counts.items() if name.startswith(start)})
+
+
+def _too_few(counted: Sequence[SiteId], lost: Mapping[SiteId, str], needed: int) -> EngineError:
+    reasons = ", ".join(f"{site}: {code}" for site, code in lost.items()) or "none lost"
+    return EngineError(
+        "Too few sites contributed, so nothing was summed",
+        expected=f"at least {needed}",
+        found=f"{len(counted)} ({reasons})",
+        mend="see each site's own log for the reason, mend it, and run again with --resume",
+    )

@@ -41,15 +41,17 @@ class SiteWork:
         self._frozen: Tree | None = None
 
     @cached_property
-    def records(self) -> Records:
+    def _read(self) -> tuple[dict[Split, Records], str]:
+        """The records by split, and the fingerprint of them all. Only the parts are kept: the whole would double the memory."""
         records = self._load()
-        if not len(records.where("train")):
+        splits = {split: records.where(split) for split in SPLITS}
+        if not len(splits["train"]):
             raise DataError("This site has no training records", mend="check the path and the study's [data.splits]")
-        return records
+        return splits, fingerprint(records)
 
-    @cached_property
+    @property
     def splits(self) -> dict[Split, Records]:
-        return {split: self.records.where(split) for split in SPLITS}
+        return self._read[0]
 
     def open(self, order: Order) -> tuple[Tree, SiteState]:
         """Keeps what does not travel, and contributes the counts of this site's patients, images and positives."""
@@ -64,7 +66,7 @@ class SiteWork:
         }
         self.store.add_to_report("census", "counts", {name: array.tolist() for name, array in counts.items()})
         frame = self.plan.opening_frame(len(order.header.cohort))
-        state = SiteState(study=order.header.study, records=fingerprint(self.records))
+        state = SiteState(study=order.header.study, records=self._read[1])
         return protect(Contribution({}, 0, counts), {}, frame, self._generator("open", 0)), state
 
     def train(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
@@ -160,7 +162,7 @@ class SiteWork:
         return total
 
     def _require_same_records(self, state: SiteState) -> None:
-        if fingerprint(self.records) != state.records:
+        if self._read[1] != state.records:
             raise RefusedError(
                 "The records of this site are not those it opened the study with",
                 mend="bring back the earlier files, or start a new run",

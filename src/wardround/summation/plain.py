@@ -17,6 +17,7 @@ from wardround.values.tree import Tree
 
 Layout = Mapping[str, tuple[str, int]]
 Outbox = Mapping[SiteId, Tree]
+NO_ANSWER = "no-answer"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Replies:
 State = Collecting | Opened | Failed
 
 
-def step(state: State, event: Replies) -> tuple[State, Outbox]:
+def step(state: State, event: Replies) -> tuple[Opened | Failed, Outbox]:
     """Raises EngineError for an event that the state has no place for."""
     if not isinstance(state, Collecting):
         raise EngineError(f"The sum is already {type(state).__name__.lower()}; it takes no more replies")
@@ -65,7 +66,7 @@ def step(state: State, event: Replies) -> tuple[State, Outbox]:
     for site in state.cohort:
         arrays = event.arrays.get(site)
         if arrays is None:
-            lost[site] = event.refused.get(site, "no-answer")
+            lost[site] = event.refused.get(site, NO_ANSWER)
         elif not fits(arrays, state.layout):
             lost[site] = "wrong-shape"
         else:
