@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from wardround.roles.events import Event, ExchangeStarted, RoundFinished, SiteAnswered, SiteLost
 
@@ -41,7 +41,8 @@ class Display:
 
     def __init__(self, progress: Progress, rounds: int) -> None:
         self._progress, self._rounds = progress, rounds
-        self._tasks: dict[str, object] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._totals: dict[str, int] = {}
         self._step = ""
         self._sites = 1
         self._number = 0
@@ -51,7 +52,7 @@ class Display:
             case ExchangeStarted():
                 self._start(event)
             case SiteAnswered():
-                self._progress.advance(self._tasks[self._step], 1)  # type: ignore[arg-type]
+                self._progress.advance(self._tasks[self._step], 1)
             case SiteLost(site, code):
                 self._progress.console.print(f"  round {self._number}: {site} did not count ({code})")
             case RoundFinished():
@@ -61,14 +62,13 @@ class Display:
     def _start(self, event: ExchangeStarted) -> None:
         self._step, self._sites, self._number = event.step, len(event.sites), event.number
         if event.step not in self._tasks:
-            total = (event.of or 1) * self._sites
-            self._tasks[event.step] = self._progress.add_task(_TITLES[event.step], total=total, note="")
-            if event.of:
-                done = (event.number - 1) * self._sites  # a resumed run does not start at round 1
-                self._progress.update(self._tasks[event.step], completed=done)  # type: ignore[arg-type]
+            self._totals[event.step] = (event.of or 1) * self._sites
+            self._tasks[event.step] = self._progress.add_task(_TITLES[event.step], total=self._totals[event.step], note="")
+            if event.of:  # a resumed run does not start at round 1
+                self._progress.update(self._tasks[event.step], completed=(event.number - 1) * self._sites)
         elif not event.of:
-            task = self._tasks[event.step]
-            self._progress.update(task, total=(self._progress.tasks[task].total or 0) + self._sites)  # type: ignore[arg-type, index]
+            self._totals[event.step] += self._sites
+            self._progress.update(self._tasks[event.step], total=self._totals[event.step])
 
     def _note(self, step: str, text: str) -> None:
-        self._progress.update(self._tasks[step], note=text)  # type: ignore[arg-type]
+        self._progress.update(self._tasks[step], note=text)

@@ -13,7 +13,8 @@ from wardround.values.records_file import read_records
 
 @dataclass(frozen=True)
 class Seat:
-    """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where it keeps its memory, report and log. threads: 0 for all cores."""
+    """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
+    keeps its memory, report and log. threads: 0 for all cores."""
 
     name: str
     study: Study

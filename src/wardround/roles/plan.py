@@ -11,10 +11,11 @@ from wardround.study.declaration import Study
 from wardround.training.inputs import InputShape
 from wardround.training.score_sums import ScoreSums
 from wardround.values.errors import StudyError
+from wardround.values.records import Split
 from wardround.values.tree import Shapes, Tree, shapes_of
 
-SCORED_EACH_ROUND = ("validation",)
-SCORED_AT_THE_END = ("validation", "test")
+SCORED_EACH_ROUND: tuple[Split, ...] = ("validation",)
+SCORED_AT_THE_END: tuple[Split, ...] = ("validation", "test")
 SHIFTED = "shifted"
 LOSS_UNIT = 2.0**-20  # losses travel as whole numbers of this unit
 CENSUS: Shapes = {"images": (3,), "patients": (3,), "positives": (3,)}  # train, validation, test

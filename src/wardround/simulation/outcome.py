@@ -37,6 +37,7 @@ from wardround.study.writing import to_toml
 from wardround.training.evaluation import evaluation_of
 from wardround.training.metrics import choose_threshold
 from wardround.training.score_sums import ScoreSums
+from wardround.values.cores import usable_cores
 from wardround.values.records import SPLITS
 from wardround.values.tree import Tree
 
@@ -91,7 +92,7 @@ class Outcome:
             workers=self.workers,
             synthetic=self.plan.synthetic,
             versions=_versions(),
-            machine=MachineRecord(cores=_cores()),
+            machine=MachineRecord(cores=usable_cores()),
             network=NetworkRecord(name=self.study.network.name, parameters=model.parameters),
             algorithm=self.study.algorithm.name,
             privacy_mode=self.study.privacy.mode,
@@ -135,7 +136,7 @@ class Outcome:
             round=entry.round,
             seconds=entry.seconds,
             counted=tuple(entry.counted),
-            lost=dict(entry.lost),
+            lost={str(site): code for site, code in entry.lost.items()},
             train_loss=entry.loss,
             validation=evaluation_of(after, self.threshold, replicates=0, keep_sums=False),
             bytes_out=entry.bytes_out,
@@ -229,9 +230,3 @@ def _versions() -> VersionsRecord:
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
     )
-
-
-def _cores() -> int:
-    from wardround.training.threads import usable_cores
-
-    return usable_cores()

@@ -21,6 +21,7 @@ from wardround.study.declaration import Study
 from wardround.study.reading import load_study
 from wardround.study.run_record import RunRecord
 from wardround.study.sections import SimulationSection
+from wardround.values.cores import usable_cores
 from wardround.values.errors import RunError, StudyError
 from wardround.values.records import Records
 from wardround.values.tree import Tree
@@ -64,7 +65,8 @@ def simulate(
     sites: hospital -> its file or folder, or its records. Or data: one data set (default: the study's data.dataset), divided as
     `division` or the study's [simulation] says. out: the run folder, new unless `resume`; default runs/TITLE-HASH. workers:
     hospitals at work at once (0: in order in this process; default: as many as fit the machine); it never changes the model.
-    seed: replaces training.seed. study_folder: where relative paths in the study start. Raises WardroundError's kinds; a run that stopped can go on with resume=True.
+    seed: replaces training.seed. study_folder: where relative paths in the study start.
+    Raises WardroundError's kinds; a run that stopped can go on with resume=True.
     """
     began = time.monotonic()
     beside = study_folder or (Path(study).parent if isinstance(study, str | Path) else Path())
@@ -85,7 +87,7 @@ def simulate(
         outside = score_externally(
             declared, coordinator.model, coordinator, external_records(declared, beside), declared.training.device
         )
-        reports = {site: seat_report(folder, site) for site in progress.sites}
+        reports = {str(site): seat_report(folder, site) for site in progress.sites}
         outcome = Outcome(declared, plan, progress, reports, outside, at_once)
         record = write_papers(outcome, coordinator, folder, register=register)
         return Run(folder.path, record, shown(record, folder.path, time.monotonic() - began))
@@ -159,7 +161,5 @@ def default_folder(study: Study) -> Path:
 
 def default_workers(sites: int) -> int:
     """All sites at once where there are at least two cores, up to four a core; they share the cores evenly."""
-    from wardround.values.cores import usable_cores
-
     cores = usable_cores()
     return 0 if cores < 2 else min(sites, 4 * cores)

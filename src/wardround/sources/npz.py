@@ -62,7 +62,7 @@ def _arrays(path: Path, contract: DataContract) -> Arrays:
     wanted = {*stems, contract.label.column, contract.patient.column, contract.site.column}
     wanted |= {f"{word}_{stem}" for word, _ in _MEDMNIST for stem in stems}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             return {name: file[name] for name in file.files if name in wanted}
     except ValueError as error:
         if "allow_pickle" in str(error) or "pickle" in str(error):

@@ -1,7 +1,11 @@
 """Open a path as a source. What a file is, is read from its first bytes, never from its name.
 
-folder with DICOM or images -> that reader      folder with one npz, zip or table -> that file
-"PK" with .npy members -> npz     "PK" else -> zip of DICOM or images     "PAR1", gzip or text -> table     "\\x80" -> pickle, refused
+folder with images or DICOM         -> that reader
+folder with one npz, zip or table   -> that file
+"PK" with .npy members              -> npz
+other "PK"                          -> zip of DICOM or images
+"PAR1", gzip or text                -> table
+"\\x80"                              -> a Python pickle, refused
 """
 
 import zipfile

@@ -13,7 +13,7 @@ import numpy as np
 from wardround.sources.gathered import Gathered, Level, Trouble
 from wardround.sources.photometry import image_findings
 from wardround.sources.splitting import assign_splits, split_patients
-from wardround.sources.units import FACTORS
+from wardround.sources.units import words_for
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.errors import DataError
 from wardround.values.records import SPLITS
@@ -223,7 +223,7 @@ def _column_findings(gathered: Gathered, contract: DataContract) -> list[Finding
             )
             findings.append(Finding("warning", f"outside:{facts.name}", text, mend))
         if facts.factor is not None:
-            text = f"Column {facts.name!r} seems to hold {FACTORS[facts.factor]}; the contract wants{unit or ' another unit'}"
+            text = f"Column {facts.name!r} seems to hold {words_for(facts.factor)}; the contract wants{unit or ' another unit'}"
             findings.append(Finding("error", f"unit:{facts.name}", text, f"multiply it by {facts.factor:.4g}"))
     if gathered.left_out:
         text = f"Incomplete records left out, as the contract says: {count_text(gathered.left_out)}"

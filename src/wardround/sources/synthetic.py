@@ -55,9 +55,9 @@ DEMO_HOSPITALS: dict[ScannerName, DemoHospital] = {
     "valley": DemoHospital(patients=300, prevalence=0.3),
 }
 CASE_MIX: dict[ScannerName, CaseMix] = {
-    "north": CaseMix(lobar=0.65, patchy=0.25),
+    "north": CaseMix(lobar=0.7, patchy=0.22),
     "harbour": CaseMix(lobar=0.15, patchy=0.3),
-    "valley": CaseMix(lobar=0.2, patchy=0.55),
+    "valley": CaseMix(lobar=0.2, patchy=0.45),
 }
 DEMO_SHARES = (0.65, 0.1, 0.25)
 

@@ -22,7 +22,7 @@ COARSE_KNOTS, VESSEL_KNOTS = 7, 14
 
 @dataclass(frozen=True)
 class Frame:
-    """Where each pixel lies in the patient, all (n, size, size): x from the spine (the patient's left is positive), y downwards."""
+    """Where each pixel lies in the patient, all (n, size, size): x from the spine (positive: the patient's left), y down."""
 
     x: Pixels
     y: Pixels

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from wardround.sources.synthetic_drawing import Draws, Pixels, disc, pixel_centres, ramp
 
 ScannerName = Literal["north", "harbour", "valley"]
-SCANNER_COLUMNS = 64
-MOST_STAINS = 5
+SCANNER_COLUMNS = 80
+MOST_STAINS, MOST_ELECTRODES = 5, 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Scanner:
     enhancement: float  # strength of edge enhancement
     stains: float  # strength of stains on the plate
     grid: float  # strength of the lines of a grid that does not move
+    electrodes: float  # probability that a monitor's electrodes are on the chest
     heel: float  # spread of shading across the plate
     collimation: float  # probability that the borders are cut off
     border: float  # grey of what is cut off
@@ -45,17 +46,17 @@ class Scanner:
 SCANNERS: dict[ScannerName, Scanner] = {
     "north": Scanner(  # a new digital room: crisp, edges enhanced, well centred
         level=0.02, window=0.95, exposure_spread=0.04, gamma=1.0, s_curve=0.5,
-        grain=0.02, blur=0.01, detector=0.012, enhancement=0.6, stains=0.0, grid=0.0, heel=0.02,
+        grain=0.02, blur=0.01, detector=0.012, enhancement=0.6, stains=0.0, grid=0.0, electrodes=0.03, heel=0.02,
         collimation=0.15, border=0.0, marker=(0.82, -0.86), marker_chance=0.7, turn_degrees=2.0, near=1.12,
     ),
     "harbour": Scanner(  # old cassettes: pale, blurred, stained, borders whitened
         level=-0.1, window=1.05, exposure_spread=0.06, gamma=0.75, s_curve=0.0,
-        grain=0.024, blur=0.02, detector=0.02, enhancement=0.0, stains=0.15, grid=0.0, heel=0.05,
+        grain=0.024, blur=0.02, detector=0.02, enhancement=0.0, stains=0.18, grid=0.0, electrodes=0.05, heel=0.05,
         collimation=0.6, border=0.95, marker=(-0.8, -0.8), marker_chance=0.4, turn_degrees=3.0, near=1.0,
     ),
     "valley": Scanner(  # a machine wheeled to the bed: dark, grainy, uneven, patients lean and lie near, a grid that shows
         level=-0.05, window=1.1, exposure_spread=0.08, gamma=1.5, s_curve=0.2,
-        grain=0.04, blur=0.016, detector=0.014, enhancement=0.2, stains=0.0, grid=0.05, heel=0.08,
+        grain=0.032, blur=0.014, detector=0.014, enhancement=0.2, stains=0.0, grid=0.05, electrodes=0.7, heel=0.08,
         collimation=0.45, border=0.05, marker=(0.6, 0.85), marker_chance=0.3, turn_degrees=5.0, near=1.2,
     ),
 }  # fmt: skip
@@ -67,6 +68,7 @@ def expose(scanner: Scanner, density: Pixels, film: Draws, grain: Pixels) -> NDA
     focus = _blur(size, scanner.blur)
     black = film.near(scanner.level, scanner.exposure_spread)
     window = scanner.window * (np.float32(1) + film.near(0.0, scanner.exposure_spread))
+    density = density + _electrodes(scanner, size, film)
     light = np.clip((focus @ density @ focus.T - black) / window, 0, 1)
     bent = light ** (film.near(1.0, 0.06) * np.float32(scanner.gamma))
     grey = bent + np.float32(scanner.s_curve) * (ramp(bent) - bent)
@@ -98,6 +100,18 @@ def _grain_gain(size: int, deviation: float) -> float:
     """What white noise must be multiplied with so that its deviation is 1 after the detector's blur."""
     middle = _blur(size, deviation)[size // 2].astype(np.float64)
     return float(1.0 / (middle**2).sum())
+
+
+def _electrodes(scanner: Scanner, size: int, film: Draws) -> Pixels:
+    """Round sharp metal on the skin, over lung or beside it: its density."""
+    centres = pixel_centres(size)
+    x, y = centres[None, None, :], centres[None, :, None]
+    worn = film.chance(scanner.electrodes)
+    metal = np.zeros((len(worn), size, size), dtype=np.float32)
+    for _ in range(MOST_ELECTRODES):
+        spot = disc(x - film.between(-0.75, 0.75), y - film.between(-0.65, 0.5), 0.06, 0.06, 0.25)
+        metal = np.maximum(metal, film.chance(0.75) * spot)
+    return np.float32(0.3) * worn * metal
 
 
 def _flaws(scanner: Scanner, size: int, film: Draws) -> Pixels:

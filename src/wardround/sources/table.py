@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wardround.sources.gathered import ColumnFacts, Gathered, Trouble, gather
 from wardround.sources.tally import Tally
 from wardround.sources.units import likely_factor
-from wardround.study.contract import ColumnContract, DataContract, canonical_value
+from wardround.study.contract import ColumnContract, DataContract, canonical_value, is_number
 from wardround.values.errors import DataError
 
 Cells = list[str]
@@ -91,6 +91,8 @@ def _cells(frame: pl.DataFrame, name: str) -> Cells:
     column = frame.get_column(name)
     if column.dtype == pl.Boolean:
         column = column.cast(pl.Int8)
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
     spelled = {value: "" if value is None else canonical_value(_plain(value)) for value in column.unique().to_list()}
     return [spelled[value] for value in column.to_list()]
 
@@ -166,10 +168,7 @@ def _numbers(
     """Numbers with 0 for missing ones, which are outside the range, and the unit factor that would mend it."""
     values = np.zeros(len(cells))
     for k in np.flatnonzero(~missing):
-        try:
-            values[k] = float(cells[k])
-        except ValueError:
-            values[k] = np.nan
+        values[k] = float(cells[k]) if is_number(cells[k]) else np.nan
     wrong = ~np.isfinite(values)
     for row in rows[wrong]:
         tally.error(
@@ -180,7 +179,7 @@ def _numbers(
         return values, np.zeros(len(cells), bool), None
     low, high = column.range
     outside = ~missing & ~wrong & ((values < low) | (values > high))
-    factor = likely_factor(values[~missing & ~wrong], low, high)
+    factor = likely_factor(values[~missing & ~wrong], low, high, column.name)
     if column.outside == "refuse":
         unit = f" {column.unit}" if column.unit else ""
         for row in rows[outside]:

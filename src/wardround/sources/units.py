@@ -1,45 +1,62 @@
 """Units that hospitals mix up: when a column lies outside its range, the factor that would bring it back."""
 
+import re
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-FACTORS = {
-    10.0: "ten times smaller",
-    0.1: "ten times larger",
-    100.0: "a hundred times smaller, such as a share for a percentage or metres for centimetres",
-    0.01: "a hundred times larger",
-    1000.0: "a thousand times smaller",
-    0.001: "a thousand times larger",
-    38.67: "mmol/l for a cholesterol in mg/dl",
-    1 / 38.67: "mg/dl for a cholesterol in mmol/l",
-    88.57: "mmol/l for triglycerides in mg/dl",
-    1 / 88.57: "mg/dl for triglycerides in mmol/l",
-    18.016: "mmol/l for a glucose in mg/dl",
-    1 / 18.016: "mg/dl for a glucose in mmol/l",
-    88.42: "mg/dl for a creatinine in umol/l",
-    1 / 88.42: "umol/l for a creatinine in mg/dl",
-    2.54: "inches for centimetres",
-    1 / 2.54: "centimetres for inches",
-    0.4536: "pounds for kilograms",
-    1 / 0.4536: "kilograms for pounds",
-    7.5006: "kPa for mmHg",
-    1 / 7.5006: "mmHg for kPa",
-}
-"""Multiply by the key to get the contract's unit; the words say what the column seems to hold instead."""
+
+@dataclass(frozen=True)
+class Confusion:
+    """Values times `factor` are in the contract's unit. `names`: a pattern for the columns it is about, "" for any."""
+
+    factor: float
+    words: str
+    names: str = ""
+
+
+def _pair(factor: float, here: str, wanted: str, names: str) -> tuple[Confusion, Confusion]:
+    return Confusion(factor, f"{here} in place of {wanted}", names), Confusion(1 / factor, f"{wanted} in place of {here}", names)
+
+
+CONFUSIONS = (
+    *_pair(38.67, "mmol/l", "mg/dl of cholesterol", "chol|ldl|hdl"),
+    *_pair(88.57, "mmol/l", "mg/dl of triglycerides", "trig"),
+    *_pair(18.016, "mmol/l", "mg/dl of glucose", "gluc|sugar|bg$"),
+    *_pair(88.42, "mg/dl", "umol/l of creatinine", "crea"),
+    *_pair(17.1, "mg/dl", "umol/l of bilirubin", "bili"),
+    *_pair(2.54, "inches", "centimetres", "height|length|size"),
+    *_pair(0.4536, "pounds", "kilograms", "weight|mass|wt"),
+    *_pair(7.5006, "kPa", "mmHg", "pres|bp|pao2|pco2|po2"),
+    *(Confusion(float(ten), f"values {ten} times too small") for ten in (10, 100, 1000)),
+    *(Confusion(1 / ten, f"values {ten} times too large") for ten in (10, 100, 1000)),
+)
 
 _SUSPECT, _MENDED = 0.5, 0.9
 
 
-def likely_factor(values: NDArray[np.float64], low: float, high: float) -> float | None:
-    """The factor of FACTORS that brings at least 90 % of the values into [low, high], where fewer than half are in it now.
+def likely_factor(values: NDArray[np.float64], low: float, high: float, name: str = "") -> float | None:
+    """The factor that brings at least 90 % of the values into [low, high], where fewer than half are in it now.
 
-    Of several, the one that puts the median nearest the middle of the range, in logarithms where the range allows.
+    A confusion known for a column of this name goes before powers of ten; of several, the one whose median comes nearest to the
+    middle of the range.
 
-    >>> likely_factor(np.array([5.2, 6.1, 4.8]), 100, 600)
+    >>> likely_factor(np.array([5.2, 6.1, 4.8]), 100, 600, "chol")
     38.67
     """
     if not len(values) or np.mean((values >= low) & (values <= high)) >= _SUSPECT:
         return None
-    fitting = [f for f in FACTORS if np.mean((values * f >= low) & (values * f <= high)) >= _MENDED]
-    middle = (low + high) / 2
-    return min(fitting, key=lambda f: (abs(float(np.median(values)) * f - middle), f), default=None)
+    fitting = [
+        confusion
+        for confusion in CONFUSIONS
+        if (not confusion.names or re.search(confusion.names, name.casefold()))
+        and np.mean((values * confusion.factor >= low) & (values * confusion.factor <= high)) >= _MENDED
+    ]
+    middle, median = (low + high) / 2, float(np.median(values))
+    best = min(fitting, key=lambda c: (not c.names, abs(median * c.factor - middle)), default=None)
+    return None if best is None else best.factor
+
+
+def words_for(factor: float) -> str:
+    return next(confusion.words for confusion in CONFUSIONS if confusion.factor == factor)

@@ -33,6 +33,15 @@ def canonical_value(value: Value) -> str:
     return str(int(number)) if number.is_integer() else repr(number)
 
 
+def is_number(text: str) -> bool:
+    """Whether a cell is a plain finite number: no words such as inf, no digits grouped by underscores.
+
+    >>> is_number("-1.5e3"), is_number("1_0"), is_number("inf")
+    (True, False, False)
+    """
+    return _NUMBER.fullmatch(text) is not None
+
+
 class ImageContract(Section):
     """Images: the size the network sees, and which files are accepted."""
 

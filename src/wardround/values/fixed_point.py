@@ -81,7 +81,8 @@ class Grid:
     def decode(self, total: NDArray[Any]) -> NDArray[np.float64]:
         """The real sum that a sum of words stands for."""
         signed = np.asarray(total, self.word).view(_SIGNED[self.bits])
-        return np.multiply(signed, self.step, dtype=np.float64)
+        values: NDArray[np.float64] = signed.astype(np.float64) * self.step
+        return values
 
 
 def encode_counts(counts: NDArray[Any], limit: int) -> NDArray[np.uint64]:
