@@ -71,7 +71,7 @@ def read_dicom(path: Path, contract: DataContract, salt: bytes | None = None) ->
     _need_pydicom()
     key = site_salt() if salt is None else salt
     with open_shelf(path) as shelf:
-        names = tuple(name for name in shelf.names if has_dicom_mark((shelf.read(name) or b"")[:132]))
+        names = tuple(name for name in shelf.names if has_dicom_mark(shelf.read(name, 132) or b""))
         beside = path.with_name(MANIFEST) if path.is_file() else None
         known, absent = known_files(shelf, names, contract, beside)
         tally = Tally("of the DICOM files in name order")

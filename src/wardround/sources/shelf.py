@@ -29,8 +29,8 @@ class Shelf(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
 
-    def read(self, name: str) -> bytes | None:
-        """The file's bytes; None where it cannot be read or is larger than LARGEST_FILE."""
+    def read(self, name: str, limit: int = -1) -> bytes | None:
+        """The file's first `limit` bytes (-1: all); None where it cannot be read or is larger than LARGEST_FILE."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,11 @@ class FolderShelf:
     root: Path
     names: tuple[str, ...]
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = -1) -> bytes | None:
         path = self.root / name
         try:
-            return path.read_bytes() if path.stat().st_size <= LARGEST_FILE else None
+            with path.open("rb") as file:
+                return file.read(limit) if path.stat().st_size <= LARGEST_FILE else None
         except OSError:
             return None
 
@@ -51,9 +52,10 @@ class ZipShelf:
     file: zipfile.ZipFile
     names: tuple[str, ...]
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = -1) -> bytes | None:
         try:
-            return self.file.read(name) if self.file.getinfo(name).file_size <= LARGEST_FILE else None
+            with self.file.open(name) as file:
+                return file.read(limit) if self.file.getinfo(name).file_size <= LARGEST_FILE else None
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError):
             return None
 
