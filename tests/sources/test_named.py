@@ -94,7 +94,7 @@ def test_kermany_keeps_the_published_test_split_apart_and_divides_as_the_referen
     assert disjoint(parts)
     for name, size, share in (("a", 0.5, 0.88), ("b", 0.3, 0.73), ("c", 0.2, 0.41)):
         assert shares_of(parts)[name] == (pytest.approx(size, abs=0.005), pytest.approx(share, abs=0.01))
-        assert {split for split in parts[name].splits.tolist()} == {"train", "validation", "test"}
+        assert set(parts[name].splits.tolist()) == {"train", "validation", "test"}
 
 
 @real

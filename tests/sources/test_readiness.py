@@ -133,3 +133,12 @@ def test_the_text_says_ready_or_not_with_a_mend_for_each_error(tmp_path: Path, d
     assert max(map(len, text.splitlines())) <= 100
     assert readiness.to_json()["ready"] is not damage
     assert render_rich(readiness).renderables
+
+
+def test_where_is_told_here_and_never_sent_on(tmp_path: Path) -> None:
+    """The data manager must find the record; the study's other readers need not."""
+    path = write_flat(tmp_path / "w.npz", [Item(k, f"p{k}", "9" if k == 6 else str(k % 2)) for k in range(40)])
+    readiness = open_source(path, CONTRACT).check()
+    assert "the first is number 7 in the order of the file" in render(readiness)
+    assert "number 7" not in render(readiness, where=False)
+    assert "number 7" not in str(readiness.to_json())

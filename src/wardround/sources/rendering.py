@@ -20,8 +20,8 @@ def verdict(readiness: Readiness) -> str:
     return f"NOT READY: {errors} thing{'s' if errors != 1 else ''} to mend first."
 
 
-def render(readiness: Readiness) -> str:
-    """Plain text, lines up to 100 characters."""
+def render(readiness: Readiness, *, where: bool = True) -> str:
+    """Plain text, lines up to 100 characters. `where` tells the first place of a finding: leave it out of what is sent on."""
     lines = [verdict(readiness), ""]
     width = max((len(count.name) for count in readiness.counts), default=0)
     lines += [f"  {count.name:<{width}}  {count.value}" for count in readiness.counts]
@@ -31,6 +31,8 @@ def render(readiness: Readiness) -> str:
             lines += ["", title]
         for finding in found:
             lines += _wrapped(f"- {finding.text}.", "  ")
+            if finding.where and where:
+                lines += _wrapped(f"({finding.where})", "    ")
             if finding.mend:
                 lines += _wrapped(f"-> {finding.mend}", "    ")
     return "\n".join(lines) + "\n"
@@ -55,5 +57,6 @@ def render_rich(readiness: Readiness) -> "Group":
         if found:
             parts.append(Text(f"\n{title}", style=_STYLES[level]))
         for finding in found:
-            parts.append(Text(f"- {finding.text}." + (f"\n  -> {finding.mend}" if finding.mend else "")))
+            place = f"\n  ({finding.where})" if finding.where else ""
+            parts.append(Text(f"- {finding.text}.{place}" + (f"\n  -> {finding.mend}" if finding.mend else "")))
     return Group(*parts)

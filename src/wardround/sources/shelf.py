@@ -157,13 +157,24 @@ def _from_manifest(text: bytes, names: tuple[str, ...], contract: DataContract) 
 
 def _manifest_rows(text: bytes) -> list[dict[str, str]]:
     try:
-        reader = csv.DictReader(io.StringIO(text.decode("utf-8-sig")), strict=True, restval="")
+        words = text.decode("utf-8-sig")
+        first = words.partition("\n")[0]
+        reader = csv.DictReader(io.StringIO(words), strict=True, restval="", delimiter=separator_in(first))
         rows = [dict(row) for row in reader]
     except (UnicodeDecodeError, csv.Error):
         raise DataError(f"{MANIFEST} is not a CSV in UTF-8", mend="save it as CSV, encoding UTF-8") from None
     if any(None in row for row in rows):
         raise DataError(f"{MANIFEST} has a line with more cells than its header", mend="quote cells that hold a comma")
     return rows
+
+
+def separator_in(line: str) -> str:
+    """The separator of a CSV: the commonest of comma, semicolon, tab and bar in its first line.
+
+    >>> separator_in("file;label"), separator_in("file,label"), separator_in("file")
+    (';', ',', ',')
+    """
+    return max(",;\t|", key=line.count)
 
 
 def _named(columns: Iterable[str], *names: str) -> str | None:
