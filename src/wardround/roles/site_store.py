@@ -115,5 +115,6 @@ def read_tensors(path: Path) -> tuple[Tree, Any]:
 
 
 def write_tensors(path: Path, arrays: Tree, head: Any) -> None:
-    ready = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    # Not ascontiguousarray: it would make a vector of a single number.
+    ready = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
     write_atomic(path, save_tensors(ready, {"wardround": canonical_json(head).decode()}), private=True)

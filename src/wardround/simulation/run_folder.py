@@ -5,6 +5,7 @@ model.safetensors  model.onnx  record.json  report.html  model_card.md
 """
 
 import json
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from wardround.roles.progress import FILE as CHECKPOINT
 from wardround.simulation.hospitals import Hospitals, Place
 from wardround.study.declaration import Study
 from wardround.study.writing import to_toml
@@ -75,10 +77,14 @@ class RunFolder:
             raise RunError(f"{path} is damaged", mend="start the run again in a new folder") from error
 
     def require_unused(self) -> None:
-        if self.plan is not None:
+        """Raises RunError where a run has begun here. An attempt that stopped before its opening left nothing worth keeping."""
+        if (self.path / CHECKPOINT).exists():
             raise RunError(
                 f"{self.path} holds a run already", mend="go on with it with --resume, or choose another folder with --out"
             )
+        if self.plan is not None:
+            for leftover in ("sites", "data"):
+                shutil.rmtree(self.path / leftover, ignore_errors=True)
 
     def begin(self, study: Study, hospitals: Hospitals, *, synthetic: bool) -> RunPlan:
         """Records the plan; from here on the run can be resumed."""

@@ -35,7 +35,7 @@ def initial_tree(network: NetworkSection, inputs: InputShape, seed: int) -> Tree
 def tree_of(module: nn.Module) -> Tree:
     """Copies of all float32 parameters and buffers, row by row in memory, whatever layout the module keeps them in."""
     return {
-        name: np.ascontiguousarray(tensor.detach().cpu().contiguous().numpy()).copy()
+        name: np.array(tensor.detach().cpu().contiguous().numpy(), order="C")
         for name, tensor in module.state_dict().items()
         if tensor.dtype == torch.float32
     }

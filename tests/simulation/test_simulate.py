@@ -1,0 +1,199 @@
+"""A whole study on one machine, through the public door."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import wardround as wr
+from tests.simulation.small_study import write_hospital, write_hospitals, write_study
+from wardround.roles.events import Event, RoundFinished, SiteLost
+from wardround.values.errors import DataError, EngineError, RunError, StudyError
+
+KEYS = {
+    "accuracy",
+    "balanced_accuracy",
+    "auc",
+    "auprc",
+    "brier",
+    "ece",
+    "sensitivity",
+    "specificity",
+    "threshold",
+}
+
+
+def test_the_figures_have_the_promised_shape(finished: wr.Run) -> None:
+    """Programs read `--json`; its keys are a contract."""
+    assert set(finished.metrics) >= {"run", "rounds", "seconds", "sites", "pooled"}
+    assert finished.metrics["rounds"] == 3
+    assert set(finished.metrics["sites"]) == {"north", "south", "west"}
+    for site in finished.metrics["sites"].values():
+        assert set(site) == {"patients", "images", "own", "federated"}
+        assert set(site["own"]) >= KEYS and set(site["federated"]) >= KEYS
+    assert set(finished.metrics["pooled"]["federated"]) >= KEYS
+    assert set(finished.metrics["pooled"]["own"]) == {"north", "south", "west"}
+    assert finished.metrics["sites"]["north"]["patients"] == 120
+    json.dumps(finished.metrics, allow_nan=False)
+
+
+def test_learning_together_finds_the_rule(finished: wr.Run) -> None:
+    """The data hold a rule that a logistic regression can find; a federation that does not is broken."""
+    assert finished.metrics["pooled"]["federated"]["auc"] > 0.8
+
+
+def test_every_paper_is_written_and_agrees(finished: wr.Run) -> None:
+    """A run folder is what a hospital keeps: every file must be there and tell of the same model."""
+    record = finished.record
+    for name in ("study.toml", "record.json", "report.html", "model_card.md", "model.safetensors", "model.onnx"):
+        assert (finished.folder / name).stat().st_size > 100, name
+    assert set(finished.model) == set(load_file(finished.folder / "model.safetensors"))
+    assert record.model is not None and record.model.onnx_max_difference is not None
+    assert record.model.onnx_max_difference < 1e-4
+    assert wr.load_study(finished.folder / "study.toml").hash == record.study_hash
+
+
+def test_the_pooled_figures_are_those_of_the_hospitals_together(finished: wr.Run) -> None:
+    """The sum is exact: pooled counts equal the hospitals' counts added."""
+    sites, pooled = finished.record.sites, finished.record.pooled
+    assert pooled is not None and pooled.federated.sums is not None
+    parts = [site.federated.sums.to_counts() for site in sites.values() if site.federated and site.federated.sums]
+    for name, total in pooled.federated.sums.to_counts().items():
+        np.testing.assert_array_equal(total, sum(part[name] for part in parts))
+
+
+def test_the_same_study_data_and_seed_give_the_same_model(finished: wr.Run, tmp_path: Path) -> None:
+    """Reproducibility is what makes a figure defensible."""
+    again = wr.simulate(write_study(tmp_path), write_hospitals(tmp_path), out=tmp_path / "run", workers=0, register=False)
+    assert (again.folder / "model.safetensors").read_bytes() == (finished.folder / "model.safetensors").read_bytes()
+    other = wr.simulate(
+        write_study(tmp_path), write_hospitals(tmp_path), out=tmp_path / "other", workers=0, seed=4, register=False
+    )
+    assert (other.folder / "model.safetensors").read_bytes() != (finished.folder / "model.safetensors").read_bytes()
+
+
+def test_one_hospital_is_training_on_its_own(tmp_path: Path) -> None:
+    """The law of one: a federation of one hospital must be plain training, but for the stated rounding."""
+    study = write_study(tmp_path, more="[sites]\nminimum = 1\n")
+    alone = {"north": write_hospital(tmp_path / "n.csv", rows=90, seed=5)}
+    run = wr.simulate(study, alone, out=tmp_path / "run", workers=0, register=False)
+    assert run.metrics["pooled"]["federated"]["auc"] == pytest.approx(run.metrics["sites"]["north"]["federated"]["auc"])
+
+
+def test_two_runs_never_share_a_folder(finished: wr.Run, tmp_path: Path) -> None:
+    """Mixing two runs' checkpoints would give a model that nobody trained."""
+    study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
+    with pytest.raises(RunError, match="--resume"):
+        wr.simulate(study, hospitals, out=finished.folder, workers=0, register=False)
+
+
+def test_a_finished_run_resumes_to_the_same_answer(finished: wr.Run) -> None:
+    """`--resume` on a run that was done must do no harm."""
+    before = (finished.folder / "model.safetensors").read_bytes()
+    again = wr.simulate(finished.folder / "study.toml", out=finished.folder, resume=True, workers=0, register=False)
+    assert (finished.folder / "model.safetensors").read_bytes() == before
+    assert again.metrics["pooled"] == finished.metrics["pooled"]
+
+
+def test_a_run_is_not_resumed_with_another_study(finished: wr.Run, tmp_path: Path) -> None:
+    """Half a run of one study and half of another is no run."""
+    other = write_study(tmp_path, rounds=4)
+    with pytest.raises(RunError, match="another study"):
+        wr.simulate(other, out=finished.folder, resume=True, workers=0, register=False)
+
+
+@pytest.mark.parametrize("algorithm", ["fedavg", "scaffold"])
+def test_a_run_stopped_after_any_event_resumes_to_the_same_bits(tmp_path: Path, algorithm: str) -> None:
+    """Whatever stops a run, what was learned is not lost and nothing is counted twice."""
+    study, hospitals = write_study(tmp_path, algorithm=algorithm), write_hospitals(tmp_path)
+    whole = wr.simulate(study, hospitals, out=tmp_path / "whole", workers=0, register=False)
+    wanted = (whole.folder / "model.safetensors").read_bytes()
+    for stop_after in (2, 6, 9, 14, 20, 26):
+        out = tmp_path / f"stopped-{stop_after}"
+        with pytest.raises(_Stop):
+            wr.simulate(study, hospitals, out=out, workers=0, register=False, listener=_Stopper(stop_after))
+        run = wr.simulate(study, hospitals, out=out, resume=True, workers=0, register=False)
+        assert (run.folder / "model.safetensors").read_bytes() == wanted, stop_after
+
+
+class _Stop(Exception):
+    """Stands for whatever ends a process."""
+
+
+class _Stopper:
+    def __init__(self, events: int) -> None:
+        self._left = events
+
+    def __call__(self, _event: Event) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise _Stop
+
+
+def test_a_hospital_whose_data_changed_is_refused_on_resume(tmp_path: Path) -> None:
+    """The census and the weights were taken on other records; going on would be silently wrong."""
+    study, hospitals = write_study(tmp_path, more="[sites]\nminimum = 3\n"), write_hospitals(tmp_path)
+    with pytest.raises(_Stop):
+        wr.simulate(study, hospitals, out=tmp_path / "run", workers=0, register=False, listener=_Stopper(9))
+    write_hospital(hospitals["west"], rows=61, seed=9)
+    with pytest.raises(EngineError, match="west: data-changed"):
+        wr.simulate(study, hospitals, out=tmp_path / "run", resume=True, workers=0, register=False)
+
+
+def test_a_hospital_that_cannot_take_part_stops_the_opening_and_is_named(tmp_path: Path) -> None:
+    """A typo in a path or a broken file must be seen at once, not after ten rounds without that hospital."""
+    study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
+    hospitals["west"].write_text("patient,pressure,smoker,ill\n", "utf-8")
+    with pytest.raises(EngineError, match="west: data"):
+        wr.simulate(study, hospitals, out=tmp_path / "run", workers=0, register=False)
+    with pytest.raises(DataError, match="nothing at"):
+        wr.simulate(study, {**hospitals, "west": tmp_path / "absent.csv"}, out=tmp_path / "run", workers=0, register=False)
+    run = wr.simulate(study, write_hospitals(tmp_path), out=tmp_path / "run", workers=0, register=False)
+    assert set(run.metrics["sites"]) == {"north", "south", "west"}
+
+
+def test_no_byte_that_crosses_the_engine_names_a_patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one promise above all others."""
+    from wardround.engines.in_process import InOrder
+
+    seen: list[bytes] = []
+    exchange = InOrder.exchange
+
+    def listening(self: InOrder, *arguments: object, **named: object) -> dict[str, bytes]:
+        answers = exchange(self, *arguments, **named)  # type: ignore[arg-type]
+        seen.extend(answers.values())
+        return answers  # type: ignore[return-value]
+
+    monkeypatch.setattr(InOrder, "exchange", listening)
+    wr.simulate(write_study(tmp_path), write_hospitals(tmp_path), out=tmp_path / "run", workers=0, register=False)
+    assert len(seen) > 20
+    assert not any(b"MARKER" in data for data in seen)
+
+
+def test_divided_data_are_a_federation_too(tmp_path: Path) -> None:
+    """A study lead has one file before she has three hospitals."""
+    from wardround.cli.simulate import parse_split
+
+    whole = write_hospital(tmp_path / "all.csv", rows=200, seed=1)
+    events: list[Event] = []
+    run = wr.simulate(
+        write_study(tmp_path),
+        data=whole,
+        division=parse_split("size=50/30/20", 3),
+        out=tmp_path / "run",
+        workers=0,
+        register=False,
+        listener=events.append,
+    )
+    sizes = [site["patients"] for site in run.metrics["sites"].values()]
+    assert sum(sizes) == 200 and sizes == sorted(sizes, reverse=True)
+    assert sum(isinstance(event, RoundFinished) for event in events) == 3
+    assert not any(isinstance(event, SiteLost) for event in events)
+
+
+def test_hospitals_must_come_from_somewhere(tmp_path: Path) -> None:
+    """The most common first mistake gets the whole answer."""
+    with pytest.raises(StudyError, match="--site NAME=PATH"):
+        wr.simulate(write_study(tmp_path), out=tmp_path / "run", workers=0, register=False)
