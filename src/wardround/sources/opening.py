@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.sources.damage import DAMAGE
 from wardround.sources.dicom import is_dicom, read_dicom
 from wardround.sources.gathered import Gathered, to_records
 from wardround.sources.image_folder import SUFFIXES, read_image_folder
@@ -157,7 +158,7 @@ def _zip_kind(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as file:
             names = file.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except DAMAGE:
         return "npz" if path.suffix.casefold() == ".npz" else "images"
     if any(name.casefold().endswith(".dcm") for name in names):
         return "dicom"
