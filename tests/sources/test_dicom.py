@@ -1,6 +1,8 @@
 """DICOM images, written by pydicom for the test, and one real radiograph."""
 
 import os
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,16 @@ class TestDicomFolder(SourceConformance):
         for item in items:
             write(folder / item.split / item.label / f"{item.number}.dcm", item.image(), item.patient)
         return folder
+
+
+class TestDicomZip(TestDicomFolder):
+    def write(self, folder: Path, items: list[Item]) -> Path:
+        super().write(folder / "files", items)
+        with zipfile.ZipFile(folder / "d.zip", "w") as file:
+            for path in sorted((folder / "files").rglob("*.dcm")):
+                file.write(path, path.relative_to(folder / "files").as_posix())
+        shutil.rmtree(folder / "files")
+        return folder / "d.zip"
 
 
 def test_patients_become_pseudonyms_that_need_the_sites_salt(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ class Source(Protocol):
     def sites(self) -> NDArray[np.str_] | None:
         """The hospital of each record of `load()`, row for row; None where the source names none."""
 
+    def load_with_sites(self) -> tuple[Records, NDArray[np.str_] | None]:
+        """`load()` and `sites()` in one reading."""
+
     def check(self) -> Readiness:
         """The readiness report: never raises for bad data, tells everything at once."""
 
@@ -69,7 +72,6 @@ class FileSource:
         return self.load_with_sites()[1]
 
     def load_with_sites(self) -> tuple[Records, NDArray[np.str_] | None]:
-        """`load()` and `sites()` in one reading."""
         gathered = self.reader(self.path, self.contract)
         records = to_records(gathered, self.contract, self.splits)
         return records, gathered.sites if np.any(gathered.sites != "") else None
