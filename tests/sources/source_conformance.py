@@ -42,6 +42,17 @@ def same(left: Records, right: Records) -> bool:
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
+def damaged(content: bytes, rng: random.Random) -> bytes:
+    """One of: cut short, a few bytes changed, a stretch replaced."""
+    at = rng.randrange(len(content))
+    kind = rng.randrange(3)
+    if kind == 0:
+        return content[:at]
+    if kind == 1:
+        return content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :]
+    return content[:at] + rng.randbytes(rng.randrange(30)) + content[at + rng.randrange(30) :]
+
+
 class SourceConformance:
     """Inherit, and give `contract` and `write`, which puts items into `folder` in that order and returns the path."""
 
@@ -122,6 +133,23 @@ class SourceConformance:
         with pytest.raises(DataError, match="too few patients"):
             source.load()
         assert not source.check().ready()
+
+    def test_damaged_bytes_are_refused_in_words(self, tmp_path: Path) -> None:
+        """Cut, flipped and spliced files: a DataError or a good load, never a traceback, never a patient's name."""
+        rng = random.Random(11)
+        path = self.write(tmp_path / "a", case(6))
+        source_files = sorted(file for file in (tmp_path / "a").rglob("*") if file.is_file())
+        for _ in range(25):
+            file = rng.choice(source_files)
+            whole = file.read_bytes()
+            file.write_bytes(damaged(whole, rng))
+            try:
+                source = open_source(path, self.contract())
+                source.check()
+                source.load()
+            except DataError as error:
+                assert "Mustermann" not in str(error)
+            file.write_bytes(whole)
 
     def test_a_good_source_is_ready(self, tmp_path: Path) -> None:
         """The report may not cry wolf."""

@@ -1,6 +1,8 @@
 """DICOM images, written by pydicom for the test, and one real radiograph."""
 
 import os
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,9 @@ CONTRACT = DataContract(kind="image", image=ImageContract(size=(16, 16)))
 
 @pytest.fixture(autouse=True)
 def _own_salt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A salt drawn anew would now and then leave a split of thirty patients empty."""
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "site-salt").write_bytes(bytes(range(32)))
     monkeypatch.setattr(dicom.platformdirs, "user_data_dir", lambda *_args, **_kwargs: str(tmp_path / "user"))
 
 
@@ -71,6 +76,16 @@ class TestDicomFolder(SourceConformance):
         return folder
 
 
+class TestDicomZip(TestDicomFolder):
+    def write(self, folder: Path, items: list[Item]) -> Path:
+        super().write(folder / "files", items)
+        with zipfile.ZipFile(folder / "d.zip", "w") as file:
+            for path in sorted((folder / "files").rglob("*.dcm")):
+                file.write(path, path.relative_to(folder / "files").as_posix())
+        shutil.rmtree(folder / "files")
+        return folder / "d.zip"
+
+
 def test_patients_become_pseudonyms_that_need_the_sites_salt(tmp_path: Path) -> None:
     """A plain hash of an id is undone by trying all ids; and ids of two hospitals must not be comparable."""
     TestDicomFolder().write(tmp_path / "d", case())
@@ -80,8 +95,19 @@ def test_patients_become_pseudonyms_that_need_the_sites_salt(tmp_path: Path) -> 
     other = read_dicom(tmp_path / "d", CONTRACT, salt=b"another hospital")
     assert not set(other.patients.tolist()) & set(records.patients.tolist())
     assert pseudonym("", b"s") == ""
-    assert len(site_salt()) == 32
-    assert site_salt() == site_salt()
+
+
+def test_the_salt_is_made_once_for_this_user_alone(tmp_path: Path) -> None:
+    """Who has the salt can try all ids; who loses it divides patients anew."""
+    path = tmp_path / "user" / "site-salt"
+    path.unlink()
+    made = site_salt()
+    assert len(made) == 32
+    assert site_salt() == made
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_bytes(b"short")
+    with pytest.raises(DataError, match="not a salt"):
+        site_salt()
 
 
 def test_a_manifest_names_labels_and_patients(tmp_path: Path) -> None:

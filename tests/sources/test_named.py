@@ -143,3 +143,15 @@ def test_the_small_sets_are_read() -> None:
     assert not set(pneumonia.records.patients.tolist()) & set(pneumonia.external.patients.tolist())
     assert (len(breast.records), len(breast.external), len(breast.notes)) == (623, 156, 1)
     assert (cells.records.inputs.shape, int(cells.records.labels.sum())) == ((569, 30), 212)
+
+
+@real
+def test_intensive_care_stays_are_divided_by_region() -> None:
+    """Each patient in one region, deaths about one in eleven."""
+    found = loaded("eicu_demo")
+    parts = divide_by_column(found.records, found.sites)
+    assert list(parts) == ["Midwest", "Northeast", "South", "West"]
+    assert disjoint(parts)
+    assert 1900 < len(found.records) < 2005
+    assert 0.07 < float(found.records.labels.mean()) < 0.11
+    assert np.isfinite(found.records.inputs).all()

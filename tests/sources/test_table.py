@@ -93,7 +93,9 @@ def test_values_outside_the_range_follow_the_contract(tmp_path: Path) -> None:
     assert sorted(load(tmp_path, text, gone).inputs.tolist()) == [[0, 0], [0, 1]]
 
 
-@pytest.mark.parametrize(("value", "match"), [("young", "not numbers"), ("1_0", "not numbers"), ("inf", "not numbers")])
+@pytest.mark.parametrize(
+    ("value", "match"), [("young", "not numbers"), ("1_0", "not numbers"), ("inf", "not numbers"), ("1e300", "not numbers")]
+)
 def test_cells_that_are_no_numbers_are_refused(tmp_path: Path, value: str, match: str) -> None:
     """Python reads 1_0 as ten; a person who typed it meant something else."""
     with pytest.raises(DataError, match=match):

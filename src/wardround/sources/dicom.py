@@ -20,6 +20,7 @@ import platformdirs
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from wardround.sources.damage import DAMAGE
 from wardround.sources.gathered import Gathered
 from wardround.sources.image_folder import Decoded, read_listed
 from wardround.sources.shelf import MANIFEST, Known, known_files, open_shelf
@@ -36,7 +37,11 @@ _PHOTOMETRY = (
     "DICOM files have a photometric interpretation that is not read",
     "export as MONOCHROME1, MONOCHROME2 or RGB",
 )
-_NO_PIXELS = ("no-pixels", "DICOM files hold no pixels", "take reports and structured objects out of the folder")
+_NO_PIXELS = (
+    "no-pixels",
+    "DICOM files hold no pixels, or are cut short before them",
+    "copy them again; take reports and other objects out",
+)
 SALT_BYTES = 32
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 
@@ -107,7 +112,7 @@ def _need_pydicom() -> None:
 def _decoded(content: bytes, file: Known, salt: bytes) -> Decoded:
     """Warnings are silenced, because pydicom's quote the values of elements, which may name a patient."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -118,9 +123,9 @@ def _decoded(content: bytes, file: Known, salt: bytes) -> Decoded:
                 return Decoded(None, problem=problem)
             pixels = _shown(dataset)
             patient = file.patient or str(dataset.get("PatientID", "") or "").strip()
-        except (InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+        except (InvalidDicomError, BytesLengthException):
             return Decoded(None)
-        except (RuntimeError, NotImplementedError, OverflowError, MemoryError):
+        except DAMAGE:
             return Decoded(None)
     return Decoded(pixels, pseudonym(patient, salt))
 

@@ -1,9 +1,7 @@
 """PNG and JPEG images, 8 or 16 bit, in a folder or a zip. Labels, patients and splits come from sub-folders or a manifest."""
 
 import io
-import struct
 import warnings
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from wardround.sources.damage import DAMAGE
 from wardround.sources.gathered import Gathered, gather
 from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.shelf import MANIFEST, Known, Shelf, known_files, open_shelf
@@ -127,9 +126,7 @@ def decode(content: bytes) -> NDArray[Any] | None:
             with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
                 image.load()
                 return _pixels(ImageOps.exif_transpose(image))
-    except (OSError, ValueError, EOFError, SyntaxError, KeyError, IndexError, TypeError, struct.error, zlib.error):
-        return None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError, OverflowError):
+    except DAMAGE:
         return None
 
 

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.catalogue import entry, find, is_prepared, verified
+from wardround.sources.eicu import read_eicu
 from wardround.sources.gathered import Gathered, joined, part_of, to_records
 from wardround.sources.image_folder import read_image_folder
 from wardround.sources.npz import read_npz
-from wardround.sources.table import read_table
+from wardround.sources.table import gathered_table, read_table
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records
@@ -108,11 +109,16 @@ def _wdbc(folder: Path, contract: DataContract) -> Gathered:
     return read_table(verified(folder, "uci_wdbc", "wdbc.csv"), contract)
 
 
+def _eicu(folder: Path, contract: DataContract) -> Gathered:
+    return gathered_table(read_eicu(lambda file: verified(folder, "eicu_demo", file)), contract)
+
+
 _LOADERS: dict[str, Loader] = {
     "kermany_cxr": _kermany,
     "pneumoniamnist": _pneumoniamnist,
     "breastmnist": _npz_named("breastmnist"),
     "cxr_multisite": _npz_named("cxr_multisite"),
+    "eicu_demo": _eicu,
     "uci_heart_disease": _heart,
     "uci_wdbc": _wdbc,
 }

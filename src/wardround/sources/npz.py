@@ -4,8 +4,6 @@ MedMNIST   train_images, train_labels [, train_patient], val_..., test_...      
 flat       images, label [, patient] [, site] [, split]                          names from the contract, or their plurals
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.sources.damage import DAMAGE
 from wardround.sources.gathered import Gathered, gather
 from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.tally import Tally
@@ -71,7 +70,7 @@ def _arrays(path: Path, contract: DataContract) -> Arrays:
                 mend="write plain arrays: np.savez(path, images=..., label=...) with numeric or text arrays",
             ) from None
         raise _damaged() from None
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+    except DAMAGE:
         raise _damaged() from None
 
 

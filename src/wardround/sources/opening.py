@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.sources.damage import DAMAGE
 from wardround.sources.dicom import is_dicom, read_dicom
 from wardround.sources.gathered import Gathered, to_records
 from wardround.sources.image_folder import SUFFIXES, read_image_folder
@@ -47,6 +48,9 @@ class Source(Protocol):
     def sites(self) -> NDArray[np.str_] | None:
         """The hospital of each record of `load()`, row for row; None where the source names none."""
 
+    def load_with_sites(self) -> tuple[Records, NDArray[np.str_] | None]:
+        """`load()` and `sites()` in one reading."""
+
     def check(self) -> Readiness:
         """The readiness report: never raises for bad data, tells everything at once."""
 
@@ -68,7 +72,6 @@ class FileSource:
         return self.load_with_sites()[1]
 
     def load_with_sites(self) -> tuple[Records, NDArray[np.str_] | None]:
-        """`load()` and `sites()` in one reading."""
         gathered = self.reader(self.path, self.contract)
         records = to_records(gathered, self.contract, self.splits)
         return records, gathered.sites if np.any(gathered.sites != "") else None
@@ -157,7 +160,7 @@ def _zip_kind(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as file:
             names = file.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except DAMAGE:
         return "npz" if path.suffix.casefold() == ".npz" else "images"
     if any(name.casefold().endswith(".dcm") for name in names):
         return "dicom"

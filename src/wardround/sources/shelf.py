@@ -7,13 +7,13 @@ A manifest (manifest.csv in the folder or zip, or beside the zip) tells it all: 
 import csv
 import io
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from wardround.sources.damage import DAMAGE
 from wardround.sources.splitting import split_named
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
@@ -56,7 +56,7 @@ class ZipShelf:
         try:
             with self.file.open(name) as file:
                 return file.read(limit) if self.file.getinfo(name).file_size <= LARGEST_FILE else None
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError):
+        except DAMAGE:
             return None
 
 
@@ -69,7 +69,7 @@ def open_shelf(path: Path) -> Iterator[Shelf]:
         return
     try:
         file = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile):
+    except DAMAGE:
         raise DataError("The zip is damaged or cut short", mend="copy it again, and compare its size with the original") from None
     with file:
         names = [info.filename for info in file.infolist() if not info.is_dir()]

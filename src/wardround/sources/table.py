@@ -6,7 +6,6 @@ Cells are read as text, so that "?" and -9 mean what the contract says and no ty
 """
 
 import gzip
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from wardround.sources.damage import DAMAGE
 from wardround.sources.gathered import ColumnFacts, Gathered, Trouble, gather
 from wardround.sources.shelf import separator_in
 from wardround.sources.tally import Tally
@@ -22,12 +22,22 @@ from wardround.study.contract import ColumnContract, DataContract, canonical_val
 from wardround.values.errors import DataError
 
 Cells = list[str]
+_UNREADABLE: tuple[type[BaseException], ...] = (pl.exceptions.PolarsError, pl.exceptions.PanicException, *DAMAGE)
+"""polars is written in Rust, whose assertions on a damaged Parquet file surface as PanicException."""
+
+LARGEST = 1e30
+"""A number beyond it does not fit the network's float32 after scaling, and is no measurement."""
+
 ALWAYS_MISSING = frozenset({"", "nan"})
 
 
 def read_table(path: Path, contract: DataContract) -> Gathered:
     """Every row of the table; raises DataError where the file is damaged or lacks a column."""
-    frame = _frame(path, contract)
+    return gathered_table(_frame(path, contract), contract)
+
+
+def gathered_table(frame: pl.DataFrame, contract: DataContract) -> Gathered:
+    """The rows of a table already read."""
     wanted = {column.name: _cells(frame, column.name) for column in contract.columns}
     labels = _cells(frame, contract.label.column)
     tally = Tally("of the rows in the order of the file")
@@ -36,9 +46,7 @@ def read_table(path: Path, contract: DataContract) -> Gathered:
         codes = {canonical_value(code) for code in column.left_out}
         kept &= np.array([cell not in codes for cell in wanted[column.name]], dtype=bool)
     left_out = int(np.sum(~kept))
-    outcomes = np.array(
-        [_outcome(contract, labels[row], row, tally) if kept[row] else -1 for row in range(frame.height)], np.int8
-    )
+    outcomes = _outcomes(labels, kept, contract, tally)
     kept &= outcomes >= 0
     rows = np.flatnonzero(kept)
     features, facts, troubles = _features(contract, wanted, rows)
@@ -54,12 +62,17 @@ def read_table(path: Path, contract: DataContract) -> Gathered:
     )
 
 
-def _outcome(contract: DataContract, cell: str, row: int, tally: Tally) -> int:
-    outcome = contract.label.judge(cell)
-    if outcome is None:
-        tally.unknown_label(row + 1)
-        return -1
-    return outcome
+def _outcomes(labels: Cells, kept: NDArray[np.bool_], contract: DataContract, tally: Tally) -> NDArray[np.int8]:
+    """0, 1, or -1 for rows that are not kept or have a label outside the contract."""
+    judged = {cell: contract.label.judge(cell) for cell in set(labels)}
+    outcomes = np.full(len(labels), -1, np.int8)
+    for row in np.flatnonzero(kept).tolist():
+        outcome = judged[labels[row]]
+        if outcome is None:
+            tally.unknown_label(row + 1)
+        else:
+            outcomes[row] = outcome
+    return outcomes
 
 
 def _frame(path: Path, contract: DataContract) -> pl.DataFrame:
@@ -69,7 +82,7 @@ def _frame(path: Path, contract: DataContract) -> pl.DataFrame:
         if parquet:
             return pl.read_parquet(path)
         frame = pl.read_csv(path, separator=_separator(path), has_header=not contract.header, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, UnicodeDecodeError):
+    except _UNREADABLE:
         raise DataError(
             "The table cannot be read",
             expected="CSV (also gzipped) or Parquet, the same number of cells in every row, UTF-8",
@@ -176,10 +189,9 @@ def _numbers(
     column: ColumnContract, cells: Cells, missing: NDArray[np.bool_], rows: NDArray[np.int64], tally: Tally
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], float | None]:
     """Numbers with 0 for missing ones, which are outside the range, and the unit factor that would mend it."""
-    values = np.zeros(len(cells))
-    for k in np.flatnonzero(~missing):
-        values[k] = float(cells[k]) if is_number(cells[k]) else np.nan
-    wrong = ~np.isfinite(values)
+    number = {cell: float(cell) if is_number(cell) else np.nan for cell in set(cells)}
+    values = np.where(missing, 0.0, np.array([number[cell] for cell in cells], np.float64))
+    wrong = ~np.isfinite(values) | (np.abs(values) > LARGEST)
     for row in rows[wrong]:
         tally.error(
             f"not-a-number:{column.name}", f"Column {column.name!r} has cells that are not numbers", _MEND_CELLS, int(row) + 1
