@@ -53,6 +53,10 @@ class AugmentationSection(Section):
     noise: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
         default=0.0, description="Largest standard deviation of added noise, as a fraction of the full range, 0 to 0.5."
     )
+    chance: Fraction = Field(
+        default=1.0,
+        description="Chance that an image is changed by the settings above (flip aside), 0 to 1; the others stay as they are.",
+    )
     cutout: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default=0.0, description="Side of one square that is blanked, as a fraction of the image's side, 0 (none) to 1."
     )

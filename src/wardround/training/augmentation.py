@@ -1,7 +1,7 @@
 """Random changes of a piece of training images: where they lie, how they were exposed, what is hidden.
 
 All choices of a piece come from one numpy generator that its caller keyed by study, site, round, step and piece; nothing is
-drawn from a global generator. The order is: affine warp and mirror, blur or sharpen, gamma, contrast, brightness, noise,
+drawn from a global generator. The order is: mirror, affine warp, blur or sharpen, gamma, contrast, brightness, noise,
 blanked square, mixup.
 """
 
@@ -22,10 +22,12 @@ def augment(
     pixels: torch.Tensor, targets: torch.Tensor, settings: AugmentationSection, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (n, c, h, w) in 0..1 and targets (n,), changed; the images stay in 0..1, the shapes as they were."""
-    pixels = _warp(pixels, settings, rng)
-    pixels = _blur_or_sharpen(pixels, settings, rng)
-    pixels = _expose(pixels, settings, rng)
-    pixels = _blank(pixels, settings, rng)
+    pixels = _mirror_some(pixels, settings.flip, rng)
+    changed = _expose(_blur_or_sharpen(_warp(pixels, settings, rng), settings, rng), settings, rng)
+    if settings.chance < 1.0:
+        chosen = torch.from_numpy(rng.random(len(pixels)) < settings.chance).to(pixels.device)
+        changed = torch.where(chosen.reshape(-1, 1, 1, 1), changed, pixels)
+    pixels = _blank(changed, settings, rng)
     return mix(pixels, targets, settings.mixup, rng)
 
 
@@ -55,16 +57,15 @@ def _column(values: NDArray[np.floating[Any]], like: torch.Tensor) -> torch.Tens
 def _warp(pixels: torch.Tensor, settings: AugmentationSection, rng: np.random.Generator) -> torch.Tensor:
     moves = (settings.shift, settings.rotate, settings.scale - 1.0, settings.stretch - 1.0, settings.shear)
     if not any(moves):
-        return _mirror_some(pixels, settings.flip, rng)
+        return pixels
     n = len(pixels)
     angle = np.deg2rad(_symmetric(rng, n, settings.rotate))
     slant = np.tan(np.deg2rad(_symmetric(rng, n, settings.shear)))
     zoom, stretch = _factor(rng, n, settings.scale), np.sqrt(_factor(rng, n, settings.stretch))
-    mirror = np.where(rng.random(n) < settings.flip, -1.0, 1.0)
     cos, sin = np.cos(angle), np.sin(angle)
     theta = np.zeros((n, 2, 3), np.float32)  # from the place in the new image to the place in the old one
-    theta[:, 0, 0], theta[:, 0, 1] = mirror * zoom * stretch * cos, zoom * stretch * (cos * slant - sin)
-    theta[:, 1, 0], theta[:, 1, 1] = mirror * zoom / stretch * sin, zoom / stretch * (sin * slant + cos)
+    theta[:, 0, 0], theta[:, 0, 1] = zoom * stretch * cos, zoom * stretch * (cos * slant - sin)
+    theta[:, 1, 0], theta[:, 1, 1] = zoom / stretch * sin, zoom / stretch * (sin * slant + cos)
     theta[:, 0, 2], theta[:, 1, 2] = _symmetric(rng, n, 2 * settings.shift), _symmetric(rng, n, 2 * settings.shift)
     grid = F.affine_grid(torch.from_numpy(theta).to(pixels.device), list(pixels.shape), align_corners=False)
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)

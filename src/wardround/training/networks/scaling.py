@@ -31,7 +31,12 @@ class Scaling(nn.Module):
 
 def _against_surroundings(pixels: torch.Tensor) -> torch.Tensor:
     reach = max(1, pixels.shape[-1] // 8)
+    centred = pixels - _window_mean(pixels, reach)
+    return centred / (_window_mean(centred.square(), reach).sqrt() + 2 * _FLOOR)
+
+
+def _window_mean(pixels: torch.Tensor, reach: int) -> torch.Tensor:
+    """The mean over the square window that reaches so far each way, cut at the border; one axis after the other is the same."""
     window = 2 * reach + 1
-    centred = pixels - F.avg_pool2d(pixels, window, 1, reach, count_include_pad=False)
-    spread = F.avg_pool2d(centred.square(), window, 1, reach, count_include_pad=False).sqrt()
-    return centred / (spread + 2 * _FLOOR)
+    along = F.avg_pool2d(pixels, (1, window), 1, (0, reach), count_include_pad=False)
+    return F.avg_pool2d(along, (window, 1), 1, (reach, 0), count_include_pad=False)
