@@ -1,6 +1,9 @@
 """What all tests share: hypothesis draws the same cases every time, and a busy machine fails none of them."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("tests.algorithms.algorithm_conformance")
 
 settings.register_profile(
     "wardround", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]

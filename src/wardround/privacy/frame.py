@@ -25,6 +25,7 @@ class Frame:
             raise ValueError('a real part may not be called "counts"')
         if self.real and self.weight < 1:
             raise ValueError("real parts need the total weight of all sites")
+        _ = self.grid  # refuses bounds, words and numbers of sites that do not fit
 
     @property
     def grid(self) -> Grid:

@@ -56,6 +56,8 @@ def reveal(total: Tree, reference: Bundle, frame: Frame) -> Contribution:
     counts: Tree = {}
     if frame.counts:
         counts = unflatten(total["counts/words"].astype(np.int64), frame.counts)
+    if frame.real and WEIGHT not in counts:
+        raise ValueError("a weighted mean needs the weight of those who were counted")
     weight = int(counts.get(WEIGHT, np.array(0)))
     values: Bundle = {}
     for part, shapes in frame.real.items():

@@ -115,6 +115,5 @@ def read_tensors(path: Path) -> tuple[Tree, Any]:
 
 
 def write_tensors(path: Path, arrays: Tree, head: Any) -> None:
-    # Not ascontiguousarray: it would make a vector of a single number.
     ready = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
     write_atomic(path, save_tensors(ready, {"wardround": canonical_json(head).decode()}), private=True)

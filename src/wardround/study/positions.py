@@ -4,8 +4,11 @@ import re
 
 Path = tuple[str | int, ...]
 
-_HEADER = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]*\")((?:\s*\.\s*[A-Za-z0-9_\-]+)*)\s*=")
+_PART = r"(?:[A-Za-z0-9_\-]+|\"[^\"\n]*\"|'[^'\n]*')"
+_NAME = rf"{_PART}(?:\s*\.\s*{_PART})*"
+_HEADER = re.compile(rf"^\s*(\[\[?)\s*({_NAME})\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(rf"^\s*({_NAME})\s*=")
+_TEXT = re.compile(r"""#[^\n]*|"{3}(?:\\.|.)*?"{3}|'{3}.*?'{3}|"(?:\\.|[^"\n\\])*"|'[^'\n]*'""", re.DOTALL)  # comments too
 
 
 def key_lines(text: str) -> dict[Path, int]:
@@ -17,19 +20,28 @@ def key_lines(text: str) -> dict[Path, int]:
     lines: dict[Path, int] = {}
     table: Path = ()
     counts: dict[Path, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_TEXT.sub(_emptied, text).split("\n"), 1):
         if header := _HEADER.match(line):
-            name: Path = tuple(part.strip(" \"'") for part in header[2].split("."))
-            table = _resolve(name, counts)
+            table = _resolve(_parts(header[2]), counts)
             if header[1] == "[[":
                 counts[table] = counts.get(table, -1) + 1
                 table = (*table, counts[table])
             lines.setdefault(table, number)
         elif key := _KEY.match(line):
-            dotted = [key[1].strip('"'), *(part.strip() for part in key[2].split(".")[1:])]
+            dotted = _parts(key[1])
             for depth in range(1, len(dotted) + 1):
                 lines.setdefault((*table, *dotted[:depth]), number)
     return lines
+
+
+def _emptied(found: re.Match[str]) -> str:
+    """A text over several lines keeps its lines only: what stands in it is no key."""
+    return found[0] if not found[0].startswith(('"""', "'''")) else '""' + "\n" * found[0].count("\n")
+
+
+def _parts(name: str) -> Path:
+    """a."b.c" -> a and b.c."""
+    return tuple(part.strip("\"'") for part in re.findall(_PART, name))
 
 
 def _resolve(name: Path, counts: dict[Path, int]) -> Path:

@@ -25,7 +25,7 @@ def load_study(path: str | Path) -> Study:
     if len(raw) > SIZE_LIMIT:
         raise StudyError(f"{place} is too large for a study", expected="at most 1 MiB", found=f"{len(raw)} bytes")
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")  # some editors begin a file with an invisible mark
     except UnicodeDecodeError as error:
         raise StudyError(f"{place} is not text", expected="UTF-8", found=f"a wrong byte at {error.start}") from error
     return parse_study(text, name=str(place))

@@ -1,0 +1,127 @@
+"""Hospitals whose training is a few exact steps on a bowl, and a federation of them without roles, wire or torch.
+
+Hospital k minimises F_k(w) = a_k / 2 |w - t_k|^2 by plain gradient descent in float32. All that an algorithm can ask of a
+trainer happens in microseconds, and every optimum is known in closed form.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+
+import numpy as np
+
+from wardround.algorithms.protocol import Algorithm
+from wardround.privacy.frame import Frame
+from wardround.privacy.no_privacy import CLIPPED, WEIGHT, protect, reveal
+from wardround.summation.plain import Collecting, Opened, Replies, step
+from wardround.values.contribution import Contribution
+from wardround.values.ids import SiteId
+from wardround.values.local_run import LocalRun
+from wardround.values.randomness import generator
+from wardround.values.tree import Bundle, Tree, shapes_of
+
+NAMES = {"conv.weight": (2, 3), "head.bias": (), "norm.bias": (3,), "norm.weight": (3,)}
+NORM_NAMES = frozenset({"norm.bias", "norm.weight"})
+
+
+def model_of(values: Iterable[float]) -> Tree:
+    """The 13 values, in name order, as a model."""
+    flat = np.fromiter(values, np.float32, 13)
+    parts = np.split(flat, np.cumsum([int(np.prod(shape)) for shape in NAMES.values()])[:-1])
+    return {name: part.reshape(shape) for (name, shape), part in zip(NAMES.items(), parts, strict=True)}
+
+
+def filled(value: float) -> Tree:
+    return model_of([value] * 13)
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """target: t_k, for every value. curvature: a_k. steps, learning_rate: of one local run."""
+
+    target: float
+    examples: int = 10
+    curvature: float = 1.0
+    steps: int = 3
+    learning_rate: float = 0.125
+
+    def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
+        rate = np.float32(self.learning_rate)
+        now = dict(model)
+        for _ in range(self.steps):
+            gradient = {name: np.float32(self.curvature) * (w - np.float32(self.target)) for name, w in now.items()}
+            if proximal_mu:
+                gradient = {name: g + np.float32(proximal_mu) * (now[name] - model[name]) for name, g in gradient.items()}
+            if gradient_shift is not None:
+                gradient = {name: g + gradient_shift[name] for name, g in gradient.items()}
+            now = {name: np.asarray(w - rate * gradient[name], np.float32) for name, w in now.items()}
+        loss = float(sum(((w - self.target) ** 2).sum() for w in now.values()))
+        return LocalRun(now, self.steps, self.steps * self.learning_rate, self.examples, loss, self.examples)
+
+
+@dataclass
+class Federation:
+    """Rounds as the coordinator and the sites play them: contributions, their total, the update, memory only if counted."""
+
+    algorithm: Algorithm
+    hospitals: Mapping[str, Quadratic]
+    model: Tree
+    clip: float = 64.0
+    state: Bundle = field(init=False)
+    memories: dict[str, Bundle] = field(init=False)
+    round: int = 0
+
+    def __post_init__(self) -> None:
+        self.state = self.algorithm.start(self.model, self.weight)
+        self.memories = {site: {} for site in self.hospitals}
+
+    @property
+    def weight(self) -> int:
+        return sum(hospital.examples for hospital in self.hospitals.values())
+
+    @property
+    def frame(self) -> Frame:
+        order = self.algorithm.order(self.state)
+        counts = {WEIGHT: (), CLIPPED: (), "loss": (2,)}
+        parts = self.algorithm.parts(shapes_of(order["model"]))
+        return Frame(len(self.hospitals), parts, counts, self.weight, self.clip)
+
+    def work(self) -> dict[str, tuple[Contribution, Bundle, LocalRun]]:
+        order = self.algorithm.order(self.state)
+        return {site: self.algorithm.work(order, hospital, self.memories[site]) for site, hospital in self.hospitals.items()}
+
+    def play(self, counted: Iterable[str] | None = None) -> Contribution:
+        """One round, contributions added as they are; sites not in `counted` are lost. Gives the total."""
+        done = self.work()
+        chosen = list(self.hospitals if counted is None else counted)
+        total = reduce(add, (done[site][0] for site in chosen))
+        return self._finish(total, {site: done[site][1] for site in chosen})
+
+    def play_encoded(self, counted: Iterable[str] | None = None) -> Contribution:
+        """One round through words, their sum and back."""
+        done = self.work()
+        chosen = list(self.hospitals if counted is None else counted)
+        total = self.sum_of_words({site: done[site][0] for site in chosen})
+        return self._finish(total, {site: done[site][1] for site in chosen})
+
+    def sum_of_words(self, contributions: Mapping[str, Contribution]) -> Contribution:
+        frame, reference = self.frame, self.algorithm.reference(self.algorithm.order(self.state))
+        words = {
+            SiteId(site): protect(
+                Contribution(found.values, found.weight, {"loss": np.array([7, found.weight])}),
+                reference,
+                frame,
+                lambda part, site=site: generator("round", 1, site, self.round, part),
+            )
+            for site, found in contributions.items()
+        }
+        opened, _ = step(Collecting(tuple(words), frame.layout, 1), Replies(words))
+        assert isinstance(opened, Opened)
+        return reveal(opened.total, reference, frame)
+
+    def _finish(self, total: Contribution, memories: Mapping[str, Bundle]) -> Contribution:
+        self.state = self.algorithm.update(self.state, total)
+        self.memories |= memories
+        self.round += 1
+        return total

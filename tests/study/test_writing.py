@@ -1,0 +1,112 @@
+"""A study as text and back, and its hash: two hospitals with the same hash run the same study."""
+
+import json
+from typing import Any
+
+import pytest
+
+from wardround.roles.plan import refuse_what_is_not_there_yet
+from wardround.study.declaration import Study
+from wardround.study.reading import parse_study
+from wardround.study.starter import KINDS, starter
+from wardround.study.writing import json_schema, to_toml
+from wardround.values.errors import StudyError
+
+SAMPLES = {kind: parse_study(starter(kind)) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_study_written_out_reads_as_itself(kind: str) -> None:
+    """The run folder keeps the study as text; --resume must find the same study in it."""
+    study = SAMPLES[kind]
+    again = parse_study(to_toml(study))
+    assert again == study
+    assert again.hash == study.hash
+    assert to_toml(again) == to_toml(study)
+    assert Study.model_validate_json(study.model_dump_json()).hash == study.hash
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_order_comments_and_defaults_do_not_change_the_hash(kind: str) -> None:
+    """A hospital may format its copy as it likes."""
+    text = starter(kind)
+    without_comments = "\n".join(line.split("  #")[0].rstrip() for line in text.splitlines() if not line.startswith("#"))
+    assert without_comments != text
+    assert parse_study(without_comments).hash == SAMPLES[kind].hash
+    head, *tables = without_comments.split("\n[")
+    columns = [table for table in tables if table.startswith("[")]
+    others = [table for table in tables if not table.startswith("[")]
+    turned = "\n[".join([head, *reversed(others), *columns])
+    assert parse_study(turned).hash == SAMPLES[kind].hash
+
+
+def settings_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every setting in a dumped study."""
+    if isinstance(value, dict):
+        return [found for key, inner in value.items() for found in settings_of(inner, (*path, key))]
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [found for index, inner in enumerate(value) for found in settings_of(inner, (*path, index))]
+    return [path]
+
+
+ANY = (1, 2, 8, 16, 0.25, 0.75, 7.5, 100, True, False, None, "x", "xyz", "https", 32, [1, 2], [0.5, 9.5], ["a"], ["a", "b"], [])
+
+
+def with_another(dumped: Any, path: tuple[Any, ...]) -> Study | None:
+    """The study with another valid value at `path`, if one of those tried is valid."""
+    for value in ANY:
+        other = json.loads(json.dumps(dumped))
+        place = other
+        for key in path[:-1]:
+            place = place[key]
+        if place[path[-1]] == value and type(place[path[-1]]) is type(value):
+            continue
+        place[path[-1]] = value
+        try:
+            study = Study.model_validate_json(json.dumps(other))
+        except ValueError:
+            continue
+        if study.model_dump(mode="json") != dumped:
+            return study
+    return None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_other_setting_is_another_study(kind: str) -> None:
+    """A coordinator could otherwise change a bound after the hospitals agreed. Every setting that another value fits is tried."""
+    dumped = SAMPLES[kind].model_dump(mode="json")
+    hashes = {SAMPLES[kind].hash}
+    tried = 0
+    for path in settings_of(dumped):
+        other = with_another(dumped, path)
+        if other is not None:
+            tried += 1
+            hashes.add(other.hash)
+    assert len(hashes) == tried + 1
+    assert tried >= 40
+
+
+def test_the_schema_describes_every_setting() -> None:
+    """Editors show these words while the user types; an empty one is a setting that nobody explained."""
+    schema = json.loads(json_schema())
+    sections = [schema, *schema["$defs"].values()]
+    fields = [(section["title"], name, field) for section in sections for name, field in section.get("properties", {}).items()]
+    assert len(fields) > 60
+    assert [(title, name) for title, name, field in fields if not field.get("description")] == []
+    assert all(section.get("additionalProperties") is False for section in sections if "properties" in section)
+
+
+@pytest.mark.parametrize("mode", ["patient-local", "patient-distributed", "site"])
+def test_a_privacy_mode_that_is_not_there_yet_is_refused(mode: str) -> None:
+    """A study that promises privacy must never run without it."""
+    study = parse_study(starter("image").replace('mode = "none"', f'mode = "{mode}"'))
+    with pytest.raises(StudyError, match=rf"{mode}.*not available.*To mend it"):
+        refuse_what_is_not_there_yet(study)
+
+
+def test_masked_summation_is_refused_until_it_is_there() -> None:
+    """The same for a study that promises that nobody sees one hospital's contribution."""
+    study = parse_study(starter("image").replace('mode = "plain"', 'mode = "masked"'))
+    with pytest.raises(StudyError, match=r"masked.*not available"):
+        refuse_what_is_not_there_yet(study)
+    refuse_what_is_not_there_yet(parse_study(starter("image")))
