@@ -13,7 +13,8 @@ def report(
     to: Annotated[Path | None, typer.Option(help="Where to write (default: the run folder).")] = None,
 ) -> None:
     """Write report.html and model_card.md from a run's record."""
-    from wardround.evidence import write_model_card, write_report
+    from wardround.evidence.model_card import write_model_card
+    from wardround.evidence.report import write_report
     from wardround.simulation.papers import CARD, RECORD, REPORT
     from wardround.study.run_record import RunRecord
 

@@ -18,7 +18,8 @@ MODEL, ONNX, RECORD, REPORT, CARD = "model.safetensors", "model.onnx", "record.j
 
 def write_papers(outcome: Outcome, coordinator: Coordinator, folder: RunFolder, *, register: bool) -> RunRecord:
     """Writes every paper, each whole or not at all; writing them again replaces them by the same."""
-    from wardround.evidence import write_model_card, write_report
+    from wardround.evidence.model_card import write_model_card
+    from wardround.evidence.report import write_report
 
     model = coordinator.model
     data = model_bytes(model)

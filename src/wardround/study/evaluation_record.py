@@ -4,16 +4,17 @@ This page holds no formula: `wardround.training.evaluation` makes an Evaluation 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from wardround.study.section import Section
 from wardround.values.canonical import finite_or_none
 
 Interval = tuple[float, float]
+Item = TypeVar("Item")
 
 
 def as_figure(value: object) -> object:
@@ -31,6 +32,11 @@ def _interval(value: object) -> object:
         return value
     ends = tuple(as_figure(end) for end in value)
     return None if None in ends else ends
+
+
+def by_name(mapping: dict[str, Item]) -> dict[str, Item]:
+    """Mappings are kept in name order, as canonical JSON writes them: so equal records are shown alike."""
+    return dict(sorted(mapping.items()))
 
 
 Figure = Annotated[float | None, BeforeValidator(as_figure)]
@@ -94,8 +100,10 @@ def _filled(row: NDArray[Any]) -> tuple[tuple[int, int], ...]:
 class Evaluation(Section):
     """One model's figures on one set of records; a figure that the records cannot give is None, and so is its interval."""
 
-    values: dict[str, Figure] = Field(description="Figure by metric key; null where the records cannot give it.")
-    intervals: dict[str, Annotated[Interval | None, BeforeValidator(_interval)]] = Field(
+    values: Annotated[dict[str, Figure], AfterValidator(by_name)] = Field(
+        description="Figure by metric key; null where the records cannot give it."
+    )
+    intervals: Annotated[dict[str, Annotated[Interval | None, BeforeValidator(_interval)]], AfterValidator(by_name)] = Field(
         default_factory=dict, description="Two-sided 95 % interval (low, high) by metric key; null where undefined."
     )
     sums: SparseSums | None = Field(default=None, description="The sums behind the figures; null where they were not kept.")

@@ -1,16 +1,16 @@
 """What one run was and gave: the one value that the coordinator fills and that reports, model cards and the registry read.
 
-It is written as `record.json` in the run folder: canonical JSON, in which a figure that could not be computed is null. A record
-of a simulation shows every hospital's own figures. In a deployment those stay at the hospital: `sites`, `cross` and each
-round's `per_site` then hold only what a site's policy released.
+It is written as `record.json` in the run folder: canonical JSON, in which a figure that could not be computed is null and
+mappings are in name order. A record of a simulation shows every hospital's own figures. In a deployment those stay at the
+hospital: `sites`, `cross` and each round's `per_site` then hold only what a site's policy released.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from wardround.study.evaluation_record import Count, Evaluation, Figure, SparseSums, as_figure
+from wardround.study.evaluation_record import Count, Evaluation, Figure, SparseSums, as_figure, by_name
 from wardround.study.section import Section
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError
@@ -38,6 +38,8 @@ def _iso(moment: str) -> str:
     return moment
 
 
+Item = TypeVar("Item")
+ByName = Annotated[dict[str, Item], AfterValidator(by_name)]
 Moment = Annotated[str, AfterValidator(_iso)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seconds = Annotated[float, BeforeValidator(as_figure), Field(ge=0)]
@@ -75,14 +77,14 @@ class RoundRecord(Section):
     round: Annotated[Count, Field(ge=1)] = Field(description="Number of the round, from 1.")
     seconds: Seconds = Field(description="Wall time of the round, in seconds.")
     counted: tuple[str, ...] = Field(description="Sites whose contribution is in this round's sum.")
-    lost: dict[str, str] = Field(default_factory=dict, description="Sites that were asked and not counted: reason code by site.")
+    lost: ByName[str] = Field(default_factory=dict, description="Sites that were asked and not counted: reason code by site.")
     train_loss: Figure = Field(description="Mean loss of the last local epoch over all counted records, in nats.")
     validation: Evaluation | None = Field(
         default=None, description="The shared model after this round on all sites' validation patients."
     )
     bytes_out: Count = Field(default=0, description="Bytes from the coordinator to the sites.")
     bytes_in: Count = Field(default=0, description="Bytes from the sites to the coordinator.")
-    per_site: dict[str, SiteRound] = Field(default_factory=dict, description="Each site's own figures; in simulation only.")
+    per_site: ByName[SiteRound] = Field(default_factory=dict, description="Each site's own figures; in simulation only.")
 
     @model_validator(mode="after")
     def _no_site_is_both_counted_and_lost(self) -> "RoundRecord":
@@ -96,8 +98,8 @@ class SiteRecord(Section):
 
     patients: Count = Field(description="Patients.")
     images: Count = Field(description="Records: images or rows.")
-    split_patients: dict[str, Count] = Field(default_factory=dict, description="Patients in train, validation and test.")
-    split_images: dict[str, Count] = Field(default_factory=dict, description="Records in train, validation and test.")
+    split_patients: ByName[Count] = Field(default_factory=dict, description="Patients in train, validation and test.")
+    split_images: ByName[Count] = Field(default_factory=dict, description="Records in train, validation and test.")
     positives: Count = Field(description="Records of the positive class.")
     own: Evaluation | None = Field(default=None, description="The model trained on this site's data only.")
     federated: Evaluation | None = Field(default=None, description="The shared model.")
@@ -107,13 +109,13 @@ class Pooled(Section):
     """Models on the held-out test patients of all sites together."""
 
     federated: Evaluation = Field(description="The shared model.")
-    own: dict[str, Evaluation] = Field(default_factory=dict, description="Each site's own-data-only model, by site.")
+    own: ByName[Evaluation] = Field(default_factory=dict, description="Each site's own-data-only model, by site.")
 
 
 class ModelRecord(Section):
     sha256: Sha256 = Field(description="Hash of the safetensors file.")
     parameters: Count = Field(description="Numbers in the model.")
-    files: dict[str, str] = Field(description="File name within the run folder by kind: safetensors, onnx.")
+    files: ByName[str] = Field(description="File name within the run folder by kind: safetensors, onnx.")
     onnx_max_difference: Figure = Field(
         default=None, description="Largest difference between the probabilities of the ONNX file and of PyTorch."
     )
@@ -145,12 +147,12 @@ class RunRecord(Section):
     summation_mode: str = Field(description="How contributions were summed: plain or masked.")
     start: Evaluation | None = Field(default=None, description="The model before round 1 on all sites' validation patients.")
     rounds: tuple[RoundRecord, ...] = Field(default=(), description="The rounds, in order from 1.")
-    sites: dict[str, SiteRecord] = Field(default_factory=dict, description="The sites by name.")
+    sites: ByName[SiteRecord] = Field(default_factory=dict, description="The sites by name.")
     pooled: Pooled | None = Field(default=None, description="On the test patients of all sites together.")
-    external: dict[str, Evaluation] = Field(
+    external: ByName[Evaluation] = Field(
         default_factory=dict, description="The shared model on test sets no site trained on, by name."
     )
-    cross: dict[str, dict[str, Evaluation]] = Field(
+    cross: ByName[ByName[Evaluation]] = Field(
         default_factory=dict, description="Every model on every site's test patients: by model name, then by site."
     )
     model: ModelRecord | None = Field(default=None, description="The final model; null while there is none.")
