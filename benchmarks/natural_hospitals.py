@@ -54,7 +54,7 @@ def variants(study: Study) -> dict[str, Study]:
 
 def cross_figures(run: Any, model: str) -> Figures:
     found = {site: (e.values["auc"], e.intervals.get("auc")) for site, e in run.record.cross[model].items()}
-    pooled = run.record.pooled.federated if model == "federated" else run.record.pooled.own[model.removeprefix("own-")]
+    pooled = run.record.pooled.federated if model == "federated" else run.record.pooled.own[model]
     return {**found, "all": (pooled.values["auc"], pooled.intervals.get("auc"))}
 
 
@@ -88,7 +88,7 @@ def compare(study: Study, seed: int) -> dict[str, Figures]:
         for name, variant in variants(study).items():
             run = simulate(variant, hospitals, out=f"{folder}/{name}", register=False)
             if name == "fedavg":
-                rows |= {f"{site} alone": cross_figures(run, f"own-{site}") for site in hospitals}
+                rows |= {f"{site} alone": cross_figures(run, site) for site in hospitals}
             rows[name] = cross_figures(run, "federated")
         rows["pooled"] = pooled_figures(study, hospitals, f"{folder}/pooled")
     return rows

@@ -57,7 +57,7 @@ def test_the_external_test_set_is_named_with_its_size(record: RunRecord) -> None
         ({}, ("no patient is protected", "simulation on one machine", "can see each hospital's model update"), ("masked",)),
         ({"engine": "flower"}, ("stayed at their hospital",), ("simulation",)),
         ({"summation_mode": "masked"}, ("The sum was masked",), ("can see each hospital's",)),
-        ({"privacy_mode": "site"}, ("no description of it",), ("no patient is protected", "What holds")),
+        ({"privacy_mode": "site"}, ("no description of it",), ("no patient is protected", "What is not protected")),
     ],
 )
 def test_privacy_is_told_candidly(

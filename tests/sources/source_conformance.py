@@ -43,7 +43,7 @@ def same(left: Records, right: Records) -> bool:
 
 
 class SourceConformance:
-    """Inherit, and give `contract` and `write`: it puts items into `folder`, in that order, and returns the source's path."""
+    """Inherit, and give `contract` and `write`, which puts items into `folder` in that order and returns the path."""
 
     def contract(self) -> DataContract:
         raise NotImplementedError

@@ -209,3 +209,14 @@ def test_an_image_too_large_to_be_one_is_refused_before_it_fills_the_memory(tmp_
     Image.new("1", (12000, 12000)).save(folder / "NORMAL" / "bomb.png")
     with pytest.raises(DataError, match="cannot be decoded"):
         open_source(folder, WORDS).load()
+
+
+def test_kinds_that_are_not_read_are_told_and_dicom_among_images_is_refused(tmp_path: Path) -> None:
+    """A silently forgotten half of the data would never be noticed."""
+    folder = folder_of(tmp_path / "d")
+    (folder / "NORMAL" / "old.tif").write_bytes(b"II*\0")
+    report = open_source(folder, WORDS).check()
+    assert "unread-kind" in {finding.code for finding in report.findings}
+    (folder / "NORMAL" / "x.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    with pytest.raises(DataError, match="mixes DICOM"):
+        open_source(folder, WORDS)

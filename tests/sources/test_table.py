@@ -168,3 +168,9 @@ def test_images_and_tables_are_not_confused(tmp_path: Path) -> None:
 def test_equal_rows_are_different_people(tmp_path: Path) -> None:
     """Two people may well share an age."""
     assert load(tmp_path, "age,label\n60,1\n60,1\n60,0\n", AGE).patient_count == 3
+
+
+def test_semicolons_and_tabs_are_separators_too(tmp_path: Path) -> None:
+    """Half of Europe's spreadsheets write semicolons."""
+    for separator in (";", "\t"):
+        assert len(load(tmp_path, "age,label\n60,1\n50,0\n".replace(",", separator), AGE)) == 2

@@ -45,6 +45,9 @@ def main() -> None:
     except WardroundError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        typer.echo(f"error: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+        sys.exit(WardroundError.exit_code)
     except KeyboardInterrupt:
         typer.echo("\ninterrupted; a run goes on with the same command and --resume", err=True)
         sys.exit(130)

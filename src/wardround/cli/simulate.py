@@ -63,7 +63,7 @@ def _site(text: str) -> tuple[str, str]:
     name, found, path = text.partition("=")
     if not (found and name and path):
         raise StudyError("--site names a hospital and its data", expected="NAME=PATH", found=text)
-    return name, path
+    return name, str(Path(path).expanduser())
 
 
 def parse_split(text: str, count: int) -> SimulationSection:

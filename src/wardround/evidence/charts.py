@@ -121,7 +121,7 @@ def benefit_chart(record: RunRecord, metric: str = "auc") -> str | None:
                 _dot(axes, pair[column], metric, row + offset, {"color": colour, "marker": marker}, name if row == 0 else None)
         axes.set_yticks(range(len(pairs)), [_label(site) for site in pairs])
         axes.set_ylim(len(pairs) - 0.5, -0.5)
-        axes.set_xlabel(f"{NAMES[metric]} on the hospital's own test patients")
+        axes.set_xlabel(f"{NAMES[metric]}, own test patients")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         return _svg(figure, "benefit")
 

@@ -174,16 +174,16 @@ def privacy_words(record: RunRecord) -> tuple[str, ...]:
         else f"The sum was {record.summation_mode}: see the study for who could see one hospital's update."
     )
     holds = (
-        "What holds: nothing needed to. This run was a simulation on one machine, on which the data of all hospitals lay; it "
-        "shows what would be learned together, not that anything was protected. In a deployment records stay at their hospital."
+        "This run was a simulation on one machine that held the data of all hospitals. It shows what can be learned together, "
+        "not that anything was protected; in a deployment patient records stay at their hospital."
         if record.engine == "in_process"
         else "What holds: patient records stayed at their hospital; only numbers computed from them left."
     )
     return (
         "Privacy mode “none”: no patient is protected by a mathematical guarantee.",
         holds,
-        "What does not: the final model, or any round's, may betray whether a certain patient was in the training data, and may "
-        "have memorised unusual records. Losses, counts and evaluation sums leave a hospital exact, without noise.",
+        "What is not protected: the final model, or any round's, may betray whether a certain patient was in the training data, "
+        "and may have memorised unusual records. Losses, counts and evaluation sums leave a hospital exact, without noise.",
         seen,
         "Hand the model only to people who could also be trusted with a summary of the data.",
     )

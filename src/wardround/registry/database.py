@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, inspect, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from wardround.registry.tables import SCHEMA, Base, SchemaVersion
@@ -161,7 +161,10 @@ def _prepare(session: Session) -> None:
     connection = session.connection()
     tables = set(inspect(connection).get_table_names())
     if not tables:
-        Base.metadata.create_all(connection)
+        try:
+            Base.metadata.create_all(connection)
+        except ProgrammingError as error:  # PostgreSQL: another process has just made the same tables
+            raise _Collision from error
         session.add(SchemaVersion(version=SCHEMA))
         return
     version = session.scalar(select(SchemaVersion.version)) if SchemaVersion.__tablename__ in tables else None

@@ -120,12 +120,12 @@ class Outcome:
         )
 
     def _cross(self) -> dict[str, dict[str, Evaluation]]:
-        thresholds = {FEDERATED: self.threshold, **{own_label(site): cut for site, cut in self.own_models.items()}}
+        """Every model on every hospital's test patients; a hospital's own model goes by the hospital's name."""
+        models = [(FEDERATED, FEDERATED, self.threshold)]
+        models += [(site, own_label(site), cut) for site, cut in self.own_models.items()]
         return {
-            label: {
-                site: evaluation_of(self.site_sums(site, label)["test"], cut, keep_sums=False) for site in self.progress.sites
-            }
-            for label, cut in thresholds.items()
+            name: {site: evaluation_of(self.site_sums(site, label)["test"], cut, keep_sums=False) for site in self.progress.sites}
+            for name, label, cut in models
         }
 
     def _round(self, index: int) -> RoundRecord:

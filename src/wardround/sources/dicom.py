@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import platformdirs
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from wardround.sources.gathered import Gathered
@@ -25,7 +26,7 @@ from wardround.sources.shelf import MANIFEST, Known, known_files, open_shelf
 from wardround.sources.tally import Tally
 from wardround.study.contract import DataContract
 from wardround.values.durable import write_atomic
-from wardround.values.errors import MissingExtraError
+from wardround.values.errors import DataError, MissingExtraError
 
 Problem = tuple[str, str, str]
 
@@ -36,6 +37,7 @@ _PHOTOMETRY = (
     "export as MONOCHROME1, MONOCHROME2 or RGB",
 )
 _NO_PIXELS = ("no-pixels", "DICOM files hold no pixels", "take reports and structured objects out of the folder")
+SALT_BYTES = 32
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 
 
@@ -52,10 +54,16 @@ def has_dicom_mark(head: bytes) -> bool:
 def site_salt() -> bytes:
     """32 random bytes of this machine's user, made on first use. Losing them only divides patients anew."""
     path = Path(platformdirs.user_data_dir("wardround", appauthor=False)) / "site-salt"
-    if not path.is_file():
-        write_atomic(path, secrets.token_bytes(32))
-        path.chmod(0o600)
-    return path.read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # two first runs at once must agree
+        if not path.is_file():
+            write_atomic(path, secrets.token_bytes(SALT_BYTES))  # readable by its owner alone
+        salt = path.read_bytes()
+    if len(salt) != SALT_BYTES:
+        raise DataError(
+            f"{path} is not a salt of {SALT_BYTES} bytes", mend="remove it; patients are then divided into splits anew"
+        )
+    return salt
 
 
 def pseudonym(patient_id: str, salt: bytes) -> str:
@@ -71,7 +79,7 @@ def read_dicom(path: Path, contract: DataContract, salt: bytes | None = None) ->
     _need_pydicom()
     key = site_salt() if salt is None else salt
     with open_shelf(path) as shelf:
-        names = tuple(name for name in shelf.names if has_dicom_mark((shelf.read(name) or b"")[:132]))
+        names = tuple(name for name in shelf.names if has_dicom_mark(shelf.read(name, 132) or b""))
         beside = path.with_name(MANIFEST) if path.is_file() else None
         known, absent = known_files(shelf, names, contract, beside)
         tally = Tally("of the DICOM files in name order")

@@ -20,6 +20,8 @@ from wardround.sources.tally import Tally
 from wardround.study.contract import DataContract
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+UNREAD = frozenset({".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".dcm", ".nii", ".npy", ".npz"})
+"""Images of kinds that this reader leaves out, and says so."""
 
 
 def read_image_folder(path: Path, contract: DataContract) -> Gathered:
@@ -37,6 +39,8 @@ def read_image_folder(path: Path, contract: DataContract) -> Gathered:
             tally.warning(
                 "unlisted", f"Images are not in {MANIFEST} and were left out", "list them if they belong to the study", 0
             )
+        for _ in range(sum(PurePosixPath(name).suffix.casefold() in UNREAD for name in shelf.names)):
+            tally.warning("unread-kind", "Images that are neither PNG nor JPEG were left out", "convert them to PNG", 0)
         return read_listed(shelf, names, known, contract, tally, lambda content, _: Decoded(decode(content)))
 
 

@@ -110,12 +110,16 @@ def _detected(path: Path) -> tuple[str, Path]:
 
 
 def _folder_kind(folder: Path) -> tuple[str, Path]:
-    """The reader for a folder: DICOM before images, images before a single file."""
+    """The reader for a folder: images, DICOM, or a single file. Images among DICOM are refused, since one would be forgotten."""
     files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
-    if any(f.suffix.casefold() in SUFFIXES for f in files):
-        return "images", folder
-    if any(is_dicom(f) for f in files):
-        return "dicom", folder
+    images = any(f.suffix.casefold() in SUFFIXES for f in files)
+    dicom = any(is_dicom(f) for f in files if f.suffix.casefold() not in SUFFIXES)
+    if images and dicom:
+        raise DataError(
+            f"The folder {folder} mixes DICOM with PNG or JPEG", mend="put them into folders of their own and name one"
+        )
+    if images or dicom:
+        return "images" if images else "dicom", folder
     single = [f for f in files if f.parent == folder and f.name != MANIFEST and f.suffix.casefold() in _SINGLE]
     if len(single) == 1:
         return _file_kind(single[0]), single[0]

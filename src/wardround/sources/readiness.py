@@ -28,12 +28,16 @@ UNEVEN = 0.1
 
 @dataclass(frozen=True)
 class Finding:
-    """level: error (must be mended), warning (look at it) or note. code: stable, for programs."""
+    """level: error (must be mended), warning (look at it) or note. code: stable, for programs.
+
+    where: the first place, for the person at this machine; it is left out of everything that may be sent on.
+    """
 
     level: Level
     code: str
     text: str
     mend: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,14 @@ class Readiness:
         return 0 if self.ready() else DataError.exit_code
 
     def to_json(self) -> dict[str, Any]:
-        return {"ready": self.ready(), **asdict(self)}
+        """Without `where`: this form may be sent on."""
+        findings = [{key: value for key, value in asdict(finding).items() if key != "where"} for finding in self.findings]
+        return {
+            "ready": self.ready(),
+            "kind": self.kind,
+            "counts": [asdict(count) for count in self.counts],
+            "findings": findings,
+        }
 
 
 def count_text(count: int) -> str:
@@ -71,6 +82,15 @@ def count_text(count: int) -> str:
     ('0', 'fewer than 5', '12')
     """
     return f"fewer than {SMALL_CELL}" if 0 < count < SMALL_CELL else str(count)
+
+
+def part_text(count: int, whole: int) -> str:
+    """A part of a known whole, such that neither it nor the rest is told where small.
+
+    >>> part_text(44, 46), part_text(46, 46), part_text(2, 46)
+    ('all but fewer than 5', '46', 'fewer than 5')
+    """
+    return f"all but {count_text(whole - count)}" if 0 < whole - count < SMALL_CELL <= count else count_text(count)
 
 
 def suppressed(cells: Mapping[str, int]) -> dict[str, str]:
@@ -108,8 +128,10 @@ def readiness_of(kind: str, gathered: Gathered, contract: DataContract, splits: 
 
 
 def _told(trouble: Trouble) -> Finding:
-    """Positions are left out: the report may leave the site, and where few records are concerned they point at people."""
-    return Finding(trouble.level, trouble.code, f"{trouble.text}: {count_text(trouble.count)}", trouble.mend)
+    where = (
+        f"the first is number {trouble.positions[0]} {trouble.counted_in}" if trouble.positions and trouble.positions[0] else ""
+    )
+    return Finding(trouble.level, trouble.code, f"{trouble.text}: {count_text(trouble.count)}", trouble.mend, where)
 
 
 def _patient_findings(gathered: Gathered, contract: DataContract, splits: SplitsContract) -> list[Finding]:
@@ -214,10 +236,10 @@ def _column_findings(gathered: Gathered, contract: DataContract) -> list[Finding
     for facts in gathered.columns:
         unit = f" {facts.unit}" if facts.unit else ""
         if facts.missing:
-            text = f"Column {facts.name!r} has missing values: {count_text(facts.missing)}"
+            text = f"Column {facts.name!r} has missing values: {part_text(facts.missing, facts.rows)}"
             findings.append(Finding("note", f"missing:{facts.name}", text))
         if facts.outside and rules[facts.name].outside != "refuse":
-            text = f"Column {facts.name!r} has values outside its range{unit}: {count_text(facts.outside)}"
+            text = f"Column {facts.name!r} has values outside its range{unit}: {part_text(facts.outside, facts.rows)}"
             mend = "check them; the contract says " + (
                 "they count as missing" if rules[facts.name].outside == "missing" else "to clip"
             )

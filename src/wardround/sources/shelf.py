@@ -29,8 +29,8 @@ class Shelf(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
 
-    def read(self, name: str) -> bytes | None:
-        """The file's bytes; None where it cannot be read or is larger than LARGEST_FILE."""
+    def read(self, name: str, limit: int = -1) -> bytes | None:
+        """The file's first `limit` bytes (-1: all); None where it cannot be read or is larger than LARGEST_FILE."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,11 @@ class FolderShelf:
     root: Path
     names: tuple[str, ...]
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = -1) -> bytes | None:
         path = self.root / name
         try:
-            return path.read_bytes() if path.stat().st_size <= LARGEST_FILE else None
+            with path.open("rb") as file:
+                return file.read(limit) if path.stat().st_size <= LARGEST_FILE else None
         except OSError:
             return None
 
@@ -51,9 +52,10 @@ class ZipShelf:
     file: zipfile.ZipFile
     names: tuple[str, ...]
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = -1) -> bytes | None:
         try:
-            return self.file.read(name) if self.file.getinfo(name).file_size <= LARGEST_FILE else None
+            with self.file.open(name) as file:
+                return file.read(limit) if self.file.getinfo(name).file_size <= LARGEST_FILE else None
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError):
             return None
 
@@ -155,13 +157,24 @@ def _from_manifest(text: bytes, names: tuple[str, ...], contract: DataContract) 
 
 def _manifest_rows(text: bytes) -> list[dict[str, str]]:
     try:
-        reader = csv.DictReader(io.StringIO(text.decode("utf-8-sig")), strict=True, restval="")
+        words = text.decode("utf-8-sig")
+        first = words.partition("\n")[0]
+        reader = csv.DictReader(io.StringIO(words), strict=True, restval="", delimiter=separator_in(first))
         rows = [dict(row) for row in reader]
     except (UnicodeDecodeError, csv.Error):
         raise DataError(f"{MANIFEST} is not a CSV in UTF-8", mend="save it as CSV, encoding UTF-8") from None
     if any(None in row for row in rows):
         raise DataError(f"{MANIFEST} has a line with more cells than its header", mend="quote cells that hold a comma")
     return rows
+
+
+def separator_in(line: str) -> str:
+    """The separator of a CSV: the commonest of comma, semicolon, tab and bar in its first line.
+
+    >>> separator_in("file;label"), separator_in("file,label"), separator_in("file")
+    (';', ',', ',')
+    """
+    return max(",;\t|", key=line.count)
 
 
 def _named(columns: Iterable[str], *names: str) -> str | None:

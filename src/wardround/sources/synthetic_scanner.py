@@ -46,17 +46,17 @@ class Scanner:
 SCANNERS: dict[ScannerName, Scanner] = {
     "north": Scanner(  # a new digital room: crisp, edges enhanced, well centred
         level=0.02, window=0.95, exposure_spread=0.04, gamma=1.0, s_curve=0.5,
-        grain=0.02, blur=0.01, detector=0.012, enhancement=0.6, stains=0.0, grid=0.0, electrodes=0.03, heel=0.02,
+        grain=0.014, blur=0.01, detector=0.012, enhancement=0.6, stains=0.0, grid=0.0, electrodes=0.03, heel=0.02,
         collimation=0.15, border=0.0, marker=(0.82, -0.86), marker_chance=0.7, turn_degrees=2.0, near=1.12,
     ),
     "harbour": Scanner(  # old cassettes: pale, blurred, stained, borders whitened
         level=-0.1, window=1.05, exposure_spread=0.06, gamma=0.75, s_curve=0.0,
-        grain=0.024, blur=0.02, detector=0.02, enhancement=0.0, stains=0.18, grid=0.0, electrodes=0.05, heel=0.05,
+        grain=0.018, blur=0.02, detector=0.02, enhancement=0.0, stains=0.18, grid=0.0, electrodes=0.05, heel=0.05,
         collimation=0.6, border=0.95, marker=(-0.8, -0.8), marker_chance=0.4, turn_degrees=3.0, near=1.0,
     ),
     "valley": Scanner(  # a machine wheeled to the bed: dark, grainy, uneven, patients lean and lie near, a grid that shows
         level=-0.05, window=1.1, exposure_spread=0.08, gamma=1.5, s_curve=0.2,
-        grain=0.032, blur=0.014, detector=0.014, enhancement=0.2, stains=0.0, grid=0.05, electrodes=0.7, heel=0.08,
+        grain=0.026, blur=0.014, detector=0.014, enhancement=0.2, stains=0.0, grid=0.04, electrodes=0.7, heel=0.08,
         collimation=0.45, border=0.05, marker=(0.6, 0.85), marker_chance=0.3, turn_degrees=5.0, near=1.2,
     ),
 }  # fmt: skip

@@ -5,6 +5,8 @@
 Cells are read as text, so that "?" and -9 mean what the contract says and no type is guessed.
 """
 
+import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardround.sources.gathered import ColumnFacts, Gathered, Trouble, gather
+from wardround.sources.shelf import separator_in
 from wardround.sources.tally import Tally
 from wardround.sources.units import likely_factor
 from wardround.study.contract import ColumnContract, DataContract, canonical_value, is_number
@@ -65,8 +68,8 @@ def _frame(path: Path, contract: DataContract) -> pl.DataFrame:
             parquet = file.read(4) == b"PAR1"
         if parquet:
             return pl.read_parquet(path)
-        frame = pl.read_csv(path, has_header=not contract.header, infer_schema=False, truncate_ragged_lines=False)
-    except (pl.exceptions.PolarsError, OSError, EOFError):
+        frame = pl.read_csv(path, separator=_separator(path), has_header=not contract.header, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, UnicodeDecodeError):
         raise DataError(
             "The table cannot be read",
             expected="CSV (also gzipped) or Parquet, the same number of cells in every row, UTF-8",
@@ -82,6 +85,13 @@ def _frame(path: Path, contract: DataContract) -> pl.DataFrame:
             mend="correct header under [data]",
         )
     return frame.rename(dict(zip(frame.columns, contract.header, strict=True)))
+
+
+def _separator(path: Path) -> str:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if zipped else path.open("rb") as file:
+        return separator_in(file.readline().decode())
 
 
 def _cells(frame: pl.DataFrame, name: str) -> Cells:

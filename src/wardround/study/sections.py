@@ -5,11 +5,19 @@ The data contract, the network and the training have modules of their own.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from wardround.study.section import Section
+from wardround.values.ids import RESERVED
 
-SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+
+def _not_reserved(name: str) -> str:
+    if name == RESERVED:
+        raise ValueError(f'a hospital may not be called "{RESERVED}": reports use that name for the shared model')
+    return name
+
+
+SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"), AfterValidator(_not_reserved)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 

@@ -28,6 +28,10 @@ class Collecting:
     layout: Layout
     minimum: int
 
+    def __post_init__(self) -> None:
+        if len(set(self.cohort)) != len(self.cohort):
+            raise ValueError(f"the cohort names a site twice: {', '.join(self.cohort)}")
+
 
 @dataclass(frozen=True)
 class Opened:

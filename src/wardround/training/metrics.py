@@ -9,8 +9,8 @@ What a figure needs and the records do not hold (no record, one class only) is N
 Intervals, all two-sided 95 %:
   proportions (accuracy, sensitivity, specificity): E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209, the score interval.
   balanced accuracy: the two Wilson intervals combined, G. Y. Zou and A. Donner, Statist. Med. 27 (2008) 1693 (MOVER).
-  AUC: E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, Biometrics 44 (1988) 837, section 2: from the structural components
-    V10 and V01 (Sen's method), var(AUC) = S10 / m + S01 / n.
+  AUC: E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, Biometrics 44 (1988) 837: from the structural components V10 (of each
+    positive) and V01 (of each negative), with sample variances S10 and S01, var(AUC) = S10 / m + S01 / n.
   the others: a seeded multinomial bootstrap of the histogram. Its replicates are shifted so that their mean is the estimate:
     resampling alone raises the calibration error, and the shift also removes what binning does to the Brier score.
 """

@@ -36,6 +36,8 @@ class Grid:
             raise ValueError(f"a grid needs a positive, finite bound, not {self.bound}")
         if not 1 <= self.sites <= 10_000 or self.levels < 1:
             raise ValueError(f"{self.sites} sites do not fit words of {self.bits} bits")
+        if self.step < np.finfo(np.float64).tiny:
+            raise ValueError(f"the bound {self.bound} is too small for steps that float64 can tell apart")
 
     @property
     def levels(self) -> int:
@@ -85,7 +87,10 @@ class Grid:
 
 def encode_counts(counts: NDArray[Any], limit: int) -> NDArray[np.uint64]:
     """Counts as 64-bit words, exact. Every count must be a whole number in [0, limit]; limit * sites < 2**63."""
-    exact = np.asarray(counts).reshape(-1).astype(np.int64)
+    given = np.asarray(counts).reshape(-1)
+    if given.dtype.kind not in "iu":
+        raise ValueError(f"counts must be whole numbers, not {given.dtype}")
+    exact = given.astype(np.int64)
     if exact.size and (exact.min() < 0 or exact.max() > limit):
         raise ValueError(f"counts must lie in [0, {limit}]")
     return exact.astype(np.uint64)

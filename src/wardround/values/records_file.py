@@ -1,6 +1,7 @@
 """Prepared records in one file: how a simulation hands each hospital its part of a divided data set."""
 
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from wardround.values.errors import DataError
 from wardround.values.records import Records
 
 _NAMES = ("inputs", "labels", "patients", "splits")
+# What numpy and zipfile raise for damage: one changed byte can look like encryption (RuntimeError) or another format (TypeError).
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile)
 
 
 def write_records(path: Path, records: Records) -> None:
@@ -21,9 +24,9 @@ def write_records(path: Path, records: Records) -> None:
 def read_records(path: Path) -> Records:
     """Raises DataError where the file is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return Records(*(file[name] for name in _NAMES))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{path} does not hold prepared records", found=type(error).__name__, mend="start the run again in a new folder"
         ) from error

@@ -5,11 +5,9 @@ import re
 import struct
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import WireError
@@ -22,7 +20,7 @@ HEADER_LIMIT = 1 << 16
 PAYLOAD_LIMIT = 1 << 30
 
 _FRONT = struct.Struct(">4sHIQ")
-_DTYPES = {"float32", "uint16", "uint32", "uint64"}
+_TYPES = {"float32": "F32", "uint16": "U16", "uint32": "U32", "uint64": "U64"}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}/[ -~]{1,200}")
 _HEADERS: dict[str, type[OrderHeader] | type[ContributionHeader] | type[RefusalHeader]] = {
     "order": OrderHeader,
@@ -34,9 +32,10 @@ _HEADERS: dict[str, type[OrderHeader] | type[ContributionHeader] | type[RefusalH
 def to_bytes(message: Message) -> bytes:
     """The one way to write a message: equal messages give equal bytes."""
     header = canonical_json(message.header.model_dump(mode="json"))
-    arrays = {} if isinstance(message, Refusal) else message.arrays
-    payload = save_tensors({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}) if arrays else b""
-    return _FRONT.pack(MAGIC, VERSION, len(header), len(payload)) + header + payload
+    if len(header) > HEADER_LIMIT:
+        raise _refuse(f"a header of at most {HEADER_LIMIT} bytes", f"{len(header)} bytes", mend="use fewer or shorter site names")
+    payload = [] if isinstance(message, Refusal) else _written(message.arrays)
+    return b"".join([_FRONT.pack(MAGIC, VERSION, len(header), sum(map(len, payload))), header, *payload])
 
 
 def from_bytes(data: bytes, *, payload_limit: int = PAYLOAD_LIMIT) -> Message:
@@ -75,29 +74,66 @@ def _read_header(raw: bytes) -> OrderHeader | ContributionHeader | RefusalHeader
     if kind is None:
         raise _refuse("a header of kind order, contribution or refusal", repr(value.get("kind"))[:60])
     try:
-        return kind.model_validate_json(raw)
+        header = kind.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "header"
         raise _refuse(f"a valid {value['kind']} header", f"{place}: {first['msg']}") from error
+    if missing := set(type(header).model_fields) - set(value):
+        raise _refuse("a header with every key written out", f"no {', '.join(sorted(missing))}")
+    return header
+
+
+def _written(arrays: Tree) -> list[bytes]:
+    """The payload in pieces; nothing for no arrays."""
+    if not arrays:
+        return []
+    _require_known(arrays)
+    little = (arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False) for name in _in_order(arrays))
+    return [_tensor_header(arrays), *(array.tobytes() for array in little)]
+
+
+def _in_order(arrays: Tree) -> list[str]:
+    """Wider types first, so that every array is aligned; then by name."""
+    return sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+
+
+def _tensor_header(arrays: Tree) -> bytes:
+    """The one safetensors header for these arrays. The library would accept others, with room for data that nobody reads."""
+    entries: dict[str, Any] = {}
+    start = 0
+    for name in _in_order(arrays):
+        end = start + arrays[name].nbytes
+        entries[name] = {
+            "dtype": _TYPES[arrays[name].dtype.name],
+            "shape": list(arrays[name].shape),
+            "data_offsets": [start, end],
+        }
+        start = end
+    text = canonical_json(entries)
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _read_arrays(payload: bytes) -> Tree:
     if not payload:
         return {}
     try:
-        # The metadata section would be a place for data that nobody reads; safetensors would skip it silently.
-        if b'"__metadata__"' in payload[8 : 8 + int.from_bytes(payload[:8], "little")]:
-            raise _refuse("a payload without metadata", "a metadata section")
         arrays = load_tensors(payload)
     except (SafetensorError, KeyError, ValueError, OverflowError) as error:
         raise _refuse("a safetensors payload", type(error).__name__) from error
+    _require_known(arrays)
+    if not arrays or not payload.startswith(_tensor_header(arrays)):
+        raise _refuse("a payload with the one header that its arrays have", "metadata, padding, another order or nothing")
+    return dict(arrays)
+
+
+def _require_known(arrays: Tree) -> None:
     for name, array in arrays.items():
         if not _NAME.fullmatch(name):
             raise _refuse("array names of the form part/name", repr(name)[:80])
-        if array.dtype.name not in _DTYPES:
-            raise _refuse(f"arrays of type {', '.join(sorted(_DTYPES))}", array.dtype.name)
-    return dict(arrays)
+        if array.dtype.name not in _TYPES:
+            raise _refuse(f"arrays of type {', '.join(sorted(_TYPES))}", array.dtype.name)
 
 
 def _refuse(expected: str, found: str, mend: str = "") -> WireError:
