@@ -1,0 +1,52 @@
+"""What the pages tell a reader to write can be written."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from wardround.study.contract import DataContract
+from wardround.study.reading import load_study, parse_study
+
+from .pages import ROOT, Block, blocks
+
+STUDIES = [block for block in blocks("toml") if block.text.startswith("format = 1")]
+PARTS = [block for block in blocks("toml") if not block.text.startswith("format = 1")]
+
+
+@pytest.mark.parametrize("block", STUDIES, ids=str)
+def test_every_study_in_the_pages_is_sound(block: Block) -> None:
+    """Readers copy what they see."""
+    parse_study(block.text, str(block))
+
+
+@pytest.mark.parametrize("block", PARTS, ids=str)
+def test_every_data_section_in_the_pages_is_sound(block: Block) -> None:
+    """A part of a study is copied as well."""
+    value = tomllib.loads(block.text)
+    assert value.keys() == {"data"}, "show a whole study (format = 1) or a [data] section"
+    DataContract.model_validate_json(json.dumps(value["data"]))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
+def test_every_example_is_a_sound_study(path: Path) -> None:
+    """The examples are the first thing that people run."""
+    load_study(path)
+
+
+def test_there_are_studies_to_check() -> None:
+    """A pattern that matches nothing would let every study through."""
+    assert STUDIES and PARTS and list((ROOT / "examples").glob("*.toml"))
+
+
+@pytest.mark.parametrize("block", list(blocks("python")), ids=str)
+def test_every_python_block_compiles(block: Block) -> None:
+    """Code that does not parse teaches nothing."""
+    compile(block.text, str(block), "exec")
+
+
+@pytest.mark.parametrize("block", list(blocks("json")), ids=str)
+def test_every_json_block_is_json(block: Block) -> None:
+    """Scripts are written after it."""
+    json.loads(block.text)

@@ -1,0 +1,36 @@
+"""Pages that help to choose name every choice there is."""
+
+from typing import get_args
+
+import pytest
+
+from wardround.sources.catalogue import entries
+from wardround.study.sections import AlgorithmSection, EvaluationSection
+
+from .pages import read, sections
+
+ALGORITHMS = get_args(AlgorithmSection.model_fields["name"].annotation)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_has_its_section(name: str) -> None:
+    """An algorithm without its limits written down is chosen for its name."""
+    body = sections(read("docs/algorithms.md"))[name]
+    assert "Hurts:" in body and "Helps:" in body
+
+
+def test_every_setting_of_the_algorithm_section_is_explained() -> None:
+    """The reference says what a setting is; this page, what it does."""
+    page = read("docs/algorithms.md")
+    assert [key for key in AlgorithmSection.model_fields if key != "name" and f"`{key}`" not in page] == []
+
+
+def test_every_rule_for_the_threshold_is_explained() -> None:
+    """The threshold decides who is called ill."""
+    rules = get_args(EvaluationSection.model_fields["threshold"].annotation)
+    assert [rule for rule in rules if f"| `{rule}` |" not in read("docs/evaluation.md")] == []
+
+
+def test_every_public_data_set_is_listed() -> None:
+    """Each has a licence and warnings that its users should meet."""
+    assert [name for name in entries() if f"| `{name}` |" not in read("docs/data.md")] == []
