@@ -38,8 +38,12 @@ class Job:
     width: int
     seed: int
     threads: int = 0
-    parallel: int = 0
-    """How many hospitals train at once, where the simulator has a setting for it; 0 is its default."""
+    final_test: bool = False
+    """Plain loop: also score the final model on every hospital's test patients, as `wardround simulate` does."""
+    cores_each: int = 0
+    """Flower: cores it counts for each hospital; 0 is its default, two."""
+    at_once: int = 0
+    """NVIDIA FLARE: hospitals that train at once; 0 is its default, all."""
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)))
@@ -91,9 +95,9 @@ def train(network: Network, job: Job, hospital: int, round_number: int) -> tuple
     return len(labels), total / count
 
 
-def evaluate(network: Network, job: Job, hospital: int) -> tuple[int, float, float]:
-    """(examples, mean loss, accuracy at 0.5) on the hospital's validation split."""
-    images, labels = examples(job.hospitals[hospital], "validation")
+def evaluate(network: Network, job: Job, hospital: int, split: str = "validation") -> tuple[int, float, float]:
+    """(examples, mean loss, accuracy at 0.5) on one split of the hospital."""
+    images, labels = examples(job.hospitals[hospital], split)
     network.eval()
     with torch.no_grad():
         logits = torch.cat([network(part.float() / 255) for part in images.split(256)])

@@ -6,6 +6,8 @@ It is Wardround's `small_cnn` written out once more, so that the other simulator
     pixels -> each image to mean 0, deviation 1 -> conv 5x5 / 2 -> four stages, halving and doubling -> mean -> logit
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -41,9 +43,8 @@ class Network(nn.Module):
         self.stem = nn.Conv2d(1, width, 5, 2, 2, bias=False)
         self.stem_norm = nn.GroupNorm(GROUPS, width)
         sizes = [width * 2**stage for stage in range(STAGES)]
-        befores = [width, *sizes[:-1]]
-        blocks = [Block(before, after, 2 if stage else 1) for stage, (before, after) in enumerate(zip(befores, sizes, strict=True))]
-        self.stages = nn.Sequential(*blocks)
+        later = [Block(before, after, 2) for before, after in pairwise(sizes)]
+        self.stages = nn.Sequential(Block(width, width, 1), *later)
         self.head = nn.Linear(sizes[-1], 1)
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -1,69 +1,21 @@
-"""The job under Flower: a ServerApp with FedAvg, a ClientApp, and `run_simulation` with the Ray backend.
+"""Flower's Python entry, `run_simulation` with the Ray backend.
 
-`run_simulation` is the leaner of Flower's two documented entries: unlike `flwr run` it starts no SuperLink,
-builds no app bundle and installs no dependencies, so the time is Flower's best.
+Flower 1.41 calls it deprecated and recommends `flwr run`; it is leaner (no SuperLink, no app bundle), so it is
+timed beside the recommended command.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
-from flwr.clientapp import ClientApp
-from flwr.serverapp import Grid, ServerApp
-from flwr.serverapp.strategy import FedAvg
 from flwr.simulation import run_simulation
 
-from simulators.job import current_job, evaluate, first_network, train
-from simulators.network import Network
-
-client = ClientApp()
-server = ServerApp()
-
-
-def received(message: Message) -> Network:
-    network = Network(current_job().width)
-    network.load_state_dict(message.content["arrays"].to_torch_state_dict())
-    return network
-
-
-def hospital_of(context: Context) -> int:
-    return int(context.node_config["partition-id"])
-
-
-@client.train()
-def train_here(message: Message, context: Context) -> Message:
-    network = received(message)
-    round_number = int(message.content["config"]["server-round"])
-    examples, loss = train(network, current_job(), hospital_of(context), round_number)
-    metrics = MetricRecord({"loss": loss, "num-examples": examples})
-    content = RecordDict({"arrays": ArrayRecord(network.state_dict()), "metrics": metrics})
-    return Message(content=content, reply_to=message)
-
-
-@client.evaluate()
-def evaluate_here(message: Message, context: Context) -> Message:
-    examples, loss, accuracy = evaluate(received(message), current_job(), hospital_of(context))
-    metrics = MetricRecord({"loss": loss, "accuracy": accuracy, "num-examples": examples})
-    return Message(content=RecordDict({"metrics": metrics}), reply_to=message)
-
-
-@server.main()
-def serve(grid: Grid, context: Context) -> None:  # noqa: ARG001 - Flower passes it by name
-    job = current_job()
-    everyone = len(job.hospitals)
-    strategy = FedAvg(min_train_nodes=everyone, min_evaluate_nodes=everyone, min_available_nodes=everyone)
-    arrays = ArrayRecord(first_network(job).state_dict())
-    result = strategy.start(grid=grid, initial_arrays=arrays, num_rounds=job.rounds)
-    last = result.evaluate_metrics_clientapp[job.rounds]
-    Path(job.out).write_text(json.dumps({"loss": last["loss"], "accuracy": last["accuracy"]}))
+from simulators.flower.apps import client, server
+from simulators.job import current_job
 
 
 def main() -> None:
     job = current_job()
-    cpus = {1: 2, 2: 1}.get(job.parallel)
-    backend = {"client_resources": {"num_cpus": cpus, "num_gpus": 0.0}} if cpus else None
+    # One core per hospital: two hospitals train at once on two cores. Flower's default is two cores per hospital.
+    backend = {"client_resources": {"num_cpus": job.cores_each, "num_gpus": 0.0}} if job.cores_each else None
     run_simulation(server_app=server, client_app=client, num_supernodes=len(job.hospitals), backend_config=backend)
 
 

@@ -1,6 +1,6 @@
 """The job under NVIDIA FLARE: its FedAvg recipe for PyTorch in its simulation environment.
 
-The environment's default is used: as many threads as clients, that is one process for each hospital at once.
+FLARE starts one process for each hospital that trains at once; by default that is all of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
         train_script=str(Path(__file__).parent / "client.py"),
     )
     workspace = str(folder / "nvflare_workspace")
-    recipe.execute(SimEnv(num_clients=len(job.hospitals), num_threads=job.parallel or None, workspace_root=workspace))
+    recipe.execute(SimEnv(num_clients=len(job.hospitals), num_threads=job.at_once or None, workspace_root=workspace))
 
 
 if __name__ == "__main__":

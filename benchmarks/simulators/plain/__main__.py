@@ -22,6 +22,8 @@ def main() -> None:
     for round_number in range(1, job.rounds + 1):
         loss, accuracy = one_round(network, job, round_number)
         print(f"round {round_number}: validation loss {loss:.5f}, accuracy {accuracy:.4f}", flush=True)
+    if job.final_test:
+        loss, accuracy = pooled(network, job, "test")
     seconds = time.perf_counter() - started
     Path(job.out).write_text(json.dumps({"loss": loss, "accuracy": accuracy, "training_seconds": seconds}))
 
@@ -37,7 +39,12 @@ def one_round(network: Network, job: Job, round_number: int) -> tuple[float, flo
         for name, value in network.state_dict().items():
             mean[name] += value * (count / total)
     network.load_state_dict(mean)
-    found = [evaluate(network, job, hospital) for hospital in range(len(job.hospitals))]
+    return pooled(network, job, "validation")
+
+
+def pooled(network: Network, job: Job, split: str) -> tuple[float, float]:
+    """Mean loss and accuracy over the hospitals' examples of a split."""
+    found = [evaluate(network, job, hospital, split) for hospital in range(len(job.hospitals))]
     seen = sum(count for count, _, _ in found)
     return sum(n * loss for n, loss, _ in found) / seen, sum(n * accuracy for n, _, accuracy in found) / seen
 
