@@ -1,0 +1,160 @@
+"""The local loop of one site in one round.
+
+    rows --batch--> pieces of micro_batch --augment, forward, backward: one thread each--> gradients
+         --added in order--> + mu (w - w_start) + shift --> optimiser step --> ... --> weights (or their moving average)
+
+The same (seed, round) gives the same bits for any number of threads, since the pieces are fixed (see `threads`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from wardround.study.network import NetworkSection
+from wardround.study.training import TrainingSection
+from wardround.training.augmentation import augment, mix
+from wardround.training.devices import resolve
+from wardround.training.inputs import InputShape
+from wardround.training.model_tree import load_tree, tree_of
+from wardround.training.networks import build
+from wardround.training.pixels import rows_of
+from wardround.training.schedule import Reading, learning_rate, steps_in_round
+from wardround.training.threads import Crew
+from wardround.training.updates import Gradients, MovingAverage, apply, clip, optimizer_for, shift_of
+from wardround.values.cores import usable_cores
+from wardround.values.local_run import LocalRun
+from wardround.values.randomness import generator
+from wardround.values.records import Records
+from wardround.values.tree import Tree
+
+
+def class_weights(labels: NDArray[np.int8], *, balance: bool) -> tuple[float, float]:
+    """The weights of class 0 and 1, n / (2 n_c), so that their mean over the records is 1; (1, 1) with one class only."""
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    if not balance or positives == 0 or negatives == 0:
+        return 1.0, 1.0
+    return len(labels) / (2 * negatives), len(labels) / (2 * positives)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What one worker computes: these rows, in this step, as this piece of a batch of `batch` records."""
+
+    rows: NDArray[np.intp]
+    step: int
+    number: int
+    batch: int
+
+
+class TorchTrainer:
+    """Trains a given model on one site's records for one round.
+
+    seed belongs to the study and the site; round_number (from 1) is mixed in here. threads: pieces computed at once on a CPU,
+    0 for as many as there are usable cores; it never changes the result. DataError for records of another shape.
+    """
+
+    def __init__(
+        self,
+        network: NetworkSection,
+        training: TrainingSection,
+        inputs: InputShape,
+        records: Records,
+        *,
+        seed: int,
+        round_number: int,
+        rounds: int,
+        device: str,
+        threads: int = 0,
+    ) -> None:
+        if not 1 <= round_number <= rounds:
+            raise ValueError(f"round {round_number} is not one of 1..{rounds}")
+        self.examples = len(records)
+        self._network, self._training, self._inputs = network, training, inputs
+        self._seed, self._round, self._rounds = seed, round_number, rounds
+        self._device = resolve(device)
+        self._threads = (threads or usable_cores()) if self._device.type == "cpu" else 1
+        self._rows = rows_of(records, inputs, self._device)
+        self._reading = Reading(seed, self.examples)
+        weights = class_weights(records.labels, balance=training.class_balance)
+        self._weights = torch.tensor(weights, dtype=torch.float32, device=self._device)
+
+    def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
+        """Train from `model`; `model` itself is left as it was.
+
+        proximal_mu adds mu (w - w_start) to the gradient (FedProx, Li et al., MLSys 2020, eq. 2). gradient_shift, by parameter
+        name, is added to every gradient (SCAFFOLD, Karimireddy et al., ICML 2020, eq. 3: c - c_i); names it lacks are not
+        shifted. Both are added after clip_norm, which bounds what the data say. Without records the model comes back unchanged.
+        """
+        module = build(self._network, self._inputs).to(self._device)
+        load_tree(module, model)
+        if self._inputs.kind == "image":
+            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+        parameters = [parameter for _, parameter in named]
+        shifts = [shift_of(gradient_shift, name, parameter) for name, parameter in named]
+        starts = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
+        optimizer = optimizer_for(self._training, parameters)
+        average = MovingAverage(self._training.ema_decay, parameters)
+        steps = steps_in_round(self._training, self.examples)
+        losses: list[float] = []
+        lr_sum = 0.0
+        with Crew(self._threads) as crew:
+            for step in range(steps):
+                rate = learning_rate(self._training, self._round - 1 + (step + 0.5) / steps, self._rounds)
+                gradients, loss = self._gradients(module, parameters, crew, step, steps)
+                clip(gradients, self._training.clip_norm)
+                if proximal_mu:
+                    for gradient, parameter, start in zip(gradients, parameters, starts, strict=True):
+                        gradient.add_(parameter.detach() - start, alpha=proximal_mu)
+                for gradient, shift in zip(gradients, shifts, strict=True):
+                    if shift is not None:
+                        gradient.add_(shift)
+                apply(optimizer, parameters, gradients, rate)
+                average.take(parameters)
+                lr_sum += rate
+                losses.append(loss)
+            average.put(parameters)
+        batch = min(self._training.batch_size, self.examples)
+        last = losses[-max(1, round(self.examples / batch)) :] if losses else []
+        return LocalRun(tree_of(module), steps, lr_sum, self.examples, sum(last), len(last) * batch)
+
+    def _gradients(
+        self, module: nn.Module, parameters: Sequence[nn.Parameter], crew: Crew, step: int, steps: int
+    ) -> tuple[Gradients, float]:
+        """The gradient of the batch's mean loss, and the sum of its losses."""
+        batch = min(self._training.batch_size, self.examples)
+        rows = self._reading.rows(((self._round - 1) * steps + step) * batch, batch)
+        size = self._training.micro_batch if self._device.type == "cpu" else batch
+        pieces = [_Piece(rows[start : start + size], step, number, batch) for number, start in enumerate(range(0, batch, size))]
+        results = crew.map(lambda piece: self._piece_gradients(module, parameters, piece), pieces)
+        gradients, loss = results[0]
+        for others, other_loss in results[1:]:
+            torch._foreach_add_(gradients, others)
+            loss += other_loss
+        return gradients, loss
+
+    def _piece_gradients(self, module: nn.Module, parameters: Sequence[nn.Parameter], piece: _Piece) -> tuple[Gradients, float]:
+        index = torch.from_numpy(piece.rows).to(self._device)
+        inputs, labels = self._rows.read(index), self._rows.labels[index]
+        rng = generator("augment", self._seed, self._round, piece.step, piece.number)
+        settings = self._training.augmentation
+        if self._rows.is_image:
+            inputs, targets = augment(inputs, labels, settings, rng)
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        else:
+            inputs, targets = mix(inputs, labels, settings.mixup, rng)
+        loss = self._loss(module(inputs), targets)
+        gradients = torch.autograd.grad(loss / piece.batch, parameters)
+        return [gradient.detach() for gradient in gradients], float(loss.detach())
+
+    def _loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Summed cross-entropy; a mixed target gets the mixed weight."""
+        weights = torch.lerp(self._weights[0], self._weights[1], targets)
+        smooth = self._training.label_smoothing
+        return F.binary_cross_entropy_with_logits(logits, targets * (1.0 - smooth) + 0.5 * smooth, weights, reduction="sum")

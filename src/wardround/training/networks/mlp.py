@@ -1,0 +1,24 @@
+"""Fully connected layers with ReLU between them; logistic regression is the same with no hidden layer."""
+
+import torch
+from torch import nn
+
+from wardround.study.network import PixelScaling
+from wardround.training.networks.scaling import Scaling
+
+
+class Mlp(nn.Module):
+    """Rows (n, features), or images (n, c, h, w) laid out as rows -> logits (n,). `hidden` empty: logistic regression."""
+
+    def __init__(self, features: int, hidden: tuple[int, ...], scaling: PixelScaling | None) -> None:
+        super().__init__()
+        self.scaling = Scaling(scaling) if scaling is not None else nn.Identity()
+        layers: list[nn.Module] = []
+        for before, after in zip((features, *hidden[:-1]), hidden, strict=False):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        self.hidden = nn.Sequential(*layers)
+        self.head = nn.Linear(hidden[-1] if hidden else features, 1)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.hidden(self.scaling(rows).flatten(1)))
+        return logits.squeeze(1)

@@ -1,0 +1,55 @@
+"""Logits of records under a model."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from wardround.study.network import NetworkSection
+from wardround.training.devices import resolve
+from wardround.training.inputs import InputShape
+from wardround.training.model_tree import load_tree
+from wardround.training.networks import build
+from wardround.training.pixels import Rows, rows_of
+from wardround.training.threads import Crew
+from wardround.values.cores import usable_cores
+from wardround.values.records import Records
+from wardround.values.tree import Tree
+
+_PIECE = 64  # records scored at once on one thread; a constant, so that the bits do not depend on the threads
+
+
+def score(
+    network: NetworkSection,
+    inputs: InputShape,
+    tree: Tree,
+    records: Records,
+    *,
+    flip_average: bool,
+    device: str,
+    threads: int = 0,
+) -> NDArray[np.float32]:
+    """Logits (n,) of class 1. flip_average: the mean of the logits of each image and of its mirror image (images only)."""
+    where = resolve(device)
+    module = build(network, inputs)
+    load_tree(module, tree)
+    module = module.to(where)
+    if inputs.kind == "image":
+        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rows = rows_of(records, inputs, where)
+    pieces = [torch.arange(start, min(start + _PIECE, len(rows)), device=where) for start in range(0, len(rows), _PIECE)]
+    with Crew((threads or usable_cores()) if where.type == "cpu" else 1) as crew:
+        logits = crew.map(partial(_score_piece, module, rows, flip_average and inputs.kind == "image"), pieces)
+    return np.concatenate(logits) if logits else np.zeros(0, np.float32)
+
+
+def _score_piece(module: nn.Module, rows: Rows, mirrored: bool, index: torch.Tensor) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        pixels = rows.read(index)
+        logits = module(pixels)
+        if mirrored:
+            logits = (logits + module(pixels.flip(3))) / 2
+        result: NDArray[np.float32] = logits.to("cpu", torch.float32).numpy()
+        return result

@@ -1,0 +1,43 @@
+"""Workers that change nothing but the time."""
+
+import time
+
+import pytest
+import torch
+
+from wardround.training.threads import Crew, keep_freed_memory, usable_cores
+
+
+def test_every_worker_has_one_torch_thread() -> None:
+    """torch keeps this number for each thread; a worker with more would give other bits."""
+    torch.set_num_threads(2)
+    with Crew(3) as crew:
+        found = crew.map(lambda _: (time.sleep(0.01), torch.get_num_threads())[1], range(9))
+        assert set(found) == {1} and torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    """Gradients are added in this order."""
+    with Crew(3) as crew:
+        assert crew.map(lambda item: (time.sleep(0.003 * (5 - item)), item)[1], range(5)) == list(range(5))
+
+
+def test_an_error_in_a_worker_is_raised_and_the_setting_restored() -> None:
+    """A swallowed error would be a silently smaller batch."""
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), Crew(2) as crew:
+        crew.map(lambda item: 1 / item, [1, 0])
+    assert torch.get_num_threads() == before
+
+
+def test_a_crew_needs_a_worker() -> None:
+    """Zero means "as many as there are cores" one level up, never here."""
+    with pytest.raises(ValueError, match="at least one"):
+        Crew(0)
+
+
+def test_the_machine_has_cores_and_its_allocator_can_be_asked() -> None:
+    """Both must work, or say no, on every system."""
+    assert usable_cores() >= 1
+    assert keep_freed_memory() in (True, False)
