@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import tempfile
@@ -97,6 +98,7 @@ def _compared(seconds: Mapping[str, float], ending: str) -> dict[str, float]:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a stopped benchmark ends what it started
     parser = argparse.ArgumentParser(description="Wardround's engine against a hand-written PyTorch loop.")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=10)

@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import socket
 import statistics
 import sys
@@ -174,6 +175,7 @@ def prepare(folder: Path, contenders: set[str], width: int) -> dict[str, Path]:
 
 def main() -> None:
     everyone = tuple(dict.fromkeys(setting.contender for setting in SETTINGS))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a stopped benchmark ends what it started
     parser = argparse.ArgumentParser(description="Wardround against Flower's and NVIDIA FLARE's simulators.")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=10)
