@@ -1,0 +1,1 @@
+"""The job as an NVIDIA FLARE recipe, run by FLARE's simulator."""

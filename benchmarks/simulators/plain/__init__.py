@@ -1,0 +1,1 @@
+"""The job as a plain PyTorch loop: no federation software at all."""
