@@ -3,11 +3,11 @@
 import sys
 
 import torch
+
+from simulators.network import starting_network
 from wardround.study.network import NetworkSection
 from wardround.training.inputs import InputShape
 from wardround.training.networks import build
-
-from simulators.network import starting_network
 
 
 def main(width: int) -> None:
