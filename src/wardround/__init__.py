@@ -1,3 +1,39 @@
-"""Hospitals learn together; patients' data stays home."""
+"""Hospitals learn together; patients' data stays home.
+
+    import wardround as wr
+
+    study = wr.load_study("study.toml")
+    run = wr.simulate(study, sites={"north": "data/north", "south": "data/south"})
+    run.metrics["pooled"]["federated"]["auc"]
+
+Heavy libraries are loaded when they are first needed, so that importing this package is quick.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from wardround.simulation.simulate import Run, simulate
+    from wardround.study.declaration import Study
+    from wardround.study.reading import load_study
+    from wardround.values.errors import WardroundError
+
+__all__ = ["Run", "Study", "WardroundError", "__version__", "load_study", "simulate"]
+
+_HOMES = {
+    "Run": "wardround.simulation.simulate",
+    "Study": "wardround.study.declaration",
+    "WardroundError": "wardround.values.errors",
+    "load_study": "wardround.study.reading",
+    "simulate": "wardround.simulation.simulate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """PEP 562: a public name is imported when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

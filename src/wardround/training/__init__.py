@@ -1,4 +1,4 @@
-"""Training and scoring at a site: networks, the local loop, augmentation, ONNX. The only room that imports torch.
+"""Training and evaluation at one site: networks, the local loop, scores and the sums that describe them.
 
-This file and `metrics` import no torch, so that `wardround --help` stays fast.
+Importing this package, `score_sums`, `metrics` or `evaluation` loads no torch; the other modules are torch's one home.
 """

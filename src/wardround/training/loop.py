@@ -24,8 +24,9 @@ from wardround.training.model_tree import load_tree, tree_of
 from wardround.training.networks import build
 from wardround.training.pixels import rows_of
 from wardround.training.schedule import Reading, learning_rate, steps_in_round
-from wardround.training.threads import Crew, usable_cores
+from wardround.training.threads import Crew
 from wardround.training.updates import Gradients, MovingAverage, apply, clip, optimizer_for, shift_of
+from wardround.values.cores import usable_cores
 from wardround.values.local_run import LocalRun
 from wardround.values.randomness import generator
 from wardround.values.records import Records

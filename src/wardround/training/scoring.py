@@ -13,7 +13,8 @@ from wardround.training.inputs import InputShape
 from wardround.training.model_tree import load_tree
 from wardround.training.networks import build
 from wardround.training.pixels import Rows, rows_of
-from wardround.training.threads import Crew, usable_cores
+from wardround.training.threads import Crew
+from wardround.values.cores import usable_cores
 from wardround.values.records import Records
 from wardround.values.tree import Tree
 

@@ -8,7 +8,6 @@ back in the order they were given. So the bits depend on how a batch is cut, nev
 """
 
 import ctypes
-import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,19 +17,14 @@ from typing import TypeVar
 
 import torch
 
+from wardround.values.cores import usable_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # glibc's mallopt parameters, <malloc.h>
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
 _MEBIBYTE = 2**20
-
-
-def usable_cores() -> int:
-    """Cores this process may use (a container or a batch system may allow fewer than the machine has)."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return max(1, os.cpu_count() or 1)
 
 
 @cache

@@ -14,7 +14,7 @@ class WardroundError(Exception):
     'The study has no sites. Found: an empty list. To mend it: name at least one site.'
     """
 
-    code: ClassVar[str] = "error"
+    code: str = "error"
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, expected: str = "", found: str = "", mend: str = "") -> None:
@@ -70,10 +70,21 @@ class RunError(WardroundError):
 
 
 class RefusedError(WardroundError):
-    """A site said no: the order breaks a rule that the site keeps."""
+    """A site said no: the order breaks a rule that the site keeps. `code` says which, in one fixed word."""
 
     code = "refused"
     exit_code = 7
+
+    def __init__(self, what: str, *, expected: str = "", found: str = "", mend: str = "", code: str = "refused") -> None:
+        super().__init__(what, expected=expected, found=found, mend=mend)
+        self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _refused, (self.what, self.expected, self.found, self.mend, self.code)
+
+
+def _refused(what: str, expected: str, found: str, mend: str, code: str) -> RefusedError:
+    return RefusedError(what, expected=expected, found=found, mend=mend, code=code)
 
 
 class RegistryError(WardroundError):

@@ -1,0 +1,125 @@
+"""Hospitals that nature divided: every hospital's own model, four federated algorithms and pooled training, on every hospital.
+
+    python benchmarks/natural_hospitals.py                    cxr_multisite (3 institutions) and uci_heart_disease (4 hospitals)
+    python benchmarks/natural_hospitals.py --only heart_disease
+
+Pooled training has all records in one place: what no federation may do, the mark to reach. The table shows the first seed, every
+figure the AUC on a hospital's held-out patients with its 95 % interval; the JSON holds means over the seeds.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wardround.roles.plan import Plan
+from wardround.simulation.hospitals import divide, read_whole
+from wardround.simulation.simulate import simulate
+from wardround.study.declaration import Study
+from wardround.study.reading import load_study
+from wardround.training.evaluation import evaluation_of
+from wardround.training.score_sums import ScoreSums
+from wardround.training.scoring import score
+from wardround.values.records import Records
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+Figures = dict[str, tuple[float, tuple[float, float] | None]]
+
+
+def changed(study: Study, **sections: dict[str, Any]) -> Study:
+    """The study with some settings replaced, checked again as a whole."""
+    value = study.model_dump(mode="json")
+    for section, settings in sections.items():
+        value[section] = {**value[section], **settings}
+    return Study.model_validate_json(json.dumps(value))
+
+
+def variants(study: Study) -> dict[str, Study]:
+    plain_sgd = {"optimizer": "sgd", "momentum": 0.0}
+    if study.training.optimizer != "sgd":
+        plain_sgd["learning_rate"] = 0.05  # AdamW's rate means nothing to plain gradient steps
+    quiet = {"own_baseline": False}
+    return {
+        "fedavg": study,
+        "fedprox": changed(study, algorithm={"name": "fedprox", "proximal_mu": 0.01}, evaluation=quiet),
+        "scaffold": changed(study, algorithm={"name": "scaffold"}, training=plain_sgd, evaluation=quiet),
+        "fedbn": changed(study, algorithm={"name": "fedbn"}, evaluation=quiet),
+    }
+
+
+def cross_figures(run: Any, model: str) -> Figures:
+    found = {site: (e.values["auc"], e.intervals.get("auc")) for site, e in run.record.cross[model].items()}
+    pooled = run.record.pooled.federated if model == "federated" else run.record.pooled.own[model.removeprefix("own-")]
+    return {**found, "all": (pooled.values["auc"], pooled.intervals.get("auc"))}
+
+
+def pooled_figures(study: Study, hospitals: dict[str, Records], folder: str) -> Figures:
+    whole = Records(*(np.concatenate([getattr(part, name) for part in hospitals.values()]) for name in Records.__annotations__))
+    alone = changed(study, sites={"minimum": 1}, evaluation={"own_baseline": False})
+    run = simulate(alone, {"pooled": whole}, out=folder, register=False, workers=0)
+    total, found = ScoreSums.zero(), {}
+    for site, records in hospitals.items():
+        held_out = records.where("test")
+        logits = score(
+            study.network, Plan(study).inputs, run.model, held_out, flip_average=study.evaluation.flip_average, device="cpu"
+        )
+        sums = ScoreSums.from_scores(logits, held_out.labels)
+        total = total + sums
+        found[site] = _auc(sums)
+    return {**found, "all": _auc(total)}
+
+
+def _auc(sums: ScoreSums) -> tuple[float, tuple[float, float] | None]:
+    found = evaluation_of(sums, 0.5)
+    return found.values["auc"], found.intervals.get("auc")
+
+
+def compare(study: Study, seed: int) -> dict[str, Figures]:
+    study = changed(study, training={"seed": seed})
+    records, sites = read_whole(study, None)
+    hospitals = divide(records, sites, study.simulation)
+    rows: dict[str, Figures] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, variant in variants(study).items():
+            run = simulate(variant, hospitals, out=f"{folder}/{name}", register=False)
+            if name == "fedavg":
+                rows |= {f"{site} alone": cross_figures(run, f"own-{site}") for site in hospitals}
+            rows[name] = cross_figures(run, "federated")
+        rows["pooled"] = pooled_figures(study, hospitals, f"{folder}/pooled")
+    return rows
+
+
+def show(title: str, rows: dict[str, Figures]) -> None:
+    places = list(next(iter(rows.values())))
+    print(f"\n{title}: AUC on held-out patients of\n| model | {' | '.join(places)} |\n| --- |{' --- |' * len(places)}")
+    for name, figures in rows.items():
+        print(f"| {name} | {' | '.join(_cell(*figures[place]) for place in places)} |", flush=True)
+
+
+def _cell(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or math.isnan(value):
+        return "one class only"
+    return f"{value:.3f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", choices=["three_institutions", "heart_disease"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    chosen = parser.parse_args()
+    result: dict[str, dict[str, float]] = {}
+    for name in [chosen.only] if chosen.only else ["three_institutions", "heart_disease"]:
+        runs = [compare(load_study(EXAMPLES / f"{name}.toml"), seed) for seed in chosen.seeds]
+        show(f"{name}, seed {chosen.seeds[0]}", runs[0])
+        result[name] = {model: round(statistics.fmean(run[model]["all"][0] for run in runs), 4) for model in runs[0]}
+        result[name]["fedavg_minus_pooled"] = round(result[name]["fedavg"] - result[name]["pooled"], 4)
+    print(json.dumps({"seeds": chosen.seeds, **result}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The reference job: chest X-rays, three uneven hospitals, ten rounds of federated averaging, over three training seeds.
+
+    python benchmarks/reference_job.py                                 small_cnn on the 64-pixel arrays
+    python benchmarks/reference_job.py --network efficientnet_lite0    ImageNet weights, fine-tuned on the JPEGs
+
+Runs the real command, `wardround simulate examples/NAME.toml --json`, once a seed, and times it from outside. Needs the data set
+kermany_cxr (WARDROUND_DATA). The official test split is scored once a run, after every choice has been made on validation.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+STUDIES = {"small_cnn": "chest_xray.toml", "efficientnet_lite0": "chest_xray_efficientnet.toml"}
+EXTERNAL = "official_test"
+
+
+def run(study: Path, seed: int, extra: list[str]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "wardround", "simulate", str(study), "--seed", str(seed), "--json"]
+        began = time.monotonic()
+        done = subprocess.run([*command, "--out", f"{folder}/run", *extra], check=True, stdout=subprocess.PIPE)
+        return {"wall_seconds": time.monotonic() - began, **json.loads(done.stdout)}
+
+
+def row(seed: int, found: dict[str, Any]) -> dict[str, float]:
+    outside, inside = found["external"][EXTERNAL], found["pooled"]["federated"]
+    best_own = max((figures["auc"] or 0.0) for figures in found["pooled"]["own"].values()) if found["pooled"]["own"] else 0.0
+    return {
+        "seed": seed,
+        "test_auc": outside["auc"],
+        "test_accuracy": outside["accuracy"],
+        "test_accuracy_at_half": outside["accuracy_at_half"],
+        "heldout_auc": inside["auc"],
+        "heldout_accuracy": inside["accuracy"],
+        "best_own_heldout_auc": best_own,
+        "threshold": outside["threshold"],
+        "seconds": found["wall_seconds"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--network", choices=sorted(STUDIES), default="small_cnn")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    chosen, extra = parser.parse_known_args()
+    rows = []
+    for seed in chosen.seeds:
+        rows.append(row(seed, run(EXAMPLES / STUDIES[chosen.network], seed, extra)))
+        if len(rows) == 1:
+            print("  ".join(f"{name:>22}" for name in rows[0]))
+        print("  ".join(f"{value:>22.4f}" for value in rows[-1].values()), flush=True)
+    means = {name: statistics.fmean(entry[name] for entry in rows) for name in rows[0] if name != "seed"}
+    print("  ".join(f"{value:>22.4f}" for value in [float("nan"), *means.values()]), " mean")
+    print(
+        json.dumps({"network": chosen.network, "seeds": chosen.seeds, **{name: round(value, 4) for name, value in means.items()}})
+    )
+
+
+if __name__ == "__main__":
+    main()

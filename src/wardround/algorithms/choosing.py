@@ -1,0 +1,30 @@
+"""From the study's [algorithm] section to an algorithm."""
+
+from wardround.algorithms.fedavg import FedAvg
+from wardround.algorithms.fedbn import FedBN
+from wardround.algorithms.fedopt import FedOpt
+from wardround.algorithms.fedprox import fedprox
+from wardround.algorithms.protocol import Algorithm
+from wardround.algorithms.scaffold import Scaffold
+from wardround.study.sections import AlgorithmSection
+
+
+def build_algorithm(section: AlgorithmSection, norm_names: frozenset[str]) -> Algorithm:
+    """norm_names: the network's normalisation parameters, which FedBN keeps at the sites."""
+    match section.name:
+        case "fedavg":
+            return FedAvg()
+        case "fedprox":
+            return fedprox(section.proximal_mu)
+        case "fedopt":
+            return FedOpt(
+                section.server_optimizer,
+                section.server_learning_rate,
+                section.server_momentum,
+                section.server_beta2,
+                section.server_tau,
+            )
+        case "scaffold":
+            return Scaffold(section.server_learning_rate)
+        case "fedbn":
+            return FedBN(norm_names)

@@ -1,0 +1,91 @@
+"""wardround data check | list | get."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Check a hospital's data; find and fetch public data sets.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="The hospital's data: a file or folder.")],
+    contract: Annotated[Path, typer.Option(help="The study whose [data] section says what is expected.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Say in plain language whether the data can take part in a study. Exit code 0: ready; 3: not ready."""
+    from wardround.cli.readiness import show_readiness
+    from wardround.sources import open_source
+    from wardround.study.reading import load_study
+
+    readiness = open_source(path, load_study(contract).data).check()
+    if as_json:
+        typer.echo(json.dumps(readiness.to_json()))
+    else:
+        show_readiness(readiness)
+    raise typer.Exit(readiness.exit_code)
+
+
+@app.command("list")
+def list_sets() -> None:
+    """List the public data sets that Wardround knows, and which are on this machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wardround.sources.catalogue import entries, find
+    from wardround.values.errors import DataError
+
+    table = Table(title="Public data sets")
+    for title in ("name", "what", "records", "licence", "here"):
+        table.add_column(title, overflow="fold")
+    for name, entry in entries().items():
+        try:
+            find(name)
+            here = "yes"
+        except DataError:
+            here = "no: data get" if entry.downloadable else "no download"
+        table.add_row(name, entry.title, entry.records, entry.licence, here)
+    Console().print(table)
+    typer.echo("Source, citation, hashes and warnings of one set: wardround data show NAME")
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="The set's name.")]) -> None:
+    """Tell all that is known of a public data set: source, licence, hashes, warnings, and a [data] section to start from."""
+    from wardround.sources.catalogue import entry, suggested_contract_text
+
+    found = entry(name)
+    lines = [found.title, f"source    {found.source}", f"cite      {found.citation}", f"licence   {found.licence}"]
+    lines += [f"records   {found.records}"]
+    lines += [f"file      {file.name}  {' or '.join(file.hashes)}" for file in found.files]
+    lines += [f"warning   {warning}" for warning in found.warnings]
+    typer.echo("\n".join(lines))
+    if found.readable:
+        typer.echo(f"\n# For a study:\n{suggested_contract_text(name)}", nl=False)
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="The set's name (wardround data list).")],
+    into: Annotated[Path | None, typer.Option(help="The folder to put it in (default: this user's data folder).")] = None,
+) -> None:
+    """Fetch a public data set from its publisher and check its hash. A broken download goes on where it stopped."""
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from wardround.sources.catalogue import get as get_set
+
+    with Progress(
+        TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True)
+    ) as bars:
+        tasks: dict[str, object] = {}
+
+        def moved(file: str, done: int, total: int | None) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file, total=total)
+            bars.update(tasks[file], completed=done, total=total)  # type: ignore[arg-type]
+
+        folder = get_set(name, progress=moved, into=into)
+    typer.echo(f"{name} is in {folder}")

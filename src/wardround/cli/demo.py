@@ -1,0 +1,49 @@
+"""wardround demo: the main job on synthetic X-rays, in under a minute."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    out: Annotated[Path | None, typer.Option(help="The run folder (default: a new one in runs).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other patients and another model.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=0, help="Hospitals at work at once; 0: one after the other.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")] = False,
+) -> None:
+    """Three hospitals learn one chest X-ray model in 10 rounds, on synthetic pictures."""
+    import json
+
+    from wardround.cli.progress import watching
+    from wardround.cli.tables import show_run
+    from wardround.simulation.demo import demo_study, run_demo
+
+    if not as_json:
+        typer.echo(
+            "Three hospitals, chest X-rays, 10 rounds of federated averaging. The pictures are synthetic: of no patient.\n"
+        )
+    with watching(demo_study(seed).algorithm.rounds, quiet=as_json) as listener:
+        run = run_demo(seed, out=out or _new_folder(), workers=workers, listener=listener)
+    if as_json:
+        typer.echo(json.dumps(run.metrics, allow_nan=False))
+        return
+    show_run(run)
+    typer.echo(
+        "\nWhat to try next:\n"
+        f"  open {run.folder / 'report.html'} in a browser\n"
+        "  wardround study new study.toml            a study of your own, every choice explained\n"
+        "  wardround data list                       public data sets to try it on\n"
+        "  wardround simulate study.toml --site north=FOLDER --site south=FOLDER"
+    )
+
+
+def _new_folder() -> Path:
+    """runs/demo, or the first of runs/demo-2, runs/demo-3, ... that is not there yet."""
+    first = Path("runs") / "demo"
+    number = 1
+    folder = first
+    while folder.exists():
+        number += 1
+        folder = first.with_name(f"{first.name}-{number}")
+    return folder

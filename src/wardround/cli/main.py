@@ -1,0 +1,50 @@
+"""The command `wardround`, and how its errors end."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from wardround import __version__
+from wardround.cli import data, demo, models, report, simulate, study
+from wardround.values.errors import WardroundError
+
+app = typer.Typer(
+    help="Hospitals train models together; no patient record leaves a hospital. Start with: wardround demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("simulate")(simulate.simulate)
+app.command("report")(report.report)
+app.add_typer(study.app, name="study")
+app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wardround {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Hospitals train models together; no patient record leaves a hospital. Start with: wardround demo"""
+
+
+def main() -> None:
+    """Runs the command line. A user's mistake ends with a sentence and its exit code, never with a traceback."""
+    try:
+        app()
+    except WardroundError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("\ninterrupted; a run goes on with the same command and --resume", err=True)
+        sys.exit(130)

@@ -1,0 +1,73 @@
+"""wardround models list | show | export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Models that runs on this machine have made.", no_args_is_help=True, rich_markup_mode=None)
+Name = Annotated[str, typer.Argument(help="The first letters of the model's hash, or the run's name.")]
+Where = Annotated[str | None, typer.Option("--registry", help="The registry: a folder or a database URL (default: this user's).")]
+
+
+@app.command("list")
+def list_models(registry: Where = None) -> None:
+    """List the models in the registry."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wardround.registry import open_registry
+
+    table = Table(title="Models")
+    for title in ("model", "study", "run", "finished", "data"):
+        table.add_column(title, overflow="fold")
+    with open_registry(registry) as found:
+        runs = {run.id: run for run in found.runs()}
+        for model in found.models():
+            for lineage in model.lineage:
+                run = runs[lineage.run]
+                kind = "synthetic" if run.synthetic else "real"
+                table.add_row(model.sha256[:12], run.study_title, run.id, run.finished or "not finished", kind)
+    if not table.row_count:
+        typer.echo("There are no models yet. Make one with: wardround demo")
+        return
+    Console().print(table)
+
+
+@app.command()
+def show(name: Name, registry: Where = None) -> None:
+    """Tell where a model came from and how good it was."""
+    from wardround.registry import open_registry
+
+    with open_registry(registry) as found:
+        model = found.model(name)
+        lines = [f"model       {model.sha256}", f"parameters  {model.parameters}", f"threshold   {model.threshold:.3f}"]
+        if model.synthetic:
+            lines.append("data        synthetic: made by a program, of no patient")
+        lines += [f"file        {file.kind} ({file.size} bytes)" for file in model.files]
+        for lineage in model.lineage:
+            run = found.run(lineage.run)
+            lines += [f"run         {run.id}", f"study       {run.study_title} ({lineage.study_hash[:12]})"]
+            lines += [f"algorithm   {run.algorithm}, {run.rounds} rounds, network {run.network}, privacy {run.privacy_mode}"]
+            for metric in found.metrics(lineage.run):
+                if metric.model == "federated" and metric.name in ("auc", "accuracy") and metric.value is not None:
+                    lines.append(
+                        f"{metric.name:<11} {metric.value:.3f}  ({' '.join(filter(None, (metric.scope, metric.place)))})"
+                    )
+    typer.echo("\n".join(lines))
+
+
+@app.command()
+def export(
+    name: Name,
+    to: Annotated[Path, typer.Argument(help="A new file, or a folder.")],
+    kind: Annotated[str, typer.Option(help="onnx or safetensors.")] = "onnx",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that differs.")] = False,
+    registry: Where = None,
+) -> None:
+    """Copy a model's file out of the registry, proved to be what was registered."""
+    from wardround.registry import open_registry
+
+    with open_registry(registry) as found:
+        path = found.export(name, to, kind, overwrite=force)
+    typer.echo(f"Wrote {path}")

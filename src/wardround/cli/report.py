@@ -1,0 +1,33 @@
+"""wardround report RUN: the report and model card of a run, made again from its record."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardround.values.errors import RunError
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    to: Annotated[Path | None, typer.Option(help="Where to write (default: the run folder).")] = None,
+) -> None:
+    """Write report.html and model_card.md from a run's record."""
+    from wardround.evidence.model_card import write_model_card
+    from wardround.evidence.report import write_report
+    from wardround.simulation.papers import CARD, RECORD, REPORT
+    from wardround.study.run_record import RunRecord
+
+    path = run / RECORD
+    if not path.is_file():
+        raise RunError(
+            f"{run} holds no finished run",
+            expected=RECORD,
+            mend="finish it with the same command and --resume, or check the path",
+        )
+    record = RunRecord.from_json(path.read_bytes(), name=str(path))
+    folder = to or run
+    folder.mkdir(parents=True, exist_ok=True)
+    write_report(record, folder / REPORT)
+    write_model_card(record, folder / CARD)
+    typer.echo(f"Wrote {folder / REPORT} and {folder / CARD}")

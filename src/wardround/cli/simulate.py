@@ -1,0 +1,105 @@
+"""wardround simulate: a study over hospitals on this machine."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardround.study.sections import SimulatedHospital, SimulationSection
+from wardround.values.errors import StudyError
+
+
+def simulate(
+    study: Annotated[Path, typer.Argument(help="The study file (TOML).")],
+    site: Annotated[list[str] | None, typer.Option(help="A hospital and its data, NAME=PATH; once for each.")] = None,
+    data: Annotated[Path | None, typer.Option(help="One data set to divide (default: the study's data.dataset).")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Divide it by patient: iid, size=50/30/20, label=50:0.88/30:0.73/20:0.41, dirichlet=0.5, or column."),
+    ] = None,
+    hospitals: Annotated[int, typer.Option(min=2, max=1000, help="With --split iid or dirichlet: how many hospitals.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/TITLE-HASH).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=0, max=1000, help="Hospitals at work at once; 0: one after the other. Same model.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Replace the study's training.seed.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")] = False,
+    own_baseline: Annotated[
+        bool | None, typer.Option("--own/--no-own", help="Also train each hospital's model on its own data alone.")
+    ] = None,
+) -> None:
+    """Run a study over hospitals on this machine: folders of yours, or one data set divided by patient."""
+    from wardround.cli.progress import watching
+    from wardround.cli.tables import show_run
+    from wardround.simulation.simulate import simulate as run_simulation
+    from wardround.study.reading import load_study
+
+    declared = load_study(study)
+    if own_baseline is not None:
+        evaluation = declared.evaluation.model_copy(update={"own_baseline": own_baseline})
+        declared = declared.model_copy(update={"evaluation": evaluation})
+    with watching(declared.algorithm.rounds, quiet=as_json) as listener:
+        run = run_simulation(
+            declared,
+            dict(_site(text) for text in site or ()) or None,
+            data=data,
+            division=None if split is None else parse_split(split, hospitals),
+            out=out,
+            resume=resume,
+            workers=workers,
+            seed=seed,
+            listener=listener,
+            study_folder=study.parent,
+        )
+    if as_json:
+        typer.echo(json.dumps(run.metrics, allow_nan=False))
+    else:
+        show_run(run)
+
+
+def _site(text: str) -> tuple[str, str]:
+    name, found, path = text.partition("=")
+    if not (found and name and path):
+        raise StudyError("--site names a hospital and its data", expected="NAME=PATH", found=text)
+    return name, path
+
+
+def parse_split(text: str, count: int) -> SimulationSection:
+    """What --split says, as the study's [simulation] section would.
+
+    >>> parse_split("size=50/30/20", 3).hospitals[0].share > parse_split("size=50/30/20", 3).hospitals[1].share
+    True
+    """
+    how, _, rest = text.partition("=")
+    try:
+        if how == "column":
+            return SimulationSection(by="column")
+        if how == "iid":
+            return SimulationSection(by="iid", hospitals=_hospitals([1.0] * count))
+        if how == "dirichlet":
+            return SimulationSection(by="dirichlet", hospitals=_hospitals([1.0] * count), alpha=float(rest or 0.5))
+        if how == "size":
+            return SimulationSection(by="size", hospitals=_hospitals([float(part) for part in rest.split("/")]))
+        if how == "label":
+            pairs = [part.split(":") for part in rest.split("/")]
+            return SimulationSection(
+                by="label", hospitals=_hospitals([float(size) for size, _ in pairs], [float(share) for _, share in pairs])
+            )
+    except ValueError as error:
+        raise StudyError("--split cannot be read", expected=_FORMS, found=text) from error
+    raise StudyError("--split cannot be read", expected=_FORMS, found=text)
+
+
+_FORMS = "iid, column, dirichlet=ALPHA, size=A/B/C, or label=SIZE:POSITIVE/SIZE:POSITIVE/..."
+
+
+def _hospitals(sizes: list[float], positive: list[float] | None = None) -> tuple[SimulatedHospital, ...]:
+    total = sum(sizes)
+    return tuple(
+        SimulatedHospital(
+            name=f"hospital-{index + 1}", share=size / total, positive_share=positive[index] if positive is not None else None
+        )
+        for index, size in enumerate(sizes)
+    )

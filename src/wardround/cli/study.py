@@ -1,0 +1,65 @@
+"""wardround study new | check | show | schema."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardround.values.errors import StudyError
+
+app = typer.Typer(help="Write, check and read study files.", no_args_is_help=True, rich_markup_mode=None)
+StudyFile = Annotated[Path, typer.Argument(help="The study file (TOML).")]
+
+
+@app.command()
+def new(
+    path: StudyFile = Path("study.toml"),
+    kind: Annotated[str, typer.Option(help="image or table.")] = "image",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a starter study, with every choice explained."""
+    from wardround.study.starter import starter
+    from wardround.values.durable import write_atomic
+
+    if path.exists() and not force:
+        raise StudyError(f"{path} exists", mend="choose another name, or replace it with --force")
+    write_atomic(path, starter(kind).encode())
+    typer.echo(f"Wrote {path}. Read it, change it, then: wardround study check {path}")
+
+
+@app.command()
+def check(path: StudyFile) -> None:
+    """Say whether a study file is sound; name the line and the mend of every problem."""
+    from wardround.roles.plan import refuse_what_is_not_there_yet
+    from wardround.study.reading import load_study
+
+    study = load_study(path)
+    refuse_what_is_not_there_yet(study)
+    typer.echo(f"{path} is a sound study: {study.question.title}")
+    typer.echo(f"hash {study.hash}")
+
+
+@app.command()
+def show(path: StudyFile) -> None:
+    """Print the study with every setting written out, defaults too."""
+    from wardround.study.reading import load_study
+    from wardround.study.writing import to_toml
+
+    study = load_study(path)
+    typer.echo(f"# hash {study.hash}\n{to_toml(study)}", nl=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a study, for editors that check and complete TOML."""
+    from wardround.study.writing import json_schema
+
+    typer.echo(json_schema(), nl=False)
+
+
+@app.command()
+def reference() -> None:
+    """Print the reference of all settings, as Markdown."""
+    from wardround.study.reference import reference as text
+
+    typer.echo(text(), nl=False)

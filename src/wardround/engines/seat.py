@@ -1,0 +1,43 @@
+"""Where a site sits on this machine: all that a process needs to bring it to life."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wardround.roles.site import Site
+from wardround.study.declaration import Study
+from wardround.values.ids import site_id
+from wardround.values.records import Records
+from wardround.values.records_file import read_records
+
+
+@dataclass(frozen=True)
+class Seat:
+    """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
+    keeps its memory, report and log. threads: 0 for all cores."""
+
+    name: str
+    study: Study
+    data: Path
+    folder: Path
+    device: str = "auto"
+    threads: int = 0
+    prepared: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "study": self.study.model_dump_json(), "data": str(self.data), "folder": str(self.folder)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Seat":
+        study = Study.model_validate_json(value["study"])
+        return cls(**{**value, "study": study, "data": Path(value["data"]), "folder": Path(value["folder"])})
+
+    def open(self) -> Site:
+        return Site(site_id(self.name), self.study, self._load, self.folder, device=self.device, threads=self.threads)
+
+    def _load(self) -> Records:
+        if self.prepared:
+            return read_records(self.data)
+        from wardround.sources import open_source
+
+        return open_source(self.data, self.study.data).load()

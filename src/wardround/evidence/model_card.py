@@ -1,0 +1,95 @@
+"""`model_card.md`: who may use the model for what, on what evidence. Blanks are shown as blanks; nothing is invented.
+
+Every text of the record is escaped for Markdown and for HTML, since a model card is shown by programs that render both; the
+front matter holds JSON values, which YAML reads.
+"""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from wardround.evidence import wording
+from wardround.evidence.facts import facts, page_text, question, tested
+from wardround.evidence.tripod import items
+from wardround.study.run_record import RunRecord
+from wardround.values.durable import write_atomic
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#!|~$^])")
+_OUR_BLANK = re.compile(r"\\(\[to be filled in by [a-z ]+)\\\]")
+
+
+def render_model_card(record: RunRecord) -> str:
+    """The card as Markdown with YAML front matter. The same record gives the same text."""
+    text: str = _template().render(
+        record=record,
+        tags=("federated-learning", "medical", record.algorithm, *(("synthetic-data",) if record.synthetic else ())),
+        shared=record.pooled.federated if record.pooled else None,
+        synthetic_words=wording.SYNTHETIC,
+        not_cleared=wording.NOT_CLEARED,
+        facts=facts(record),
+        question=question(record),
+        metrics=wording.NAMES,
+        headline=wording.headline(record),
+        tested=tested(record),
+        privacy_words=wording.privacy_words(record),
+        caveats=_caveats(record),
+        items=items(record),
+        blank=wording.blank,
+    )
+    return text
+
+
+def write_model_card(record: RunRecord, path: Path) -> Path:
+    """Write the card to `path`, whole or not at all. Raises RunError where the disk refuses."""
+    write_atomic(path, render_model_card(record).encode())
+    return path
+
+
+def markdown(value: object) -> Markup:
+    """Text that no Markdown or HTML reader takes for anything but text, on one line.
+
+    >>> print(markdown("a|b <script> _x_"))
+    a\\|b &lt;script&gt; \\_x\\_
+    """
+    if isinstance(value, Markup):
+        return value
+    line = _SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = re.sub(r"^(\d*)([-+=]+|[.)])(?=\s|$)", r"\1\\\2", line)  # the mark of a list or of a heading
+    return Markup(_OUR_BLANK.sub(r"\1]", line))
+
+
+def _caveats(record: RunRecord) -> tuple[str, ...]:
+    known = ["One run with one seed: another seed gives another model, and somewhat other figures."]
+    if not record.external:
+        known.append("No external test set was evaluated: how the model does at a hospital that did not train is not known.")
+    small = [name for name, entry in record.sites.items() if 0 < entry.split_images.get("test", 0) < 100]
+    if small:
+        known.append(f"Fewer than 100 test records at: {', '.join(small)}. Figures of those hospitals are rough.")
+    if record.lost_sites:
+        known.append(f"Lost in some rounds: {', '.join(record.lost_sites)}.")
+    return tuple(known)
+
+
+def _json(value: object) -> Markup:
+    """ASCII JSON without `<`, so that no reader of the front matter finds markup in it."""
+    return Markup(json.dumps(value).replace("<", "\\u003c"))
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        autoescape=False,
+        finalize=markdown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"figure": wording.figure, "whole": wording.whole, "interval": wording.with_interval, "json": _json}
+    return environment.from_string(page_text("model_card.md.j2"))

@@ -1,0 +1,142 @@
+"""The items of TRIPOD+AI as rows of the model card: what the run record can say, and blanks for the rest.
+
+G. S. Collins et al., TRIPOD+AI statement, BMJ 2024;385:e078378, checklist of 27 items. The names of the items are ours, short.
+"""
+
+from collections.abc import Callable
+
+from wardround.evidence.wording import blank, figure, whole, with_interval
+from wardround.study.run_record import RunRecord
+
+_AUTHORS, _CLINIC, _HOSPITALS = "the authors", "the clinical lead", "each hospital"
+
+
+def items(record: RunRecord) -> tuple[tuple[str, str, str], ...]:
+    """(number, name, text) in the order of the checklist."""
+    said = {number: text for number, say in _KNOWN.items() if (text := say(record))}
+    return tuple((number, name, said.get(number) or blank(person)) for number, name, person in _ITEMS)
+
+
+_ITEMS = (
+    ("1", "Title", _AUTHORS),
+    ("2", "Abstract", _AUTHORS),
+    ("3a", "Healthcare context and rationale", _CLINIC),
+    ("3b", "Target population and intended users", _CLINIC),
+    ("3c", "Known health inequalities", _CLINIC),
+    ("4", "Objectives", _AUTHORS),
+    ("5a", "Sources of data", _HOSPITALS),
+    ("5b", "Dates of the data", _HOSPITALS),
+    ("6a", "Setting and number of centres", _HOSPITALS),
+    ("6b", "Who was eligible", _HOSPITALS),
+    ("6c", "Treatments received", _HOSPITALS),
+    ("7", "Preparation of the data", _HOSPITALS),
+    ("8", "Outcome and how it was assessed", _CLINIC),
+    ("9", "Predictors", _AUTHORS),
+    ("10", "Sample size", _AUTHORS),
+    ("11", "Missing data", _HOSPITALS),
+    ("12a", "How the data were used and divided", _AUTHORS),
+    ("12c", "Type of model and how it was built", _AUTHORS),
+    ("12d", "Differences between centres", _AUTHORS),
+    ("12e", "Measures of performance", _AUTHORS),
+    ("12f", "Model updating", _AUTHORS),
+    ("13", "Class imbalance", _AUTHORS),
+    ("14", "Fairness", _CLINIC),
+    ("15", "Output of the model", _AUTHORS),
+    ("16", "Training and evaluation data compared", _AUTHORS),
+    ("17", "Ethical approval", "the ethics lead"),
+    ("18", "Funding, conflicts, protocol, registration, sharing", _AUTHORS),
+    ("19", "Patient and public involvement", _AUTHORS),
+    ("20", "Participants and their characteristics", _HOSPITALS),
+    ("21", "Participants and events in each analysis", _AUTHORS),
+    ("22", "Full model specification", _AUTHORS),
+    ("23a", "Performance with confidence intervals", _AUTHORS),
+    ("23b", "Performance by centre", _AUTHORS),
+    ("24", "Results of model updating", _AUTHORS),
+    ("25", "Interpretation", _AUTHORS),
+    ("26", "Limitations", _AUTHORS),
+    ("27", "Use in practice", _CLINIC),
+)
+
+
+def _sources(record: RunRecord) -> str:
+    return "Synthetic data made by a program; no patients." if record.synthetic else ""
+
+
+def _centres(record: RunRecord) -> str:
+    if not record.sites:
+        return ""
+    return f"{len(record.sites)} hospitals in the record. Level of care and location: {blank(_HOSPITALS)}"
+
+
+def _sample(record: RunRecord) -> str:
+    if not record.sites:
+        return ""
+    patients, images = (sum(getattr(entry, name) for entry in record.sites.values()) for name in ("patients", "images"))
+    return f"{whole(patients)} patients, {whole(images)} records. Whether that was enough: {blank(_AUTHORS)}"
+
+
+def _division(record: RunRecord) -> str:
+    parts = {split: sum(entry.split_images.get(split, 0) for entry in record.sites.values()) for split in _SPLITS}
+    if not any(parts.values()):
+        return ""
+    shares = ", ".join(f"{whole(count)} {split}" for split, count in parts.items())
+    outside = f" External test sets: {', '.join(record.external)}." if record.external else ""
+    return f"Records divided at each hospital: {shares}.{outside}"
+
+
+_SPLITS = ("train", "validation", "test")
+
+
+def _building(record: RunRecord) -> str:
+    return (
+        f"{record.network.name} ({whole(record.network.parameters)} trained numbers), {record.algorithm}, "
+        f"{len(record.rounds)} rounds, seed {record.seed}; all settings in the study file (SHA-256 {record.study_hash})."
+    )
+
+
+def _measures(_: RunRecord) -> str:
+    return "Discrimination, calibration and counts at the threshold, with 95 % intervals: see Metrics."
+
+
+def _output(record: RunRecord) -> str:
+    if record.model is None:
+        return ""
+    return f"A probability; called positive at {figure(record.model.threshold)} and above."
+
+
+def _events(record: RunRecord) -> str:
+    rows = [
+        f"{site}: {whole(entry.patients)} patients, {whole(entry.positives)} positive records"
+        for site, entry in record.sites.items()
+    ]
+    return "; ".join(rows)
+
+
+def _specification(record: RunRecord) -> str:
+    return f"Weights with SHA-256 {record.model.sha256}." if record.model else ""
+
+
+def _performance(record: RunRecord) -> str:
+    return f"AUC {with_interval(record.pooled.federated, 'auc')}; see Evaluation data and results." if record.pooled else ""
+
+
+def _by_centre(record: RunRecord) -> str:
+    rows = [f"{site}: AUC {with_interval(entry.federated, 'auc')}" for site, entry in record.sites.items() if entry.federated]
+    return "; ".join(rows)
+
+
+_KNOWN: dict[str, Callable[[RunRecord], str]] = {
+    "5a": _sources,
+    "6a": _centres,
+    "10": _sample,
+    "12a": _division,
+    "12c": _building,
+    "12d": lambda record: "Each model is tested at each hospital; see the report." if record.cross else "",
+    "12e": _measures,
+    "12f": lambda record: f"Training started from the model {record.parent_model}." if record.parent_model else "",
+    "15": _output,
+    "21": _events,
+    "22": _specification,
+    "23a": _performance,
+    "23b": _by_centre,
+}

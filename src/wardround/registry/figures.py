@@ -1,0 +1,36 @@
+"""The figures of a run record as rows: which model, where it was tested, which metric, value and interval."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from wardround.study.run_record import Evaluation, RunRecord
+
+FEDERATED = "federated"
+
+
+def figures_of(record: RunRecord) -> tuple[dict[str, Any], ...]:
+    """One row per figure. A model is "federated" or is named after the site whose data alone it saw; what the cross table
+    repeats of the sites' own figures appears once."""
+    rows: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    for model, scope, place, evaluation in _evaluations(record):
+        for name, value in evaluation.values.items():
+            low, high = evaluation.interval(name) or (None, None)
+            key = (model, scope, place, name)
+            rows[key] = dict(zip(("model", "scope", "place", "name"), key, strict=True)) | {
+                "value": value,
+                "low": low,
+                "high": high,
+            }
+    return tuple(rows.values())
+
+
+def _evaluations(record: RunRecord) -> Iterator[tuple[str, str, str, Evaluation]]:
+    for model, places in record.cross.items():
+        yield from ((model, "site", site, evaluation) for site, evaluation in places.items())
+    for site, entry in record.sites.items():
+        found = ((site, entry.own), (FEDERATED, entry.federated))
+        yield from ((model, "site", site, evaluation) for model, evaluation in found if evaluation is not None)
+    yield from ((FEDERATED, "external", name, evaluation) for name, evaluation in record.external.items())
+    if record.pooled is not None:
+        yield FEDERATED, "pooled", "", record.pooled.federated
+        yield from ((site, "pooled", "", evaluation) for site, evaluation in record.pooled.own.items())

@@ -1,0 +1,15 @@
+"""Where a registry lies when nobody says: the user's data folder, or WARDROUND_HOME."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+DATABASE = "registry.db"
+STORE = "models"
+
+
+def default_home() -> Path:
+    """WARDROUND_HOME if it is set and not empty, else the platform's folder for a user's data. Nothing is created."""
+    chosen = os.environ.get("WARDROUND_HOME", "")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("wardround", appauthor=False))

@@ -1,0 +1,221 @@
+"""The work a site does for an order, on its own records. The heavy room, training, is loaded on first use."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from wardround.algorithms.protocol import Trainer
+from wardround.privacy.no_privacy import protect
+from wardround.roles.plan import FEDERATED, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan
+from wardround.roles.site_store import SiteState, SiteStore
+from wardround.training.score_sums import ScoreSums
+from wardround.values.contribution import Contribution, Counts
+from wardround.values.errors import DataError, RefusedError
+from wardround.values.ids import SiteId
+from wardround.values.local_run import LocalRun
+from wardround.values.randomness import generator, seed_of
+from wardround.values.records import SPLITS, Records, Split
+from wardround.values.tree import Tree
+from wardround.wire.envelope import unpack_bundle
+from wardround.wire.messages import Order
+
+
+def own_file(number: int) -> str:
+    """Two files in turn, so that a crash between writing the model and recording its round loses neither."""
+    return f"own-{number % 2}" if number else "start"
+
+
+class SiteWork:
+    """Opening, training, evaluating. Holds the records in memory; writes only to the site's store."""
+
+    def __init__(
+        self, name: SiteId, plan: Plan, load: Callable[[], Records], store: SiteStore, *, device: str, threads: int
+    ) -> None:
+        self.name, self.plan, self.store = name, plan, store
+        self._load, self._device, self._threads = load, device, threads
+        self._frozen: Tree | None = None
+
+    @cached_property
+    def _read(self) -> tuple[dict[Split, Records], str]:
+        """The records by split, and the fingerprint of them all. Only the parts are kept: the whole would double the memory."""
+        records = self._load()
+        splits = {split: records.where(split) for split in SPLITS}
+        if not len(splits["train"]):
+            raise DataError("This site has no training records", mend="check the path and the study's [data.splits]")
+        return splits, fingerprint(records)
+
+    @property
+    def splits(self) -> dict[Split, Records]:
+        return self._read[0]
+
+    def open(self, order: Order) -> tuple[Tree, SiteState]:
+        """Keeps what does not travel, and contributes the counts of this site's patients, images and positives."""
+        model = unpack_bundle(order.arrays).get("model", {})
+        self._frozen = {name: array for name, array in model.items() if name not in self.plan.travelling}
+        self.store.write_tree("start", model)
+        parts = [self.splits[split] for split in SPLITS]
+        counts = {
+            "images": np.array([len(part) for part in parts]),
+            "patients": np.array([part.patient_count for part in parts]),
+            "positives": np.array([int(part.labels.sum()) for part in parts]),
+        }
+        self.store.add_to_report("census", "counts", {name: array.tolist() for name, array in counts.items()})
+        frame = self.plan.opening_frame(len(order.header.cohort))
+        state = SiteState(study=order.header.study, records=self._read[1])
+        return protect(Contribution({}, 0, counts), {}, frame, self._generator("open", 0)), state
+
+    def train(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
+        self._require_same_records(state)
+        bundle = unpack_bundle(order.arrays)
+        number = order.header.round
+        scored = self._scores(self.plan.algorithm.local_model(bundle, state.memory), SCORED_EACH_ROUND)
+        contribution, memory, run = self.plan.algorithm.work(bundle, self._trainer("train", number), state.memory)
+        counts = {**_prefixed(scored), "loss": np.array([_in_loss_units(run), run.loss_count])}
+        frame = self.plan.training_frame(bundle["model"], len(order.header.cohort), order.header.weight)
+        reference = self.plan.algorithm.reference(bundle)
+        arrays = protect(replace(contribution, counts=counts), reference, frame, self._generator("round", number))
+        self._report_round("rounds", number, run, scored)
+        return arrays, replace(state, round=number, pending=memory)
+
+    def train_own(self, order: Order, state: SiteState) -> SiteState:
+        """One more round of the model that learns from this site's records alone. Nothing of it leaves."""
+        self._require_same_records(state)
+        number = order.header.round
+        if number <= state.own_round:
+            return state
+        if number != state.own_round + 1:
+            raise RefusedError(f"The own model has {state.own_round} rounds; round {number} does not follow", code="old-round")
+        before = self.store.read_tree(own_file(number - 1)) or {}
+        run = self._trainer("own", number).train(self.plan.moving(before))
+        self.store.write_tree(own_file(number), run.model)
+        self._report_round("own_rounds", number, run, {})
+        return replace(state, own_round=number)
+
+    def evaluate(self, order: Order, state: SiteState) -> Tree:
+        self._require_same_records(state)
+        bundle = unpack_bundle(order.arrays)
+        label = order.header.label
+        shifted = self.plan.wants_shifted(label)
+        local = self.plan.algorithm.local_model(bundle, state.memory) if label == FEDERATED else bundle["model"]
+        scored = self._scores(local, SCORED_AT_THE_END)
+        if shifted:
+            scored[SHIFTED] = self._shifted_scores(local)
+        self.store.add_to_report("evaluations", label, {split: counts_to_json(sums) for split, sums in scored.items()})
+        frame = self.plan.evaluation_frame(len(order.header.cohort), shifted=shifted)
+        return protect(Contribution({}, 0, _prefixed(scored)), {}, frame, self._generator(f"evaluate-{label}", 1))
+
+    def _trainer(self, purpose: str, number: int) -> Trainer:
+        from wardround.training.loop import TorchTrainer
+
+        study = self.plan.study
+        trainer = TorchTrainer(
+            study.network,
+            study.training,
+            self.plan.inputs,
+            self.splits["train"],
+            seed=seed_of(purpose, study.training.seed, self.name),
+            round_number=number,
+            rounds=study.algorithm.rounds,
+            device=self._device,
+            threads=self._threads,
+        )
+        return _WholeModelTrainer(trainer, self.frozen)
+
+    @property
+    def frozen(self) -> Tree:
+        """What training never changes: it came with the opening and did not travel again."""
+        if self._frozen is None:
+            start = self.store.read_tree("start") or {}
+            self._frozen = {name: array for name, array in start.items() if name not in self.plan.travelling}
+        return self._frozen
+
+    def _scores(self, model: Tree, splits: tuple[Split, ...]) -> dict[str, ScoreSums]:
+        return {split: self._sums(model, self.splits[split]) for split in splits}
+
+    def _sums(self, model: Tree, records: Records) -> ScoreSums:
+        from wardround.training.scoring import score
+
+        study = self.plan.study
+        logits = score(
+            study.network,
+            self.plan.inputs,
+            {**self.frozen, **model},
+            records,
+            flip_average=study.evaluation.flip_average,
+            device=self._device,
+            threads=self._threads,
+        )
+        return ScoreSums.from_scores(logits, records.labels)
+
+    def _shifted_scores(self, model: Tree) -> ScoreSums:
+        """Validation images seen through simulated scanners: the threshold that holds there holds at the next hospital."""
+        from wardround.training.scanner_shift import SHIFT_NAMES, shifted
+
+        total = ScoreSums.zero()
+        for name in SHIFT_NAMES:
+            total = total + self._sums(model, shifted(self.splits["validation"], name))
+        return total
+
+    def _require_same_records(self, state: SiteState) -> None:
+        if self._read[1] != state.records:
+            raise RefusedError(
+                "The records of this site are not those it opened the study with",
+                mend="bring back the earlier files, or start a new run",
+                code="data-changed",
+            )
+
+    def _generator(self, part_of: str, number: int) -> Callable[[str], np.random.Generator]:
+        seed = self.plan.study.training.seed
+        return lambda part: generator("round", seed, self.name, part_of, number, part)
+
+    def _report_round(self, section: str, number: int, run: LocalRun, scored: dict[str, ScoreSums]) -> None:
+        figures = {"loss_sum": run.loss_sum, "loss_count": run.loss_count, "steps": run.steps}
+        evaluations = {split: counts_to_json(sums) for split, sums in scored.items()}
+        self.store.add_to_report(section, str(number), {**figures, "evaluations": evaluations})
+
+
+class _WholeModelTrainer:
+    """Joins what travels with what is frozen, since a network runs on all of its arrays."""
+
+    def __init__(self, trainer: Trainer, frozen: Tree) -> None:
+        self._trainer, self._frozen = trainer, frozen
+
+    @property
+    def examples(self) -> int:
+        return self._trainer.examples
+
+    def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
+        whole = {**self._frozen, **model}
+        run = self._trainer.train(whole, proximal_mu=proximal_mu, gradient_shift=gradient_shift)
+        return replace(run, model={name: run.model[name] for name in model})
+
+
+def counts_to_json(sums: ScoreSums) -> dict[str, Any]:
+    return {name: array.tolist() for name, array in sums.to_counts().items()}
+
+
+def counts_from_json(value: dict[str, Any]) -> ScoreSums:
+    return ScoreSums.from_counts({name: np.asarray(array, np.int64) for name, array in value.items()})
+
+
+def fingerprint(records: Records) -> str:
+    """A hash of every byte that training reads. It stays at the site."""
+    digest = hashlib.sha256()
+    for array in (records.inputs, records.labels, records.patients, records.splits):
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _prefixed(scored: dict[str, ScoreSums]) -> Counts:
+    return {f"{split}.{name}": array for split, sums in scored.items() for name, array in sums.to_counts().items()}
+
+
+def _in_loss_units(run: LocalRun) -> int:
+    """A diverged loss is not a number that can be summed; protect() refuses the model that goes with it."""
+    return round(min(max(run.loss_sum, 0.0), 2.0**30) / LOSS_UNIT) if math.isfinite(run.loss_sum) else 0

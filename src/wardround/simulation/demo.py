@@ -1,0 +1,21 @@
+"""The embedded default: the demo's study and its synthetic hospitals."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from wardround.roles.events import Listener
+from wardround.simulation.simulate import Run, simulate
+from wardround.study.declaration import Study
+from wardround.study.reading import parse_study
+
+
+def demo_study(seed: int) -> Study:
+    """seed: of the pictures and of training."""
+    study = parse_study((files("wardround.simulation") / "demo.toml").read_text("utf-8"), "demo.toml")
+    return study.model_copy(update={"training": study.training.model_copy(update={"seed": seed})})
+
+
+def run_demo(seed: int, *, out: Path, workers: int | None, listener: Listener) -> Run:
+    from wardround.sources.synthetic import demo_hospitals
+
+    return simulate(demo_study(seed), demo_hospitals(seed), out=out, workers=workers, synthetic=True, listener=listener)

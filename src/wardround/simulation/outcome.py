@@ -1,0 +1,232 @@
+"""From a finished run to its record: thresholds chosen on validation, figures on test, each hospital's own and pooled.
+
+progress (sums)  +  every hospital's own report (a simulation may read them)  ->  RunRecord  ->  JSON for --json
+"""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wardround import __version__
+from wardround.roles.coordinator import Coordinator
+from wardround.roles.plan import FEDERATED, SHIFTED, own_label
+from wardround.roles.progress import Progress
+from wardround.roles.site_store import read_tensors
+from wardround.roles.site_work import counts_from_json, own_file
+from wardround.simulation.run_folder import RunFolder, RunPlan
+from wardround.study.declaration import Study
+from wardround.study.evaluation_record import Evaluation
+from wardround.study.run_record import (
+    MachineRecord,
+    ModelRecord,
+    NetworkRecord,
+    Pooled,
+    RoundRecord,
+    RunRecord,
+    SiteRecord,
+    SiteRound,
+    VersionsRecord,
+)
+from wardround.study.writing import to_toml
+from wardround.training.evaluation import evaluation_of
+from wardround.training.metrics import choose_threshold
+from wardround.training.score_sums import ScoreSums
+from wardround.values.cores import usable_cores
+from wardround.values.records import SPLITS
+from wardround.values.tree import Tree
+
+SitesReports = Mapping[str, Mapping[str, Any]]
+SUMS = Mapping[str, ScoreSums]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that has ended. reports: each hospital's own report, by name."""
+
+    study: Study
+    plan: RunPlan
+    progress: Progress
+    reports: SitesReports
+    external: Mapping[str, ScoreSums]
+    workers: int
+
+    @cached_property
+    def threshold(self) -> float:
+        """Of the federated model. Chosen on validation sums, never on test."""
+        return chosen_threshold(self.study, self.sums(FEDERATED))
+
+    def sums(self, label: str) -> dict[str, ScoreSums]:
+        """Summed over all hospitals, by split."""
+        return {split: counts_from_json(value) for split, value in self.progress.evaluations[label].items()}
+
+    def site_sums(self, site: str, label: str) -> dict[str, ScoreSums]:
+        return {split: counts_from_json(value) for split, value in self.reports[site]["evaluations"][label].items()}
+
+    @cached_property
+    def own_models(self) -> dict[str, float]:
+        """Hospitals with a model of their own, and its threshold, chosen on that hospital's validation patients alone."""
+        return {
+            site: chosen_threshold(self.study, self.site_sums(site, own_label(site)))
+            for site in self.progress.sites
+            if own_label(site) in self.progress.evaluations
+        }
+
+    def record(self, model: ModelRecord) -> RunRecord:
+        federated = evaluation_of(self.sums(FEDERATED)["test"], self.threshold)
+        own = {site: evaluation_of(self.sums(own_label(site))["test"], cut) for site, cut in self.own_models.items()}
+        return RunRecord(
+            run_id=self.plan.run_id,
+            created=self.plan.created,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            study_title=self.study.question.title,
+            study_hash=self.study.hash,
+            study_toml=to_toml(self.study),
+            seed=self.study.training.seed,
+            engine="in_process",
+            workers=self.workers,
+            synthetic=self.plan.synthetic,
+            versions=_versions(),
+            machine=MachineRecord(cores=usable_cores()),
+            network=NetworkRecord(name=self.study.network.name, parameters=model.parameters),
+            algorithm=self.study.algorithm.name,
+            privacy_mode=self.study.privacy.mode,
+            summation_mode=self.study.summation.mode,
+            start=evaluation_of(counts_from_json(self.progress.history[0].validation), self.threshold, replicates=0),
+            rounds=tuple(self._round(index) for index in range(len(self.progress.history))),
+            sites={site: self._site(site) for site in self.progress.sites},
+            pooled=Pooled(federated=federated, own=own),
+            external={name: evaluation_of(sums, self.threshold) for name, sums in self.external.items()},
+            cross=self._cross(),
+            model=model,
+        )
+
+    def _site(self, site: str) -> SiteRecord:
+        census = self.reports[site]["census"]["counts"]
+        cut = self.own_models.get(site)
+        return SiteRecord(
+            patients=sum(census["patients"]),
+            images=sum(census["images"]),
+            split_patients=dict(zip(SPLITS, census["patients"], strict=True)),
+            split_images=dict(zip(SPLITS, census["images"], strict=True)),
+            positives=sum(census["positives"]),
+            federated=evaluation_of(self.site_sums(site, FEDERATED)["test"], self.threshold),
+            own=None if cut is None else evaluation_of(self.site_sums(site, own_label(site))["test"], cut),
+        )
+
+    def _cross(self) -> dict[str, dict[str, Evaluation]]:
+        thresholds = {FEDERATED: self.threshold, **{own_label(site): cut for site, cut in self.own_models.items()}}
+        return {
+            label: {
+                site: evaluation_of(self.site_sums(site, label)["test"], cut, keep_sums=False) for site in self.progress.sites
+            }
+            for label, cut in thresholds.items()
+        }
+
+    def _round(self, index: int) -> RoundRecord:
+        entry = self.progress.history[index]
+        last = index + 1 == len(self.progress.history)
+        after = self.sums(FEDERATED)["validation"] if last else counts_from_json(self.progress.history[index + 1].validation)
+        return RoundRecord(
+            round=entry.round,
+            seconds=entry.seconds,
+            counted=tuple(entry.counted),
+            lost={str(site): code for site, code in entry.lost.items()},
+            train_loss=entry.loss,
+            validation=evaluation_of(after, self.threshold, replicates=0, keep_sums=False),
+            bytes_out=entry.bytes_out,
+            bytes_in=entry.bytes_in,
+            per_site={site: self._site_round(site, entry.round, last=last) for site in entry.counted},
+        )
+
+    def _site_round(self, site: str, number: int, *, last: bool) -> SiteRound:
+        rounds = self.reports[site]["rounds"]
+        own = rounds[str(number)]
+        after = self.site_sums(site, FEDERATED)["validation"] if last else _validation(rounds.get(str(number + 1)))
+        return SiteRound(
+            train_loss=own["loss_sum"] / own["loss_count"] if own["loss_count"] else None,
+            validation=None if after is None else evaluation_of(after, self.threshold, replicates=0, keep_sums=False),
+        )
+
+
+def _validation(entry: Any) -> ScoreSums | None:
+    """None where the site was lost in the round after, and so did not score the model that came in."""
+    return None if entry is None else counts_from_json(entry["evaluations"]["validation"])
+
+
+def chosen_threshold(study: Study, sums: SUMS) -> float:
+    """By the study's rule; 0.5 where validation holds one class only, since there is nothing to choose by."""
+    if study.evaluation.threshold == "half":
+        return 0.5
+    chosen_on = sums.get(SHIFTED, sums["validation"])
+    return choose_threshold(chosen_on) if chosen_on.positives and chosen_on.negatives else 0.5
+
+
+def score_own_models(coordinator: Coordinator, folder: RunFolder) -> None:
+    """Every hospital's own model on every hospital's patients. Only a simulation can: it owns all the folders."""
+    study = coordinator.study
+    if not study.evaluation.own_baseline:
+        return
+    for site in coordinator.progress.sites:
+        path = folder.site(site) / f"{own_file(study.algorithm.rounds)}.safetensors"
+        if path.exists():
+            model, _ = read_tensors(path)
+            coordinator.evaluate(own_label(site), coordinator.plan.moving(model))
+
+
+def score_externally(study: Study, model: Tree, coordinator: Coordinator, records: Any, device: str) -> dict[str, ScoreSums]:
+    """The federated model on the external test set, which the coordinator holds."""
+    from wardround.training.scoring import score
+
+    external = study.evaluation.external
+    if external is None or records is None:
+        return {}
+    logits = score(
+        study.network, coordinator.plan.inputs, model, records, flip_average=study.evaluation.flip_average, device=device
+    )
+    return {external.name: ScoreSums.from_scores(logits, records.labels)}
+
+
+def shown(record: RunRecord, folder: Path, seconds: float) -> dict[str, Any]:
+    """What `simulate --json` prints."""
+    return {
+        "run": str(folder),
+        "rounds": len(record.rounds),
+        "seconds": round(seconds, 3),
+        "synthetic": record.synthetic,
+        "sites": {
+            name: {
+                "patients": site.patients,
+                "images": site.images,
+                "own": _figures(site.own),
+                "federated": _figures(site.federated),
+            }
+            for name, site in record.sites.items()
+        },
+        "pooled": {
+            "federated": _figures(record.pooled.federated) if record.pooled else None,
+            "own": {name: _figures(found) for name, found in record.pooled.own.items()} if record.pooled else {},
+        },
+        "external": {name: _figures(found) for name, found in record.external.items()},
+    }
+
+
+def _figures(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    return None if evaluation is None else dict(evaluation.values)
+
+
+def _versions() -> VersionsRecord:
+    import torch
+
+    return VersionsRecord(
+        wardround=__version__,
+        torch=str(torch.__version__),
+        numpy=np.__version__,
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+    )

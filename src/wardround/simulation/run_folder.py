@@ -1,0 +1,98 @@
+"""The folder of one run: taken by one process at a time, and never shared by two runs.
+
+study.toml  plan.json  checkpoint.safetensors  sites/NAME/...  data/NAME.npz
+model.safetensors  model.onnx  record.json  report.html  model_card.md
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from wardround.simulation.hospitals import Hospitals, Place
+from wardround.study.declaration import Study
+from wardround.study.writing import to_toml
+from wardround.values.canonical import canonical_json
+from wardround.values.durable import write_atomic
+from wardround.values.errors import RunError
+from wardround.values.ids import site_id
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run was started with: enough to go on with it. created: ISO 8601, UTC."""
+
+    run_id: str
+    study: str
+    created: str
+    synthetic: bool
+    hospitals: Hospitals
+
+    def to_json(self) -> bytes:
+        places = {name: [str(place.path), place.prepared] for name, place in self.hospitals.items()}
+        return canonical_json({**vars(self), "hospitals": places})
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        value: dict[str, Any] = json.loads(data)
+        places = {site_id(name): Place(Path(path), prepared) for name, (path, prepared) in value["hospitals"].items()}
+        return cls(**{**value, "hospitals": places})
+
+
+class RunFolder:
+    """Holds the folder's lock from construction to `close`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(path / "run.lock")
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(
+                f"Another run is using {path}", mend="wait for it to end, or choose another folder with --out"
+            ) from error
+        except OSError as error:
+            raise RunError(
+                f"{path} cannot be used as a run folder", found=error.strerror or "", mend="choose another with --out"
+            ) from error
+
+    def close(self) -> None:
+        self._lock.release()
+
+    @property
+    def plan(self) -> RunPlan | None:
+        """What the run in this folder was started with; None in a new folder. RunError where the file is damaged."""
+        path = self.path / "plan.json"
+        if not path.exists():
+            return None
+        try:
+            return RunPlan.from_json(path.read_bytes())
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is damaged", mend="start the run again in a new folder") from error
+
+    def require_unused(self) -> None:
+        if self.plan is not None:
+            raise RunError(
+                f"{self.path} holds a run already", mend="go on with it with --resume, or choose another folder with --out"
+            )
+
+    def begin(self, study: Study, hospitals: Hospitals, *, synthetic: bool) -> RunPlan:
+        """Records the plan; from here on the run can be resumed."""
+        now = datetime.now(UTC)
+        plan = RunPlan(
+            run_id=f"{now:%Y%m%dT%H%M%S}-{study.hash[:8]}-{now.microsecond:06d}",
+            study=study.hash,
+            created=now.isoformat(timespec="seconds"),
+            synthetic=synthetic,
+            hospitals=hospitals,
+        )
+        write_atomic(self.path / "study.toml", to_toml(study).encode())
+        write_atomic(self.path / "plan.json", plan.to_json())
+        return plan
+
+    def site(self, name: str) -> Path:
+        return self.path / "sites" / name

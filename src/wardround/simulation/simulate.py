@@ -1,0 +1,165 @@
+"""Runs a study over hospitals on this machine, from the study to a run folder with the model and its papers."""
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wardround.engines.in_process import in_process
+from wardround.engines.seat import Seat
+from wardround.roles.coordinator import Coordinator
+from wardround.roles.events import Event, Listener
+from wardround.roles.site_store import read_tensors
+from wardround.simulation.hospitals import Hospitals, divided, external_records, from_folders, given
+from wardround.simulation.outcome import Outcome, score_externally, score_own_models, shown
+from wardround.simulation.papers import write_papers
+from wardround.simulation.run_folder import RunFolder, RunPlan
+from wardround.study.declaration import Study
+from wardround.study.reading import load_study
+from wardround.study.run_record import RunRecord
+from wardround.study.sections import SimulationSection
+from wardround.values.cores import usable_cores
+from wardround.values.errors import RunError, StudyError
+from wardround.values.records import Records
+from wardround.values.tree import Tree
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run. metrics: what `wardround simulate --json` prints."""
+
+    folder: Path
+    record: RunRecord
+    metrics: dict[str, Any]
+
+    @property
+    def model(self) -> Tree:
+        """The federated model's arrays, by name."""
+        return read_tensors(self.folder / "model.safetensors")[0]
+
+
+def _silent(event: Event) -> None:
+    """The listener that listens to nothing."""
+
+
+def simulate(
+    study: Study | str | Path,
+    sites: Mapping[str, str | Path | Records] | None = None,
+    *,
+    data: str | Path | None = None,
+    division: SimulationSection | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    workers: int | None = None,
+    seed: int | None = None,
+    synthetic: bool = False,
+    listener: Listener = _silent,
+    register: bool = True,
+    study_folder: Path | None = None,
+) -> Run:
+    """Run `study` over hospitals on this machine.
+
+    sites: hospital -> its file or folder, or its records. Or data: one data set (default: the study's data.dataset), divided as
+    `division` or the study's [simulation] says. out: the run folder, new unless `resume`; default runs/TITLE-HASH. workers:
+    hospitals at work at once (0: in order in this process; default: as many as fit the machine); it never changes the model.
+    seed: replaces training.seed. study_folder: where relative paths in the study start.
+    Raises WardroundError's kinds; a run that stopped can go on with resume=True.
+    """
+    began = time.monotonic()
+    beside = study_folder or (Path(study).parent if isinstance(study, str | Path) else Path())
+    declared = load_study(study) if isinstance(study, str | Path) else study
+    if seed is not None:
+        declared = declared.model_copy(update={"training": declared.training.model_copy(update={"seed": seed})})
+    folder = RunFolder(Path(out) if out is not None else default_folder(declared))
+    with closing(folder):
+        plan = _planned(folder, declared, sites, data, division, resume=resume, synthetic=synthetic)
+        at_once = default_workers(len(plan.hospitals)) if workers is None else workers
+        seats = _seats(folder, declared, plan.hospitals)
+        with closing(in_process(seats, at_once)) as engine:
+            coordinator = Coordinator(declared, engine, folder.path, listener=listener, every_site_must_open=True)
+            progress = coordinator.run()
+            score_own_models(coordinator, folder)
+            coordinator.close()
+        progress = coordinator.progress
+        outside = score_externally(
+            declared, coordinator.model, coordinator, external_records(declared, beside), declared.training.device
+        )
+        reports = {str(site): seat_report(folder, site) for site in progress.sites}
+        outcome = Outcome(declared, plan, progress, reports, outside, at_once)
+        record = write_papers(outcome, coordinator, folder, register=register)
+        return Run(folder.path, record, shown(record, folder.path, time.monotonic() - began))
+
+
+def _planned(
+    folder: RunFolder,
+    study: Study,
+    sites: Mapping[str, str | Path | Records] | None,
+    data: str | Path | None,
+    division: SimulationSection | None,
+    *,
+    resume: bool,
+    synthetic: bool,
+) -> RunPlan:
+    """The plan of a new run, or of the one to go on with."""
+    found = folder.plan
+    if resume and found is not None:
+        if found.study != study.hash:
+            raise RunError(
+                f"{folder.path} holds a run of another study",
+                mend="resume with the same study file and seed, or use a new folder",
+            )
+        return found
+    folder.require_unused()
+    return folder.begin(study, _hospitals(folder, study, sites, data, division), synthetic=synthetic)
+
+
+def _hospitals(
+    folder: RunFolder,
+    study: Study,
+    sites: Mapping[str, str | Path | Records] | None,
+    data: str | Path | None,
+    division: SimulationSection | None,
+) -> Hospitals:
+    if sites and (data is not None or division is not None):
+        raise StudyError(
+            "Hospitals come either from their own data or from one divided data set", mend="use --site, or --data with --split"
+        )
+    if not sites:
+        how = division or study.simulation
+        if how is None:
+            raise StudyError(
+                "Nobody said which hospitals there are",
+                mend="name them with --site NAME=PATH, or divide one data set with --split, or add [simulation] to the study",
+            )
+        return divided(study, how, data, folder.path / "data")
+    folders = {name: place for name, place in sites.items() if not isinstance(place, Records)}
+    records = {name: place for name, place in sites.items() if isinstance(place, Records)}
+    return {**from_folders(folders), **given(records, folder.path / "data")}
+
+
+def _seats(folder: RunFolder, study: Study, hospitals: Hospitals) -> list[Seat]:
+    return [
+        Seat(name, study, place.path, folder.site(name), device=study.training.device, prepared=place.prepared)
+        for name, place in sorted(hospitals.items())
+    ]
+
+
+def seat_report(folder: RunFolder, site: str) -> dict[str, Any]:
+    """A hospital's own report. In a simulation the hospitals are folders of this machine, so it may be read."""
+    report: dict[str, Any] = json.loads((folder.site(site) / "report.json").read_bytes())
+    return report
+
+
+def default_folder(study: Study) -> Path:
+    """runs/TITLE-HASH, so that another study never lands in the same folder."""
+    words = "".join(c.lower() if c.isascii() and c.isalnum() else "-" for c in study.question.title)
+    return Path("runs") / f"{'-'.join(filter(None, words.split('-')))[:40].strip('-')}-{study.hash[:8]}"
+
+
+def default_workers(sites: int) -> int:
+    """All sites at once where there are at least two cores, up to four a core; they share the cores evenly."""
+    cores = usable_cores()
+    return 0 if cores < 2 else min(sites, 4 * cores)

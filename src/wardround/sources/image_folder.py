@@ -1,0 +1,147 @@
+"""PNG and JPEG images, 8 or 16 bit, in a folder or a zip. Labels, patients and splits come from sub-folders or a manifest."""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from wardround.sources.gathered import Gathered, gather
+from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
+from wardround.sources.shelf import MANIFEST, Known, Shelf, known_files, open_shelf
+from wardround.sources.tally import Tally
+from wardround.study.contract import DataContract
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+UNREAD = frozenset({".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".dcm", ".nii", ".npy", ".npz"})
+"""Images of kinds that this reader leaves out, and says so."""
+
+
+def read_image_folder(path: Path, contract: DataContract) -> Gathered:
+    """Every PNG and JPEG under a folder or in a zip; raises DataError on a damaged zip or manifest."""
+    with open_shelf(path) as shelf:
+        names = tuple(name for name in shelf.names if PurePosixPath(name).suffix.casefold() in SUFFIXES)
+        beside = path.with_name(MANIFEST) if path.is_file() else None
+        known, absent = known_files(shelf, names, contract, beside)
+        tally = Tally("of the images in name order")
+        for line in range(absent):
+            tally.error(
+                "file-absent", f"{MANIFEST} names images that are not there", "add the images, or take out their lines", line + 1
+            )
+        for _ in range(len(names) - len(known)):
+            tally.warning(
+                "unlisted", f"Images are not in {MANIFEST} and were left out", "list them if they belong to the study", 0
+            )
+        for _ in range(sum(PurePosixPath(name).suffix.casefold() in UNREAD for name in shelf.names)):
+            tally.warning("unread-kind", "Images that are neither PNG nor JPEG were left out", "convert them to PNG", 0)
+        return read_listed(shelf, names, known, contract, tally, lambda content, _: Decoded(decode(content)))
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """pixels: None where they cannot be had, for the reason `problem` (code, text, mend) or because the file is corrupt.
+    patient: the one the file itself names."""
+
+    pixels: NDArray[Any] | None
+    patient: str = ""
+    problem: tuple[str, str, str] | None = None
+
+
+def read_listed(
+    shelf: Shelf,
+    names: tuple[str, ...],
+    known: list[Known],
+    contract: DataContract,
+    tally: Tally,
+    decode_file: Callable[[bytes, Known], Decoded],
+) -> Gathered:
+    """Decode, check and prepare the known files one by one; what cannot be used is left out and noted in the tally."""
+    stack = empty_stack(len(known), contract.image)
+    position_of = {name: position for position, name in enumerate(names, 1)}
+    outcomes: list[int] = []
+    used: list[Known] = []
+    splits: list[str] = []
+    sizes: list[tuple[int, int]] = []
+    for file in known:
+        position = position_of[file.name]
+        outcome = contract.label.judge(file.label)
+        if outcome is None:
+            tally.unknown_label(position)
+            continue
+        content = shelf.read(file.name)
+        decoded = Decoded(None) if content is None else decode_file(content, file)
+        image = decoded.pixels
+        if decoded.problem is not None:
+            tally.error(*decoded.problem, position)
+        elif image is None:
+            tally.unreadable(position)
+        elif code := fault(image, contract.image):
+            tally.error(code, *FAULTS[code], position)
+        else:
+            stack[len(used)] = prepared(image, contract.image)
+            outcomes.append(outcome)
+            used.append(replace(file, patient=decoded.patient or file.patient))
+            splits.append(tally.split(file.split, position))
+            sizes.append((image.shape[0], image.shape[1]))
+    return gather(
+        stack[: len(used)],
+        outcomes,
+        patients=patients_of(used, names, tally),
+        declared=splits,
+        sites=[file.site for file in used],
+        originals=sizes,
+        troubles=tally.troubles(),
+    )
+
+
+def patients_of(used: list[Known], names: tuple[str, ...], tally: Tally) -> list[str] | None:
+    """The patients where every file names one, None where none does; a mixture is a trouble."""
+    bare = [file.name for file in used if not file.patient]
+    if used and not bare:
+        return [file.patient for file in used]
+    if len(bare) < len(used):
+        at = {name: position for position, name in enumerate(names, 1)}
+        for name in bare:
+            tally.error(
+                "patient-absent", "Some images name a patient and others do not", "name the patient of every image", at[name]
+            )
+    return None
+
+
+def decode(content: bytes) -> NDArray[Any] | None:
+    """Pixels as uint8 or uint16, (height, width) or (height, width, 3); None for what is not a whole PNG or JPEG.
+
+    Transparency is dropped where the image is opaque; a truly transparent image has no agreed look and counts as undecodable;
+    so does an image beyond Pillow's limit of 89 million pixels (a mammogram at full size has about 30), which may be a bomb.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+                image.load()
+                return _pixels(ImageOps.exif_transpose(image))
+    except (OSError, ValueError, EOFError, SyntaxError, KeyError, IndexError, TypeError, struct.error, zlib.error):
+        return None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError, OverflowError):
+        return None
+
+
+def _pixels(image: Image.Image) -> NDArray[Any] | None:
+    if image.mode in ("L", "RGB"):
+        return np.array(image)
+    if image.mode.startswith("I"):
+        return np.array(image).astype(np.uint16)
+    if image.mode == "1":
+        return np.array(image.convert("L"))
+    if image.mode == "P" and "transparency" not in image.info:
+        return np.array(image.convert("RGB"))
+    if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema()[0] == 255:
+        return np.array(image.convert(image.mode[:-1]))
+    return None

@@ -1,0 +1,146 @@
+"""Images in one .npz file, in either of two layouts. Pickled content is refused: it could run code.
+
+MedMNIST   train_images, train_labels [, train_patient], val_..., test_...       the names declare the splits
+flat       images, label [, patient] [, site] [, split]                          names from the contract, or their plurals
+"""
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.sources.gathered import Gathered, gather
+from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
+from wardround.sources.tally import Tally
+from wardround.study.contract import DataContract
+from wardround.values.errors import DataError
+
+Arrays = Mapping[str, NDArray[Any]]
+_MEDMNIST = (("train", "train"), ("val", "validation"), ("test", "test"))
+
+
+def read_npz(path: Path, contract: DataContract, known_patients: Sequence[str] | None = None) -> Gathered:
+    """Every image of the file; raises DataError where the file is damaged, pickled or in neither layout.
+
+    `known_patients`: the patient of each image in the order of the file ("" unknown), for files that do not carry them.
+    """
+    arrays = _arrays(path, contract)
+    if any(f"{word}_images" in arrays for word, _ in _MEDMNIST):
+        parts = [
+            (arrays[f"{word}_images"], _need(arrays, f"{word}_labels", f"{word}_label"), _maybe(arrays, f"{word}_patient"), split)
+            for word, split in _MEDMNIST
+            if f"{word}_images" in arrays
+        ]
+        images = [part[0] for part in parts]
+        labels = np.concatenate([_column(part[1], len(part[0])) for part in parts])
+        named = [part[2] for part in parts]
+        patients = None if any(p is None for p in named) else np.concatenate([_column(p, len(p)) for p in named if p is not None])
+        declared = np.concatenate([np.full(len(part[0]), part[3]) for part in parts])
+        patients = np.array(known_patients) if known_patients is not None else patients
+        return _gathered(images, labels, patients, declared, None, contract)
+    images = [_need(arrays, "images", "image")]
+    count = len(images[0])
+    labels = _column(_need(arrays, contract.label.column, "label", "labels"), count)
+    patients, sites, splits = (
+        None if found is None else _column(found, count)
+        for found in (
+            _maybe(arrays, contract.patient.column, "patient", "patients"),
+            _maybe(arrays, contract.site.column, "site", "sites"),
+            _maybe(arrays, "split", "splits"),
+        )
+    )
+    return _gathered(images, labels, patients, splits, sites, contract)
+
+
+def _arrays(path: Path, contract: DataContract) -> Arrays:
+    """The arrays that may be needed. allow_pickle stays off: an object array raises before any of it is read."""
+    stems = ("images", "image", "labels", "label", "patient", "patients", "site", "sites", "split", "splits")
+    wanted = {*stems, contract.label.column, contract.patient.column, contract.site.column}
+    wanted |= {f"{word}_{stem}" for word, _ in _MEDMNIST for stem in stems}
+    try:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if name in wanted}
+    except ValueError as error:
+        if "allow_pickle" in str(error) or "pickle" in str(error):
+            raise DataError(
+                "The npz file holds pickled objects, which could run code, and is refused",
+                mend="write plain arrays: np.savez(path, images=..., label=...) with numeric or text arrays",
+            ) from None
+        raise _damaged() from None
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+        raise _damaged() from None
+
+
+def _damaged() -> DataError:
+    return DataError(
+        "The npz file is damaged or cut short", mend="copy or export it again, and compare its size with the original"
+    )
+
+
+def _maybe(arrays: Arrays, *names: str) -> NDArray[Any] | None:
+    return next((arrays[name] for name in names if name in arrays), None)
+
+
+def _need(arrays: Arrays, *names: str) -> NDArray[Any]:
+    found = _maybe(arrays, *names)
+    if found is None:
+        raise DataError(
+            "The npz file lacks an array",
+            expected=f"{' or '.join(dict.fromkeys(names))}, or the MedMNIST names train_images, train_labels, ...",
+            mend="rename the arrays, or say their names in the contract",
+        )
+    return found
+
+
+def _column(array: NDArray[Any], count: int) -> NDArray[Any]:
+    if array.size != count or len(array) != count:
+        raise DataError(
+            "The npz file's arrays do not belong together",
+            expected=f"{count} values, one for each image",
+            found=f"an array of shape {array.shape}",
+            mend="write one label, patient, site and split for each image",
+        )
+    return array.reshape(count)
+
+
+def _gathered(
+    stacks: list[NDArray[Any]],
+    labels: NDArray[Any],
+    patients: NDArray[Any] | None,
+    splits: NDArray[Any] | None,
+    sites: NDArray[Any] | None,
+    contract: DataContract,
+) -> Gathered:
+    tally = Tally("in the order of the file")
+    kept = empty_stack(sum(len(stack) for stack in stacks), contract.image)
+    outcomes: list[int] = []
+    rows: list[int] = []
+    sizes: list[tuple[int, int]] = []
+    position = 0
+    for stack in stacks:
+        for image in stack:
+            position += 1
+            code = fault(image, contract.image)
+            outcome = contract.label.judge(labels[position - 1].item())
+            if code is not None:
+                tally.error(code, *FAULTS[code], position)
+            elif outcome is None:
+                tally.unknown_label(position)
+            else:
+                kept[len(rows)] = prepared(image, contract.image)
+                outcomes.append(outcome)
+                rows.append(position - 1)
+                sizes.append((image.shape[0], image.shape[1]))
+    return gather(
+        kept[: len(rows)],
+        outcomes,
+        patients=None if patients is None else [str(patients[row]) for row in rows],
+        declared=None if splits is None else [tally.split(str(splits[row]), row + 1) for row in rows],
+        sites=None if sites is None else [str(sites[row]) for row in rows],
+        originals=sizes,
+        troubles=tally.troubles(),
+    )

@@ -1,0 +1,85 @@
+"""Patients into train, validation and test.
+
+The split of a patient is a pure function of the patient's id and a public salt, so it needs no list, no order and no talk
+between hospitals, and it does not change when other patients come or go:
+
+    u = sha256(salt, patient) / 2^256     u < test: test     u < test + validation: validation     else: train
+"""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.study.contract import SplitsContract
+from wardround.values.errors import DataError
+
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def split_named(word: str) -> str | None:
+    """The split a folder or column value names; None where it names none.
+
+    >>> split_named("Val"), split_named("lungs")
+    ('validation', None)
+    """
+    return SPLIT_WORDS.get(word.strip().casefold())
+
+
+def place_of(patient: str, salt: str) -> float:
+    """A number in [0, 1), uniform over patients, that depends on the patient and the salt alone.
+
+    >>> place_of("p1", "a") == place_of("p1", "a") != place_of("p1", "b")
+    True
+    """
+    digest = hashlib.sha256(f"{salt}\0{patient}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def split_of(patient: str, rules: SplitsContract) -> str:
+    place = place_of(patient, rules.salt)
+    if place < rules.test:
+        return "test"
+    return "validation" if place < rules.test + rules.validation else "train"
+
+
+def split_patients(patients: NDArray[np.str_], declared: NDArray[np.str_]) -> int:
+    """How many patients stand in more than one declared split."""
+    pairs = {(patient, split) for patient, split in zip(patients.tolist(), declared.tolist(), strict=True) if split}
+    return len(pairs) - len({patient for patient, _ in pairs})
+
+
+def assign_splits(patients: NDArray[np.str_], declared: NDArray[np.str_], rules: SplitsContract) -> NDArray[np.str_]:
+    """The split of every record (n,); all records of a patient are in one.
+
+    With `rules.declared` the source's own splits are kept; a patient in two of them, or a record in none, is a DataError. Where
+    the source declares no validation split, the hash takes it from the train patients.
+    """
+    if not rules.declared:
+        chosen = {patient: split_of(patient, rules) for patient in np.unique(patients).tolist()}
+        return np.array([chosen[patient] for patient in patients.tolist()], dtype="<U10")
+    _check_declared(patients, declared)
+    assigned = declared.astype("<U10")
+    if not np.any(assigned == "validation"):
+        late = np.array([place_of(patient, rules.salt) < rules.validation for patient in patients.tolist()], dtype=bool)
+        assigned[(assigned == "train") & late] = "validation"
+    return assigned
+
+
+def _check_declared(patients: NDArray[np.str_], declared: NDArray[np.str_]) -> None:
+    if bare := int(np.sum(declared == "")):
+        raise DataError(
+            "The contract honours declared splits, but records declare none",
+            found=f"{bare} of {len(declared)} records",
+            mend="add a split to every record, or set declared = false under [data.splits]",
+        )
+    if doubled := split_patients(patients, declared):
+        raise DataError(
+            "Patients stand in more than one declared split",
+            found=f"{doubled} patients",
+            mend="put all records of a patient in one split, or set declared = false under [data.splits] to split by patient",
+        )

@@ -1,0 +1,43 @@
+"""Counts troubles while a reader goes through the records of a source, so that all are told at once."""
+
+from wardround.sources.gathered import Level, Trouble
+from wardround.sources.splitting import split_named
+
+POSITIONS_TOLD = 5
+
+
+class Tally:
+    """Troubles by code. Only positions are kept: no name, no value."""
+
+    def __init__(self, counted_in: str) -> None:
+        self._counted_in = counted_in
+        self._met: dict[str, tuple[Level, str, str, list[int]]] = {}
+
+    def error(self, code: str, text: str, mend: str, position: int) -> None:
+        self._note("error", code, text, mend, position)
+
+    def warning(self, code: str, text: str, mend: str, position: int) -> None:
+        self._note("warning", code, text, mend, position)
+
+    def _note(self, level: Level, code: str, text: str, mend: str, position: int) -> None:
+        self._met.setdefault(code, (level, text, mend, []))[3].append(position)
+
+    def unknown_label(self, position: int) -> None:
+        text = "Labels are outside the contract"
+        self.error("label-outside", text, "correct them, or name their values under [data.label]", position)
+
+    def unreadable(self, position: int) -> None:
+        self.error("corrupt-image", "Images cannot be decoded", "export these images again, or take them out", position)
+
+    def split(self, word: str, position: int) -> str:
+        """The split a word names; "" where it is empty or, with an error noted, unknown."""
+        known = split_named(word)
+        if known is None and word.strip():
+            self.error("unknown-split", "Declared splits have unknown names", "use train, validation and test", position)
+        return known or ""
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        return tuple(
+            Trouble(level, code, text, mend, len(positions), tuple(positions[:POSITIONS_TOLD]), self._counted_in)
+            for code, (level, text, mend, positions) in sorted(self._met.items())
+        )

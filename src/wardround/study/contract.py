@@ -1,0 +1,289 @@
+"""The data contract: what the data of every hospital must look like, agreed before any record is read.
+
+It is the `[data]` section of a study. It decides, from public words alone, how a file becomes records: the size images are
+brought to, which values mean positive and negative, how a column is scaled and which codes mean "missing". No figure in it is
+computed from data, so that no statistic of a hospital leaves it through the preparation:
+
+    file --reader--> values --contract--> inputs, labels, patients --hash of the patient--> train | validation | test
+"""
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from wardround.study.section import Section
+
+Value = str | int | float
+Kind = Literal["image", "table"]
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_RULE = re.compile(r"\s*(<=|>=|<|>|=)\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*", re.ASCII)
+
+
+def canonical_value(value: Value) -> str:
+    """One spelling for equal values: numbers by value, words trimmed and without case.
+
+    >>> canonical_value(1), canonical_value("1.0"), canonical_value(" Normal "), canonical_value("-9")
+    ('1', '1', 'normal', '-9')
+    """
+    text = str(value).strip()
+    if not _NUMBER.fullmatch(text):
+        return text.casefold()
+    number = float(text)
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a plain finite number: no words such as inf, no digits grouped by underscores.
+
+    >>> is_number("-1.5e3"), is_number("1_0"), is_number("inf")
+    (True, False, False)
+    """
+    return _NUMBER.fullmatch(text) is not None
+
+
+class ImageContract(Section):
+    """Images: the size the network sees, and which files are accepted."""
+
+    size: tuple[int, int] = Field(default=(64, 64), description="Height and width in pixels; sources resize to it.")
+    channels: Literal[1, 3] = Field(default=1, description="1 for grey images, 3 for colour.")
+    accepted_bits: tuple[Literal[8, 16], ...] = Field(
+        default=(8, 16), min_length=1, description="Bits per pixel that files may have."
+    )
+    kept_bits: Literal[8, 16] = Field(default=8, description="Bits per pixel kept in memory after reading.")
+    white_16: int = Field(
+        default=65535,
+        ge=256,
+        le=65535,
+        description="Pixel value that means white in 16-bit files: 4095 for detectors of 12 bits.",
+    )
+    fit: Literal["stretch", "pad"] = Field(
+        default="stretch",
+        description="How another aspect ratio is brought to `size`: stretch, or pad with black to keep the ratio.",
+    )
+
+    @model_validator(mode="after")
+    def _sizes_are_usable(self) -> Self:
+        if not all(8 <= side <= 4096 for side in self.size):
+            raise ValueError(f"size is height and width, each from 8 to 4096 pixels; found {list(self.size)}")
+        return self
+
+
+class LabelContract(Section):
+    """What is to be predicted: exactly two outcomes. A value that is neither is refused, never guessed."""
+
+    name: str = Field(
+        default="label", min_length=1, description="What a positive record means, in words: pneumonia, heart disease."
+    )
+    positive: tuple[str | int, ...] | str = Field(
+        default=(1,), description='Values that mean positive, for example ["PNEUMONIA", 1]; or a rule for numbers such as "> 0".'
+    )
+    negative: tuple[str | int, ...] | str = Field(
+        default=(0,), description='Values that mean negative, for example ["NORMAL", 0]; or a rule for numbers such as "= 0".'
+    )
+    column: str = Field(default="label", min_length=1, description="The column, array or manifest column that holds the label.")
+
+    @model_validator(mode="after")
+    def _sides_are_disjoint(self) -> Self:
+        for name, side in (("positive", self.positive), ("negative", self.negative)):
+            if isinstance(side, str) and not _RULE.fullmatch(side):
+                raise ValueError(f'{name} is a list of values, or a rule such as "> 0"; found {side!r}')
+            if not side:
+                raise ValueError(f"{name} names no value")
+        if isinstance(self.positive, str) or isinstance(self.negative, str):
+            _refuse_overlap(self)
+        elif both := {canonical_value(v) for v in self.positive} & {canonical_value(v) for v in self.negative}:
+            raise ValueError(f"positive and negative share the values {sorted(both)}")
+        return self
+
+    def judge(self, value: Value | None) -> Literal[0, 1] | None:
+        """1 for positive, 0 for negative, None for a value that the contract does not know.
+
+        >>> LabelContract(positive="> 0", negative="= 0").judge("3"), LabelContract().judge("yes")
+        (1, None)
+        """
+        if value is None:
+            return None
+        if _matches(self.positive, value):
+            return 1
+        return 0 if _matches(self.negative, value) else None
+
+
+def _matches(side: tuple[str | int, ...] | str, value: Value) -> bool:
+    text = canonical_value(value)
+    if not isinstance(side, str):
+        return text in {canonical_value(known) for known in side}
+    rule = _RULE.fullmatch(side)
+    if rule is None or not _NUMBER.fullmatch(text):
+        return False
+    number, bound = float(text), float(rule[2])
+    return {"<": number < bound, "<=": number <= bound, ">": number > bound, ">=": number >= bound, "=": number == bound}[rule[1]]
+
+
+def _refuse_overlap(label: LabelContract) -> None:
+    """Two sides overlap exactly when they do at, just below or just above one of the values they name."""
+    bounds: list[float] = []
+    for side in (label.positive, label.negative):
+        named = [_RULE.fullmatch(side)[2]] if isinstance(side, str) else side  # type: ignore[index]
+        bounds += [float(v) for v in named if _NUMBER.fullmatch(str(v).strip())]
+    for bound in bounds:
+        for probe in (bound - 1e-6, bound, bound + 1e-6):
+            if _matches(label.positive, probe) and _matches(label.negative, probe):
+                raise ValueError(f"positive and negative both accept values near {bound:g}")
+
+
+class PatientContract(Section):
+    """The unit that splits and privacy are counted in."""
+
+    column: str = Field(
+        default="patient",
+        min_length=1,
+        description="The column or array that names the patient. Where a source has none, each record counts as one.",
+    )
+    required: bool = Field(default=False, description="Refuse a source that does not say which patient a record belongs to.")
+
+
+class SiteContract(Section):
+    """Which hospital a record comes from, where one file holds several."""
+
+    column: str = Field(default="site", min_length=1, description="The column or array that names the hospital.")
+
+
+class ColumnContract(Section):
+    """One column of a table, its unit and its public scaling constants.
+
+    A number x becomes (x - center) / scale. A missing value becomes 0 after scaling, and where missing values are allowed the
+    network also gets an indicator, 1 where the value was missing.
+    """
+
+    name: str = Field(min_length=1, description="The column's name in the file.")
+    kind: Literal["number", "category", "binary"] = Field(
+        default="number", description="number, category (one-hot), or binary (0 or 1)."
+    )
+    unit: str = Field(default="", description="The unit the numbers are in, for example mg/dl.")
+    range: tuple[float, float] | None = Field(default=None, description="Smallest and largest plausible value, in the unit.")
+    outside: Literal["refuse", "missing", "clip"] = Field(
+        default="refuse", description="What a number outside the range means: refuse, count as missing, or move to the bound."
+    )
+    missing: tuple[Value, ...] = Field(
+        default=("", "?", "NA", "NaN", "null"),
+        description='Codes that mean "missing", for example ["?", -9]. An empty cell always does.',
+    )
+    left_out: tuple[Value, ...] = Field(
+        default=(), description="Codes for which the whole record is left out, for example ['?']."
+    )
+    max_missing: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Largest share of missing values at a hospital, 0 to 1. Above 0 adds an indicator.",
+    )
+    categories: tuple[str | int, ...] = Field(
+        default=(), description="Accepted values of a category, or the two of a binary (no, yes)."
+    )
+    center: float | None = Field(default=None, description="Subtracted from a number; unless said, the middle of the range.")
+    scale: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="A number is divided by it; unless said, a quarter of the range. Never computed from data.",
+    )
+
+    @model_validator(mode="after")
+    def _kind_has_what_it_needs(self) -> Self:
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(f"column {self.name!r}: the range needs its smaller bound first; found {list(self.range)}")
+        if self.kind == "number" and self.range is None and (self.center is None or self.scale is None):
+            raise ValueError(f"column {self.name!r}: a number needs a range, or both center and scale")
+        if self.kind == "number" and self.categories:
+            raise ValueError(f"column {self.name!r}: a number has no categories")
+        if self.kind == "category" and len(self.categories) < 2:
+            raise ValueError(f"column {self.name!r}: a category needs at least two categories")
+        if self.kind == "binary" and len(self.categories) not in (0, 2):
+            raise ValueError(f"column {self.name!r}: a binary has two categories (no, yes) or none, which means 0 and 1")
+        if self.kind != "number" and (self.range or self.center is not None or self.scale is not None):
+            raise ValueError(f"column {self.name!r}: range, center and scale are for numbers")
+        if len({canonical_value(v) for v in self.categories}) != len(self.categories):
+            raise ValueError(f"column {self.name!r}: a category is named twice")
+        return self
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Canonical spelling of the accepted values of a category or binary."""
+        return tuple(canonical_value(v) for v in (self.categories or (0, 1)))
+
+    @property
+    def constants(self) -> tuple[float, float]:
+        """center and scale of a number."""
+        low, high = self.range or (0.0, 0.0)
+        center = (low + high) / 2 if self.center is None else self.center
+        return center, (high - low) / 4 if self.scale is None else self.scale
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the prepared features, in the order the network gets them."""
+        names = [f"{self.name}={code}" for code in self.codes] if self.kind == "category" else [self.name]
+        return (*names, f"{self.name} missing") if self.max_missing > 0 else tuple(names)
+
+
+class SplitsContract(Section):
+    """How patients are divided into train, validation and test: by a hash of the patient, so that a patient is in one split
+    only, stays there as the data grow, and every hospital divides alike without talking."""
+
+    declared: bool = Field(
+        default=False, description="Honour the splits the source declares; a validation split it lacks is taken from train."
+    )
+    validation: float = Field(default=0.15, ge=0.0, lt=1.0, description="Share of the patients used to choose settings, 0 to 1.")
+    test: float = Field(default=0.15, ge=0.0, lt=1.0, description="Share of the patients held out for the final figures, 0 to 1.")
+    salt: str = Field(default="wardround", description="Public word mixed into the hash; another word gives another division.")
+    minimum_patients: int = Field(default=5, ge=1, description="Fewest patients a hospital needs to take part.")
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.validation + self.test >= 1.0:
+            raise ValueError(f"validation and test take {self.validation + self.test:g} of the patients; leave some to train on")
+        return self
+
+
+class DataContract(Section):
+    """What the data of every hospital must look like."""
+
+    kind: Kind = Field(description="image or table.")
+    dataset: str | None = Field(default=None, description="A public data set by its name in `wardround data list`.")
+    image: ImageContract = Field(default=ImageContract(), description="For images: size, channels, bits.")
+    label: LabelContract = Field(default=LabelContract(), description="What is predicted.")
+    patient: PatientContract = Field(default=PatientContract(), description="Which patient a record belongs to.")
+    site: SiteContract = Field(default=SiteContract(), description="Which hospital a record comes from.")
+    columns: tuple[ColumnContract, ...] = Field(
+        default=(), description="For tables: the columns used, in order. Others are never read."
+    )
+    header: tuple[str, ...] = Field(
+        default=(), description="For tables without a header line: all columns of the file, in order."
+    )
+    splits: SplitsContract = Field(default=SplitsContract(), description="Train, validation and test.")
+
+    @model_validator(mode="after")
+    def _kind_has_its_parts(self) -> Self:
+        names = [column.name for column in self.columns]
+        if self.kind == "table" and not names:
+            raise ValueError("a table contract needs at least one [[data.columns]]")
+        if self.kind == "image" and (names or self.header):
+            raise ValueError("an image contract has no columns and no header")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"columns are named twice: {', '.join(twice)}")
+        if self.label.column in names:
+            raise ValueError(f"the label {self.label.column!r} may not be one of the columns the network sees")
+        if self.header and (absent := sorted({*names, self.label.column} - set(self.header))):
+            raise ValueError(f"the header does not name {', '.join(absent)}")
+        return self
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Prepared features of a table in order; empty for images."""
+        return tuple(name for column in self.columns for name in column.features)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one network input: (channels, height, width) for images, (features,) for tables."""
+        if self.kind == "image":
+            return (self.image.channels, *self.image.size)
+        return (len(self.feature_names),)

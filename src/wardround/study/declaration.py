@@ -1,0 +1,55 @@
+"""A study as one frozen value: everything that decides what is learned, from which data, and how it is protected."""
+
+from pydantic import Field, model_validator
+
+from wardround.study.contract import DataContract
+from wardround.study.network import NetworkSection
+from wardround.study.section import Section
+from wardround.study.sections import (
+    AlgorithmSection,
+    EvaluationSection,
+    PrivacySection,
+    QuestionSection,
+    SimulationSection,
+    SitesSection,
+    SummationSection,
+)
+from wardround.study.training import TrainingSection
+from wardround.values.canonical import canonical_json, sha256_hex
+
+
+class Study(Section):
+    """The whole study. Two studies with the same hash are the same study."""
+
+    format: int = Field(default=1, ge=1, le=1, description="Version of this file format: 1.")
+    question: QuestionSection = Field(description="What is asked.")
+    data: DataContract = Field(description="What the data must look like at every hospital.")
+    network: NetworkSection = Field(description="The model.")
+    training: TrainingSection = Field(default_factory=TrainingSection, description="How a hospital trains.")
+    algorithm: AlgorithmSection = Field(default_factory=AlgorithmSection, description="How hospitals' work is joined.")
+    summation: SummationSection = Field(default_factory=SummationSection, description="How contributions are added.")
+    privacy: PrivacySection = Field(default_factory=PrivacySection, description="What is protected beyond that.")
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection, description="How the model is judged.")
+    sites: SitesSection = Field(default_factory=SitesSection, description="Who takes part.")
+    simulation: SimulationSection | None = Field(default=None, description="How one data set becomes several hospitals.")
+
+    @model_validator(mode="after")
+    def sections_fit_each_other(self) -> "Study":
+        image = self.data.kind == "image"
+        if self.algorithm.name == "scaffold" and self.training.optimizer != "sgd":
+            raise ValueError('algorithm.name = "scaffold" corrects plain gradient steps: set training.optimizer = "sgd"')
+        if self.algorithm.name == "fedbn" and self.evaluation.external is not None:
+            raise ValueError(
+                "fedbn keeps normalisation at each hospital, so there is no single model for an external test: "
+                "remove [evaluation.external] or choose another algorithm"
+            )
+        if not image and self.network.name not in ("mlp", "logistic"):
+            raise ValueError(f'network.name = "{self.network.name}" reads images, the data are a table: choose mlp or logistic')
+        if not image and self.evaluation.threshold == "robust":
+            raise ValueError('evaluation.threshold = "robust" shifts scanners, which a table does not have: choose validation')
+        return self
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON, with every default written out."""
+        return sha256_hex(canonical_json(self.model_dump(mode="json")))

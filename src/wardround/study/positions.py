@@ -1,0 +1,50 @@
+"""Which line of a TOML file a key stands on, so that an error can name it. tomllib does not tell."""
+
+import re
+
+Path = tuple[str | int, ...]
+
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]*\")((?:\s*\.\s*[A-Za-z0-9_\-]+)*)\s*=")
+
+
+def key_lines(text: str) -> dict[Path, int]:
+    """Line numbers, from 1, of every table header and key in `text`. Keys inside inline tables have their table's line.
+
+    >>> key_lines('[a]\\nb = 1\\n[[c]]\\nd = 2\\n')[("c", 0, "d")]
+    4
+    """
+    lines: dict[Path, int] = {}
+    table: Path = ()
+    counts: dict[Path, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            name: Path = tuple(part.strip(" \"'") for part in header[2].split("."))
+            table = _resolve(name, counts)
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            dotted = [key[1].strip('"'), *(part.strip() for part in key[2].split(".")[1:])]
+            for depth in range(1, len(dotted) + 1):
+                lines.setdefault((*table, *dotted[:depth]), number)
+    return lines
+
+
+def _resolve(name: Path, counts: dict[Path, int]) -> Path:
+    """[a.b] after [[a]] belongs to the last element of a."""
+    path: Path = ()
+    for index, part in enumerate(name):
+        path = (*path, part)
+        if path in counts and index < len(name) - 1:
+            path = (*path, counts[path])
+    return path
+
+
+def line_of(path: Path, lines: dict[Path, int]) -> int | None:
+    """The line of the longest known beginning of `path`."""
+    for end in range(len(path), 0, -1):
+        if path[:end] in lines:
+            return lines[path[:end]]
+    return None

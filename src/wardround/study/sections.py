@@ -1,0 +1,152 @@
+"""The short sections of a study: question, algorithm, summation, privacy, evaluation, sites, simulation.
+
+The data contract, the network and the training have modules of their own.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from wardround.study.section import Section
+
+SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class QuestionSection(Section):
+    """What the study asks, in words that a doctor and a privacy officer can read."""
+
+    title: str = Field(min_length=3, max_length=200, description="One line that names the study.")
+    description: str = Field(default="", max_length=5000, description="What is asked, of whom, and why.")
+    intended_use: str = Field(default="", max_length=5000, description="What the model may be used for, and what not.")
+    contact: str = Field(default="", max_length=500, description="Who answers questions about the study.")
+
+
+class AlgorithmSection(Section):
+    """How the sites' work becomes one model. `docs/algorithms.md` helps to choose."""
+
+    name: Literal["fedavg", "fedprox", "fedopt", "scaffold", "fedbn"] = Field(
+        default="fedavg", description="The federated algorithm."
+    )
+    rounds: int = Field(default=10, ge=1, le=100_000, description="How many times every hospital is visited.")
+    proximal_mu: float = Field(
+        default=0.01, ge=0, le=100, description="fedprox: weight of the pull towards the round's starting model."
+    )
+    server_optimizer: Literal["momentum", "adagrad", "adam", "yogi"] = Field(
+        default="adam", description="fedopt: the optimiser that the coordinator takes its step with."
+    )
+    server_learning_rate: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        description="fedopt and scaffold: the coordinator's step size (0.001 to 0.1 is usual for adam).",
+    )
+    server_momentum: float = Field(default=0.9, ge=0, lt=1, description="fedopt: momentum, beta 1.")
+    server_beta2: float = Field(default=0.99, ge=0, lt=1, description="fedopt: beta 2 of adam and yogi.")
+    server_tau: float = Field(default=1e-3, gt=0, le=1, description="fedopt: adaptivity; larger is closer to plain momentum.")
+
+
+class SummationSection(Section):
+    """How contributions are added: in fixed point, so that every way of adding gives the same bits."""
+
+    mode: Literal["plain", "masked"] = Field(
+        default="plain",
+        description="plain: the coordinator receives each hospital's contribution and adds them. masked: not available yet.",
+    )
+    word_bits: Literal[16, 32] = Field(default=32, description="Bits per value on the wire.")
+    clip: float = Field(
+        default=4.0,
+        gt=0,
+        le=1e6,
+        description="Largest change of one model value in one round that a site sends; more is clipped.",
+    )
+
+
+class PrivacySection(Section):
+    """What is protected beyond keeping records at home. Only `none` works in this release; the others are refused."""
+
+    mode: Literal["none", "patient-local", "patient-distributed", "site"] = Field(
+        default="none", description="none: no differential privacy. The other modes are declared and not available yet."
+    )
+    epsilon: float | None = Field(default=None, gt=0, description="Privacy budget; needs a mode other than none.")
+    delta: float | None = Field(default=None, gt=0, lt=1, description="Failure probability; needs a mode other than none.")
+
+    @model_validator(mode="after")
+    def a_budget_needs_a_mode(self) -> "PrivacySection":
+        if self.mode == "none" and (self.epsilon is not None or self.delta is not None):
+            raise ValueError('epsilon and delta mean nothing with mode = "none": remove them or choose a mode')
+        return self
+
+
+class ExternalTest(Section):
+    """A test set that no hospital trains on. The coordinator holds it."""
+
+    name: str = Field(default="external", pattern=r"^[a-z][a-z0-9_-]{0,40}$", description="What reports call it.")
+    dataset: str | None = Field(
+        default=None, description="A data set by name (`wardround data list`): the test split that its publisher set apart."
+    )
+    path: str | None = Field(default=None, description="Or a path, relative to the study file.")
+    split: Literal["train", "validation", "test"] | None = Field(
+        default="test",
+        description="With path: which of the splits that the source declares is the test set. Not set: all records.",
+    )
+
+    @model_validator(mode="after")
+    def one_place(self) -> "ExternalTest":
+        if (self.dataset is None) == (self.path is None):
+            raise ValueError("name either a dataset or a path")
+        return self
+
+
+class EvaluationSection(Section):
+    """How the model is judged. Hospitals send counts, never scores of patients."""
+
+    threshold: Literal["half", "validation", "robust"] = Field(
+        default="validation",
+        description="Where the score becomes a yes: at 0.5; best balanced accuracy on the hospitals' validation patients; or "
+        "the same on validation images seen through simulated scanner shifts.",
+    )
+    flip_average: bool = Field(default=False, description="Images: average the score of the image and of its mirror image.")
+    own_baseline: bool = Field(
+        default=True, description="Also train, at each hospital, a model on its own data alone, to show the benefit."
+    )
+    external: ExternalTest | None = Field(default=None, description="A test set that no hospital trains on.")
+
+
+class SitesSection(Section):
+    """Which hospitals take part and when a round counts."""
+
+    names: tuple[SiteName, ...] = Field(default=(), description="The hospitals. Empty: whoever is named when the study runs.")
+    minimum: int = Field(default=2, ge=1, le=10_000, description="A round with fewer contributions than this stops the run.")
+    deadline_s: float = Field(default=3600.0, gt=0, le=604_800, description="Seconds that a hospital has to answer an order.")
+
+    @model_validator(mode="after")
+    def names_are_different(self) -> "SitesSection":
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("two sites have the same name")
+        if self.names and self.minimum > len(self.names):
+            raise ValueError(f"minimum is {self.minimum}, but only {len(self.names)} sites are named")
+        return self
+
+
+class SimulatedHospital(Section):
+    """One hospital that `wardround simulate` makes from a single data set."""
+
+    name: SiteName = Field(description="The hospital's name.")
+    share: Share = Field(default=1.0, description="Its share of the records, relative to the others.")
+    positive_share: float | None = Field(
+        default=None, ge=0, le=1, description="by = label: the share of positive records it should have."
+    )
+
+
+class SimulationSection(Section):
+    """How one data set becomes several hospitals on one machine. Real hospitals ignore this section."""
+
+    by: Literal["iid", "size", "label", "dirichlet", "column"] = Field(
+        default="iid",
+        description="iid: equal random parts; size: by share; label: by share and positive_share; dirichlet: label shares drawn "
+        "with concentration alpha; column: the hospitals that the data set itself names. Patients are never divided.",
+    )
+    hospitals: tuple[SimulatedHospital, ...] = Field(default=(), description="The hospitals, with their shares.")
+    alpha: float = Field(default=0.5, gt=0, le=1000, description="dirichlet: concentration; smaller is more uneven.")
+    seed: int = Field(default=1, ge=0, lt=2**31, description="Seed of the division.")

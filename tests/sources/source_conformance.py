@@ -1,0 +1,130 @@
+"""What every source promises, whatever its format. A test class inherits it and says how to write a case down."""
+
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wardround.sources.opening import open_source
+from wardround.study.contract import DataContract, SplitsContract
+from wardround.values.errors import DataError
+from wardround.values.records import Records
+
+
+@dataclass(frozen=True)
+class Item:
+    """One record to be written: its content is drawn from `number`."""
+
+    number: int
+    patient: str
+    label: str
+    split: str = ""
+
+    def image(self) -> np.ndarray:
+        """(16, 16) uint8, different for each number."""
+        return np.random.default_rng(self.number).integers(0, 256, (16, 16), dtype=np.uint8)
+
+
+def case(patients: int = 30) -> list[Item]:
+    """Two records a patient, the labels mixed."""
+    return [Item(2 * p + k, f"Mustermann-{p:03d}", str((p + k) % 2)) for p in range(patients) for k in range(2)]
+
+
+def same(left: Records, right: Records) -> bool:
+    pairs = (
+        (left.inputs, right.inputs),
+        (left.labels, right.labels),
+        (left.patients, right.patients),
+        (left.splits, right.splits),
+    )
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+class SourceConformance:
+    """Inherit, and give `contract` and `write`, which puts items into `folder` in that order and returns the path."""
+
+    def contract(self) -> DataContract:
+        raise NotImplementedError
+
+    def write(self, folder: Path, items: list[Item]) -> Path:
+        raise NotImplementedError
+
+    def declared(self) -> DataContract:
+        return self.contract().model_copy(update={"splits": SplitsContract(declared=True)})
+
+    def test_the_order_of_files_or_rows_does_not_change_the_records(self, tmp_path: Path) -> None:
+        """A copy of a folder may list its files in another order; the run must stay the same, bit for bit."""
+        items = case()
+        turned = random.Random(7).sample(items, len(items))
+        first = open_source(self.write(tmp_path / "a", items), self.contract()).load()
+        second = open_source(self.write(tmp_path / "b", turned), self.contract()).load()
+        assert same(first, second)
+        assert len(first) == len(items)
+
+    def test_a_source_loads_equal_twice(self, tmp_path: Path) -> None:
+        """A resumed run reads its data again."""
+        source = open_source(self.write(tmp_path / "a", case()), self.contract())
+        assert same(source.load(), source.load())
+
+    def test_a_patient_is_in_one_split(self, tmp_path: Path) -> None:
+        """Else the held-out figures would be figures on patients that were trained on."""
+        records = open_source(self.write(tmp_path / "a", case()), self.contract()).load()
+        pairs = set(zip(records.patients.tolist(), records.splits.tolist(), strict=True))
+        assert len(pairs) == records.patient_count == 30
+        assert {split for _, split in pairs} == {"train", "validation", "test"}
+
+    def test_declared_splits_are_kept_and_a_lacking_validation_is_taken_from_train(self, tmp_path: Path) -> None:
+        """A publisher's test split must stay what it was, or figures cannot be compared."""
+        items = [replace(item, split="test" if item.number < 20 else "train") for item in case()]
+        records = open_source(self.write(tmp_path / "a", items), self.declared()).load()
+        assert np.sum(records.splits == "test") == 20
+        assert np.sum(records.splits == "validation") > 0
+
+    def test_a_patient_in_train_and_test_is_refused(self, tmp_path: Path) -> None:
+        """A declared split that cuts through a patient is a mistake of the data, told and not mended silently."""
+        items = [replace(item, split="test" if item.number % 2 else "train") for item in case()]
+        source = open_source(self.write(tmp_path / "a", items), self.declared())
+        with pytest.raises(DataError, match="more than one declared split"):
+            source.load()
+        assert not source.check().ready()
+
+    def test_a_label_outside_the_contract_is_refused(self, tmp_path: Path) -> None:
+        """A third value must never be guessed to be negative."""
+        items = [*case(), Item(999, "Mustermann-999", "7")]
+        source = open_source(self.write(tmp_path / "a", items), self.contract())
+        with pytest.raises(DataError, match="outside the contract"):
+            source.load()
+        assert "label-outside" in {finding.code for finding in source.check().findings}
+
+    def test_errors_and_reports_name_no_patient(self, tmp_path: Path) -> None:
+        """What is shown is copied into mails; a patient's name may not be in it."""
+        items = [*case(), Item(999, "Mustermann-999", "7")]
+        source = open_source(self.write(tmp_path / "a", items), self.contract())
+        with pytest.raises(DataError) as caught:
+            source.load()
+        told = f"{caught.value} {source.check()}"
+        assert "mustermann" not in told.lower()
+        assert not any(item.patient in told for item in items)
+
+    def test_one_class_only_is_a_warning(self, tmp_path: Path) -> None:
+        """A hospital that treats only the ill may still take part."""
+        items = [replace(item, label="1") for item in case()]
+        source = open_source(self.write(tmp_path / "a", items), self.contract())
+        assert source.check().ready()
+        assert "one-class" in {finding.code for finding in source.check().findings}
+        assert source.load().labels.min() == 1
+
+    def test_one_patient_is_too_few(self, tmp_path: Path) -> None:
+        """An update from one patient says much about that patient."""
+        source = open_source(self.write(tmp_path / "a", case(1)), self.contract())
+        with pytest.raises(DataError, match="too few patients"):
+            source.load()
+        assert not source.check().ready()
+
+    def test_a_good_source_is_ready(self, tmp_path: Path) -> None:
+        """The report may not cry wolf."""
+        report = open_source(self.write(tmp_path / "a", case()), self.contract()).check()
+        assert report.ready(), report.findings
+        assert report.exit_code == 0

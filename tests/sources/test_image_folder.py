@@ -1,0 +1,222 @@
+"""PNG and JPEG in folders and zips."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wardround.sources.opening import open_source
+from wardround.sources.shelf import name_at
+from wardround.study.contract import DataContract, ImageContract, LabelContract
+from wardround.values.errors import DataError
+
+from .source_conformance import Item, SourceConformance, case
+
+CONTRACT = DataContract(kind="image", image=ImageContract(size=(16, 16)))
+WORDS = CONTRACT.model_copy(update={"label": LabelContract(positive=("PNEUMONIA",), negative=("NORMAL",))})
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class TestManifestFolder(SourceConformance):
+    def contract(self) -> DataContract:
+        return CONTRACT
+
+    def write(self, folder: Path, items: list[Item]) -> Path:
+        folder.mkdir(parents=True)
+        lines = ["file,label,patient,split"]
+        for at, item in enumerate(items):
+            (folder / f"{item.patient}-{at}.png").write_bytes(png(item.image()))
+            lines.append(f"{item.patient}-{at}.png,{item.label},{item.patient},{item.split}")
+        (folder / "manifest.csv").write_text("\n".join(lines))
+        return folder
+
+
+class TestSubFolders(SourceConformance):
+    def contract(self) -> DataContract:
+        return CONTRACT
+
+    def write(self, folder: Path, items: list[Item]) -> Path:
+        for item in items:
+            path = folder / item.split / item.label / item.patient / f"{item.number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(item.image()))
+        return folder
+
+
+class TestZip(SourceConformance):
+    def contract(self) -> DataContract:
+        return CONTRACT
+
+    def write(self, folder: Path, items: list[Item]) -> Path:
+        folder.mkdir(parents=True)
+        with zipfile.ZipFile(folder / "images.zip", "w") as file:
+            for item in items:
+                name = "/".join(part for part in (item.split, item.label, item.patient, f"{item.number}.png") if part)
+                file.writestr(name, png(item.image()))
+        return folder / "images.zip"
+
+
+def folder_of(root: Path, count: int = 24) -> Path:
+    """NORMAL and PNEUMONIA folders without patients."""
+    for number in range(count):
+        path = root / ("NORMAL", "PNEUMONIA")[number % 2] / f"{number:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(Item(number, "", "").image()))
+    return root
+
+
+def test_labels_are_read_from_folder_names_whatever_their_case(tmp_path: Path) -> None:
+    """Hospitals write Normal, NORMAL and normal."""
+    folder = folder_of(tmp_path / "d")
+    (folder / "NORMAL").rename(folder / "normal")
+    records = open_source(folder, WORDS).load()
+    assert (int(records.labels.sum()), len(records), records.patient_count) == (12, 24, 24)
+
+
+def test_a_corrupt_image_is_named_by_its_position(tmp_path: Path) -> None:
+    """The data manager must find it, without its name, which may be a patient's."""
+    folder = folder_of(tmp_path / "d")
+    whole = (folder / "NORMAL" / "004.png").read_bytes()
+    (folder / "NORMAL" / "004.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "PNEUMONIA" / "001.png").write_bytes(b"not an image")
+    source = open_source(folder, WORDS)
+    with pytest.raises(DataError, match=r"cannot be decoded.*2 of them at position 3, 13 of the images in name order"):
+        source.load()
+    assert name_at(folder, 3, frozenset({".png"})) == "NORMAL/004.png"
+    report = source.check()
+    assert [finding.code for finding in report.findings if finding.level == "error"] == ["corrupt-image"]
+    assert "fewer than 5" in report.findings[0].text
+
+
+def test_sixteen_bit_png_and_jpeg_are_read(tmp_path: Path) -> None:
+    """Radiographs keep 12 to 16 bits; photographs come as JPEG."""
+    folder = folder_of(tmp_path / "d", 20)
+    deep = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    Image.fromarray(deep).save(folder / "NORMAL" / "deep.png")
+    Image.fromarray(np.full((32, 32), 90, np.uint8)).save(folder / "NORMAL" / "photo.JPG", "JPEG")
+    records = open_source(folder, WORDS).load()
+    assert len(records) == 22
+    assert any(np.array_equal(image, (deep // 257).astype(np.uint8)) for image in records.inputs)
+
+
+def test_colour_where_grey_is_promised_is_refused(tmp_path: Path) -> None:
+    """A photograph among X-rays is a mistake; RGB with equal channels is not."""
+    folder = folder_of(tmp_path / "d", 20)
+    grey = Item(50, "", "").image()
+    Image.fromarray(np.stack([grey, grey, grey], axis=2)).save(folder / "NORMAL" / "rgb.png")
+    assert len(open_source(folder, WORDS).load()) == 21
+    Image.fromarray(np.stack([grey, grey, 255 - grey], axis=2)).save(folder / "NORMAL" / "colour.png")
+    with pytest.raises(DataError, match="three unequal channels"):
+        open_source(folder, WORDS).load()
+
+
+def test_a_palette_and_an_opaque_alpha_are_read_and_transparency_is_refused(tmp_path: Path) -> None:
+    """Transparent pixels have no agreed look."""
+    folder = folder_of(tmp_path / "d", 20)
+    grey = Image.fromarray(Item(50, "", "").image())
+    grey.convert("P").save(folder / "NORMAL" / "palette.png")
+    grey.convert("LA").save(folder / "NORMAL" / "opaque.png")
+    grey.point(lambda v: v // 2).convert("1").save(folder / "NORMAL" / "bits.png")
+    assert len(open_source(folder, WORDS).load()) == 23
+    see_through = grey.convert("LA")
+    see_through.putalpha(100)
+    see_through.save(folder / "NORMAL" / "see-through.png")
+    with pytest.raises(DataError, match="cannot be decoded"):
+        open_source(folder, WORDS).load()
+
+
+def test_a_zip_that_climbs_out_of_itself_is_refused(tmp_path: Path) -> None:
+    """Such a name is an attack; nothing is unpacked anyway, and nothing may appear beside the zip."""
+    for name in ("../NORMAL/x.png", "/NORMAL/x.png", "..\\NORMAL\\x.png", "C:\\NORMAL\\x.png"):
+        path = tmp_path / "z.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr(name, png(Item(1, "", "").image()))
+        with pytest.raises(DataError, match="outside itself"):
+            open_source(path, WORDS).load()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["z.zip"]
+
+
+def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
+    """A broken copy again."""
+    folder = folder_of(tmp_path / "d")
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as file:
+        for path in sorted(folder.rglob("*.png")):
+            file.write(path, path.relative_to(folder).as_posix())
+    whole = (tmp_path / "z.zip").read_bytes()
+    (tmp_path / "z.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="zip is damaged"):
+        open_source(tmp_path / "z.zip", WORDS).load()
+
+
+def test_a_manifest_outside_the_zip_is_found_and_files_match_by_their_last_part(tmp_path: Path) -> None:
+    """A published zip often comes with a list beside it."""
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as file:
+        for item in case():
+            file.writestr(f"some/where/{item.number}.png", png(item.image()))
+    lines = ["file,label,patient", *(f"{item.number}.png,{item.label},{item.patient}" for item in case())]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    assert open_source(tmp_path / "z.zip", CONTRACT).load().patient_count == 30
+
+
+def test_a_manifest_that_names_an_absent_image_is_refused_and_an_unlisted_image_left_out(tmp_path: Path) -> None:
+    """A missing image is a broken copy; an extra one was left out on purpose, which is told."""
+    folder = TestManifestFolder().write(tmp_path / "d", case())
+    (folder / "extra.png").write_bytes(png(Item(77, "", "").image()))
+    source = open_source(folder, CONTRACT)
+    assert len(source.load()) == 60
+    assert "unlisted" in {finding.code for finding in source.check().findings}
+    next(iter(sorted(folder.glob("Muster*.png")))).unlink()
+    with pytest.raises(DataError, match="not there"):
+        source.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("file,kind\na.png,1", "lacks a column"),
+        ("file,label\na.png,1\na.png,0", "lists a file twice"),
+        ("file,label\na.png,1,2,3", "more cells"),
+        (b"file,label\n\xff\xfe,1", "not a CSV"),
+    ],
+)
+def test_a_broken_manifest_is_refused(tmp_path: Path, text: str | bytes, match: str) -> None:
+    """Each mistake has its own words."""
+    (tmp_path / "a.png").write_bytes(png(Item(1, "", "").image()))
+    (tmp_path / "manifest.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=match):
+        open_source(tmp_path, CONTRACT).load()
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    """A site whose share was not mounted looks like this."""
+    with pytest.raises(DataError, match="is empty"):
+        open_source(tmp_path, CONTRACT)
+    with pytest.raises(DataError, match="nothing at"):
+        open_source(tmp_path / "absent", CONTRACT)
+
+
+def test_an_image_too_large_to_be_one_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    """A few kilobytes of PNG can claim a billion pixels."""
+    folder = folder_of(tmp_path / "d", 20)
+    Image.new("1", (12000, 12000)).save(folder / "NORMAL" / "bomb.png")
+    with pytest.raises(DataError, match="cannot be decoded"):
+        open_source(folder, WORDS).load()
+
+
+def test_kinds_that_are_not_read_are_told_and_dicom_among_images_is_refused(tmp_path: Path) -> None:
+    """A silently forgotten half of the data would never be noticed."""
+    folder = folder_of(tmp_path / "d")
+    (folder / "NORMAL" / "old.tif").write_bytes(b"II*\0")
+    report = open_source(folder, WORDS).check()
+    assert "unread-kind" in {finding.code for finding in report.findings}
+    (folder / "NORMAL" / "x.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    with pytest.raises(DataError, match="mixes DICOM"):
+        open_source(folder, WORDS)

@@ -1,0 +1,145 @@
+"""Public data sets by name; the tests on real data need WARDROUND_DATA."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wardround.sources import catalogue
+from wardround.sources.catalogue import DataFile, Entry, entries, entry, find, get, suggested_contract, verified
+from wardround.sources.division import disjoint, divide_by_column, divide_by_label, shares_of
+from wardround.sources.named import Dataset, load_dataset
+from wardround.study.contract import ImageContract
+from wardround.values.errors import DataError
+
+real = pytest.mark.skipif("WARDROUND_DATA" not in os.environ, reason="WARDROUND_DATA is not set: no public data sets here")
+
+
+def loaded(name: str) -> Dataset:
+    return load_dataset(name, suggested_contract(name))
+
+
+def test_every_entry_says_source_citation_licence_and_how_its_files_are_known() -> None:
+    """Data without a licence may not be used; a file without a hash may be any file."""
+    for name, found in entries().items():
+        assert found.name == name
+        assert found.title and found.source and found.citation and found.licence and found.records
+        assert found.files and all(file.hashes for file in found.files)
+        for file in found.files:
+            assert bool(file.address) == bool(file.address_hash)
+            assert not file.address or (file.address.startswith("https://") and file.address_hash in file.hashes)
+
+
+def test_every_readable_set_suggests_a_contract_that_names_it() -> None:
+    """The starter study of a set must be valid."""
+    for name, found in entries().items():
+        if found.readable:
+            assert suggested_contract(name).dataset == name
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    """People mistype."""
+    with pytest.raises(DataError, match="pneumoniamnist"):
+        entry("pneumonia-mnist")
+
+
+def test_a_set_that_is_not_here_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloaded where its publisher serves it, put there by hand where not."""
+    monkeypatch.setattr(catalogue, "data_folders", lambda: (tmp_path,))
+    with pytest.raises(DataError, match="wardround data get breastmnist"):
+        find("breastmnist")
+    with pytest.raises(DataError, match="WARDROUND_DATA"):
+        find("kermany_cxr")
+    with pytest.raises(DataError, match="served nowhere in this form"):
+        get("kermany_cxr")
+
+
+def test_other_bytes_under_a_known_name_are_refused(tmp_path: Path) -> None:
+    """Many copies of these sets differ, some with flipped labels."""
+    (tmp_path / "breastmnist.npz").write_bytes(b"something else")
+    with pytest.raises(DataError, match="not the file that the catalogue knows"):
+        verified(tmp_path, "breastmnist", "breastmnist.npz")
+
+
+def test_get_fetches_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is here already is not asked for again."""
+    content = b"content"
+    known = "sha256:" + hashlib.sha256(content).hexdigest()
+    toy = Entry("toy", "t", "s", "c", "l", "r", (DataFile("a.bin", (known,), "https://example.org/a.bin", known),))
+    asked: list[str] = []
+
+    def fetched(address: str, target: Path, _hash: str, _progress: object) -> None:
+        asked.append(address)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+    monkeypatch.setattr(catalogue, "entries", lambda: {"toy": toy})
+    monkeypatch.setattr(catalogue, "data_folders", lambda: (tmp_path,))
+    monkeypatch.setattr(catalogue, "fetch", fetched)
+    assert get("toy") == get("toy") == tmp_path / "toy"
+    assert asked == ["https://example.org/a.bin"]
+
+
+@real
+def test_kermany_keeps_the_published_test_split_apart_and_divides_as_the_reference_job_wants() -> None:
+    """The split that figures are compared on is never trained on, nor are its patients."""
+    found = loaded("kermany_cxr")
+    assert found.external is not None
+    assert (len(found.records), len(found.external)) == (5232, 624)
+    assert int(found.external.labels.sum()) == 390
+    assert not set(found.records.patients.tolist()) & set(found.external.patients.tolist())
+    parts = divide_by_label(found.records, {"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.88, "b": 0.73, "c": 0.41}, seed=0)
+    assert disjoint(parts)
+    for name, size, share in (("a", 0.5, 0.88), ("b", 0.3, 0.73), ("c", 0.2, 0.41)):
+        assert shares_of(parts)[name] == (pytest.approx(size, abs=0.005), pytest.approx(share, abs=0.01))
+        assert set(parts[name].splits.tolist()) == {"train", "validation", "test"}
+
+
+@real
+def test_kermany_jpegs_are_read_where_the_arrays_are_too_small() -> None:
+    """Both forms hold the same patients and labels."""
+    contract = suggested_contract("kermany_cxr").model_copy(update={"image": ImageContract(size=(96, 96))})
+    found, small = load_dataset("kermany_cxr", contract), loaded("kermany_cxr")
+    assert found.external is not None and small.external is not None
+    assert found.records.inputs.shape == (5232, 96, 96)
+    assert sorted(found.records.patients.tolist()) == sorted(small.records.patients.tolist())
+    assert (len(found.external), int(found.external.labels.sum())) == (624, 390)
+
+
+@real
+def test_three_institutions_divide_by_their_column() -> None:
+    """Natural hospitals, with the declared test patients kept."""
+    found = loaded("cxr_multisite")
+    parts = divide_by_column(found.records, found.sites)
+    assert {name: len(part) for name, part in parts.items()} == {
+        "guangzhou_wcmc": 1000,
+        "hannover_mhh": 243,
+        "nih_clinical_center": 1000,
+    }
+    assert len(parts["guangzhou_wcmc"].where("test")) == 200
+    assert parts["hannover_mhh"].labels.min() == 1
+
+
+@real
+def test_heart_disease_is_four_hospitals_with_the_published_numbers() -> None:
+    """FLamby's complete records, so that figures compare."""
+    found = loaded("uci_heart_disease")
+    parts = divide_by_column(found.records, found.sites)
+    assert {name: len(part) for name, part in parts.items()} == {"cleveland": 303, "hungarian": 261, "switzerland": 46, "va": 130}
+    assert found.records.inputs.shape == (740, len(suggested_contract("uci_heart_disease").feature_names))
+    assert np.isfinite(found.records.inputs).all()
+    assert np.abs(found.records.inputs).max() < 10
+
+
+@real
+def test_the_small_sets_are_read() -> None:
+    """Patients by the map for PneumoniaMNIST; the image that BreastMNIST shows twice is not trained on."""
+    pneumonia, breast, cells = loaded("pneumoniamnist"), loaded("breastmnist"), loaded("uci_wdbc")
+    assert pneumonia.external is not None and breast.external is not None
+    assert len(pneumonia.external) == 624
+    assert pneumonia.records.patient_count < 3800
+    assert not set(pneumonia.records.patients.tolist()) & set(pneumonia.external.patients.tolist())
+    assert (len(breast.records), len(breast.external), len(breast.notes)) == (623, 156, 1)
+    assert (cells.records.inputs.shape, int(cells.records.labels.sum())) == ((569, 30), 212)

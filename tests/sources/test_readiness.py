@@ -1,0 +1,144 @@
+"""What a data manager is told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wardround.sources.opening import open_source
+from wardround.sources.readiness import HIDDEN, Readiness, count_text, suppressed
+from wardround.sources.rendering import render, render_rich
+from wardround.study.contract import DataContract, ImageContract
+
+from .source_conformance import Item
+from .test_npz import write_flat
+
+CONTRACT = DataContract(kind="image", image=ImageContract(size=(16, 16)))
+
+
+def chests(count: int) -> np.ndarray:
+    """Bright in the middle, dark at the edge, each with its own noise."""
+    y, x = np.mgrid[-1:1:16j, -1:1:16j]
+    noise = np.random.default_rng(5).normal(0, 8, (count, 16, 16))
+    return (210 * np.exp(-(x**2 + y**2)) + 15 + noise).clip(0, 254).astype(np.uint8)
+
+
+def report(path: Path, images: np.ndarray, label: np.ndarray | None = None, **arrays: np.ndarray) -> Readiness:
+    labels = np.arange(len(images)) % 2 if label is None else label
+    patient = np.array([f"Mustermann-{k}" for k in range(len(images))])
+    np.savez(path / "r.npz", images=images, label=labels, **{"patient": patient, **arrays})
+    return open_source(path / "r.npz", CONTRACT).check()
+
+
+def codes(readiness: Readiness) -> set[str]:
+    return {finding.code for finding in readiness.findings}
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.integers(0, 40), min_size=2))
+def test_no_small_count_can_be_worked_out(cells: dict[str, int]) -> None:
+    """The total is told; so a single hidden part would be the total less the rest."""
+    told = suppressed(cells)
+    small = {name for name, count in cells.items() if 0 < count < 5}
+    hidden = {name for name, text in told.items() if not text.isdigit()}
+    assert small <= hidden
+    assert not small or len(hidden) >= 2 or sum(cells.values()) < 5 or all(c == 0 for n, c in cells.items() if n not in small)
+
+
+def test_a_rare_label_is_told_as_fewer_than_five(tmp_path: Path) -> None:
+    """Three cases of a rare disease in one hospital may be three known people."""
+    label = np.zeros(60, np.uint8)
+    label[:3] = 1
+    readiness = report(tmp_path, chests(60), label)
+    values = {count.name: count.value for count in readiness.counts}
+    assert values["positive (label)"] == "fewer than 5"
+    assert values["negative"] == HIDDEN
+    assert "3" not in {count.value for count in readiness.counts}
+    assert "57" not in render(readiness)
+    assert count_text(5) == "5"
+
+
+def test_clean_images_raise_nothing(tmp_path: Path) -> None:
+    """The report may not cry wolf."""
+    assert codes(report(tmp_path, chests(60))) == set()
+
+
+def test_copies_are_found_and_told_apart_by_what_they_cross(tmp_path: Path) -> None:
+    """A copy across splits makes held-out figures false; across labels one of them is wrong."""
+    images = chests(60)
+    images[1], images[3] = images[0], images[2]
+    split = np.array(["train", "test"] * 30)
+    readiness = report(tmp_path, images, split=split)
+    assert {"duplicates", "duplicates-across-splits", "duplicates-other-label", "duplicates-other-patient"} <= codes(readiness)
+
+
+def test_odd_photometry_is_found(tmp_path: Path) -> None:
+    """Inverted, blank and burnt-out images are the usual export mistakes."""
+    images = chests(60)
+    images[:6] = 255 - images[:6]
+    assert "inverted-images" in codes(report(tmp_path, images))
+    images = chests(60)
+    images[0] = 7
+    assert "constant-image" in codes(report(tmp_path, images))
+    images = chests(60)
+    images[0] = np.where(np.mgrid[:16, :16][0] < 12, 255, images[0])
+    assert "saturated-image" in codes(report(tmp_path, images))
+    assert "dark-images" in codes(report(tmp_path, (chests(60).astype(np.uint16) * 16)))
+
+
+def test_sizes_are_told(tmp_path: Path) -> None:
+    """An enlarged thumbnail looks like a blurred film."""
+    assert "small-images" in codes(report(tmp_path, chests(60)[:, :8, :8]))
+    large = np.repeat(np.repeat(chests(60), 2, axis=1), 2, axis=2)
+    assert codes(report(tmp_path, large)) == {"sizes"}
+
+
+def test_a_source_without_patients_is_warned_of(tmp_path: Path) -> None:
+    """Two films of one person may then stand in train and in test."""
+    np.savez(tmp_path / "n.npz", images=chests(60), label=np.arange(60) % 2)
+    readiness = open_source(tmp_path / "n.npz", CONTRACT).check()
+    assert codes(readiness) == {"no-patients"}
+    assert readiness.ready()
+    strict = CONTRACT.model_copy(update={"patient": CONTRACT.patient.model_copy(update={"required": True})})
+    assert not open_source(tmp_path / "n.npz", strict).check().ready()
+
+
+def test_no_usable_record_is_not_ready(tmp_path: Path) -> None:
+    """An empty site."""
+    readiness = report(tmp_path, chests(0))
+    assert not readiness.ready()
+    assert readiness.exit_code == 3
+    assert "empty" in codes(readiness)
+
+
+def test_uneven_labels_are_noted(tmp_path: Path) -> None:
+    """Accuracy alone would look good on them."""
+    label = np.zeros(200, np.uint8)
+    label[:8] = 1
+    assert "uneven-labels" in codes(report(tmp_path, chests(200), label))
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_the_text_says_ready_or_not_with_a_mend_for_each_error(tmp_path: Path, damage: bool) -> None:
+    """What a person reads, and mails."""
+    path = write_flat(
+        tmp_path / "w.npz", [Item(k, f"Mustermann-{k}", "9" if damage and k == 0 else str(k % 2)) for k in range(40)]
+    )
+    readiness = open_source(path, CONTRACT).check()
+    text = render(readiness)
+    assert text.startswith("NOT READY: 1 thing to mend" if damage else "READY")
+    assert "Mustermann" not in text
+    assert all(finding.mend for finding in readiness.findings if finding.level == "error")
+    assert max(map(len, text.splitlines())) <= 100
+    assert readiness.to_json()["ready"] is not damage
+    assert render_rich(readiness).renderables
+
+
+def test_where_is_told_here_and_never_sent_on(tmp_path: Path) -> None:
+    """The data manager must find the record; the study's other readers need not."""
+    path = write_flat(tmp_path / "w.npz", [Item(k, f"p{k}", "9" if k == 6 else str(k % 2)) for k in range(40)])
+    readiness = open_source(path, CONTRACT).check()
+    assert "the first is number 7 in the order of the file" in render(readiness)
+    assert "number 7" not in render(readiness, where=False)
+    assert "number 7" not in str(readiness.to_json())

@@ -1,0 +1,83 @@
+"""Files are whole or absent: a full disk or a crash never costs the last good checkpoint."""
+
+import errno
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from wardround.values.durable import write_atomic
+from wardround.values.errors import RunError
+
+
+def full_disk(*_: Any, **__: Any) -> NoReturn:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_new_file_holds_the_bytes_and_nothing_else_is_left(tmp_path: Path) -> None:
+    """Stray temporary files would fill a hospital's disk round by round."""
+    write_atomic(tmp_path / "made" / "state", b"one")
+    write_atomic(tmp_path / "made" / "state", b"two")
+    assert (tmp_path / "made" / "state").read_bytes() == b"two"
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["state"]
+
+
+@pytest.mark.parametrize(("module", "call"), [(os, "fsync"), (Path, "replace"), (tempfile, "mkstemp")])
+def test_a_full_disk_leaves_the_old_file_and_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, call: str
+) -> None:
+    """Whatever step of the write fails: the old checkpoint is what --resume starts from."""
+    target = tmp_path / "checkpoint"
+    write_atomic(target, b"old")
+    monkeypatch.setattr(module, call, full_disk)
+    with pytest.raises(RunError, match=r"checkpoint could not be written.*No space left.*--resume"):
+        write_atomic(target, b"new")
+    monkeypatch.undo()
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_bytes_reach_the_disk_before_the_name_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renaming first would leave, after a power cut, a checkpoint of zero bytes under the good name."""
+    calls: list[str] = []
+    sync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("fsync"), sync(fd))[1])
+    monkeypatch.setattr(Path, "replace", lambda self, to: (calls.append("replace"), replace(self, to))[1])
+    write_atomic(tmp_path / "state", b"bytes")
+    assert calls[:2] == ["fsync", "replace"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_named_error(tmp_path: Path) -> None:
+    """The user sees a sentence with a mend, not a traceback."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RunError, match="could not be written"):
+        write_atomic(tmp_path / "file" / "below", b"x")
+
+
+def test_a_write_that_stops_half_way_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
+    """The true thing: a file-size limit stops the write in the middle, as a full disk does."""
+    target = tmp_path / "checkpoint"
+    write_atomic(target, b"old")
+    script = (
+        "import resource, signal, sys; from pathlib import Path; from wardround.values.durable import write_atomic;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+        "write_atomic(Path(sys.argv[1]), b'x' * 100_000)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=False)
+    assert "RunError" in ended.stderr
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are a POSIX thing")
+def test_a_private_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """A site's memory holds what one hospital learned; other users of the machine have no business there."""
+    write_atomic(tmp_path / "memory", b"x", private=True)
+    write_atomic(tmp_path / "report", b"x")
+    (tmp_path / "plain").write_bytes(b"x")
+    assert (tmp_path / "memory").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "report").stat().st_mode == (tmp_path / "plain").stat().st_mode
