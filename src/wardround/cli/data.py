@@ -38,15 +38,16 @@ def list_sets() -> None:
     from wardround.values.errors import DataError
 
     table = Table(title="Public data sets")
-    for title in ("name", "what", "records", "licence", "here"):
-        table.add_column(title, overflow="fold")
+    table.add_column("name", no_wrap=True)
+    for title in ("what", "licence", "here"):
+        table.add_column(title)
     for name, entry in entries().items():
         try:
             find(name)
             here = "yes"
         except DataError:
             here = "no: data get" if entry.downloadable else "no download"
-        table.add_row(name, entry.title, entry.records, entry.licence, here)
+        table.add_row(name, entry.title, entry.licence, here)
     Console().print(table)
     typer.echo("Source, citation, hashes and warnings of one set: wardround data show NAME")
 
