@@ -80,10 +80,11 @@ def ratios(runs: Mapping[str, Sequence[Measured]]) -> dict[str, float]:
     whole = {name: statistics.median(run.whole.seconds for run in each) for name, each in runs.items()}
     rounds = {name: statistics.median(run.rounds_s for run in each) for name, each in runs.items()}
     peak = {name: statistics.median(run.whole.peak_mib for run in each) for name, each in runs.items()}
-    print(f"\n{'':22} {'whole s':>8} {'spread':>13} {'rounds s':>9} {'peak MiB':>9}")
+    print(f"\n{'':22} {'whole s':>8} {'spread':>13} {'rounds s':>9} {'cpu s':>6} {'peak MiB':>9}")
     for name, each in runs.items():
         spread = f"{min(r.whole.seconds for r in each):.1f} to {max(r.whole.seconds for r in each):.1f}"
-        print(f"{name:22} {whole[name]:8.1f} {spread:>13} {rounds[name]:9.1f} {peak[name]:9.0f}")
+        cpu = statistics.median(run.whole.cpu_s for run in each)
+        print(f"{name:22} {whole[name]:8.1f} {spread:>13} {rounds[name]:9.1f} {cpu:6.1f} {peak[name]:9.0f}")
     found = {**_compared(whole, ""), "peak_memory_ratio": peak[IN_ORDER] / peak[LOOP], **_compared(rounds, "_rounds")}
     found["parallel_peak_memory_ratio"] = peak[PARALLEL] / peak[LOOP]
     return {name: round(value, 4) for name, value in found.items()}

@@ -134,11 +134,12 @@ def compare(job: Job, pythons: Mapping[str, Path], settings: Sequence[Setting], 
             times[setting].append(taken)
             print(f"  {repeat + 1}/{repeats} {setting.label}: {taken.seconds:.1f} s", flush=True)
     medians = {setting: statistics.median(taken.seconds for taken in runs) for setting, runs in times.items()}
-    print(f"\n{'contender':11} {'setting':52} {'seconds':>8} {'spread':>13} {'peak MiB':>9}  final model")
+    print(f"\n{'contender':11} {'setting':52} {'seconds':>8} {'spread':>13} {'cpu s':>6} {'peak MiB':>9}  final model")
     for setting, runs in times.items():
         spread = f"{min(r.seconds for r in runs):.1f} to {max(r.seconds for r in runs):.1f}"
-        peak = max(r.peak_mib for r in runs)
-        print(f"{setting.contender:11} {setting.label:52} {medians[setting]:8.1f} {spread:>13} {peak:9.0f}  {models[setting]}")
+        cpu, peak = statistics.median(r.cpu_s for r in runs), max(r.peak_mib for r in runs)
+        row = f"{setting.contender:11} {setting.label:52} {medians[setting]:8.1f} {spread:>13} {cpu:6.1f} {peak:9.0f}"
+        print(f"{row}  {models[setting]}")
     return _ratios(medians)
 
 
