@@ -6,6 +6,7 @@ Nothing that leaves a site on failure carries data: a refusal is a fixed word. T
 """
 
 import json
+import os
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -101,6 +102,9 @@ class Site:
             )
         if header.step != "open" and state.study != self.study_hash:
             raise RefusedError("This site has not opened this study", code="not-open")
+        if header.step == "open" and state.round:
+            # Opening anew would forget which rounds were answered, and let them be asked again over another cohort.
+            raise RefusedError("This site has trained in this study already; it does not open it again", code="already-open")
         if header.step == "train" and header.round <= state.round:
             raise RefusedError(f"Round {header.round} is over: this site has answered round {state.round}", code="old-round")
 
@@ -109,5 +113,7 @@ class Site:
 
     def _log(self, code: str, text: str) -> None:
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "code": code, "text": text})
-        with (self.store.folder / "log.ndjson").open("a", encoding="utf-8") as file:
+        # An error's text may quote records, so only this user may read the log.
+        descriptor = os.open(self.store.folder / "log.ndjson", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
             file.write(line + "\n")
