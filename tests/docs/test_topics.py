@@ -34,3 +34,11 @@ def test_every_rule_for_the_threshold_is_explained() -> None:
 def test_every_public_data_set_is_listed() -> None:
     """Each has a licence and warnings that its users should meet."""
     assert [name for name in entries() if f"| `{name}` |" not in read("docs/data.md")] == []
+
+
+def test_the_table_of_data_sets_says_which_can_be_fetched() -> None:
+    """Somebody without the files learns here that no command will bring them."""
+    rows = {line.split("`")[1]: line for line in read("docs/data.md").splitlines() if line.startswith("| `")}
+    for name, entry in entries().items():
+        assert rows[name].rstrip(" |").split("| ")[-1].startswith("yes" if entry.downloadable else "no"), name
+        assert ("not read by name" in rows[name]) is not entry.readable, name
