@@ -1,5 +1,6 @@
 """Pages that help to choose name every choice there is."""
 
+import re
 from typing import get_args
 
 import pytest
@@ -42,3 +43,11 @@ def test_the_table_of_data_sets_says_which_can_be_fetched() -> None:
     for name, entry in entries().items():
         assert rows[name].rstrip(" |").split("| ")[-1].startswith("yes" if entry.downloadable else "no"), name
         assert ("not read by name" in rows[name]) is not entry.readable, name
+
+
+def test_the_tutorial_explains_every_part_of_the_report() -> None:
+    """Whoever opens the report for the first time has the tutorial beside it."""
+    template = read("src/wardround/evidence/report.html.j2")
+    headings = re.findall(r"<h2>([^<{]+)</h2>", template)
+    page = read("docs/tutorial.md")
+    assert headings and [heading for heading in headings if f"| {heading} |" not in page] == []
