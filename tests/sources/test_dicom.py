@@ -25,9 +25,9 @@ CONTRACT = DataContract(kind="image", image=ImageContract(size=(16, 16)))
 
 @pytest.fixture(autouse=True)
 def _own_salt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A salt drawn anew would now and then leave a split of thirty patients empty."""
+    """A salt drawn anew would now and then leave a split of thirty patients empty; this one leaves 18, 8 and 4."""
     (tmp_path / "user").mkdir()
-    (tmp_path / "user" / "site-salt").write_bytes(bytes(range(32)))
+    (tmp_path / "user" / "site-salt").write_bytes(b"w" * 32)
     monkeypatch.setattr(dicom.platformdirs, "user_data_dir", lambda *_args, **_kwargs: str(tmp_path / "user"))
 
 

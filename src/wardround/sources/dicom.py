@@ -62,7 +62,7 @@ def site_salt() -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):  # two first runs at once must agree
         if not path.is_file():
-            write_atomic(path, secrets.token_bytes(SALT_BYTES))  # readable by its owner alone
+            write_atomic(path, secrets.token_bytes(SALT_BYTES), private=True)
         salt = path.read_bytes()
     if len(salt) != SALT_BYTES:
         raise DataError(

@@ -50,9 +50,9 @@ class DemoHospital:
 
 
 DEMO_HOSPITALS: dict[ScannerName, DemoHospital] = {
-    "north": DemoHospital(patients=500, prevalence=0.6),
-    "harbour": DemoHospital(patients=400, prevalence=0.45),
-    "valley": DemoHospital(patients=300, prevalence=0.3),
+    "north": DemoHospital(patients=280, prevalence=0.6),
+    "harbour": DemoHospital(patients=500, prevalence=0.45),
+    "valley": DemoHospital(patients=400, prevalence=0.3),
 }
 CASE_MIX: dict[ScannerName, CaseMix] = {
     "north": CaseMix(lobar=0.7, patchy=0.22),

@@ -133,7 +133,7 @@ def _vessels(patient: Draws, f: Frame, tangle: Pixels) -> Pixels:
     far = np.sqrt(du * du + dv * dv) + np.float32(0.01)
     angle = np.arctan2(dv, du) + np.float32(0.22) * tangle * ramp(far * 3) + f.left * patient.between(0.3, 1.5)
     width = np.float32(0.024) - np.float32(0.022) * far
-    wide = far / width
+    wide = far / np.maximum(width, np.float32(0.002))
     trunk = ramp(np.float32(1.3) - np.abs(np.sin(np.float32(4) * angle)) * wide / np.float32(4))
     twigs = ramp(np.float32(1.3) - np.abs(np.sin(np.float32(7.5) * angle + np.float32(6) * far)) * wide / np.float32(7.5))
     fading: Pixels = np.clip(np.float32(1.15) - np.float32(1.5) * far, 0, 1)

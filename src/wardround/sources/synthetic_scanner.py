@@ -50,8 +50,8 @@ SCANNERS: dict[ScannerName, Scanner] = {
         collimation=0.15, border=0.0, marker=(0.82, -0.86), marker_chance=0.7, turn_degrees=2.0, near=1.12,
     ),
     "harbour": Scanner(  # old cassettes: pale, blurred, stained, borders whitened
-        level=-0.1, window=1.05, exposure_spread=0.06, gamma=0.75, s_curve=0.0,
-        grain=0.018, blur=0.02, detector=0.02, enhancement=0.0, stains=0.18, grid=0.0, electrodes=0.05, heel=0.05,
+        level=-0.05, window=1.0, exposure_spread=0.06, gamma=0.8, s_curve=0.0,
+        grain=0.018, blur=0.016, detector=0.017, enhancement=0.0, stains=0.15, grid=0.0, electrodes=0.05, heel=0.05,
         collimation=0.6, border=0.95, marker=(-0.8, -0.8), marker_chance=0.4, turn_degrees=3.0, near=1.0,
     ),
     "valley": Scanner(  # a machine wheeled to the bed: dark, grainy, uneven, patients lean and lie near, a grid that shows

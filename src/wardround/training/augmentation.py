@@ -68,7 +68,7 @@ def _warp(pixels: torch.Tensor, settings: AugmentationSection, rng: np.random.Ge
     theta[:, 1, 0], theta[:, 1, 1] = zoom / stretch * sin, zoom / stretch * (sin * slant + cos)
     theta[:, 0, 2], theta[:, 1, 2] = _symmetric(rng, n, 2 * settings.shift), _symmetric(rng, n, 2 * settings.shift)
     grid = F.affine_grid(torch.from_numpy(theta).to(pixels.device), list(pixels.shape), align_corners=False)
-    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _mirror_some(pixels: torch.Tensor, chance: float, rng: np.random.Generator) -> torch.Tensor:
