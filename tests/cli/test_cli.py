@@ -96,8 +96,8 @@ def test_data_check_tells_ready_from_not_ready_by_its_exit_code(tmp_path: Path) 
     """A data manager's script reads the exit code; she reads the words."""
     study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
     ready = wardround("data", "check", hospitals["north"], "--contract", study, home=tmp_path)
-    assert ready.returncode == 0 and "Ready to take part" in ready.stdout, ready.stdout + ready.stderr
+    assert ready.returncode == 0 and "READY: these data can take part" in ready.stdout, ready.stdout + ready.stderr
     hospitals["north"].write_text("patient,pressure,smoker,ill\nMARKER-1,900,0,1\n", "utf-8")
     unready = wardround("data", "check", hospitals["north"], "--contract", study, home=tmp_path)
-    assert unready.returncode == 3 and "Not ready" in unready.stdout
+    assert unready.returncode == 3 and "NOT READY" in unready.stdout
     assert "MARKER" not in unready.stdout + unready.stderr and "900" not in unready.stdout

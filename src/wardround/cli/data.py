@@ -16,15 +16,17 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Say in plain language whether the data can take part in a study. Exit code 0: ready; 3: not ready."""
-    from wardround.cli.readiness import show_readiness
+    from rich.console import Console
+
     from wardround.sources import open_source
+    from wardround.sources.rendering import render_rich
     from wardround.study.reading import load_study
 
     readiness = open_source(path, load_study(contract).data).check()
     if as_json:
         typer.echo(json.dumps(readiness.to_json()))
     else:
-        show_readiness(readiness)
+        Console().print(render_rich(readiness))
     raise typer.Exit(readiness.exit_code)
 
 
