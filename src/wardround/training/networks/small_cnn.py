@@ -3,7 +3,9 @@
 Stem at half the resolution, then stages that halve the image and double the channels; group normalisation (Wu and He, ECCV
 2018), which needs no batch statistics; average-pooled shortcuts (He et al., "Bag of tricks", CVPR 2019, figure 2c).
 
-    pixels -> scaling -> conv 5x5 / 2 -> stage 1 -> stage 2 / 2 -> ... -> mean over places -> linear -> logit
+    pixels -> scaling -> conv 5x5 / 2 -> stage 1 -> stage 2 / 2 -> ... -> mean and maximum over places -> linear -> logit
+
+The maximum lets one small opacity speak at once: with the mean alone ten rounds learn clearly less (docs/benchmarks.md).
 """
 
 import torch
@@ -53,9 +55,10 @@ class SmallCnn(nn.Module):
             stages += [Block(before if i == 0 else after, after, 2 if i == 0 and number > 0 else 1) for i in range(count)]
             before = after
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(before, 1)
+        self.head = nn.Linear(2 * before, 1)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         features = F.relu(self.stem_norm(self.stem(self.scaling(pixels))), inplace=True)
-        logits: torch.Tensor = self.head(self.stages(features).mean((2, 3)))
+        features = self.stages(features)
+        logits: torch.Tensor = self.head(torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1))
         return logits.squeeze(1)
