@@ -5,8 +5,9 @@ augmentation; the federated model is evaluated on every hospital's validation pa
 gets a fresh virtual environment with its newest version that installs, and runs in its own simulator. What is timed is
 the whole command, from outside, start included. A plain PyTorch loop of the same training is the reference.
 
-    python benchmarks/vs_simulators.py                       # about ten minutes on two cores
-    python benchmarks/vs_simulators.py --repeats 1 --folder ~/.cache/versus   # keep the environments for the next time
+    python benchmarks/vs_simulators.py                       # about twenty minutes on two idle cores
+    python benchmarks/vs_simulators.py --repeats 1 --folder versus   # keep the environments for the next time
+    python benchmarks/vs_simulators.py --setting one                 # of several settings, those with "one" in their name
 
 Data: kermany_cxr/kermany_cxr_64.npz under WARDROUND_DATA, else generated images of the same number and size.
 
@@ -174,6 +175,12 @@ def prepare(folder: Path, contenders: set[str], width: int) -> dict[str, Path]:
     return pythons
 
 
+def select(contenders: set[str], text: str) -> list[Setting]:
+    """The contenders' settings; of a contender's several, those whose label holds the text."""
+    alone = {setting.contender for setting in SETTINGS if [s.contender for s in SETTINGS].count(setting.contender) == 1}
+    return [s for s in SETTINGS if s.contender in contenders and (text in s.label or s.contender in alone)]
+
+
 def main() -> None:
     everyone = tuple(dict.fromkeys(setting.contender for setting in SETTINGS))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a stopped benchmark ends what it started
@@ -183,7 +190,8 @@ def main() -> None:
     parser.add_argument("--local-epochs", type=int, default=1)
     parser.add_argument("--width", type=int, default=16, help="channels of the network's first stage")
     parser.add_argument("--folder", type=Path, help="keep environments and outputs here; default: a temporary folder")
-    parser.add_argument("--only", default=",".join(everyone), help=f"comma-separated, of {', '.join(everyone)}")
+    parser.add_argument("--only", default=",".join(everyone), help=f"contenders, comma-separated: {', '.join(everyone)}")
+    parser.add_argument("--setting", default="", help="of a contender's several settings, only those whose name has this text")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wardround-versus-") as temporary:
         folder = (chosen.folder or Path(temporary)).resolve()
@@ -203,7 +211,7 @@ def main() -> None:
             width=chosen.width,
             seed=SEED,
         )
-        settings = [setting for setting in SETTINGS if setting.contender in contenders]
+        settings = select(contenders, chosen.setting)
         print(json.dumps(compare(job, pythons, settings, chosen.repeats, runs)))
 
 
