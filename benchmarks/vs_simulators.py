@@ -5,15 +5,16 @@ augmentation; the federated model is evaluated on every hospital's validation pa
 gets a fresh virtual environment with its newest version that installs, and runs in its own simulator. What is timed is
 the whole command, from outside, start included. A plain PyTorch loop of the same training is the reference.
 
-    python benchmarks/vs_simulators.py                       # about ten minutes on two cores
-    python benchmarks/vs_simulators.py --repeats 1 --folder ~/.cache/versus   # keep the environments for the next time
+    python benchmarks/vs_simulators.py                       # about twenty minutes on two idle cores
+    python benchmarks/vs_simulators.py --repeats 1 --folder versus   # keep the environments for the next time
+    python benchmarks/vs_simulators.py --setting one                 # of several settings, those with "one" in their name
 
 Data: kermany_cxr/kermany_cxr_64.npz under WARDROUND_DATA, else generated images of the same number and size.
 
-Every competitor is run in each of its SETTINGS, and Wardround is compared with the fastest one. For Flower, `vs_flower` is
-against `flwr run`, the command that Flower recommends; `vs_flower_api` is against its deprecated Python entry
-`run_simulation`, which starts less. For FLARE, its default lets every hospital's process use all cores; one torch thread
-for each is a setting of ours that makes it faster.
+Every competitor is run in each of its SETTINGS. `vs_flower` and `vs_nvflare` in the last line are against its fastest one;
+`vs_flower_default` and `vs_nvflare_default` against what it does when nothing is set. Flower is timed by `flwr run`, the
+command it recommends; `vs_flower_api` is against its deprecated Python entry `run_simulation`, which starts less. FLARE
+lets every hospital's process use all cores by default; one torch thread for each is a setting of ours that helps it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ class Setting:
     command: Callable[[Path, Path, Job], Sequence[str]]
     threads: int = 0
     cores_each: int = 0
+
+    @property
+    def is_default(self) -> bool:
+        return not (self.threads or self.cores_each)
 
 
 def plain_loop(python: Path, _folder: Path, _job: Job) -> Sequence[str]:
@@ -144,14 +149,14 @@ def compare(job: Job, pythons: Mapping[str, Path], settings: Sequence[Setting], 
 
 
 def _ratios(medians: Mapping[Setting, float]) -> dict[str, object]:
-    best: dict[str, float] = {}
-    for setting, seconds in medians.items():
-        best[setting.contender] = min(seconds, best.get(setting.contender, seconds))
-    ours = best.get("wardround")
-    ratios: dict[str, object] = {
-        f"vs_{name}": round(ours / best[name], 4) if ours and name in best else None
-        for name in ("nvflare", "flower", "flower_api")
-    }
+    """Wardround's seconds over theirs: against the fastest setting, and against the default. None where one was not run."""
+    ours = [seconds for setting, seconds in medians.items() if setting.contender == "wardround"]
+    ratios: dict[str, object] = {}
+    for name in ("nvflare", "flower", "flower_api"):
+        theirs = {setting: seconds for setting, seconds in medians.items() if setting.contender == name}
+        default = [seconds for setting, seconds in theirs.items() if setting.is_default]
+        ratios[f"vs_{name}"] = round(ours[0] / min(theirs.values()), 4) if ours and theirs else None
+        ratios[f"vs_{name}_default"] = round(ours[0] / default[0], 4) if ours and default else None
     seconds = [{"contender": s.contender, "setting": s.label, "seconds": round(t, 2)} for s, t in medians.items()]
     return {**ratios, "seconds": seconds}
 
@@ -174,6 +179,12 @@ def prepare(folder: Path, contenders: set[str], width: int) -> dict[str, Path]:
     return pythons
 
 
+def select(contenders: set[str], text: str) -> list[Setting]:
+    """The contenders' settings; of a contender's several, those whose label holds the text."""
+    alone = {setting.contender for setting in SETTINGS if [s.contender for s in SETTINGS].count(setting.contender) == 1}
+    return [s for s in SETTINGS if s.contender in contenders and (text in s.label or s.contender in alone)]
+
+
 def main() -> None:
     everyone = tuple(dict.fromkeys(setting.contender for setting in SETTINGS))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a stopped benchmark ends what it started
@@ -183,7 +194,8 @@ def main() -> None:
     parser.add_argument("--local-epochs", type=int, default=1)
     parser.add_argument("--width", type=int, default=16, help="channels of the network's first stage")
     parser.add_argument("--folder", type=Path, help="keep environments and outputs here; default: a temporary folder")
-    parser.add_argument("--only", default=",".join(everyone), help=f"comma-separated, of {', '.join(everyone)}")
+    parser.add_argument("--only", default=",".join(everyone), help=f"contenders, comma-separated: {', '.join(everyone)}")
+    parser.add_argument("--setting", default="", help="of a contender's several settings, only those whose name has this text")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wardround-versus-") as temporary:
         folder = (chosen.folder or Path(temporary)).resolve()
@@ -203,7 +215,7 @@ def main() -> None:
             width=chosen.width,
             seed=SEED,
         )
-        settings = [setting for setting in SETTINGS if setting.contender in contenders]
+        settings = select(contenders, chosen.setting)
         print(json.dumps(compare(job, pythons, settings, chosen.repeats, runs)))
 
 
