@@ -37,11 +37,14 @@ class SiteState:
     records: str = ""
     own_round: int = 0
 
-    def settled(self, counted: bool) -> "SiteState":
-        """The state after hearing whether the last round's contribution was counted. Hearing it twice changes nothing."""
+    def settled(self, last_counted: int) -> "SiteState":
+        """The state after hearing in which round this site was last counted (0: never). Hearing it twice changes nothing.
+
+        The round is needed: a site that misses a whole exchange hears of an older round than the last.
+        """
         if self.pending is None:
             return self
-        return replace(self, memory=self.pending if counted else self.memory, pending=None)
+        return replace(self, memory=self.pending if last_counted == self.round else self.memory, pending=None)
 
 
 class SiteStore:
