@@ -5,6 +5,7 @@
 A site killed at any point goes on from here: an order it has answered gets the stored bytes.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,12 +112,27 @@ def read_tensors(path: Path) -> tuple[Tree, Any]:
     """Arrays and header of a file that `write_tensors` made. Raises RunError where it is damaged."""
     try:
         with safe_open(path, framework="numpy") as file:
-            head = json.loads((file.metadata() or {}).get("wardround", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, head  # noqa: SIM118  (not a dict)
+            metadata = file.metadata() or {}
+            text = metadata.get("wardround", "{}")
+            head = json.loads(text)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+        if metadata.get("sha256", "") not in ("", _digest(arrays, text)):
+            raise ValueError("values that do not match their hash")
     except (SafetensorError, ValueError, OSError) as error:
         raise RunError(f"{path} is damaged", found=type(error).__name__, mend="start the run again in a new folder") from error
+    return arrays, head
 
 
 def write_tensors(path: Path, arrays: Tree, head: Any) -> None:
     ready = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
-    write_atomic(path, save_tensors(ready, {"wardround": canonical_json(head).decode()}), private=True)
+    text = canonical_json(head).decode()
+    metadata = {"wardround": text, "sha256": _digest(ready, text)}
+    write_atomic(path, save_tensors(ready, metadata), private=True)
+
+
+def _digest(arrays: Tree, text: str) -> str:
+    """safetensors proves the layout of a file, not its values: a flipped bit would be a slightly other model."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
