@@ -109,30 +109,30 @@ class SiteStore:
 
 
 def read_tensors(path: Path) -> tuple[Tree, Any]:
-    """Arrays and header of a file that `write_tensors` made. Raises RunError where it is damaged."""
+    """Arrays and header of a file that `write_tensors` made, or the arrays of any other. Raises RunError where it is damaged."""
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            text = metadata.get("wardround", "{}")
-            head = json.loads(text)
+            own = json.loads((file.metadata() or {}).get("wardround", "null"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-        if metadata.get("sha256", "") not in ("", _digest(arrays, text)):
+        if own is None:
+            return arrays, {}
+        if own["sha256"] != _digest(arrays, own["head"]):
             raise ValueError("values that do not match their hash")
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{path} is damaged", found=type(error).__name__, mend="start the run again in a new folder") from error
-    return arrays, head
+    return arrays, own["head"]
 
 
 def write_tensors(path: Path, arrays: Tree, head: Any) -> None:
+    """Equal arrays and headers give equal files. (safetensors writes several metadata entries in any order, so there is one.)"""
     ready = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
-    text = canonical_json(head).decode()
-    metadata = {"wardround": text, "sha256": _digest(ready, text)}
-    write_atomic(path, save_tensors(ready, metadata), private=True)
+    own = canonical_json({"head": head, "sha256": _digest(ready, head)}).decode()
+    write_atomic(path, save_tensors(ready, {"wardround": own}), private=True)
 
 
-def _digest(arrays: Tree, text: str) -> str:
+def _digest(arrays: Tree, head: Any) -> str:
     """safetensors proves the layout of a file, not its values: a flipped bit would be a slightly other model."""
-    digest = hashlib.sha256(text.encode())
+    digest = hashlib.sha256(canonical_json(head))
     for name in sorted(arrays):
         digest.update(arrays[name].tobytes())
     return digest.hexdigest()
