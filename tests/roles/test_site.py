@@ -40,9 +40,10 @@ def order(step: Any, number: int = 0, bundle: Bundle | None = None, **changes: A
     return to_bytes(Order(header, pack_bundle(bundles.get(step, {}) if bundle is None else bundle)))
 
 
+ALL_OF_1, ALL_OF_2 = (dict.fromkeys(COHORT, number) for number in (1, 2))
 OPEN = order("open")
 ROUND_1 = order("train", 1)
-ROUND_2 = order("train", 2, counted=COHORT)
+ROUND_2 = order("train", 2, counted=ALL_OF_1)
 HISTORIES = {"new": (), "opened": (OPEN,), "trained": (OPEN, ROUND_1, ROUND_2)}
 
 
@@ -119,9 +120,9 @@ NEW = [
     ("close before open", order("close", 3), "not-open"),
 ]
 TRAINED = [
-    ("an old round", order("train", 1, counted=COHORT), "old-round"),
-    ("the same round, said otherwise", order("train", 2, counted=("east", "north")), "old-round"),
-    ("the same round for a smaller cohort", order("train", 2, cohort=("east", "north"), counted=COHORT), "old-round"),
+    ("an old round", order("train", 1, counted=ALL_OF_1), "old-round"),
+    ("the same round, said otherwise", order("train", 2, counted={"east": 1}), "old-round"),
+    ("the same round for a smaller cohort", order("train", 2, cohort=("east", "north"), counted=ALL_OF_1), "old-round"),
     ("open after training", order("open", cohort=("east", "north")), "already-open"),
     ("an own round out of turn", order("own", 2), "old-round"),
     ("a total below this site's weight", order("train", 3, weight=3), "weight"),
@@ -145,7 +146,7 @@ def test_an_illegal_order_is_refused_by_a_fixed_word_and_changes_nothing(
     one = after(start(), history)
     found = refused(one, data)
     assert found == code if code else found in {"internal", "registry", "run"}
-    legal = {"new": OPEN, "opened": ROUND_1, "trained": order("train", 3, counted=COHORT)}[history]
+    legal = {"new": OPEN, "opened": ROUND_1, "trained": order("train", 3, counted=ALL_OF_2)}[history]
     contributed(one, legal)
 
 
@@ -180,9 +181,9 @@ def test_a_site_killed_before_its_reply_was_recorded_answers_the_same(
     fresh.close()
 
 
-@pytest.mark.parametrize(("counted", "kept"), [(COHORT, True), (("east", "south"), False)])
+@pytest.mark.parametrize(("counted", "kept"), [(ALL_OF_1, True), ({"east": 1, "south": 1}, False), ({}, False)])
 def test_memory_is_committed_only_if_the_reply_was_counted(
-    start: Callable[..., Site], counted: tuple[str, ...], kept: bool
+    start: Callable[..., Site], counted: dict[str, int], kept: bool
 ) -> None:
     """SCAFFOLD's c is the mean of what was counted: a site that was not must go on from its old c_k."""
     one = after(start(), "opened")
@@ -202,18 +203,31 @@ def test_hearing_twice_that_a_round_counted_changes_nothing(start: Callable[...,
     """Several orders follow one round; only the first of them settles it."""
     one = after(start(), "opened")
     contributed(one, ROUND_1)
-    contributed(one, order("own", 1, counted=COHORT))
+    contributed(one, order("own", 1, counted=ALL_OF_1))
     memory = one.store.read().memory
-    contributed(one, order("evaluate", 1, counted=("east",)))
+    contributed(one, order("evaluate", 1, counted={"east": 1}))
     assert one.store.read().memory.keys() == memory.keys() == {"control"}
     assert same_bits(one.store.read().memory["control"], memory["control"])
 
 
-def test_a_round_that_was_skipped_is_no_hindrance(start: Callable[..., Site]) -> None:
-    """A site that was away for a round comes back in the next."""
+def test_a_site_that_missed_a_round_keeps_the_memory_that_was_counted_before(start: Callable[..., Site]) -> None:
+    """It never heard the order that would have settled round 1; round 2 went on without it. Its c_k of round 1 is in c."""
     one = after(start(), "opened")
-    contributed(one, order("train", 3, counted=("east", "south")))
+    contributed(one, ROUND_1)
+    pending = one.store.read().pending
+    assert pending is not None
+    contributed(one, order("train", 3, counted={"east": 2, "north": 1, "south": 2}))
     assert one.store.read().round == 3
+    assert same_bits(one.store.read().memory["control"], pending["control"])
+
+
+def test_a_reply_lost_long_ago_is_not_counted_later(start: Callable[..., Site]) -> None:
+    """Answered round 2, of which the reply was lost; missed round 3. Last counted: round 1."""
+    one = after(start(), "trained")
+    older = one.store.read().memory
+    contributed(one, order("own", 1, counted={"east": 3, "north": 1, "south": 3}))
+    assert one.store.read().pending is None
+    assert same_bits(one.store.read().memory["control"], older["control"])
 
 
 def test_changed_records_are_refused(start: Callable[..., Site]) -> None:
@@ -310,9 +324,9 @@ def test_a_damaged_memory_is_a_refusal_not_a_new_start(start: Callable[..., Site
     for damage in (b"", b"\0" * 40, state.read_bytes()[:-1]):
         whole = state.read_bytes()
         state.write_bytes(damage)
-        assert refused(one, order("train", 3, counted=COHORT)) == "run"
+        assert refused(one, order("train", 3, counted=ALL_OF_2)) == "run"
         state.write_bytes(whole)
-    contributed(one, order("train", 3, counted=COHORT))
+    contributed(one, order("train", 3, counted=ALL_OF_2))
 
 
 def test_two_processes_cannot_be_one_site(start: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ name = "mlp"
 hidden = [4]
 [training]
 optimizer = "sgd"
-learning_rate = 0.2
+learning_rate = 0.5
 batch_size = 16
 local_epochs = 2
 seed = 7

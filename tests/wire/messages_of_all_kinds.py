@@ -41,7 +41,7 @@ order_headers = st.one_of(
         round=rounds,
         label=st.from_regex(r"[A-Za-z0-9_-]{0,80}", fullmatch=True),
         cohort=cohorts,
-        counted=st.none() | cohorts,
+        counted=st.dictionaries(site_names, rounds, max_size=3),
         weight=st.integers(0, 2**53 - 1),
     ),
     st.builds(OrderHeader, study=hashes, step=st.just("open"), round=st.just(0), cohort=cohorts),
@@ -58,7 +58,9 @@ messages: st.SearchStrategy[Message] = st.one_of(
 
 
 def example_order() -> Order:
-    header = OrderHeader(study="a" * 64, step="train", round=3, cohort=("north", "south"), counted=("north", "south"), weight=100)
+    header = OrderHeader(
+        study="a" * 64, step="train", round=3, cohort=("north", "south"), counted={"north": 2, "south": 1}, weight=100
+    )
     return Order(header, {"model/w": np.array([[1.0, 2.0], [3.0, np.nan]], np.float32), "model/b": np.zeros(3, np.float32)})
 
 

@@ -202,7 +202,11 @@ def test_an_unknown_or_a_missing_key_is_refused(message: Message) -> None:
     [
         (example_order(), {"cohort": ["south", "north"]}),
         (example_order(), {"cohort": ["north", "north"]}),
-        (example_order(), {"counted": ["south", "north"]}),
+        (example_order(), {"counted": ["north", "south"]}),
+        (example_order(), {"counted": {"../north": 1}}),
+        (example_order(), {"counted": {"north": 0}}),
+        (example_order(), {"counted": {"north": None}}),
+        (example_order(), {"counted": None}),
         (example_order(), {"cohort": ["../north"]}),
         (example_order(), {"cohort": ["north\n"]}),
         (example_order(), {"cohort": "north"}),

@@ -60,7 +60,9 @@ class Worker:
             return None
 
     def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()  # it died: its pipes must be closed too
+        if self._process is None:
             command = [sys.executable, "-m", "wardround.engines.worker"]
             # The child's own torch threads are set by the site; without this, OpenMP's idle threads spin on a busy machine.
             environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}

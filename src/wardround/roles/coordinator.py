@@ -116,7 +116,7 @@ class Coordinator:
         state = self.plan.algorithm.update(progress.state, total)
         seconds = time.monotonic() - began
         history = self._history(number, seconds, opened, total, traffic)
-        self._save(replace(progress, round=number, counted=opened.counted, state=state, history=(*progress.history, history)))
+        self._save(replace(progress, round=number, state=state, history=(*progress.history, history)))
         auc = measure(_scores(total.counts, "validation"), 0.5).values["auc"]
         self.listener(RoundFinished(number, self.study.algorithm.rounds, seconds, history.loss, auc, opened.lost))
 
@@ -179,7 +179,7 @@ class Coordinator:
             round=number,
             label=label,
             cohort=cohort,
-            counted=self.progress.counted,
+            counted=self.progress.last_counted,
             weight=self.progress.weight,
         )
         order = to_bytes(Order(header, pack_bundle(bundle)))

@@ -44,12 +44,16 @@ class Progress:
     census: dict[str, list[int]] = field(default_factory=dict)
     round: int = 0
     own_round: int = 0
-    counted: tuple[SiteId, ...] | None = None
     state: Bundle = field(default_factory=dict)
     frozen: Tree = field(default_factory=dict)
     history: tuple[RoundHistory, ...] = ()
     evaluations: dict[str, Any] = field(default_factory=dict)
     closed: bool = False
+
+    @property
+    def last_counted(self) -> dict[SiteId, int]:
+        """The last round that each site was counted in; sites that never were are absent."""
+        return {site: entry.round for entry in self.history for site in entry.counted}
 
 
 def save(progress: Progress, folder: Path) -> None:
@@ -79,7 +83,6 @@ def load(folder: Path) -> Progress | None:
     try:
         history = tuple(RoundHistory(**{**entry, "counted": tuple(entry["counted"])}) for entry in head.pop("history"))
         head["sites"] = tuple(head["sites"])
-        head["counted"] = None if head["counted"] is None else tuple(head["counted"])
         return Progress(**head, history=history, state=state, frozen=frozen)
     except (KeyError, TypeError) as error:
         raise RunError(

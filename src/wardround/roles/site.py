@@ -66,8 +66,7 @@ class Site:
     def _answer(self, order: Order, order_hash: str, state: SiteState) -> bytes:
         self._check(order, state)
         header = order.header
-        if header.counted is not None:
-            state = state.settled(self.name in header.counted)
+        state = state.settled(header.counted.get(self.name, 0))
         arrays: Tree = {}
         match header.step:
             case "open":

@@ -5,6 +5,7 @@
 A site killed at any point goes on from here: an order it has answered gets the stored bytes.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,11 +38,14 @@ class SiteState:
     records: str = ""
     own_round: int = 0
 
-    def settled(self, counted: bool) -> "SiteState":
-        """The state after hearing whether the last round's contribution was counted. Hearing it twice changes nothing."""
+    def settled(self, last_counted: int) -> "SiteState":
+        """The state after hearing in which round this site was last counted (0: never). Hearing it twice changes nothing.
+
+        The round is needed: a site that misses a whole exchange hears of an older round than the last.
+        """
         if self.pending is None:
             return self
-        return replace(self, memory=self.pending if counted else self.memory, pending=None)
+        return replace(self, memory=self.pending if last_counted == self.round else self.memory, pending=None)
 
 
 class SiteStore:
@@ -105,15 +109,30 @@ class SiteStore:
 
 
 def read_tensors(path: Path) -> tuple[Tree, Any]:
-    """Arrays and header of a file that `write_tensors` made. Raises RunError where it is damaged."""
+    """Arrays and header of a file that `write_tensors` made, or the arrays of any other. Raises RunError where it is damaged."""
     try:
         with safe_open(path, framework="numpy") as file:
-            head = json.loads((file.metadata() or {}).get("wardround", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, head  # noqa: SIM118  (not a dict)
-    except (SafetensorError, ValueError, OSError) as error:
+            own = json.loads((file.metadata() or {}).get("wardround", "null"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+        if own is None:
+            return arrays, {}
+        if own["sha256"] != _digest(arrays, own["head"]):
+            raise ValueError("values that do not match their hash")
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{path} is damaged", found=type(error).__name__, mend="start the run again in a new folder") from error
+    return arrays, own["head"]
 
 
 def write_tensors(path: Path, arrays: Tree, head: Any) -> None:
+    """Equal arrays and headers give equal files. (safetensors writes several metadata entries in any order, so there is one.)"""
     ready = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
-    write_atomic(path, save_tensors(ready, {"wardround": canonical_json(head).decode()}), private=True)
+    own = canonical_json({"head": head, "sha256": _digest(ready, head)}).decode()
+    write_atomic(path, save_tensors(ready, {"wardround": own}), private=True)
+
+
+def _digest(arrays: Tree, head: Any) -> str:
+    """safetensors proves the layout of a file, not its values: a flipped bit would be a slightly other model."""
+    digest = hashlib.sha256(canonical_json(head))
+    for name in sorted(arrays):
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()

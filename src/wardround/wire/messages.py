@@ -9,6 +9,7 @@ from wardround.values.tree import Tree
 
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Site = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+Round = Annotated[int, Field(ge=1, le=100_000)]
 Step = Literal["open", "train", "evaluate", "own", "close"]
 
 
@@ -23,14 +24,13 @@ class OrderHeader(Header):
     round: int = Field(ge=0, le=100_000)
     label: str = Field(default="", pattern=r"^[A-Za-z0-9_-]{0,80}$")
     cohort: tuple[Site, ...]
-    counted: tuple[Site, ...] | None = None
+    counted: dict[Site, Round] = Field(default_factory=dict)
     weight: int = Field(default=0, ge=0, lt=2**53)
 
     @model_validator(mode="after")
     def lists_are_sorted_and_rounds_fit(self) -> "OrderHeader":
-        for names in (self.cohort, self.counted or ()):
-            if list(names) != sorted(set(names)):
-                raise ValueError("lists of sites must be sorted and hold no name twice")
+        if list(self.cohort) != sorted(set(self.cohort)):
+            raise ValueError("lists of sites must be sorted and hold no name twice")
         if (self.round == 0) != (self.step == "open"):
             raise ValueError("round 0 is the opening, and only the opening")
         return self

@@ -1,0 +1,156 @@
+"""Hospitals as processes: in order or side by side gives the same bits, and a process that dies is a lost site, once."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from wardround.engines.in_process import InOrder, SideBySide, in_process
+from wardround.engines.seat import Seat
+from wardround.roles.coordinator import Coordinator
+from wardround.roles.events import Event, ExchangeStarted, SiteAnswered, SiteLost
+from wardround.roles.progress import load
+from wardround.study.declaration import Study
+from wardround.values.ids import SiteId
+from wardround.values.records_file import write_records
+from wardround.values.tree import Tree, same_bits
+from wardround.wire.envelope import from_bytes
+from wardround.wire.messages import Refusal
+
+from ..roles.tiny_federation import NAMES, files_in, records, silent, study
+
+EAST = SiteId("east")
+TWO = ("east", "north")
+
+
+def seats(of: Study, folder: Path, names: tuple[str, ...] = TWO) -> list[Seat]:
+    """Two hospitals: a process of its own takes seconds to load."""
+    made = []
+    for name in names:
+        write_records(folder / "data" / f"{name}.npz", records(name))
+        made.append(Seat(name, of, folder / "data" / f"{name}.npz", folder / "sites" / name, "cpu", 1, prepared=True))
+    return made
+
+
+def run(engine: InOrder | SideBySide, of: Study, folder: Path, listener: Callable[[Event], None] = silent) -> Tree:
+    coordinator = Coordinator(of, engine, folder, listener=listener)
+    coordinator.run()
+    coordinator.close()
+    return coordinator.model
+
+
+def pid_of(engine: SideBySide, site: SiteId) -> int:
+    process = engine._pool._workers[site]._process
+    assert process is not None
+    return process.pid
+
+
+@contextmanager
+def side_by_side(of: Study, folder: Path, workers: int = 2) -> Iterator[SideBySide]:
+    with closing(SideBySide(seats(of, folder), workers)) as engine:
+        yield engine
+
+
+def test_side_by_side_gives_the_same_bits_as_in_order(tmp_path: Path) -> None:
+    """The number of workers is a matter of speed: model, sums, memories and reports may not depend on it. Afterwards no process
+    is left, and nobody holds the hospitals' folders."""
+    of = study("scaffold", own=True, rounds=2)
+    with closing(in_process(seats(of, tmp_path / "order"), 0)) as engine:
+        assert isinstance(engine, InOrder)
+        assert engine.sites() == TWO
+        one = run(engine, of, tmp_path / "order")
+    with side_by_side(of, tmp_path / "side") as engine:
+        assert engine.sites() == TWO
+        other = run(engine, of, tmp_path / "side")
+        pids = [pid_of(engine, site) for site in engine.sites()]
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    with closing(InOrder(seats(of, tmp_path / "side"))) as again:
+        assert len(again.exchange(dict.fromkeys(again.sites(), b""), 60.0)) == 2
+    assert same_bits(one, other)
+    progress = [load(tmp_path / which) for which in ("order", "side")]
+    assert progress[0] is not None
+    assert progress[1] is not None
+    assert progress[0].evaluations == progress[1].evaluations
+    assert files_in(tmp_path / "order" / "sites") == files_in(tmp_path / "side" / "sites")
+
+
+class Deaf(InOrder):
+    """East does not hear round 2."""
+
+    def exchange(
+        self, outbox: Mapping[SiteId, bytes], deadline_s: float, arrived: Callable[[SiteId], None] | None = None
+    ) -> dict[SiteId, bytes]:
+        message = from_bytes(next(iter(outbox.values())))
+        absent = not isinstance(message, Refusal) and (message.header.step, message.header.round) == ("train", 2)
+        heard = {site: data for site, data in outbox.items() if not (absent and site == EAST)}
+        return super().exchange(heard, deadline_s, arrived)
+
+
+def test_a_process_killed_in_the_middle_of_a_round_is_lost_for_that_round_and_back_in_the_next(tmp_path: Path) -> None:
+    """SIGKILL, as the kernel does when memory runs out. The model is that of a run in which the site did not hear the order."""
+    of = study("scaffold", minimum=1)
+    lost: list[SiteLost] = []
+    with side_by_side(of, tmp_path / "killed") as engine:
+        stopped = threading.Event()
+
+        def watch(event: Event) -> None:
+            if isinstance(event, ExchangeStarted) and (event.step, event.number) == ("train", 2):
+                os.kill(pid_of(engine, EAST), signal.SIGSTOP)  # the order lies in its pipe; it does not answer
+                stopped.set()
+            if isinstance(event, SiteAnswered) and stopped.is_set():
+                stopped.clear()
+                os.kill(pid_of(engine, EAST), signal.SIGKILL)
+            if isinstance(event, SiteLost):
+                lost.append(event)
+
+        model = run(engine, of, tmp_path / "killed", watch)
+    assert lost == [SiteLost(EAST, "no-answer")]
+    progress = load(tmp_path / "killed")
+    assert progress is not None
+    assert [entry.counted for entry in progress.history] == [TWO, ("north",), TWO]
+    with closing(Deaf(seats(of, tmp_path / "deaf"))) as deaf:
+        assert same_bits(run(deaf, of, tmp_path / "deaf"), model)
+
+
+def test_a_process_that_hangs_is_dropped_at_the_deadline_and_started_again(tmp_path: Path) -> None:
+    """One hospital's hanging disk must not hold the others for longer than the study says."""
+    with side_by_side(study(), tmp_path) as engine:
+        echo = dict.fromkeys(engine.sites(), b"not an order")
+        assert engine.exchange(echo, 60.0).keys() == {"east", "north"}
+        hanging = pid_of(engine, EAST)
+        os.kill(hanging, signal.SIGSTOP)
+        began = time.monotonic()
+        answers = engine.exchange(echo, 1.0)
+        assert time.monotonic() - began < 20.0
+        assert answers.keys() == {"north"}
+        again = engine.exchange(echo, 60.0)
+        assert again.keys() == {"east", "north"}
+        assert pid_of(engine, EAST) != hanging
+        assert all(isinstance(from_bytes(answer), Refusal) for answer in again.values())
+
+
+def test_a_slow_site_in_order_is_counted_as_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline means the same with one process as with many."""
+    with closing(InOrder(seats(study(), tmp_path, NAMES))) as engine:
+        for site in engine.sites():
+            engine._site(site)
+        clock = iter([0.0, 1.0, 10.0, 15.0, 20.0, 22.0])
+        with monkeypatch.context() as patched:
+            patched.setattr("wardround.engines.in_process.time.monotonic", lambda: next(clock))
+            answers = engine.exchange(dict.fromkeys(engine.sites(), b"not an order"), 3.0)
+    assert answers.keys() == {"east", "south"}
+
+
+def test_a_seat_survives_the_way_to_its_process(tmp_path: Path) -> None:
+    """A process of its own must serve the very study that the coordinator runs."""
+    for seat in seats(study("fedopt"), tmp_path):
+        again = Seat.from_json(seat.to_json())
+        assert again == seat
+        assert again.study.hash == seat.study.hash
