@@ -3,7 +3,7 @@
 It is Wardround's `small_cnn` written out once more, so that the other simulators run without Wardround installed;
 `same_network.py` proves that the two are the same before anything is timed.
 
-    pixels -> each image to mean 0, deviation 1 -> conv 5x5 / 2 -> four stages, halving and doubling -> mean -> logit
+    pixels -> each image to mean 0, deviation 1 -> conv 5x5 / 2 -> four stages, halving and doubling -> mean and max -> logit
 """
 
 from itertools import pairwise
@@ -45,13 +45,14 @@ class Network(nn.Module):
         sizes = [width * 2**stage for stage in range(STAGES)]
         later = [Block(before, after, 2) for before, after in pairwise(sizes)]
         self.stages = nn.Sequential(Block(width, width, 1), *later)
-        self.head = nn.Linear(sizes[-1], 1)
+        self.head = nn.Linear(2 * sizes[-1], 1)
 
     def forward(self, pixels: Tensor) -> Tensor:
         centred = pixels - pixels.mean((1, 2, 3), keepdim=True)
         scaled = centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-2)
         features = F.relu(self.stem_norm(self.stem(scaled)), inplace=True)
-        logits: Tensor = self.head(self.stages(features).mean((2, 3)))
+        features = self.stages(features)
+        logits: Tensor = self.head(torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1))
         return logits.squeeze(1)
 
 
