@@ -3,7 +3,7 @@
 It is Wardround's `small_cnn` written out once more, so that the other simulators run without Wardround installed;
 `same_network.py` proves that the two are the same before anything is timed.
 
-    pixels -> each image to mean 0, deviation 1 -> conv 5x5 / 2 -> four stages, halving and doubling -> mean and maximum -> logit
+    pixels -> each image to mean 0, deviation 1 -> conv 5x5 / 2 -> four stages, halving and doubling -> mean and max -> logit
 """
 
 from itertools import pairwise
