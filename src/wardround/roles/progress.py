@@ -51,9 +51,9 @@ class Progress:
     closed: bool = False
 
     @property
-    def last_counted(self) -> dict[SiteId, int]:
+    def last_counted(self) -> dict[str, int]:
         """The last round that each site was counted in; sites that never were are absent."""
-        return {site: entry.round for entry in self.history for site in entry.counted}
+        return {str(site): entry.round for entry in self.history for site in entry.counted}
 
 
 def save(progress: Progress, folder: Path) -> None:
