@@ -179,7 +179,7 @@ class Coordinator:
             round=number,
             label=label,
             cohort=cohort,
-            counted=self.progress.last_counted,
+            counted={str(site): number for site, number in self.progress.last_counted.items()},
             weight=self.progress.weight,
         )
         order = to_bytes(Order(header, pack_bundle(bundle)))
