@@ -5,6 +5,7 @@ from torch import nn
 
 from wardround.study.network import NetworkSection
 from wardround.training.inputs import InputShape
+from wardround.training.networks.scaling import Scaling
 from wardround.values.errors import StudyError
 
 
@@ -26,7 +27,7 @@ def build(network: NetworkSection, inputs: InputShape) -> nn.Module:
 
 def _shaped(network: NetworkSection, inputs: InputShape) -> nn.Module:
     # The imports are here so that a study pays only for the network it names.
-    scaling = network.scaling or "standardise"
+    scaling = Scaling(network.scaling or "standardise", inputs.width)
     if network.name == "small_cnn":
         from wardround.training.networks.small_cnn import SmallCnn
 
@@ -42,7 +43,7 @@ def _shaped(network: NetworkSection, inputs: InputShape) -> nn.Module:
     if network.name == "densenet121":
         from wardround.training.networks.densenet121 import DenseNet121
 
-        return DenseNet121(inputs.channels)
+        return DenseNet121(inputs.channels, scaling)
     from wardround.training.networks.mlp import Mlp
 
     features = inputs.features or inputs.channels * inputs.height * inputs.width

@@ -14,7 +14,7 @@ from wardround.values.errors import MissingExtraError
 class DenseNet121(nn.Module):
     """pixels (n, channels, height, width) in 0..1 -> logits (n,). MissingExtraError when MONAI is not installed."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, scaling: Scaling) -> None:
         super().__init__()
         try:
             from monai.networks.nets import DenseNet121 as Dense
@@ -24,7 +24,7 @@ class DenseNet121(nn.Module):
                 expected="the package monai",
                 mend='pip install "wardround[monai]", or choose another network',
             ) from error
-        self.scaling = Scaling("standardise")
+        self.scaling = scaling
         self.dense = Dense(spatial_dims=2, in_channels=channels, out_channels=1, norm=("group", {"num_groups": 8}))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -3,16 +3,15 @@
 import torch
 from torch import nn
 
-from wardround.study.network import PixelScaling
 from wardround.training.networks.scaling import Scaling
 
 
 class Mlp(nn.Module):
     """Rows (n, features), or images (n, c, h, w) laid out as rows -> logits (n,). `hidden` empty: logistic regression."""
 
-    def __init__(self, features: int, hidden: tuple[int, ...], scaling: PixelScaling | None) -> None:
+    def __init__(self, features: int, hidden: tuple[int, ...], scaling: Scaling | None) -> None:
         super().__init__()
-        self.scaling = Scaling(scaling) if scaling is not None else nn.Identity()
+        self.scaling = scaling if scaling is not None else nn.Identity()
         layers: list[nn.Module] = []
         for before, after in zip((features, *hidden[:-1]), hidden, strict=False):
             layers += [nn.Linear(before, after), nn.ReLU()]

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wardround.study.network import PixelScaling
 from wardround.training.networks.scaling import Scaling
 from wardround.training.networks.small_cnn import groups_for
 
@@ -49,9 +48,9 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """pixels (n, channels, height, width) in 0..1 -> logits (n,)."""
 
-    def __init__(self, channels: int, width: int, blocks: tuple[int, ...], scaling: PixelScaling) -> None:
+    def __init__(self, channels: int, width: int, blocks: tuple[int, ...], scaling: Scaling) -> None:
         super().__init__()
-        self.scaling = Scaling(scaling)
+        self.scaling = scaling
         self.stem = StandardisedConv(channels, width, 7, 2)
         self.stem_norm = nn.GroupNorm(groups_for(width), width)
         stages: list[nn.Module] = []

@@ -16,9 +16,10 @@ class Scaling(nn.Module):
     a quarter of the image. none: 2 x - 1.
     """
 
-    def __init__(self, kind: PixelScaling) -> None:
+    def __init__(self, kind: PixelScaling, side: int) -> None:
+        """side: the images' width in pixels; fixed here, since an exported model needs windows of known size."""
         super().__init__()
-        self.kind = kind
+        self.kind, self.reach = kind, max(1, side // 8)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         if self.kind == "none":
@@ -26,11 +27,10 @@ class Scaling(nn.Module):
         if self.kind == "standardise":
             centred = pixels - pixels.mean((1, 2, 3), keepdim=True)
             return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + _FLOOR)
-        return _against_surroundings(pixels)
+        return _against_surroundings(pixels, self.reach)
 
 
-def _against_surroundings(pixels: torch.Tensor) -> torch.Tensor:
-    reach = max(1, pixels.shape[-1] // 8)
+def _against_surroundings(pixels: torch.Tensor, reach: int) -> torch.Tensor:
     centred = pixels - _window_mean(pixels, reach)
     return centred / (_window_mean(centred.square(), reach).sqrt() + 2 * _FLOOR)
 
