@@ -19,12 +19,12 @@ def build_algorithm(section: AlgorithmSection, norm_names: frozenset[str]) -> Al
         case "fedopt":
             return FedOpt(
                 section.server_optimizer,
-                section.server_learning_rate,
+                section.server_learning_rate or (1.0 if section.server_optimizer == "momentum" else 0.01),
                 section.server_momentum,
                 section.server_beta2,
                 section.server_tau,
             )
         case "scaffold":
-            return Scaffold(section.server_learning_rate)
+            return Scaffold(section.server_learning_rate or 1.0)
         case "fedbn":
             return FedBN(norm_names)

@@ -9,6 +9,7 @@ import typer
 def demo(
     out: Annotated[Path | None, typer.Option(help="The run folder (default: a new one in runs).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other patients and another model.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the demo in the folder (default: the last one).")] = False,
     workers: Annotated[int | None, typer.Option(min=0, help="Hospitals at work at once; 0: one after the other.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")] = False,
 ) -> None:
@@ -24,7 +25,7 @@ def demo(
             "Three hospitals, chest X-rays, 10 rounds of federated averaging. The pictures are synthetic: of no patient.\n"
         )
     with watching(demo_study(seed).algorithm.rounds, quiet=as_json) as listener:
-        run = run_demo(seed, out=out or _new_folder(), workers=workers, listener=listener)
+        run = run_demo(seed, out=out or _folder(resume=resume), resume=resume, workers=workers, listener=listener)
     if as_json:
         typer.echo(json.dumps(run.metrics, allow_nan=False))
         return
@@ -38,12 +39,12 @@ def demo(
     )
 
 
-def _new_folder() -> Path:
-    """runs/demo, or the first of runs/demo-2, runs/demo-3, ... that is not there yet."""
-    first = Path("runs") / "demo"
-    number = 1
-    folder = first
+def _folder(*, resume: bool) -> Path:
+    """runs/demo, or the first of runs/demo-2, runs/demo-3, ... that is not there yet; to resume, the last that is."""
+    folder, number = Path("runs") / "demo", 1
+    last = folder
     while folder.exists():
+        last = folder
         number += 1
-        folder = first.with_name(f"{first.name}-{number}")
-    return folder
+        folder = folder.with_name(f"demo-{number}")
+    return last if resume else folder

@@ -15,7 +15,8 @@ def demo_study(seed: int) -> Study:
     return study.model_copy(update={"training": study.training.model_copy(update={"seed": seed})})
 
 
-def run_demo(seed: int, *, out: Path, workers: int | None, listener: Listener) -> Run:
+def run_demo(seed: int, *, out: Path, resume: bool, workers: int | None, listener: Listener) -> Run:
     from wardround.sources.synthetic import demo_hospitals
 
-    return simulate(demo_study(seed), demo_hospitals(seed), out=out, workers=workers, synthetic=True, listener=listener)
+    study, hospitals = demo_study(seed), demo_hospitals(seed)
+    return simulate(study, hospitals, out=out, resume=resume, workers=workers, synthetic=True, listener=listener)

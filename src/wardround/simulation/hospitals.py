@@ -109,7 +109,7 @@ def external_records(study: Study, study_folder: Path) -> Records | None:
             )
         return found
     place = study_folder / (external.path or "")
-    if external.split is None:
+    if external.split == "all":
         return open_source(place, study.data).load()
     splits = study.data.splits.model_copy(update={"declared": True})
     return open_source(place, study.data, splits=splits).load().where(external.split)

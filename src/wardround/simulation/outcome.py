@@ -65,16 +65,24 @@ class Outcome:
         """Summed over all hospitals, by split."""
         return {split: counts_from_json(value) for split, value in self.progress.evaluations[label].items()}
 
-    def site_sums(self, site: str, label: str) -> dict[str, ScoreSums]:
-        return {split: counts_from_json(value) for split, value in self.reports[site]["evaluations"][label].items()}
+    def site_sums(self, site: str, label: str) -> dict[str, ScoreSums] | None:
+        """One hospital's own, by split; None where it was lost before it had scored that model."""
+        found = self.reports[site].get("evaluations", {}).get(label)
+        return None if found is None else {split: counts_from_json(value) for split, value in found.items()}
+
+    def site_test(self, site: str, label: str, threshold: float, *, keep_sums: bool = True) -> Evaluation | None:
+        """A model on one hospital's test patients."""
+        sums = self.site_sums(site, label)
+        return None if sums is None else evaluation_of(sums["test"], threshold, keep_sums=keep_sums)
 
     @cached_property
     def own_models(self) -> dict[str, float]:
         """Hospitals with a model of their own, and its threshold, chosen on that hospital's validation patients alone."""
+        sums = {site: self.site_sums(site, own_label(site)) for site in self.progress.sites}
         return {
-            site: chosen_threshold(self.study, self.site_sums(site, own_label(site)))
-            for site in self.progress.sites
-            if own_label(site) in self.progress.evaluations
+            site: chosen_threshold(self.study, found)
+            for site, found in sums.items()
+            if found is not None and own_label(site) in self.progress.evaluations
         }
 
     def record(self, model: ModelRecord) -> RunRecord:
@@ -115,18 +123,19 @@ class Outcome:
             split_patients=dict(zip(SPLITS, census["patients"], strict=True)),
             split_images=dict(zip(SPLITS, census["images"], strict=True)),
             positives=sum(census["positives"]),
-            federated=evaluation_of(self.site_sums(site, FEDERATED)["test"], self.threshold),
-            own=None if cut is None else evaluation_of(self.site_sums(site, own_label(site))["test"], cut),
+            federated=self.site_test(site, FEDERATED, self.threshold),
+            own=None if cut is None else self.site_test(site, own_label(site), cut),
         )
 
     def _cross(self) -> dict[str, dict[str, Evaluation]]:
         """Every model on every hospital's test patients; a hospital's own model goes by the hospital's name."""
         models = [(FEDERATED, FEDERATED, self.threshold)]
         models += [(site, own_label(site), cut) for site, cut in self.own_models.items()]
-        return {
-            name: {site: evaluation_of(self.site_sums(site, label)["test"], cut, keep_sums=False) for site in self.progress.sites}
+        found = {
+            name: {site: self.site_test(site, label, cut, keep_sums=False) for site in self.progress.sites}
             for name, label, cut in models
         }
+        return {name: {site: one for site, one in row.items() if one is not None} for name, row in found.items()}
 
     def _round(self, index: int) -> RoundRecord:
         entry = self.progress.history[index]
@@ -147,7 +156,8 @@ class Outcome:
     def _site_round(self, site: str, number: int, *, last: bool) -> SiteRound:
         rounds = self.reports[site]["rounds"]
         own = rounds[str(number)]
-        after = self.site_sums(site, FEDERATED)["validation"] if last else _validation(rounds.get(str(number + 1)))
+        end = (self.site_sums(site, FEDERATED) or {}).get("validation")
+        after = end if last else _validation(rounds.get(str(number + 1)))
         return SiteRound(
             train_loss=own["loss_sum"] / own["loss_count"] if own["loss_count"] else None,
             validation=None if after is None else evaluation_of(after, self.threshold, replicates=0, keep_sums=False),

@@ -25,7 +25,7 @@ def write_papers(outcome: Outcome, coordinator: Coordinator, folder: RunFolder, 
     data = model_bytes(model)
     write_atomic(folder.path / MODEL, data)
     difference = _export(outcome, coordinator, model, folder.path / ONNX)
-    record = outcome.record(
+    record = _written_before(folder.path / RECORD, sha256_hex(data)) or outcome.record(
         ModelRecord(
             sha256=sha256_hex(data),
             parameters=size_of(shapes_of(model)),
@@ -40,6 +40,14 @@ def write_papers(outcome: Outcome, coordinator: Coordinator, folder: RunFolder, 
     if register:
         _register(record, folder.path)
     return record
+
+
+def _written_before(path: Path, model: str) -> RunRecord | None:
+    """The record of this very model, where the run had ended before: its times stay what they were."""
+    if not path.exists():
+        return None
+    found = RunRecord.from_json(path.read_bytes(), name=str(path))
+    return found if found.finished and found.model and found.model.sha256 == model else None
 
 
 def model_bytes(model: Tree) -> bytes:

@@ -38,6 +38,8 @@ class Study(Section):
         image = self.data.kind == "image"
         if self.algorithm.name == "scaffold" and self.training.optimizer != "sgd":
             raise ValueError('algorithm.name = "scaffold" corrects plain gradient steps: set training.optimizer = "sgd"')
+        if self.algorithm.name == "scaffold" and self.training.momentum:
+            raise ValueError("scaffold reads its correction off plain gradient steps: set training.momentum = 0")
         if self.algorithm.name == "fedbn" and self.evaluation.external is not None:
             raise ValueError(
                 "fedbn keeps normalisation at each hospital, so there is no single model for an external test: "

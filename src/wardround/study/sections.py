@@ -43,11 +43,12 @@ class AlgorithmSection(Section):
     server_optimizer: Literal["momentum", "adagrad", "adam", "yogi"] = Field(
         default="adam", description="fedopt: the optimiser that the coordinator takes its step with."
     )
-    server_learning_rate: float = Field(
-        default=1.0,
+    server_learning_rate: float | None = Field(
+        default=None,
         gt=0,
         le=100,
-        description="fedopt and scaffold: the coordinator's step size (0.001 to 0.1 is usual for adam).",
+        description="fedopt and scaffold: the coordinator's step size. Left out: 1 for momentum and scaffold, 0.01 for adagrad, "
+        "adam and yogi, whose steps are of about this size in every value.",
     )
     server_momentum: float = Field(default=0.9, ge=0, lt=1, description="fedopt: momentum, beta 1.")
     server_beta2: float = Field(default=0.99, ge=0, lt=1, description="fedopt: beta 2 of adam and yogi.")
@@ -94,9 +95,8 @@ class ExternalTest(Section):
         default=None, description="A data set by name (`wardround data list`): the test split that its publisher set apart."
     )
     path: str | None = Field(default=None, description="Or a path, relative to the study file.")
-    split: Literal["train", "validation", "test"] | None = Field(
-        default="test",
-        description="With path: which of the splits that the source declares is the test set. Not set: all records.",
+    split: Literal["train", "validation", "test", "all"] = Field(
+        default="test", description="With path: which of the splits that the source declares is the test set, or all records."
     )
 
     @model_validator(mode="after")

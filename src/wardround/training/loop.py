@@ -25,7 +25,7 @@ from wardround.training.networks import build
 from wardround.training.pixels import rows_of
 from wardround.training.schedule import Reading, learning_rate, steps_in_round
 from wardround.training.threads import Crew
-from wardround.training.updates import Gradients, MovingAverage, apply, clip, optimizer_for, shift_of
+from wardround.training.updates import Descent, Gradients, MovingAverage, clip, shift_of
 from wardround.values.cores import usable_cores
 from wardround.values.local_run import LocalRun
 from wardround.values.randomness import generator
@@ -99,7 +99,7 @@ class TorchTrainer:
         parameters = [parameter for _, parameter in named]
         shifts = [shift_of(gradient_shift, name, parameter) for name, parameter in named]
         starts = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
-        optimizer = optimizer_for(self._training, parameters)
+        descent = Descent(self._training, parameters)
         average = MovingAverage(self._training.ema_decay, parameters)
         steps = steps_in_round(self._training, self.examples)
         losses: list[float] = []
@@ -115,7 +115,7 @@ class TorchTrainer:
                 for gradient, shift in zip(gradients, shifts, strict=True):
                     if shift is not None:
                         gradient.add_(shift)
-                apply(optimizer, parameters, gradients, rate)
+                descent.step(gradients, rate)
                 average.take(parameters)
                 lr_sum += rate
                 losses.append(loss)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from wardround.study.training import TrainingSection
 from wardround.values.tree import Tree
@@ -30,26 +32,74 @@ def clip(gradients: Gradients, limit: float | None) -> None:
     torch._foreach_mul_(gradients, torch.clamp(limit / (length + 1e-12), max=1.0))
 
 
-def optimizer_for(training: TrainingSection, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """A fresh optimiser; weight decay only on parameters of two or more axes (not on biases and normalisation)."""
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": training.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if training.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=training.learning_rate, foreach=True)
-    return torch.optim.SGD(groups, lr=training.learning_rate, momentum=training.momentum, foreach=True)
+class Descent:
+    """AdamW or SGD by torch's functional steps, its moments starting at zero: one round, one descent.
 
+    AdamW is Loshchilov and Hutter, ICLR 2019, Algorithm 2, with b1 = 0.9, b2 = 0.999, eps = 1e-8. Weight decay acts only on
+    parameters of two or more axes (not on biases and normalisation). The functional steps are what torch.optim's classes call;
+    the classes would load torch's compiler first, a second of every process's start.
+    """
 
-def apply(optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], gradients: Gradients, rate: float) -> None:
-    """One step at learning rate `rate`."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    def __init__(self, training: TrainingSection, parameters: Sequence[nn.Parameter]) -> None:
+        self._training = training
+        weights = [i for i, p in enumerate(parameters) if p.ndim >= 2]
+        others = [i for i, p in enumerate(parameters) if p.ndim < 2]
+        self._groups = [(rows, decay) for rows, decay in ((weights, training.weight_decay), (others, 0.0)) if rows]
+        self._parameters = [parameter.detach() for parameter in parameters]
+        self._first: list[torch.Tensor | None] = [None] * len(parameters)
+        self._second: list[torch.Tensor] = []
+        self._steps: list[torch.Tensor] = []
+        if training.optimizer == "adamw":
+            self._first = [torch.zeros_like(p) for p in self._parameters]
+            self._second = [torch.zeros_like(p) for p in self._parameters]
+            self._steps = [torch.tensor(0.0) for _ in self._parameters]
+
+    def step(self, gradients: Gradients, rate: float) -> None:
+        """Move the parameters, in place, at learning rate `rate`."""
+        for rows, decay in self._groups:
+            if self._training.optimizer == "adamw":
+                self._adamw(rows, gradients, rate, decay)
+            else:
+                self._sgd(rows, gradients, rate, decay)
+
+    def _adamw(self, rows: list[int], gradients: Gradients, rate: float, decay: float) -> None:
+        adamw(
+            [self._parameters[i] for i in rows],
+            [gradients[i] for i in rows],
+            [first for i in rows if (first := self._first[i]) is not None],
+            [self._second[i] for i in rows],
+            [],
+            [self._steps[i] for i in rows],
+            foreach=True,
+            capturable=False,
+            differentiable=False,
+            fused=False,
+            has_complex=False,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate,
+            weight_decay=decay,
+            eps=1e-8,
+            maximize=False,
+        )
+
+    def _sgd(self, rows: list[int], gradients: Gradients, rate: float, decay: float) -> None:
+        momenta = [self._first[i] for i in rows]
+        sgd(
+            [self._parameters[i] for i in rows],
+            [gradients[i] for i in rows],
+            momenta,
+            foreach=True,
+            weight_decay=decay,
+            momentum=self._training.momentum,
+            lr=rate,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+        for i, momentum in zip(rows, momenta, strict=True):
+            self._first[i] = momentum
 
 
 class MovingAverage:
