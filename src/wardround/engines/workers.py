@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 from wardround.engines.seat import Seat
+from wardround.engines.turns import turns
+from wardround.values.cores import usable_cores
 from wardround.values.ids import SiteId, site_id
 
 _LENGTH = struct.Struct(">Q")
@@ -96,6 +98,7 @@ class WorkerPool:
     def __init__(self, seats: Sequence[Seat], at_once: int) -> None:
         self._workers = {site_id(seat.name): Worker(seat) for seat in seats}
         self._at_once = at_once
+        self._seconds: dict[SiteId, float] = {}
         for worker in self._workers.values():
             worker.warm_up()
 
@@ -106,12 +109,12 @@ class WorkerPool:
     def exchange(
         self, outbox: Mapping[SiteId, bytes], deadline_s: float, arrived: Callable[[SiteId], None] | None
     ) -> dict[SiteId, bytes]:
-        waiting = sorted(outbox)
+        waiting, at_once = turns(tuple(outbox), self._seconds, usable_cores(), self._at_once)
         running: dict[SiteId, float] = {}
         done: queue.SimpleQueue[tuple[SiteId, bytes | None]] = queue.SimpleQueue()
         answers: dict[SiteId, bytes] = {}
         while waiting or running:
-            while waiting and len(running) < self._at_once:
+            while waiting and len(running) < at_once:
                 site = waiting.pop(0)
                 running[site] = time.monotonic() + deadline_s
                 self._workers[site].ask(outbox[site], lambda data, site=site: done.put((site, data)))  # type: ignore[misc]
@@ -120,7 +123,9 @@ class WorkerPool:
             except queue.Empty:
                 self._drop_the_late(running)
                 continue
-            if running.pop(site, None) is not None and data is not None:
+            until = running.pop(site, None)
+            if until is not None and data is not None:
+                self._seconds[site] = time.monotonic() - (until - deadline_s)
                 answers[site] = data
                 if arrived:
                     arrived(site)

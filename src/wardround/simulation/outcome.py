@@ -173,7 +173,12 @@ def chosen_threshold(study: Study, sums: SUMS) -> float:
     """By the study's rule; 0.5 where validation holds one class only, since there is nothing to choose by."""
     if study.evaluation.threshold == "half":
         return 0.5
-    chosen_on = sums.get(SHIFTED, sums["validation"])
+    if SHIFTED in sums:
+        from wardround.training.scanner_shift import choose_robust_threshold
+
+        # Every shift has the same records, so the mean over shifts is that of their sum.
+        return choose_robust_threshold([sums[SHIFTED]])
+    chosen_on = sums["validation"]
     return choose_threshold(chosen_on) if chosen_on.positives and chosen_on.negatives else 0.5
 
 

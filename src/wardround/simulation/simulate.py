@@ -77,7 +77,7 @@ def simulate(
     with closing(folder):
         plan = _planned(folder, declared, sites, data, division, resume=resume, synthetic=synthetic)
         at_once = default_workers(len(plan.hospitals)) if workers is None else workers
-        seats = _seats(folder, declared, plan.hospitals)
+        seats = _seats(folder, declared, plan.hospitals, at_once)
         with closing(in_process(seats, at_once)) as engine:
             coordinator = Coordinator(declared, engine, folder.path, listener=listener, every_site_must_open=True)
             progress = coordinator.run()
@@ -140,9 +140,11 @@ def _hospitals(
     return {**from_folders(folders), **given(records, folder.path / "data")}
 
 
-def _seats(folder: RunFolder, study: Study, hospitals: Hospitals) -> list[Seat]:
+def _seats(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int) -> list[Seat]:
+    """Hospitals side by side share the cores: threads of one would only stand in the way of the next."""
+    threads = max(1, usable_cores() // min(at_once, len(hospitals))) if at_once > 1 else 0
     return [
-        Seat(name, study, place.path, folder.site(name), device=study.training.device, prepared=place.prepared)
+        Seat(name, study, place.path, folder.site(name), device=study.training.device, threads=threads, prepared=place.prepared)
         for name, place in sorted(hospitals.items())
     ]
 

@@ -12,8 +12,8 @@ from wardround.values.errors import StudyError
 def build(network: NetworkSection, inputs: InputShape) -> nn.Module:
     """The network, in eval mode, its parameters all zero until a tree is loaded; frozen ones have requires_grad False.
 
-    The global random state is left as it was. StudyError when the network cannot take such inputs, MissingExtraError when it needs a
-    package that is not installed.
+    The global random state is left as it was. StudyError when the network cannot take such inputs, MissingExtraError when it
+    needs a package that is not installed.
     """
     _require_kind(network, inputs)
     # torch's own initialisation draws from the global generator; its state is put back. (Building on the meta device draws
