@@ -8,6 +8,7 @@ the pixels has all training pictures in one place and its strength chosen on the
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def demo(seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         command = [sys.executable, "-m", "wardround", "demo", "--seed", str(seed), "--json", "--out", f"{folder}/run"]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, "WARDROUND_HOME": f"{folder}/home"})
         return {"wall_seconds": time.monotonic() - began, **json.loads(done.stdout)}
 
 

@@ -9,6 +9,7 @@ kermany_cxr (WARDROUND_DATA). The official test split is scored once a run, afte
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -26,7 +27,12 @@ def run(study: Path, seed: int, extra: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "wardround", "simulate", str(study), "--seed", str(seed), "--json"]
         began = time.monotonic()
-        done = subprocess.run([*command, "--out", f"{folder}/run", *extra], check=True, stdout=subprocess.PIPE)
+        done = subprocess.run(
+            [*command, "--out", f"{folder}/run", *extra],
+            check=True,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "WARDROUND_HOME": f"{folder}/home"},
+        )
         return {"wall_seconds": time.monotonic() - began, **json.loads(done.stdout)}
 
 

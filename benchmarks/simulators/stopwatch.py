@@ -39,7 +39,8 @@ def timed(command: Sequence[str], folder: Path, variables: Mapping[str, str], li
     """Run to the end in `folder`, output in stdout.txt and stderr.txt there; RuntimeError with their tail if it fails."""
     folder.mkdir(parents=True, exist_ok=True)
     marker = uuid.uuid4().hex
-    environment = {**os.environ, **variables, _MARKER: marker}
+    # A registry of its own: a benchmark must leave no models among the user's.
+    environment = {**os.environ, "WARDROUND_HOME": str(folder / "home"), **variables, _MARKER: marker}
     with (folder / "stdout.txt").open("w") as out, (folder / "stderr.txt").open("w") as err, _Watch(marker) as watch:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)

@@ -18,16 +18,14 @@ def list_models(registry: Where = None) -> None:
 
     from wardround.registry import open_registry
 
-    table = Table(title="Models")
-    for title in ("model", "study", "run", "finished", "data"):
-        table.add_column(title, overflow="fold")
+    table = Table(title="Models, newest first")
+    table.add_column("model", no_wrap=True)
+    for title in ("study", "run", "data"):
+        table.add_column(title)
     with open_registry(registry) as found:
-        runs = {run.id: run for run in found.runs()}
-        for model in found.models():
-            for lineage in model.lineage:
-                run = runs[lineage.run]
-                kind = "synthetic" if run.synthetic else "real"
-                table.add_row(model.sha256[:12], run.study_title, run.id, run.finished or "not finished", kind)
+        for run in found.runs():
+            if run.model is not None:
+                table.add_row(run.model[:12], run.study_title, run.id, "synthetic" if run.synthetic else "real")
     if not table.row_count:
         typer.echo("There are no models yet. Make one with: wardround demo")
         return
