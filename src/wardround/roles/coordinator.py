@@ -8,18 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from wardround.privacy.frame import Frame
 from wardround.privacy.no_privacy import CLIPPED, reveal
 from wardround.roles.engine import Engine
-from wardround.roles.events import Event, ExchangeStarted, Listener, RoundFinished, SiteAnswered, SiteLost
+from wardround.roles.events import ExchangeStarted, Listener, RoundFinished, SiteAnswered, SiteLost, silent
 from wardround.roles.plan import FEDERATED, LOSS_UNIT, Plan
 from wardround.roles.progress import Progress, RoundHistory, load, save
-from wardround.roles.site_work import counts_to_json
+from wardround.roles.site_work import counts_from_json, counts_to_json
 from wardround.study.declaration import Study
 from wardround.summation.plain import NO_ANSWER, Collecting, Failed, Opened, Replies, step
-from wardround.training.metrics import measure
+from wardround.training.metrics import auc
 from wardround.training.score_sums import ScoreSums
 from wardround.values.canonical import finite_or_none, sha256_hex
 from wardround.values.contribution import Contribution, Counts
@@ -31,15 +29,11 @@ from wardround.wire.messages import Contribution as ContributionMessage
 from wardround.wire.messages import Order, OrderHeader, Refusal, Step
 
 
-def _silent(event: Event) -> None:
-    """The listener that listens to nothing."""
-
-
 class Coordinator:
     """Runs one study over one engine, keeping its checkpoint in `folder`."""
 
     def __init__(
-        self, study: Study, engine: Engine, folder: Path, *, listener: Listener = _silent, every_site_must_open: bool = False
+        self, study: Study, engine: Engine, folder: Path, *, listener: Listener = silent, every_site_must_open: bool = False
     ) -> None:
         self.study, self.engine, self.folder, self.listener = study, engine, folder, listener
         self.every_site_must_open = every_site_must_open
@@ -117,8 +111,8 @@ class Coordinator:
         seconds = time.monotonic() - began
         history = self._history(number, seconds, opened, total, traffic)
         self._save(replace(progress, round=number, state=state, history=(*progress.history, history)))
-        auc = measure(_scores(total.counts, "validation"), 0.5).values["auc"]
-        self.listener(RoundFinished(number, self.study.algorithm.rounds, seconds, history.loss, auc, opened.lost))
+        found = auc(_scores(total.counts, "validation"))
+        self.listener(RoundFinished(number, self.study.algorithm.rounds, seconds, history.loss, found, opened.lost))
 
     def _history(
         self, number: int, seconds: float, opened: Opened, total: Contribution, traffic: tuple[int, int]
@@ -150,7 +144,7 @@ class Coordinator:
             found = {split: counts_to_json(_scores(counts, split)) for split in splits}
             self._save(replace(self.progress, evaluations={**self.progress.evaluations, label: found}))
         stored = self.progress.evaluations[label]
-        return {split: ScoreSums.from_counts({k: np.asarray(v, np.int64) for k, v in stored[split].items()}) for split in stored}
+        return {split: counts_from_json(value) for split, value in stored.items()}
 
     def _tell(self, name: Step, number: int) -> None:
         """An order that nothing is summed for. A site that does not answer is noticed, and the run goes on without it."""

@@ -43,3 +43,7 @@ class RoundFinished:
 
 Event = ExchangeStarted | SiteAnswered | SiteLost | RoundFinished
 Listener = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """The listener that listens to nothing."""

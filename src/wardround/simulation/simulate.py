@@ -11,7 +11,7 @@ from typing import Any
 from wardround.engines.in_process import in_process
 from wardround.engines.seat import Seat
 from wardround.roles.coordinator import Coordinator
-from wardround.roles.events import Event, Listener
+from wardround.roles.events import Listener, silent
 from wardround.roles.site_store import read_tensors
 from wardround.simulation.hospitals import Hospitals, divided, external_records, from_folders, given
 from wardround.simulation.outcome import Outcome, score_externally, score_own_models, shown
@@ -41,10 +41,6 @@ class Run:
         return read_tensors(self.folder / "model.safetensors")[0]
 
 
-def _silent(event: Event) -> None:
-    """The listener that listens to nothing."""
-
-
 def simulate(
     study: Study | str | Path,
     sites: Mapping[str, str | Path | Records] | None = None,
@@ -56,7 +52,7 @@ def simulate(
     workers: int | None = None,
     seed: int | None = None,
     synthetic: bool = False,
-    listener: Listener = _silent,
+    listener: Listener = silent,
     register: bool = True,
     study_folder: Path | None = None,
 ) -> Run:
@@ -80,7 +76,7 @@ def simulate(
         seats = _seats(folder, declared, plan.hospitals, at_once)
         with closing(in_process(seats, at_once)) as engine:
             coordinator = Coordinator(declared, engine, folder.path, listener=listener, every_site_must_open=True)
-            progress = coordinator.run()
+            coordinator.run()
             score_own_models(coordinator, folder)
             coordinator.close()
         progress = coordinator.progress
