@@ -88,14 +88,7 @@ def read_dicom(path: Path, contract: DataContract, salt: bytes | None = None) ->
         beside = path.with_name(MANIFEST) if path.is_file() else None
         known, absent = known_files(shelf, names, contract, beside)
         tally = Tally("of the DICOM files in name order")
-        for line in range(absent):
-            tally.error(
-                "file-absent", f"{MANIFEST} names images that are not there", "add the images, or take out their lines", line + 1
-            )
-        for _ in range(len(names) - len(known)):
-            tally.warning(
-                "unlisted", f"Images are not in {MANIFEST} and were left out", "list them if they belong to the study", 0
-            )
+        tally.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in known]
         # The reader has already brought 16-bit pixels to full scale, so that `white_16` has nothing left to say.
         scaled = contract.model_copy(update={"image": contract.image.model_copy(update={"white_16": 65535})})

@@ -30,14 +30,7 @@ def read_image_folder(path: Path, contract: DataContract) -> Gathered:
         beside = path.with_name(MANIFEST) if path.is_file() else None
         known, absent = known_files(shelf, names, contract, beside)
         tally = Tally("of the images in name order")
-        for line in range(absent):
-            tally.error(
-                "file-absent", f"{MANIFEST} names images that are not there", "add the images, or take out their lines", line + 1
-            )
-        for _ in range(len(names) - len(known)):
-            tally.warning(
-                "unlisted", f"Images are not in {MANIFEST} and were left out", "list them if they belong to the study", 0
-            )
+        tally.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
         for _ in range(sum(PurePosixPath(name).suffix.casefold() in UNREAD for name in shelf.names)):
             tally.warning("unread-kind", "Images that are neither PNG nor JPEG were left out", "convert them to PNG", 0)
         return read_listed(shelf, names, known, contract, tally, lambda content, _: Decoded(decode(content)))

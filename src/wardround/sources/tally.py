@@ -29,6 +29,15 @@ class Tally:
     def unreadable(self, position: int) -> None:
         self.error("corrupt-image", "Images cannot be decoded", "export these images again, or take them out", position)
 
+    def manifest(self, name: str, *, absent: int, unlisted: int) -> None:
+        """Where the list and the files disagree: lines without a file, and files without a line."""
+        for line in range(absent):
+            self.error(
+                "file-absent", f"{name} names images that are not there", "add the images, or take out their lines", line + 1
+            )
+        for _ in range(unlisted):
+            self.warning("unlisted", f"Images are not in {name} and were left out", "list them if they belong to the study", 0)
+
     def split(self, word: str, position: int) -> str:
         """The split a word names; "" where it is empty or, with an error noted, unknown."""
         known = split_named(word)
