@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from wardround.engines.forked import can_fork
+from wardround.engines.fresh import FreshChild
 from wardround.engines.in_process import InOrder, SideBySide, in_process
 from wardround.engines.seat import Seat
 from wardround.roles.coordinator import Coordinator
@@ -23,6 +25,7 @@ from wardround.wire.envelope import from_bytes
 from wardround.wire.messages import Refusal
 
 from ..roles.tiny_federation import NAMES, files_in, records, silent, study
+from .processes import children_of, wait_until_gone
 
 EAST = SiteId("east")
 TWO = ("east", "north")
@@ -44,10 +47,34 @@ def run(engine: InOrder | SideBySide, of: Study, folder: Path, listener: Callabl
     return coordinator.model
 
 
+KINDS = [
+    pytest.param(True, id="forked", marks=pytest.mark.skipif(not can_fork(), reason="the nursery is for Linux")),
+    pytest.param(False, id="fresh"),
+]
+"""Both ways to start a hospital's process keep the same promises."""
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> bool:
+    wanted: bool = getattr(request, "param", can_fork())
+    monkeypatch.setattr("wardround.engines.in_process.can_fork", lambda: wanted)
+    return wanted
+
+
 def pid_of(engine: SideBySide, site: SiteId) -> int:
-    process = engine._pool._workers[site]._process
-    assert process is not None
-    return process.pid
+    child = engine._pool._workers[site]._child
+    if isinstance(child, FreshChild):
+        return child._process.pid
+    (pid,) = [pid for pid in children_of(nursery_of(engine)) if Path(f"/proc/{pid}/comm").read_text().strip() == site]
+    return pid
+
+
+def nursery_of(engine: SideBySide) -> int:
+    assert engine._nursery is not None
+    return engine._nursery._process.pid
+
+
+linux = pytest.mark.skipif(not can_fork(), reason="the nursery is for Linux")
 
 
 @contextmanager
@@ -56,6 +83,8 @@ def side_by_side(of: Study, folder: Path, workers: int = 2) -> Iterator[SideBySi
         yield engine
 
 
+@pytest.mark.parametrize("forked", KINDS, indirect=True)
+@pytest.mark.usefixtures("forked")
 def test_side_by_side_gives_the_same_bits_as_in_order(tmp_path: Path) -> None:
     """The number of workers is a matter of speed: model, sums, memories and reports may not depend on it. Afterwards no process
     is left, and nobody holds the hospitals' folders."""
@@ -93,6 +122,8 @@ class Deaf(InOrder):
         return super().exchange(heard, deadline_s, arrived)
 
 
+@pytest.mark.parametrize("forked", KINDS, indirect=True)
+@pytest.mark.usefixtures("forked")
 def test_a_process_killed_in_the_middle_of_a_round_is_lost_for_that_round_and_back_in_the_next(tmp_path: Path) -> None:
     """SIGKILL, as the kernel does when memory runs out. The model is that of a run in which the site did not hear the order."""
     of = study("scaffold", minimum=1)
@@ -119,6 +150,8 @@ def test_a_process_killed_in_the_middle_of_a_round_is_lost_for_that_round_and_ba
         assert same_bits(run(deaf, of, tmp_path / "deaf"), model)
 
 
+@pytest.mark.parametrize("forked", KINDS, indirect=True)
+@pytest.mark.usefixtures("forked")
 def test_a_process_that_hangs_is_dropped_at_the_deadline_and_started_again(tmp_path: Path) -> None:
     """One hospital's hanging disk must not hold the others for longer than the study says."""
     with side_by_side(study(), tmp_path) as engine:
@@ -154,3 +187,38 @@ def test_a_seat_survives_the_way_to_its_process(tmp_path: Path) -> None:
         again = Seat.from_json(seat.to_json())
         assert again == seat
         assert again.study.hash == seat.study.hash
+
+
+@linux
+def test_the_nursery_forks_while_it_has_one_thread(tmp_path: Path) -> None:
+    """A fork copies one thread: a lock that another held would stay locked in every hospital's process, now and then."""
+    with side_by_side(study(), tmp_path) as engine:
+        assert engine.exchange(dict.fromkeys(engine.sites(), b""), 60.0).keys() == {"east", "north"}
+        assert len(list(Path(f"/proc/{nursery_of(engine)}/task").iterdir())) == 1
+
+
+@linux
+def test_a_nursery_that_dies_is_replaced_for_the_next_child(tmp_path: Path) -> None:
+    """The kernel may choose it when memory runs out; that may cost a hospital a round, never all of them the run."""
+    with side_by_side(study(), tmp_path) as engine:
+        echo = dict.fromkeys(engine.sites(), b"")
+        assert len(engine.exchange(echo, 60.0)) == 2
+        dead, east, north = nursery_of(engine), pid_of(engine, EAST), pid_of(engine, SiteId("north"))
+        os.kill(dead, signal.SIGKILL)
+        os.kill(east, signal.SIGKILL)
+        wait_until_gone([east])
+        assert len(engine.exchange(echo, 60.0)) == 2
+        assert nursery_of(engine) != dead
+    wait_until_gone([north])
+
+
+@linux
+def test_a_nursery_without_its_coordinator_takes_even_stopped_children_along(tmp_path: Path) -> None:
+    """A stopped process does not hear that its orders have ended; somebody else must end it."""
+    with side_by_side(study(), tmp_path) as engine:
+        assert len(engine.exchange(dict.fromkeys(engine.sites(), b""), 60.0)) == 2
+        stopped = pid_of(engine, EAST)
+        os.kill(stopped, signal.SIGSTOP)
+        assert engine._nursery is not None
+        engine._nursery.close()
+        wait_until_gone([stopped])

@@ -9,23 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from wardround.engines.forked import can_fork
 from wardround.simulation.simulate import simulate
 
 from ..roles.tiny_federation import NAMES, records, study
+from .processes import descendants_of, wait_until_gone
 
 SCRIPT = Path(__file__).with_name("killed_simulation.py")
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_running(pid: int) -> bool:
-    """A process that ended and waits to be reaped has no command line."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except OSError:
-        return False
 
 
 def run_until(moment: str, delay_s: float, folder: Path, algorithm: str, workers: int) -> None:
@@ -39,14 +29,11 @@ def run_until(moment: str, delay_s: float, folder: Path, algorithm: str, workers
         else:
             pytest.fail(f"the run ended before it said {moment}")
         time.sleep(delay_s)
-        children = children_of(process.pid)
+        children = descendants_of(process.pid)
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait(30) == -signal.SIGKILL
-    assert len(children) == (len(NAMES) if workers > 1 else 0)
-    until = time.monotonic() + 20
-    while any(is_running(child) for child in children) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(is_running(child) for child in children), "a site's process outlived its parent"
+    assert len(children) == (can_fork() + len(NAMES) if workers > 1 else 0)  # the nursery, and one a hospital
+    wait_until_gone(children)
 
 
 @pytest.mark.slow

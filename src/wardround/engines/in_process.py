@@ -7,6 +7,8 @@ memory of one training at a time.
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from wardround.engines.forked import Nursery, can_fork
+from wardround.engines.fresh import FreshChild
 from wardround.engines.seat import Seat
 from wardround.engines.workers import WorkerPool
 from wardround.roles.site import Site
@@ -48,10 +50,15 @@ class InOrder:
 
 
 class SideBySide:
-    """Each site in its own process; at most `workers` of them work at a time."""
+    """Each site in its own process; at most `workers` of them work at a time.
 
-    def __init__(self, seats: Sequence[Seat], workers: int) -> None:
-        self._pool = WorkerPool(seats, workers)
+    nursery: one that was started before the seats were known; closed with this engine. Without it, a new one where the system
+    allows, or else a fresh interpreter for each site.
+    """
+
+    def __init__(self, seats: Sequence[Seat], workers: int, nursery: Nursery | None = None) -> None:
+        self._nursery = nursery or early_nursery(workers)
+        self._pool = WorkerPool(seats, workers, self._nursery.start if self._nursery else FreshChild)
 
     def sites(self) -> tuple[SiteId, ...]:
         return self._pool.sites
@@ -63,8 +70,15 @@ class SideBySide:
 
     def close(self) -> None:
         self._pool.close()
+        if self._nursery:
+            self._nursery.close()
 
 
-def in_process(seats: Sequence[Seat], workers: int) -> InOrder | SideBySide:
-    """workers: 0 or 1 for in order; more for that many processes at work at once."""
-    return InOrder(seats) if workers <= 1 or len(seats) < 2 else SideBySide(seats, min(workers, len(seats)))
+def early_nursery(workers: int) -> Nursery | None:
+    """To be started before anything else is read, since it takes a second to load; None where sites will not be forked."""
+    return Nursery() if workers > 1 and can_fork() else None
+
+
+def in_process(seats: Sequence[Seat], workers: int, nursery: Nursery | None = None) -> InOrder | SideBySide:
+    """workers: 0 or 1 for in order; more for that many processes at work at once. nursery: see SideBySide."""
+    return InOrder(seats) if workers <= 1 or len(seats) < 2 else SideBySide(seats, min(workers, len(seats)), nursery)

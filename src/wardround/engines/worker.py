@@ -1,35 +1,66 @@
-"""The process of one site: reads its seat, then answers orders until its parent is gone."""
+"""The process of one site: reads its seat, then answers orders until its parent is gone.
+
+Run as a program it is a fresh interpreter (`engines.fresh`); on Linux the nursery forks it (`engines.nursery`).
+"""
 
 import json
 import os
 import queue
+import signal
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
 
+from wardround.engines.frames import read_frame, write_frame
 from wardround.engines.seat import Seat
-from wardround.engines.workers import read_frame, write_frame
 
 
 def main() -> None:
-    # Messages own the real stdout; anything a library prints goes to stderr instead.
+    leave_interrupts_to_the_parent()
     answers = os.fdopen(os.dup(1), "wb")
+    keep_stdout_clean()
+    serve(sys.stdin.buffer, answers)
+
+
+def leave_interrupts_to_the_parent() -> None:
+    """A terminal sends Ctrl-C to every process of a command; the parent's end is heard here anyway."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def keep_stdout_clean() -> None:
+    """What a library prints goes to stderr, line by line: stdout belongs to messages, and to the parent's `--json`."""
     os.dup2(2, 1)
-    orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    first = read_frame(sys.stdin.buffer)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a text file of Python's own
+
+
+def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
+    """Never returns once it has its seat: it answers until `orders` ends."""
+    first = read_frame(orders)
     if first is None:
         return
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
-    site = Seat.from_json(json.loads(first)).open()
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders, waiting), daemon=True).start()
+    seat = Seat.from_json(json.loads(first))
+    _name_process(seat.name)
+    site = seat.open()
     import wardround.training.loop  # noqa: F401  loaded while the coordinator still prepares the first order
 
     while True:
-        write_frame(answers, site.handle(orders.get()))
+        write_frame(answers, site.handle(waiting.get()))
 
 
-def _listen(orders: "queue.SimpleQueue[bytes]") -> None:
+def _name_process(name: str) -> None:
+    """`top` and `ps -o comm` then say which hospital is at work. Linux alone has this file, and keeps 15 bytes of it."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(name[:15])
+
+
+def _listen(orders: IO[bytes], waiting: "queue.SimpleQueue[bytes]") -> None:
     """Ends the process the moment the parent is gone, even in the middle of training: nobody is left to answer."""
-    while (data := read_frame(sys.stdin.buffer)) is not None:
-        orders.put(data)
+    while (data := read_frame(orders)) is not None:
+        waiting.put(data)
     os._exit(0)
 
 

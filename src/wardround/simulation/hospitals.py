@@ -95,11 +95,11 @@ def read_whole(study: Study, source: str | Path | None) -> tuple[Records, NDArra
 
 def external_records(study: Study, study_folder: Path) -> Records | None:
     """The records of the study's external test set; they are in no hospital."""
-    from wardround.sources import load_dataset, open_source
-
     external = study.evaluation.external
     if external is None:
         return None
+    from wardround.sources import load_dataset, open_source
+
     if external.dataset is not None:
         found = load_dataset(external.dataset, study.data).external
         if found is None:

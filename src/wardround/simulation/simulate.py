@@ -3,12 +3,12 @@
 import json
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wardround.engines.in_process import in_process
+from wardround.engines.in_process import early_nursery, in_process
 from wardround.engines.seat import Seat
 from wardround.roles.coordinator import Coordinator
 from wardround.roles.events import Listener, silent
@@ -70,11 +70,12 @@ def simulate(
     if seed is not None:
         declared = declared.model_copy(update={"training": declared.training.model_copy(update={"seed": seed})})
     folder = RunFolder(Path(out) if out is not None else default_folder(declared))
-    with closing(folder):
+    nursery = early_nursery(default_workers(2) if workers is None else workers)
+    with closing(folder), closing(nursery) if nursery else nullcontext():
         plan = _planned(folder, declared, sites, data, division, resume=resume, synthetic=synthetic)
         at_once = default_workers(len(plan.hospitals)) if workers is None else workers
         seats = _seats(folder, declared, plan.hospitals, at_once)
-        with closing(in_process(seats, at_once)) as engine:
+        with closing(in_process(seats, at_once, nursery)) as engine:
             coordinator = Coordinator(declared, engine, folder.path, listener=listener, every_site_must_open=True)
             coordinator.run()
             score_own_models(coordinator, folder)

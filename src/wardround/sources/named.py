@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.catalogue import entry, find, is_prepared, verified
-from wardround.sources.eicu import read_eicu
 from wardround.sources.gathered import Gathered, joined, part_of, to_records
 from wardround.sources.image_folder import read_image_folder
 from wardround.sources.npz import read_npz
-from wardround.sources.table import gathered_table, read_table
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records
@@ -101,15 +99,22 @@ def _npz_named(name: str) -> Loader:
 
 def _heart(folder: Path, contract: DataContract) -> Gathered:
     """Four files, four hospitals."""
+    from wardround.sources.table import read_table
+
     names = ("cleveland", "hungarian", "switzerland", "va")
     return joined({n: read_table(verified(folder, "uci_heart_disease", f"processed.{n}.data"), contract) for n in names})
 
 
 def _wdbc(folder: Path, contract: DataContract) -> Gathered:
+    from wardround.sources.table import read_table
+
     return read_table(verified(folder, "uci_wdbc", "wdbc.csv"), contract)
 
 
 def _eicu(folder: Path, contract: DataContract) -> Gathered:
+    from wardround.sources.eicu import read_eicu
+    from wardround.sources.table import gathered_table
+
     return gathered_table(read_eicu(lambda file: verified(folder, "eicu_demo", file)), contract)
 
 

@@ -24,7 +24,6 @@ from wardround.sources.image_folder import SUFFIXES, read_image_folder
 from wardround.sources.npz import read_npz
 from wardround.sources.readiness import Readiness, readiness_of, refused
 from wardround.sources.shelf import MANIFEST
-from wardround.sources.table import read_table
 from wardround.study.contract import DataContract, Kind, SplitsContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records
@@ -84,11 +83,18 @@ class FileSource:
         return readiness_of(self.kind, gathered, self.contract, self.splits)
 
 
+def _read_table(path: Path, contract: DataContract) -> Gathered:
+    """polars is loaded for tables alone: it is large, and starts threads when it is imported."""
+    from wardround.sources.table import read_table
+
+    return read_table(path, contract)
+
+
 _READERS: dict[str, tuple[Kind, Reader]] = {
     "npz": ("image", read_npz),
     "images": ("image", read_image_folder),
     "dicom": ("image", read_dicom),
-    "table": ("table", read_table),
+    "table": ("table", _read_table),
 }
 
 
