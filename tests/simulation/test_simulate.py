@@ -10,7 +10,11 @@ from safetensors.numpy import load_file
 import wardround as wr
 from tests.simulation.small_study import write_hospital, write_hospitals, write_study
 from wardround.roles.events import Event, RoundFinished, SiteLost
+from wardround.sources import Dataset
+from wardround.study.contract import DataContract
+from wardround.study.sections import SimulatedHospital, SimulationSection
 from wardround.values.errors import DataError, EngineError, RunError, StudyError
+from wardround.values.records import SPLITS, Records
 
 KEYS = {
     "accuracy",
@@ -140,6 +144,66 @@ def test_a_hospital_whose_data_changed_is_refused_on_resume(tmp_path: Path) -> N
     write_hospital(hospitals["west"], rows=61, seed=9)
     with pytest.raises(EngineError, match="west: data-changed"):
         wr.simulate(study, hospitals, out=tmp_path / "run", resume=True, workers=0, register=False)
+
+
+EXTERNAL = '[evaluation.external]\nname = "abroad"\npath = "abroad.csv"\nsplit = "all"\n'
+
+
+@pytest.mark.parametrize("content", [None, "patient,pressure,smoker,ill\n", "no,such,columns\n1,2,3\n"])
+def test_an_external_test_set_that_cannot_be_read_is_found_before_the_first_round(tmp_path: Path, content: str | None) -> None:
+    """Training may take a night; a mistyped path must not be what it ends with."""
+    if content is not None:
+        (tmp_path / "abroad.csv").write_text(content, "utf-8")
+    events: list[Event] = []
+    with pytest.raises(DataError, match=r"external test set .*abroad\.csv"):
+        wr.simulate(
+            write_study(tmp_path, more=EXTERNAL),
+            write_hospitals(tmp_path),
+            out=tmp_path / "run",
+            workers=0,
+            listener=events.append,
+        )
+    assert not events
+
+
+def test_an_external_test_set_is_read_once_and_no_copy_of_it_stays(tmp_path: Path) -> None:
+    """It is what was checked that is scored, also where the file is gone when a stopped run goes on. Patients' records do not
+    stay in a folder that is handed around."""
+    study, hospitals = write_study(tmp_path, more=EXTERNAL), write_hospitals(tmp_path)
+    abroad = write_hospital(tmp_path / "abroad.csv", rows=90, seed=8)
+    whole = wr.simulate(study, hospitals, out=tmp_path / "whole", workers=0, register=False)
+    assert whole.record.external["abroad"].sums is not None
+    with pytest.raises(_Stop):
+        wr.simulate(study, hospitals, out=tmp_path / "run", workers=0, register=False, listener=_Stopper(9))
+    abroad.unlink()
+    resumed = wr.simulate(study, hospitals, out=tmp_path / "run", resume=True, workers=0, register=False)
+    assert resumed.metrics["external"] == whole.metrics["external"]
+    assert not list(tmp_path.glob("*/external*"))
+
+
+def test_a_data_set_that_is_also_the_external_test_set_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a public data set takes longer than a round, and its records fill the memory twice."""
+    read: list[str] = []
+
+    def load(name: str, _contract: DataContract) -> Dataset:
+        read.append(name)
+        rng = np.random.default_rng(1)
+        made = [_drawn(rng, 90, "train"), _drawn(rng, 40, "test")]
+        return Dataset(name, made[0], None, made[1])
+
+    monkeypatch.setattr("wardround.sources.load_dataset", load)
+    study = wr.load_study(write_study(tmp_path, more='[evaluation.external]\ndataset = "uci_wdbc"\n'))
+    study = study.model_copy(update={"data": study.data.model_copy(update={"dataset": "uci_wdbc"})})
+    hospitals = tuple(SimulatedHospital(name=name, share=0.5) for name in ("north", "south"))
+    division = SimulationSection(by="iid", hospitals=hospitals)
+    run = wr.simulate(study, division=division, out=tmp_path / "run", workers=0, register=False)
+    assert run.record.external and read == ["uci_wdbc"]
+
+
+def _drawn(rng: np.random.Generator, rows: int, split: str) -> Records:
+    splits = np.array([split] * rows if split == "test" else [SPLITS[k % 3] for k in range(rows)], "<U10")
+    patients = np.array([f"{split}-{k}" for k in range(rows)])
+    return Records(rng.normal(size=(rows, 2)).astype(np.float32), (np.arange(rows) % 2).astype(np.uint8), patients, splits)
 
 
 def test_a_hospital_that_cannot_take_part_stops_the_opening_and_is_named(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ def main() -> None:
             else:
                 _end(children.pop(words[1], None), float(words[2]))
                 requests.send(GONE)
+    except ConnectionError:
+        pass  # the coordinator went without waiting for the answer
     finally:
         for pid in children.values():
             os.kill(pid, signal.SIGKILL)

@@ -1,8 +1,10 @@
 """Which hospitals a simulation has: folders of the user's, one data set divided, or records made on the spot."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +13,11 @@ from wardround.study.declaration import Study
 from wardround.study.sections import SimulationSection
 from wardround.values.errors import DataError, StudyError
 from wardround.values.ids import SiteId, site_id
-from wardround.values.records import Records
+from wardround.values.records import Records, Split
 from wardround.values.records_file import write_records
+
+if TYPE_CHECKING:
+    from wardround.sources import Dataset
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Place:
 
 
 Hospitals = dict[SiteId, Place]
+Shelf = Callable[[str], "Dataset"]
+"""Data sets by name."""
 
 
 def from_folders(sites: Mapping[str, str | Path]) -> Hospitals:
@@ -72,15 +79,17 @@ def divide(records: Records, sites: NDArray[np.str_] | None, how: SimulationSect
     return division.divide_by_label(records, sizes, wanted, seed=how.seed)
 
 
-def divided(study: Study, how: SimulationSection, source: str | Path | None, folder: Path) -> Hospitals:
+def divided(
+    study: Study, how: SimulationSection, source: str | Path | None, folder: Path, shelf: Shelf | None = None
+) -> Hospitals:
     """Reads a data set (by path, or by the study's data.dataset) and divides it."""
-    records, sites = read_whole(study, source)
+    records, sites = read_whole(study, source, shelf)
     return given(divide(records, sites, how), folder)
 
 
-def read_whole(study: Study, source: str | Path | None) -> tuple[Records, NDArray[np.str_] | None]:
+def read_whole(study: Study, source: str | Path | None, shelf: Shelf | None = None) -> tuple[Records, NDArray[np.str_] | None]:
     """All records that may be trained on, and the hospital that each names, if any."""
-    from wardround.sources import load_dataset, open_source
+    from wardround.sources import open_source
 
     if source is not None:
         return open_source(source, study.data).load_with_sites()
@@ -89,27 +98,65 @@ def read_whole(study: Study, source: str | Path | None) -> tuple[Records, NDArra
             "The study names no data to divide",
             mend="give each hospital its data with --site NAME=PATH, one data set with --data PATH, or set data.dataset",
         )
-    loaded = load_dataset(study.data.dataset, study.data)
+    loaded = (shelf or shelf_of(study))(study.data.dataset)
     return loaded.records, loaded.sites
 
 
-def external_records(study: Study, study_folder: Path) -> Records | None:
-    """The records of the study's external test set; they are in no hospital."""
+def shelf_of(study: Study) -> Shelf:
+    """The data sets that the study names, each read once for as long as the shelf is kept."""
+
+    @cache
+    def load(name: str) -> "Dataset":
+        from wardround.sources import load_dataset
+
+        return load_dataset(name, study.data)
+
+    return load
+
+
+def external_records(study: Study, study_folder: Path, shelf: Shelf | None = None) -> Records | None:
+    """The records of the study's external test set, of which there is at least one; they are in no hospital.
+
+    DataError or StudyError where it cannot be read or holds nothing.
+    """
     external = study.evaluation.external
     if external is None:
         return None
-    from wardround.sources import load_dataset, open_source
-
     if external.dataset is not None:
-        found = load_dataset(external.dataset, study.data).external
+        found = (shelf or shelf_of(study))(external.dataset).external
         if found is None:
             raise StudyError(
                 f"The data set {external.dataset} has no test split that its publisher set apart",
                 mend="name a path under [evaluation.external], or remove the section",
             )
         return found
-    place = study_folder / (external.path or "")
-    if external.split == "all":
-        return open_source(place, study.data).load()
-    splits = study.data.splits.model_copy(update={"declared": True})
-    return open_source(place, study.data, splits=splits).load().where(external.split)
+    return _external_at(study_folder / (external.path or ""), study, external.split)
+
+
+def _external_at(place: Path, study: Study, split: Split | Literal["all"]) -> Records:
+    from wardround.sources import open_source
+
+    splits = None if split == "all" else study.data.splits.model_copy(update={"declared": True})
+    try:
+        records = open_source(place, study.data, splits=splits).load()
+    except DataError as error:
+        raise DataError(
+            f"The external test set {place} cannot be used: {error.what}",
+            expected=error.expected,
+            found=error.found,
+            mend=error.mend or "correct [evaluation.external]",
+        ) from error
+    found = records if split == "all" else records.where(split)
+    if not len(found):
+        raise DataError(f"The external test set {place} has no {split} records", mend="name another split, or all of them")
+    return found
+
+
+def set_aside(study: Study, study_folder: Path, path: Path, shelf: Shelf) -> None:
+    """Reads and checks the external test set and writes it to `path`, unless it is there: a mistake in it shows before
+    training, not after, and nobody holds it in memory meanwhile."""
+    if path.exists():
+        return
+    records = external_records(study, study_folder, shelf)
+    if records is not None:
+        write_records(path, records)

@@ -39,6 +39,7 @@ from wardround.training.metrics import choose_threshold
 from wardround.training.score_sums import ScoreSums
 from wardround.values.cores import usable_cores
 from wardround.values.records import SPLITS
+from wardround.values.records_file import read_records
 from wardround.values.tree import Tree
 
 SitesReports = Mapping[str, Mapping[str, Any]]
@@ -194,13 +195,14 @@ def score_own_models(coordinator: Coordinator, folder: RunFolder) -> None:
             coordinator.evaluate(own_label(site), coordinator.plan.moving(model))
 
 
-def score_externally(study: Study, model: Tree, coordinator: Coordinator, records: Any, device: str) -> dict[str, ScoreSums]:
-    """The federated model on the external test set, which the coordinator holds."""
+def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: Path, device: str) -> dict[str, ScoreSums]:
+    """The federated model on the external test set at `path`, which the coordinator holds."""
     from wardround.training.scoring import score
 
     external = study.evaluation.external
-    if external is None or records is None:
+    if external is None:
         return {}
+    records = read_records(path)
     logits = score(
         study.network, coordinator.plan.inputs, model, records, flip_average=study.evaluation.flip_average, device=device
     )

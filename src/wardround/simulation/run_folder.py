@@ -1,6 +1,6 @@
 """The folder of one run: taken by one process at a time, and never shared by two runs.
 
-study.toml  plan.json  checkpoint.safetensors  sites/NAME/...  data/NAME.npz
+study.toml  plan.json  checkpoint.safetensors  sites/NAME/...  data/NAME.npz  external.npz
 model.safetensors  model.onnx  record.json  report.html  model_card.md
 """
 
@@ -85,6 +85,7 @@ class RunFolder:
         if self.plan is not None:
             for leftover in ("sites", "data"):
                 shutil.rmtree(self.path / leftover, ignore_errors=True)
+            self.external.unlink(missing_ok=True)
 
     def begin(self, study: Study, hospitals: Hospitals, *, synthetic: bool) -> RunPlan:
         """Records the plan; from here on the run can be resumed."""
@@ -99,6 +100,11 @@ class RunFolder:
         write_atomic(self.path / "study.toml", to_toml(study).encode())
         write_atomic(self.path / "plan.json", plan.to_json())
         return plan
+
+    @property
+    def external(self) -> Path:
+        """The external test set while the run goes on; no copy of it stays in the folder of a finished run."""
+        return self.path / "external.npz"
 
     def site(self, name: str) -> Path:
         return self.path / "sites" / name

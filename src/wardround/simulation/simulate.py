@@ -13,7 +13,7 @@ from wardround.engines.seat import Seat
 from wardround.roles.coordinator import Coordinator
 from wardround.roles.events import Listener, silent
 from wardround.roles.site_store import read_tensors
-from wardround.simulation.hospitals import Hospitals, divided, external_records, from_folders, given
+from wardround.simulation.hospitals import Hospitals, Shelf, divided, from_folders, given, set_aside, shelf_of
 from wardround.simulation.outcome import Outcome, score_externally, score_own_models, shown
 from wardround.simulation.papers import write_papers
 from wardround.simulation.run_folder import RunFolder, RunPlan
@@ -72,7 +72,10 @@ def simulate(
     folder = RunFolder(Path(out) if out is not None else default_folder(declared))
     nursery = early_nursery(default_workers(2) if workers is None else workers)
     with closing(folder), closing(nursery) if nursery else nullcontext():
-        plan = _planned(folder, declared, sites, data, division, resume=resume, synthetic=synthetic)
+        shelf = shelf_of(declared)
+        plan = _planned(folder, declared, sites, data, division, shelf, resume=resume, synthetic=synthetic)
+        set_aside(declared, beside, folder.external, shelf)
+        del shelf  # what was read is in files now, and training needs the memory
         at_once = default_workers(len(plan.hospitals)) if workers is None else workers
         seats = _seats(folder, declared, plan.hospitals, at_once)
         with closing(in_process(seats, at_once, nursery)) as engine:
@@ -81,12 +84,11 @@ def simulate(
             score_own_models(coordinator, folder)
             coordinator.close()
         progress = coordinator.progress
-        outside = score_externally(
-            declared, coordinator.model, coordinator, external_records(declared, beside), declared.training.device
-        )
+        outside = score_externally(declared, coordinator.model, coordinator, folder.external, declared.training.device)
         reports = {str(site): seat_report(folder, site) for site in progress.sites}
         outcome = Outcome(declared, plan, progress, reports, outside, at_once)
         record = write_papers(outcome, coordinator, folder, register=register)
+        folder.external.unlink(missing_ok=True)
         return Run(folder.path, record, shown(record, folder.path, time.monotonic() - began))
 
 
@@ -96,6 +98,7 @@ def _planned(
     sites: Mapping[str, str | Path | Records] | None,
     data: str | Path | None,
     division: SimulationSection | None,
+    shelf: Shelf,
     *,
     resume: bool,
     synthetic: bool,
@@ -110,7 +113,7 @@ def _planned(
             )
         return found
     folder.require_unused()
-    return folder.begin(study, _hospitals(folder, study, sites, data, division), synthetic=synthetic)
+    return folder.begin(study, _hospitals(folder, study, sites, data, division, shelf), synthetic=synthetic)
 
 
 def _hospitals(
@@ -119,6 +122,7 @@ def _hospitals(
     sites: Mapping[str, str | Path | Records] | None,
     data: str | Path | None,
     division: SimulationSection | None,
+    shelf: Shelf,
 ) -> Hospitals:
     if sites and (data is not None or division is not None):
         raise StudyError(
@@ -131,7 +135,7 @@ def _hospitals(
                 "Nobody said which hospitals there are",
                 mend="name them with --site NAME=PATH, or divide one data set with --split, or add [simulation] to the study",
             )
-        return divided(study, how, data, folder.path / "data")
+        return divided(study, how, data, folder.path / "data", shelf)
     folders = {name: place for name, place in sites.items() if not isinstance(place, Records)}
     records = {name: place for name, place in sites.items() if isinstance(place, Records)}
     return {**from_folders(folders), **given(records, folder.path / "data")}
