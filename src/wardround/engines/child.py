@@ -1,6 +1,7 @@
 """A site's process as the coordinator's side sees it, and the environment that all of them start with."""
 
 import os
+import signal
 from collections.abc import Callable, Mapping
 from typing import IO, Protocol
 
@@ -34,3 +35,8 @@ def environment() -> Mapping[str, str]:
     """A site sets its own torch threads. Idle threads of OpenMP would spin on a busy machine; a pool of OpenBLAS, which starts
     with numpy, would only stand in the way of the other sites."""
     return {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def leave_interrupts_to_the_parent() -> None:
+    """A terminal sends Ctrl-C to every process of a command; the parent's end is heard here anyway."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -16,8 +16,8 @@ import socket
 import time
 import traceback
 
-from wardround.engines.child import GONE, REQUEST_BYTES
-from wardround.engines.worker import keep_stdout_clean, leave_interrupts_to_the_parent, serve
+from wardround.engines.child import GONE, REQUEST_BYTES, leave_interrupts_to_the_parent
+from wardround.engines.worker import keep_stdout_clean, serve
 
 
 def main() -> None:
@@ -53,6 +53,7 @@ def _take_requests() -> socket.socket:
 def _load() -> None:
     """All that a site with images needs. Not polars: it starts threads when it is imported, so a table's site loads it itself."""
     gc.disable()  # imports make no garbage worth a search: a fifth of the time
+    import wardround.engines.seat
     import wardround.sources
     import wardround.training.loop
     import wardround.training.scoring  # noqa: F401

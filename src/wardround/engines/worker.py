@@ -6,15 +6,14 @@ Run as a program it is a fresh interpreter (`engines.fresh`); on Linux the nurse
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from wardround.engines.child import leave_interrupts_to_the_parent
 from wardround.engines.frames import read_frame, write_frame
-from wardround.engines.seat import Seat
 
 
 def main() -> None:
@@ -22,11 +21,6 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     keep_stdout_clean()
     serve(sys.stdin.buffer, answers)
-
-
-def leave_interrupts_to_the_parent() -> None:
-    """A terminal sends Ctrl-C to every process of a command; the parent's end is heard here anyway."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def keep_stdout_clean() -> None:
@@ -42,6 +36,8 @@ def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
         return
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders, waiting), daemon=True).start()
+    from wardround.engines.seat import Seat  # only now: loading takes time, in which an interrupt must be left alone already
+
     seat = Seat.from_json(json.loads(first))
     _name_process(seat.name)
     site = seat.open()
