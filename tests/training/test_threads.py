@@ -1,11 +1,13 @@
 """Workers that change nothing but the time."""
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from wardround.training.threads import Crew, keep_freed_memory, usable_cores
+from wardround.training.threads import Crew, give_back_freed_memory, keep_freed_memory, usable_cores
 
 
 def test_every_worker_has_one_torch_thread() -> None:
@@ -41,3 +43,19 @@ def test_the_machine_has_cores_and_its_allocator_can_be_asked() -> None:
     """Both must work, or say no, on every system."""
     assert usable_cores() >= 1
     assert keep_freed_memory() in (True, False)
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory in use from /proc")
+def test_what_training_freed_can_be_given_back() -> None:
+    """Kept for the next step while there is one; afterwards the report's libraries would come on top of it."""
+    if not keep_freed_memory():
+        pytest.skip("needs glibc")
+    parts = [bytearray(b"x" * 2**20) for _ in range(200)]
+    parts.clear()
+    kept = resident_bytes()
+    give_back_freed_memory()
+    assert resident_bytes() < kept - 100 * 2**20

@@ -83,6 +83,7 @@ def simulate(
             coordinator.run()
             score_own_models(coordinator, folder)
             coordinator.close()
+        _give_back_memory()
         progress = coordinator.progress
         outside = score_externally(declared, coordinator.model, coordinator, folder.external, declared.training.device)
         reports = {str(site): seat_report(folder, site) for site in progress.sites}
@@ -90,6 +91,13 @@ def simulate(
         record = write_papers(outcome, coordinator, folder, register=register)
         folder.external.unlink(missing_ok=True)
         return Run(folder.path, record, shown(record, folder.path, time.monotonic() - began))
+
+
+def _give_back_memory() -> None:
+    """The libraries of the papers would come on top of what training used; so the run needs no more memory than training."""
+    from wardround.training.threads import give_back_freed_memory
+
+    give_back_freed_memory()
 
 
 def _planned(

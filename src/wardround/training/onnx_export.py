@@ -25,6 +25,7 @@ from wardround.training.inputs import InputShape
 from wardround.training.model_tree import load_tree
 from wardround.training.networks import build
 from wardround.training.pixels import rows_of
+from wardround.training.threads import Crew
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RunError
 from wardround.values.randomness import generator
@@ -74,8 +75,9 @@ def export_onnx(
     module = build(network, inputs)
     load_tree(module, tree)
     model = Probability(module, flip_average and inputs.kind == "image").eval()
-    data = _onnx_bytes(model, inputs)
-    proof = _prove(model, data, _probes(inputs, given))
+    with Crew(1):  # the probes are few: a second thread would mostly wait for the first, spinning
+        data = _onnx_bytes(model, inputs)
+        proof = _prove(model, data, _probes(inputs, given))
     if not proof.max_difference <= LARGEST_DIFFERENCE:
         raise RunError(
             "the exported model does not give the same probabilities as the trained one",
@@ -124,6 +126,7 @@ def _probes(inputs: InputShape, given: Records | None) -> list[NDArray[np.float3
 def _prove(model: nn.Module, data: bytes, probes: list[NDArray[np.float32]]) -> ExportProof:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     largest = 0.0

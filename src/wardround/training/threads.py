@@ -49,6 +49,17 @@ def keep_freed_memory() -> bool:
         return False
 
 
+def give_back_freed_memory() -> bool:
+    """After training: what `keep_freed_memory` kept goes back to the system, for the libraries that come next. False without
+    glibc."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return bool(ctypes.CDLL("libc.so.6").malloc_trim(0) == 1)
+    except (OSError, AttributeError):
+        return False
+
+
 class Crew:
     """Up to `workers` pieces of work at once, each with one torch thread; a context manager.
 
