@@ -14,7 +14,7 @@ from wardround.values.contribution import Contribution, weighted
 from wardround.values.errors import RefusedError
 from wardround.values.fixed_point import WordBits
 from wardround.values.ids import SiteId
-from wardround.values.randomness import generator
+from wardround.values.randomness import rounding_key
 from wardround.values.tree import Bundle, Tree, flatten
 
 SHAPES = {"b": (), "w": (2, 2)}
@@ -26,8 +26,8 @@ trees = st.lists(near, min_size=5, max_size=5).map(
 shares = st.lists(st.tuples(trees, st.integers(1, 100_000)), min_size=1, max_size=5)
 
 
-def random_of(site: int) -> Callable[[str], np.random.Generator]:
-    return lambda part: generator("test", site, part)
+def random_of(site: int) -> Callable[[str], bytes]:
+    return lambda part: rounding_key("test", site, part)
 
 
 def frame(sites: int, weight: int, *, clip: float = 4.0, bits: WordBits = 32) -> Frame:
@@ -178,3 +178,15 @@ def test_the_layout_names_every_word() -> None:
     assert frame(3, 10).layout == {"model/words": ("uint32", 5), "counts/words": ("uint64", 4)}
     assert frame(3, 10, bits=16).layout["model/words"] == ("uint16", 5)
     assert Frame(2).layout == {}
+
+
+def test_a_model_of_many_arrays_is_encoded_as_one_vector() -> None:
+    """Blocks do not stop at the borders of arrays, and some arrays are larger than a block, empty or scalars."""
+    shapes = {"a": (3, 40_000), "b": (), "c": (0,), "d": (7,), "e": (2**16 + 1,)}
+    draw = np.random.Generator(np.random.Philox(5))
+    model = {name: draw.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    reference = {name: draw.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    plan = Frame(2, {"model": shapes}, COUNTS, 11)
+    words = protect(contribution(model, 7), {"model": reference}, plan, random_of(0))["model/words"]
+    whole = (flatten(model) - flatten(reference)) * 7 / 11
+    assert np.abs(plan.grid.decode(words) - whole).max() <= plan.grid.step * (1 + 2.0**-20)

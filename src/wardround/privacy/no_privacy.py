@@ -8,21 +8,25 @@ shows it. Error of the total's mean, per value: at most K * step * N / sum_k n_k
 is counted in the sum.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable
+from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wardround.privacy.frame import Frame
 from wardround.values.contribution import Contribution
 from wardround.values.errors import RefusedError
-from wardround.values.fixed_point import encode_counts
+from wardround.values.fixed_point import NotFiniteError, encode_counts
 from wardround.values.tree import Bundle, Tree, flatten, unflatten
 
-PartGenerator = Callable[[str], np.random.Generator]
+RoundingKey = Callable[[str], bytes]
+"""part -> 32 bytes that its random rounding draws from."""
 WEIGHT, CLIPPED = "weight", "clipped"
 
 
-def protect(contribution: Contribution, reference: Bundle, frame: Frame, generator_of: PartGenerator) -> Tree:
+def protect(contribution: Contribution, reference: Bundle, frame: Frame, key_of: RoundingKey) -> Tree:
     """The words of one contribution, as `frame.layout` says. Raises RefusedError where the values cannot be sent as promised."""
     if frame.real and contribution.weight > frame.weight:
         raise RefusedError(
@@ -35,15 +39,17 @@ def protect(contribution: Contribution, reference: Bundle, frame: Frame, generat
     arrays: Tree = {}
     clipped = 0
     for part in frame.real:
-        values = _distance(contribution, reference, part) / max(frame.weight, 1)
-        if not np.isfinite(values).all():
+        distance = _Distance(contribution, reference.get(part, {}), part, max(frame.weight, 1))
+        words = np.empty(distance.size, frame.grid.word)
+        try:
+            clipped += frame.grid.encode_into(words, distance.read, key_of(part))
+        except NotFiniteError:
             raise RefusedError(
                 "Training diverged: the model holds values that are not finite",
                 mend="lower training.learning_rate, or set training.clip_norm",
                 code="diverged",
-            )
-        arrays[f"{part}/words"], beyond = frame.grid.encode(values, generator_of(part))
-        clipped += beyond
+            ) from None
+        arrays[f"{part}/words"] = words
     if frame.counts:
         counts = {**contribution.counts, WEIGHT: np.array(contribution.weight), CLIPPED: np.array(clipped)}
         wanted = {name: counts[name] for name in frame.counts}
@@ -61,15 +67,43 @@ def reveal(total: Tree, reference: Bundle, frame: Frame) -> Contribution:
     weight = int(counts.get(WEIGHT, np.array(0)))
     values: Bundle = {}
     for part, shapes in frame.real.items():
-        sums = frame.grid.decode(total[f"{part}/words"]) * frame.weight
-        if part in reference:
-            sums += flatten(reference[part]) * weight
+        sums = frame.grid.decode(total[f"{part}/words"])
+        sums *= frame.weight
         values[part] = unflatten(sums, shapes)
+        for name, array in reference.get(part, {}).items():
+            values[part][name] += array.astype(np.float64) * weight
     return Contribution(values, weight, counts)
 
 
-def _distance(contribution: Contribution, reference: Bundle, part: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    values = flatten(contribution.values[part])
-    if part in reference:
-        values = values - flatten(reference[part]) * contribution.weight
-    return values
+class _Distance:
+    """n_k (w_k - reference) / N as one vector, arrays in name order like `flatten`, made block by block: the whole of it in
+    float64 would be four times the words. Without a reference the distance is from zero."""
+
+    def __init__(self, contribution: Contribution, reference: Tree, part: str, total: int) -> None:
+        tree = contribution.values[part]
+        names = sorted(tree)
+        self._values = [tree[name].reshape(-1) for name in names]
+        self._reference = [reference[name].reshape(-1) for name in names] if reference else []
+        self._weight, self._total = contribution.weight, total
+        self._starts = [0, *accumulate(array.size for array in self._values)]
+
+    @property
+    def size(self) -> int:
+        return self._starts[-1]
+
+    def read(self, start: int, stop: int) -> NDArray[np.float64]:
+        block = np.empty(stop - start)
+        for number in range(bisect_right(self._starts, start) - 1, len(self._values)):
+            first, low, high = self._starts[number], max(start, self._starts[number]), min(stop, self._starts[number + 1])
+            if first >= stop:
+                break
+            self._fill(number, slice(low - first, high - first), block[low - start : high - start])
+        block /= self._total
+        return block
+
+    def _fill(self, number: int, piece: slice, into: NDArray[np.float64]) -> None:
+        if not self._reference:
+            into[:] = self._values[number][piece]
+            return
+        np.multiply(self._reference[number][piece], self._weight, out=into, dtype=np.float64)
+        np.subtract(self._values[number][piece], into, out=into)

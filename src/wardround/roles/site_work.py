@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wardround.algorithms.protocol import Trainer
-from wardround.privacy.no_privacy import protect
+from wardround.privacy.no_privacy import RoundingKey, protect
 from wardround.roles.plan import FEDERATED, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan
 from wardround.roles.site_store import SiteState, SiteStore
 from wardround.training.score_sums import ScoreSums
@@ -18,7 +18,7 @@ from wardround.values.contribution import Contribution, Counts
 from wardround.values.errors import DataError, RefusedError
 from wardround.values.ids import SiteId
 from wardround.values.local_run import LocalRun
-from wardround.values.randomness import generator, seed_of
+from wardround.values.randomness import rounding_key, seed_of
 from wardround.values.records import SPLITS, Records, Split
 from wardround.values.tree import Tree
 from wardround.wire.envelope import unpack_bundle
@@ -67,7 +67,7 @@ class SiteWork:
         self.store.add_to_report("census", "counts", {name: array.tolist() for name, array in counts.items()})
         frame = self.plan.opening_frame(len(order.header.cohort))
         state = SiteState(study=order.header.study, records=self._read[1])
-        return protect(Contribution({}, 0, counts), {}, frame, self._generator("open", 0)), state
+        return protect(Contribution({}, 0, counts), {}, frame, self._rounding_key("open", 0)), state
 
     def train(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
         self._require_same_records(state)
@@ -78,7 +78,7 @@ class SiteWork:
         counts = {**_prefixed(scored), "loss": np.array([_in_loss_units(run), run.loss_count])}
         frame = self.plan.training_frame(bundle["model"], len(order.header.cohort), order.header.weight)
         reference = self.plan.algorithm.reference(bundle)
-        arrays = protect(replace(contribution, counts=counts), reference, frame, self._generator("round", number))
+        arrays = protect(replace(contribution, counts=counts), reference, frame, self._rounding_key("train", number))
         self._report_round("rounds", number, run, scored)
         return arrays, replace(state, round=number, pending=memory)
 
@@ -107,7 +107,7 @@ class SiteWork:
             scored[SHIFTED] = self._shifted_scores(local)
         self.store.add_to_report("evaluations", label, {split: counts_to_json(sums) for split, sums in scored.items()})
         frame = self.plan.evaluation_frame(len(order.header.cohort), shifted=shifted)
-        return protect(Contribution({}, 0, _prefixed(scored)), {}, frame, self._generator(f"evaluate-{label}", 1))
+        return protect(Contribution({}, 0, _prefixed(scored)), {}, frame, self._rounding_key(f"evaluate-{label}", 1))
 
     def _trainer(self, purpose: str, number: int) -> Trainer:
         from wardround.training.loop import TorchTrainer
@@ -169,9 +169,9 @@ class SiteWork:
                 code="data-changed",
             )
 
-    def _generator(self, part_of: str, number: int) -> Callable[[str], np.random.Generator]:
+    def _rounding_key(self, step: str, number: int) -> RoundingKey:
         seed = self.plan.study.training.seed
-        return lambda part: generator("round", seed, self.name, part_of, number, part)
+        return lambda part: rounding_key(seed, self.name, step, number, part)
 
     def _report_round(self, section: str, number: int, run: LocalRun, scored: dict[str, ScoreSums]) -> None:
         figures = {"loss_sum": run.loss_sum, "loss_count": run.loss_count, "steps": run.steps}

@@ -23,3 +23,12 @@ def generator(*labels: str | int) -> np.random.Generator:
     """Philox keyed by the labels: its stream is the same on every platform and numpy release."""
     key = hashlib.sha256(b"wardround philox" + canonical_json(list(labels))).digest()[:16]
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "big")))
+
+
+def rounding_key(*labels: str | int) -> bytes:
+    """32 bytes that key the random bits of stochastic rounding (docs/spec/wire.md, section 5).
+
+    >>> rounding_key(1, "north", "round", 3, "model") != rounding_key(1, "north", "round", 3, "control")
+    True
+    """
+    return hashlib.sha256(b"wardround rounding" + canonical_json(list(labels))).digest()
