@@ -18,7 +18,7 @@ from wardround.summation.plain import Collecting, Opened, Replies, step
 from wardround.values.contribution import Contribution
 from wardround.values.ids import SiteId
 from wardround.values.local_run import LocalRun
-from wardround.values.randomness import generator
+from wardround.values.randomness import rounding_key
 from wardround.values.tree import Bundle, Tree, shapes_of
 
 NAMES = {"conv.weight": (2, 3), "head.bias": (), "norm.bias": (3,), "norm.weight": (3,)}
@@ -112,7 +112,7 @@ class Federation:
                 Contribution(found.values, found.weight, {"loss": np.array([7, found.weight])}),
                 reference,
                 frame,
-                lambda part, site=site: generator("round", 1, site, self.round, part),
+                lambda part, site=site: rounding_key("round", 1, site, self.round, part),
             )
             for site, found in contributions.items()
         }

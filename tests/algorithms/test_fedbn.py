@@ -10,7 +10,7 @@ from wardround.algorithms.fedavg import FedAvg
 from wardround.algorithms.fedbn import FedBN
 from wardround.privacy.no_privacy import protect
 from wardround.values.contribution import Contribution
-from wardround.values.randomness import generator
+from wardround.values.randomness import rounding_key
 from wardround.values.tree import Tree, same_bits, shapes_of
 
 from .algorithm_conformance import THREE, AlgorithmConformance, federations, models, same_bundle
@@ -43,7 +43,7 @@ def test_normalisation_is_in_nothing_that_leaves(model: Tree, hospitals: dict[st
             assert contribution.values.keys() == {"model"}
             assert contribution.values["model"].keys() == shared
             counted = Contribution(contribution.values, contribution.weight, {"loss": np.array([0, 1])})
-            words = protect(counted, algorithm.reference(order), play.frame, lambda part: generator("test", part))
+            words = protect(counted, algorithm.reference(order), play.frame, lambda part: rounding_key("test", part))
             assert words["model/words"].size == 7
         play.play()
 
