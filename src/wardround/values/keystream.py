@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from wardround.values.key_derivation import KEY_BYTES
 
-BLOCK = 1 << 16  # words worked on at once: with their buffers about 1 MiB, what a core's second-level cache holds
+BLOCK = 1 << 17  # words worked on at once: a block and a mask's words fit a core's cache; smaller ones cost calls
 _CIPHER_BLOCK = 16
 _ZEROS = bytes(BLOCK * 8)
 _HEAD = 2 * _CIPHER_BLOCK

@@ -1,0 +1,72 @@
+"""What the masked sum costs: against a plain float32 upload, and against Flower's SecAgg+.
+
+    plain     three sites and the coordinator, CPU time of everything between an update and the sum: masking/against_plain.py
+    flower    one site's work for 2, 8 and 31 neighbours, each contender in processes of its own: masking/against_flower.py
+    precision NMSE of the mean of 16-bit words on updates that training made: masking/precision.py
+
+    python benchmarks/masked_sum.py                          # some minutes on two cores; installs Flower in a fresh environment
+    python benchmarks/masked_sum.py --folder versus          # keep the environment for the next time
+    python benchmarks/masked_sum.py --only plain,precision   # nothing to install
+
+CPU time, since the machine may be busy; medians of interleaved repeats with their spread. The last line is JSON. Ratios named
+`_vs_plain` are ours over plain, `bytes_vs_flower` and `memory_vs_flower` ours over Flower's, `speedup_vs_flower` Flower's CPU
+time over ours; each is the worst of the three numbers of neighbours.
+
+Deviations: the update is random numbers, since time and bytes do not depend on its values; with Flower key agreement, shares and
+the parsing of messages are left out on both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from masking import against_flower, against_plain, precision
+
+Part = Callable[[argparse.Namespace, Path], dict[str, float]]
+
+
+def plain(chosen: argparse.Namespace, _folder: Path) -> dict[str, float]:
+    return against_plain.compare(chosen.dimension, chosen.repeats, precision.PUBLIC_BOUND, chosen.threads)
+
+
+def flower(chosen: argparse.Namespace, folder: Path) -> dict[str, float]:
+    return against_flower.compare(chosen.dimension, chosen.repeats, folder)
+
+
+def nmse(_chosen: argparse.Namespace, _folder: Path) -> dict[str, float]:
+    return {"nmse": precision.measure()}
+
+
+# To come, as parts of their own: the exchanges of a sum with nobody and with one site lost (`exchanges`,
+# `exchanges_one_lost`), and a whole masked round against a whole plain one (`round_vs_plain`).
+PARTS: dict[str, Part] = {"plain": plain, "precision": nmse, "flower": flower}
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a stopped benchmark ends what it started
+    parser = argparse.ArgumentParser(description="The masked sum against a plain upload and Flower's SecAgg+.")
+    parser.add_argument("--dimension", type=int, default=25_000_000, help="values of one update")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1, help="of the masked sum in the comparison with a plain upload")
+    parser.add_argument("--folder", type=Path, help="keep Flower's environment here; default: a temporary folder")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"parts, comma-separated: {', '.join(PARTS)}")
+    chosen = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {chosen.dimension:,} values")
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="wardround-masked-") as temporary:
+        folder = (chosen.folder or Path(temporary)).resolve()
+        for name in chosen.only.split(","):
+            found |= PARTS[name](chosen, folder)
+    print(json.dumps({name: round(value, 4) if value > 1e-3 else float(f"{value:.3g}") for name, value in found.items()}))
+
+
+if __name__ == "__main__":
+    main()

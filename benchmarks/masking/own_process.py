@@ -1,0 +1,31 @@
+"""What one piece of work costs the process that does it. Runs in every contender's environment: needs nothing but Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def report(work: Callable[[], int], repeats: int) -> None:
+    """Prints one line of JSON: the CPU seconds of each of `repeats` times `work`, after one that is not timed; the bytes that it
+    says would leave; how far the first raised the peak of memory above what was held before (MiB). That must not have had a
+    higher peak of its own."""
+    before = _resident_mib()
+    leaving = work()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"cpu_s": [_timed(work) for _ in range(repeats)], "bytes": leaving, "extra_mib": peak - before}))
+
+
+def _timed(work: Callable[[], int]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def _resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
