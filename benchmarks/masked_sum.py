@@ -12,6 +12,8 @@ CPU time, since the machine may be busy; medians of interleaved repeats with the
 `_vs_plain` are ours over plain, `bytes_vs_flower` and `memory_vs_flower` ours over Flower's, `speedup_vs_flower` Flower's CPU
 time over ours; each is the worst of the three numbers of neighbours.
 
+`cpu_vs_plain_lean` is the ratio where neither path has a serialiser or allocates anything.
+
 Deviations: the update is random numbers, since time and bytes do not depend on its values; with Flower key agreement, shares and
 the parsing of messages are left out on both sides.
 """

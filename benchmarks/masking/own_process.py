@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +12,9 @@ def report(work: Callable[[], int], repeats: int) -> None:
     """Prints one line of JSON: the CPU seconds of each of `repeats` times `work`, after one that is not timed; the bytes that it
     says would leave; how far the first raised the peak of memory above what was held before (MiB). That must not have had a
     higher peak of its own."""
-    before = _resident_mib()
+    before = _memory_mib("VmRSS")
     leaving = work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = _memory_mib("VmHWM")  # not ru_maxrss: that of a child starts at its parent's
     print(json.dumps({"cpu_s": [_timed(work) for _ in range(repeats)], "bytes": leaving, "extra_mib": peak - before}))
 
 
@@ -26,6 +24,6 @@ def _timed(work: Callable[[], int]) -> float:
     return time.process_time() - began
 
 
-def _resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+def _memory_mib(entry: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{entry}:")) / 1024
