@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from wardround.roles.secure_sum import SecureSum, secure_sum
     from wardround.simulation.simulate import Run, simulate
     from wardround.study.declaration import Study
     from wardround.study.reading import load_study
     from wardround.values.errors import WardroundError
 
-__all__ = ["Run", "Study", "WardroundError", "__version__", "load_study", "simulate"]
+__all__ = ["Run", "SecureSum", "Study", "WardroundError", "__version__", "load_study", "secure_sum", "simulate"]
 
 _HOMES = {
     "Run": "wardround.simulation.simulate",
+    "SecureSum": "wardround.roles.secure_sum",
     "Study": "wardround.study.declaration",
     "WardroundError": "wardround.values.errors",
     "load_study": "wardround.study.reading",
+    "secure_sum": "wardround.roles.secure_sum",
     "simulate": "wardround.simulation.simulate",
 }
 

@@ -78,7 +78,7 @@ def test_mistakes_end_with_a_sentence_and_never_a_traceback(tmp_path: Path) -> N
         (("study", "check", broken), 2, "did you mean learning_rate?"),
         (("simulate", study, "--site", "north"), 2, "NAME=PATH"),
         (("simulate", study, "--site", "north=nowhere.csv"), 3, "nothing at"),
-        (("simulate", study, "--site", f"north={hospitals['north']}", "--out", "r"), 5, "at least 2"),
+        (("simulate", study, "--site", f"north={hospitals['north']}", "--out", "r"), 2, "nobody to hide among"),
         (("simulate", study, "--split", "halves"), 2, "--split"),
         (("data", "check", "nowhere", "--contract", study), 3, "nothing at"),
         (("data", "get", "nothing"), 3, "nothing"),

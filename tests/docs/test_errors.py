@@ -53,11 +53,15 @@ def refusal_words() -> Iterator[str]:
 
 
 def _words_in(node: ast.AST) -> Iterator[str]:
-    """`RefusedError(..., code="x")`, `_refusal(order, "x")`, `refused[site] = "x"` and `lost[site] = "x"`."""
+    """`RefusedError(..., code="x")`, `_refusal(order, "x")`, `refused[site] = "x"`, `lost[site] = "x"`."""
     match node:
         case ast.Call(func=ast.Name(id="RefusedError"), keywords=keywords):
             yield from (k.value.value for k in keywords if k.arg == "code" and isinstance(k.value, ast.Constant))
         case ast.Call(func=ast.Attribute(attr="_refusal"), args=[_, ast.Constant(value=str(word))]):
             yield word
-        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id="refused" | "lost"))], value=ast.Constant(value=str(word))):
+        case ast.Assign(
+            targets=[ast.Subscript(value=ast.Name(id="refused" | "lost" | "blamed")), *_], value=ast.Constant(value=str(word))
+        ):
+            yield word
+        case ast.Assign(targets=[ast.Subscript(value=ast.Attribute(attr="wrong_owner"))], value=ast.Constant(value=str(word))):
             yield word

@@ -17,6 +17,7 @@ from wardround.engines.seat import Seat
 from wardround.roles.coordinator import Coordinator
 from wardround.roles.events import Event, ExchangeStarted, SiteAnswered, SiteLost
 from wardround.roles.progress import load
+from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.values.ids import SiteId
 from wardround.values.records_file import write_records
@@ -108,6 +109,26 @@ def test_side_by_side_gives_the_same_bits_as_in_order(tmp_path: Path) -> None:
     assert progress[1] is not None
     assert progress[0].evaluations == progress[1].evaluations
     assert files_in(tmp_path / "order" / "sites") == files_in(tmp_path / "side" / "sites")
+
+
+def test_a_masked_run_side_by_side_or_in_order_gives_the_plain_bits(tmp_path: Path) -> None:
+    """Masks come from each process's own operating system and must cancel whoever answers first; what is left of them would show
+    in every bit. Keys, words and sums between exchanges are gone in the end."""
+    runs = {"plain": ("plain", 0), "order": ("masked", 0), "side": ("masked", 3)}
+    for name, (mode, workers) in runs.items():
+        of, sites = study("scaffold", own=True, rounds=2, mode=mode), {site: records(site) for site in NAMES}
+        simulate(of, sites, out=tmp_path / name, workers=workers, register=False)
+    progress = {name: load(tmp_path / name) for name in runs}
+    plain = progress["plain"]
+    assert plain is not None
+    for name in ("order", "side"):
+        found = progress[name]
+        assert found is not None
+        assert same_bits(found.state["model"], plain.state["model"])
+        assert same_bits(found.state["control"], plain.state["control"])
+        assert found.evaluations == plain.evaluations
+        assert [entry.exchanges for entry in found.history] == [2, 2]
+        assert not (tmp_path / name / "sum.safetensors").exists()
 
 
 class Deaf(InOrder):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wardround.engines.seat import identity_in
 from wardround.roles.coordinator import Coordinator
 from wardround.roles.events import Event, Listener
 from wardround.roles.site import Site
@@ -48,6 +49,9 @@ device = "cpu"
 [algorithm]
 name = "ALGORITHM"
 rounds = ROUNDS
+[summation]
+mode = "MODE"
+collusion = 1
 [evaluation]
 own_baseline = OWN
 [sites]
@@ -56,9 +60,21 @@ deadline_s = 60.0
 """
 
 
-def study(algorithm: str = "fedavg", *, rounds: int = 3, own: bool = False, minimum: int = 2) -> Study:
+def study(
+    algorithm: str = "fedavg", *, rounds: int = 3, own: bool = False, minimum: int = 2, mode: str = "plain", collusion: int = 1
+) -> Study:
+    """Plain unless asked: what is not about masks is tested without them."""
     text = STUDY.replace("ALGORITHM", algorithm).replace("ROUNDS", str(rounds)).replace("MINIMUM", str(minimum))
+    text = text.replace("MODE", mode).replace("collusion = 1", f"collusion = {collusion}")
     return parse_study(text.replace("OWN", str(own).lower()))
+
+
+def enrolled(of: Study, folder: Path, names: tuple[str, ...] = NAMES) -> Study:
+    """The study with the identity keys that its sites' folders hold; as it is where nothing is masked."""
+    if of.summation.mode == "plain":
+        return of
+    keys = {name: identity_in(folder / "sites" / name).public for name in sorted(names)}
+    return of.model_copy(update={"sites": of.sites.model_copy(update={"names": tuple(keys), "keys": keys})})
 
 
 def records(name: str, *, shift: float = 0.0) -> Records:
@@ -76,7 +92,8 @@ def records(name: str, *, shift: float = 0.0) -> Records:
 
 
 def site(name: str, of: Study, folder: Path, load: Callable[[], Records] | None = None) -> Site:
-    return Site(site_id(name), of, load or (lambda: records(name)), folder, device="cpu", threads=1)
+    identity = identity_in(folder) if of.summation.mode == "masked" else None
+    return Site(site_id(name), of, load or (lambda: records(name)), folder, identity=identity, device="cpu", threads=1)
 
 
 Tamper = Callable[[SiteId, bytes, Callable[[bytes], bytes]], bytes | None]
@@ -134,6 +151,7 @@ def silent(event: Event) -> None:
 
 def run(of: Study, folder: Path, tamper: Tamper = honest, listener: Listener = silent) -> Tree:
     """The study from its checkpoint, or from the start, to the closed run. The final model."""
+    of = enrolled(of, folder)
     with ward(of, folder, tamper) as engine:
         coordinator = Coordinator(of, engine, folder, listener=listener)
         coordinator.run()

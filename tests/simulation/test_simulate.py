@@ -80,7 +80,7 @@ def test_the_same_study_data_and_seed_give_the_same_model(finished: wr.Run, tmp_
 
 def test_one_hospital_is_training_on_its_own(tmp_path: Path) -> None:
     """The law of one: a federation of one hospital must be plain training, but for the stated rounding."""
-    study = write_study(tmp_path, more="[sites]\nminimum = 1\n")
+    study = write_study(tmp_path, more='[summation]\nmode = "plain"\n[sites]\nminimum = 1\n')
     alone = {"north": write_hospital(tmp_path / "n.csv", rows=90, seed=5)}
     run = wr.simulate(study, alone, out=tmp_path / "run", workers=0, register=False)
     assert run.metrics["pooled"]["federated"]["auc"] == pytest.approx(run.metrics["sites"]["north"]["federated"]["auc"])
@@ -194,7 +194,7 @@ def test_a_data_set_that_is_also_the_external_test_set_is_read_once(tmp_path: Pa
     monkeypatch.setattr("wardround.sources.load_dataset", load)
     study = wr.load_study(write_study(tmp_path, more='[evaluation.external]\ndataset = "uci_wdbc"\n'))
     study = study.model_copy(update={"data": study.data.model_copy(update={"dataset": "uci_wdbc"})})
-    hospitals = tuple(SimulatedHospital(name=name, share=0.5) for name in ("north", "south"))
+    hospitals = tuple(SimulatedHospital(name=name, share=0.5) for name in ("north", "south", "west"))
     division = SimulationSection(by="iid", hospitals=hospitals)
     run = wr.simulate(study, division=division, out=tmp_path / "run", workers=0, register=False)
     assert run.record.external and read == ["uci_wdbc"]

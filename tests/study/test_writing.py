@@ -104,9 +104,8 @@ def test_a_privacy_mode_that_is_not_there_yet_is_refused(mode: str) -> None:
         refuse_what_is_not_there_yet(study)
 
 
-def test_masked_summation_is_refused_until_it_is_there() -> None:
-    """The same for a study that promises that nobody sees one hospital's contribution."""
-    study = parse_study(starter("image").replace('mode = "plain"', 'mode = "masked"'))
-    with pytest.raises(StudyError, match=r"masked.*not available"):
-        refuse_what_is_not_there_yet(study)
-    refuse_what_is_not_there_yet(parse_study(starter("image")))
+def test_named_hospitals_that_are_too_few_to_hide_are_refused_with_the_file() -> None:
+    """Two hospitals under the default: each could take its own part from the sum. Better said before round 1."""
+    text = starter("table").replace("minimum = 2", 'names = ["north", "south"]\nminimum = 2')
+    with pytest.raises(StudyError, match=r"summation\.collusion = 0"):
+        parse_study(text)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from wardround.values.durable import write_atomic
+from wardround.values.durable import place_of, write_atomic
 from wardround.values.errors import RunError
 
 
@@ -81,3 +82,22 @@ def test_a_private_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"x")
     assert (tmp_path / "memory").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "report").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_no_copy_of_a_file_has_its_place_also_where_the_inode_comes_again(tmp_path: Path) -> None:
+    """A state that was restored in place must be known for one: file systems give inode numbers away again."""
+    places: list[str] = []
+
+    def content(place: str) -> list[bytes | memoryview]:
+        places.append(place)
+        return [b"sta", b"te"]
+
+    for _ in range(6):
+        write_atomic(tmp_path / "state", content)
+        assert place_of(tmp_path / "state") == places[-1]
+    assert len(set(places)) == 6
+    (tmp_path / "state").write_bytes(b"restored")
+    assert place_of(tmp_path / "state") == places[-1]
+    (tmp_path / "state").rename(tmp_path / "moved")
+    assert place_of(tmp_path / "moved") == places[-1]
+    assert place_of(Path(shutil.copy2(tmp_path / "moved", tmp_path / "state"))) not in places

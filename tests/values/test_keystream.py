@@ -10,17 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround.values.key_derivation import kdf, mask_key, purpose
-from wardround.values.keystream import BLOCK, Keystream, Mask, Masking, apply_masks, in_ranges
+from wardround.values.keystream import BLOCK, CHUNK, Keystream, Mask, Masking, apply_masks, in_ranges
 
 WORDS = [np.uint16, np.uint32, np.uint64]
 keys = st.binary(min_size=32, max_size=32)
 KEY = bytes(range(32))
 
 
-def aes_counter(key: bytes, length: int) -> bytes:
-    """The stream worked out one block at a time: the cipher applied to 0, 1, 2, ..."""
+def aes_counter(key: bytes, length: int, chunk: int = 0) -> bytes:
+    """A chunk's stream worked out one block at a time: the cipher applied to (chunk, 2), (chunk, 3), ..."""
     cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # the definition of counter mode
-    return b"".join(cipher.update(number.to_bytes(16, "big")) for number in range(-(-length // 16)))[:length]
+    start = chunk.to_bytes(12, "big")
+    blocks = (start + number.to_bytes(4, "big") for number in range(2, 2 - (-length // 16)))
+    return b"".join(map(cipher.update, blocks))[:length]
 
 
 def hkdf(key: bytes, salt: bytes, info: bytes) -> bytes:
@@ -51,14 +53,22 @@ def test_the_stream_is_aes_in_counter_mode_read_as_little_endian_words(word: typ
     assert words.tolist() == expected.tolist()
 
 
-@given(pieces=st.lists(st.integers(0, 50), max_size=8), start=st.integers(0, 20))
-def test_pieces_of_any_size_give_the_same_stream(pieces: list[int], start: int) -> None:
+@given(pieces=st.lists(st.integers(0, 50), max_size=8), chunk=st.integers(0, 2**32))
+def test_pieces_of_any_size_give_the_same_stream(pieces: list[int], chunk: int) -> None:
     """Blocks are a matter of speed alone, also where a piece is no whole number of the cipher's blocks."""
     found = [np.empty(size, np.uint16) for size in pieces]
-    stream = Keystream(KEY, 16 * start)
+    stream = Keystream(KEY, chunk * CHUNK)
     for piece in found:
         stream.fill(piece)
-    assert b"".join(piece.tobytes() for piece in found) == aes_counter(KEY, 16 * start + 2 * sum(pieces))[16 * start :]
+    assert b"".join(piece.tobytes() for piece in found) == aes_counter(KEY, 2 * sum(pieces), chunk)
+
+
+def test_a_stream_goes_on_into_the_next_chunk() -> None:
+    """The seam is where a large model's masks would stop cancelling."""
+    words = np.empty(CHUNK // 2 + 5, np.uint16)
+    Keystream(KEY).fill(words)
+    assert words[-5:].tobytes() == aes_counter(KEY, 10, chunk=1)
+    assert words[CHUNK // 2 - 1 : CHUNK // 2].tobytes() == aes_counter(KEY, CHUNK)[-2:]
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -77,7 +87,7 @@ def test_what_is_added_can_be_taken_away(word: type, size: int) -> None:
 def test_masks_are_the_same_for_any_number_of_threads_and_pieces(word: type) -> None:
     """The coordinator unmasks with other threads than the site masked with."""
     masks = [Mask(KEY), Mask(bytes(32), -1), Mask(b"k" * 32)]
-    expected = np.zeros(3 * BLOCK + 11, word)
+    expected = np.zeros(CHUNK // 2 + 11, word)
     for mask in masks:
         stream = np.empty(expected.size, word)
         Keystream(mask.key).fill(stream)
@@ -87,8 +97,8 @@ def test_masks_are_the_same_for_any_number_of_threads_and_pieces(word: type) -> 
         apply_masks(words, masks, threads=threads)
         assert np.array_equal(words, expected)
     masking, piecewise = Masking(masks, word), np.zeros(expected.size, word)
-    for start in range(0, expected.size, 777):
-        masking.apply(piecewise[start : start + 777])
+    for start in range(0, expected.size, 77_777):
+        masking.apply(piecewise[start : start + 77_777])
     assert np.array_equal(piecewise, expected)
     apply_masks(words, [mask.inverse for mask in masks])
     assert not words.any()
@@ -102,12 +112,12 @@ def test_no_masks_change_nothing() -> None:
 
 
 @given(blocks=st.integers(0, 9), odd=st.integers(0, 5), threads=st.integers(1, 4))
-def test_ranges_cover_everything_once_and_start_at_blocks(blocks: int, odd: int, threads: int) -> None:
+def test_ranges_cover_everything_once_and_start_at_chunks(blocks: int, odd: int, threads: int) -> None:
     """A word masked twice or not at all is a wrong sum."""
     size = blocks * BLOCK + odd
     found = in_ranges(size, threads, lambda start, stop: (start, stop))
     assert len(found) <= threads
-    assert all(start % BLOCK == 0 for start, _ in found)
+    assert all(start * 2 % CHUNK == 0 for start, _ in found)
     assert [start for start, _ in found] + [size] == [0] * bool(found) + [stop for _, stop in found] or not found
     assert bool(found) == bool(size)
 

@@ -35,7 +35,7 @@ def demo(
         f"  open {run.folder / 'report.html'} in a browser\n"
         "  wardround study new study.toml            a study of your own, every choice explained\n"
         "  wardround data list                       public data sets to try it on\n"
-        "  wardround simulate study.toml --site north=FOLDER --site south=FOLDER"
+        "  wardround simulate study.toml --site north=FOLDER --site south=FOLDER --site west=FOLDER"
     )
 
 

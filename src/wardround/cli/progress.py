@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from wardround.roles.events import Event, ExchangeStarted, RoundFinished, SiteAnswered, SiteLost
+from wardround.roles.events import Event, ExchangeStarted, RoundDiscarded, RoundFinished, SiteAnswered, SiteBlamed, SiteLost
 
 _TITLES = {
     "open": "Opening: hospitals count their patients",
@@ -53,6 +53,10 @@ class Display:
                 self._start(event)
             case SiteAnswered():
                 self._progress.advance(self._tasks[self._step], 1)
+            case SiteBlamed(site, code):
+                self._progress.console.print(f"  round {self._number}: {site} was caught at {code}; the sum holds without it")
+            case RoundDiscarded(number, why):
+                self._progress.console.print(f"  round {number} is not used: {why}")
             case SiteLost(site, code):
                 self._progress.console.print(f"  round {self._number}: {site} did not count ({code})")
             case RoundFinished():

@@ -31,12 +31,15 @@ def new(
 def check(path: StudyFile) -> None:
     """Say whether a study file is sound; name the line and the mend of every problem."""
     from wardround.roles.plan import refuse_what_is_not_there_yet
+    from wardround.study.protection import protection
     from wardround.study.reading import load_study
 
     study = load_study(path)
     refuse_what_is_not_there_yet(study)
     typer.echo(f"{path} is a sound study: {study.question.title}")
     typer.echo(f"hash {study.hash}")
+    for sentence in protection(study):
+        typer.echo(sentence)
 
 
 @app.command()

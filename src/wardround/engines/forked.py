@@ -36,15 +36,16 @@ class Nursery:
         """Does not wait: messages written before the child is there lie in its socket."""
         ours, theirs = socket.socketpair()
         with self._lock, theirs:
-            if self._process.poll() is not None:
-                self._requests.close()
-                self._begin()
             number = next(self._numbers)
+            request = [b"start %d" % number]
             try:
-                socket.send_fds(self._requests, [b"start %d" % number], [theirs.fileno()])
-            except OSError:
-                ours.close()
-                raise
+                if self._process.poll() is not None:
+                    raise ChildProcessError("the nursery has died")
+                socket.send_fds(self._requests, request, [theirs.fileno()])
+            except OSError:  # a process that is just dying does not show it yet, but its socket does
+                self.close()
+                self._begin()
+                socket.send_fds(self._requests, request, [theirs.fileno()])
         return ForkedChild(self, number, ours)
 
     def end(self, number: int, grace_s: float) -> None:

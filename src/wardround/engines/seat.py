@@ -6,9 +6,15 @@ from typing import Any
 
 from wardround.roles.site import Site
 from wardround.study.declaration import Study
+from wardround.summation.identity import Identity
 from wardround.values.ids import site_id
 from wardround.values.records import Records
 from wardround.values.records_file import read_records
+
+
+def identity_in(folder: Path) -> Identity:
+    """The signing key of the site in this folder; made on first use."""
+    return Identity.at(folder / "identity.key")
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,9 @@ class Seat:
         return cls(**{**value, "study": study, "data": Path(value["data"]), "folder": Path(value["folder"])})
 
     def open(self) -> Site:
-        return Site(site_id(self.name), self.study, self._load, self.folder, device=self.device, threads=self.threads)
+        identity = identity_in(self.folder) if self.study.summation.mode == "masked" else None
+        name = site_id(self.name)
+        return Site(name, self.study, self._load, self.folder, identity=identity, device=self.device, threads=self.threads)
 
     def _load(self) -> Records:
         if self.prepared:

@@ -149,6 +149,9 @@ def _external_words(record: RunRecord) -> Iterator[str]:
 
 
 def _lost_words(record: RunRecord) -> Iterator[str]:
+    for entry in record.rounds:
+        if entry.discarded:
+            yield f"Round {entry.round} was not used ({entry.discarded}): the model is as if it had not been."
     for site, rounds in record.lost_sites.items():
         yield f"“{site}” was lost in {rounds} of {len(record.rounds)} rounds; those rounds are the mean of the other hospitals."
     if record.finished is None:
@@ -171,6 +174,9 @@ def privacy_words(record: RunRecord) -> tuple[str, ...]:
         "The sum was plain: whoever runs the coordinator can see each hospital's model update in every round, and with "
         "known attacks can try to reconstruct training records from it."
         if record.summation_mode == "plain"
+        else "The sum was masked: only the sum over the hospitals could be read, not one hospital's update. What the sum and the "
+        "model say is not protected."
+        if record.summation_mode == "masked"
         else f"The sum was {record.summation_mode}: see the study for who could see one hospital's update."
     )
     holds = (

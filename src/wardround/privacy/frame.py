@@ -11,7 +11,8 @@ COUNT_LIMIT = 2**52  # per site and count; 10,000 sites times this overflows 63 
 @dataclass(frozen=True)
 class Frame:
     """real: names and shapes of the values of each part. counts: names and shapes of the exact counts. sites: K, the cohort's
-    size. weight: N, the total weight of all sites, >= 1 where there are real parts. clip: bound of one value (see Grid)."""
+    size. weight: N, the total weight of all sites, >= 1 where there are real parts. clip: bound of one value (see Grid). longest:
+    largest Euclidean length of one site's change of a part from its reference; None for no limit."""
 
     sites: int
     real: dict[str, Shapes] = field(default_factory=dict)
@@ -19,6 +20,7 @@ class Frame:
     weight: int = 0
     clip: float = 4.0
     bits: WordBits = 32
+    longest: float | None = None
 
     def __post_init__(self) -> None:
         if "counts" in self.real:

@@ -1,6 +1,7 @@
 """The mechanism without differential privacy: bound, encode, and no noise.
 
-    site:         values n_k w_k  ->  n_k (w_k - reference) / N, clipped to [-clip, clip]  ->  words
+    site:         values n_k w_k  ->  n_k (w_k - reference) / N, shortened so that w_k - reference is at most `longest` long,
+                  clipped to [-clip, clip]  ->  words
     coordinator:  total words     ->  sum * N + reference * sum_k n_k
 
 Guarantee: none against whoever sees the total. Weights are part of the sum, so one site's n_k shows only where the summation
@@ -8,6 +9,7 @@ shows it. Error of the total's mean, per value: at most K * step * N / sum_k n_k
 is counted in the sum.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
@@ -19,6 +21,7 @@ from wardround.privacy.frame import Frame
 from wardround.values.contribution import Contribution
 from wardround.values.errors import RefusedError
 from wardround.values.fixed_point import NotFiniteError, encode_counts
+from wardround.values.keystream import BLOCK
 from wardround.values.tree import Bundle, Tree, flatten, unflatten
 
 RoundingKey = Callable[[str], bytes]
@@ -40,6 +43,8 @@ def protect(contribution: Contribution, reference: Bundle, frame: Frame, key_of:
     clipped = 0
     for part in frame.real:
         distance = _Distance(contribution, reference.get(part, {}), part, max(frame.weight, 1))
+        if frame.longest is not None and part in reference:
+            distance.shorten(frame.longest)
         words = np.empty(distance.size, frame.grid.word)
         try:
             clipped += frame.grid.encode_into(words, distance.read, key_of(part))
@@ -86,10 +91,18 @@ class _Distance:
         self._reference = [reference[name].reshape(-1) for name in names] if reference else []
         self._weight, self._total = contribution.weight, total
         self._starts = [0, *accumulate(array.size for array in self._values)]
+        self._scale = 1.0
 
     @property
     def size(self) -> int:
         return self._starts[-1]
+
+    def shorten(self, longest: float) -> None:
+        """Scale all of it so that w_k - reference has at most this Euclidean length. What is not finite is refused later."""
+        blocks = (self.read(start, min(start + BLOCK, self.size)) for start in range(0, self.size, BLOCK))
+        length = math.sqrt(sum(float(np.dot(block, block)) for block in blocks)) * self._total / max(self._weight, 1)
+        if length > longest:
+            self._scale = longest / length
 
     def read(self, start: int, stop: int) -> NDArray[np.float64]:
         block = np.empty(stop - start)
@@ -98,7 +111,7 @@ class _Distance:
             if first >= stop:
                 break
             self._fill(number, slice(low - first, high - first), block[low - start : high - start])
-        block /= self._total
+        block *= self._scale / self._total
         return block
 
     def _fill(self, number: int, piece: slice, into: NDArray[np.float64]) -> None:

@@ -7,15 +7,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from wardround.privacy.frame import Frame
 from wardround.privacy.no_privacy import CLIPPED, reveal
 from wardround.roles.engine import Engine
-from wardround.roles.events import ExchangeStarted, Listener, RoundFinished, SiteAnswered, SiteLost, silent
-from wardround.roles.plan import FEDERATED, LOSS_UNIT, Plan
-from wardround.roles.progress import Progress, RoundHistory, load, save
+from wardround.roles.events import ExchangeStarted, Listener, RoundDiscarded, RoundFinished, SiteAnswered, SiteLost, silent
+from wardround.roles.masked_summing import MaskedSumming
+from wardround.roles.plan import FEDERATED, LAST, LOSS_UNIT, Plan
+from wardround.roles.progress import KeyProgress, Progress, RoundHistory, Traffic, load, save
 from wardround.roles.site_work import counts_from_json, counts_to_json
+from wardround.roles.totals import DROPPED, FROM_DISCARDED, IMPOSSIBLE, TOO_LONG, dropped, impossible, too_long, under
 from wardround.study.declaration import Study
+from wardround.summation.approved import Approved
 from wardround.summation.plain import NO_ANSWER, Collecting, Failed, Opened, Replies, step
 from wardround.training.metrics import auc
 from wardround.training.score_sums import ScoreSums
@@ -39,6 +43,10 @@ class Coordinator:
         self.every_site_must_open = every_site_must_open
         self.plan = Plan(study)
         self.progress = self._resumed()
+        self._summing: MaskedSumming | None = None
+        if self.plan.masked:
+            approved = Approved(study.hash, study.quorum, study.sites.keys)
+            self._summing = MaskedSumming(approved, folder, self._exchange, self._keep_keys, listener, self.progress.keys)
 
     def _resumed(self) -> Progress:
         found = load(self.folder)
@@ -67,6 +75,7 @@ class Coordinator:
         if self.study.evaluation.own_baseline:
             for number in range(self.progress.own_round + 1, self.study.algorithm.rounds + 1):
                 self._train_own(number)
+        self._look_at_the_last()
         self.evaluate(FEDERATED, self.progress.state["model"])
         return self.progress
 
@@ -74,6 +83,8 @@ class Coordinator:
         """Tells the sites that the run is over, and whose last contribution was counted."""
         if not self.progress.closed:
             self._tell("close", max(self.progress.round, 1))
+            if self._summing is not None:
+                self._summing.close()
             self._save(replace(self.progress, closed=True))
 
     def _open(self) -> None:
@@ -107,15 +118,52 @@ class Coordinator:
         total = reveal(opened.total, self.plan.algorithm.reference(bundle), frame)
         if total.weight < 1:
             raise EngineError(f"Round {number} has no training records in its sum", mend="check the sites' data")
-        state = self.plan.algorithm.update(progress.state, total)
-        seconds = time.monotonic() - began
-        history = self._history(number, seconds, opened, total, traffic)
-        self._save(replace(progress, round=number, state=state, history=(*progress.history, history)))
-        found = auc(_scores(total.counts, "validation"))
-        self.listener(RoundFinished(number, self.study.algorithm.rounds, seconds, history.loss, found, opened.lost))
+        scores = ScoreSums.zero()
+        if possible := not impossible(total, progress.census):
+            scores = _scores(total.counts, "validation")
+        entry = self._history(number, time.monotonic() - began, opened, total, traffic, scores)
+        if not possible:
+            self._keep(replace(entry, discarded=IMPOSSIBLE))
+        elif self._fell(scores):
+            self._take_back()
+            self._keep(replace(entry, discarded=FROM_DISCARDED))
+        elif too_long(total, self.plan.algorithm.reference(bundle), frame):
+            self._keep(replace(entry, discarded=TOO_LONG))
+        else:
+            before = progress.state if self.plan.takes_back else {}
+            self._keep(entry, state=self.plan.algorithm.update(progress.state, total), before=before)
+        self.listener(RoundFinished(number, self.study.algorithm.rounds, entry.seconds, entry.loss, auc(scores), opened.lost))
+
+    def _keep(self, entry: RoundHistory, **changes: Any) -> None:
+        if entry.discarded:
+            self.listener(RoundDiscarded(entry.round, entry.discarded))
+        history = (*self.progress.history, entry)
+        self._save(replace(self.progress, round=entry.round, history=history, **changes))
+
+    def _fell(self, scores: ScoreSums) -> bool:
+        """Whether the model that the last round made is worse than the one it began with by more than the study allows."""
+        history, limit = self.progress.history, self.study.summation.largest_drop
+        if not self.progress.before or not history or history[-1].discarded:
+            return False
+        return dropped(counts_from_json(history[-1].validation), scores, limit)
+
+    def _take_back(self) -> None:
+        """The state before the last round; what that round gave is marked. Recorded with the next checkpoint."""
+        last = replace(self.progress.history[-1], discarded=DROPPED)
+        self.listener(RoundDiscarded(last.round, DROPPED))
+        history = (*self.progress.history[:-1], last)
+        self.progress = replace(self.progress, state=self.progress.before, before={}, history=history)
+
+    def _look_at_the_last(self) -> None:
+        """The last round's model has no next round in which it would be scored."""
+        if self.plan.takes_back and self.progress.before and FEDERATED not in self.progress.evaluations:
+            sums = self.evaluate(LAST, self.progress.state["model"])
+            if self._fell(sums["validation"]):
+                self._take_back()
+                self._save(self.progress)
 
     def _history(
-        self, number: int, seconds: float, opened: Opened, total: Contribution, traffic: tuple[int, int]
+        self, number: int, seconds: float, opened: Opened, total: Contribution, traffic: Traffic, scores: ScoreSums
     ) -> RoundHistory:
         loss, count = (int(value) for value in total.counts["loss"])
         return RoundHistory(
@@ -125,9 +173,10 @@ class Coordinator:
             lost=dict(opened.lost),
             loss=finite_or_none(loss * LOSS_UNIT / count) if count else None,
             clipped=int(total.counts[CLIPPED]),
-            validation=counts_to_json(_scores(total.counts, "validation")),
-            bytes_out=traffic[0],
-            bytes_in=traffic[1],
+            validation=counts_to_json(scores),
+            bytes_out=traffic.out,
+            bytes_in=traffic.back,
+            exchanges=traffic.exchanges,
         )
 
     def _train_own(self, number: int) -> None:
@@ -148,23 +197,26 @@ class Coordinator:
 
     def _tell(self, name: Step, number: int) -> None:
         """An order that nothing is summed for. A site that does not answer is noticed, and the run goes on without it."""
-        replies, _ = self._carry(name, number, {}, Frame(sites=len(self.progress.sites)), "")
+        replies, _ = self._carry(self._order(name, number, {}, ""), Frame(sites=len(self.progress.sites)))
         for site in self.progress.sites:
             if site not in replies.arrays:
                 self.listener(SiteLost(site, replies.refused.get(site, NO_ANSWER)))
 
-    def _sum(self, name: Step, number: int, bundle: Bundle, frame: Frame, label: str = "") -> tuple[Opened, tuple[int, int]]:
-        """One sum over one exchange; also the bytes sent and received. EngineError where too few contributed."""
-        replies, traffic = self._carry(name, number, bundle, frame, label)
-        outcome, _ = step(Collecting(self.progress.sites, frame.layout, self.study.sites.minimum), replies)
+    def _sum(self, name: Step, number: int, bundle: Bundle, frame: Frame, label: str = "") -> tuple[Opened, Traffic]:
+        """One sum, masked or plain; also what it took. EngineError where too few contributed."""
+        order = self._order(name, number, bundle, label)
+        if self._summing is not None:
+            outcome, traffic = self._summing.sum(order, frame.layout)
+        else:
+            replies, traffic = self._carry(order, frame)
+            outcome, _ = step(Collecting(self.progress.sites, frame.layout, self.study.sites.minimum), replies)
         for site, code in outcome.lost.items():
             self.listener(SiteLost(site, code))
         if isinstance(outcome, Failed):
             raise _too_few(outcome.counted, outcome.lost, outcome.minimum)
         return outcome, traffic
 
-    def _carry(self, name: Step, number: int, bundle: Bundle, frame: Frame, label: str) -> tuple[Replies, tuple[int, int]]:
-        """One order to every site of the run, and what came back."""
+    def _order(self, name: Step, number: int, bundle: Bundle, label: str) -> Order:
         cohort = self.progress.sites
         self.listener(ExchangeStarted(name, number, self.study.algorithm.rounds if name in ("train", "own") else 0, cohort))
         header = OrderHeader(
@@ -176,13 +228,25 @@ class Coordinator:
             counted={str(site): number for site, number in self.progress.last_counted.items()},
             weight=self.progress.weight,
         )
-        order = to_bytes(Order(header, pack_bundle(bundle)))
-        deadline_s = self.study.sites.deadline_s
-        answers = self.engine.exchange(dict.fromkeys(cohort, order), deadline_s, lambda site: self.listener(SiteAnswered(site)))
-        replies = self._replies(header, sha256_hex(order), answers, frame)
-        return replies, (len(order) * len(cohort), sum(len(answer) for answer in answers.values()))
+        return Order(header, pack_bundle(bundle))
 
-    def _replies(self, header: OrderHeader, order_hash: str, answers: dict[SiteId, bytes], frame: Frame) -> Replies:
+    def _carry(self, order: Order, frame: Frame) -> tuple[Replies, Traffic]:
+        """One order to every site of the run, and what came back, unmasked."""
+        data = to_bytes(order)
+        cohort = self.progress.sites
+        answers = self._exchange(dict.fromkeys(cohort, data), heard=True)
+        replies = self._replies(order.header, sha256_hex(data), answers, frame)
+        return replies, Traffic(len(data) * len(cohort), sum(len(answer) for answer in answers.values()), 1)
+
+    def _exchange(self, outbox: Mapping[SiteId, bytes], *, heard: bool) -> Mapping[SiteId, bytes]:
+        """One trip. heard: the listener hears of each answer, as it arrives; of an order, not of what its sum takes besides."""
+        arrived = (lambda site: self.listener(SiteAnswered(site))) if heard else None
+        return self.engine.exchange(outbox, self.study.sites.deadline_s, arrived)
+
+    def _keep_keys(self, keys: KeyProgress) -> None:
+        self._save(replace(self.progress, keys=keys))
+
+    def _replies(self, header: OrderHeader, order_hash: str, answers: Mapping[SiteId, bytes], frame: Frame) -> Replies:
         arrays: dict[SiteId, Tree] = {}
         refused: dict[SiteId, str] = {}
         limit = 1024 + sum(200 + int(dtype.removeprefix("uint")) // 8 * size for dtype, size in frame.layout.values())
@@ -213,8 +277,9 @@ class Coordinator:
             raise _too_few(asked, {}, self.study.sites.minimum)
 
     def _save(self, progress: Progress) -> None:
-        save(progress, self.folder)
-        self.progress = progress
+        """Also what the masked sums have come to: a sum and the turn it used up are recorded together."""
+        self.progress = replace(progress, keys=self._summing.progress) if self._summing is not None else progress
+        save(self.progress, self.folder)
 
 
 def _answers(message: ContributionMessage, order: OrderHeader, order_hash: str, site: SiteId) -> bool:
@@ -230,8 +295,7 @@ def _answers(message: ContributionMessage, order: OrderHeader, order_hash: str, 
 
 
 def _scores(counts: Counts, prefix: str) -> ScoreSums:
-    start = f"{prefix}."
-    return ScoreSums.from_counts({name.removeprefix(start): array for name, array in counts.items() if name.startswith(start)})
+    return ScoreSums.from_counts(under(prefix, counts))
 
 
 def _too_few(counted: Sequence[SiteId], lost: Mapping[SiteId, str], needed: int) -> EngineError:

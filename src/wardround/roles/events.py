@@ -30,6 +30,14 @@ class SiteLost:
 
 
 @dataclass(frozen=True)
+class SiteBlamed:
+    """A masked sum opened although this site was caught at something: wrong-share, box-unreadable."""
+
+    site: SiteId
+    code: str
+
+
+@dataclass(frozen=True)
 class RoundFinished:
     """loss: mean training loss; auc: on the validation patients, of the model that came into the round."""
 
@@ -41,7 +49,15 @@ class RoundFinished:
     lost: Mapping[SiteId, str]
 
 
-Event = ExchangeStarted | SiteAnswered | SiteLost | RoundFinished
+@dataclass(frozen=True)
+class RoundDiscarded:
+    """A round's total was not used, or was taken back: impossible-counts, too-long, validation-drop, from-a-discarded-model."""
+
+    number: int
+    why: str
+
+
+Event = ExchangeStarted | SiteAnswered | SiteLost | SiteBlamed | RoundFinished | RoundDiscarded
 Listener = Callable[[Event], None]
 
 

@@ -33,12 +33,6 @@ def refuse_what_is_not_there_yet(study: Study) -> None:
             expected='privacy.mode = "none"',
             mend="remove the [privacy] section, or wait for a release that lists this mode",
         )
-    if study.summation.mode != "plain":
-        raise StudyError(
-            f'summation.mode = "{study.summation.mode}" is not available in this release',
-            expected='summation.mode = "plain"',
-            mend="remove summation.mode, or wait for a release that lists this mode",
-        )
 
 
 def input_shape(data: DataContract) -> InputShape:
@@ -86,8 +80,17 @@ class Plan:
     def moving(self, model: Tree) -> Tree:
         return {name: array for name, array in model.items() if name in self.travelling}
 
+    @property
+    def masked(self) -> bool:
+        return self.study.summation.mode == "masked"
+
+    def sharers(self, cohort: int) -> int:
+        """How many sites share the grid of a sum: all approved ones where it is masked, so that a site's words are the same for
+        every attempt, whoever is in its cohort; else the cohort."""
+        return len(self.study.quorum.sites) if self.masked else cohort
+
     def opening_frame(self, sites: int) -> Frame:
-        return Frame(sites=sites, counts=CENSUS)
+        return Frame(sites=self.sharers(sites), counts=CENSUS)
 
     def training_frame(self, model: Tree, sites: int, weight: int) -> Frame:
         """model: what travels. weight: the total weight of all sites."""
@@ -95,13 +98,18 @@ class Plan:
         for split in SCORED_EACH_ROUND:
             counts |= score_shapes(split)
         real = self.algorithm.parts(shapes_of(model))
-        return Frame(sites, real, counts, weight, self.study.summation.clip, self.study.summation.word_bits)
+        how = self.study.summation
+        return Frame(self.sharers(sites), real, counts, weight, how.clip, how.word_bits, how.longest)
 
     def evaluation_frame(self, sites: int, *, shifted: bool) -> Frame:
         counts: Shapes = {}
         for split in (*SCORED_AT_THE_END, *((SHIFTED,) if shifted else ())):
             counts |= score_shapes(split)
-        return Frame(sites=sites, counts=counts)
+        return Frame(sites=self.sharers(sites), counts=counts)
+
+    @property
+    def takes_back(self) -> bool:
+        return self.study.summation.largest_drop is not None
 
     def wants_shifted(self, label: str) -> bool:
         """Only the federated model gets a robust threshold from shifted validation images."""
@@ -109,6 +117,7 @@ class Plan:
 
 
 FEDERATED = "federated"
+LAST = "last"  # the last round's model, looked at before it is the result
 
 
 def own_label(site: str) -> str:

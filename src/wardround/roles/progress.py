@@ -14,13 +14,41 @@ from wardround.roles.site_store import read_tensors, write_tensors
 from wardround.values.errors import RunError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Bundle, Tree
+from wardround.wire.messages import Statement
 
 FILE = "checkpoint.safetensors"
 
 
+@dataclass
+class Traffic:
+    """Bytes sent and received in one sum, and how many exchanges it took."""
+
+    out: int = 0
+    back: int = 0
+    exchanges: int = 0
+
+
+@dataclass(frozen=True)
+class KeyProgress:
+    """What the coordinator keeps of the masked sums, in the checkpoint. turn: the last one used up. attempt: the next of the sum
+    at hand. certify: whether some site speaks only before witnesses. counted: the set that sites may have
+    spoken for in this sum; they speak for no other."""
+
+    epoch: int = 0
+    turn: int = 0
+    attempt: int = 1
+    counted: tuple[str, ...] = ()
+    certify: bool = False
+    roster: tuple[dict[str, Any], ...] = ()
+
+    def statements(self) -> tuple[Statement, ...]:
+        return tuple(Statement.model_validate(entry) for entry in self.roster)
+
+
 @dataclass(frozen=True)
 class RoundHistory:
-    """One finished training round. loss: mean over the last local epoch. validation: summed counts of the model that came in."""
+    """One finished training round. loss: mean over the last local epoch. validation: summed counts of the model that came in.
+    discarded: why the total was not used, or was taken back."""
 
     round: int
     seconds: float
@@ -31,12 +59,14 @@ class RoundHistory:
     validation: dict[str, Any]
     bytes_out: int
     bytes_in: int
+    exchanges: int = 1
+    discarded: str = ""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """study: its hash. sites: who opened the run. census: summed counts. state: the algorithm's. done: finished steps by name
-    ("open", "train", "own" with their rounds; "evaluate" labels). evaluations: label -> split -> summed counts."""
+    """study: its hash. sites: who opened the run. census: summed counts. state: the algorithm's. before: the state that the last
+    round began with, where a round can be taken back. evaluations: label -> split -> summed counts."""
 
     study: str
     sites: tuple[SiteId, ...] = ()
@@ -49,20 +79,23 @@ class Progress:
     history: tuple[RoundHistory, ...] = ()
     evaluations: dict[str, Any] = field(default_factory=dict)
     closed: bool = False
+    before: Bundle = field(default_factory=dict)
+    keys: KeyProgress = field(default_factory=KeyProgress)
 
     @property
     def last_counted(self) -> dict[str, int]:
         """The last round that each site was counted in; sites that never were are absent."""
-        return {str(site): entry.round for entry in self.history for site in entry.counted}
+        return {str(site): entry.round for entry in self.history for site in entry.counted if not entry.discarded}
 
 
 def save(progress: Progress, folder: Path) -> None:
     """Whole or not at all: a full disk leaves the earlier checkpoint."""
     # Not asdict, which copies every count of every earlier round: it took most of the time after a hundred of them.
-    head = {**vars(progress), "history": [vars(entry) for entry in progress.history]}
+    head = {**vars(progress), "history": [vars(entry) for entry in progress.history], "keys": vars(progress.keys)}
     arrays: Tree = {f"frozen/{name}": array for name, array in head.pop("frozen").items()}
-    for part, tree in head.pop("state").items():
-        arrays |= {f"state/{part}/{name}": array for name, array in tree.items()}
+    for which in ("state", "before"):
+        for part, tree in head.pop(which).items():
+            arrays |= {f"{which}/{part}/{name}": array for name, array in tree.items()}
     write_tensors(folder / FILE, arrays, head)
 
 
@@ -72,7 +105,7 @@ def load(folder: Path) -> Progress | None:
     if not path.exists():
         return None
     arrays, head = read_tensors(path)
-    state: Bundle = {}
+    bundles: dict[str, Bundle] = {"state": {}, "before": {}}
     frozen: Tree = {}
     for name, array in arrays.items():
         where, _, rest = name.partition("/")
@@ -80,11 +113,15 @@ def load(folder: Path) -> Progress | None:
             frozen[rest] = array
         else:
             part, _, key = rest.partition("/")
-            state.setdefault(part, {})[key] = array
+            bundles[where].setdefault(part, {})[key] = array
     try:
         history = tuple(RoundHistory(**{**entry, "counted": tuple(entry["counted"])}) for entry in head.pop("history"))
         head["sites"] = tuple(head["sites"])
-        return Progress(**head, history=history, state=state, frozen=frozen)
+        keys = {**head.pop("keys")}
+        keys |= {"roster": tuple(keys["roster"]), "counted": tuple(keys["counted"])}
+        return Progress(
+            **head, keys=KeyProgress(**keys), history=history, frozen=frozen, state=bundles["state"], before=bundles["before"]
+        )
     except (KeyError, TypeError) as error:
         raise RunError(
             f"{path} was written by another release", mend="finish the run with that release, or start a new one"

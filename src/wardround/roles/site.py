@@ -14,27 +14,44 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wardround.roles.plan import Plan
-from wardround.roles.site_store import SiteState, SiteStore
+from wardround.roles.site_store import LastAnswer, SiteState, SiteStore
 from wardround.roles.site_work import SiteWork
 from wardround.study.declaration import Study
+from wardround.summation.identity import Identity
+from wardround.summation.masked_layout import sum_name
+from wardround.summation.masked_memory import Party, ended
+from wardround.summation.masked_site import answer as open_shares
+from wardround.summation.masked_site import check, contribute, offer, sign
 from wardround.values.canonical import sha256_hex
-from wardround.values.errors import RefusedError, WardroundError, WireError
+from wardround.values.errors import RefusedError, StudyError, WardroundError, WireError
 from wardround.values.ids import SiteId
 from wardround.values.records import Records
 from wardround.values.tree import Tree
 from wardround.wire.envelope import from_bytes, to_bytes
-from wardround.wire.messages import Contribution, ContributionHeader, Order, Refusal, RefusalHeader
+from wardround.wire.messages import Ask, Contribution, ContributionHeader, Order, Refusal, RefusalHeader
+
+SUMMED = frozenset({"open", "train", "evaluate"})
 
 
 class Site:
     """One hospital's side of one study. `handle` never raises for anything an order can do."""
 
     def __init__(
-        self, name: SiteId, study: Study, load: Callable[[], Records], folder: Path, *, device: str = "auto", threads: int = 0
+        self,
+        name: SiteId,
+        study: Study,
+        load: Callable[[], Records],
+        folder: Path,
+        *,
+        identity: Identity | None = None,
+        device: str = "auto",
+        threads: int = 0,
     ) -> None:
+        """identity: this hospital's signing key; a masked study needs it, and must list its public half."""
         self.name = name
         self.study_hash = study.hash
         self.minimum = study.sites.minimum
+        self.party = _party(name, study, identity) if study.summation.mode == "masked" else None
         self.store = SiteStore(folder)
         self.work = SiteWork(name, Plan(study), load, self.store, device=device, threads=threads)
 
@@ -43,50 +60,88 @@ class Site:
 
     def handle(self, data: bytes) -> bytes:
         """The answer to one message: a contribution or a refusal."""
-        order_hash = sha256_hex(data)
+        message_hash = sha256_hex(data)
         try:
-            order = self._read(data)
+            message = self._read(data)
             state = self.store.read()
-            if state.order == order_hash:
-                return state.reply
-            return self._answer(order, order_hash, state)
+            if state.order == message_hash:
+                return self.store.last_answer().reply
+            if isinstance(message, Ask):
+                return self._speak(message, message_hash, state)
+            return self._answer(message, message_hash, state)
         except WardroundError as error:
             self._log(error.code, str(error))
-            return self._refusal(order_hash, error.code)
+            return self._refusal(message_hash, error.code)
         except Exception as error:  # noqa: BLE001  a site's error must not end the run, and its text must not leave
             self._log("internal", "".join(traceback.format_exception(error)))
-            return self._refusal(order_hash, "internal")
+            return self._refusal(message_hash, "internal")
 
-    def _read(self, data: bytes) -> Order:
+    def _read(self, data: bytes) -> Order | Ask:
         message = from_bytes(data)
-        if not isinstance(message, Order):
-            raise WireError("A site takes orders only", expected="an order", found=message.header.kind)
+        if not isinstance(message, Order | Ask):
+            raise WireError("A site takes orders and asks only", expected="an order", found=message.header.kind)
         return message
 
     def _answer(self, order: Order, order_hash: str, state: SiteState) -> bytes:
         self._check(order, state)
         header = order.header
-        state = state.settled(header.counted.get(self.name, 0))
-        arrays: Tree = {}
-        match header.step:
-            case "open":
-                arrays, state = self.work.open(order)
-            case "train":
-                arrays, state = self.work.train(order, state)
-            case "own":
-                state = self.work.train_own(order, state)
-            case "evaluate":
-                arrays = self.work.evaluate(order, state)
-            case "close":
-                pass
-        reply = to_bytes(
-            Contribution(
-                ContributionHeader(study=self.study_hash, step=header.step, round=header.round, site=self.name, order=order_hash),
-                arrays,
-            )
+        if self.party is not None and header.step in SUMMED:
+            return self._contribute_masked(self.party, order, order_hash, state)
+        if header.masked is not None:
+            raise RefusedError("The order is for a masked sum, which this study or step does not have", code="masked")
+        arrays, state = self._work(order, state)
+        contribution = Contribution(
+            ContributionHeader(study=self.study_hash, step=header.step, round=header.round, site=self.name, order=order_hash),
+            arrays,
         )
-        # Recorded before it is sent: a repeated order must get these bytes, whatever happens next.
-        self.store.write(replace(state, order=order_hash, reply=reply))
+        return self._recorded(state, order_hash, contribution, {})
+
+    def _work(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
+        """The words of an order's contribution, before any mask."""
+        state = state.settled(order.header.counted.get(self.name, 0))
+        match order.header.step:
+            case "open":
+                return self.work.open(order, state)
+            case "train":
+                return self.work.train(order, state)
+            case "own":
+                return {}, self.work.train_own(order, state)
+            case "evaluate":
+                return self.work.evaluate(order, state), state
+            case "close":
+                return {}, replace(state, masked=ended(state.masked))
+
+    def _contribute_masked(self, party: Party, order: Order, order_hash: str, state: SiteState) -> bytes:
+        ready = check(party, state.masked, order)
+        if _another_attempt(state, order):
+            words = self.store.last_answer().words
+            if not words:
+                raise RefusedError("The words of that sum are gone: another step came since", code="old-sum")
+        else:
+            words, state = self._work(order, state)
+        copies = {name: array.copy() for name, array in words.items()}
+        masked, contribution = contribute(party, ready, order, order_hash, copies)
+        return self._recorded(replace(state, masked=masked), order_hash, contribution, words)
+
+    def _recorded(self, state: SiteState, order_hash: str, contribution: Contribution, words: Tree) -> bytes:
+        """Recorded before it is sent: a repeated order must get these bytes, whatever happens next."""
+        reply = to_bytes(contribution)
+        self.store.write(replace(state, order=order_hash), LastAnswer(reply, words))
+        return reply
+
+    def _speak(self, ask: Ask, ask_hash: str, state: SiteState) -> bytes:
+        """The answer to an ask, made once: what is about to be revealed is on disk before it leaves."""
+        what = ask.header.what
+        if ask.header.study != self.study_hash:
+            raise RefusedError("The ask belongs to another study than the one this site approved", code="study")
+        if self.party is None:
+            raise RefusedError("This study has no masked sums", code="masked")
+        stored = state.asks.get(what)
+        if stored is not None and stored[0] == ask_hash:
+            return stored[1]
+        masked, answer = {"keys": offer, "sign": sign, "open": open_shares}[what](self.party, state.masked, ask, ask_hash)
+        reply = to_bytes(answer)
+        self.store.write(replace(state, masked=masked, asks={**state.asks, what: (ask_hash, reply)}))
         return reply
 
     def _check(self, order: Order, state: SiteState) -> None:
@@ -104,7 +159,7 @@ class Site:
         if header.step == "open" and state.round:
             # Opening anew would forget which rounds were answered, and let them be asked again over another cohort.
             raise RefusedError("This site has trained in this study already; it does not open it again", code="already-open")
-        if header.step == "train" and header.round <= state.round:
+        if header.step == "train" and header.round <= state.round and not _another_attempt(state, order):
             raise RefusedError(f"Round {header.round} is over: this site has answered round {state.round}", code="old-round")
 
     def _refusal(self, order_hash: str, code: str) -> bytes:
@@ -116,3 +171,20 @@ class Site:
         descriptor = os.open(self.store.folder / "log.ndjson", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+
+def _another_attempt(state: SiteState, order: Order) -> bool:
+    """Whether this site has contributed to the same sum already: then the same words are masked anew."""
+    given = state.masked.given
+    return given is not None and order.header.masked is not None and given.sum == sum_name(order.header)
+
+
+def _party(name: SiteId, study: Study, identity: Identity | None) -> Party:
+    if identity is None or study.sites.keys.get(name) != identity.public:
+        raise StudyError(
+            f"The study does not list this site's identity key, so {name} could not prove who it is",
+            expected=f"sites.keys.{name} = {identity.public if identity else 'the key of this site'}",
+            found=study.sites.keys.get(name, "no key"),
+            mend="put the key into the study and have every hospital approve it anew",
+        )
+    return Party(name, bytes.fromhex(study.hash), study.quorum, study.sites.keys, identity)

@@ -7,6 +7,7 @@ A site killed at any point goes on from here: an order it has answered gets the 
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,29 +15,40 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as save_tensors
 
+from wardround.summation.masked_memory import MaskedState, after_restoring
+from wardround.summation.masked_store import state_from_json, state_to_json
 from wardround.values.canonical import canonical_json
-from wardround.values.durable import write_atomic
+from wardround.values.durable import place_of, write_atomic
 from wardround.values.errors import RunError
-from wardround.values.tree import Bundle, Tree
+from wardround.values.tree import Bundle, Tree, raw_bytes
 
 LOCK_WAIT_S = 60.0
+STATE = "state.safetensors"
+BEGUN = "begun"
+_TYPES = {
+    "bool": "BOOL",
+    "float16": "F16",
+    **{f"float{bits}": f"F{bits}" for bits in (32, 64)},
+    **{f"{kind}int{bits}": f"{letter}{bits}" for kind, letter in (("", "I"), ("u", "U")) for bits in (8, 16, 32, 64)},
+}
 
 
 @dataclass(frozen=True)
 class SiteState:
-    """round: the last training round answered (0: none). order: hash of the last order answered, reply: its stored answer.
-    memory: what counts. pending: what will count if `round` was counted. weight: training records at the opening."""
+    """round: the last training round answered (0: none). order: hash of the last order answered. memory: what counts. pending:
+    what will count if `round` was counted. asks: the last keys, sign and open that were answered: what -> (its hash, the answer).
+    """
 
     study: str = ""
     round: int = 0
     order: str = ""
-    reply: bytes = b""
     memory: Bundle = field(default_factory=dict)
     pending: Bundle | None = None
     records: str = ""
     own_round: int = 0
+    masked: MaskedState = field(default_factory=MaskedState)
+    asks: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
 
     def settled(self, last_counted: int) -> "SiteState":
         """The state after hearing in which round this site was last counted (0: never). Hearing it twice changes nothing.
@@ -48,12 +60,22 @@ class SiteState:
         return replace(self, memory=self.pending if last_counted == self.round else self.memory, pending=None)
 
 
+@dataclass(frozen=True)
+class LastAnswer:
+    """reply: the stored answer to the last order. words: what the sum was given, before any mask, so that another attempt masks
+    the same; empty where nothing is masked. As large as the model, so it is read only where it is wanted."""
+
+    reply: bytes
+    words: Tree = field(default_factory=dict)
+
+
 class SiteStore:
     """The site's folder. One process at a time: the lock outlives no process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._committed = ""  # the large file that the state file names; another one was left by a crash
         self._lock = FileLock(folder / "site.lock")
         try:
             self._lock.acquire(timeout=LOCK_WAIT_S)
@@ -66,29 +88,55 @@ class SiteStore:
         self._lock.release()
 
     def read(self) -> SiteState:
-        path = self.folder / "state.safetensors"
+        path = self.folder / STATE
         if not path.exists():
-            return SiteState()
+            lost = (self.folder / BEGUN).exists()
+            return SiteState(masked=after_restoring(MaskedState()) if lost else MaskedState())
         arrays, head = read_tensors(path)
-        bundles: dict[str, Bundle] = {"memory": {}, "pending": {}}
-        for name, array in arrays.items():
-            which, _, rest = name.partition("/")
-            if which in bundles:
-                part, _, key = rest.partition("/")
-                bundles[which].setdefault(part, {})[key] = array
+        self._committed = head["last"]
+        masked = state_from_json(head["masked"])
+        if head["place"] and head["place"] != place_of(path):
+            masked = after_restoring(masked)
         return SiteState(
             **head["fields"],
-            reply=arrays["reply"].tobytes(),
-            memory=bundles["memory"],
-            pending=bundles["pending"] if head["pending"] else None,
+            memory=_bundle(arrays, "memory"),
+            pending=_bundle(arrays, "pending") if head["pending"] else None,
+            masked=masked,
+            asks={what: (ask, arrays[f"ask/{what}"].tobytes()) for what, ask in head["asks"].items()},
         )
 
-    def write(self, state: SiteState) -> None:
-        arrays: Tree = {"reply": np.frombuffer(state.reply, np.uint8)}
+    def last_answer(self) -> LastAnswer:
+        """The answer to the order that the state names, which was read or written before."""
+        words, _ = read_tensors(self.folder / self._committed)
+        return LastAnswer(words.pop("reply").tobytes(), words)
+
+    def write(self, state: SiteState, answer: LastAnswer | None = None) -> None:
+        """answer: with a new order. The state file is what counts, and it is written last: the large file that it names is there
+        by then."""
+        last = self._committed if state.order else ""
+        if answer is not None:
+            # The whole hash: for a part of it a coordinator could make two orders of one name, and the words of the first would
+            # stand for those of the second.
+            last = f"answer-{state.order}.safetensors"
+            write_tensors(self.folder / last, {"reply": np.frombuffer(answer.reply, np.uint8), **answer.words}, {})
+        arrays: Tree = {f"ask/{what}": np.frombuffer(reply, np.uint8) for what, (_, reply) in state.asks.items()}
         for which, bundle in (("memory", state.memory), ("pending", state.pending or {})):
             arrays |= {f"{which}/{part}/{name}": array for part, tree in bundle.items() for name, array in tree.items()}
-        fields = {name: getattr(state, name) for name in ("study", "round", "order", "records", "own_round")}
-        write_tensors(self.folder / "state.safetensors", arrays, {"fields": fields, "pending": state.pending is not None})
+        head = {
+            "fields": {name: getattr(state, name) for name in ("study", "round", "order", "records", "own_round")},
+            "pending": state.pending is not None,
+            "last": last,
+            "masked": state_to_json(state.masked),
+            "asks": {what: ask for what, (ask, _) in state.asks.items()},
+        }
+        with_keys = state.masked.epoch > 0
+        write_tensors(self.folder / STATE, arrays, head, placed=with_keys)
+        self._committed = last
+        if not (self.folder / BEGUN).exists():
+            write_atomic(self.folder / BEGUN, b"A site that finds this and no state has lost its state.\n", private=True)
+        for old in self.folder.glob("answer-*.safetensors"):
+            if old.name != last:
+                old.unlink()
 
     def read_tree(self, name: str) -> Tree | None:
         path = self.folder / f"{name}.safetensors"
@@ -123,16 +171,47 @@ def read_tensors(path: Path) -> tuple[Tree, Any]:
     return arrays, own["head"]
 
 
-def write_tensors(path: Path, arrays: Tree, head: Any) -> None:
-    """Equal arrays and headers give equal files. (safetensors writes several metadata entries in any order, so there is one.)"""
-    ready = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
-    own = canonical_json({"head": head, "sha256": _digest(ready, head)}).decode()
-    write_atomic(path, save_tensors(ready, {"wardround": own}), private=True)
+def write_tensors(path: Path, arrays: Tree, head: Any, *, placed: bool | None = None) -> None:
+    """Equal arrays and headers give equal files. (safetensors writes several metadata entries in any order, so there is one.)
+
+    placed: the header also gets `place`, the file's own (or nothing for False), which no copy of the file has.
+    """
+
+    def content(place: str) -> list[bytes | memoryview]:
+        full = head if placed is None else {**head, "place": place if placed else ""}
+        own = canonical_json({"head": full, "sha256": _digest(arrays, full)}).decode()
+        return _pieces(arrays, own)
+
+    write_atomic(path, content, private=True)
+
+
+def _pieces(arrays: Tree, own: str) -> list[bytes | memoryview]:
+    """A safetensors file without a copy of anything in it: the library would make three of every array."""
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # wide types first, so that all are aligned
+    header: dict[str, Any] = {"__metadata__": {"wardround": own}}
+    start = 0
+    for name in names:
+        end = start + arrays[name].nbytes
+        header[name] = {"dtype": _TYPES[arrays[name].dtype.name], "shape": list(arrays[name].shape), "data_offsets": [start, end]}
+        start = end
+    text = canonical_json(header)
+    text += b" " * (-len(text) % 8)
+    return [len(text).to_bytes(8, "little") + text, *(raw_bytes(arrays[name]) for name in names)]
+
+
+def _bundle(arrays: Tree, which: str) -> Bundle:
+    bundle: Bundle = {}
+    for name, array in arrays.items():
+        start, _, rest = name.partition("/")
+        if start == which:
+            part, _, key = rest.partition("/")
+            bundle.setdefault(part, {})[key] = array
+    return bundle
 
 
 def _digest(arrays: Tree, head: Any) -> str:
     """safetensors proves the layout of a file, not its values: a flipped bit would be a slightly other model."""
     digest = hashlib.sha256(canonical_json(head))
     for name in sorted(arrays):
-        digest.update(arrays[name].tobytes())
+        digest.update(raw_bytes(arrays[name]))
     return digest.hexdigest()

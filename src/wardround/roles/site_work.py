@@ -11,7 +11,7 @@ import numpy as np
 
 from wardround.algorithms.protocol import Trainer
 from wardround.privacy.no_privacy import RoundingKey, protect
-from wardround.roles.plan import FEDERATED, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan
+from wardround.roles.plan import FEDERATED, LAST, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan
 from wardround.roles.site_store import SiteState, SiteStore
 from wardround.training.score_sums import ScoreSums
 from wardround.values.contribution import Contribution, Counts
@@ -53,7 +53,7 @@ class SiteWork:
     def splits(self) -> dict[Split, Records]:
         return self._read[0]
 
-    def open(self, order: Order) -> tuple[Tree, SiteState]:
+    def open(self, order: Order, before: SiteState) -> tuple[Tree, SiteState]:
         """Keeps what does not travel, and contributes the counts of this site's patients, images and positives."""
         model = unpack_bundle(order.arrays).get("model", {})
         self._frozen = {name: array for name, array in model.items() if name not in self.plan.travelling}
@@ -66,7 +66,7 @@ class SiteWork:
         }
         self.store.add_to_report("census", "counts", {name: array.tolist() for name, array in counts.items()})
         frame = self.plan.opening_frame(len(order.header.cohort))
-        state = SiteState(study=order.header.study, records=self._read[1])
+        state = SiteState(study=order.header.study, records=self._read[1], masked=before.masked, asks=before.asks)
         return protect(Contribution({}, 0, counts), {}, frame, self._rounding_key("open", 0)), state
 
     def train(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
@@ -101,7 +101,7 @@ class SiteWork:
         bundle = unpack_bundle(order.arrays)
         label = order.header.label
         shifted = self.plan.wants_shifted(label)
-        local = self.plan.algorithm.local_model(bundle, state.memory) if label == FEDERATED else bundle["model"]
+        local = self.plan.algorithm.local_model(bundle, state.memory) if label in (FEDERATED, LAST) else bundle["model"]
         scored = self._scores(local, SCORED_AT_THE_END)
         if shifted:
             scored[SHIFTED] = self._shifted_scores(local)

@@ -147,6 +147,8 @@ class Outcome:
             seconds=entry.seconds,
             counted=tuple(entry.counted),
             lost={str(site): code for site, code in entry.lost.items()},
+            discarded=entry.discarded,
+            exchanges=entry.exchanges,
             train_loss=entry.loss,
             validation=evaluation_of(after, self.threshold, replicates=0, keep_sums=False),
             bytes_out=entry.bytes_out,

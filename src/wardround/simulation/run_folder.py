@@ -14,6 +14,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from wardround.roles.progress import FILE as CHECKPOINT
+from wardround.roles.progress import load
 from wardround.simulation.hospitals import Hospitals, Place
 from wardround.study.declaration import Study
 from wardround.study.writing import to_toml
@@ -78,11 +79,13 @@ class RunFolder:
 
     def require_unused(self) -> None:
         """Raises RunError where a run has begun here. An attempt that stopped before its opening left nothing worth keeping."""
-        if (self.path / CHECKPOINT).exists():
+        progress = load(self.path)
+        if progress is not None and progress.state:
             raise RunError(
                 f"{self.path} holds a run already", mend="go on with it with --resume, or choose another folder with --out"
             )
         if self.plan is not None:
+            (self.path / CHECKPOINT).unlink(missing_ok=True)  # it held keys at most
             for leftover in ("sites", "data"):
                 shutil.rmtree(self.path / leftover, ignore_errors=True)
             self.external.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wardround.engines.in_process import early_nursery, in_process
-from wardround.engines.seat import Seat
+from wardround.engines.seat import Seat, identity_in
 from wardround.roles.coordinator import Coordinator
 from wardround.roles.events import Listener, silent
 from wardround.roles.site_store import read_tensors
@@ -77,9 +77,10 @@ def simulate(
         set_aside(declared, beside, folder.external, shelf)
         del shelf  # what was read is in files now, and training needs the memory
         at_once = default_workers(len(plan.hospitals)) if workers is None else workers
-        seats = _seats(folder, declared, plan.hospitals, at_once)
+        enrolled = _enrolled(declared, plan.hospitals, folder)
+        seats = _seats(folder, enrolled, plan.hospitals, at_once)
         with closing(in_process(seats, at_once, nursery)) as engine:
-            coordinator = Coordinator(declared, engine, folder.path, listener=listener, every_site_must_open=True)
+            coordinator = Coordinator(enrolled, engine, folder.path, listener=listener, every_site_must_open=True)
             coordinator.run()
             score_own_models(coordinator, folder)
             coordinator.close()
@@ -147,6 +148,15 @@ def _hospitals(
     folders = {name: place for name, place in sites.items() if not isinstance(place, Records)}
     records = {name: place for name, place in sites.items() if isinstance(place, Records)}
     return {**from_folders(folders), **given(records, folder.path / "data")}
+
+
+def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
+    """The study as the simulated hospitals approve it: with their names and identity keys, which this machine makes for them."""
+    if study.summation.mode == "plain":
+        return study
+    keys = {str(name): identity_in(folder.site(name)).public for name in sorted(hospitals)}
+    sites = study.sites.model_copy(update={"names": tuple(keys), "keys": keys})
+    return study.model_copy(update={"sites": sites})
 
 
 def _seats(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int) -> list[Seat]:

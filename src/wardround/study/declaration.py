@@ -16,6 +16,9 @@ from wardround.study.sections import (
 )
 from wardround.study.training import TrainingSection
 from wardround.values.canonical import canonical_json, sha256_hex
+from wardround.values.errors import StudyError
+from wardround.values.ids import SiteId
+from wardround.values.quorum import Quorum, smallest_threshold
 
 
 class Study(Section):
@@ -45,11 +48,32 @@ class Study(Section):
                 "fedbn keeps normalisation at each hospital, so there is no single model for an external test: "
                 "remove [evaluation.external] or choose another algorithm"
             )
+        if self.summation.largest_drop is not None and self.algorithm.name in ("scaffold", "fedbn"):
+            raise ValueError(
+                f"summation.largest_drop takes a round back, and what {self.algorithm.name} keeps at the hospitals cannot be: "
+                "remove it, or choose another algorithm"
+            )
+        if self.summation.mode == "masked" and self.sites.names:
+            self._quorum_fits()
         if not image and self.network.name not in ("mlp", "logistic"):
             raise ValueError(f'network.name = "{self.network.name}" reads images, the data are a table: choose mlp or logistic')
         if not image and self.evaluation.threshold == "robust":
             raise ValueError('evaluation.threshold = "robust" shifts scanners, which a table does not have: choose validation')
         return self
+
+    def _quorum_fits(self) -> None:
+        try:
+            _ = self.quorum
+        except StudyError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def quorum(self) -> Quorum:
+        """Who is approved, and how many of them open a masked sum. StudyError where the named sites are too few to hide one."""
+        sites = tuple(sorted(SiteId(name) for name in self.sites.names))
+        collusion = self.summation.collusion
+        smallest = max(smallest_threshold(len(sites), collusion), self.sites.minimum)
+        return Quorum(sites, self.summation.threshold or smallest, collusion)
 
     @property
     def hash(self) -> str:

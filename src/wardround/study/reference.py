@@ -6,7 +6,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from wardround.study.declaration import Study
 
@@ -57,8 +56,10 @@ def _row(key: str, field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    if field.default is PydanticUndefined:
+    if field.is_required():
         return "required"
+    if field.default_factory is not None:
+        return "empty"
     if field.default is None:
         return "not set"
     return _toml(field.default)
@@ -79,6 +80,8 @@ def _type_words(annotation: Any) -> str:
         return _either([_type_words(part) for part in arguments if part is not type(None)])
     if origin is tuple:
         return _list_words(arguments)
+    if origin is dict:
+        return f"table: {_type_words(arguments[0])} = {_type_words(arguments[1])}"
     if hasattr(annotation, "__metadata__"):
         return _type_words(annotation.__origin__)
     return _WORDS.get(annotation, str(annotation))

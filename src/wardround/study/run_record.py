@@ -78,6 +78,8 @@ class RoundRecord(Section):
     seconds: Seconds = Field(description="Wall time of the round, in seconds.")
     counted: tuple[str, ...] = Field(description="Sites whose contribution is in this round's sum.")
     lost: ByName[str] = Field(default_factory=dict, description="Sites that were asked and not counted: reason code by site.")
+    discarded: str = Field(default="", description="Why the round's sum was not used or was taken back; empty where it was used.")
+    exchanges: Count = Field(default=1, description="Exchanges of messages that the round's sum took.")
     train_loss: Figure = Field(description="Mean loss of the last local epoch over all counted records, in nats.")
     validation: Evaluation | None = Field(
         default=None, description="The shared model after this round on all sites' validation patients."

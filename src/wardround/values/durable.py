@@ -1,17 +1,21 @@
 """Files that are whole or absent, never half-written."""
 
 import contextlib
+import ctypes
 import os
+import struct
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from wardround.values.errors import RunError
 
 
-def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
+def write_atomic(path: Path, data: bytes | Callable[[str], Iterable[bytes | memoryview]], *, private: bool = False) -> None:
     """Replace `path` by `data` so that a crash or a full disk leaves either the old content or the new.
 
-    private: only this user may read the file; otherwise the user's umask decides.
+    private: only this user may read the file; otherwise the user's umask decides. data: the content, or what makes it, in
+    pieces, from the file's `place_of`, which it keeps when it is renamed but not when it is copied or restored.
 
     Raises RunError, with the old file untouched, where the disk refuses.
     """
@@ -21,7 +25,7 @@ def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines(data(place_of(file.fileno())) if callable(data) else [data])
             file.flush()
             if not private and os.name == "posix":
                 os.fchmod(file.fileno(), 0o666 & ~_umask())
@@ -37,6 +41,37 @@ def write_atomic(path: Path, data: bytes, *, private: bool = False) -> None:
             found=error.strerror or type(error).__name__,
             mend="free some disk space or choose another folder, then run again with --resume; the earlier file is intact",
         ) from error
+
+
+def place_of(file: int | Path) -> str:
+    """What tells this file from every copy of it, also one that was written over it: its inode number and when it was created.
+
+    The inode number alone does not: a file system gives a freed number away again, so that of three states written one after the
+    other the third often has the first one's. Where the creation time cannot be had, the number is all there is.
+    """
+    found = os.stat(file)  # noqa: PTH116  (also takes a descriptor)
+    return f"{found.st_ino}-{_created_ns(file, found)}"
+
+
+def _created_ns(file: int | Path, found: os.stat_result) -> int:
+    """The file's creation time. On Linux only statx tells it, which Python has from 3.15 on."""
+    if born := getattr(found, "st_birthtime", None):
+        return int(born * 1e9)
+    if os.name != "posix":
+        return found.st_ctime_ns  # Windows calls it so
+    try:
+        statx = ctypes.CDLL(None).statx
+    except (AttributeError, OSError):
+        return 0
+    buffer = ctypes.create_string_buffer(256)
+    here, empty_path, birth_time = -100, 0x1000, 0x800  # AT_FDCWD, AT_EMPTY_PATH, STATX_BTIME
+    if isinstance(file, int):
+        failed = statx(file, b"", empty_path, birth_time, buffer)
+    else:
+        failed = statx(here, os.fsencode(file), 0, birth_time, buffer)
+    (known,) = struct.unpack_from("=I", buffer.raw, 0)
+    seconds, nanoseconds = struct.unpack_from("=qI", buffer.raw, 80)
+    return 0 if failed or not known & birth_time else int(seconds) * 10**9 + int(nanoseconds)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,11 +1,11 @@
 """Long runs of pseudo-random words from a short key, and masks made of them.
 
-AES-256 in counter mode from counter block 0 (docs/spec/masked-sum.md, 5.2), read as little-endian words of 16, 32 or 64 bits.
+AES-256 in counter mode, chunk by chunk (docs/spec/masked-sum.md, 5.2), read as little-endian words of 16, 32 or 64 bits.
 Modern processors make it faster than they read memory, so nothing here holds a whole stream: words are worked on in blocks that
 stay in the cache, and every mask is applied to a block before the next block is touched.
 
-The counter can start anywhere (block number = byte offset / 16), so ranges of one array may be worked on side by side; the
-cipher and numpy both release the interpreter's lock. The result is the same for every number of threads.
+Every chunk has a counter of its own, so ranges of one array may be worked on side by side; the cipher and numpy both release the
+interpreter's lock. The result is the same for every number of threads.
 """
 
 import sys
@@ -15,48 +15,52 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from wardround.values.key_derivation import KEY_BYTES
 
 BLOCK = 1 << 17  # words worked on at once: a block and a mask's words fit a core's cache; smaller ones cost calls
-_CIPHER_BLOCK = 16
+CHUNK = 1 << 21  # bytes of a stream under one counter prefix; ranges for threads begin at chunks
+_NONCE = 12
+_RANGE = CHUNK // 2  # words: whole chunks of 16-bit words, and of longer ones
 _ZEROS = bytes(BLOCK * 8)
-_HEAD = 2 * _CIPHER_BLOCK
 _Result = TypeVar("_Result")
 
 
 class Keystream:
     """The stream of one key, read once from front to back. Two instances with one key give the same words: a key masks one
-    array once. start: bytes to skip, a multiple of 16. At most 64 GiB."""
+    array once. start: bytes to skip, a multiple of CHUNK."""
 
     def __init__(self, key: bytes, start: int = 0) -> None:
         if len(key) != KEY_BYTES:
             raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(key)}")
-        if start < 0 or start % _CIPHER_BLOCK:
-            raise ValueError(f"a stream starts at a multiple of {_CIPHER_BLOCK} bytes, not at {start}")
-        self._cipher = _counter_mode(key, start // _CIPHER_BLOCK)
-        self._head = b""
-        if start == 0:
-            # GCM with a nonce of zeros encrypts by this very stream from block 2 on. OpenSSL has vector code for GCM and not for
-            # plain counter mode: more than twice as fast although the tag that nobody reads is worked out on the way.
-            self._head = self._cipher.update(_ZEROS[:_HEAD])
-            self._cipher = Cipher(algorithms.AES(key), modes.GCM(bytes(12))).encryptor()
+        if start < 0 or start % CHUNK:
+            raise ValueError(f"a stream starts at a multiple of {CHUNK} bytes, not at {start}")
+        self._algorithm = algorithms.AES(key)
+        self._next, self._left = start // CHUNK, 0
 
     def fill(self, words: NDArray[Any]) -> None:
         """Overwrites `words`, a contiguous vector, with the stream's next words."""
         if not words.size:
             return
         raw = words.data.cast("B")
-        taken = min(len(self._head), len(raw))
-        raw[:taken], self._head = self._head[:taken], self._head[taken:]
-        raw = raw[taken:]
-        for at in range(0, len(raw), len(_ZEROS)):
-            piece = raw[at : at + len(_ZEROS)]
-            self._cipher.update_into(_ZEROS if len(piece) == len(_ZEROS) else memoryview(_ZEROS)[: len(piece)], piece)
+        while raw:
+            if not self._left:
+                self._begin_chunk()
+            size = min(len(raw), self._left, len(_ZEROS))
+            self._cipher.update_into(_ZEROS if size == len(_ZEROS) else memoryview(_ZEROS)[:size], raw[:size])
+            self._left -= size
+            raw = raw[size:]
         if sys.byteorder == "big":
             words.byteswap(inplace=True)
+
+    def _begin_chunk(self) -> None:
+        # Counter mode from counter block (chunk, 2) is what GCM encrypts by under the nonce (chunk). OpenSSL has vector code for
+        # GCM and not for plain counter mode: more than twice as fast although the tag that nobody reads is worked out on the way.
+        nonce = self._next.to_bytes(_NONCE, "big")
+        self._cipher = Cipher(self._algorithm, modes.GCM(nonce)).encryptor()
+        self._next, self._left = self._next + 1, CHUNK
 
     def add_to(self, words: NDArray[Any]) -> None:
         """Adds the stream's next words, modulo the words' size."""
@@ -72,10 +76,6 @@ class Keystream:
             piece = words[start : start + len(scratch)]
             self.fill(scratch[: piece.size])
             operation(piece, scratch[: piece.size], out=piece)
-
-
-def _counter_mode(key: bytes, block: int) -> CipherContext:
-    return Cipher(algorithms.AES(key), modes.CTR(block.to_bytes(_CIPHER_BLOCK, "big"))).encryptor()
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,8 @@ def apply_masks(words: NDArray[Any], masks: Sequence[Mask], *, threads: int = 1)
 
 
 def in_ranges(size: int, threads: int, work: Callable[[int, int], _Result]) -> list[_Result]:
-    """work(start, stop) for ranges that cover 0..size, one a thread. Every range but the last is a whole number of blocks."""
-    blocks = -(-size // BLOCK)
-    each = -(-blocks // max(1, threads)) * BLOCK
+    """work(start, stop) for ranges that cover 0..size, one a thread. Every range begins at a chunk, for words of any size."""
+    each = -(-size // (max(1, threads) * _RANGE)) * _RANGE
     ranges = [(start, min(start + each, size)) for start in range(0, size, each)] if size else []
     if len(ranges) < 2:
         return [work(*found) for found in ranges]

@@ -53,3 +53,9 @@ def same_bits(left: Mapping[str, Array], right: Mapping[str, Array]) -> bool:
         and np.ascontiguousarray(left[name]).tobytes() == np.ascontiguousarray(right[name]).tobytes()
         for name in left
     )
+
+
+def raw_bytes(array: Array) -> memoryview:
+    """The array's bytes, little-endian and in C order, without a copy where they lie so already."""
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data

@@ -1,31 +1,52 @@
 """The envelope: magic, version, canonical JSON header, safetensors payload (docs/spec/wire.md, section 3)."""
 
+import hashlib
 import json
+import math
 import re
 import struct
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
 
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import WireError
-from wardround.values.tree import Array, Bundle, Tree
-from wardround.wire.messages import Contribution, ContributionHeader, Message, Order, OrderHeader, Refusal, RefusalHeader
+from wardround.values.tree import Array, Bundle, Tree, raw_bytes
+from wardround.wire.messages import (
+    Answer,
+    AnswerHeader,
+    Ask,
+    AskHeader,
+    Contribution,
+    ContributionHeader,
+    Message,
+    Order,
+    OrderHeader,
+    Refusal,
+    RefusalHeader,
+)
 
 MAGIC = b"WRND"
 VERSION = 1
-HEADER_LIMIT = 1 << 16
+HEADER_LIMIT = 1 << 21  # holds 10,000 sites with the longest names
 PAYLOAD_LIMIT = 1 << 30
+TENSOR_HEADER_LIMIT = 1 << 24  # about 150,000 arrays
+_DIMENSIONS = 64
 
 _FRONT = struct.Struct(">4sHIQ")
-_TYPES = {"float32": "F32", "uint16": "U16", "uint32": "U32", "uint64": "U64"}
+_TYPES = {"float32": "F32", "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64"}
+_TYPE_NAMES = {short: name for name, short in _TYPES.items()}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}/[ -~]{1,200}")
-_HEADERS: dict[str, type[OrderHeader] | type[ContributionHeader] | type[RefusalHeader]] = {
+_Header = OrderHeader | ContributionHeader | RefusalHeader | AskHeader | AnswerHeader
+_HEADERS: dict[str, type[_Header]] = {
     "order": OrderHeader,
     "contribution": ContributionHeader,
     "refusal": RefusalHeader,
+    "ask": AskHeader,
+    "answer": AnswerHeader,
 }
 
 
@@ -36,6 +57,14 @@ def to_bytes(message: Message) -> bytes:
         raise _refuse(f"a header of at most {HEADER_LIMIT} bytes", f"{len(header)} bytes", mend="use fewer or shorter site names")
     payload = [] if isinstance(message, Refusal) else _written(message.arrays)
     return b"".join([_FRONT.pack(MAGIC, VERSION, len(header), sum(map(len, payload))), header, *payload])
+
+
+def payload_digest(arrays: Tree) -> bytes:
+    """SHA-256 of the payload that these arrays are written as, without writing it in one piece."""
+    digest = hashlib.sha256()
+    for piece in _written(arrays):
+        digest.update(piece)
+    return digest.digest()
 
 
 def from_bytes(data: bytes, *, payload_limit: int = PAYLOAD_LIMIT) -> Message:
@@ -52,17 +81,22 @@ def from_bytes(data: bytes, *, payload_limit: int = PAYLOAD_LIMIT) -> Message:
     if len(data) != _FRONT.size + header_size + payload_size:
         raise _refuse(f"{_FRONT.size + header_size + payload_size} bytes in all", f"{len(data)} bytes")
     header = _read_header(data[_FRONT.size : _FRONT.size + header_size])
-    arrays = _read_arrays(data[_FRONT.size + header_size :])
-    if isinstance(header, OrderHeader):
-        return Order(header, arrays)
-    if isinstance(header, ContributionHeader):
-        return Contribution(header, arrays)
+    arrays = _read_arrays(memoryview(data)[_FRONT.size + header_size :])
+    match header:
+        case OrderHeader():
+            return Order(header, arrays)
+        case ContributionHeader():
+            return Contribution(header, arrays)
+        case AskHeader():
+            return Ask(header, arrays)
+        case AnswerHeader():
+            return Answer(header, arrays)
     if arrays:
         raise _refuse("a refusal without payload", f"{len(arrays)} arrays")
     return Refusal(header)
 
 
-def _read_header(raw: bytes) -> OrderHeader | ContributionHeader | RefusalHeader:
+def _read_header(raw: bytes) -> _Header:
     try:
         value: Any = json.loads(raw)
         canonical = canonical_json(value)
@@ -72,7 +106,7 @@ def _read_header(raw: bytes) -> OrderHeader | ContributionHeader | RefusalHeader
         raise _refuse("a header in canonical form (sorted keys, none twice, no spaces)", "another form")
     kind = _HEADERS.get(str(value.get("kind")))
     if kind is None:
-        raise _refuse("a header of kind order, contribution or refusal", repr(value.get("kind"))[:60])
+        raise _refuse("a header of kind order, contribution, refusal, ask or answer", repr(value.get("kind"))[:60])
     try:
         header = kind.model_validate_json(raw)
     except ValidationError as error:
@@ -84,13 +118,12 @@ def _read_header(raw: bytes) -> OrderHeader | ContributionHeader | RefusalHeader
     return header
 
 
-def _written(arrays: Tree) -> list[bytes]:
+def _written(arrays: Tree) -> list[bytes | memoryview]:
     """The payload in pieces; nothing for no arrays."""
     if not arrays:
         return []
     _require_known(arrays)
-    little = (arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False) for name in _in_order(arrays))
-    return [_tensor_header(arrays), *(array.tobytes() for array in little)]
+    return [_tensor_header(arrays), *(raw_bytes(arrays[name]) for name in _in_order(arrays))]
 
 
 def _in_order(arrays: Tree) -> list[str]:
@@ -115,17 +148,41 @@ def _tensor_header(arrays: Tree) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _read_arrays(payload: bytes) -> Tree:
+def _read_arrays(payload: memoryview) -> Tree:
+    """The arrays, in memory of their own. They are taken as the header has them, and are right if they would be written so."""
     if not payload:
         return {}
+    start = 8 + int.from_bytes(payload[:8], "little")
+    if start > min(len(payload), TENSOR_HEADER_LIMIT):
+        raise _refuse("a safetensors payload", f"a header of {start - 8} bytes")
     try:
-        arrays = load_tensors(payload)
-    except (SafetensorError, KeyError, ValueError, OverflowError) as error:
+        entries = json.loads(bytes(payload[8:start]))
+        kinds = {name: (_known_type(of["dtype"]), tuple(of["shape"])) for name, of in entries.items()}
+        whole = np.frombuffer(payload[start:], np.uint8).copy()
+        arrays = _cut(whole, kinds)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _refuse("a safetensors payload", type(error).__name__) from error
     _require_known(arrays)
-    if not arrays or not payload.startswith(_tensor_header(arrays)):
+    if not arrays or payload[:start] != _tensor_header(arrays):
         raise _refuse("a payload with the one header that its arrays have", "metadata, padding, another order or nothing")
-    return dict(arrays)
+    return arrays
+
+
+def _cut(whole: NDArray[np.uint8], kinds: Mapping[str, tuple[str, tuple[int, ...]]]) -> Tree:
+    """Arrays of these types and shapes, one after the other, which fill `whole`. ValueError or TypeError where they do not."""
+    arrays: Tree = {}
+    start = 0
+    for name, (kind, shape) in sorted(kinds.items(), key=lambda item: (-np.dtype(item[1][0]).itemsize, item[0])):
+        if len(shape) > _DIMENSIONS or not all(0 <= length <= PAYLOAD_LIMIT for length in shape):
+            raise ValueError("a shape that no array has")
+        end = start + math.prod(shape) * np.dtype(kind).itemsize
+        if end > len(whole):
+            raise ValueError("more values than there are bytes")
+        arrays[name] = whole[start:end].view(np.dtype(kind).newbyteorder("<")).reshape(shape)
+        start = end
+    if start != len(whole):
+        raise ValueError("bytes that belong to no array")
+    return arrays
 
 
 def _require_known(arrays: Tree) -> None:
@@ -133,7 +190,17 @@ def _require_known(arrays: Tree) -> None:
         if not _NAME.fullmatch(name):
             raise _refuse("array names of the form part/name", repr(name)[:80])
         if array.dtype.name not in _TYPES:
-            raise _refuse(f"arrays of type {', '.join(sorted(_TYPES))}", array.dtype.name)
+            raise _refuse_type(array.dtype.name)
+
+
+def _known_type(short: str) -> str:
+    if short not in _TYPE_NAMES:
+        raise _refuse_type(repr(short)[:60])
+    return _TYPE_NAMES[short]
+
+
+def _refuse_type(found: str) -> WireError:
+    return _refuse(f"arrays of type {', '.join(sorted(_TYPES))}", found)
 
 
 def _refuse(expected: str, found: str, mend: str = "") -> WireError:

@@ -1,5 +1,9 @@
-"""The three messages of the wire: an order, a contribution, a refusal (docs/spec/wire.md, section 4)."""
+"""The messages of the wire: order, contribution, refusal, and the asks and answers of a masked sum.
 
+docs/spec/wire.md, section 4, and docs/spec/masked-sum.md, sections 4 and 7.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -11,10 +15,44 @@ Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Site = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Round = Annotated[int, Field(ge=1, le=100_000)]
 Step = Literal["open", "train", "evaluate", "own", "close"]
+What = Literal["keys", "sign", "open"]
+Turn = Annotated[int, Field(ge=0, lt=2**53)]
+Signature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+NoneOrHash = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
+NoneOrSignature = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{128})?$")]
 
 
 class Header(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Statement(Header):
+    """One site's key for one epoch. turn, round: the last turn and the greatest round it contributed to."""
+
+    site: Site
+    key: Hash
+    turn: Turn
+    round: int = Field(ge=0, le=100_000)
+    signature: Signature
+
+
+class Masked(Header):
+    """What an order of a masked sum says besides: which attempt, which turn of the keys, and whose keys."""
+
+    attempt: int = Field(ge=1, le=1000)
+    turn: int = Field(ge=1, lt=2**53)
+    epoch: int = Field(ge=1, lt=2**32)
+    roster: tuple[Statement, ...]
+
+    @model_validator(mode="after")
+    def the_roster_is_sorted(self) -> "Masked":
+        _require_sorted([statement.site for statement in self.roster])
+        return self
+
+
+def _require_sorted(sites: Sequence[str]) -> None:
+    if list(sites) != sorted(set(sites)):
+        raise ValueError("lists of sites must be sorted and hold no name twice")
 
 
 class OrderHeader(Header):
@@ -26,11 +64,11 @@ class OrderHeader(Header):
     cohort: tuple[Site, ...]
     counted: dict[Site, Round] = Field(default_factory=dict)
     weight: int = Field(default=0, ge=0, lt=2**53)
+    masked: Masked | None = None
 
     @model_validator(mode="after")
     def lists_are_sorted_and_rounds_fit(self) -> "OrderHeader":
-        if list(self.cohort) != sorted(set(self.cohort)):
-            raise ValueError("lists of sites must be sorted and hold no name twice")
+        _require_sorted(self.cohort)
         if (self.round == 0) != (self.step == "open"):
             raise ValueError("round 0 is the opening, and only the opening")
         return self
@@ -43,6 +81,43 @@ class ContributionHeader(Header):
     round: int = Field(ge=0, le=100_000)
     site: Site
     order: Hash
+    signature: NoneOrSignature = ""
+
+
+class AskHeader(Header):
+    kind: Literal["ask"] = "ask"
+    study: Hash
+    what: What
+    epoch: int = Field(default=0, ge=0, lt=2**32)
+    order: NoneOrHash = ""
+    counted: tuple[Site, ...] = ()
+    certificate: dict[Site, Signature] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def fields_fit_what_is_asked(self) -> "AskHeader":
+        _require_sorted(self.counted)
+        if (self.what == "keys") != (self.epoch > 0) or (self.what == "keys") == bool(self.order and self.counted):
+            raise ValueError("keys has an epoch, sign and open have an order and those who were counted")
+        if self.certificate and self.what != "open":
+            raise ValueError("only an open has a certificate")
+        return self
+
+
+class AnswerHeader(Header):
+    kind: Literal["answer"] = "answer"
+    study: Hash
+    site: Site
+    ask: Hash
+    key: NoneOrHash = ""
+    turn: Turn = 0
+    round: int = Field(default=0, ge=0, le=100_000)
+    unreadable: tuple[Site, ...] = ()
+    signature: Signature
+
+    @model_validator(mode="after")
+    def the_list_is_sorted(self) -> "AnswerHeader":
+        _require_sorted(self.unreadable)
+        return self
 
 
 class RefusalHeader(Header):
@@ -63,7 +138,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Contribution:
-    """Site to sum. arrays: one flat vector of unsigned words per part, named `part/words`."""
+    """Site to sum. arrays: one flat vector of unsigned words per part, named `part/words`; masked also `masked/...` in bytes."""
 
     header: ContributionHeader
     arrays: Tree = field(default_factory=dict)
@@ -74,4 +149,20 @@ class Refusal:
     header: RefusalHeader
 
 
-Message = Order | Contribution | Refusal
+@dataclass(frozen=True)
+class Ask:
+    """Coordinator to site, about an order of a masked sum. arrays: `masked/boxes` of an open."""
+
+    header: AskHeader
+    arrays: Tree = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Site to coordinator. arrays: `masked/shares` of an open."""
+
+    header: AnswerHeader
+    arrays: Tree = field(default_factory=dict)
+
+
+Message = Order | Contribution | Refusal | Ask | Answer

@@ -1,0 +1,116 @@
+"""A whole round of the reference job, masked against plain: `wardround simulate`, three hospitals in order in this process.
+
+`examples/chest_xray.toml` cut to a few rounds, without the hospitals' own models and the external test. The same study twice but
+for `summation.mode`, in turns. Seconds are those of the run record's rounds. Training is nearly all of a round, so its noise
+drowns what the masks cost; therefore also the CPU seconds of a round outside training and scoring.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from wardround.roles.events import Event, ExchangeStarted, RoundFinished
+from wardround.simulation.simulate import simulate
+from wardround.study.declaration import Study
+from wardround.study.reading import load_study
+from wardround.training import loop, scoring
+from wardround.values.tree import Tree, same_bits
+
+EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "chest_xray.toml"
+ROUNDS = 3
+
+
+@dataclass
+class Rounds:
+    """seconds: wall, of every round. cpu: CPU seconds of every round. outside: those without training and scoring."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    outside: list[float] = field(default_factory=list)
+    _began: float = 0.0
+    _inside: float = 0.0
+
+    def listener(self, event: Event) -> None:
+        if isinstance(event, ExchangeStarted) and event.step == "train":
+            self._began, self._inside = time.process_time(), 0.0
+        elif isinstance(event, RoundFinished):
+            self.cpu.append(time.process_time() - self._began)
+            self.outside.append(self.cpu[-1] - self._inside)
+
+    def timed(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def inside(*given: Any, **named: Any) -> Any:
+            began = time.process_time()
+            try:
+                return work(*given, **named)
+            finally:
+                self._inside += time.process_time() - began
+
+        return inside
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """What torch does inside is told apart."""
+        with (
+            mock.patch.object(loop.TorchTrainer, "train", self.timed(loop.TorchTrainer.train)),
+            mock.patch.object(scoring, "score", self.timed(scoring.score)),
+        ):
+            yield
+
+
+def _study(mode: str) -> Study:
+    full = load_study(EXAMPLE)
+    return full.model_copy(
+        update={
+            "algorithm": full.algorithm.model_copy(update={"rounds": ROUNDS}),
+            "evaluation": full.evaluation.model_copy(update={"own_baseline": False, "external": None}),
+            "summation": full.summation.model_copy(update={"mode": mode}),
+        }
+    )
+
+
+def _run(mode: str, rounds: Rounds) -> Tree:
+    with tempfile.TemporaryDirectory(prefix="wardround-round-") as folder, rounds.counting():
+        run = simulate(
+            _study(mode),
+            out=Path(folder) / "run",
+            workers=0,
+            register=False,
+            listener=rounds.listener,
+            study_folder=EXAMPLE.parent,
+        )
+        rounds.seconds += [entry.seconds for entry in run.record.rounds]
+        return run.model
+
+
+def compare(repeats: int) -> dict[str, float]:
+    found = {"plain": Rounds(), "masked": Rounds()}
+    same = True
+    for repeat in range(repeats):
+        models = {mode: _run(mode, found[mode]) for mode in sorted(found, reverse=bool(repeat % 2))}  # drifts cancel in turns
+        same = same and same_bits(models["plain"], models["masked"])
+    print(f"\none round of the reference job, {repeats} x {ROUNDS} rounds each, median (spread); the same model bits: {same}")
+    for mode, rounds in found.items():
+        print(f"  {mode:7} {_spread(rounds.seconds)} s; CPU {_spread(rounds.cpu)}, outside training {_spread(rounds.outside)} s")
+    plain, masked = found["plain"], found["masked"]
+    extra = statistics.median(masked.outside) - statistics.median(plain.outside)
+    ratios = {
+        "round_vs_plain": statistics.median(masked.seconds) / statistics.median(plain.seconds),
+        "round_cpu_vs_plain": statistics.median(masked.cpu) / statistics.median(plain.cpu),
+        "round_extra_cpu_share": extra / statistics.median(plain.cpu),
+    }
+    print(
+        f"  ratio {ratios['round_vs_plain']:.3f}, by CPU {ratios['round_cpu_vs_plain']:.3f}; masks take {extra:.3f} s of a round"
+    )
+    return {**ratios, "same_bits": float(same)}
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"

@@ -1,0 +1,29 @@
+"""What a hospital reads before it approves: it must say who could see its contribution, in numbers."""
+
+import pytest
+
+from wardround.study.declaration import Study
+from wardround.study.protection import protection
+from wardround.study.reading import parse_study
+from wardround.study.starter import starter
+
+
+def declared(names: str = "", summation: str = "") -> Study:
+    text = starter("table").replace("minimum = 2", f"{names}\nminimum = 2")
+    return parse_study(f"{text}\n[summation]\n{summation}\n")
+
+
+@pytest.mark.parametrize(
+    ("names", "summation", "said"),
+    [
+        ("", "", "at least 3 hospitals"),
+        ('names = ["a", "b", "c"]', "", "3 of 3 hospitals must contribute to each round and help to open its sum: none"),
+        ('names = ["a", "b", "c", "d", "e"]', "", "4 of 5 hospitals must contribute"),
+        ('names = ["a", "b", "c", "d", "e"]', "", "one hospital may be missing"),
+        ('names = ["a", "b"]', "collusion = 0", "every hospital trusts every other"),
+        ("", 'mode = "plain"', "reads each hospital's contribution"),
+    ],
+)
+def test_it_says_who_could_see_a_contribution(names: str, summation: str, said: str) -> None:
+    """The settings that weaken the sum are named as such."""
+    assert said in " ".join(protection(declared(names, summation)))
