@@ -60,7 +60,7 @@ def cross_figures(run: Any, model: str) -> Figures:
 
 def pooled_figures(study: Study, hospitals: dict[str, Records], folder: str) -> Figures:
     whole = Records(*(np.concatenate([getattr(part, name) for part in hospitals.values()]) for name in Records.__annotations__))
-    alone = changed(study, sites={"minimum": 1}, evaluation={"own_baseline": False})
+    alone = changed(study, sites={"minimum": 1}, summation={"mode": "plain"}, evaluation={"own_baseline": False})
     run = simulate(alone, {"pooled": whole}, out=folder, register=False, workers=0)
     total, found = ScoreSums.zero(), {}
     for site, records in hospitals.items():
