@@ -202,6 +202,17 @@ def test_a_slow_site_in_order_is_counted_as_lost(tmp_path: Path, monkeypatch: py
     assert answers.keys() == {"east", "south"}
 
 
+def test_a_brief_exchange_does_not_change_whose_turn_is_first(tmp_path: Path) -> None:
+    """Between two trainings a masked sum asks for signatures and shares: milliseconds, by which nobody should be put in order."""
+    with side_by_side(study(), tmp_path) as engine:
+        engine._pool._seconds = dict.fromkeys(engine.sites(), 1000.0)
+        assert len(engine.exchange(dict.fromkeys(engine.sites(), b""), 60.0)) == 2
+        assert engine._pool._seconds == dict.fromkeys(engine.sites(), 1000.0)
+        engine._pool._seconds = {}
+        engine.exchange(dict.fromkeys(engine.sites(), b""), 60.0)
+        assert set(engine._pool._seconds) == set(engine.sites())
+
+
 def test_a_seat_survives_the_way_to_its_process(tmp_path: Path) -> None:
     """A process of its own must serve the very study that the coordinator runs."""
     for seat in seats(study("fedopt"), tmp_path):

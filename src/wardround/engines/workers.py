@@ -20,6 +20,10 @@ from wardround.engines.turns import turns
 from wardround.values.cores import usable_cores
 from wardround.values.ids import SiteId, site_id
 
+BRIEF = 0.1
+"""An exchange of less than this part of the last one's time is another kind of work, such as a signature or a share of a masked
+sum, and says nothing about how long the next training takes."""
+
 
 class Worker:
     """One site's process, and a thread that waits for its answers."""
@@ -92,7 +96,9 @@ class WorkerPool:
                 continue
             until = running.pop(site, None)
             if until is not None and data is not None:
-                self._seconds[site] = time.monotonic() - (until - deadline_s)
+                took = time.monotonic() - (until - deadline_s)
+                if took >= BRIEF * self._seconds.get(site, 0.0):
+                    self._seconds[site] = took
                 answers[site] = data
                 if arrived:
                     arrived(site)
