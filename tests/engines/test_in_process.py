@@ -238,6 +238,8 @@ def test_a_nursery_that_dies_is_replaced_for_the_next_child(tmp_path: Path) -> N
         dead, east, north = nursery_of(engine), pid_of(engine, EAST), pid_of(engine, SiteId("north"))
         os.kill(dead, signal.SIGKILL)
         os.kill(east, signal.SIGKILL)
+        assert engine._nursery is not None
+        engine._nursery._process.wait(60.0)  # while it is still dying, a request to it may be lost, and with it one exchange
         wait_until_gone([east])
         assert len(engine.exchange(echo, 60.0)) == 2
         assert nursery_of(engine) != dead
