@@ -1060,3 +1060,19 @@ def test_an_opening_asks_nothing_of_those_who_were_lost() -> None:
     _, state, _ = coordinator_at("Opening")
     assert isinstance(state, Opening)
     assert set(asks(state)) == set(NAMES[:4])
+
+
+@pytest.mark.parametrize("what", ["keys", "sign"])
+def test_asks_and_answers_have_no_room_for_arrays_that_nobody_reads(what: str) -> None:
+    """Data could travel in them, in either direction."""
+    ring = ring_of(5, collusion=1)
+    order = ring.order(1)
+    for site in ring.sites:
+        assert not isinstance(ring.send(site, order), str)
+    header = AskHeader(study=STUDY, what="keys", epoch=ring.epoch + 1)
+    if what == "sign":
+        header = AskHeader(study=STUDY, what="sign", order=sha256_hex(order), counted=ring.sites[:4])
+    before = ring.members[A].state
+    assert ring.send(A, to_bytes(Ask(header, {"masked/boxes": np.zeros(3, np.uint8)}))) == "boxes"
+    assert ring.members[A].state is before
+    assert isinstance(ring.send(A, to_bytes(Ask(header))), Answer)

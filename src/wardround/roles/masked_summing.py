@@ -132,7 +132,7 @@ class MaskedSumming:
         if not isinstance(message, Answer) or message.header.turn > self.progress.turn + ATTEMPTS:
             return None
         header = message.header
-        if not header.key or not holds_a_secret(header.key):
+        if message.arrays or not header.key or not holds_a_secret(header.key):
             return None
         statement = Statement(site=site, key=header.key, turn=header.turn, round=header.round, signature=header.signature)
         return statement if genuine(bytes.fromhex(self.approved.hash), epoch, statement, self.approved.keys) else None

@@ -49,6 +49,7 @@ from wardround.wire.messages import Answer, AnswerHeader, Ask, AskHeader, Contri
 
 def offer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[MaskedState, Answer]:
     """A fresh key for a later epoch than any before."""
+    _require_no_arrays(ask)
     epoch = ask.header.epoch
     if ask.header.what != "keys" or epoch <= state.epoch:
         raise RefusedError(
@@ -209,6 +210,7 @@ def contribute(party: Party, state: MaskedState, order: Order, order_hash: str, 
 
 def sign(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[MaskedState, Answer]:
     """The signature on who was counted: this site's one set for this sum."""
+    _require_no_arrays(ask)
     given = _asked_about(party, state, ask)
     counted = tuple(map(SiteId, ask.header.counted))
     signature = party.identity.sign(counted_digest(party.study, given, counted))
@@ -265,6 +267,11 @@ def _remembered(state: MaskedState, given: Given, counted: tuple[str, ...]) -> d
 
 def _spoken(state: MaskedState, content: str) -> tuple[str, ...]:
     return (state.past or {}).get(content, ((), ()))[1]
+
+
+def _require_no_arrays(ask: Ask) -> None:
+    if ask.arrays:
+        raise RefusedError(f"An ask for {ask.header.what} carries arrays that nobody reads", code="boxes")
 
 
 def _asked_about(party: Party, state: MaskedState, ask: Ask) -> Given:

@@ -133,7 +133,7 @@ def _certify(state: Signing, received: Received) -> Opening | Failed:
     certificate = {
         site: answer.header.signature
         for site, answer in _answers(state.counted, received).items()
-        if signed_by(state.of.keys[site], answer.header.signature, message)
+        if not answer.arrays and signed_by(state.of.keys[site], answer.header.signature, message)
     }
     if len(certificate) < state.of.quorum.threshold:
         return Failed(state.of, "Signing", {**state.lost, **_missing(state.counted, certificate, received)}, len(certificate))
