@@ -6,6 +6,7 @@ A checkpoint is written after every exchange whose result counts. A run killed a
 follow from the checkpoint alone, sites that had answered the repeated order send their stored bytes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ class KeyProgress:
     counted: tuple[str, ...] = ()
     certify: bool = False
     roster: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "KeyProgress":
+        """Inverse of `vars`, through JSON."""
+        return cls(**{**value, "roster": tuple(value["roster"]), "counted": tuple(value["counted"])})
 
     def statements(self) -> tuple[Statement, ...]:
         return tuple(Statement.model_validate(entry) for entry in self.roster)
@@ -117,11 +123,8 @@ def load(folder: Path) -> Progress | None:
     try:
         history = tuple(RoundHistory(**{**entry, "counted": tuple(entry["counted"])}) for entry in head.pop("history"))
         head["sites"] = tuple(head["sites"])
-        keys = {**head.pop("keys")}
-        keys |= {"roster": tuple(keys["roster"]), "counted": tuple(keys["counted"])}
-        return Progress(
-            **head, keys=KeyProgress(**keys), history=history, frozen=frozen, state=bundles["state"], before=bundles["before"]
-        )
+        keys = KeyProgress.from_json(head.pop("keys"))
+        return Progress(**head, keys=keys, history=history, frozen=frozen, state=bundles["state"], before=bundles["before"])
     except (KeyError, TypeError) as error:
         raise RunError(
             f"{path} was written by another release", mend="finish the run with that release, or start a new one"

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 from wardround.roles.events import silent
 from wardround.roles.masked_summing import MaskedSumming
 from wardround.roles.progress import KeyProgress
-from wardround.roles.site_store import LastAnswer, SiteState, SiteStore
+from wardround.roles.site_store import SiteStore
+from wardround.roles.voice import Voice
 from wardround.summation.approved import Approved
 from wardround.summation.identity import Identity
-from wardround.summation.masked_layout import sum_name
 from wardround.summation.masked_memory import Party
-from wardround.summation.masked_site import answer, check, contribute, offer, sign
 from wardround.summation.plain import Failed
 from wardround.values.canonical import canonical_json, sha256_hex
 from wardround.values.durable import write_atomic
@@ -158,7 +157,9 @@ class SumSite:
             )
         approved = plan.approved
         self._plan, self._values, self._store = plan, values, SiteStore(folder)
-        self._party = Party(SiteId(name), bytes.fromhex(approved.hash), approved.quorum, approved.keys, identity)
+        self._site = SiteId(name)
+        party = Party(self._site, bytes.fromhex(approved.hash), approved.quorum, approved.keys, identity)
+        self._voice = Voice(party, self._store)
 
     def close(self) -> None:
         self._store.close()
@@ -169,7 +170,7 @@ class SumSite:
         try:
             return self._handle(data, found)
         except WardroundError as error:
-            header = RefusalHeader(study=self._plan.approved.hash, site=self._party.site, order=found, code=error.code)
+            header = RefusalHeader(study=self._plan.approved.hash, site=self._site, order=found, code=error.code)
             return to_bytes(Refusal(header))
 
     def _handle(self, data: bytes, found: str) -> bytes:
@@ -181,26 +182,11 @@ class SumSite:
         if state.order == found:
             return self._store.last_answer().reply
         if isinstance(message, Order):
-            return self._contribute(message, found, state)
-        what = message.header.what
-        stored = state.asks.get(what)
-        if stored is not None and stored[0] == found:
-            return stored[1]
-        masked, said = {"keys": offer, "sign": sign, "open": answer}[what](self._party, state.masked, message, found)
-        reply = to_bytes(said)
-        self._store.write(replace(state, masked=masked, asks={**state.asks, what: (found, reply)}))
-        return reply
+            return self._voice.contribute(message, found, state, lambda: (self._words(message), state))
+        return self._voice.speak(message, found, state)
 
-    def _contribute(self, order: Order, found: str, state: SiteState) -> bytes:
-        ready = check(self._party, state.masked, order)
-        given = state.masked.given
-        again = given is not None and given.sum == sum_name(order.header)
-        words = self._store.last_answer().words if again else self._plan.encode(self._values(order.header.label))
-        copies = {name: array.copy() for name, array in words.items()}
-        masked, contribution = contribute(self._party, ready, order, found, copies)
-        reply = to_bytes(contribution)
-        self._store.write(replace(state, masked=masked, order=found), LastAnswer(reply, words))
-        return reply
+    def _words(self, order: Order) -> Tree:
+        return self._plan.encode(self._values(order.header.label))
 
 
 Trip = Callable[[Mapping[SiteId, bytes]], Mapping[SiteId, bytes]]
@@ -218,8 +204,7 @@ class SumCoordinator:
     def _kept(self) -> KeyProgress:
         if not self._file.exists():
             return KeyProgress()
-        kept = json.loads(self._file.read_bytes())
-        return KeyProgress(**{**kept, "roster": tuple(kept["roster"]), "counted": tuple(kept["counted"])})
+        return KeyProgress.from_json(json.loads(self._file.read_bytes()))
 
     def _keep(self, keys: KeyProgress) -> None:
         write_atomic(self._file, canonical_json(vars(keys)), private=True)

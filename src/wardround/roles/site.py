@@ -16,12 +16,10 @@ from pathlib import Path
 from wardround.roles.plan import Plan
 from wardround.roles.site_store import LastAnswer, SiteState, SiteStore
 from wardround.roles.site_work import SiteWork
+from wardround.roles.voice import Voice, another_attempt
 from wardround.study.declaration import Study
 from wardround.summation.identity import Identity
-from wardround.summation.masked_layout import sum_name
 from wardround.summation.masked_memory import Party, ended
-from wardround.summation.masked_site import answer as open_shares
-from wardround.summation.masked_site import check, contribute, offer, sign
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import RefusedError, StudyError, WardroundError, WireError
 from wardround.values.ids import SiteId
@@ -51,8 +49,9 @@ class Site:
         self.name = name
         self.study_hash = study.hash
         self.minimum = study.sites.minimum
-        self.party = _party(name, study, identity) if study.summation.mode == "masked" else None
+        party = _party(name, study, identity) if study.summation.mode == "masked" else None
         self.store = SiteStore(folder)
+        self.voice = Voice(party, self.store) if party is not None else None
         self.work = SiteWork(name, Plan(study), load, self.store, device=device, threads=threads)
 
     def close(self) -> None:
@@ -85,8 +84,8 @@ class Site:
     def _answer(self, order: Order, order_hash: str, state: SiteState) -> bytes:
         self._check(order, state)
         header = order.header
-        if self.party is not None and header.step in SUMMED:
-            return self._contribute_masked(self.party, order, order_hash, state)
+        if self.voice is not None and header.step in SUMMED:
+            return self.voice.contribute(order, order_hash, state, lambda: self._work(order, state))
         if header.masked is not None:
             raise RefusedError("The order is for a masked sum, which this study or step does not have", code="masked")
         arrays, state = self._work(order, state)
@@ -94,7 +93,10 @@ class Site:
             ContributionHeader(study=self.study_hash, step=header.step, round=header.round, site=self.name, order=order_hash),
             arrays,
         )
-        return self._recorded(state, order_hash, contribution, {})
+        # Recorded before it is sent: a repeated order must get these bytes, whatever happens next.
+        reply = to_bytes(contribution)
+        self.store.write(replace(state, order=order_hash), LastAnswer(reply, {}))
+        return reply
 
     def _work(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
         """The words of an order's contribution, before any mask."""
@@ -111,38 +113,12 @@ class Site:
             case "close":
                 return {}, replace(state, masked=ended(state.masked))
 
-    def _contribute_masked(self, party: Party, order: Order, order_hash: str, state: SiteState) -> bytes:
-        ready = check(party, state.masked, order)
-        if _another_attempt(state, order):
-            words = self.store.last_answer().words
-            if not words:
-                raise RefusedError("The words of that sum are gone: another step came since", code="old-sum")
-        else:
-            words, state = self._work(order, state)
-        copies = {name: array.copy() for name, array in words.items()}
-        masked, contribution = contribute(party, ready, order, order_hash, copies)
-        return self._recorded(replace(state, masked=masked), order_hash, contribution, words)
-
-    def _recorded(self, state: SiteState, order_hash: str, contribution: Contribution, words: Tree) -> bytes:
-        """Recorded before it is sent: a repeated order must get these bytes, whatever happens next."""
-        reply = to_bytes(contribution)
-        self.store.write(replace(state, order=order_hash), LastAnswer(reply, words))
-        return reply
-
     def _speak(self, ask: Ask, ask_hash: str, state: SiteState) -> bytes:
-        """The answer to an ask, made once: what is about to be revealed is on disk before it leaves."""
-        what = ask.header.what
         if ask.header.study != self.study_hash:
             raise RefusedError("The ask belongs to another study than the one this site approved", code="study")
-        if self.party is None:
+        if self.voice is None:
             raise RefusedError("This study has no masked sums", code="masked")
-        stored = state.asks.get(what)
-        if stored is not None and stored[0] == ask_hash:
-            return stored[1]
-        masked, answer = {"keys": offer, "sign": sign, "open": open_shares}[what](self.party, state.masked, ask, ask_hash)
-        reply = to_bytes(answer)
-        self.store.write(replace(state, masked=masked, asks={**state.asks, what: (ask_hash, reply)}))
-        return reply
+        return self.voice.speak(ask, ask_hash, state)
 
     def _check(self, order: Order, state: SiteState) -> None:
         header = order.header
@@ -159,7 +135,7 @@ class Site:
         if header.step == "open" and state.round:
             # Opening anew would forget which rounds were answered, and let them be asked again over another cohort.
             raise RefusedError("This site has trained in this study already; it does not open it again", code="already-open")
-        if header.step == "train" and header.round <= state.round and not _another_attempt(state, order):
+        if header.step == "train" and header.round <= state.round and not another_attempt(state, order):
             raise RefusedError(f"Round {header.round} is over: this site has answered round {state.round}", code="old-round")
 
     def _refusal(self, order_hash: str, code: str) -> bytes:
@@ -171,12 +147,6 @@ class Site:
         descriptor = os.open(self.store.folder / "log.ndjson", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as file:
             file.write(line + "\n")
-
-
-def _another_attempt(state: SiteState, order: Order) -> bool:
-    """Whether this site has contributed to the same sum already: then the same words are masked anew."""
-    given = state.masked.given
-    return given is not None and order.header.masked is not None and given.sum == sum_name(order.header)
 
 
 def _party(name: SiteId, study: Study, identity: Identity | None) -> Party:
