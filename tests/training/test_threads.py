@@ -1,6 +1,7 @@
 """Workers that change nothing but the time."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -23,6 +24,28 @@ def test_results_come_in_the_order_of_the_items() -> None:
     """Gradients are added in this order."""
     with Crew(3) as crew:
         assert crew.map(lambda item: (time.sleep(0.003 * (5 - item)), item)[1], range(5)) == list(range(5))
+
+
+def test_results_are_taken_one_by_one_and_few_wait() -> None:
+    """Each result of a large network is its whole gradient; all of them at once would not fit."""
+    started: list[int] = []
+    with Crew(2) as crew:
+        results = crew.stream(lambda item: (started.append(item), item)[1], range(20))
+        assert next(results) == 0
+        time.sleep(0.05)
+        assert len(started) <= 4
+        assert list(results) == list(range(1, 20)) and sorted(started) == list(range(20))
+
+
+def test_threads_that_last_are_the_same_ones_in_the_next_block() -> None:
+    """New threads would take other arenas of the allocator: memory for nothing. Others end with their block."""
+    names: list[set[int]] = []
+    for lasting in (True, False):
+        crew = Crew(2, lasting=lasting)
+        for _ in range(2):
+            with crew:
+                names.append(set(crew.map(lambda _: (time.sleep(0.02), threading.get_native_id())[1], range(6))))
+    assert names[0] == names[1] and not names[2] & names[3]
 
 
 def test_an_error_in_a_worker_is_raised_and_the_setting_restored() -> None:

@@ -9,8 +9,9 @@ back in the order they were given. So the bits depend on how a batch is cut, nev
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from types import TracebackType
 from typing import TypeVar
@@ -63,13 +64,15 @@ def give_back_freed_memory() -> bool:
 class Crew:
     """Up to `workers` pieces of work at once, each with one torch thread; a context manager.
 
-    Inside the block the calling thread has one torch thread too; leaving it restores the earlier number.
+    Inside the block the calling thread has one torch thread too; leaving it restores the earlier number. With `lasting` the
+    threads wait for the next block: a new thread takes its memory from another of the allocator's arenas, and what the earlier
+    one freed lies idle.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, lasting: bool = False) -> None:
         if workers < 1:
             raise ValueError(f"a crew needs at least one worker, found {workers}")
-        self._workers = workers
+        self._workers, self._lasting = workers, lasting
         self._pool: ThreadPoolExecutor | None = None
         self._earlier_threads = 1
 
@@ -77,20 +80,30 @@ class Crew:
         keep_freed_memory()
         self._earlier_threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        if self._workers > 1:
+        if self._workers > 1 and self._pool is None:
             # torch keeps the number of threads for each thread: without the initialiser a worker would use all cores.
             self._pool = ThreadPoolExecutor(self._workers, "wardround-piece", initializer=torch.set_num_threads, initargs=(1,))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._pool is not None:
+        if self._pool is not None and not self._lasting:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
         torch.set_num_threads(self._earlier_threads)
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """`work` of every item, in the order of the items; the first error is raised."""
-        items = list(items)
-        if self._pool is None or len(items) < 2:
-            return [work(item) for item in items]
-        return list(self._pool.map(work, items))
+        return list(self.stream(work, items))
+
+    def stream(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """The same, one result after the other; at most `workers` + 1 wait to be taken."""
+        if self._pool is None:
+            yield from map(work, items)
+            return
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(self._pool.submit(work, item))
+            if len(waiting) > self._workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

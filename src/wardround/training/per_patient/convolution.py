@@ -1,0 +1,171 @@
+"""Two-dimensional convolutions, and two ways to their per-patient gradients."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+
+from wardround.training.per_patient.contributions import Contribution, Kept, lengthened, squares
+from wardround.training.per_patient.layers import Pair, detached, learns
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A convolution's numbers, (height, width) each; `kernel` is the weight's shape (out, in / groups, height, width)."""
+
+    kernel: tuple[int, int, int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    def backward(
+        self,
+        gradient: torch.Tensor,
+        inputs: torch.Tensor,
+        weight: torch.Tensor,
+        mask: tuple[bool, bool],
+        copies: int = 1,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradients of inputs and weight, those that `mask` asks for, when `copies` such convolutions lie side by side."""
+        below, above, _ = torch.ops.aten.convolution_backward(
+            *(gradient, inputs, weight, None, self.stride, self.padding, self.dilation, False, [0, 0]),
+            *(self.groups * copies, [*mask, False]),
+        )
+        return below, above
+
+
+@dataclass
+class ConvLayer:
+    """inputs (n, in, height, width) -> (n, out, height', width'); n rows are `patients` times the rows of each."""
+
+    arrays: Pair
+    patients: int
+    geometry: Geometry
+    contributions: list[tuple[torch.Tensor, Contribution]] = field(default_factory=list)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        weight, bias = map(detached, self.arrays)
+        assert weight is not None
+        shape = self.geometry
+        return F.conv2d(inputs, weight.contiguous(), bias, shape.stride, shape.padding, shape.dilation, shape.groups)
+
+    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, wanted: bool) -> torch.Tensor | None:
+        weight, bias = self.arrays
+        assert weight is not None
+        inputs, gradient = inputs.detach().contiguous(), gradient.contiguous()
+        if learns(weight):
+            self.contributions.append((weight, contribution(self.geometry, inputs, gradient, self.patients)))
+        if bias is not None and learns(bias):
+            by_patient = gradient.sum((2, 3)).view(self.patients, -1, gradient.shape[1]).sum(1)
+            self.contributions.append((bias, Kept(by_patient)))
+        if not wanted:
+            return None
+        return self.geometry.backward(gradient, inputs, weight.detach().contiguous(), (True, False))[0]
+
+
+def contribution(geometry: Geometry, inputs: torch.Tensor, gradient: torch.Tensor, patients: int) -> Contribution:
+    """The cheaper of the two ways, from the shapes alone.
+
+    Multiplications for each patient with t places: k o t for the gradient, against t^2 (in + out) for the Gram matrices, which
+    run at about half the speed, and k o t again for the weighted sum. Writing and reading a kept gradient costs as much as some
+    40 multiplications for each number.
+    """
+    out, _, height, width = geometry.kernel
+    places = gradient[0, 0].numel() * (gradient.shape[0] // patients)
+    size = math.prod(geometry.kernel)
+    grams = places**2 * (inputs.shape[1] * (1 if height * width == 1 or geometry.stride == (1, 1) else height * width) + out)
+    if geometry.groups == 1 and geometry.dilation == (1, 1) and 2 * grams + 20 * height * width * places**2 < 40 * size:
+        return ConvFactors(geometry, inputs, gradient, patients)
+    return Kept(by_patient(geometry, inputs, gradient, patients))
+
+
+def by_patient(geometry: Geometry, inputs: torch.Tensor, gradient: torch.Tensor, patients: int) -> torch.Tensor:
+    """Each patient's gradient of the weight, (P, *kernel), by one convolution: patients side by side as groups of channels
+    (Rochette et al., "Efficient per-example gradient computations in convolutional neural networks", 2019, section 3)."""
+    out, *rest = geometry.kernel
+    unused = inputs.new_empty((patients * out, *rest))
+    gradient, inputs = _beside(gradient, patients), _beside(inputs, patients)
+    return geometry.backward(gradient, inputs, unused, (False, True), patients)[1].view(patients, *geometry.kernel)
+
+
+def _beside(values: torch.Tensor, patients: int) -> torch.Tensor:
+    """(P each, c, h, w) -> (each, P c, h, w)."""
+    n, channels, height, width = values.shape
+    split = values.view(patients, n // patients, channels, height, width).transpose(0, 1)
+    return split.reshape(n // patients, patients * channels, height, width)
+
+
+@dataclass(frozen=True)
+class ConvFactors:
+    """Inputs (n, in, h, w) and outputs' gradients (n, out, h', w') of a convolution in one group, without dilation.
+
+    The norm is the ghost norm of `contributions.Outer` over places, in float64 for the reason given there.
+    """
+
+    geometry: Geometry
+    inputs: torch.Tensor
+    gradient: torch.Tensor
+    patients: int
+
+    def squared_norms(self) -> torch.Tensor:
+        outputs = self._columns(self.gradient)
+        found = (outputs.mT @ outputs).mul_(self._gram()).sum((1, 2)).clamp_(min=0.0)
+        _, _, height, width = self.geometry.kernel
+        # Every input stands under at most height * width places of the kernel.
+        factors = squares(outputs) * squares(self.inputs.reshape(self.patients, -1)) * (height * width)
+        return lengthened(found, outputs.shape[2], factors, self.inputs.dtype)
+
+    def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
+        by_row = weights.repeat_interleave(len(self.gradient) // self.patients)
+        weight = self.inputs.new_empty(self.geometry.kernel)
+        return self.geometry.backward(self.gradient * by_row.reshape(-1, 1, 1, 1), self.inputs, weight, (False, True))[1]
+
+    def each(self, patients: slice) -> torch.Tensor:
+        inputs, gradient = (
+            values.reshape(self.patients, -1, *values.shape[1:])[patients] for values in (self.inputs, self.gradient)
+        )
+        return by_patient(self.geometry, inputs.flatten(0, 1), gradient.flatten(0, 1), len(inputs))
+
+    def _columns(self, values: torch.Tensor) -> torch.Tensor:
+        """(P each, c, h, w) -> (P, c, each h w), float64."""
+        n, channels = values.shape[:2]
+        split = values.reshape(self.patients, n // self.patients, channels, -1).transpose(1, 2)
+        return split.to(torch.float64).reshape(self.patients, channels, -1)
+
+    def _gram(self) -> torch.Tensor:
+        """X X^T (P, t, t), where X has one row for each place: the inputs under the kernel there."""
+        (_, _, height, width), shape = self.geometry.kernel, self.geometry
+        if shape.stride != (1, 1) or height * width == 1:
+            if height * width == 1 and shape.padding == (0, 0):
+                under = self.inputs[:, :, :: shape.stride[0], :: shape.stride[1]]
+            else:
+                under = F.unfold(self.inputs, (height, width), padding=shape.padding, stride=shape.stride)
+            columns = self._columns(under)
+            return columns.mT @ columns
+        return self._gram_by_shifts()
+
+    def _gram_by_shifts(self) -> torch.Tensor:
+        """With stride 1 the products of two places' windows are products of pixels, added along the window: nine times less
+        work for a 3 x 3 kernel than with the windows written out. Pixels beyond the border are zero and are not visited."""
+        (_, _, height, width), (down, across) = self.geometry.kernel, self.geometry.padding
+        columns, (h, w), (high, wide) = self._columns(self.inputs), self.inputs.shape[2:], self.gradient.shape[2:]
+        each = len(self.inputs) // self.patients
+        pixels = (columns.mT @ columns).view(self.patients, each, h, w, each, h, w)
+        gram = pixels.new_zeros((self.patients, each, high, wide, each, high, wide))
+        for down_to, down_from in _overlaps(height, down, h, high):
+            for to, source in _overlaps(width, across, w, wide):
+                gram[:, :, down_to, to, :, down_to, to] += pixels[:, :, down_from, source, :, down_from, source]
+        return gram.view(self.patients, each * high * wide, -1)
+
+
+def _overlaps(kernel: int, padding: int, before: int, after: int) -> list[tuple[slice, slice]]:
+    """For each place in the kernel, with stride 1: the outputs that see a pixel there, and these pixels."""
+    found = []
+    for place in range(kernel):
+        shift = place - padding
+        first, last = max(0, -shift), min(after, before - shift)
+        if first < last:
+            found.append((slice(first, last), slice(first + shift, last + shift)))
+    return found
