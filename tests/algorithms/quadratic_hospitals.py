@@ -15,9 +15,9 @@ from wardround.algorithms.protocol import Algorithm
 from wardround.privacy.frame import Frame
 from wardround.privacy.no_privacy import CLIPPED, WEIGHT, protect, reveal
 from wardround.summation.plain import Collecting, Opened, Replies, step
-from wardround.values.contribution import Contribution
+from wardround.values.contribution import Contribution, weighted
 from wardround.values.ids import SiteId
-from wardround.values.local_run import LocalRun
+from wardround.values.local_run import GradientSum, LocalRun
 from wardround.values.randomness import rounding_key
 from wardround.values.tree import Bundle, Tree, shapes_of
 
@@ -58,6 +58,17 @@ class Quadratic:
             now = {name: np.asarray(w - rate * gradient[name], np.float32) for name, w in now.items()}
         loss = float(sum(((w - self.target) ** 2).sum() for w in now.values()))
         return LocalRun(now, self.steps, self.steps * self.learning_rate, self.examples, loss, self.examples)
+
+    def gradient(self, model: Tree) -> GradientSum:
+        slope = {name: np.float32(self.curvature) * (w - np.float32(self.target)) for name, w in model.items()}
+        loss = float(sum(((w - self.target) ** 2).sum() for w in model.values()))
+        return GradientSum(weighted(slope, self.examples), self.examples, loss, self.examples)
+
+    def centre(self, model: Tree) -> GradientSum:
+        """The norm's bias stands for the centre of features."""
+        sums = {name: np.zeros(w.shape) for name, w in model.items()}
+        sums["norm.bias"] = np.full(3, self.target * self.examples)
+        return GradientSum(sums, self.examples, 0.0, 0)
 
 
 @dataclass

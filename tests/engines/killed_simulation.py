@@ -1,6 +1,7 @@
-"""A simulation that tells on stdout what happens, to be killed at a chosen moment. Arguments: folder, algorithm, workers.
+"""A simulation that tells on stdout what happens, to be killed at a chosen moment. Arguments: folder, algorithm, workers, and a
+privacy mode for a private study.
 
-Not a test: tests/engines/test_kill.py runs it in a process of its own.
+Not a test: tests/engines/test_kill.py and test_private_kill.py run it in a process of its own.
 """
 
 import sys
@@ -16,12 +17,14 @@ def tell(event: Event) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
+    from tests.roles.private_studies import private_study
     from tests.roles.tiny_federation import NAMES, records, study
 
     folder, algorithm, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    mode = sys.argv[4] if len(sys.argv) > 4 else ""
     begun = (folder / "plan.json").exists()
     simulate(
-        study(algorithm, own=True),
+        private_study(mode, algorithm) if mode else study(algorithm, own=True),
         None if begun else {name: records(name) for name in NAMES},
         out=folder,
         resume=begun,

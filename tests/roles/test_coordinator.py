@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wardround.engines.seat import identity_in
 from wardround.privacy.frame import Frame
 from wardround.roles.coordinator import Coordinator
 from wardround.roles.events import Event, ExchangeStarted, RoundFinished, SiteAnswered, SiteLost
 from wardround.roles.progress import FILE, load
+from wardround.roles.site import Site
 from wardround.values import durable
 from wardround.values.errors import EngineError, RunError, StudyError
 from wardround.values.fixed_point import Grid
-from wardround.values.ids import SiteId
+from wardround.values.ids import SiteId, site_id
 from wardround.values.tree import Tree, same_bits, shapes_of, size_of
 from wardround.wire.envelope import from_bytes, to_bytes, unpack_bundle
 from wardround.wire.messages import Contribution, ContributionHeader, Order, Refusal, RefusalHeader
 
-from .tiny_federation import MARKER, NAMES, SIZES, Tamper, files_in, records, run, site, study, ward
+from .private_studies import private_study
+from .tiny_federation import MARKER, NAMES, SIZES, Tamper, enrolled, files_in, records, run, site, study, ward
 
 ALGORITHMS = ["fedavg", "fedprox", "fedopt", "scaffold", "fedbn"]
 Handle = Callable[[bytes], bytes]
@@ -383,14 +386,23 @@ def test_fewer_sites_than_the_minimum_are_not_even_asked(tmp_path: Path) -> None
         assert engine.orders == []
 
 
-def test_modes_that_are_not_there_yet_never_start(tmp_path: Path) -> None:
-    """A study that promises privacy must not run without it, at either end."""
-    of = study()
-    promised = of.model_copy(update={"privacy": of.privacy.model_copy(update={"mode": "site"})})
-    with ward(of, tmp_path / "engine") as engine, pytest.raises(StudyError, match="not available"):
-        Coordinator(promised, engine, tmp_path)
-    with pytest.raises(StudyError, match="not available"):
-        site("north", promised, tmp_path / "north")
+def test_a_private_study_whose_noise_nobody_worked_out_never_starts(tmp_path: Path) -> None:
+    """A study that promises privacy must not run without its noise, at either end; nor at a site that keeps no bill."""
+    of = private_study(noise=1.0)
+    promised = of.model_copy(update={"privacy": of.privacy.model_copy(update={"noise_multiplier": None})})
+    with ward(study(), tmp_path / "engine") as engine, pytest.raises(StudyError, match="how much noise"):
+        Coordinator(enrolled(promised, tmp_path), engine, tmp_path)
+    with pytest.raises(StudyError, match="how much noise"):
+        site("north", enrolled(promised, tmp_path), tmp_path / "sites" / "north")
+    approved = enrolled(of, tmp_path)
+    with pytest.raises(StudyError, match="ledger"):
+        Site(
+            site_id("north"),
+            approved,
+            lambda: records("north"),
+            tmp_path / "n",
+            identity=identity_in(tmp_path / "sites" / "north"),
+        )
 
 
 def test_what_the_coordinator_keeps_and_sends_names_no_patient(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wardround.engines.seat import identity_in
+from wardround.privacy.ledger import Ledger
 from wardround.roles.coordinator import Coordinator
 from wardround.roles.events import Event, Listener
 from wardround.roles.site import Site
@@ -58,6 +59,7 @@ own_baseline = OWN
 minimum = MINIMUM
 deadline_s = 60.0
 """
+LOCAL_STEPS = 'optimizer = "sgd"\nlearning_rate = 0.5\nbatch_size = 16\nlocal_epochs = 2\n'
 
 
 def study(
@@ -66,6 +68,8 @@ def study(
     """Plain unless asked: what is not about masks is tested without them."""
     text = STUDY.replace("ALGORITHM", algorithm).replace("ROUNDS", str(rounds)).replace("MINIMUM", str(minimum))
     text = text.replace("MODE", mode).replace("collusion = 1", f"collusion = {collusion}")
+    if algorithm == "fedsgd":
+        text = text.replace(LOCAL_STEPS, "")
     return parse_study(text.replace("OWN", str(own).lower()))
 
 
@@ -93,10 +97,13 @@ def records(name: str, *, shift: float = 0.0) -> Records:
 
 def site(name: str, of: Study, folder: Path, load: Callable[[], Records] | None = None) -> Site:
     identity = identity_in(folder) if of.summation.mode == "masked" else None
-    return Site(site_id(name), of, load or (lambda: records(name)), folder, identity=identity, device="cpu", threads=1)
+    ledger = Ledger(folder / "ledger.sqlite") if of.privacy.private else None
+    read = load or (lambda: records(name))
+    return Site(site_id(name), of, read, folder, identity=identity, device="cpu", threads=1, ledger=ledger)
 
 
-Tamper = Callable[[SiteId, bytes, Callable[[bytes], bytes]], bytes | None]
+Handle = Callable[[bytes], bytes]
+Tamper = Callable[[SiteId, bytes, Handle], bytes | None]
 """Gets a site's name, the order and the site; gives the answer, or None for none."""
 
 

@@ -75,7 +75,7 @@ def test_the_starters_are_good_studies(kind: str) -> None:
         ("rounds = 3", 'rounds = "3"', 21, ["algorithm.rounds", "integer", "'3'"]),
         ("rounds = 3", "rounds = 3.5", 21, ["algorithm.rounds", "integer", "3.5"]),
         ("rounds = 3", "rounds = true", 21, ["algorithm.rounds", "integer", "True"]),
-        ("rounds = 3", 'name = "fedsgd"', 21, ["algorithm.name", "fedavg", "fedsgd"]),
+        ("rounds = 3", 'name = "fedmax"', 21, ["algorithm.name", "fedavg", "fedsgd"]),
         ('name = "logistic"', 'name = "logistik"', 18, ["network.name", "logistic", "logistik"]),
         ("range = [60, 250]", "range = [250, 60]", 13, ["data.columns.1", "smaller bound first"]),
         ("[question]\n", "[question]\ndescription = 5\n", 4, ["question.description", "string"]),
@@ -190,7 +190,7 @@ def test_any_value_in_any_place_gives_a_study_or_a_study_error(data: st.DataObje
     [
         ({"algorithm": 'name = "scaffold"\n'}, 'training.optimizer = "sgd"'),
         ({"evaluation": 'threshold = "robust"\n'}, "a table does not have"),
-        ({"privacy": "epsilon = 1.0\n"}, "remove them or choose a mode"),
+        ({"privacy": "epsilon = 1.0\n"}, "remove it or choose a mode"),
         ({"sites": 'names = ["a", "a"]\n'}, "two sites have the same name"),
         ({"sites": 'names = ["a"]\n'}, "only 1 sites are named"),
         ({"evaluation.external": 'dataset = "x"\npath = "y"\n'}, "either a dataset or a path"),

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from wardround.roles.plan import refuse_what_is_not_there_yet
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
 from wardround.study.starter import KINDS, starter
@@ -94,14 +93,6 @@ def test_the_schema_describes_every_setting() -> None:
     assert len(fields) > 60
     assert [(title, name) for title, name, field in fields if not field.get("description")] == []
     assert all(section.get("additionalProperties") is False for section in sections if "properties" in section)
-
-
-@pytest.mark.parametrize("mode", ["patient-local", "patient-distributed", "site"])
-def test_a_privacy_mode_that_is_not_there_yet_is_refused(mode: str) -> None:
-    """A study that promises privacy must never run without it."""
-    study = parse_study(starter("image").replace('mode = "none"', f'mode = "{mode}"'))
-    with pytest.raises(StudyError, match=rf"{mode}.*not available.*To mend it"):
-        refuse_what_is_not_there_yet(study)
 
 
 def test_named_hospitals_that_are_too_few_to_hide_are_refused_with_the_file() -> None:

@@ -66,11 +66,12 @@ class FedOpt:
         for name, old in state["model"].items():
             start = old.astype(np.float64)
             delta = total.values["model"][name] / total.weight - start
-            first[name], second[name], step = self._step(delta, state["first"][name], state["second"][name])
+            first[name], second[name], step = self.moved(delta, state["first"][name], state["second"][name])
             model[name] = (start + self.learning_rate * step).astype(np.float32)
         return {"model": model, "first": first, "second": second}
 
-    def _step(self, delta: NDArray[Any], m: NDArray[Any], v: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def moved(self, delta: NDArray[Any], m: NDArray[Any], v: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """The new moments of one array, and the step before it is multiplied by the learning rate."""
         if self.rule == "momentum":
             m = self.beta1 * m + delta
             return m, v, m

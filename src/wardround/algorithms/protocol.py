@@ -10,7 +10,7 @@ one site is local training; identical sites are one site; the order of sites doe
 from typing import Protocol
 
 from wardround.values.contribution import Contribution
-from wardround.values.local_run import LocalRun
+from wardround.values.local_run import GradientSum, LocalRun
 from wardround.values.tree import Bundle, Shapes, Tree
 
 
@@ -24,6 +24,14 @@ class Trainer(Protocol):
 
     def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
         """Train from `model`. proximal_mu * (w - model) and gradient_shift are added to every gradient."""
+        ...
+
+    def gradient(self, model: Tree) -> GradientSum:
+        """The gradients of one step's records at `model`, summed; zeros for what no gradient changes."""
+        ...
+
+    def centre(self, model: Tree) -> GradientSum:
+        """The scaled features of one step's records, summed as `sums["scaling.centre"]`; zeros for all else."""
         ...
 
 

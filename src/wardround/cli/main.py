@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wardround import __version__
-from wardround.cli import data, demo, models, report, simulate, study
+from wardround.cli import data, demo, models, report, simulate, site, study
 from wardround.values.errors import WardroundError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("report")(report.report)
 app.add_typer(study.app, name="study")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+app.add_typer(site.app, name="site")
 
 
 def _version(wanted: bool) -> None:

@@ -1,5 +1,6 @@
 """What a person sees while a run goes on: rounds, hospitals, loss, time left. On stderr, so that stdout stays clean."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from wardround.roles.events import Event, ExchangeStarted, RoundDiscarded, RoundFinished, SiteAnswered, SiteBlamed, SiteLost
 
 _TITLES = {
-    "open": "Opening: hospitals count their patients",
+    "open": "Opening: hospitals prepare their data",
     "train": "Learning together",
     "own": "Each hospital alone, for comparison",
     "evaluate": "Testing on held-out patients",
@@ -61,7 +62,8 @@ class Display:
                 self._progress.console.print(f"  round {self._number}: {site} did not count ({code})")
             case RoundFinished():
                 loss = "" if event.loss is None else f" loss {event.loss:.3f}"
-                self._note("train", f"round {event.number}/{event.of}{loss} AUC {event.auc:.3f}")
+                auc = f" AUC {event.auc:.3f}" if math.isfinite(event.auc) else ""
+                self._note("train", f"round {event.number}/{event.of}{loss}{auc}")
 
     def _start(self, event: ExchangeStarted) -> None:
         self._step, self._sites, self._number = event.step, len(event.sites), event.number

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from wardround.study.declaration import Study
 from wardround.study.sections import SimulatedHospital, SimulationSection
 from wardround.values.errors import StudyError
 
@@ -29,6 +30,13 @@ def simulate(
     own_baseline: Annotated[
         bool | None, typer.Option("--own/--no-own", help="Also train each hospital's model on its own data alone.")
     ] = None,
+    ledgers: Annotated[
+        Path | None,
+        typer.Option(help="A folder of privacy ledgers, NAME.sqlite, that outlive the run (default: new ones)."),
+    ] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(min=0.001, max=32, help="Replace a private study's epsilon; the noise follows.")
+    ] = None,
 ) -> None:
     """Run a study over hospitals on this machine: folders of yours, or one data set divided by patient."""
     from wardround.cli.progress import watching
@@ -40,6 +48,8 @@ def simulate(
     if own_baseline is not None:
         evaluation = declared.evaluation.model_copy(update={"own_baseline": own_baseline})
         declared = declared.model_copy(update={"evaluation": evaluation})
+    if epsilon is not None:
+        declared = _with_epsilon(declared, epsilon)
     with watching(declared.algorithm.rounds, quiet=as_json) as listener:
         run = run_simulation(
             declared,
@@ -52,11 +62,19 @@ def simulate(
             seed=seed,
             listener=listener,
             study_folder=study.parent,
+            ledgers=ledgers,
         )
     if as_json:
         typer.echo(json.dumps(run.metrics, allow_nan=False))
     else:
         show_run(run)
+
+
+def _with_epsilon(study: Study, epsilon: float) -> Study:
+    if not study.privacy.private:
+        raise StudyError("--epsilon needs a private study", found='privacy.mode = "none"', mend="give the study a [privacy] mode")
+    privacy = study.privacy.model_copy(update={"epsilon": epsilon, "noise_multiplier": None})
+    return study.model_copy(update={"privacy": privacy})
 
 
 def _site(text: str) -> tuple[str, str]:

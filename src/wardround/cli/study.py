@@ -30,16 +30,45 @@ def new(
 @app.command()
 def check(path: StudyFile) -> None:
     """Say whether a study file is sound; name the line and the mend of every problem."""
-    from wardround.roles.plan import refuse_what_is_not_there_yet
     from wardround.study.protection import protection
     from wardround.study.reading import load_study
 
     study = load_study(path)
-    refuse_what_is_not_there_yet(study)
     typer.echo(f"{path} is a sound study: {study.question.title}")
     typer.echo(f"hash {study.hash}")
     for sentence in protection(study):
         typer.echo(sentence)
+
+
+@app.command()
+def privacy(
+    path: StudyFile,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")] = False,
+    tried: Annotated[
+        bool, typer.Option("--try", help="Also run the recipe at several epsilons, on public or synthetic data.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="With --try: the public data to divide."),
+    ] = None,
+) -> None:
+    """Say what a private study will cost each hospital's patients, before it runs, and the noise that it takes."""
+    import json
+
+    from wardround.cli.bill import bill_json, show_bill, show_dial
+    from wardround.roles.pricing import with_noise
+    from wardround.study.reading import load_study
+
+    if data is not None and not tried:
+        raise StudyError("--data says what --try runs on", mend="add --try, or leave --data out")
+    declared = load_study(path)
+    study = with_noise(declared)
+    if as_json:
+        typer.echo(json.dumps(bill_json(study, tried=tried, data=data), allow_nan=False))
+        return
+    show_bill(declared, study)
+    if tried:
+        show_dial(study, data)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from wardround.evidence.privacy_words import promised
 from wardround.simulation.papers import made
 from wardround.simulation.simulate import Run
 from wardround.study.evaluation_record import Evaluation
@@ -19,6 +20,9 @@ def show_run(run: Run) -> None:
     console.print(_pooled_line(record), highlight=False)
     for name, found in record.external.items():
         console.print(f"External test set {name}, which no hospital trained on: {_words(found)}", highlight=False)
+    if record.privacy is not None:
+        for sentence in promised(record, record.privacy):
+            console.print(sentence, highlight=False)
     console.print(f"\nSaved in {run.folder}:", highlight=False)
     for path in made(run.folder):
         console.print(f"  {path.name}", highlight=False)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wardround.privacy.ledger import Ledger
 from wardround.roles.site import Site
 from wardround.study.declaration import Study
 from wardround.summation.identity import Identity
@@ -17,10 +18,13 @@ def identity_in(folder: Path) -> Identity:
     return Identity.at(folder / "identity.key")
 
 
+_PATHS = ("data", "folder", "ledger")
+
+
 @dataclass(frozen=True)
 class Seat:
     """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
-    keeps its memory, report and log. threads: 0 for all cores."""
+    keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores."""
 
     name: str
     study: Study
@@ -29,19 +33,32 @@ class Seat:
     device: str = "auto"
     threads: int = 0
     prepared: bool = False
+    ledger: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "study": self.study.model_dump_json(), "data": str(self.data), "folder": str(self.folder)}
+        paths = {name: None if path is None else str(path) for name, path in vars(self).items() if name in _PATHS}
+        return {**vars(self), "study": self.study.model_dump_json(), **paths}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Seat":
         study = Study.model_validate_json(value["study"])
-        return cls(**{**value, "study": study, "data": Path(value["data"]), "folder": Path(value["folder"])})
+        paths = {name: None if value[name] is None else Path(value[name]) for name in _PATHS}
+        return cls(**{**value, "study": study, **paths})
 
     def open(self) -> Site:
+        ledger = Ledger(self.ledger) if self.study.privacy.private and self.ledger is not None else None
         identity = identity_in(self.folder) if self.study.summation.mode == "masked" else None
         name = site_id(self.name)
-        return Site(name, self.study, self._load, self.folder, identity=identity, device=self.device, threads=self.threads)
+        return Site(
+            name,
+            self.study,
+            self._load,
+            self.folder,
+            identity=identity,
+            device=self.device,
+            threads=self.threads,
+            ledger=ledger,
+        )
 
     def _load(self) -> Records:
         if self.prepared:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wardround.evidence.curves import by_model_and_site
+from wardround.evidence.privacy_words import promised
 from wardround.study.run_record import Evaluation, RunRecord
 
 NONE = "–"
@@ -168,6 +169,8 @@ def _list(names: list[str]) -> str:
 
 def privacy_words(record: RunRecord) -> tuple[str, ...]:
     """What the privacy mode protects, and what it does not. An unknown mode is not described, only named."""
+    if record.privacy is not None:
+        return tuple(promised(record, record.privacy))
     if record.privacy_mode != "none":
         return (f"Privacy mode “{record.privacy_mode}”. This report has no description of it: see the study and its ledger.",)
     seen = (

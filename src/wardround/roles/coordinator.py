@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from wardround.privacy.frame import Frame
-from wardround.privacy.no_privacy import CLIPPED, reveal
+from wardround.privacy.mechanism import AnyFrame, reveal
+from wardround.privacy.no_privacy import CLIPPED
+from wardround.privacy.noised import NoisedFrame
 from wardround.roles.engine import Engine
 from wardround.roles.events import ExchangeStarted, Listener, RoundDiscarded, RoundFinished, SiteAnswered, SiteLost, silent
 from wardround.roles.masked_summing import MaskedSumming
@@ -42,6 +44,7 @@ class Coordinator:
         self.study, self.engine, self.folder, self.listener = study, engine, folder, listener
         self.every_site_must_open = every_site_must_open
         self.plan = Plan(study)
+        _ = self.plan.private  # refuses a private study whose noise nobody worked out, before anything runs
         self.progress = self._resumed()
         self._summing: MaskedSumming | None = None
         if self.plan.masked:
@@ -92,22 +95,33 @@ class Coordinator:
         asked = self.engine.sites()
         self._require_sites(asked)
         self.progress = replace(self.progress, sites=asked)
-        opened, _ = self._sum("open", 0, {"model": model}, self.plan.opening_frame(len(asked)))
+        opened, weight, census = self._opened({"model": model}, asked)
         if opened.lost and self.every_site_must_open:
             raise _too_few(opened.counted, opened.lost, len(asked))
-        counts = reveal(opened.total, {}, self.plan.opening_frame(len(asked))).counts
-        weight = int(counts["images"][0])
         moving = self.plan.moving(model)
         self._save(
             replace(
                 self.progress,
                 sites=opened.counted,
                 weight=weight,
-                census={name: array.tolist() for name, array in counts.items()},
+                census=census,
                 state=self.plan.algorithm.start(moving, weight),
                 frozen={name: array for name, array in model.items() if name not in moving},
             )
         )
+
+    def _opened(self, bundle: Bundle, asked: tuple[SiteId, ...]) -> tuple[Opened, int, dict[str, list[int]]]:
+        """Who opened the study, the total weight, and the counts of images, patients and positives: none of a private study,
+        whose weights are public."""
+        if self.plan.private is not None:
+            opened = self._tell("open", 0, bundle)
+            if len(opened.counted) < self.study.sites.minimum:
+                raise _too_few(opened.counted, opened.lost, self.study.sites.minimum)
+            return opened, self.plan.private.weight(opened.counted), {}
+        frame = self.plan.opening_frame(len(asked))
+        opened, _ = self._sum("open", 0, bundle, frame)
+        counts = reveal(opened.total, {}, frame).counts
+        return opened, int(counts["images"][0]), {name: array.tolist() for name, array in counts.items()}
 
     def _train(self, number: int) -> None:
         began = time.monotonic()
@@ -115,19 +129,20 @@ class Coordinator:
         bundle = self.plan.algorithm.order(progress.state)
         frame = self.plan.training_frame(bundle["model"], len(progress.sites), progress.weight)
         opened, traffic = self._sum("train", number, bundle, frame)
-        total = reveal(opened.total, self.plan.algorithm.reference(bundle), frame)
+        weight = self.plan.private.weight(opened.counted) if self.plan.private is not None else 0
+        total = reveal(opened.total, self.plan.algorithm.reference(bundle), frame, weight)
         if total.weight < 1:
             raise EngineError(f"Round {number} has no training records in its sum", mend="check the sites' data")
         scores = ScoreSums.zero()
-        if possible := not impossible(total, progress.census):
-            scores = _scores(total.counts, "validation")
+        if possible := self.plan.private is not None or not impossible(total, progress.census):
+            scores = _scores(total.counts, "validation") if self.plan.private is None else scores
         entry = self._history(number, time.monotonic() - began, opened, total, traffic, scores)
         if not possible:
             self._keep(replace(entry, discarded=IMPOSSIBLE))
         elif self._fell(scores):
             self._take_back()
             self._keep(replace(entry, discarded=FROM_DISCARDED))
-        elif too_long(total, self.plan.algorithm.reference(bundle), frame):
+        elif not isinstance(frame, NoisedFrame) and too_long(total, self.plan.algorithm.reference(bundle), frame):
             self._keep(replace(entry, discarded=TOO_LONG))
         else:
             before = progress.state if self.plan.takes_back else {}
@@ -165,14 +180,14 @@ class Coordinator:
     def _history(
         self, number: int, seconds: float, opened: Opened, total: Contribution, traffic: Traffic, scores: ScoreSums
     ) -> RoundHistory:
-        loss, count = (int(value) for value in total.counts["loss"])
+        loss, count = (int(value) for value in total.counts["loss"]) if "loss" in total.counts else (0, 0)
         return RoundHistory(
             round=number,
             seconds=seconds,
             counted=opened.counted,
             lost=dict(opened.lost),
             loss=finite_or_none(loss * LOSS_UNIT / count) if count else None,
-            clipped=int(total.counts[CLIPPED]),
+            clipped=int(total.counts.get(CLIPPED, 0)),
             validation=counts_to_json(scores),
             bytes_out=traffic.out,
             bytes_in=traffic.back,
@@ -184,7 +199,10 @@ class Coordinator:
         self._save(replace(self.progress, own_round=number))
 
     def evaluate(self, label: str, model: Tree) -> dict[str, ScoreSums]:
-        """Summed scores of `model` over all sites, by split; once per label."""
+        """Summed scores of `model` over all sites, by split; once per label. Of a private study none: each site keeps its own."""
+        if self.plan.private is not None:
+            self._evaluate_at_home(label, model)
+            return {}
         if label not in self.progress.evaluations:
             frame = self.plan.evaluation_frame(len(self.progress.sites), shifted=self.plan.wants_shifted(label))
             opened, _ = self._sum("evaluate", self.study.algorithm.rounds, {"model": model}, frame, label)
@@ -195,14 +213,21 @@ class Coordinator:
         stored = self.progress.evaluations[label]
         return {split: counts_from_json(value) for split, value in stored.items()}
 
-    def _tell(self, name: Step, number: int) -> None:
-        """An order that nothing is summed for. A site that does not answer is noticed, and the run goes on without it."""
-        replies, _ = self._carry(self._order(name, number, {}, ""), Frame(sites=len(self.progress.sites)))
-        for site in self.progress.sites:
-            if site not in replies.arrays:
-                self.listener(SiteLost(site, replies.refused.get(site, NO_ANSWER)))
+    def _evaluate_at_home(self, label: str, model: Tree) -> None:
+        if label not in self.progress.evaluations:
+            self._tell("evaluate", self.study.algorithm.rounds, {"model": model}, label)
+            self._save(replace(self.progress, evaluations={**self.progress.evaluations, label: {}}))
 
-    def _sum(self, name: Step, number: int, bundle: Bundle, frame: Frame, label: str = "") -> tuple[Opened, Traffic]:
+    def _tell(self, name: Step, number: int, bundle: Bundle | None = None, label: str = "") -> Opened:
+        """An order that nothing is summed for: who followed it. A site that does not answer is noticed, and the run goes on
+        without it."""
+        replies, _ = self._carry(self._order(name, number, bundle or {}, label), Frame(sites=len(self.progress.sites)))
+        lost = {site: replies.refused.get(site, NO_ANSWER) for site in self.progress.sites if site not in replies.arrays}
+        for site, code in lost.items():
+            self.listener(SiteLost(site, code))
+        return Opened({}, tuple(site for site in self.progress.sites if site not in lost), lost)
+
+    def _sum(self, name: Step, number: int, bundle: Bundle, frame: AnyFrame, label: str = "") -> tuple[Opened, Traffic]:
         """One sum, masked or plain; also what it took. EngineError where too few contributed."""
         order = self._order(name, number, bundle, label)
         if self._summing is not None:
@@ -230,7 +255,7 @@ class Coordinator:
         )
         return Order(header, pack_bundle(bundle))
 
-    def _carry(self, order: Order, frame: Frame) -> tuple[Replies, Traffic]:
+    def _carry(self, order: Order, frame: AnyFrame) -> tuple[Replies, Traffic]:
         """One order to every site of the run, and what came back, unmasked."""
         data = to_bytes(order)
         cohort = self.progress.sites
@@ -246,7 +271,7 @@ class Coordinator:
     def _keep_keys(self, keys: KeyProgress) -> None:
         self._save(replace(self.progress, keys=keys))
 
-    def _replies(self, header: OrderHeader, order_hash: str, answers: Mapping[SiteId, bytes], frame: Frame) -> Replies:
+    def _replies(self, header: OrderHeader, order_hash: str, answers: Mapping[SiteId, bytes], frame: AnyFrame) -> Replies:
         arrays: dict[SiteId, Tree] = {}
         refused: dict[SiteId, str] = {}
         limit = 1024 + sum(200 + int(dtype.removeprefix("uint")) // 8 * size for dtype, size in frame.layout.values())

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from wardround.algorithms import Algorithm, build_algorithm
 from wardround.privacy.frame import Frame
+from wardround.privacy.mechanism import AnyFrame
 from wardround.privacy.no_privacy import CLIPPED, WEIGHT
 from wardround.study.contract import DataContract
 from wardround.study.declaration import Study
 from wardround.training.inputs import InputShape
 from wardround.training.score_sums import ScoreSums
-from wardround.values.errors import StudyError
 from wardround.values.records import Split
 from wardround.values.tree import Shapes, Tree, shapes_of
+from wardround.wire.messages import Step
+
+if TYPE_CHECKING:
+    from wardround.roles.private_plan import PrivatePlan
 
 SCORED_EACH_ROUND: tuple[Split, ...] = ("validation",)
 SCORED_AT_THE_END: tuple[Split, ...] = ("validation", "test")
@@ -23,16 +28,6 @@ CENSUS: Shapes = {"images": (3,), "patients": (3,), "positives": (3,)}  # train,
 
 def score_shapes(prefix: str) -> Shapes:
     return {f"{prefix}.{name}": array.shape for name, array in ScoreSums.zero().to_counts().items()}
-
-
-def refuse_what_is_not_there_yet(study: Study) -> None:
-    """Modes that the file format declares and this release does not have are refused before anything runs."""
-    if study.privacy.mode != "none":
-        raise StudyError(
-            f'privacy.mode = "{study.privacy.mode}" is not available in this release',
-            expected='privacy.mode = "none"',
-            mend="remove the [privacy] section, or wait for a release that lists this mode",
-        )
 
 
 def input_shape(data: DataContract) -> InputShape:
@@ -49,19 +44,27 @@ class Plan:
 
     study: Study
 
-    def __post_init__(self) -> None:
-        refuse_what_is_not_there_yet(self.study)
-
     @cached_property
-    def inputs(self) -> InputShape:
+    def records(self) -> InputShape:
+        """What one record of the contract is."""
         return input_shape(self.study.data)
 
     @cached_property
+    def inputs(self) -> InputShape:
+        """What the network that learns reads: the record, or what a frozen network says of it."""
+        backbone = self.study.network.backbone
+        return self.records if backbone is None else InputShape("table", features=backbone.features)
+
+    @cached_property
     def algorithm(self) -> Algorithm:
-        from wardround.training.model_tree import norm_names
+        from wardround.training.model_tree import CENTRE, norm_names
         from wardround.training.networks import build
 
-        return build_algorithm(self.study.algorithm, norm_names(build(self.study.network, self.inputs)))
+        study = self.study
+        norms = norm_names(build(study.network, self.inputs))
+        if study.network.backbone is None or not study.network.backbone.centre:
+            return build_algorithm(study.algorithm, norms)
+        return build_algorithm(study.algorithm, norms, CENTRE, study.privacy.clip_norm if study.privacy.private else 1.0)
 
     @cached_property
     def travelling(self) -> frozenset[str]:
@@ -73,12 +76,32 @@ class Plan:
 
     def initial_model(self) -> Tree:
         """Every array of the model, float32, before the first round."""
+        from wardround.roles.public_scaling import public_scaling
         from wardround.training.model_tree import initial_tree
 
-        return initial_tree(self.study.network, self.inputs, self.study.training.seed)
+        tree = initial_tree(self.study.network, self.inputs, self.study.training.seed)
+        return {**tree, **public_scaling(self.study.network.backbone, self.records)}
 
     def moving(self, model: Tree) -> Tree:
         return {name: array for name, array in model.items() if name in self.travelling}
+
+    @cached_property
+    def private(self) -> "PrivatePlan | None":
+        """None where the study claims no privacy beyond its sum."""
+        from wardround.roles.private_plan import PrivatePlan
+
+        if not self.study.privacy.private:
+            return None
+        from wardround.training.model_tree import trainable_size
+        from wardround.training.networks import build
+
+        return PrivatePlan(self.study, trainable_size(build(self.study.network, self.inputs)))
+
+    @property
+    def summed(self) -> frozenset[Step]:
+        """The steps whose results leave the sites, in a sum. Under privacy the training alone does, which is charged: counts of
+        patients and scores stay home."""
+        return frozenset({"train"}) if self.study.privacy.private else frozenset({"open", "train", "evaluate"})
 
     @property
     def masked(self) -> bool:
@@ -92,12 +115,16 @@ class Plan:
     def opening_frame(self, sites: int) -> Frame:
         return Frame(sites=self.sharers(sites), counts=CENSUS)
 
-    def training_frame(self, model: Tree, sites: int, weight: int) -> Frame:
+    def training_frame(self, model: Tree, sites: int, weight: int) -> AnyFrame:
         """model: what travels. weight: the total weight of all sites."""
-        counts: Shapes = {WEIGHT: (), CLIPPED: (), "loss": (2,)}
-        for split in SCORED_EACH_ROUND:
-            counts |= score_shapes(split)
         real = self.algorithm.parts(shapes_of(model))
+        if self.private is not None and self.private.distributed:
+            return self.private.frame(real, weight)
+        counts: Shapes = {WEIGHT: (), CLIPPED: ()}
+        if self.private is None:
+            counts["loss"] = (2,)
+            for split in SCORED_EACH_ROUND:
+                counts |= score_shapes(split)
         how = self.study.summation
         return Frame(self.sharers(sites), real, counts, weight, how.clip, how.word_bits, how.longest)
 
@@ -108,12 +135,21 @@ class Plan:
         return Frame(sites=self.sharers(sites), counts=counts)
 
     @property
+    def mirrored(self) -> bool:
+        """Whether features of the mirror images are wanted: behind a backbone they cannot be had from those of the images."""
+        return self.study.network.backbone is not None and self.study.evaluation.flip_average
+
+    @property
+    def robust(self) -> bool:
+        return self.study.evaluation.threshold == "robust"
+
+    @property
     def takes_back(self) -> bool:
         return self.study.summation.largest_drop is not None
 
     def wants_shifted(self, label: str) -> bool:
         """Only the federated model gets a robust threshold from shifted validation images."""
-        return label == FEDERATED and self.study.evaluation.threshold == "robust"
+        return label == FEDERATED and self.robust
 
 
 FEDERATED = "federated"

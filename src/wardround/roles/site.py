@@ -5,15 +5,15 @@
 Nothing that leaves a site on failure carries data: a refusal is a fixed word. The reason, in full, goes to the site's own log.
 """
 
-import json
-import os
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
+from wardround.privacy.ledger import Ledger
+from wardround.roles.bills import Bills
 from wardround.roles.plan import Plan
+from wardround.roles.private_orders import require_promised
 from wardround.roles.site_store import LastAnswer, SiteState, SiteStore
 from wardround.roles.site_work import SiteWork
 from wardround.roles.voice import Voice, another_attempt
@@ -27,8 +27,6 @@ from wardround.values.records import Records
 from wardround.values.tree import Tree
 from wardround.wire.envelope import from_bytes, to_bytes
 from wardround.wire.messages import Ask, Contribution, ContributionHeader, Order, Refusal, RefusalHeader
-
-SUMMED = frozenset({"open", "train", "evaluate"})
 
 
 class Site:
@@ -44,15 +42,19 @@ class Site:
         identity: Identity | None = None,
         device: str = "auto",
         threads: int = 0,
+        ledger: Ledger | None = None,
     ) -> None:
-        """identity: this hospital's signing key; a masked study needs it, and must list its public half."""
+        """identity: this hospital's signing key; a masked study needs it, and must list its public half. ledger: of the patients
+        whose records these are; a private study needs it."""
         self.name = name
         self.study_hash = study.hash
         self.minimum = study.sites.minimum
         party = _party(name, study, identity) if study.summation.mode == "masked" else None
         self.store = SiteStore(folder)
         self.voice = Voice(party, self.store) if party is not None else None
-        self.work = SiteWork(name, Plan(study), load, self.store, device=device, threads=threads)
+        self.plan = Plan(study)
+        self.work = SiteWork(name, self.plan, load, self.store, device=device, threads=threads)
+        self.bills = Bills(self.plan.private, ledger) if self.plan.private is not None else None
 
     def close(self) -> None:
         self.store.close()
@@ -64,15 +66,15 @@ class Site:
             message = self._read(data)
             state = self.store.read()
             if state.order == message_hash:
-                return self.store.last_answer().reply
+                return self._resent(message)
             if isinstance(message, Ask):
                 return self._speak(message, message_hash, state)
             return self._answer(message, message_hash, state)
         except WardroundError as error:
-            self._log(error.code, str(error))
+            self.store.log(error.code, str(error))
             return self._refusal(message_hash, error.code)
         except Exception as error:  # noqa: BLE001  a site's error must not end the run, and its text must not leave
-            self._log("internal", "".join(traceback.format_exception(error)))
+            self.store.log("internal", "".join(traceback.format_exception(error)))
             return self._refusal(message_hash, "internal")
 
     def _read(self, data: bytes) -> Order | Ask:
@@ -84,11 +86,13 @@ class Site:
     def _answer(self, order: Order, order_hash: str, state: SiteState) -> bytes:
         self._check(order, state)
         header = order.header
-        if self.voice is not None and header.step in SUMMED:
-            return self.voice.contribute(order, order_hash, state, lambda: self._work(order, state))
+        if self.voice is not None and header.step in self.plan.summed:
+            reply = self.voice.contribute(order, order_hash, state, lambda: self._billed(order, state))
+            self._leaves(order)
+            return reply
         if header.masked is not None:
             raise RefusedError("The order is for a masked sum, which this study or step does not have", code="masked")
-        arrays, state = self._work(order, state)
+        arrays, state = self._billed(order, state)
         contribution = Contribution(
             ContributionHeader(study=self.study_hash, step=header.step, round=header.round, site=self.name, order=order_hash),
             arrays,
@@ -96,7 +100,28 @@ class Site:
         # Recorded before it is sent: a repeated order must get these bytes, whatever happens next.
         reply = to_bytes(contribution)
         self.store.write(replace(state, order=order_hash), LastAnswer(reply, {}))
+        self._leaves(order)
         return reply
+
+    def _resent(self, message: Order | Ask) -> bytes:
+        """The stored answer to an order, never one that is worked out anew."""
+        reply = self.store.last_answer().reply
+        self._leaves(message)
+        return reply
+
+    def _billed(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
+        """The order's work; a private step is charged first."""
+        if self.bills is None:
+            return self._work(order, state)
+        if order.header.step == "train":
+            self.work.require_same_records(state)  # before the charge: a file that cannot be read costs nothing
+        self.bills.pay(order.header, state.round)
+        return self._work(order, state)
+
+    def _leaves(self, message: Order | Ask) -> None:
+        """Before the stored answer to an order leaves: from here on its charge stays."""
+        if self.bills is not None and isinstance(message, Order):
+            self.bills.leaves(message.header, self.store.last_answer)
 
     def _work(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
         """The words of an order's contribution, before any mask."""
@@ -137,16 +162,11 @@ class Site:
             raise RefusedError("This site has trained in this study already; it does not open it again", code="already-open")
         if header.step == "train" and header.round <= state.round and not another_attempt(state, order):
             raise RefusedError(f"Round {header.round} is over: this site has answered round {state.round}", code="old-round")
+        if self.plan.private is not None:
+            require_promised(order, self.plan, self.plan.private.weight((self.name,)))
 
     def _refusal(self, order_hash: str, code: str) -> bytes:
         return to_bytes(Refusal(RefusalHeader(study=self.study_hash, site=self.name, order=order_hash, code=code)))
-
-    def _log(self, code: str, text: str) -> None:
-        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "code": code, "text": text})
-        # An error's text may quote records, so only this user may read the log.
-        descriptor = os.open(self.store.folder / "log.ndjson", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
 
 
 def _party(name: SiteId, study: Study, identity: Identity | None) -> Party:

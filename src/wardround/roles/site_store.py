@@ -7,8 +7,10 @@ A site killed at any point goes on from here: an order it has answered gets the 
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,13 @@ class SiteStore:
         report = self.report()
         report.setdefault(section, {})[key] = value
         write_atomic(self.folder / "report.json", canonical_json(report), private=True)
+
+    def log(self, code: str, text: str) -> None:
+        """A line of the site's own log. An error's text may quote records, so only this user may read it."""
+        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "code": code, "text": text})
+        descriptor = os.open(self.folder / "log.ndjson", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
 
 def read_tensors(path: Path) -> tuple[Tree, Any]:

@@ -8,16 +8,20 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wardround.algorithms.protocol import Trainer
-from wardround.privacy.no_privacy import RoundingKey, protect
+from wardround.privacy.mechanism import protect
+from wardround.privacy.no_privacy import RoundingKey
+from wardround.privacy.noised import is_finite, unchanged
 from wardround.roles.plan import FEDERATED, LAST, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan
+from wardround.roles.site_records import Read, read
 from wardround.roles.site_store import SiteState, SiteStore
 from wardround.training.score_sums import ScoreSums
 from wardround.values.contribution import Contribution, Counts
 from wardround.values.errors import DataError, RefusedError
 from wardround.values.ids import SiteId
-from wardround.values.local_run import LocalRun
+from wardround.values.local_run import GradientSum, LocalRun
 from wardround.values.randomness import rounding_key, seed_of
 from wardround.values.records import SPLITS, Records, Split
 from wardround.values.tree import Tree
@@ -41,20 +45,20 @@ class SiteWork:
         self._frozen: Tree | None = None
 
     @cached_property
-    def _read(self) -> tuple[dict[Split, Records], str]:
-        """The records by split, and the fingerprint of them all. Only the parts are kept: the whole would double the memory."""
+    def _read(self) -> Read:
         records = self._load()
-        splits = {split: records.where(split) for split in SPLITS}
-        if not len(splits["train"]):
+        if not np.any(records.splits == "train"):
             raise DataError("This site has no training records", mend="check the path and the study's [data.splits]")
-        return splits, fingerprint(records)
+        return read(records, fingerprint(records), self.plan, self.store, threads=self._threads)
 
     @property
     def splits(self) -> dict[Split, Records]:
-        return self._read[0]
+        """What the network that learns reads, by split."""
+        return self._read.splits
 
     def open(self, order: Order, before: SiteState) -> tuple[Tree, SiteState]:
-        """Keeps what does not travel, and contributes the counts of this site's patients, images and positives."""
+        """Keeps what does not travel, and contributes the counts of this site's patients, images and positives: under privacy
+        they stay in its own report."""
         model = unpack_bundle(order.arrays).get("model", {})
         self._frozen = {name: array for name, array in model.items() if name not in self.plan.travelling}
         self.store.write_tree("start", model)
@@ -65,26 +69,30 @@ class SiteWork:
             "positives": np.array([int(part.labels.sum()) for part in parts]),
         }
         self.store.add_to_report("census", "counts", {name: array.tolist() for name, array in counts.items()})
+        state = SiteState(study=order.header.study, records=self._read.fingerprint, masked=before.masked, asks=before.asks)
+        if "open" not in self.plan.summed:
+            return {}, state
         frame = self.plan.opening_frame(len(order.header.cohort))
-        state = SiteState(study=order.header.study, records=self._read[1], masked=before.masked, asks=before.asks)
         return protect(Contribution({}, 0, counts), {}, frame, self._rounding_key("open", 0)), state
 
     def train(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
-        self._require_same_records(state)
+        self.require_same_records(state)
         bundle = unpack_bundle(order.arrays)
         number = order.header.round
         scored = self._scores(self.plan.algorithm.local_model(bundle, state.memory), SCORED_EACH_ROUND)
         contribution, memory, run = self.plan.algorithm.work(bundle, self._trainer("train", number), state.memory)
+        reference = self.plan.algorithm.reference(bundle)
+        if self.plan.private is not None and not is_finite(contribution):
+            contribution, memory = unchanged(contribution, reference), state.memory
         counts = {**_prefixed(scored), "loss": np.array([_in_loss_units(run), run.loss_count])}
         frame = self.plan.training_frame(bundle["model"], len(order.header.cohort), order.header.weight)
-        reference = self.plan.algorithm.reference(bundle)
         arrays = protect(replace(contribution, counts=counts), reference, frame, self._rounding_key("train", number))
         self._report_round("rounds", number, run, scored)
         return arrays, replace(state, round=number, pending=memory)
 
     def train_own(self, order: Order, state: SiteState) -> SiteState:
         """One more round of the model that learns from this site's records alone. Nothing of it leaves."""
-        self._require_same_records(state)
+        self.require_same_records(state)
         number = order.header.round
         if number <= state.own_round:
             return state
@@ -97,7 +105,7 @@ class SiteWork:
         return replace(state, own_round=number)
 
     def evaluate(self, order: Order, state: SiteState) -> Tree:
-        self._require_same_records(state)
+        self.require_same_records(state)
         bundle = unpack_bundle(order.arrays)
         label = order.header.label
         shifted = self.plan.wants_shifted(label)
@@ -106,6 +114,8 @@ class SiteWork:
         if shifted:
             scored[SHIFTED] = self._shifted_scores(local)
         self.store.add_to_report("evaluations", label, {split: counts_to_json(sums) for split, sums in scored.items()})
+        if "evaluate" not in self.plan.summed:
+            return {}
         frame = self.plan.evaluation_frame(len(order.header.cohort), shifted=shifted)
         return protect(Contribution({}, 0, _prefixed(scored)), {}, frame, self._rounding_key(f"evaluate-{label}", 1))
 
@@ -113,6 +123,8 @@ class SiteWork:
         from wardround.training.loop import TorchTrainer
 
         study = self.plan.study
+        if study.privacy.of_patients:
+            return _WholeModelTrainer(self._private_trainer(number), self.frozen)
         trainer = TorchTrainer(
             study.network,
             study.training,
@@ -126,6 +138,30 @@ class SiteWork:
         )
         return _WholeModelTrainer(trainer, self.frozen)
 
+    def _private_trainer(self, number: int) -> Trainer:
+        from wardround.training.private_loop import PrivateTrainer
+
+        study, private = self.plan.study, self.plan.private
+        assert private is not None
+
+        def noise(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+            lattice = private.lattice(sums.size)
+            return lattice.decode(lattice.encode(sums))
+
+        return PrivateTrainer(
+            study.network,
+            study.training,
+            study.privacy,
+            self.plan.inputs,
+            self.splits["train"],
+            patients=private.patients(self.name),
+            noise=noise,
+            round_number=number,
+            rounds=study.algorithm.rounds,
+            device=self._device,
+            threads=self._threads,
+        )
+
     @property
     def frozen(self) -> Tree:
         """What training never changes: it came with the opening and did not travel again."""
@@ -135,9 +171,9 @@ class SiteWork:
         return self._frozen
 
     def _scores(self, model: Tree, splits: tuple[Split, ...]) -> dict[str, ScoreSums]:
-        return {split: self._sums(model, self.splits[split]) for split in splits}
+        return {split: self._sums(model, self.splits[split], self._read.mirrored.get(split)) for split in splits}
 
-    def _sums(self, model: Tree, records: Records) -> ScoreSums:
+    def _sums(self, model: Tree, records: Records, mirrored: Records | None = None) -> ScoreSums:
         from wardround.training.scoring import score
 
         study = self.plan.study
@@ -149,7 +185,12 @@ class SiteWork:
             flip_average=study.evaluation.flip_average,
             device=self._device,
             threads=self._threads,
+            mirrored=mirrored,
         )
+        if self.plan.private is not None and (lost := np.isnan(logits)).any():
+            # A model that overflows for some records: a refusal would tell the coordinator, who chose it, that there are such.
+            self.store.log("diverged", f"{lost.sum()} of {len(lost)} scores are not numbers; they count as one half")
+            logits = np.where(lost, np.float32(0.0), logits)
         return ScoreSums.from_scores(logits, records.labels)
 
     def _shifted_scores(self, model: Tree) -> ScoreSums:
@@ -158,11 +199,12 @@ class SiteWork:
 
         total = ScoreSums.zero()
         for name in SHIFT_NAMES:
-            total = total + self._sums(model, shifted(self.splits["validation"], name))
+            total = total + self._sums(model, *self._read.seen(shifted(self._read.validation, name)))
         return total
 
-    def _require_same_records(self, state: SiteState) -> None:
-        if self._read[1] != state.records:
+    def require_same_records(self, state: SiteState) -> None:
+        """RefusedError where they are not those that the study was opened with."""
+        if self._read.fingerprint != state.records:
             raise RefusedError(
                 "The records of this site are not those it opened the study with",
                 mend="bring back the earlier files, or start a new run",
@@ -193,6 +235,12 @@ class _WholeModelTrainer:
         whole = {**self._frozen, **model}
         run = self._trainer.train(whole, proximal_mu=proximal_mu, gradient_shift=gradient_shift)
         return replace(run, model={name: run.model[name] for name in model})
+
+    def gradient(self, model: Tree) -> GradientSum:
+        return self._trainer.gradient({**self._frozen, **model})
+
+    def centre(self, model: Tree) -> GradientSum:
+        return self._trainer.centre({**self._frozen, **model})
 
 
 def counts_to_json(sums: ScoreSums) -> dict[str, Any]:

@@ -4,10 +4,11 @@ progress (sums)  +  every hospital's own report (a simulation may read them)  ->
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 
 from wardround import __version__
 from wardround.roles.coordinator import Coordinator
-from wardround.roles.plan import FEDERATED, SHIFTED, own_label
+from wardround.roles.plan import FEDERATED, SCORED_AT_THE_END, SHIFTED, own_label
 from wardround.roles.progress import Progress
+from wardround.roles.site_records import seen
 from wardround.roles.site_store import read_tensors
 from wardround.roles.site_work import counts_from_json, own_file
 from wardround.simulation.run_folder import RunFolder, RunPlan
@@ -27,6 +29,7 @@ from wardround.study.run_record import (
     ModelRecord,
     NetworkRecord,
     Pooled,
+    PrivacyRecord,
     RoundRecord,
     RunRecord,
     SiteRecord,
@@ -40,7 +43,7 @@ from wardround.training.score_sums import ScoreSums
 from wardround.values.cores import usable_cores
 from wardround.values.records import SPLITS
 from wardround.values.records_file import read_records
-from wardround.values.tree import Tree
+from wardround.values.tree import Tree, shapes_of, size_of
 
 SitesReports = Mapping[str, Mapping[str, Any]]
 SUMS = Mapping[str, ScoreSums]
@@ -56,6 +59,7 @@ class Outcome:
     reports: SitesReports
     external: Mapping[str, ScoreSums]
     workers: int
+    privacy: PrivacyRecord | None = None
 
     @cached_property
     def threshold(self) -> float:
@@ -63,8 +67,20 @@ class Outcome:
         return chosen_threshold(self.study, self.sums(FEDERATED))
 
     def sums(self, label: str) -> dict[str, ScoreSums]:
-        """Summed over all hospitals, by split."""
-        return {split: counts_from_json(value) for split, value in self.progress.evaluations[label].items()}
+        """Summed over all hospitals, by split. Of a private study nothing was summed: a simulation may read the hospitals' own
+        reports instead."""
+        if not self.study.privacy.private:
+            return {split: counts_from_json(value) for split, value in self.progress.evaluations[label].items()}
+        found = [sums for site in self.progress.sites if (sums := self.site_sums(site, label)) is not None]
+        return {split: _together([sums[split] for sums in found]) for split in SCORED_AT_THE_END}
+
+    def incoming(self, index: int) -> ScoreSums:
+        """The validation scores of the model that came into a round, over the hospitals that scored it."""
+        entry = self.progress.history[index]
+        if not self.study.privacy.private:
+            return counts_from_json(entry.validation)
+        scored = (_validation(self.reports[site]["rounds"].get(str(entry.round))) for site in self.progress.sites)
+        return _together([sums for sums in scored if sums is not None])
 
     def site_sums(self, site: str, label: str) -> dict[str, ScoreSums] | None:
         """One hospital's own, by split; None where it was lost before it had scored that model."""
@@ -102,11 +118,12 @@ class Outcome:
             synthetic=self.plan.synthetic,
             versions=_versions(),
             machine=MachineRecord(cores=usable_cores()),
-            network=NetworkRecord(name=self.study.network.name, parameters=model.parameters),
+            network=NetworkRecord(name=self.study.network.title, parameters=size_of(shapes_of(self.progress.state["model"]))),
             algorithm=self.study.algorithm.name,
             privacy_mode=self.study.privacy.mode,
+            privacy=self.privacy,
             summation_mode=self.study.summation.mode,
-            start=evaluation_of(counts_from_json(self.progress.history[0].validation), self.threshold, replicates=0),
+            start=evaluation_of(self.incoming(0), self.threshold, replicates=0),
             rounds=tuple(self._round(index) for index in range(len(self.progress.history))),
             sites={site: self._site(site) for site in self.progress.sites},
             pooled=Pooled(federated=federated, own=own),
@@ -141,7 +158,7 @@ class Outcome:
     def _round(self, index: int) -> RoundRecord:
         entry = self.progress.history[index]
         last = index + 1 == len(self.progress.history)
-        after = self.sums(FEDERATED)["validation"] if last else counts_from_json(self.progress.history[index + 1].validation)
+        after = self.sums(FEDERATED)["validation"] if last else self.incoming(index + 1)
         return RoundRecord(
             round=entry.round,
             seconds=entry.seconds,
@@ -165,6 +182,10 @@ class Outcome:
             train_loss=own["loss_sum"] / own["loss_count"] if own["loss_count"] else None,
             validation=None if after is None else evaluation_of(after, self.threshold, replicates=0, keep_sums=False),
         )
+
+
+def _together(parts: Sequence[ScoreSums]) -> ScoreSums:
+    return reduce(add, parts, ScoreSums.zero())
 
 
 def _validation(entry: Any) -> ScoreSums | None:
@@ -204,10 +225,9 @@ def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: 
     external = study.evaluation.external
     if external is None:
         return {}
-    records = read_records(path)
-    logits = score(
-        study.network, coordinator.plan.inputs, model, records, flip_average=study.evaluation.flip_average, device=device
-    )
+    plan, flip = coordinator.plan, study.evaluation.flip_average
+    records, mirrored = seen(read_records(path), plan)
+    logits = score(study.network, plan.inputs, model, records, flip_average=flip, device=device, mirrored=mirrored)
     return {external.name: ScoreSums.from_scores(logits, records.labels)}
 
 

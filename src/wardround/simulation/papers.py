@@ -59,7 +59,7 @@ def _export(outcome: Outcome, coordinator: Coordinator, model: Tree, path: Path)
     from wardround.training.onnx_export import export_onnx
 
     study = outcome.study
-    proof = export_onnx(study.network, coordinator.plan.inputs, model, path, flip_average=study.evaluation.flip_average)
+    proof = export_onnx(study.network, coordinator.plan.records, model, path, flip_average=study.evaluation.flip_average)
     return proof.max_difference
 
 

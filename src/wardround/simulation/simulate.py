@@ -12,10 +12,12 @@ from wardround.engines.in_process import early_nursery, in_process
 from wardround.engines.seat import Seat, identity_in
 from wardround.roles.coordinator import Coordinator
 from wardround.roles.events import Listener, silent
+from wardround.roles.pricing import with_noise
 from wardround.roles.site_store import read_tensors
 from wardround.simulation.hospitals import Hospitals, Shelf, divided, from_folders, given, set_aside, shelf_of
 from wardround.simulation.outcome import Outcome, score_externally, score_own_models, shown
 from wardround.simulation.papers import write_papers
+from wardround.simulation.privacy_bill import Ledgers, privacy_record
 from wardround.simulation.run_folder import RunFolder, RunPlan
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
@@ -55,13 +57,15 @@ def simulate(
     listener: Listener = silent,
     register: bool = True,
     study_folder: Path | None = None,
+    ledgers: str | Path | None = None,
 ) -> Run:
     """Run `study` over hospitals on this machine.
 
     sites: hospital -> its file or folder, or its records. Or data: one data set (default: the study's data.dataset), divided as
     `division` or the study's [simulation] says. out: the run folder, new unless `resume`; default runs/TITLE-HASH. workers:
     hospitals at work at once (0: in order in this process; default: as many as fit the machine); it never changes the model.
-    seed: replaces training.seed. study_folder: where relative paths in the study start.
+    seed: replaces training.seed. study_folder: where relative paths in the study start. ledgers: a folder with a privacy ledger
+    for each hospital, NAME.sqlite, kept over runs and studies (private studies; default: new ones in the run folder).
     Raises WardroundError's kinds; a run that stopped can go on with resume=True.
     """
     began = time.monotonic()
@@ -77,8 +81,10 @@ def simulate(
         set_aside(declared, beside, folder.external, shelf)
         del shelf  # what was read is in files now, and training needs the memory
         at_once = default_workers(len(plan.hospitals)) if workers is None else workers
-        enrolled = _enrolled(declared, plan.hospitals, folder)
-        seats = _seats(folder, enrolled, plan.hospitals, at_once)
+        enrolled = with_noise(_enrolled(declared, plan.hospitals, folder))
+        kept = Ledgers(folder, None if ledgers is None else Path(ledgers).resolve())
+        kept.ready(enrolled, plan.hospitals)
+        seats = _seats(folder, enrolled, plan.hospitals, at_once, kept)
         with closing(in_process(seats, at_once, nursery)) as engine:
             coordinator = Coordinator(enrolled, engine, folder.path, listener=listener, every_site_must_open=True)
             coordinator.run()
@@ -88,7 +94,7 @@ def simulate(
         progress = coordinator.progress
         outside = score_externally(declared, coordinator.model, coordinator, folder.external, declared.training.device)
         reports = {str(site): seat_report(folder, site) for site in progress.sites}
-        outcome = Outcome(declared, plan, progress, reports, outside, at_once)
+        outcome = Outcome(declared, plan, progress, reports, outside, at_once, privacy_record(enrolled, progress.sites, kept))
         record = write_papers(outcome, coordinator, folder, register=register)
         folder.external.unlink(missing_ok=True)
         return Run(folder.path, record, shown(record, folder.path, time.monotonic() - began))
@@ -159,11 +165,20 @@ def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
     return study.model_copy(update={"sites": sites})
 
 
-def _seats(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int) -> list[Seat]:
+def _seats(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers) -> list[Seat]:
     """Hospitals side by side share the cores: threads of one would only stand in the way of the next."""
     threads = max(1, usable_cores() // min(at_once, len(hospitals))) if at_once > 1 else 0
     return [
-        Seat(name, study, place.path, folder.site(name), device=study.training.device, threads=threads, prepared=place.prepared)
+        Seat(
+            name,
+            study,
+            place.path,
+            folder.site(name),
+            device=study.training.device,
+            threads=threads,
+            prepared=place.prepared,
+            ledger=ledgers.of(name),
+        )
         for name, place in sorted(hospitals.items())
     ]
 

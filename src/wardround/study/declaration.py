@@ -2,13 +2,15 @@
 
 from pydantic import Field, model_validator
 
+from wardround.study.backbone import SMALLEST_SIDE
 from wardround.study.contract import DataContract
 from wardround.study.network import NetworkSection
+from wardround.study.privacy import PrivacySection
+from wardround.study.private_rules import broken_rules
 from wardround.study.section import Section
 from wardround.study.sections import (
     AlgorithmSection,
     EvaluationSection,
-    PrivacySection,
     QuestionSection,
     SimulationSection,
     SitesSection,
@@ -19,6 +21,19 @@ from wardround.values.canonical import canonical_json, sha256_hex
 from wardround.values.errors import StudyError
 from wardround.values.ids import SiteId
 from wardround.values.quorum import Quorum, smallest_threshold
+
+LOCAL_STEPS = (
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "warmup_rounds",
+    "final_rate",
+    "local_epochs",
+    "ema_decay",
+)
+"""Settings of steps that a hospital takes by itself."""
 
 
 class Study(Section):
@@ -55,11 +70,43 @@ class Study(Section):
             )
         if self.summation.mode == "masked" and self.sites.names:
             self._quorum_fits()
+        if self.algorithm.name == "fedsgd":
+            self._steps_at_the_coordinator()
+        if broken := tuple(broken_rules(self)):
+            raise ValueError("; also: ".join(broken))
         if not image and self.network.name not in ("mlp", "logistic"):
             raise ValueError(f'network.name = "{self.network.name}" reads images, the data are a table: choose mlp or logistic')
         if not image and self.evaluation.threshold == "robust":
             raise ValueError('evaluation.threshold = "robust" shifts scanners, which a table does not have: choose validation')
+        if self.network.backbone is not None:
+            if self.network.backbone.centre and self.algorithm.name != "fedsgd":
+                raise ValueError('network.backbone.centre is summed in a round of fedsgd: set algorithm.name = "fedsgd"')
+            self._backbone_has_images()
         return self
+
+    def _steps_at_the_coordinator(self) -> None:
+        """No setting is ignored without a word."""
+        plain = TrainingSection()
+        if found := [name for name in LOCAL_STEPS if getattr(self.training, name) != getattr(plain, name)]:
+            raise ValueError(
+                f"fedsgd takes its steps at the coordinator, so training.{found[0]} would do nothing: leave it out and set "
+                "algorithm.server_optimizer, server_learning_rate, server_schedule and server_average"
+            )
+
+    def _backbone_has_images(self) -> None:
+        if self.data.kind != "image":
+            raise ValueError("network.backbone reads images and the data are a table: remove [network.backbone]")
+        if min(self.data.image.size) < SMALLEST_SIDE:
+            raise ValueError(
+                f"network.backbone needs images of at least {SMALLEST_SIDE} pixels on each side, data.image.size is "
+                f"{list(self.data.image.size)}: it was trained on 224"
+            )
+        changed = self.training.augmentation.model_dump(exclude_defaults=True, exclude={"mixup"})
+        if changed:
+            raise ValueError(
+                f"training.augmentation.{min(changed)} changes images, and behind network.backbone training reads features that "
+                "were computed once: remove it (mixup alone works on features)"
+            )
 
     def _quorum_fits(self) -> None:
         try:

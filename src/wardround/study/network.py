@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from wardround.study.backbone import BackboneSection
 from wardround.study.section import Section
 
 NetworkName = Literal["small_cnn", "resnet", "efficientnet_lite0", "densenet121", "mlp", "logistic"]
@@ -66,6 +67,14 @@ class NetworkSection(Section):
         description="First block that changes, 0 to 15 of efficientnet_lite0's 16 blocks. Needed with fine_tune = "
         "from_block and only then.",
     )
+    backbone: BackboneSection | None = Field(
+        default=None, description="A frozen network in front of this one. Images, with mlp or logistic."
+    )
+
+    @property
+    def title(self) -> str:
+        """What reports call the model."""
+        return self.name if self.backbone is None else f"{self.name} on frozen {self.backbone.name}"
 
     @model_validator(mode="after")
     def _only_what_the_network_has(self) -> "NetworkSection":
@@ -81,6 +90,16 @@ class NetworkSection(Section):
             raise ValueError(f"blocks are 1 to 8 in each stage, found {list(self.blocks)}")
         if self.hidden is not None and not all(1 <= units <= 4096 for units in self.hidden):
             raise ValueError(f"hidden layers have 1 to 4096 units, found {list(self.hidden)}")
+        return self
+
+    @model_validator(mode="after")
+    def _backbone_fits(self) -> "NetworkSection":
+        if self.backbone is None:
+            return self
+        if self.name not in ("mlp", "logistic"):
+            raise ValueError(f'{self.name} reads images, and a backbone gives features: choose name = "logistic" or "mlp"')
+        if self.scaling is not None:
+            raise ValueError("scaling is for pixels, which this network does not see: leave it out, or set backbone.scaling")
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,31 @@ from wardround.values.quorum import Quorum, smallest_threshold
 
 def protection(study: Study) -> tuple[str, ...]:
     """One sentence a line. Where the study names no hospitals yet, the smallest numbers that its settings allow."""
-    return tuple(_masked(study) if study.summation.mode == "masked" else _plain())
+    return (*(_masked(study) if study.summation.mode == "masked" else _plain()), *promised_privacy(study))
+
+
+def promised_privacy(study: Study) -> tuple[str, ...]:
+    """What differential privacy the study promises, to whom and against whom; nothing where it promises none."""
+    return tuple(_promised(study)) if study.privacy.private else ()
+
+
+def _promised(study: Study) -> Iterator[str]:
+    how = study.privacy
+    if how.noise_multiplier == 0:
+        yield "privacy.noise_multiplier = 0: no noise, and so no guarantee. Only to compare with."
+        return
+    cost = "its noise multiplier decides" if how.epsilon is None else f"epsilon at most {how.epsilon:g}"
+    whom = "one hospital" if how.unit == "site" else "one patient, with all of the patient's records at one hospital,"
+    yield f"Whether {whom} took part hardly shows: {cost}, at delta {how.delta:g}, over the whole study."
+    if how.mode == "patient-local":
+        yield "Each hospital adds its own noise: this holds against everybody else together."
+    else:
+        collusion = study.summation.collusion
+        helping = f" together with {_hospitals(collusion)}" if collusion else " alone, if no hospital helps it"
+        yield f"The hospitals make the noise together, under the masked sum: this holds against the coordinator{helping}."
+    if how.of_patients:
+        yield "A patient who is known to two hospitals is protected half as well: the costs at both add up."
+    yield "Losses, scores and counts stay at each hospital. Draws and noise are secret: no run can be repeated exactly."
 
 
 def _plain() -> Iterator[str]:

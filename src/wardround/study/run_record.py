@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from wardround.study.evaluation_record import Count, Evaluation, Figure, SparseSums, as_figure, by_name
+from wardround.study.privacy_record import PrivacyRecord
 from wardround.study.section import Section
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError
@@ -22,6 +23,7 @@ __all__ = [
     "ModelRecord",
     "NetworkRecord",
     "Pooled",
+    "PrivacyRecord",
     "RoundRecord",
     "RunRecord",
     "SiteRecord",
@@ -146,6 +148,7 @@ class RunRecord(Section):
     network: NetworkRecord
     algorithm: str = Field(description="Name of the algorithm.")
     privacy_mode: str = Field(description="Privacy mode of the study.")
+    privacy: PrivacyRecord | None = Field(default=None, description="What a private run promised and cost; null for the others.")
     summation_mode: str = Field(description="How contributions were summed: plain or masked.")
     start: Evaluation | None = Field(default=None, description="The model before round 1 on all sites' validation patients.")
     rounds: tuple[RoundRecord, ...] = Field(default=(), description="The rounds, in order from 1.")

@@ -1,24 +1,16 @@
-"""The short sections of a study: question, algorithm, summation, privacy, evaluation, sites, simulation.
+"""The short sections of a study: question, algorithm, summation, evaluation, sites, simulation.
 
-The data contract, the network and the training have modules of their own.
+The data contract, the network, the training and the privacy have modules of their own.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from wardround.study.section import Section
-from wardround.values.ids import RESERVED
+from wardround.study.site_name import SiteName
 from wardround.values.quorum import LARGEST
 
-
-def _not_reserved(name: str) -> str:
-    if name == RESERVED:
-        raise ValueError(f'a hospital may not be called "{RESERVED}": reports use that name for the shared model')
-    return name
-
-
-SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"), AfterValidator(_not_reserved)]
 IdentityKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -35,26 +27,45 @@ class QuestionSection(Section):
 class AlgorithmSection(Section):
     """How the sites' work becomes one model. `docs/algorithms.md` helps to choose."""
 
-    name: Literal["fedavg", "fedprox", "fedopt", "scaffold", "fedbn"] = Field(
+    name: Literal["fedavg", "fedprox", "fedopt", "scaffold", "fedbn", "fedsgd"] = Field(
         default="fedavg", description="The federated algorithm."
     )
-    rounds: int = Field(default=10, ge=1, le=100_000, description="How many times every hospital is visited.")
+    rounds: int = Field(
+        default=10, ge=1, le=100_000, description="How many times every hospital is visited; with fedsgd each visit is one step."
+    )
     proximal_mu: float = Field(
         default=0.01, ge=0, le=100, description="fedprox: weight of the pull towards the round's starting model."
     )
     server_optimizer: Literal["momentum", "adagrad", "adam", "yogi"] = Field(
-        default="adam", description="fedopt: the optimiser that the coordinator takes its step with."
+        default="adam", description="fedopt and fedsgd: the optimiser that the coordinator takes its step with."
     )
     server_learning_rate: float | None = Field(
         default=None,
         gt=0,
-        le=100,
-        description="fedopt and scaffold: the coordinator's step size. Left out: 1 for momentum and scaffold, 0.01 for adagrad, "
-        "adam and yogi, whose steps are of about this size in every value.",
+        le=1000,
+        description="fedopt, fedsgd and scaffold: the coordinator's step size. Left out: 1 for momentum and scaffold, 0.01 for "
+        "adagrad, adam and yogi, whose steps are of about this size in every value.",
     )
-    server_momentum: float = Field(default=0.9, ge=0, lt=1, description="fedopt: momentum, beta 1.")
-    server_beta2: float = Field(default=0.99, ge=0, lt=1, description="fedopt: beta 2 of adam and yogi.")
-    server_tau: float = Field(default=1e-3, gt=0, le=1, description="fedopt: adaptivity; larger is closer to plain momentum.")
+    server_momentum: float = Field(default=0.9, ge=0, lt=1, description="fedopt and fedsgd: momentum, beta 1.")
+    server_beta2: float = Field(default=0.99, ge=0, lt=1, description="fedopt and fedsgd: beta 2 of adam and yogi.")
+    server_tau: float = Field(
+        default=1e-3, gt=0, le=1, description="fedopt and fedsgd: adaptivity; larger is closer to plain momentum."
+    )
+    server_schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="fedsgd: the step size over all rounds: constant, or falling to nothing as half a cosine."
+    )
+    server_decay: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="fedsgd: weight decay of a step, times the step size; biases and norms are left alone.",
+    )
+    server_average: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="fedsgd: share of the last rounds whose models are averaged into the result, 0 (the last alone) to 1.",
+    )
 
 
 class SummationSection(Section):
@@ -113,22 +124,6 @@ class SummationSection(Section):
     def plain_has_no_threshold(self) -> "SummationSection":
         if self.mode == "plain" and self.threshold is not None:
             raise ValueError("summation.threshold belongs to the masked sum; sites.minimum is what the plain sum keeps")
-        return self
-
-
-class PrivacySection(Section):
-    """What is protected beyond keeping records at home. Only `none` works in this release; the others are refused."""
-
-    mode: Literal["none", "patient-local", "patient-distributed", "site"] = Field(
-        default="none", description="none: no differential privacy. The other modes are declared and not available yet."
-    )
-    epsilon: float | None = Field(default=None, gt=0, description="Privacy budget; needs a mode other than none.")
-    delta: float | None = Field(default=None, gt=0, lt=1, description="Failure probability; needs a mode other than none.")
-
-    @model_validator(mode="after")
-    def a_budget_needs_a_mode(self) -> "PrivacySection":
-        if self.mode == "none" and (self.epsilon is not None or self.delta is not None):
-            raise ValueError('epsilon and delta mean nothing with mode = "none": remove them or choose a mode')
         return self
 
 

@@ -1,7 +1,7 @@
 """The local loop of one site in one round.
 
     rows --batch--> pieces of micro_batch --augment, forward, backward: one thread each--> gradients
-         --added in order--> + mu (w - w_start) + shift --> optimiser step --> ... --> weights (or their moving average)
+         --added in order--> `descend`
 
 The same (seed, round) gives the same bits for any number of threads, since the pieces are fixed (see `threads`).
 """
@@ -20,14 +20,14 @@ from wardround.study.training import TrainingSection
 from wardround.training.augmentation import augment, mix
 from wardround.training.devices import resolve
 from wardround.training.inputs import InputShape
-from wardround.training.model_tree import load_tree, tree_of
-from wardround.training.networks import build
+from wardround.training.local_descent import descend, loaded, no_gradient, scaled_rows
+from wardround.training.model_tree import CENTRE, tree_of, wide
 from wardround.training.pixels import rows_of
 from wardround.training.schedule import Reading, learning_rate, steps_in_round
 from wardround.training.threads import Crew
-from wardround.training.updates import Descent, Gradients, MovingAverage, clip, shift_of
+from wardround.training.updates import Gradients
 from wardround.values.cores import usable_cores
-from wardround.values.local_run import LocalRun
+from wardround.values.local_run import GradientSum, LocalRun
 from wardround.values.randomness import generator
 from wardround.values.records import Records
 from wardround.values.tree import Tree
@@ -85,44 +85,39 @@ class TorchTrainer:
         self._weights = torch.tensor(weights, dtype=torch.float32, device=self._device)
 
     def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
-        """Train from `model`; `model` itself is left as it was.
-
-        proximal_mu adds mu (w - w_start) to the gradient (FedProx, Li et al., MLSys 2020, eq. 2). gradient_shift, by parameter
-        name, is added to every gradient (SCAFFOLD, Karimireddy et al., ICML 2020, eq. 3: c - c_i); names it lacks are not
-        shifted. Both are added after clip_norm, which bounds what the data say. Without records the model comes back unchanged.
-        """
-        module = build(self._network, self._inputs).to(self._device)
-        load_tree(module, model)
-        if self._inputs.kind == "image":
-            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
-        parameters = [parameter for _, parameter in named]
-        shifts = [shift_of(gradient_shift, name, parameter) for name, parameter in named]
-        starts = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
-        descent = Descent(self._training, parameters)
-        average = MovingAverage(self._training.ema_decay, parameters)
+        """Train from `model`; `model` itself is left as it was. proximal_mu, gradient_shift: see `descend`. Without records the
+        model comes back unchanged."""
+        of = loaded(self._network, self._inputs, model, self._device)
         steps = steps_in_round(self._training, self.examples)
-        losses: list[float] = []
-        lr_sum = 0.0
+        rates = [learning_rate(self._training, self._round - 1 + (step + 0.5) / steps, self._rounds) for step in range(steps)]
         with Crew(self._threads) as crew:
-            for step in range(steps):
-                rate = learning_rate(self._training, self._round - 1 + (step + 0.5) / steps, self._rounds)
-                gradients, loss = self._gradients(module, parameters, crew, step, steps)
-                clip(gradients, self._training.clip_norm)
-                if proximal_mu:
-                    for gradient, parameter, start in zip(gradients, parameters, starts, strict=True):
-                        gradient.add_(parameter.detach() - start, alpha=proximal_mu)
-                for gradient, shift in zip(gradients, shifts, strict=True):
-                    if shift is not None:
-                        gradient.add_(shift)
-                descent.step(gradients, rate)
-                average.take(parameters)
-                lr_sum += rate
-                losses.append(loss)
-            average.put(parameters)
+            losses = descend(
+                of,
+                self._training,
+                rates,
+                lambda step: self._gradients(of.module, of.parameters, crew, step, steps),
+                proximal_mu=proximal_mu,
+                gradient_shift=gradient_shift,
+            )
         batch = min(self._training.batch_size, self.examples)
         last = losses[-max(1, round(self.examples / batch)) :] if losses else []
-        return LocalRun(tree_of(module), steps, lr_sum, self.examples, sum(last), len(last) * batch)
+        return LocalRun(tree_of(of.module), steps, sum(rates), self.examples, sum(last), len(last) * batch)
+
+    def gradient(self, model: Tree) -> GradientSum:
+        """The summed gradients of one batch, the round's, at `model`."""
+        of = loaded(self._network, self._inputs, model, self._device)
+        batch = min(self._training.batch_size, self.examples)
+        with Crew(self._threads) as crew:
+            gradients, loss = self._gradients(of.module, of.parameters, crew, 0, 1)
+        sums = {name: wide(gradient) * batch for name, gradient in zip(of.names, gradients, strict=True)}
+        return GradientSum({**no_gradient(of), **sums}, batch, loss, batch)
+
+    def centre(self, model: Tree) -> GradientSum:
+        """The scaled features of all records, summed."""
+        of = loaded(self._network, self._inputs, model, self._device)
+        rows = scaled_rows(of, self._rows.read(torch.arange(self.examples, device=self._device)))
+        sums = {name: np.zeros(tuple(p.shape)) for name, p in zip(of.names, of.parameters, strict=True)}
+        return GradientSum({**sums, CENTRE: wide(rows.double().sum(0))}, self.examples, 0.0, 0)
 
     def _gradients(
         self, module: nn.Module, parameters: Sequence[nn.Parameter], crew: Crew, step: int, steps: int

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from wardround.study.network import NetworkSection
@@ -18,6 +19,7 @@ from wardround.values.errors import RegistryError
 from wardround.values.randomness import generator
 from wardround.values.tree import Tree
 
+CENTRE = "scaling.centre"
 _NORMS = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
 
 
@@ -41,6 +43,11 @@ def tree_of(module: nn.Module) -> Tree:
     }
 
 
+def wide(tensor: torch.Tensor) -> NDArray[np.float64]:
+    """A tensor's values in float64, row by row, whatever its layout and device."""
+    return np.array(tensor.detach().cpu().contiguous().numpy(), np.float64, order="C")
+
+
 def load_tree(module: nn.Module, tree: Tree) -> None:
     """Put `tree` into `module`. RegistryError unless names and shapes are exactly the module's."""
     state = {name: tensor for name, tensor in module.state_dict().items() if tensor.dtype == torch.float32}
@@ -60,8 +67,15 @@ def load_tree(module: nn.Module, tree: Tree) -> None:
 
 
 def trainable_names(module: nn.Module) -> frozenset[str]:
-    """Names of the parameters that training changes."""
-    return frozenset(name for name, parameter in module.named_parameters() if parameter.requires_grad)
+    """Names of the parameters that training changes, and of the centre of features, which a round of sums does."""
+    learned = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    return frozenset(learned | {name for name, _ in module.named_buffers() if name == CENTRE})
+
+
+def trainable_size(module: nn.Module) -> int:
+    """How many numbers `trainable_names` stand for."""
+    names, tensors = trainable_names(module), dict(module.named_parameters()) | dict(module.named_buffers())
+    return sum(tensors[name].numel() for name in names)
 
 
 def norm_names(module: nn.Module) -> frozenset[str]:
@@ -83,7 +97,9 @@ def _initialise(module: nn.Module, seed: int) -> None:
     norms = norm_names(module)
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
-            if name in norms:
+            if name == "scaling.deviation":
+                tensor.fill_(1.0)  # what is measured later replaces it
+            elif name in norms:
                 tensor.fill_(1.0 if name.endswith(("weight", "running_var")) else 0.0)
             elif tensor.ndim >= 2 and not name.startswith("head."):
                 fan_in = math.prod(tensor.shape[1:])

@@ -68,16 +68,23 @@ def export_onnx(
     flip_average: bool,
     given: Records | None = None,
 ) -> ExportProof:
-    """Write `path` and prove it on made-up records and on `given`.
+    """Write `path` and prove it on made-up records and on `given`. inputs: what one record of the contract is.
+
+    Behind a backbone the file holds both networks, and is proved against features as hospitals compute them.
 
     RunError, with nothing written, when any probability differs by more than LARGEST_DIFFERENCE.
     """
-    module = build(network, inputs)
-    load_tree(module, tree)
-    model = Probability(module, flip_average and inputs.kind == "image").eval()
+    mirrored = flip_average and inputs.kind == "image"
+    learned = _learned(network, inputs, tree)
+    whole, parts = learned, learned
+    if network.backbone is not None:
+        from wardround.training.backbone import Described, pinned_network
+
+        whole = nn.Sequential(pinned_network(network.backbone), learned)
+        parts = nn.Sequential(Described(network.backbone, inputs), learned)
     with Crew(1):  # the probes are few: a second thread would mostly wait for the first, spinning
-        data = _onnx_bytes(model, inputs)
-        proof = _prove(model, data, _probes(inputs, given))
+        data = _onnx_bytes(Probability(whole, mirrored).eval(), inputs)
+        proof = _prove(Probability(parts, mirrored).eval(), data, _probes(inputs, given))
     if not proof.max_difference <= LARGEST_DIFFERENCE:
         raise RunError(
             "the exported model does not give the same probabilities as the trained one",
@@ -87,6 +94,14 @@ def export_onnx(
         )
     write_atomic(path, data)
     return proof
+
+
+def _learned(network: NetworkSection, inputs: InputShape, tree: Tree) -> nn.Module:
+    """The network that learned, with the arrays it learned; behind a backbone it reads features."""
+    reads = inputs if network.backbone is None else InputShape("table", features=network.backbone.features)
+    module = build(network, reads)
+    load_tree(module, tree)
+    return module
 
 
 def _onnx_bytes(model: nn.Module, inputs: InputShape) -> bytes:

@@ -30,8 +30,12 @@ def score(
     flip_average: bool,
     device: str,
     threads: int = 0,
+    mirrored: Records | None = None,
 ) -> NDArray[np.float32]:
-    """Logits (n,) of class 1. flip_average: the mean of the logits of each image and of its mirror image (images only)."""
+    """Logits (n,) of class 1. flip_average: the mean of the logits of each image and of its mirror image.
+
+    A table has no mirror images: `mirrored` are the features of the same records' mirror images, where there are any.
+    """
     where = resolve(device)
     module = build(network, inputs)
     load_tree(module, tree)
@@ -39,17 +43,18 @@ def score(
     if inputs.kind == "image":
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = rows_of(records, inputs, where)
+    other = None if mirrored is None or not flip_average else rows_of(mirrored, inputs, where)
     pieces = [torch.arange(start, min(start + _PIECE, len(rows)), device=where) for start in range(0, len(rows), _PIECE)]
     with Crew((threads or usable_cores()) if where.type == "cpu" else 1) as crew:
-        logits = crew.map(partial(_score_piece, module, rows, flip_average and inputs.kind == "image"), pieces)
+        logits = crew.map(partial(_score_piece, module, rows, other, flip_average and inputs.kind == "image"), pieces)
     return np.concatenate(logits) if logits else np.zeros(0, np.float32)
 
 
-def _score_piece(module: nn.Module, rows: Rows, mirrored: bool, index: torch.Tensor) -> NDArray[np.float32]:
+def _score_piece(module: nn.Module, rows: Rows, other: Rows | None, flipped: bool, index: torch.Tensor) -> NDArray[np.float32]:
     with torch.inference_mode():
         pixels = rows.read(index)
         logits = module(pixels)
-        if mirrored:
-            logits = (logits + module(pixels.flip(3))) / 2
+        if flipped or other is not None:
+            logits = (logits + module(pixels.flip(3) if other is None else other.read(index))) / 2
         result: NDArray[np.float32] = logits.to("cpu", torch.float32).numpy()
         return result

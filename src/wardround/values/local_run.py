@@ -1,4 +1,4 @@
-"""What one local training run at a site gives back to the algorithm."""
+"""What local work at a site gives back to the algorithm: a trained model, or the sum of gradients at a given one."""
 
 from dataclasses import dataclass
 
@@ -18,5 +18,16 @@ class LocalRun:
     steps: int
     lr_sum: float
     examples: int
+    loss_sum: float
+    loss_count: int
+
+
+@dataclass(frozen=True)
+class GradientSum:
+    """sums: float64, by parameter: the summed gradients of one step's records (or, under privacy, of its patients, each
+    clipped). weight: how many that stands for, a public number under privacy. loss_sum, loss_count: as in LocalRun."""
+
+    sums: Tree
+    weight: int
     loss_sum: float
     loss_count: int

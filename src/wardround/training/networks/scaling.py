@@ -1,12 +1,14 @@
-"""Pixel scaling inside a network, so that an exported model carries it."""
+"""Scaling of pixels or features inside a network, so that an exported model carries it."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from wardround.study.backbone import BackboneSection
 from wardround.study.network import PixelScaling
 
 _FLOOR = 1e-2  # of the full range: a blank image has no contrast to scale up
+_NOTHING = 1e-6  # below it a part of the features says nothing
 
 
 class Scaling(nn.Module):
@@ -28,6 +30,55 @@ class Scaling(nn.Module):
             centred = pixels - pixels.mean((1, 2, 3), keepdim=True)
             return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + _FLOOR)
         return _against_surroundings(pixels, self.reach)
+
+
+class FeatureScaling(nn.Module):
+    """(n, features) of a backbone to the range of the network that learns. No parameters.
+
+    none: as they are. unit: each part within its image, then each row to length 1. synthetic: each part within its image, then
+    (value - mean) / deviation, two arrays that come with the first model and never change, then each row to length 1. centre:
+    where the study wants it, what is then taken away before each row is brought to length 1 once more.
+    """
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+    centre: torch.Tensor
+
+    def __init__(self, section: BackboneSection) -> None:
+        super().__init__()
+        self.kind, self.parts = section.scaling, section.parts
+        if self.kind == "synthetic":
+            self.register_buffer("mean", torch.zeros(section.features))
+            self.register_buffer("deviation", torch.ones(section.features))
+        self.centred = section.centre
+        if self.centred:
+            self.register_buffer("centre", torch.zeros(section.features))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if self.kind == "none":
+            return features
+        rows = self.uncentred(features)
+        return _of_length_one(rows - self.centre) if self.centred else rows
+
+    def uncentred(self, features: torch.Tensor) -> torch.Tensor:
+        """Rows of length at most 1, and 1 but for rounding unless an image says nothing. Not for scaling "none"."""
+        scaled = within_image(features, self.parts)
+        if self.kind == "synthetic":
+            scaled = (scaled - self.mean) / self.deviation
+        return _of_length_one(scaled)
+
+
+def _of_length_one(rows: torch.Tensor) -> torch.Tensor:
+    return rows / (rows.square().sum(1, keepdim=True) + _NOTHING).sqrt()
+
+
+def within_image(features: torch.Tensor, parts: tuple[int, ...]) -> torch.Tensor:
+    """Each part of each row to mean 0 and deviation 1: an image that is brighter or harder as a whole stays what it was."""
+    scaled = []
+    for part in torch.split(features, list(parts), dim=1):
+        centred = part - part.mean(1, keepdim=True)
+        scaled.append(centred / (centred.square().mean(1, keepdim=True) + _NOTHING).sqrt())
+    return torch.cat(scaled, dim=1)
 
 
 def _against_surroundings(pixels: torch.Tensor, reach: int) -> torch.Tensor:

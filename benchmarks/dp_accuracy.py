@@ -1,0 +1,190 @@
+"""What patient-level privacy costs in accuracy: the reference job at epsilon 2 and 0.65, and three jobs in each mode.
+
+    python benchmarks/dp_accuracy.py                          the headline (5 runs each) and the table of modes
+    python benchmarks/dp_accuracy.py --only headline          the reference job alone
+    python benchmarks/dp_accuracy.py --only modes --repeats 3
+
+Every run is a whole `simulate` of an example, masks, charges and all. A private run cannot be repeated exactly: runs differ in
+their noise. The reference job is scored on the publisher's official test split, the others on held-out patients of all hospitals.
+Rows: the hospitals together (`patient-distributed`), each with its own noise (`patient-local`), and each hospital alone.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wardround.roles.plan import Plan
+from wardround.roles.site_records import seen
+from wardround.simulation.hospitals import divide, external_records, read_whole
+from wardround.simulation.simulate import Run, simulate
+from wardround.study.declaration import Study
+from wardround.study.reading import load_study
+from wardround.training.metrics import auc
+from wardround.training.score_sums import ScoreSums
+from wardround.training.scoring import score
+from wardround.values.records import Records
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EPSILONS = (0.65, 1.0, 2.0, 4.0, 8.0, None)
+FEATURES = "features.safetensors"
+
+
+@dataclass
+class Job:
+    """name: of the example, NAME_private.toml. local: the settings of patient-local training. gentle: other settings of the
+    example where epsilon is at most 1. All were chosen on validation patients and on folds of training patients."""
+
+    name: str
+    local: dict[str, dict[str, Any]]
+    gentle: dict[str, dict[str, Any]]
+    study: Study = field(init=False)
+    hospitals: dict[str, Records] = field(init=False)
+    judged_on: list[Records] = field(init=False)
+    cache: dict[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.study = load_study(EXAMPLES / f"{self.name}_private.toml")
+        records, sites = read_whole(self.study, None)
+        assert self.study.simulation is not None
+        self.hospitals = divide(records, sites, self.study.simulation)
+        outside = external_records(self.study, EXAMPLES)
+        judged = [outside] if outside is not None else [part.where("test") for part in self.hospitals.values()]
+        plan = Plan(self.study)
+        self.judged_on = [seen(part, plan)[0] for part in judged]
+
+    def run(self, study: Study, sites: list[str]) -> float:
+        """AUC of one run over these hospitals."""
+        study = changed(study, evaluation={"external": None})
+        with tempfile.TemporaryDirectory() as folder:
+            for site in sites:  # features of images cost more than all that follows, and are the same for every run
+                if site in self.cache:
+                    place = Path(folder) / "run" / "sites" / site
+                    place.mkdir(parents=True)
+                    (place / FEATURES).write_bytes(self.cache[site])
+            run = simulate(study, {site: self.hospitals[site] for site in sites}, out=f"{folder}/run", register=False)
+            for site in sites:
+                made = Path(folder) / "run" / "sites" / site / FEATURES
+                if made.exists():
+                    self.cache[site] = made.read_bytes()
+            return self.judged(study, run)
+
+    def judged(self, study: Study, run: Run) -> float:
+        total = ScoreSums.zero()
+        for records in self.judged_on:
+            logits = score(study.network, Plan(study).inputs, run.model, records, flip_average=False, device="cpu")
+            total = total + ScoreSums.from_scores(logits, records.labels)
+        return auc(total)
+
+    def distributed(self, epsilon: float | None) -> float:
+        gentle = self.gentle if epsilon is not None and epsilon <= 1 else {}
+        return self.run(priced(changed(self.study, **gentle), epsilon), list(self.hospitals))
+
+    def locally(self, epsilon: float | None, sites: list[str]) -> float:
+        patients = self.study.privacy.patients
+        assert isinstance(patients, dict)
+        study = changed(self.study, **self.local)
+        study = changed(study, privacy={"patients": {site: patients[site] for site in sites}})
+        if len(sites) == 1:
+            study = changed(study, summation={"mode": "plain"}, sites={"minimum": 1})
+        return self.run(priced(study, epsilon), sites)
+
+
+def changed(study: Study, **sections: dict[str, Any]) -> Study:
+    """The study with some settings replaced, checked again as a whole."""
+    value = study.model_dump(mode="json")
+    for section, settings in sections.items():
+        value[section] = {**value[section], **settings}
+    return Study.model_validate_json(json.dumps(value))
+
+
+def priced(study: Study, epsilon: float | None) -> Study:
+    """None: the same recipe without noise."""
+    noise = {"epsilon": epsilon, "noise_multiplier": None} if epsilon else {"epsilon": None, "noise_multiplier": 0.0}
+    return changed(study, privacy=noise)
+
+
+def local_training(rounds: int, rate: float, clip: float) -> dict[str, dict[str, Any]]:
+    """Rounds of one private step each, whose changes the coordinator adds up with momentum."""
+    return {
+        "algorithm": {
+            "name": "fedopt",
+            "rounds": rounds,
+            "server_optimizer": "momentum",
+            "server_momentum": 0.9,
+            "server_learning_rate": 1.0,
+        },
+        "training": {"optimizer": "sgd", "learning_rate": rate, "schedule": "constant"},
+        "privacy": {"mode": "patient-local", "steps": 1, "clip_norm": clip},
+    }
+
+
+def jobs(names: list[str]) -> list[Job]:
+    stages = [3, 4, 5, 6, 7]
+    chest = local_training(rounds=30, rate=10.0, clip=0.1)
+    chest["network"] = {"backbone": {"average": stages, "maximum": stages, "scaling": "synthetic", "centre": False}}
+    gentle: dict[str, dict[str, dict[str, Any]]] = {
+        "chest_xray": {
+            "algorithm": {"server_learning_rate": 5.0, "server_average": 0.5},
+            "training": {"label_smoothing": 0.4},
+        },
+        "heart_disease": {"algorithm": {"server_learning_rate": 0.3}},
+        "intensive_care": {},
+    }
+    local = {
+        "chest_xray": chest,
+        "heart_disease": local_training(rounds=20, rate=1.0, clip=1.0),
+        "intensive_care": local_training(rounds=20, rate=0.1, clip=3.0),
+    }
+    return [Job(name, local[name], gentle[name]) for name in names]
+
+
+def headline(job: Job, repeats: int) -> dict[str, float]:
+    found = {}
+    for name, epsilon in (("auc_eps_2", 2.0), ("auc_eps_065", 0.65), ("auc_no_noise", None)):
+        runs = [job.distributed(epsilon) for _ in range(repeats if epsilon else 1)]
+        found[name] = statistics.fmean(runs)
+        print(f"{name:14} mean {found[name]:.4f}  runs {' '.join(f'{value:.4f}' for value in runs)}", flush=True)
+    found["drop_eps_2"] = found["auc_no_noise"] - found["auc_eps_2"]
+    return found
+
+
+def modes(job: Job, repeats: int) -> None:
+    sites = list(job.hospitals)
+    print(f"\n{job.name}: AUC, means of {repeats}\n| epsilon | {' | '.join(name(epsilon) for epsilon in EPSILONS)} |")
+    print(f"| --- |{' --- |' * len(EPSILONS)}")
+    rows = {"together, distributed": job.distributed, "together, local": lambda epsilon: job.locally(epsilon, sites)}
+    for site in sites:
+        rows[f"{site} alone"] = lambda epsilon, site=site: job.locally(epsilon, [site])
+    for title, row in rows.items():
+        cells = [statistics.fmean(row(epsilon) for _ in range(repeats if epsilon else 1)) for epsilon in EPSILONS]
+        print(f"| {title} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
+
+
+def name(epsilon: float | None) -> str:
+    return "no noise" if epsilon is None else f"{epsilon:g}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", choices=["headline", "modes"])
+    every = ["chest_xray", "heart_disease", "intensive_care"]
+    parser.add_argument("--jobs", nargs="+", choices=every, default=every)
+    parser.add_argument("--repeats", type=int, default=5)
+    chosen = parser.parse_args()
+    began, result = time.monotonic(), {}
+    for job in jobs(chosen.jobs):
+        if job.name == "chest_xray" and chosen.only != "modes":
+            result = {key: round(value, 4) for key, value in headline(job, chosen.repeats).items()}
+        if chosen.only != "headline":
+            modes(job, chosen.repeats)
+    print(f"\n{time.monotonic() - began:.0f} seconds")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

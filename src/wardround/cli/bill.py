@@ -1,0 +1,136 @@
+"""What a private study costs, for a person: who is protected against whom, the noise, epsilon at several deltas, and the dial."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from wardround.privacy.accounting import calibrate
+from wardround.roles.pricing import Price, price_of
+from wardround.simulation.dial import turn
+from wardround.study.declaration import Study
+from wardround.study.protection import promised_privacy
+from wardround.values.canonical import finite_or_none
+from wardround.values.errors import StudyError
+
+DIAL = (0.5, 1.0, 2.0, 4.0, 8.0)
+TRIED = (None, 8.0, 4.0, 2.0, 1.0, 0.5)
+
+
+def bill_json(study: Study, *, tried: bool = False, data: Path | None = None) -> dict[str, Any]:
+    """study: with its noise worked out. tried: also what accuracy each epsilon leaves on public or synthetic data."""
+    price = price_of(study)
+    found: dict[str, Any] = {
+        "mode": study.privacy.mode,
+        "unit": study.privacy.unit,
+        "epsilon": finite_or_none(price.epsilon),
+        "delta": price.delta,
+        "noise_multiplier": price.noise_multiplier,
+        "events": price.events,
+        "epsilons": {f"{delta:g}": finite_or_none(value) for delta, value in price.epsilons.items()},
+        "dial": {f"{target:g}": multiplier for target, multiplier in _dial(study, price)},
+    }
+    if tried:
+        found["tried"] = [vars(reading) for reading in turn(study, TRIED, data)]
+    return found
+
+
+def show_bill(declared: Study, study: Study) -> None:
+    """declared: as the file stands. study: the same with its noise worked out."""
+    console = Console()
+    price = price_of(study)
+    for sentence in promised_privacy(study):
+        console.print(sentence, highlight=False)
+    console.print(_costs(study, price))
+    if declared.privacy.noise_multiplier is None:
+        console.print("Before real hospitals approve the study, put the noise into its [privacy] section:", markup=False)
+        console.print(f"  noise_multiplier = {price.noise_multiplier:g}\n", highlight=False)
+    console.print(_dial_table(study, price))
+    if study.privacy.of_patients and study.privacy.epsilon is not None:
+        console.print(_steps_table(study, price, study.privacy.epsilon))
+
+
+def show_dial(study: Study, data: Path | None) -> None:
+    """One run for each epsilon, a line as it ends."""
+    console = Console()
+    public = f"the public set {study.data.dataset}" if study.data.dataset else "synthetic pictures of no patient"
+    where = f"the data at {data}" if data else public
+    console.print(f"The recipe on {where}, held-out patients of all hospitals together. Your hospitals' data will differ.")
+    for reading in turn(study, TRIED, data):
+        name = "no noise" if reading.epsilon is None else f"epsilon {reading.epsilon:g}"
+        console.print(f"  {name:14} AUC {_figure(reading.auc)}  accuracy {_figure(reading.accuracy)}", highlight=False)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _costs(study: Study, price: Price) -> Table:
+    table = Table(title="What the whole study costs, at most")
+    for title in ("hospital", f"{study.privacy.unit}s it is about", "charged steps", *_deltas(price)):
+        table.add_column(title, justify="left" if title == "hospital" else "right", no_wrap=title == "hospital")
+    values = [_epsilon(price.epsilon), *(_epsilon(value) for value in price.epsilons.values())]
+    for name, units in _units(study):
+        table.add_row(name, units, str(price.events), *values)
+    return table
+
+
+def _units(study: Study) -> list[tuple[str, str]]:
+    stated = study.privacy.patients
+    if isinstance(stated, dict):
+        return [(site, f"about {count}") for site, count in sorted(stated.items())]
+    return [("each", "1" if stated is None else f"about {stated}")]
+
+
+def _deltas(price: Price) -> list[str]:
+    return [f"epsilon at delta {delta:g}" for delta in (price.delta, *price.epsilons)]
+
+
+def _dial(study: Study, price: Price) -> list[tuple[float, float]]:
+    """epsilon -> the noise multiplier that it takes, for this study's steps."""
+    rate = study.privacy.sampling_rate
+    found = []
+    for target in DIAL:
+        try:
+            found.append((target, calibrate(target, price.delta, rate, price.events)))
+        except StudyError:
+            continue
+    return found
+
+
+def _dial_table(study: Study, price: Price) -> Table:
+    table = Table(title="The dial: what the same steps take for another epsilon")
+    table.add_column("epsilon", justify="right")
+    table.add_column("noise multiplier", justify="right")
+    for target, multiplier in _dial(study, price):
+        table.add_row(f"{target:g}", f"{multiplier:g}")
+    return table
+
+
+def _steps_table(study: Study, price: Price, target: float) -> Table:
+    """For one epsilon: how noisy the mean gradient of a step is, for other numbers of steps and rates. Fewer and larger draws are
+    less noisy each; more steps average more of it out."""
+    rates = sorted({study.privacy.sampling_rate, 1.0, 0.3}, reverse=True)
+    table = Table(title=f"Steps and rate: noise of one step's mean gradient, in clip norms, at epsilon {target:g}")
+    table.add_column("steps", justify="right")
+    for rate in rates:
+        table.add_column(f"sampling rate {rate:g}", justify="right")
+    for steps in sorted({max(1, price.events // 2), price.events, price.events * 2}):
+        table.add_row(str(steps), *(_step_noise(study, price.delta, target, steps, rate) for rate in rates))
+    return table
+
+
+def _step_noise(study: Study, delta: float, target: float, steps: int, rate: float) -> str:
+    stated = study.privacy.patients
+    patients = sum(stated.values()) if isinstance(stated, dict) else stated or 1
+    if study.privacy.mode == "patient-local" and isinstance(stated, dict):
+        patients = patients // len(stated)
+    try:
+        return f"{calibrate(target, delta, rate, steps) / (rate * patients):.2g}"
+    except StudyError:
+        return "–"
+
+
+def _epsilon(value: float) -> str:
+    return "no bound" if finite_or_none(value) is None else f"{value:.3g}"

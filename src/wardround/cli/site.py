@@ -1,0 +1,153 @@
+"""wardround site ledger."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from wardround.privacy.events import Event
+    from wardround.privacy.ledger import Balance, Ledger
+
+app = typer.Typer(help="What a hospital keeps for itself: its privacy ledger.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def site() -> None:
+    """What a hospital keeps for itself: its privacy ledger."""
+
+
+@app.command()
+def ledger(
+    path: Annotated[Path, typer.Argument(help="The ledger's file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ledger as JSON.")] = False,
+    epsilon: Annotated[float | None, typer.Option(help="Set the budget: epsilon. Needs --delta.")] = None,
+    delta: Annotated[float | None, typer.Option(help="Set the budget: delta. Needs --epsilon.")] = None,
+    unit: Annotated[str, typer.Option(help="Whose budget is set: patient or site.")] = "patient",
+    close: Annotated[str | None, typer.Option(metavar="STUDY", help="Give back the room that a study keeps unused.")] = None,
+    accept_restored: Annotated[
+        bool, typer.Option("--accept-restored", help="Go on with an older or copied ledger; it then needs a new budget.")
+    ] = False,
+) -> None:
+    """Show what was released about these patients, what it cost and what is left; set the budget."""
+    from wardround.privacy.ledger import Ledger
+    from wardround.privacy.ledger import accept_restored as accept
+
+    setting = _budget(epsilon, delta, unit)
+    receipt = path.with_name(f"{path.name}.receipt")
+    if not path.exists() and not receipt.exists() and not setting:
+        raise typer.BadParameter(f"there is no ledger at {path}; --epsilon and --delta begin one", param_hint="PATH")
+    if not path.exists() and not receipt.exists():
+        typer.echo(f"{path} is a new ledger", err=True)
+    found = accept(path) if accept_restored else Ledger(path)
+    if close is not None:
+        found.close(close)
+    if setting:
+        found.set_budget(*setting)
+    if as_json:
+        typer.echo(json.dumps(_as_json(found)))
+    else:
+        _show(found)
+
+
+def _budget(epsilon: float | None, delta: float | None, unit: str) -> Any:
+    """(epsilon, delta, unit) where a budget is to be set, else None. Said before anything is touched."""
+    if unit not in ("patient", "site"):
+        raise typer.BadParameter("patient or site", param_hint="--unit")
+    if epsilon is None and delta is None:
+        return None
+    if epsilon is None or delta is None:
+        raise typer.BadParameter("a budget is both, an epsilon and a delta", param_hint="--epsilon, --delta")
+    if not 0 <= epsilon < float("inf") or not 0 < delta < 1:
+        raise typer.BadParameter("epsilon is at least 0 and finite, delta lies between 0 and 1", param_hint="--epsilon, --delta")
+    return epsilon, delta, unit
+
+
+def _show(found: "Ledger") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Studies, oldest first")
+    table.add_column("study", overflow="fold")
+    for title in ("status", "of each", "charged", "from", "to"):
+        table.add_column(title, no_wrap=title != "of each")
+    for row in _rows(found):
+        charged = f"{row['charged']} of {row['planned']}" if row["planned"] else f"{row['charged']}"
+        table.add_row(row["study"], row["status"], row["words"], charged, row["first"], row["last"])
+    console = Console()
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("Nothing was charged yet.")
+    for line in _lines(found):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _rows(found: "Ledger") -> list[dict[str, Any]]:
+    """One for each study and event."""
+    rows = []
+    for name, study in found.history().items():
+        for event in dict.fromkeys((*study.planned, *study.charged)):
+            rows.append(
+                {
+                    "study": name,
+                    "status": "closed" if study.closed else "open",
+                    "unit": event.unit,
+                    "event": event.to_json(),
+                    "words": _words(event),
+                    "planned": study.planned[event],
+                    "charged": study.charged[event],
+                    "first": study.first[:10],
+                    "last": study.last[:10],
+                }
+            )
+    return rows
+
+
+def _words(event: "Event") -> str:
+    noise = f"noise {event.noise_multiplier:g}" if event.private else "no noise"
+    rate = f", rate {event.sampling_rate:g}" if event.sampling_rate < 1 else ""
+    return f"{event.unit}, {noise}{rate}"
+
+
+def _lines(found: "Ledger") -> list[str]:
+    lines = []
+    for balance in _balances(found):
+        budget = "none is set, nothing is refused" if balance.budget is None else f"epsilon {balance.budget.epsilon:g}"
+        lines.append(f"\nUnit {balance.unit}, at delta {balance.delta:g}")
+        lines.append(f"  budget           {budget}")
+        lines.append(f"  spent            epsilon {balance.spent:.4g}")
+        lines.append(f"  with open plans  epsilon {balance.committed:.4g}")
+        if balance.left is not None:
+            lines.append(f"  left             epsilon {balance.left:.4g}")
+        if balance.stopped:
+            lines.append("  The ledger was restored: nothing is granted before --epsilon and --delta set the budget again.")
+    return lines
+
+
+def _balances(found: "Ledger") -> "list[Balance]":
+    """The patients', and the site's where there is anything to tell."""
+    patient, site = found.balance("patient"), found.balance("site")
+    return [patient, site] if site.budget or site.committed else [patient]
+
+
+def _as_json(found: "Ledger") -> dict[str, Any]:
+    """An epsilon that is infinite is null."""
+    from wardround.values.canonical import finite_or_none
+
+    rows = [{key: value for key, value in row.items() if key != "words"} for row in _rows(found)]
+    balances = {
+        balance.unit: {
+            "budget": None if balance.budget is None else {"epsilon": balance.budget.epsilon, "delta": balance.budget.delta},
+            "delta": balance.delta,
+            "spent": finite_or_none(balance.spent),
+            "committed": finite_or_none(balance.committed),
+            "left": balance.left,
+            "stopped": balance.stopped,
+        }
+        for balance in _balances(found)
+    }
+    entries = [dataclasses.asdict(entry) for entry in found.entries()]
+    return {"ledger": str(found.path), "units": balances, "studies": rows, "entries": entries}

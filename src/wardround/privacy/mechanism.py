@@ -1,0 +1,24 @@
+"""From a contribution to words and back, by whichever mechanism the study's privacy mode asks for."""
+
+from wardround.privacy import no_privacy
+from wardround.privacy.frame import Frame
+from wardround.privacy.no_privacy import RoundingKey
+from wardround.privacy.noised import NoisedFrame, protect_noised, reveal_noised
+from wardround.values.contribution import Contribution
+from wardround.values.tree import Bundle, Tree
+
+AnyFrame = Frame | NoisedFrame
+
+
+def protect(contribution: Contribution, reference: Bundle, frame: AnyFrame, key_of: RoundingKey) -> Tree:
+    """Bound, encode, noise. key_of: for rounding where no privacy is claimed; a noised frame draws from the system instead."""
+    if isinstance(frame, NoisedFrame):
+        return protect_noised(contribution, reference, frame)
+    return no_privacy.protect(contribution, reference, frame, key_of)
+
+
+def reveal(total: Tree, reference: Bundle, frame: AnyFrame, weight: int = 0) -> Contribution:
+    """What the total stands for. weight: of those who were counted, where the frame is noised and so does not sum it."""
+    if isinstance(frame, NoisedFrame):
+        return reveal_noised(total, reference, frame, weight)
+    return no_privacy.reveal(total, reference, frame)

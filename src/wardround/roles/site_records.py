@@ -1,0 +1,90 @@
+"""A site's records as the network that learns sees them: as they are, or as features of a frozen network.
+
+records --split--> records by split
+records --backbone, or its file in the site's folder--> features --split--> tables by split; the images are let go
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.roles.plan import Plan
+from wardround.roles.site_store import SiteStore
+from wardround.values.records import SPLITS, Records, Split
+
+if TYPE_CHECKING:
+    from wardround.training.backbone import Backbone
+
+Seen = tuple[Records, Records | None]
+
+
+@dataclass(frozen=True)
+class Read:
+    """splits: what the network reads. mirrored: the same of the mirror images, where they are wanted and features.
+
+    fingerprint: of the records as they were read. validation: the validation records before any backbone, kept only where the
+    study shifts them; seen: what the network reads of such records.
+    """
+
+    splits: dict[Split, Records]
+    fingerprint: str
+    validation: Records
+    seen: Callable[[Records], Seen]
+    mirrored: dict[Split, Records] = field(default_factory=dict)
+
+
+def read(records: Records, fingerprint: str, plan: Plan, store: SiteStore, *, threads: int) -> Read:
+    """Only the parts are kept: the whole would double the memory."""
+    section = plan.study.network.backbone
+    if section is None:
+        splits = {split: records.where(split) for split in SPLITS}
+        return Read(splits, fingerprint, splits["validation"], _later(plan, threads))
+    from wardround.roles.feature_cache import features_of
+
+    found = features_of(records, fingerprint, section, plan.records, store, mirrored=plan.mirrored, threads=threads)
+    return Read(
+        _by_split(records, found.plain),
+        fingerprint,
+        records.where("validation") if plan.robust else records.select(np.zeros(0, np.intp)),
+        _later(plan, threads),
+        {} if found.mirrored is None else _by_split(records, found.mirrored),
+    )
+
+
+def seen(records: Records, plan: Plan, *, threads: int = 0) -> Seen:
+    """What the network that learns reads of these records, and of their mirror images where those are wanted."""
+    return _later(plan, threads)(records)
+
+
+def _later(plan: Plan, threads: int) -> Callable[[Records], Seen]:
+    """`seen`, with a backbone that is made on first use and kept for the next records."""
+
+    @cache
+    def backbone() -> "Backbone | None":
+        if plan.study.network.backbone is None:
+            return None
+        from wardround.training.backbone import Backbone
+
+        return Backbone(plan.study.network.backbone, plan.records, threads=threads)
+
+    def see(records: Records) -> Seen:
+        if (network := backbone()) is None:
+            return records, None
+        plain = described(records, network.features(records))
+        return plain, described(records, network.features(records, mirrored=True)) if plan.mirrored else None
+
+    return see
+
+
+def described(records: Records, features: NDArray[np.float32]) -> Records:
+    """The same records, as a table of features."""
+    return Records(features, records.labels, records.patients, records.splits)
+
+
+def _by_split(records: Records, features: NDArray[np.float32]) -> dict[Split, Records]:
+    table = described(records, features)
+    return {split: table.where(split) for split in SPLITS}

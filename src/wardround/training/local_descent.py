@@ -1,0 +1,97 @@
+"""The steps of one local training, whatever its gradients come from.
+
+gradient of step i --clipped (if asked)--> + mu (w - w_start) + shift --> optimiser step --> ... --> weights (or their average)
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from wardround.study.network import NetworkSection
+from wardround.study.training import TrainingSection
+from wardround.training.inputs import InputShape
+from wardround.training.model_tree import CENTRE, load_tree
+from wardround.training.networks import build
+from wardround.training.networks.scaling import FeatureScaling
+from wardround.training.updates import Descent, Gradients, MovingAverage, clip, shift_of
+from wardround.values.errors import StudyError
+from wardround.values.tree import Tree
+
+GradientOf = Callable[[int], tuple[Gradients, float]]
+"""step -> its gradients, in the order of the parameters, and its loss."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network with a model in it, on its device. names, parameters: what training changes, in the module's order."""
+
+    module: nn.Module
+    names: tuple[str, ...]
+    parameters: list[nn.Parameter]
+
+
+def loaded(
+    network: NetworkSection, inputs: InputShape, model: Tree, device: torch.device, *, channels_last: bool = True
+) -> Loaded:
+    """RegistryError where `model` does not belong to `network`. channels_last: for images, how they lie in memory."""
+    module = build(network, inputs).to(device)
+    load_tree(module, model)
+    if inputs.kind == "image" and channels_last:
+        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+    return Loaded(module, tuple(name for name, _ in named), [parameter for _, parameter in named])
+
+
+def no_gradient(of: Loaded) -> Tree:
+    """Zeros for what travels with the gradients and has none."""
+    return {name: np.zeros(tuple(buffer.shape)) for name, buffer in of.module.named_buffers() if name == CENTRE}
+
+
+def scaled_rows(of: Loaded, rows: torch.Tensor) -> torch.Tensor:
+    """Rows (n, features) as the network scales them, before they are centred: of length at most 1. StudyError for a network that
+    does not scale features."""
+    scaling = of.module.get_submodule("scaling")
+    if not isinstance(scaling, FeatureScaling):
+        raise StudyError("Only scaled features have a centre", mend="leave network.backbone.centre out")
+    with torch.inference_mode():
+        return scaling.uncentred(rows)
+
+
+def descend(
+    of: Loaded,
+    training: TrainingSection,
+    rates: Sequence[float],
+    gradient_of: GradientOf,
+    *,
+    proximal_mu: float = 0.0,
+    gradient_shift: Tree | None = None,
+) -> list[float]:
+    """One step for each learning rate; the network's parameters change in place. Gives the losses.
+
+    proximal_mu adds mu (w - w_start) to the gradient (FedProx, Li et al., MLSys 2020, eq. 2). gradient_shift, by parameter name,
+    is added to every gradient (SCAFFOLD, Karimireddy et al., ICML 2020, eq. 3: c - c_i); names it lacks are not shifted. Both are
+    added after clip_norm, which bounds what the data say.
+    """
+    parameters = of.parameters
+    shifts = [shift_of(gradient_shift, name, parameter) for name, parameter in zip(of.names, parameters, strict=True)]
+    starts = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
+    descent = Descent(training, parameters)
+    average = MovingAverage(training.ema_decay, parameters)
+    losses: list[float] = []
+    for step, rate in enumerate(rates):
+        gradients, loss = gradient_of(step)
+        clip(gradients, training.clip_norm)
+        if proximal_mu:
+            for gradient, parameter, start in zip(gradients, parameters, starts, strict=True):
+                gradient.add_(parameter.detach() - start, alpha=proximal_mu)
+        for gradient, shift in zip(gradients, shifts, strict=True):
+            if shift is not None:
+                gradient.add_(shift)
+        descent.step(gradients, rate)
+        average.take(parameters)
+        losses.append(loss)
+    average.put(parameters)
+    return losses

@@ -1,0 +1,114 @@
+"""A private study that cannot keep its promise must not be sound: what is refused, and that what is sound is not."""
+
+import pytest
+
+from wardround.study.declaration import Study
+from wardround.study.protection import protection
+from wardround.study.reading import parse_study
+from wardround.values.errors import StudyError
+
+BASE = """\
+format = 1
+[question]
+title = "Private"
+[data]
+kind = "table"
+[[data.columns]]
+name = "a"
+range = [-4, 4]
+[network]
+name = "logistic"
+[training]
+class_balance = false
+[algorithm]
+name = "fedsgd"
+[evaluation]
+threshold = "half"
+own_baseline = false
+[privacy]
+mode = "patient-distributed"
+epsilon = 2.0
+delta = 1e-5
+patients = 100
+"""
+LOCAL = (('name = "fedsgd"', 'name = "fedavg"'), ('"patient-distributed"', '"patient-local"\nsteps = 5'))
+SITE = (('name = "fedsgd"', 'name = "fedavg"'), ('"patient-distributed"', '"site"'), ("patients = 100\n", ""))
+
+
+def study(*changes: tuple[str, str]) -> Study:
+    text = BASE
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return parse_study(text)
+
+
+@pytest.mark.parametrize("changes", [(), LOCAL, SITE], ids=["distributed", "local", "site"])
+def test_each_mode_has_a_sound_study(changes: tuple[tuple[str, str], ...]) -> None:
+    """Otherwise every refusal below would be proof of nothing."""
+    assert study(*changes).privacy.private
+
+
+@pytest.mark.parametrize("name", ["fedavg", "fedprox", "fedopt", "scaffold", "fedbn"])
+def test_local_training_goes_with_every_algorithm_of_local_training(name: str) -> None:
+    """The noise is inside the hospital: what is built on top of it costs nothing."""
+    sgd = ("class_balance = false", 'class_balance = false\noptimizer = "sgd"')
+    assert study(*LOCAL, ('name = "fedavg"', f'name = "{name}"'), sgd).algorithm.name == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ((("class_balance = false", "class_balance = true"),), "training.class_balance"),
+        ((("class_balance = false", "class_balance = false\n[training.augmentation]\nmixup = 0.2"),), "mixup"),
+        ((("class_balance = false", "class_balance = false\nclip_norm = 1.0"),), "training.clip_norm"),
+        ((("class_balance = false", "class_balance = false\nbatch_size = 16"),), "privacy.sampling_rate"),
+        ((*LOCAL, ("class_balance = false", "class_balance = false\nlocal_epochs = 2")), "privacy.sampling_rate"),
+        ((("class_balance = false", "class_balance = false\nlearning_rate = 0.1"),), "training.learning_rate would do nothing"),
+        ((("class_balance = false", "class_balance = true\nbatch_size = 16"),), "also: patients are drawn"),
+        ((('threshold = "half"', 'threshold = "validation"'),), "evaluation.threshold"),
+        ((("[network]", "[data.splits]\ndeclared = true\n[network]"),), "data.splits.declared"),
+        ((("own_baseline = false", "own_baseline = true"),), "own_baseline"),
+        ((("[privacy]", "[summation]\nlargest_drop = 0.1\n[privacy]"),), "largest_drop"),
+        ((("[privacy]", "[summation]\nlongest = 0.1\n[privacy]"),), "summation.longest"),
+        ((("[privacy]", '[summation]\nmode = "plain"\n[privacy]'),), "masked sum"),
+        ((("[privacy]", "[summation]\nword_bits = 16\n[privacy]"),), "word_bits"),
+        ((('name = "fedsgd"', 'name = "fedavg"'),), "fedsgd"),
+        ((*LOCAL, ('name = "fedavg"', 'name = "fedsgd"')), "fedsgd"),
+        ((*SITE, ('name = "fedavg"', 'name = "scaffold"'), ("class_balance = false", 'optimizer = "sgd"')), "one change"),
+        ((("delta = 1e-5\n", ""),), "delta"),
+        ((("delta = 1e-5", "delta = 0.02"),), "below 1 / patients"),
+        ((("epsilon = 2.0\n", ""),), "epsilon"),
+        ((("patients = 100\n", ""),), "patients is missing"),
+        ((("patients = 100", "patients = 100\nsteps = 3"),), "steps"),
+        ((*LOCAL, ("steps = 5", "")), "steps"),
+        ((*SITE, ("delta = 1e-5", "delta = 1e-5\nsampling_rate = 0.5")), "sampling_rate"),
+        ((('mode = "patient-distributed"', 'mode = "none"'),), "means nothing"),
+        ((("patients = 100", "patients = { north = 0 }"),), "greater than or equal to 1"),
+    ],
+)
+def test_what_would_leave_unpaid_or_break_the_sensitivity_is_refused(changes: tuple[tuple[str, str], ...], said: str) -> None:
+    """Each of these would let something out that nobody paid for, or let one patient move another's gradient."""
+    with pytest.raises(StudyError, match=said.replace(".", r"\.")):
+        study(*changes)
+
+
+def test_patients_may_be_stated_hospital_by_hospital() -> None:
+    """Hospitals differ in size, and their weights are these public numbers."""
+    stated = study(("patients = 100", "patients = { north = 50, south = 120 }")).privacy.patients
+    assert stated == {"north": 50, "south": 120}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ((), "against the coordinator together with one hospital"),
+        (LOCAL, "against everybody else together"),
+        (SITE, "Whether one hospital took part"),
+        ((("delta = 1e-5", "delta = 1e-5\nnoise_multiplier = 0.0"),), "no guarantee"),
+        ((("[privacy]", "[summation]\ncollusion = 0\n[privacy]"),), "against the coordinator alone, if no hospital helps"),
+    ],
+)
+def test_study_check_says_what_is_promised_against_whom(changes: tuple[tuple[str, str], ...], said: str) -> None:
+    """A privacy officer approves these sentences."""
+    assert said in " ".join(protection(study(*changes)))
