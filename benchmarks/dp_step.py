@@ -12,8 +12,8 @@
     python benchmarks/dp_step.py --network small_cnn --settings 28x64 64x64
 
 Each kind runs in a process of its own, which waits while the others step. They take turns of three steps, the first of which is
-not counted, nor is the first turn, and medians are compared. Memory is the most that a process held (resident, the libraries included). On a
-shared machine compare the minima too (--best).
+not counted, nor is the first turn, and medians are compared. Memory is the most that a process held (resident, the libraries
+included). On a shared machine compare the minima too (--best).
 """
 
 import argparse
@@ -119,9 +119,8 @@ def summary(results: dict[str, Measured]) -> dict[str, float | None]:
 def show(setting: str, measured: Measured) -> None:
     ours = measured.seconds["wardround"]
     for kind, seconds in measured.seconds.items():
-        print(
-            f"{setting:>7}  {kind:<13} {seconds * 1e3:9.1f} ms  {seconds / ours:5.2f} x ours  {measured.peak_bytes[kind] / 2**20:7.0f} MiB"
-        )
+        memory = measured.peak_bytes[kind] / 2**20
+        print(f"{setting:>7}  {kind:<13} {seconds * 1e3:9.1f} ms  {seconds / ours:5.2f} x ours  {memory:7.0f} MiB", flush=True)
 
 
 def main() -> None:
@@ -135,9 +134,7 @@ def main() -> None:
     has_opacus = importlib.util.find_spec("opacus") is not None
     if not has_opacus:
         print("Opacus is not installed: its steps are left out. To have them: pip install opacus")
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-    )
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
     results = {}
     for setting in asked.settings:
         kinds = asked.kinds or [kind for kind in KINDS if kind not in HEAVY.get(setting, ())]
