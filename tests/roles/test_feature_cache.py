@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from wardround.roles import feature_cache
-from wardround.roles.feature_cache import FILE, Features, features_of
+from wardround.roles.feature_cache import FILE, Features, Wanted, features_of
 from wardround.roles.site_store import SiteStore, read_tensors, write_tensors
 from wardround.roles.site_work import fingerprint
 from wardround.sources.synthetic import synthetic_hospital
 from wardround.study.backbone import BackboneSection
+from wardround.study.training import AugmentationSection
 from wardround.training.backbone import Backbone
 from wardround.training.inputs import shape_of
 from wardround.values.records import Records
@@ -49,8 +50,17 @@ def store(tmp_path: Path) -> Iterator[SiteStore]:
     made.close()
 
 
-def ask(store: SiteStore, records: Records = RECORDS, section: BackboneSection = SECTION, *, mirrored: bool = True) -> Features:
-    return features_of(records, fingerprint(records), section, shape_of(records), store, mirrored=mirrored, threads=1)
+def ask(
+    store: SiteStore,
+    records: Records = RECORDS,
+    section: BackboneSection = SECTION,
+    *,
+    mirrored: bool = True,
+    views: int = 0,
+    gamma: float = 1.5,
+) -> Features:
+    wanted = Wanted(mirrored, views, AugmentationSection(gamma=gamma, noise=0.1), 1)
+    return features_of(records, fingerprint(records), section, shape_of(records), store, wanted, threads=1)
 
 
 def logged(store: SiteStore) -> list[str]:
@@ -175,3 +185,27 @@ def test_a_full_disk_costs_time_and_nothing_else(store: SiteStore, monkeypatch: 
     monkeypatch.setattr(feature_cache, "write_tensors", full)
     assert len(ask(store).plain) == len(RECORDS)
     assert not (store.folder / FILE).exists() and logged(store) == ["no space."]
+
+
+def test_views_are_kept_with_what_they_were_changed_by(store: SiteStore, computed: Computed) -> None:
+    """Views that were changed otherwise, or are fewer, are not those that the study asks for."""
+    made = ask(store, views=2)
+    training = int((RECORDS.splits == "train").sum())
+    assert made.views is not None and made.views.shape == (2 * training, SECTION.features)
+    assert not np.array_equal(made.views[:training], made.views[training:])
+    again = ask(store, views=2)
+    assert computed.times == 2 and again.views is not None and np.array_equal(again.views, made.views)
+    for other in ({"views": 1}, {"views": 2, "gamma": 1.2}):
+        before = computed.times
+        ask(store, **other)
+        assert computed.times == before + 2
+
+
+def test_a_patient_s_views_do_not_hang_on_who_else_is_there(store: SiteStore) -> None:
+    """One patient who comes or goes would otherwise change the others' gradients, and the noise would be too small."""
+    train = RECORDS.where("train")
+    whole = ask(store, train, views=1).views
+    kept = np.flatnonzero(train.patients != train.patients[0])
+    fewer = ask(store, train.select(kept), views=1).views
+    assert whole is not None and fewer is not None
+    assert np.array_equal(whole[kept], fewer)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wardround.roles.site_store import SiteStore, read_tensors, write_tensors
 from wardround.study.backbone import BackboneSection
+from wardround.study.training import AugmentationSection
 from wardround.training.inputs import InputShape
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError
@@ -26,10 +27,25 @@ CODE = 1
 
 @dataclass(frozen=True)
 class Features:
-    """float32 (n, d), in the order of the records. mirrored: of the mirror images, where they are wanted."""
+    """float32 (n, d), in the order of the records. mirrored: of the mirror images, where they are wanted. views: of the changed
+    views of the training records, all of them once, then again; none where there are none."""
 
     plain: NDArray[np.float32]
     mirrored: NDArray[np.float32] | None
+    views: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted besides each image's own features. views: how many of each training image, changed as `how` says."""
+
+    mirrored: bool
+    views: int
+    how: AugmentationSection
+    seed: int
+
+    def names(self) -> set[str]:
+        return {"features"} | ({"mirrored"} if self.mirrored else set()) | ({"views"} if self.views else set())
 
 
 @dataclass(frozen=True)
@@ -41,12 +57,14 @@ class Origin:
     settings: str
 
     @classmethod
-    def of(cls, fingerprint: str, section: BackboneSection, images: InputShape, *, mirrored: bool) -> "Origin":
+    def of(cls, fingerprint: str, section: BackboneSection, images: InputShape, wanted: Wanted) -> "Origin":
         """section.scaling and centre are no part of it: features are scaled in the network that learns."""
         from wardround.training.networks.efficientnet_lite0 import weights_sha256
 
-        read_off = section.model_dump(mode="json", exclude={"scaling", "centre"})
-        settings = {"code": CODE, "images": vars(images), "mirrored": mirrored, **read_off}
+        read_off = section.model_dump(mode="json", exclude={"scaling", "centre", "views"})
+        settings = {"code": CODE, "images": vars(images), "mirrored": wanted.mirrored, **read_off}
+        if wanted.views:
+            settings["views"] = [wanted.views, wanted.seed, wanted.how.model_dump(mode="json")]
         return cls(fingerprint, weights_sha256(), canonical_json(settings).decode())
 
 
@@ -56,32 +74,44 @@ def features_of(
     section: BackboneSection,
     images: InputShape,
     store: SiteStore,
+    wanted: Wanted,
     *,
-    mirrored: bool,
     threads: int,
 ) -> Features:
     """The features of `records`, whose fingerprint is given: from the site's folder where they are theirs, else computed and
     put there. Where the disk refuses they are used all the same."""
-    origin = Origin.of(fingerprint, section, images, mirrored=mirrored)
+    origin = Origin.of(fingerprint, section, images, wanted)
     path = store.folder / FILE
     if path.exists():
-        found = _read(path, origin, (len(records), section.features), mirrored=mirrored)
+        found = _read(path, origin, _shapes(records, section, wanted))
         if isinstance(found, Features):
             return found
         store.log("features", f"{FILE} is not used, and the features are computed again: {found}")
     from wardround.training.backbone import Backbone
 
     backbone = Backbone(section, images, threads=threads)
-    made = Features(backbone.features(records), backbone.features(records, mirrored=True) if mirrored else None)
-    arrays = {"features": made.plain} | ({} if made.mirrored is None else {"mirrored": made.mirrored})
+    arrays: Tree = {"features": backbone.features(records)}
+    if wanted.mirrored:
+        arrays["mirrored"] = backbone.features(records, mirrored=True)
+    if wanted.views:
+        arrays["views"] = backbone.views(records.where("train"), wanted.how, wanted.views, wanted.seed)
     try:
         write_tensors(path, arrays, vars(origin))
     except RunError as error:
         store.log("features", str(error))
-    return made
+    return _as_features(arrays)
 
 
-def _read(path: Path, origin: Origin, shape: tuple[int, int], *, mirrored: bool) -> Features | str:
+def _shapes(records: Records, section: BackboneSection, wanted: Wanted) -> dict[str, tuple[int, int]]:
+    rows = {"features": len(records), "mirrored": len(records), "views": wanted.views * int(np.sum(records.splits == "train"))}
+    return {name: (rows[name], section.features) for name in wanted.names()}
+
+
+def _as_features(arrays: Tree) -> Features:
+    return Features(arrays["features"], arrays.get("mirrored"), arrays.get("views"))
+
+
+def _read(path: Path, origin: Origin, shapes: dict[str, tuple[int, int]]) -> Features | str:
     """What the file holds, or why it cannot be used."""
     try:
         arrays, head = read_tensors(path)
@@ -91,11 +121,8 @@ def _read(path: Path, origin: Origin, shape: tuple[int, int], *, mirrored: bool)
         return "it does not say what it was made of"
     if changed := [name for name, value in vars(origin).items() if head.get(name) != value]:
         return f"it was made of other {', '.join(changed)}"
-    return _features(arrays, shape, mirrored=mirrored)
-
-
-def _features(arrays: Tree, shape: tuple[int, int], *, mirrored: bool) -> Features | str:
-    names = {"features", "mirrored"} if mirrored else {"features"}
-    if arrays.keys() != names or any(array.shape != shape or array.dtype != np.float32 for array in arrays.values()):
+    if arrays.keys() != shapes.keys() or any(
+        arrays[name].shape != shape or arrays[name].dtype != np.float32 for name, shape in shapes.items()
+    ):
         return "it holds other arrays than it should"
-    return Features(arrays["features"], arrays.get("mirrored"))
+    return _as_features(arrays)

@@ -24,7 +24,8 @@ Seen = tuple[Records, Records | None]
 
 @dataclass(frozen=True)
 class Read:
-    """splits: what the network reads. mirrored: the same of the mirror images, where they are wanted and features.
+    """splits: what the network reads. mirrored: the same of the mirror images, where they are wanted and features. views: of
+    changed views of the training images, where they are wanted.
 
     fingerprint: of the records as they were read. validation: the validation records before any backbone, kept only where the
     study shifts them; seen: what the network reads of such records.
@@ -35,6 +36,12 @@ class Read:
     validation: Records
     seen: Callable[[Records], Seen]
     mirrored: dict[Split, Records] = field(default_factory=dict)
+    views: Records | None = None
+
+    @property
+    def learned_from(self) -> Records:
+        """The training records, and behind them their changed views, each under its patient's name."""
+        return self.splits["train"] if self.views is None else joined(self.splits["train"], self.views)
 
 
 def read(records: Records, fingerprint: str, plan: Plan, store: SiteStore, *, threads: int) -> Read:
@@ -43,15 +50,18 @@ def read(records: Records, fingerprint: str, plan: Plan, store: SiteStore, *, th
     if section is None:
         splits = {split: records.where(split) for split in SPLITS}
         return Read(splits, fingerprint, splits["validation"], _later(plan, threads))
-    from wardround.roles.feature_cache import features_of
+    from wardround.roles.feature_cache import Wanted, features_of
 
-    found = features_of(records, fingerprint, section, plan.records, store, mirrored=plan.mirrored, threads=threads)
+    training = plan.study.training
+    wanted = Wanted(plan.mirrored, section.views, training.augmentation, training.seed)
+    found = features_of(records, fingerprint, section, plan.records, store, wanted, threads=threads)
     return Read(
         _by_split(records, found.plain),
         fingerprint,
         records.where("validation") if plan.robust else records.select(np.zeros(0, np.intp)),
         _later(plan, threads),
         {} if found.mirrored is None else _by_split(records, found.mirrored),
+        None if found.views is None else _of_views(records.where("train"), section.views, found.views),
     )
 
 
@@ -83,6 +93,20 @@ def _later(plan: Plan, threads: int) -> Callable[[Records], Seen]:
 def described(records: Records, features: NDArray[np.float32]) -> Records:
     """The same records, as a table of features."""
     return Records(features, records.labels, records.patients, records.splits)
+
+
+def joined(first: Records, second: Records) -> Records:
+    """The records of both, one after the other."""
+    return Records(
+        np.concatenate([first.inputs, second.inputs]),
+        np.concatenate([first.labels, second.labels]),
+        np.concatenate([first.patients, second.patients]),
+        np.concatenate([first.splits, second.splits]),
+    )
+
+
+def _of_views(train: Records, times: int, features: NDArray[np.float32]) -> Records:
+    return described(train.select(np.tile(np.arange(len(train)), times)), features)
 
 
 def _by_split(records: Records, features: NDArray[np.float32]) -> dict[Split, Records]:

@@ -153,7 +153,7 @@ class SiteWork:
             study.training,
             study.privacy,
             self.plan.inputs,
-            self.splits["train"],
+            self._read.learned_from,
             patients=private.patients(self.name),
             noise=noise,
             round_number=number,

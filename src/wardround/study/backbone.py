@@ -40,6 +40,14 @@ class BackboneSection(Section):
         "hospital's data decide any of it, so nothing is paid for it in a private study.",
     )
 
+    views: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Changed views of each training image, as training.augmentation says, whose features are learned from "
+        "beside its own; made once. Other scanners then surprise the model less. Only in the patient modes of privacy, where a "
+        "patient's views are part of the one unit.",
+    )
     centre: bool = Field(
         default=False,
         description="Also take the mean over all hospitals' patients from the scaled features. fedsgd's first round sums it in "

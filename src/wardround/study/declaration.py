@@ -81,6 +81,10 @@ class Study(Section):
         if self.network.backbone is not None:
             if self.network.backbone.centre and self.algorithm.name != "fedsgd":
                 raise ValueError('network.backbone.centre is summed in a round of fedsgd: set algorithm.name = "fedsgd"')
+            if self.network.backbone.views and not self.privacy.of_patients:
+                raise ValueError(
+                    "network.backbone.views would count as records of their own: only the patient modes of privacy have it"
+                )
             self._backbone_has_images()
         return self
 
@@ -102,11 +106,14 @@ class Study(Section):
                 f"{list(self.data.image.size)}: it was trained on 224"
             )
         changed = self.training.augmentation.model_dump(exclude_defaults=True, exclude={"mixup"})
-        if changed:
+        views = self.network.backbone.views if self.network.backbone is not None else 0
+        if changed and not views:
             raise ValueError(
                 f"training.augmentation.{min(changed)} changes images, and behind network.backbone training reads features that "
-                "were computed once: remove it (mixup alone works on features)"
+                "were computed once: remove it (mixup alone works on features), or set network.backbone.views"
             )
+        if views and not changed:
+            raise ValueError("network.backbone.views are changed as training.augmentation says, which changes nothing: set it")
 
     def _quorum_fits(self) -> None:
         try:

@@ -9,6 +9,7 @@ a hospital. Tests hold both to the same numbers.
 The weights are pinned by their hash, since hospitals that describe their images differently would train on different things.
 """
 
+import hashlib
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -22,6 +23,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from wardround.study.backbone import BackboneSection
+from wardround.study.training import AugmentationSection
+from wardround.training.augmentation import augment
 from wardround.training.inputs import InputShape, require_shape
 from wardround.training.networks.efficientnet_features import LAST_BLOCKS, EfficientNetFeatures, FixedBlock, imagenet_features
 from wardround.training.networks.efficientnet_lite0 import weights_sha256
@@ -29,6 +32,7 @@ from wardround.training.networks.scaling import within_image
 from wardround.training.threads import Crew
 from wardround.values.cores import usable_cores
 from wardround.values.errors import DataError
+from wardround.values.randomness import generator
 from wardround.values.records import Records
 
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -56,6 +60,24 @@ class Backbone:
         with Crew(self._threads or usable_cores()) as crew:
             pieces = crew.map(partial(self._piece, raw), range(0, len(raw), _PIECE))
         return np.concatenate(pieces) if pieces else np.zeros((0, self._features), np.float32)
+
+    def views(self, records: Records, how: AugmentationSection, count: int, seed: int) -> NDArray[np.float32]:
+        """float32 (count n, features): `count` times all records, each time changed anew as `how` says.
+
+        What an image is changed to depends on the seed and on the image alone: were it its place among the others, one patient
+        who comes or goes would change the views of the next.
+        """
+        require_shape(records, self.images)
+        with Crew(self._threads or usable_cores()) as crew:
+            rows = crew.map(partial(self._view, records.inputs, how, seed), np.ndindex(count, len(records)))
+        return np.concatenate(rows) if rows else np.zeros((0, self._features), np.float32)
+
+    def _view(self, raw: NDArray[Any], how: AugmentationSection, seed: int, which: tuple[int, ...]) -> NDArray[np.float32]:
+        number, place = which
+        image = np.ascontiguousarray(raw[place : place + 1])
+        rng = generator("view", seed, number, hashlib.sha256(image.tobytes()).hexdigest())
+        changed, _ = augment(torch.from_numpy(_pixels(image)), torch.zeros(1), how, rng)
+        return self.of_pixels(changed.numpy())
 
     def _piece(self, raw: NDArray[Any], start: int) -> NDArray[np.float32]:
         return self.of_pixels(_pixels(raw[start : start + _PIECE]))

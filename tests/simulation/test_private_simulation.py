@@ -1,0 +1,58 @@
+"""A private study on one machine: what it reports, and ledgers that several studies share."""
+
+from pathlib import Path
+
+import pytest
+
+import wardround as wr
+from tests.roles.private_studies import private_study
+from tests.roles.tiny_federation import NAMES, records
+from wardround.privacy.ledger import Ledger
+from wardround.study.declaration import Study
+from wardround.values.errors import EngineError, StudyError
+
+
+@pytest.fixture
+def ledgers(tmp_path: Path) -> Path:
+    for name in NAMES:
+        Ledger(tmp_path / "ledgers" / f"{name}.sqlite").set_budget(3.0, 1e-3)
+    return tmp_path / "ledgers"
+
+
+def run(of: Study, folder: Path, ledgers: Path | None = None) -> wr.Run:
+    return wr.simulate(of, {name: records(name) for name in NAMES}, out=folder, workers=0, register=False, ledgers=ledgers)
+
+
+def test_the_record_says_what_was_promised_and_what_each_ledger_holds(tmp_path: Path) -> None:
+    """The figures in the report are these; a budget of the study's own epsilon is what each hospital grants."""
+    done = run(private_study(noise=3.0, epsilon=2.0), tmp_path / "run")
+    cost = done.record.privacy
+    assert cost is not None and cost.epsilon is not None
+    assert (cost.unit, cost.events, cost.collusion) == ("patient", 3, 1)
+    assert cost.epsilon <= 2.0
+    assert cost.spent == pytest.approx(dict.fromkeys(NAMES, cost.epsilon))
+    assert done.record.pooled is not None and done.record.rounds[0].train_loss is None
+    assert "differentially private with epsilon" in (done.folder / "model_card.md").read_text()
+
+
+def test_two_studies_over_the_same_ledgers_add_up_until_one_is_refused(tmp_path: Path, ledgers: Path) -> None:
+    """The bill of a field that forgets between studies: the second costs on top, the third is refused before it begins."""
+    of = private_study(noise=3.5, minimum=3)
+    first = run(of, tmp_path / "one", ledgers).record.privacy
+    second = run(of, tmp_path / "two", ledgers).record.privacy
+    assert first is not None and second is not None
+    for name in NAMES:
+        once, twice = first.spent[name], second.spent[name]
+        assert once is not None and twice is not None and once < twice <= 3.0
+    with pytest.raises(EngineError, match="budget"):
+        for number in range(5):
+            run(of, tmp_path / f"more-{number}", ledgers)
+
+
+def test_a_kept_ledger_must_have_a_budget(tmp_path: Path) -> None:
+    """A mistyped folder would be three hospitals without one, and nothing would ever be refused."""
+    with pytest.raises(StudyError, match=r"no budget.*no file.*wardround site ledger"):
+        run(private_study(), tmp_path / "run", tmp_path / "elsewhere")
+    Ledger(tmp_path / "bare" / "east.sqlite")
+    with pytest.raises(StudyError, match=r"no budget.*a ledger without one"):
+        run(private_study(), tmp_path / "run", tmp_path / "bare")
