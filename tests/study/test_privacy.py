@@ -93,6 +93,15 @@ def test_what_would_leave_unpaid_or_break_the_sensitivity_is_refused(changes: tu
         study(*changes)
 
 
+def test_images_must_name_their_patients() -> None:
+    """Or the unit would be the image, and somebody with ten images protected ten times less than the study says."""
+    table = '[data]\nkind = "table"\n[[data.columns]]\nname = "a"\nrange = [-4, 4]\n'
+    images = (table, '[data]\nkind = "image"\n')
+    with pytest.raises(StudyError, match=r"data\.patient\.required"):
+        study(images)
+    assert study((table, '[data]\nkind = "image"\n[data.patient]\nrequired = true\n')).privacy.of_patients
+
+
 def test_patients_may_be_stated_hospital_by_hospital() -> None:
     """Hospitals differ in size, and their weights are these public numbers."""
     stated = study(("patients = 100", "patients = { north = 50, south = 120 }")).privacy.patients

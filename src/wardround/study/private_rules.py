@@ -21,6 +21,11 @@ def broken_rules(study: "Study") -> Iterator[str]:
         yield f'privacy.mode = "{privacy.mode}" adds noise by shares, which the masked sum hides: set summation.mode = "masked"'
     if privacy.of_patients:
         yield from _of_training(study)
+        if study.data.kind == "image" and not study.data.patient.required:
+            yield (
+                "data.patient.required: images that name no patient count as a patient each, so that somebody with ten is "
+                "protected ten times less: set it to true"
+            )
         if study.data.splits.declared:
             yield (
                 "data.splits.declared: where a source declares no validation patient, others take that place, so one patient can "
