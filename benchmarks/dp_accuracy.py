@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from changed_study import changed
 from wardround.roles.plan import Plan
 from wardround.roles.site_records import seen
 from wardround.simulation.hospitals import divide, external_records, read_whole
@@ -92,14 +93,6 @@ class Job:
         if len(sites) == 1:
             study = changed(study, summation={"mode": "plain"}, sites={"minimum": 1})
         return self.run(priced(study, epsilon), sites)
-
-
-def changed(study: Study, **sections: dict[str, Any]) -> Study:
-    """The study with some settings replaced, checked again as a whole."""
-    value = study.model_dump(mode="json")
-    for section, settings in sections.items():
-        value[section] = {**value[section], **settings}
-    return Study.model_validate_json(json.dumps(value))
 
 
 def priced(study: Study, epsilon: float | None) -> Study:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from changed_study import changed
 from wardround.roles.plan import Plan
 from wardround.simulation.hospitals import divide, read_whole
 from wardround.simulation.simulate import simulate
@@ -29,14 +30,6 @@ from wardround.values.records import Records
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 Figures = dict[str, tuple[float, tuple[float, float] | None]]
-
-
-def changed(study: Study, **sections: dict[str, Any]) -> Study:
-    """The study with some settings replaced, checked again as a whole."""
-    value = study.model_dump(mode="json")
-    for section, settings in sections.items():
-        value[section] = {**value[section], **settings}
-    return Study.model_validate_json(json.dumps(value))
 
 
 def variants(study: Study) -> dict[str, Study]:

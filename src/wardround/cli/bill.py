@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from wardround.evidence.wording import figure
 from wardround.privacy.accounting import calibrate
 from wardround.roles.pricing import Price, price_of
 from wardround.simulation.dial import turn
@@ -59,11 +60,7 @@ def show_dial(study: Study, data: Path | None) -> None:
     console.print(f"The recipe on {where}, held-out patients of all hospitals together. Your hospitals' data will differ.")
     for reading in turn(study, TRIED, data):
         name = "no noise" if reading.epsilon is None else f"epsilon {reading.epsilon:g}"
-        console.print(f"  {name:14} AUC {_figure(reading.auc)}  accuracy {_figure(reading.accuracy)}", highlight=False)
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+        console.print(f"  {name:14} AUC {figure(reading.auc)}  accuracy {figure(reading.accuracy)}", highlight=False)
 
 
 def _costs(study: Study, price: Price) -> Table:

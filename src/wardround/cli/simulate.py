@@ -73,8 +73,7 @@ def simulate(
 def _with_epsilon(study: Study, epsilon: float) -> Study:
     if not study.privacy.private:
         raise StudyError("--epsilon needs a private study", found='privacy.mode = "none"', mend="give the study a [privacy] mode")
-    privacy = study.privacy.model_copy(update={"epsilon": epsilon, "noise_multiplier": None})
-    return study.model_copy(update={"privacy": privacy})
+    return study.with_privacy(epsilon=epsilon, noise_multiplier=None)
 
 
 def _site(text: str) -> tuple[str, str]:

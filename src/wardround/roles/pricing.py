@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wardround.privacy.accounting import calibrate, curve, epsilon
+from wardround.privacy.accounting import bill, calibrate
 from wardround.privacy.events import Slack
 from wardround.roles.plan import Plan
 from wardround.roles.private_plan import PrivatePlan
@@ -31,10 +31,10 @@ def with_noise(study: Study) -> Study:
     if not how.private:
         return study
     if how.noise_multiplier is None and how.epsilon is not None and how.delta is not None:
-        trial = _private_plan(_with_multiplier(study, 1.0))
+        trial = _private_plan(study.with_privacy(noise_multiplier=1.0))
         slack: Slack = trial.event.slack
         found = calibrate(how.epsilon, how.delta, how.sampling_rate, trial.events, slack)
-        return _with_multiplier(study, found)
+        return study.with_privacy(noise_multiplier=found)
     price = price_of(study)
     if how.epsilon is not None and price.epsilon > how.epsilon:
         raise StudyError(
@@ -49,13 +49,9 @@ def with_noise(study: Study) -> Study:
 def price_of(study: Study) -> Price:
     """Of a private study whose noise is known."""
     plan, delta = _private_plan(study), study.privacy.delta or 0.0
-    spent = {plan.event: plan.events}
-    deltas = tuple(other for other in DELTAS if other != delta)
-    return Price(epsilon(spent, delta), delta, plan.event.noise_multiplier, plan.events, curve(spent, deltas))
-
-
-def _with_multiplier(study: Study, multiplier: float) -> Study:
-    return study.model_copy(update={"privacy": study.privacy.model_copy(update={"noise_multiplier": multiplier})})
+    others = tuple(other for other in DELTAS if other != delta)
+    costs = bill(plan.event, plan.events, (delta, *others)).epsilons
+    return Price(costs[delta], delta, plan.event.noise_multiplier, plan.events, {other: costs[other] for other in others})
 
 
 def _private_plan(study: Study) -> PrivatePlan:

@@ -60,19 +60,15 @@ def _tried(study: Study, epsilon: float | None, drawn: Mapping[str, Records] | N
         }
     )
     multiplier = (
-        0.0 if epsilon is None else with_noise(_with(bare, epsilon=epsilon, noise_multiplier=None)).privacy.noise_multiplier
+        0.0 if epsilon is None else with_noise(bare.with_privacy(epsilon=epsilon, noise_multiplier=None)).privacy.noise_multiplier
     )
     assert multiplier is not None
     if drawn is None:
-        return _with(bare, epsilon=None, noise_multiplier=multiplier), multiplier
+        return bare.with_privacy(epsilon=None, noise_multiplier=multiplier), multiplier
     units = {site: _patients(records) for site, records in drawn.items()}
     share = sum(units.values()) / _stated(study) if study.privacy.of_patients else 1.0
     fewer = {"patients": units} if study.privacy.of_patients else {}
-    return _with(bare, epsilon=None, noise_multiplier=multiplier * min(share, 1.0), **fewer), multiplier
-
-
-def _with(study: Study, **settings: object) -> Study:
-    return study.model_copy(update={"privacy": study.privacy.model_copy(update=settings)})
+    return bare.with_privacy(epsilon=None, noise_multiplier=multiplier * min(share, 1.0), **fewer), multiplier
 
 
 def _patients(records: Records) -> int:

@@ -121,6 +121,10 @@ class Study(Section):
         except StudyError as error:
             raise ValueError(str(error)) from error
 
+    def with_privacy(self, **settings: object) -> "Study":
+        """The same study with other settings of its privacy section. They are not checked: give what the section would accept."""
+        return self.model_copy(update={"privacy": self.privacy.model_copy(update=settings)})
+
     @property
     def quorum(self) -> Quorum:
         """Who is approved, and how many of them open a masked sum. StudyError where the named sites are too few to hide one."""

@@ -32,6 +32,10 @@ class Loaded:
     names: tuple[str, ...]
     parameters: list[nn.Parameter]
 
+    def zeros(self) -> Tree:
+        """float64, shaped as what training changes: the sum of no gradients."""
+        return {name: np.zeros(tuple(p.shape)) for name, p in zip(self.names, self.parameters, strict=True)}
+
 
 def loaded(
     network: NetworkSection, inputs: InputShape, model: Tree, device: torch.device, *, channels_last: bool = True

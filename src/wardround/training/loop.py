@@ -116,8 +116,7 @@ class TorchTrainer:
         """The scaled features of all records, summed."""
         of = loaded(self._network, self._inputs, model, self._device)
         rows = scaled_rows(of, self._rows.read(torch.arange(self.examples, device=self._device)))
-        sums = {name: np.zeros(tuple(p.shape)) for name, p in zip(of.names, of.parameters, strict=True)}
-        return GradientSum({**sums, CENTRE: wide(rows.double().sum(0))}, self.examples, 0.0, 0)
+        return GradientSum({**of.zeros(), CENTRE: wide(rows.double().sum(0))}, self.examples, 0.0, 0)
 
     def _gradients(
         self, module: nn.Module, parameters: Sequence[nn.Parameter], crew: Crew, step: int, steps: int

@@ -100,8 +100,7 @@ class PrivateTrainer:
         drawn = self._drawn()
         rows = scaled_rows(of, self._rows.read(torch.from_numpy(drawn.rows).to(self._device)))
         total = wide(_clipped_means(rows.double(), drawn, self._privacy.clip_norm).sum(0))
-        sums = {name: np.zeros(tuple(p.shape)) for name, p in zip(of.names, of.parameters, strict=True)}
-        return GradientSum({**sums, CENTRE: total}, self._weight, 0.0, 0)
+        return GradientSum({**of.zeros(), CENTRE: total}, self._weight, 0.0, 0)
 
     @property
     def _weight(self) -> int:
@@ -122,7 +121,7 @@ class PrivateTrainer:
         """By parameter; the loss summed over the patients drawn; and how many these were."""
         drawn = self._drawn()
         if not len(drawn.counts):
-            return {name: np.zeros(tuple(p.shape)) for name, p in zip(of.names, of.parameters, strict=True)}, 0.0, 0
+            return of.zeros(), 0.0, 0
         index = torch.from_numpy(drawn.rows).to(self._device)
         inputs, labels = self._rows.read(index), self._rows.labels[index]
         if self._rows.is_image:
