@@ -129,13 +129,14 @@ class Coordinator:
         bundle = self.plan.algorithm.order(progress.state)
         frame = self.plan.training_frame(bundle["model"], len(progress.sites), progress.weight)
         opened, traffic = self._sum("train", number, bundle, frame)
-        weight = self.plan.private.weight(opened.counted) if self.plan.private is not None else 0
+        private = self.plan.private
+        weight = private.weight(opened.counted) if private is not None else 0
         total = reveal(opened.total, self.plan.algorithm.reference(bundle), frame, weight)
         if total.weight < 1:
             raise EngineError(f"Round {number} has no training records in its sum", mend="check the sites' data")
-        scores = ScoreSums.zero()
-        if possible := self.plan.private is not None or not impossible(total, progress.census):
-            scores = _scores(total.counts, "validation") if self.plan.private is None else scores
+        # A private total holds no counts that could be impossible, and no scores: both stay at the sites.
+        possible = private is not None or not impossible(total, progress.census)
+        scores = _scores(total.counts, "validation") if private is None and possible else ScoreSums.zero()
         entry = self._history(number, time.monotonic() - began, opened, total, traffic, scores)
         if not possible:
             self._keep(replace(entry, discarded=IMPOSSIBLE))
