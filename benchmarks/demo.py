@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from wardround.sources.synthetic import demo_hospitals
+from wardround.sources.synthetic.hospitals import demo_hospitals
 from wardround.values.records import Split
 
 STRENGTHS = (1e-4, 1e-3, 1e-2)

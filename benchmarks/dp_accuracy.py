@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from changed_study import changed
-from wardround.roles.plan import Plan
-from wardround.roles.site_records import seen
+from wardround.plan.network_view import seen
+from wardround.plan.plan import Plan
 from wardround.simulation.hospitals import divide, external_records, read_whole
 from wardround.simulation.simulate import Run, simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
-from wardround.training.metrics import auc
-from wardround.training.score_sums import ScoreSums
+from wardround.tasks.metrics import auc
+from wardround.tasks.score_sums import ScoreSums
 from wardround.training.scoring import score
 from wardround.values.records import Records
 
@@ -86,7 +86,7 @@ class Job:
         return self.run(priced(changed(self.study, **gentle), epsilon), list(self.hospitals))
 
     def locally(self, epsilon: float | None, sites: list[str]) -> float:
-        patients = self.study.privacy.patients
+        patients = self.study.privacy.public_patients
         assert isinstance(patients, dict)
         study = changed(self.study, **self.local)
         study = changed(study, privacy={"patients": {site: patients[site] for site in sites}})
@@ -119,7 +119,7 @@ def local_training(rounds: int, rate: float, clip: float) -> dict[str, dict[str,
 def jobs(names: list[str]) -> list[Job]:
     stages = [3, 4, 5, 6, 7]
     chest = local_training(rounds=30, rate=10.0, clip=0.1)
-    chest["network"] = {"backbone": {"average": stages, "maximum": stages, "scaling": "synthetic", "centre": False}}
+    chest["network"] = {"backbone": {"average": stages, "maximum": stages, "scaling": "synthetic", "feature_mean": False}}
     gentle: dict[str, dict[str, dict[str, Any]]] = {
         "chest_xray": {
             "algorithm": {"server_learning_rate": 5.0, "server_average": 0.5},

@@ -5,7 +5,7 @@
     opacus hooks  GradSampleModule and DPOptimizer
     opacus ghost  GradSampleModuleFastGradientClipping and its optimiser
     vmap          torch.func: vmap over grad
-    wardround     per_patient.PatientGradients, noise of the discrete Gaussian on the lattice
+    wardround     per_patient.PatientGradients, noise of the discrete Gaussian on the noise_grid
 
     pip install opacus                         # only for the comparison
     python benchmarks/dp_step.py               # about ten minutes on two cores that have nothing else to do

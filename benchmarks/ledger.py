@@ -21,7 +21,7 @@ from typing import Any
 
 from wardround.privacy.accounting import epsilon
 from wardround.privacy.events import Event
-from wardround.privacy.ledger import Ledger
+from wardround.privacy.ledger.ledger import Ledger
 from wardround.values.errors import RefusedError
 
 EVENT, DELTA = Event(100.0), 1e-5

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from changed_study import changed
-from wardround.roles.plan import Plan
+from wardround.plan.plan import Plan
 from wardround.simulation.hospitals import divide, read_whole
 from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
-from wardround.training.evaluation import evaluation_of
-from wardround.training.score_sums import ScoreSums
+from wardround.tasks.evaluation import evaluation_of
+from wardround.tasks.score_sums import ScoreSums
 from wardround.training.scoring import score
 from wardround.values.records import Records
 

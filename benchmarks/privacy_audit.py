@@ -2,7 +2,7 @@
 
     python benchmarks/privacy_audit.py
 
-The attack is `wardround.evidence.privacy_audit`, on the code that studies run: gradient canaries under shared noise (real words,
+The attack is `wardround.audit.privacy_audit`, on the code that studies run: gradient canaries under shared noise (real words,
 sum and decoding), and record canaries in real private training. Each row gives a stated epsilon and the lower bound that the
 attack proved, both at the row's delta. "whole" rows must stay below, "broken" ones must not. False alarm: 1e-4 for each row.
 
@@ -25,18 +25,18 @@ from unittest import mock
 import numpy as np
 import torch
 
-from wardround.evidence.audited_sums import GradientCanaries, SharedNoise
-from wardround.evidence.audited_training import LocalTraining, SharedTraining, TrainingCanaries, lone_features
-from wardround.evidence.privacy_audit import Comparison, Run, run, together
+from wardround.audit.audited_sums import GradientCanaries, SharedNoise
+from wardround.audit.audited_training import LocalTraining, SharedTraining, TrainingCanaries, lone_features
+from wardround.audit.privacy_audit import AuditRun, Comparison, run, together
 from wardround.privacy import discrete_gaussian
 from wardround.privacy.events import Event, Slack
-from wardround.privacy.lattice import Lattice, narrowest
-from wardround.study.network import NetworkSection
-from wardround.study.privacy import PrivacySection
-from wardround.study.training import TrainingSection
+from wardround.privacy.noise_grid import NoiseGrid, narrowest
+from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.privacy import PrivacySection
+from wardround.study.sections.training import TrainingSection
 from wardround.training.inputs import shape_of
 from wardround.training.model_tree import initial_tree
-from wardround.training.patient_sampling import PatientRows
+from wardround.training.per_patient.patient_sampling import PatientRows
 
 FALSE_ALARM = 1e-4
 DELTA, ONE_RUN_DELTA = 1e-5, 1e-9
@@ -45,20 +45,20 @@ RECORD_CANARIES = 300
 Draw = Callable[[int], np.ndarray]
 
 
-def lattice(multiplier: float, size: int, honest: int) -> Lattice:
+def noise_grid(multiplier: float, size: int, honest: int) -> NoiseGrid:
     most = 4.0 * size
     return narrowest(clip_norm=CLIP_NORM, multiplier=multiplier, size=size, capacity=most, sites=honest + 2, honest=honest)
 
 
-def charged(grid: Lattice, rate: float) -> Event:
+def charged(grid: NoiseGrid, rate: float) -> Event:
     return Event(grid.multiplier, rate, slack=Slack(*grid.slack(1)))
 
 
 def gradients(
     multiplier: float, canaries: int, steps: int = 1, rate: float = 1.0, honest: int = 2, true_rate: float | None = None
-) -> Run:
+) -> AuditRun:
     """Shared noise of `honest` sites beside one that colludes. true_rate: with which patients are drawn, whatever is charged."""
-    grid = lattice(multiplier, canaries, honest)
+    grid = noise_grid(multiplier, canaries, honest)
     views = GradientCanaries(SharedNoise(grid, 1), steps, true_rate or rate)
     return run(views, canaries, charged(grid, rate), steps)
 
@@ -76,20 +76,20 @@ class Training:
         self.canaries = TrainingCanaries(network, training, privacy, records, records.patients[:RECORD_CANARIES], model)
         self.size, self.multiplier, self.rate, self.steps = self.canaries.directions.shape[1], multiplier, rate, steps
 
-    def run(self, honest: int = 0) -> Run:
-        grid = lattice(self.multiplier, self.size, honest or 1)
+    def run(self, honest: int = 0) -> AuditRun:
+        grid = noise_grid(self.multiplier, self.size, honest or 1)
         event = charged(grid, self.rate)
         if honest:
             return run(SharedTraining(self.canaries, SharedNoise(grid), self.steps), RECORD_CANARIES, event, self.steps)
         return run(LocalTraining(self.canaries, grid), RECORD_CANARIES, event, self.steps)
 
-    def runs(self, number: int, honest: int = 0) -> Run:
+    def runs(self, number: int, honest: int = 0) -> AuditRun:
         return together([self.run(honest) for _ in range(number)])
 
 
 @contextmanager
 def noise(broken: Draw) -> Iterator[None]:
-    with mock.patch("wardround.privacy.lattice.draw", broken):
+    with mock.patch("wardround.privacy.noise_grid.draw", broken):
         yield
 
 
@@ -142,16 +142,16 @@ class Row:
         return f"{self.mechanism:44} {self.state:34} {self.method:9} {figures}{verdict}"
 
 
-def one_run(found: Run, each: int) -> Comparison:
+def one_run(found: AuditRun, each: int) -> Comparison:
     return found.one_run(each, ONE_RUN_DELTA, FALSE_ALARM)
 
 
-def trials(found: Run) -> Comparison:
+def trials(found: AuditRun) -> Comparison:
     """The comparison that comes closest, or goes farthest beyond. All three hold together."""
     return max(found.as_trials(FALSE_ALARM), key=lambda comparison: comparison.audited / comparison.stated)
 
 
-def gaussian(found: Run) -> Comparison:
+def gaussian(found: AuditRun) -> Comparison:
     return found.as_gaussian(DELTA, FALSE_ALARM)
 
 

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from wardround.values.fixed_point import Grid, WordBits
-from wardround.values.key_derivation import mask_key
-from wardround.values.keystream import Mask, apply_masks
+from wardround.crypto.key_derivation import mask_key
+from wardround.crypto.keystream import Mask, apply_masks
+from wardround.privacy.fixed_point import Grid, WordBits
 
 SITES = 3
 BITS: WordBits = 16

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wardround.roles.coordinator import Coordinator
-from wardround.roles.events import silent
-from wardround.roles.site import Site
+from wardround.crypto.identity import Identity
+from wardround.hub.coordinator import Coordinator
+from wardround.hub.notices import silent
+from wardround.site.site import Site
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
-from wardround.summation.identity import Identity
 from wardround.values.ids import SiteId
 from wardround.values.records import Records
 from wardround.wire.envelope import from_bytes

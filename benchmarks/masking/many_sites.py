@@ -28,17 +28,17 @@ from pathlib import Path
 
 import numpy as np
 
-from wardround.roles.site_store import write_tensors
-from wardround.summation import masked_site
-from wardround.summation.identity import Identity
-from wardround.summation.masked_attempt import Attempt, Collecting, Opened, Received, State
-from wardround.summation.masked_layout import sum_name
-from wardround.summation.masked_memory import MaskedState, Party
-from wardround.summation.masked_store import sum_to_tensors
-from wardround.summation.masked_sum import asks, step
+from wardround.crypto.identity import Identity
+from wardround.crypto.quorum import Quorum, smallest_threshold
+from wardround.summation.masked import site as masked_site
+from wardround.summation.masked.attempt import Attempt, Collecting, Opened, Received, State
+from wardround.summation.masked.coordinator import asks, step
+from wardround.summation.masked.layout import sum_name
+from wardround.summation.masked.memory import MaskedState, Party
+from wardround.summation.masked.store import sum_to_tensors
 from wardround.values.canonical import sha256_hex
 from wardround.values.ids import SiteId
-from wardround.values.quorum import Quorum, smallest_threshold
+from wardround.values.tensor_file import write_tensors
 from wardround.values.tree import Tree
 from wardround.wire.envelope import from_bytes, to_bytes
 from wardround.wire.messages import Answer, Ask, AskHeader, Masked, Order, OrderHeader, Statement

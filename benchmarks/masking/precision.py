@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wardround.values.fixed_point import Grid, WordBits
+from wardround.privacy.fixed_point import Grid, WordBits
 
 SITES, STEPS, LEARNING_RATE = 3, 40, 1e-3
 PUBLIC_BOUND = LEARNING_RATE * STEPS

@@ -16,9 +16,9 @@ from safetensors.numpy import load
 
 from masking.against_plain import ARRAY
 from masking.own_process import report
-from wardround.values.fixed_point import Grid
-from wardround.values.key_derivation import mask_key
-from wardround.values.keystream import Mask
+from wardround.crypto.key_derivation import mask_key
+from wardround.crypto.keystream import Mask
+from wardround.privacy.fixed_point import Grid
 
 CLIP = 8.0
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from wardround.roles.events import Event, ExchangeStarted, RoundFinished
+from wardround.hub.notices import ExchangeStarted, Notice, RoundFinished
 from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
@@ -38,7 +38,7 @@ class Rounds:
     _began: float = 0.0
     _inside: float = 0.0
 
-    def listener(self, event: Event) -> None:
+    def listener(self, event: Notice) -> None:
         if isinstance(event, ExchangeStarted) and event.step == "train":
             self._began, self._inside = time.process_time(), 0.0
         elif isinstance(event, RoundFinished):

@@ -16,7 +16,7 @@ def small_network(channels: tuple[int, ...] = (32, 64, 128, 128), classes: int =
 
 def wardround_cnn(side: int) -> nn.Module:
     """Wardround's own small_cnn at its default size, 10 classes' worth of targets read as positive or not."""
-    from wardround.study.network import NetworkSection
+    from wardround.study.sections.network import NetworkSection
     from wardround.training.inputs import InputShape
     from wardround.training.model_tree import initial_tree, load_tree
     from wardround.training.networks import build

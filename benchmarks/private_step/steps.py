@@ -1,7 +1,7 @@
 """One training step of each kind: gradients of a batch, made private where the kind is private, and plain SGD.
 
 Every private step clips each example's gradient to CLIP and adds noise of multiplier NOISE before dividing by the batch: Opacus
-its own normal noise, vmap torch's, ours the discrete Gaussian of `wardround.privacy` through the lattice.
+its own normal noise, vmap torch's, ours the discrete Gaussian of `wardround.privacy` through the noise_grid.
 """
 
 from collections.abc import Callable
@@ -132,11 +132,11 @@ def wardround(module: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) ->
 
 
 def _noise(size: int, batch: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """As a hospital adds it: on the lattice, from the discrete Gaussian."""
-    from wardround.privacy.lattice import Lattice
+    """As a hospital adds it: on the noise_grid, from the discrete Gaussian."""
+    from wardround.privacy.noise_grid import NoiseGrid
 
-    lattice = Lattice(clip_norm=CLIP, multiplier=NOISE, size=size, capacity=2.0 * batch)
-    return lambda values: torch.from_numpy(lattice.decode(lattice.encode(values.numpy())))
+    noise_grid = NoiseGrid(clip_norm=CLIP, multiplier=NOISE, size=size, capacity=2.0 * batch)
+    return lambda values: torch.from_numpy(noise_grid.decode(noise_grid.encode(values.numpy())))
 
 
 STEPS: dict[str, Callable[[nn.Module, torch.Tensor, torch.Tensor], Step]] = {

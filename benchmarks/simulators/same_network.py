@@ -5,7 +5,7 @@ import sys
 import torch
 
 from simulators.network import starting_network
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape
 from wardround.training.networks import build
 

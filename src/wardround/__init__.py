@@ -11,10 +11,11 @@ Heavy libraries are loaded when they are first needed, so that importing this pa
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from wardround.values.version import __version__
 
 if TYPE_CHECKING:
-    from wardround.roles.secure_sum import SecureSum, secure_sum
+    from wardround.hub.sum_coordinator import SecureSum
+    from wardround.simulation.secure_sum import secure_sum
     from wardround.simulation.simulate import Run, simulate
     from wardround.study.declaration import Study
     from wardround.study.reading import load_study
@@ -24,11 +25,11 @@ __all__ = ["Run", "SecureSum", "Study", "WardroundError", "__version__", "load_s
 
 _HOMES = {
     "Run": "wardround.simulation.simulate",
-    "SecureSum": "wardround.roles.secure_sum",
+    "SecureSum": "wardround.hub.sum_coordinator",
     "Study": "wardround.study.declaration",
     "WardroundError": "wardround.values.errors",
     "load_study": "wardround.study.reading",
-    "secure_sum": "wardround.roles.secure_sum",
+    "secure_sum": "wardround.simulation.secure_sum",
     "simulate": "wardround.simulation.simulate",
 }
 

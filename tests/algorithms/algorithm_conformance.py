@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wardround.algorithms.protocol import Algorithm
-from wardround.roles.site_store import SiteState, SiteStore, read_tensors, write_tensors
+from wardround.site.store import SiteState, SiteStore
+from wardround.values.tensor_file import read_tensors, write_tensors
 from wardround.values.tree import Bundle, Tree, same_bits, shapes_of
 from wardround.wire.envelope import pack_bundle, unpack_bundle
 

@@ -12,9 +12,9 @@ from operator import add
 import numpy as np
 
 from wardround.algorithms.protocol import Algorithm
+from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT, protect, reveal
 from wardround.privacy.frame import Frame
-from wardround.privacy.no_privacy import CLIPPED, WEIGHT, protect, reveal
-from wardround.summation.plain import Collecting, Opened, Replies, step
+from wardround.summation.plain import Collecting, Replies, SumOpened, step
 from wardround.values.contribution import Contribution, weighted
 from wardround.values.ids import SiteId
 from wardround.values.local_run import GradientSum, LocalRun
@@ -64,7 +64,7 @@ class Quadratic:
         loss = float(sum(((w - self.target) ** 2).sum() for w in model.values()))
         return GradientSum(weighted(slope, self.examples), self.examples, loss, self.examples)
 
-    def centre(self, model: Tree) -> GradientSum:
+    def feature_mean(self, model: Tree) -> GradientSum:
         """The norm's bias stands for the centre of features."""
         sums = {name: np.zeros(w.shape) for name, w in model.items()}
         sums["norm.bias"] = np.full(3, self.target * self.examples)
@@ -128,7 +128,7 @@ class Federation:
             for site, found in contributions.items()
         }
         opened, _ = step(Collecting(tuple(words), frame.layout, 1), Replies(words))
-        assert isinstance(opened, Opened)
+        assert isinstance(opened, SumOpened)
         return reveal(opened.total, reference, frame)
 
     def _finish(self, total: Contribution, memories: Mapping[str, Bundle]) -> Contribution:

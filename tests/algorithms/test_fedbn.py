@@ -8,7 +8,7 @@ from hypothesis import given
 
 from wardround.algorithms.fedavg import FedAvg
 from wardround.algorithms.fedbn import FedBN
-from wardround.privacy.no_privacy import protect
+from wardround.privacy.fixed_point_mechanism import protect
 from wardround.values.contribution import Contribution
 from wardround.values.randomness import rounding_key
 from wardround.values.tree import Tree, same_bits, shapes_of

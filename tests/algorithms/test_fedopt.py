@@ -1,4 +1,4 @@
-"""FedOpt against its papers, written out once more as scalar arithmetic."""
+"""FedOpt against its artifacts, written out once more as scalar arithmetic."""
 
 import math
 

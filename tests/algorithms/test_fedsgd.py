@@ -34,7 +34,7 @@ class TestAdamAveraged(AlgorithmConformance):
 class TestCentred(AlgorithmConformance):
     """The laws, where the first round is a sum of features."""
 
-    algorithm = FedSgd(FedOpt("momentum", 0.1), rounds=4, centre="norm.bias")
+    algorithm = FedSgd(FedOpt("momentum", 0.1), rounds=4, feature_mean="norm.bias")
     averages = False
     rests = False
 
@@ -102,7 +102,7 @@ def test_weight_decay_leaves_biases_alone() -> None:
 
 def test_the_first_round_sums_the_centre_and_no_other_changes_it() -> None:
     """A step along with it, or a later gradient, would move what all hospitals scale by."""
-    play = Federation(FedSgd(FedOpt("momentum", 0.1), 3, centre="norm.bias", unit=0.5), THREE, filled(0.25))
+    play = Federation(FedSgd(FedOpt("momentum", 0.1), 3, feature_mean="norm.bias", unit=0.5), THREE, filled(0.25))
     play.play()
     mean = sum(h.target * h.examples for h in THREE.values()) / sum(h.examples for h in THREE.values())
     assert play.state["model"]["norm.bias"] == pytest.approx(mean / 0.5)

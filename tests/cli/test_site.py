@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from wardround.cli.main import app
 from wardround.privacy.events import Event
-from wardround.privacy.ledger import Ledger
+from wardround.privacy.ledger.ledger import Ledger
 from wardround.values.errors import RefusedError
 
 EVENT = Event(15.45)

@@ -21,7 +21,13 @@ def test_it_states_the_cost_and_the_line_to_add(study: Path, tmp_path: Path) -> 
     done = wardround("study", "privacy", study, home=tmp_path)
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
-    for words in ("one patient, with all", "the coordinator together with one hospital", "about 100", "[privacy]", "The dial"):
+    for words in (
+        "one patient, with all",
+        "the coordinator together with one hospital",
+        "about 100",
+        "[privacy]",
+        "other values of epsilon",
+    ):
         assert words in said, words
     line = next(line.strip() for line in done.stdout.splitlines() if line.strip().startswith("noise_multiplier = "))
     study.write_text(BASE + line + "\n")
@@ -37,7 +43,7 @@ def test_a_program_gets_one_json_object(study: Path, tmp_path: Path) -> None:
     assert found["mode"] == "patient-distributed" and found["unit"] == "patient"
     assert 1.9 < found["epsilon"] <= 2.0
     assert found["events"] == 10
-    assert list(found["dial"].values()) == sorted(found["dial"].values(), reverse=True)
+    assert list(found["noise_by_epsilon"].values()) == sorted(found["noise_by_epsilon"].values(), reverse=True)
 
 
 def test_without_noise_it_says_that_there_is_no_bound(study: Path, tmp_path: Path) -> None:

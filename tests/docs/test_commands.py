@@ -9,8 +9,8 @@ import typer.main
 
 from wardround.cli.main import app
 from wardround.cli.simulate import parse_split
-from wardround.simulation import papers
-from wardround.training.metrics import METRICS
+from wardround.hub import artifacts as artifacts
+from wardround.tasks.metrics import METRICS
 from wardround.values.errors import StudyError
 
 from .pages import ROOT, read, sections
@@ -66,7 +66,7 @@ def test_every_environment_variable_is_documented() -> None:
 def test_every_paper_of_a_run_is_documented() -> None:
     """People look into the run folder and should find it explained."""
     body = sections(PAGE)["wardround simulate"]
-    names = [papers.MODEL, papers.ONNX, papers.RECORD, papers.REPORT, papers.CARD]
+    names = [artifacts.MODEL, artifacts.ONNX, artifacts.RECORD, artifacts.REPORT, artifacts.CARD]
     assert [name for name in names if f"`{name}`" not in body] == []
 
 

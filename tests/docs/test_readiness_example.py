@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from wardround.sources import open_source
-from wardround.sources.rendering import render_rich
+from wardround.sources.readiness.rendering import render_rich
 from wardround.study.contract import ColumnContract, DataContract, LabelContract
 
 from .pages import read

@@ -5,8 +5,9 @@ from typing import get_args
 
 import pytest
 
-from wardround.sources.catalogue import entries
-from wardround.study.sections import AlgorithmSection, EvaluationSection
+from wardround.sources.datasets.catalogue import entries
+from wardround.study.sections.algorithm import AlgorithmSection
+from wardround.study.sections.evaluation import EvaluationSection
 
 from .pages import read, sections
 

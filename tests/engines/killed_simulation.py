@@ -7,18 +7,18 @@ Not a test: tests/engines/test_kill.py and test_private_kill.py run it in a proc
 import sys
 from pathlib import Path
 
-from wardround.roles.events import Event
+from wardround.hub.notices import Notice
 from wardround.simulation.simulate import simulate
 
 
-def tell(event: Event) -> None:
+def tell(event: Notice) -> None:
     print(event, flush=True)
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from tests.roles.private_studies import private_study
-    from tests.roles.tiny_federation import NAMES, records, study
+    from tests.federation.private_studies import private_study
+    from tests.federation.tiny_federation import NAMES, records, study
 
     folder, algorithm, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     mode = sys.argv[4] if len(sys.argv) > 4 else ""

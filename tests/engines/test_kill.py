@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from wardround.engines.forked import can_fork
+from wardround.engines.local.fork_client import can_fork
 from wardround.simulation.simulate import simulate
 
-from ..roles.tiny_federation import NAMES, records, study
+from ..federation.tiny_federation import NAMES, records, study
 from .processes import descendants_of, wait_until_gone
 
 SCRIPT = Path(__file__).with_name("killed_simulation.py")
@@ -32,7 +32,7 @@ def run_until(moment: str, delay_s: float, folder: Path, algorithm: str, workers
         children = descendants_of(process.pid)
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait(30) == -signal.SIGKILL
-    assert len(children) == (can_fork() + len(NAMES) if workers > 1 else 0)  # the nursery, and one a hospital
+    assert len(children) == (can_fork() + len(NAMES) if workers > 1 else 0)  # the fork server, and one a hospital
     wait_until_gone(children)
 
 

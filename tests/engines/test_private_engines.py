@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from wardround.engines.forked import can_fork
-from wardround.privacy.ledger import Ledger
-from wardround.roles.progress import load
+from wardround.engines.local.fork_client import can_fork
+from wardround.hub.checkpoint import load
+from wardround.privacy.ledger.ledger import Ledger
 from wardround.simulation.simulate import simulate
 from wardround.values.tree import same_bits
 
-from ..roles.private_studies import private_study
-from ..roles.tiny_federation import NAMES, records
+from ..federation.private_studies import private_study
+from ..federation.tiny_federation import NAMES, records
 from .processes import descendants_of, wait_until_gone
 
 SCRIPT = Path(__file__).with_name("killed_simulation.py")

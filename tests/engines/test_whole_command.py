@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.small_study import write_hospitals, write_study
-from wardround.engines.forked import can_fork
+from wardround.engines.local.fork_client import can_fork
 
 from .processes import descendants_of, wait_until_gone
 
 NOISY = """
 import os, sys, threading
-if {"wardround.engines.worker", "wardround.engines.nursery"} & set(sys.orig_argv):
+if {"wardround.engines.local.worker", "wardround.engines.local.fork_server"} & set(sys.orig_argv):
     start = threading.Thread.start
     def noisy(self):
         print("noise of a library")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wardround.study.run_record import (
+from wardround.study.record.run_record import (
     Evaluation,
     MachineRecord,
     ModelRecord,
@@ -18,8 +18,8 @@ from wardround.study.run_record import (
     SiteRound,
     VersionsRecord,
 )
-from wardround.training.evaluation import evaluation_of
-from wardround.training.score_sums import ScoreSums
+from wardround.tasks.evaluation import evaluation_of
+from wardround.tasks.score_sums import ScoreSums
 
 SITES = {"north": (300, 0.62), "harbour": (180, 0.45), "west": (90, 0.3)}
 STUDY = """title = "Opacities on chest radiographs"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from wardround.evidence.curves import by_model_and_site, calibration_points, confusion, roc_points
-from wardround.study.run_record import Evaluation, RunRecord
-from wardround.training.evaluation import evaluation_of
-from wardround.training.score_sums import ScoreSums
+from wardround.study.record.run_record import Evaluation, RunRecord
+from wardround.tasks.evaluation import evaluation_of
+from wardround.tasks.score_sums import ScoreSums
 
 
 def test_the_area_under_the_drawn_curve_is_the_auc_that_is_quoted(record: RunRecord) -> None:

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from wardround.evidence.model_card import markdown, render_model_card, write_model_card
 from wardround.evidence.tripod import items
-from wardround.study.run_record import RunRecord
+from wardround.study.record.run_record import RunRecord
 
 EVIL = "<script>x</script> [a](javascript:b) ![c](d) | `e` *f* \n# g\n\n- h"
 BARE: dict[str, Any] = {"pooled": None, "sites": {}, "external": {}, "cross": {}, "rounds": (), "model": None, "synthetic": False}

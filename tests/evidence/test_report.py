@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from wardround.evidence.report import render_report, write_report
-from wardround.evidence.wording import SYNTHETIC
-from wardround.study.run_record import Evaluation, Pooled, RoundRecord, RunRecord, SiteRecord
-from wardround.training.evaluation import evaluation_of
-from wardround.training.score_sums import ScoreSums
+from wardround.evidence.text import SYNTHETIC
+from wardround.study.record.run_record import Evaluation, Pooled, RoundRecord, RunRecord, SiteRecord
+from wardround.tasks.evaluation import evaluation_of
+from wardround.tasks.score_sums import ScoreSums
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}$x^2$&amp;"
 
@@ -190,7 +190,7 @@ def test_the_same_record_gives_the_same_bytes_in_another_process(record: RunReco
     (tmp_path / "record.json").write_bytes(record.to_json())
     code = (
         "import sys, pathlib; from wardround.evidence.report import write_report; assert 'matplotlib' not in sys.modules;"
-        "from wardround.study.run_record import RunRecord; here = pathlib.Path(sys.argv[1]);"
+        "from wardround.study.record.run_record import RunRecord; here = pathlib.Path(sys.argv[1]);"
         "write_report(RunRecord.from_json((here / 'record.json').read_bytes()), here / 'report.html');"
         "assert 'torch' not in sys.modules and 'matplotlib.pyplot' not in sys.modules"
     )

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from wardround.privacy.events import Event
-from wardround.privacy.ledger import Ledger
+from wardround.privacy.ledger.ledger import Ledger
 from wardround.values.errors import RefusedError
 
 EVENT = Event(100.0)

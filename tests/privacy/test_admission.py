@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wardround.privacy.accounting import epsilon
-from wardround.privacy.admission import Admission
 from wardround.privacy.events import Event
+from wardround.privacy.ledger.admission import Admission
 
 A, B = Event(10.0), Event(20.0)
 BUDGET = 2.0, 1e-5

@@ -8,8 +8,8 @@ import mpmath
 import numpy as np
 import pytest
 
+from wardround.crypto.keystream import Keystream
 from wardround.privacy import discrete_gaussian as noise
-from wardround.values.keystream import Keystream
 
 FALSE_ALARM = 1e-6
 VALUES = range(-noise.CUT, noise.CUT + 1)

@@ -105,7 +105,7 @@ def test_an_event_that_means_nothing_cannot_be_made(wrong: dict[str, Any]) -> No
 def test_scipy_is_loaded_only_to_compute() -> None:
     """A site that plans without privacy, and every --help, would pay for it."""
     code = (
-        "import sys, wardround.privacy.ledger, wardround.privacy.accounting as a; "
+        "import sys, wardround.privacy.ledger.ledger, wardround.privacy.accounting as a; "
         "loaded = {'scipy', 'dp_accounting'} & set(sys.modules); sys.exit(str(loaded) if loaded else 0)"
     )
     assert run([sys.executable, "-c", code], check=False).returncode == 0

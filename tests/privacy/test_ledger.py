@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from wardround.privacy.accounting import affordable, epsilon
 from wardround.privacy.events import Event
-from wardround.privacy.ledger import Ledger, accept_restored
-from wardround.privacy.ledger_standing import Status
+from wardround.privacy.ledger.ledger import Ledger, accept_restored
+from wardround.privacy.ledger.state import Status
 from wardround.values.errors import RefusedError
 
 EVENT, OTHER, SITE = Event(10.0), Event(20.0), Event(10.0, unit="site")
@@ -327,7 +327,7 @@ class TestTampering:
 
     def test_an_entry_of_a_newer_release_is_refused(self, ledger: Ledger) -> None:
         """What is not understood cannot be counted."""
-        from wardround.privacy.ledger_file import LedgerFile, link
+        from wardround.privacy.ledger.file import LedgerFile, link
 
         with LedgerFile(ledger.path).alone() as page:
             page.append([link(page.chain_at(1), 2, "2030-01-01", "lent", {})])
@@ -395,7 +395,7 @@ class TestRestoring:
 
     def test_a_crash_between_commit_and_receipt_is_no_restored_backup(self, ledger: Ledger) -> None:
         """The ledger is newer than its receipt then; the next look writes it again."""
-        from wardround.privacy.ledger_file import LedgerFile
+        from wardround.privacy.ledger.file import LedgerFile
 
         ledger.charge("s", "1", EVENT)
         pen, LedgerFile.write_receipt = LedgerFile.write_receipt, _crash  # type: ignore[assignment,method-assign]
@@ -438,7 +438,7 @@ class TestSharing:
 
     def test_a_ledger_that_is_held_too_long_is_named(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         """Waiting for ever looks like a slow network."""
-        from wardround.privacy import ledger_file
+        from wardround.privacy.ledger import file as ledger_file
 
         monkeypatch.setattr(ledger_file, "WAIT_S", 0.05)
         other = ledger_file.LedgerFile(ledger.path)

@@ -14,8 +14,8 @@ import pytest
 
 from tests.privacy.ledger_worker import EVENT, work
 from wardround.privacy.accounting import affordable
-from wardround.privacy.ledger import Ledger
-from wardround.privacy.ledger_standing import Status
+from wardround.privacy.ledger.ledger import Ledger
+from wardround.privacy.ledger.state import Status
 
 WORKER = Path(__file__).with_name("ledger_worker.py")
 KILLS, EPSILON, DELTA = 50, 0.5, 1e-5

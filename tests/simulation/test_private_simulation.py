@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import wardround as wr
-from tests.roles.private_studies import private_study
-from tests.roles.tiny_federation import NAMES, records
-from wardround.privacy.ledger import Ledger
+from tests.federation.private_studies import private_study
+from tests.federation.tiny_federation import NAMES, records
+from wardround.privacy.ledger.ledger import Ledger
 from wardround.study.declaration import Study
 from wardround.values.errors import EngineError, StudyError
 

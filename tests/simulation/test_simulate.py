@@ -9,10 +9,10 @@ from safetensors.numpy import load_file
 
 import wardround as wr
 from tests.simulation.small_study import write_hospital, write_hospitals, write_study
-from wardround.roles.events import Event, RoundFinished, SiteLost
+from wardround.hub.notices import Notice, RoundFinished, SiteLost
 from wardround.sources import Dataset
 from wardround.study.contract import DataContract
-from wardround.study.sections import SimulatedHospital, SimulationSection
+from wardround.study.sections.simulation import SimulatedHospital, SimulationSection
 from wardround.values.errors import DataError, EngineError, RunError, StudyError
 from wardround.values.records import SPLITS, Records
 
@@ -130,14 +130,14 @@ class _Stopper:
     def __init__(self, events: int) -> None:
         self._left = events
 
-    def __call__(self, _event: Event) -> None:
+    def __call__(self, _event: Notice) -> None:
         self._left -= 1
         if self._left < 0:
             raise _Stop
 
 
 def test_a_hospital_whose_data_changed_is_refused_on_resume(tmp_path: Path) -> None:
-    """The census and the weights were taken on other records; going on would be silently wrong."""
+    """The dataset_counts and the weights were taken on other records; going on would be silently wrong."""
     study, hospitals = write_study(tmp_path, more="[sites]\nminimum = 3\n"), write_hospitals(tmp_path)
     with pytest.raises(_Stop):
         wr.simulate(study, hospitals, out=tmp_path / "run", workers=0, register=False, listener=_Stopper(9))
@@ -154,7 +154,7 @@ def test_an_external_test_set_that_cannot_be_read_is_found_before_the_first_roun
     """Training may take a night; a mistyped path must not be what it ends with."""
     if content is not None:
         (tmp_path / "abroad.csv").write_text(content, "utf-8")
-    events: list[Event] = []
+    events: list[Notice] = []
     with pytest.raises(DataError, match=r"external test set .*abroad\.csv"):
         wr.simulate(
             write_study(tmp_path, more=EXTERNAL),
@@ -220,7 +220,7 @@ def test_a_hospital_that_cannot_take_part_stops_the_opening_and_is_named(tmp_pat
 
 def test_no_byte_that_crosses_the_engine_names_a_patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one promise above all others."""
-    from wardround.engines.in_process import InOrder
+    from wardround.engines.local.engine import InOrder
 
     seen: list[bytes] = []
     exchange = InOrder.exchange
@@ -241,7 +241,7 @@ def test_divided_data_are_a_federation_too(tmp_path: Path) -> None:
     from wardround.cli.simulate import parse_split
 
     whole = write_hospital(tmp_path / "all.csv", rows=200, seed=1)
-    events: list[Event] = []
+    events: list[Notice] = []
     run = wr.simulate(
         write_study(tmp_path),
         data=whole,

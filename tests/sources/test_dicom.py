@@ -61,9 +61,9 @@ def write(path: Path, pixels: np.ndarray, patient: str = "Mustermann", **element
 def one(folder: Path, pixels: np.ndarray, **elements: object) -> np.ndarray:
     """What the reader makes of a single image."""
     write(folder / "1" / "a.dcm", pixels, **elements)
-    gathered = read_dicom(folder, CONTRACT, salt=b"s")
-    assert gathered.troubles == ()
-    return gathered.inputs[0]
+    read_result = read_dicom(folder, CONTRACT, salt=b"s")
+    assert read_result.problems == ()
+    return read_result.inputs[0]
 
 
 class TestDicomFolder(SourceConformance):
@@ -240,9 +240,9 @@ def test_a_real_radiograph_is_shown_as_a_radiologist_sees_it(tmp_path: Path) -> 
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "a.dcm").write_bytes(source.read_bytes())
     contract = DataContract(kind="image", image=ImageContract(size=(64, 64)))
-    gathered = read_dicom(tmp_path, contract, salt=b"s")
-    assert gathered.troubles == ()
-    assert gathered.inputs.shape == (1, 64, 64)
-    lungs = gathered.inputs[0][20:40, [14, 15, 16, 47, 48, 49]].mean()
-    spine = gathered.inputs[0][20:40, 30:34].mean()
+    read_result = read_dicom(tmp_path, contract, salt=b"s")
+    assert read_result.problems == ()
+    assert read_result.inputs.shape == (1, 64, 64)
+    lungs = read_result.inputs[0][20:40, [14, 15, 16, 47, 48, 49]].mean()
+    spine = read_result.inputs[0][20:40, 30:34].mean()
     assert spine > lungs + 20

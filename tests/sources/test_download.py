@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from wardround.sources import download
-from wardround.sources.download import fetch
+from wardround.sources.datasets import download
+from wardround.sources.datasets.download import fetch
 from wardround.values.errors import DataError
 
 CONTENT = bytes(range(256)) * 8000

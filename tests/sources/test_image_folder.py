@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wardround.sources.file_tree import name_at
 from wardround.sources.opening import open_source
-from wardround.sources.shelf import name_at
 from wardround.study.contract import DataContract, ImageContract, LabelContract
 from wardround.values.errors import DataError
 

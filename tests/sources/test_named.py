@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wardround.sources import catalogue
-from wardround.sources.catalogue import DataFile, Entry, entries, entry, find, get, suggested_contract, verified
-from wardround.sources.division import disjoint, divide_by_column, divide_by_label, shares_of
-from wardround.sources.named import Dataset, load_dataset
+from wardround.simulation.division import disjoint, divide_by_column, divide_by_label, shares_of
+from wardround.sources.datasets import catalogue
+from wardround.sources.datasets.catalogue import DataFile, DatasetEntry, entries, entry, find, get, suggested_contract, verified
+from wardround.sources.datasets.named import Dataset, load_dataset
 from wardround.study.contract import ImageContract
 from wardround.values.errors import DataError
 
@@ -67,7 +67,7 @@ def test_get_fetches_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """What is here already is not asked for again."""
     content = b"content"
     known = "sha256:" + hashlib.sha256(content).hexdigest()
-    toy = Entry("toy", "t", "s", "c", "l", "r", (DataFile("a.bin", (known,), "https://example.org/a.bin", known),))
+    toy = DatasetEntry("toy", "t", "s", "c", "l", "r", (DataFile("a.bin", (known,), "https://example.org/a.bin", known),))
     asked: list[str] = []
 
     def fetched(address: str, target: Path, _hash: str, _progress: object) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround.sources.opening import open_source
-from wardround.sources.readiness import HIDDEN, Readiness, count_text, suppressed
-from wardround.sources.rendering import render, render_rich
+from wardround.sources.readiness.rendering import render, render_rich
+from wardround.sources.readiness.report import HIDDEN, Readiness, count_text, suppressed
 from wardround.study.contract import DataContract, ImageContract
 
 from .source_conformance import Item
@@ -129,7 +129,7 @@ def test_the_text_says_ready_or_not_with_a_mend_for_each_error(tmp_path: Path, d
     text = render(readiness)
     assert text.startswith("NOT READY: 1 thing to mend" if damage else "READY")
     assert "Mustermann" not in text
-    assert all(finding.mend for finding in readiness.findings if finding.level == "error")
+    assert all(finding.hint for finding in readiness.findings if finding.level == "error")
     assert max(map(len, text.splitlines())) <= 100
     assert readiness.to_json()["ready"] is not damage
     assert render_rich(readiness).renderables

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from wardround.sources.synthetic import (
+from wardround.sources.synthetic.hospitals import (
     DEMO_HOSPITALS,
     SYNTHETIC_NOTICE,
     ScannerName,

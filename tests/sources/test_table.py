@@ -157,7 +157,7 @@ def test_another_unit_is_recognised(tmp_path: Path) -> None:
     findings = {f.code: f for f in open_source(tmp_path / "t.csv", contract(CHOL)).check().findings}
     assert findings["unit:chol"].level == "error"
     assert "mmol/l" in findings["unit:chol"].text
-    assert "38.67" in findings["unit:chol"].mend
+    assert "38.67" in findings["unit:chol"].hint
 
 
 def test_images_and_tables_are_not_confused(tmp_path: Path) -> None:

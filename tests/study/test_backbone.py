@@ -2,9 +2,9 @@
 
 import pytest
 
-from wardround.study.backbone import BackboneSection
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
+from wardround.study.sections.backbone import BackboneSection
 from wardround.study.writing import to_toml
 from wardround.values.errors import StudyError
 

@@ -29,10 +29,10 @@ own_baseline = false
 mode = "patient-distributed"
 epsilon = 2.0
 delta = 1e-5
-patients = 100
+public_patients = 100
 """
 LOCAL = (('name = "fedsgd"', 'name = "fedavg"'), ('"patient-distributed"', '"patient-local"\nsteps = 5'))
-SITE = (('name = "fedsgd"', 'name = "fedavg"'), ('"patient-distributed"', '"site"'), ("patients = 100\n", ""))
+SITE = (('name = "fedsgd"', 'name = "fedavg"'), ('"patient-distributed"', '"site"'), ("public_patients = 100\n", ""))
 
 
 def study(*changes: tuple[str, str]) -> Study:
@@ -69,8 +69,8 @@ def test_local_training_goes_with_every_algorithm_of_local_training(name: str) -
         ((('threshold = "half"', 'threshold = "validation"'),), "evaluation.threshold"),
         ((("[network]", "[data.splits]\ndeclared = true\n[network]"),), "data.splits.declared"),
         ((("own_baseline = false", "own_baseline = true"),), "own_baseline"),
-        ((("[privacy]", "[summation]\nlargest_drop = 0.1\n[privacy]"),), "largest_drop"),
-        ((("[privacy]", "[summation]\nlongest = 0.1\n[privacy]"),), "summation.longest"),
+        ((("[privacy]", "[summation]\nmax_auc_drop = 0.1\n[privacy]"),), "max_auc_drop"),
+        ((("[privacy]", "[summation]\nmax_update_norm = 0.1\n[privacy]"),), "summation.max_update_norm"),
         ((("[privacy]", '[summation]\nmode = "plain"\n[privacy]'),), "masked sum"),
         ((("[privacy]", "[summation]\nword_bits = 16\n[privacy]"),), "word_bits"),
         ((('name = "fedsgd"', 'name = "fedavg"'),), "fedsgd"),
@@ -79,12 +79,12 @@ def test_local_training_goes_with_every_algorithm_of_local_training(name: str) -
         ((("delta = 1e-5\n", ""),), "delta"),
         ((("delta = 1e-5", "delta = 0.02"),), "below 1 / patients"),
         ((("epsilon = 2.0\n", ""),), "epsilon"),
-        ((("patients = 100\n", ""),), "patients is missing"),
-        ((("patients = 100", "patients = 100\nsteps = 3"),), "steps"),
+        ((("public_patients = 100\n", ""),), "public_patients is missing"),
+        ((("public_patients = 100", "public_patients = 100\nsteps = 3"),), "steps"),
         ((*LOCAL, ("steps = 5", "")), "steps"),
         ((*SITE, ("delta = 1e-5", "delta = 1e-5\nsampling_rate = 0.5")), "sampling_rate"),
         ((('mode = "patient-distributed"', 'mode = "none"'),), "means nothing"),
-        ((("patients = 100", "patients = { north = 0 }"),), "greater than or equal to 1"),
+        ((("public_patients = 100", "public_patients = { north = 0 }"),), "greater than or equal to 1"),
     ],
 )
 def test_what_would_leave_unpaid_or_break_the_sensitivity_is_refused(changes: tuple[tuple[str, str], ...], said: str) -> None:
@@ -104,7 +104,7 @@ def test_images_must_name_their_patients() -> None:
 
 def test_patients_may_be_stated_hospital_by_hospital() -> None:
     """Hospitals differ in size, and their weights are these public numbers."""
-    stated = study(("patients = 100", "patients = { north = 50, south = 120 }")).privacy.patients
+    stated = study(("public_patients = 100", "public_patients = { north = 50, south = 120 }")).privacy.public_patients
     assert stated == {"north": 50, "south": 120}
 
 

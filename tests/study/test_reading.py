@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.study.reading import SIZE_LIMIT, known_keys, load_study, parse_study
+from wardround.study.reading import RENAMED, SIZE_LIMIT, known_keys, load_study, parse_study
 from wardround.study.starter import KINDS, starter
 from wardround.values.errors import StudyError
 
@@ -204,3 +204,11 @@ def test_sections_that_contradict_each_other_are_refused(extra: dict[str, Any], 
         text = text.replace('[network]\nname = "logistic"\n', "") if section == "network" else text
         text = text.replace("[algorithm]\n", "[algorithm]\n" + lines) if section == "algorithm" else f"{text}[{section}]\n{lines}"
     assert words in "\n".join(problems(text))
+
+
+@pytest.mark.parametrize(("path", "renamed"), RENAMED.items())
+def test_a_setting_by_its_earlier_name_is_refused_with_its_new_one(path: tuple[str, ...], renamed: str) -> None:
+    """Somebody with a file of an earlier version must be told what to write, not which keys there are."""
+    *sections, key = path
+    with pytest.raises(StudyError, match=f"this setting is now called {renamed}"):
+        parse_study(f"{GOOD}\n[{'.'.join(sections)}]\n{key} = 1\n")

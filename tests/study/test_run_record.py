@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from wardround.study.run_record import (
+from wardround.study.record.run_record import (
     Evaluation,
     MachineRecord,
     ModelRecord,
@@ -21,9 +21,9 @@ from wardround.study.run_record import (
     SparseSums,
     VersionsRecord,
 )
-from wardround.training.evaluation import evaluation_of, sums_of
-from wardround.training.metrics import METRICS
-from wardround.training.score_sums import ScoreSums
+from wardround.tasks.evaluation import evaluation_of, sums_of
+from wardround.tasks.metrics import METRICS
+from wardround.tasks.score_sums import ScoreSums
 from wardround.values.errors import RunError
 
 
@@ -156,5 +156,5 @@ def test_bins_out_of_place_are_refused(places: tuple[tuple[int, int], ...]) -> N
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 2}', record().to_json()[:-9]])
 def test_a_damaged_file_is_named_with_a_mend(data: bytes) -> None:
     """The user sees which file, and what to do."""
-    with pytest.raises(RunError, match=r"runs/7 is not a run record .* To mend it"):
+    with pytest.raises(RunError, match=r"runs/7 is not a run record .* What to do"):
         RunRecord.from_json(data, name="runs/7")

@@ -53,7 +53,7 @@ def check_chain(vector: Vector, where: str) -> None:
     same(second.ratchet(chain).hex(), vector["next"], f"{where}.next")
     # The page does not say at which position the vector's seeds are taken; all of them have to be from the same one.
     names = ("pair_seed", "seal_lo_hi", "seal_hi_lo", "pair_commitment")
-    possible = [derived(standing, h, lo, hi) for standing in (chain, second.ratchet(chain))]
+    possible = [derived(memory_status, h, lo, hi) for memory_status in (chain, second.ratchet(chain))]
     found = tuple(vector[name] for name in names)
     assert found in possible, f"{where}: {dict(zip(names, found, strict=True))} is of neither chain, {possible}"
 

@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wardround.summation import keys as pairwise
-from wardround.summation import masked_site, masked_sum
-from wardround.summation.identity import Identity
-from wardround.summation.keys import Roster
-from wardround.summation.masked_attempt import Collecting, Failed, Opened, Opening, Received, Signing, State
-from wardround.summation.masked_layout import BOX_EXTRA, BOXES, SHARE, SHARES, counted_digest, others
-from wardround.summation.masked_memory import MaskedState, after_restoring, ended
-from wardround.summation.masked_sum import asks, step
-from wardround.summation.masks import inverse, mask, pair_sign
-from wardround.summation.shamir import recover
+from wardround.crypto.identity import Identity
+from wardround.summation.masked import coordinator as masked_sum
+from wardround.summation.masked import keys as pairwise
+from wardround.summation.masked import site as masked_site
+from wardround.summation.masked.attempt import Collecting, Failed, Opened, Opening, Received, Signing, State
+from wardround.summation.masked.coordinator import asks, step
+from wardround.summation.masked.keys import Roster
+from wardround.summation.masked.layout import BOX_EXTRA, BOXES, SHARE, SHARES, counted_digest, others
+from wardround.summation.masked.masks import inverse, mask, pair_sign
+from wardround.summation.masked.memory import MaskedState, after_restoring, ended
+from wardround.summation.masked.shamir import recover
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree, same_bits
 from wardround.wire.envelope import from_bytes, to_bytes
-from wardround.wire.messages import Answer, Ask, AskHeader, Contribution, Message, Order, Refusal, RefusalHeader, Statement
+from wardround.wire.messages import Answer, Ask, AskHeader, ContributionMessage, Message, Order, Refusal, RefusalHeader, Statement
 
 from .masked_parties import NAMES, STUDY, Member, Post, Ring, losing, plain_sum
 
@@ -46,11 +47,11 @@ def small_words(ring: Ring) -> None:
         ring.words[site] = {"model/words": ring.rng.integers(0, 64, 20_000, dtype=np.uint16)}
 
 
-def contributions(ring: Ring, order: bytes, sites: Sequence[SiteId] | None = None) -> dict[SiteId, Contribution]:
+def contributions(ring: Ring, order: bytes, sites: Sequence[SiteId] | None = None) -> dict[SiteId, ContributionMessage]:
     found = {}
     for site in sites or ring.sites:
         answer = ring.send(site, order)
-        assert isinstance(answer, Contribution), (site, answer)
+        assert isinstance(answer, ContributionMessage), (site, answer)
         found[site] = answer
     return found
 
@@ -61,7 +62,7 @@ def sign_ask(order: bytes, counted: Sequence[SiteId]) -> bytes:
 
 def open_ask(
     order: bytes,
-    given: Mapping[SiteId, Contribution],
+    given: Mapping[SiteId, ContributionMessage],
     site: SiteId,
     counted: Sequence[SiteId],
     certificate: Mapping[SiteId, str] | None = None,
@@ -75,7 +76,7 @@ def open_ask(
     return to_bytes(Ask(header, {BOXES: np.frombuffer(b"".join(boxes), np.uint8)}))
 
 
-def box_of(given: Contribution, cohort: Sequence[str], owner: SiteId, site: SiteId) -> bytes:
+def box_of(given: ContributionMessage, cohort: Sequence[str], owner: SiteId, site: SiteId) -> bytes:
     size, place = SHARE * len(cohort) + BOX_EXTRA, others(cohort, owner).index(site)
     return given.arrays[BOXES].tobytes()[size * place : size * (place + 1)]
 
@@ -113,7 +114,7 @@ class Shares:
                 return recover(table, [self.of.quorum.point(site) for site in shares], self.of.quorum.threshold)[0].tobytes()
         return None
 
-    def stripped(self, given: Mapping[SiteId, Contribution], sites: Sequence[SiteId]) -> Tree | None:
+    def stripped(self, given: Mapping[SiteId, ContributionMessage], sites: Sequence[SiteId]) -> Tree | None:
         """The plain sum of the words of `sites`, where the shares give every seed that stands between; else None."""
         total = plain_sum({site: only_words(self.ring, given[site]) for site in sites}, list(sites))
         for site in sites:
@@ -125,7 +126,7 @@ class Shares:
         return total
 
 
-def only_words(ring: Ring, given: Contribution) -> Tree:
+def only_words(ring: Ring, given: ContributionMessage) -> Tree:
     return {name: given.arrays[name].copy() for name in ring.layout}
 
 
@@ -253,7 +254,7 @@ FIVE_VIEWS = {A: (A, B, C), B: (A, B, D), C: (A, B, C), D: (A, B, D), E: (A, B, 
 
 def asked_for(
     ring: Ring, views: Mapping[SiteId, tuple[SiteId, ...]]
-) -> tuple[dict[SiteId, Contribution], dict[SiteId, Message | str], bytes]:
+) -> tuple[dict[SiteId, ContributionMessage], dict[SiteId, Message | str], bytes]:
     """Everybody contributes; each site signs its view, and is asked to open it with every signature there is on that view."""
     order = ring.order()
     given = contributions(ring, order)
@@ -283,7 +284,7 @@ def test_views_that_differ_open_nothing(n: int, views: dict[SiteId, tuple[SiteId
 
 
 def lenient_shares(
-    ring: Ring, given: Mapping[SiteId, Contribution], site: SiteId, view: Sequence[SiteId]
+    ring: Ring, given: Mapping[SiteId, ContributionMessage], site: SiteId, view: Sequence[SiteId]
 ) -> Iterator[tuple[SiteId, SiteId, bytes]]:
     """What 7.4 forbids: also the dealings of owners that were not counted, of their pairs with those who were."""
     member = ring.members[site]
@@ -359,7 +360,7 @@ def test_a_certificate_takes_signatures_of_the_counted_on_this_very_set(forged: 
 # --- Another model for one site; replays ---
 
 
-def rehashed(found: Contribution, order: bytes) -> Contribution:
+def rehashed(found: ContributionMessage, order: bytes) -> ContributionMessage:
     return replace(found, header=found.header.model_copy(update={"order": sha256_hex(order)}))
 
 
@@ -462,7 +463,7 @@ def test_a_key_that_the_site_did_not_sign_is_refused() -> None:
         ring.roster = roster
         assert ring.send(A, ring.order()) == "roster"
     ring.roster = honest
-    assert isinstance(ring.send(A, ring.order()), Contribution)
+    assert isinstance(ring.send(A, ring.order()), ContributionMessage)
     for roster in wrong:
         if Roster(1, roster).digest(b"") != Roster(1, honest).digest(b""):  # signatures are looked at once
             ring.roster = roster
@@ -489,9 +490,9 @@ def test_turns_do_not_jump_far_nor_back_and_the_refusal_comes_before_the_work() 
         with pytest.raises(masked_site.RefusedError) as caught:
             masked_site.check(member.party, member.state, message)
         assert caught.value.code == "turn"
-    assert isinstance(ring.send(A, ring.order(turn=9)), Contribution)
+    assert isinstance(ring.send(A, ring.order(turn=9)), ContributionMessage)
     assert ring.send(A, ring.order(2, turn=9)) == "old-turn"
-    assert isinstance(ring.send(A, ring.order(2, turn=10)), Contribution)
+    assert isinstance(ring.send(A, ring.order(2, turn=10)), ContributionMessage)
 
 
 def test_a_site_that_claims_a_huge_turn_moves_the_keys_and_breaks_nothing() -> None:
@@ -515,7 +516,7 @@ def test_a_site_without_memory_waits_for_the_word_of_enough_others() -> None:
     assert ring.send(A, ring.order(4, cohort=(A, B, C))) == "memory"
     ring.agree((A, B, C, D))
     assert ring.send(A, ring.order(3, cohort=(A, B, C, D), attempt=2)) == "memory"
-    assert isinstance(ring.send(A, ring.order(4, cohort=(A, B, C, D))), Contribution)
+    assert isinstance(ring.send(A, ring.order(4, cohort=(A, B, C, D))), ContributionMessage)
 
 
 def two_sums_with_a_site_that_forgot(ring: Ring, first: bytes, second: Callable[[], bytes]) -> list[Tree]:
@@ -527,7 +528,7 @@ def two_sums_with_a_site_that_forgot(ring: Ring, first: bytes, second: Callable[
         if any(isinstance(answer, str) for answer in given.values()):
             return found
         shares = Shares(ring, sent)
-        masked_words = {site: answer for site, answer in given.items() if isinstance(answer, Contribution)}
+        masked_words = {site: answer for site, answer in given.items() if isinstance(answer, ContributionMessage)}
         for site in cohort:
             answer = ring.send(site, open_ask(sent, masked_words, site, cohort))
             if not isinstance(answer, Answer):
@@ -739,14 +740,14 @@ def test_an_owner_that_seals_other_shares_than_it_committed_to_blames_nobody_els
 def test_a_box_that_does_not_open_names_both_ends_and_the_sum_goes_on() -> None:
     """Either could be lying: the pair is told, also where the sum opens without it [10]."""
 
-    def garbled(found: Contribution) -> Contribution:
+    def garbled(found: ContributionMessage) -> ContributionMessage:
         arrays = {name: array.copy() for name, array in found.arrays.items()}
         arrays[BOXES][20] ^= 1  # the box for anna
         digest = masked_site.contribution_digest(
             bytes.fromhex(STUDY), bytes.fromhex(found.header.order), B, masked_site.payload_digest(arrays)
         )
         signature = ring.members[B].party.identity.sign(digest)
-        return Contribution(found.header.model_copy(update={"signature": signature}), arrays)
+        return ContributionMessage(found.header.model_copy(update={"signature": signature}), arrays)
 
     ring = ring_of(5)
     state, _ = ring.run(ring.order(), replacing("Collecting", B, garbled))
@@ -847,13 +848,13 @@ class Walk:
                 tuple(Statement(site=s, key="ab" * 32, turn=0, round=0, signature="0" * 128) for s in ring.sites),
             )
             self.order = ring.order(5)
-            self.given = dict.fromkeys(ring.sites, Contribution.__new__(Contribution))
+            self.given = dict.fromkeys(ring.sites, ContributionMessage.__new__(ContributionMessage))
             self.certificate: dict[SiteId, str] = {}
             return
         ring.agree()
         self.order = ring.order(5)
         if state == "KeysOffered":
-            self.given = {**contributions(ring, self.order, (B, C, D)), A: Contribution.__new__(Contribution)}
+            self.given = {**contributions(ring, self.order, (B, C, D)), A: ContributionMessage.__new__(ContributionMessage)}
             self.certificate = {}
             return
         self.given = contributions(ring, self.order)

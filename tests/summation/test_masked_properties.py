@@ -10,13 +10,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wardround.roles.site_store import read_tensors, write_tensors
-from wardround.summation.masked_attempt import Collecting, Opened, Opening, Received, Signing, State
-from wardround.summation.masked_memory import MaskedState
-from wardround.summation.masked_store import state_from_json, state_to_json, sum_from_tensors, sum_to_tensors
-from wardround.summation.masked_sum import asks, step
+from wardround.crypto.quorum import Quorum, smallest_threshold
+from wardround.summation.masked.attempt import Collecting, Opened, Opening, Received, Signing, State
+from wardround.summation.masked.coordinator import asks, step
+from wardround.summation.masked.memory import MaskedState
+from wardround.summation.masked.store import state_from_json, state_to_json, sum_from_tensors, sum_to_tensors
 from wardround.values.ids import SiteId
-from wardround.values.quorum import Quorum, smallest_threshold
+from wardround.values.tensor_file import read_tensors, write_tensors
 from wardround.values.tree import same_bits
 from wardround.wire.envelope import to_bytes
 from wardround.wire.messages import Message
@@ -65,7 +65,7 @@ def written_and_read(state: MaskedState) -> MaskedState:
     """As the site's store does it: through JSON text."""
     again = state_from_json(json.loads(json.dumps(state_to_json(state))))
     assert state_to_json(again) == state_to_json(state)
-    for name in ("given", "chains", "offered", "position", "turn", "round", "epoch", "standing", "floor", "roster"):
+    for name in ("given", "chains", "offered", "position", "turn", "round", "epoch", "memory_status", "floor", "roster"):
         assert getattr(again, name) == getattr(state, name), name
     assert (again.past or {}) == (state.past or {})
     assert again.name == state.name
@@ -190,7 +190,7 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
         "turn": 78,
         "round": 79,
         "past": {},
-        "standing": "forgetful",
+        "memory_status": "forgetful",
         "floor": 80,
     }
     assert changed.keys() == vars(state).keys()

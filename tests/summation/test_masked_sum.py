@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from wardround.summation.masked_attempt import Failed, Opened
+from wardround.summation.masked.attempt import Failed, Opened
 from wardround.values.tree import same_bits
 
 from .masked_parties import NAMES, Ring, losing, plain_sum

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.summation.plain import Collecting, Failed, Opened, Replies, State, fits, step
+from wardround.summation.plain import Collecting, Replies, State, SumFailed, SumOpened, fits, step
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree, same_bits
@@ -34,8 +34,8 @@ def good(value: int = 1) -> Tree:
     return {name: np.full(size, value, dtype) for name, (dtype, size) in LAYOUT.items()}
 
 
-def opened(state: State) -> Opened:
-    assert isinstance(state, Opened)
+def opened(state: State) -> SumOpened:
+    assert isinstance(state, SumOpened)
     return state
 
 
@@ -91,7 +91,7 @@ def test_fewer_than_the_minimum_open_nothing(minimum: int, answered: int) -> Non
     if answered >= max(1, minimum):
         assert opened(state).counted == SITES[:answered]
     else:
-        assert isinstance(state, Failed)
+        assert isinstance(state, SumFailed)
         assert (state.counted, tuple(state.lost), state.minimum) == (SITES[:answered], SITES[answered:], minimum)
         assert not hasattr(state, "total")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wardround.summation.shamir import (
+from wardround.summation.masked.shamir import (
     FIELD,
     ImpossibleSecretsError,
     evaluate,

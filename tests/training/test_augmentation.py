@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wardround.study.training import AugmentationSection
-from wardround.training.augmentation import augment, blurred, gaussian_kernel
-from wardround.training.scanner_shift import SHIFT_NAMES, shifted
+from wardround.study.sections.training import AugmentationSection
+from wardround.training.images.augmentation import augment, blurred, gaussian_kernel
+from wardround.training.images.scanner_shift import SHIFT_NAMES, shifted
 from wardround.values.errors import DataError
 from wardround.values.randomness import generator
 

@@ -7,16 +7,16 @@ import onnx
 import pytest
 import torch
 
-from wardround.study.backbone import STAGE_CHANNELS, BackboneSection
-from wardround.study.network import NetworkSection
+from wardround.study.sections.backbone import STAGE_CHANNELS, BackboneSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training import backbone as module
 from wardround.training.backbone import Backbone, pinned_network, statistics
+from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape, shape_of
 from wardround.training.model_tree import initial_tree, trainable_names
 from wardround.training.networks import build
 from wardround.training.networks.scaling import FeatureScaling
 from wardround.training.onnx_export import LARGEST_DIFFERENCE, export_onnx
-from wardround.training.pixels import rows_of
 from wardround.training.scoring import score
 from wardround.values.errors import DataError, MissingExtraError, RunError
 from wardround.values.records import Records
@@ -125,8 +125,8 @@ def learned(network: NetworkSection) -> Tree:
     inputs = InputShape("table", features=network.backbone.features)
     tree = initial_tree(network, inputs, 1)
     tree["head.weight"] = rng.normal(0, 3, tree["head.weight"].shape).astype(np.float32)
-    if "scaling.centre" in tree:
-        tree["scaling.centre"] = rng.normal(0, 0.5 / np.sqrt(network.backbone.features), network.backbone.features).astype(
+    if "scaling.feature_mean" in tree:
+        tree["scaling.feature_mean"] = rng.normal(0, 0.5 / np.sqrt(network.backbone.features), network.backbone.features).astype(
             np.float32
         )
     if "scaling.mean" in tree:

@@ -6,19 +6,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.study.backbone import BackboneSection
-from wardround.study.network import NetworkSection
-from wardround.study.privacy import PrivacySection
-from wardround.study.training import TrainingSection
+from wardround.study.sections.backbone import BackboneSection
+from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.privacy import PrivacySection
+from wardround.study.sections.training import TrainingSection
 from wardround.training.inputs import InputShape
 from wardround.training.local_descent import loaded
 from wardround.training.loop import TorchTrainer
-from wardround.training.model_tree import CENTRE, initial_tree
-from wardround.training.private_loop import PrivateTrainer
+from wardround.training.model_tree import FEATURE_MEAN, initial_tree
+from wardround.training.per_patient.private_loop import PrivateTrainer
 from wardround.values.errors import StudyError
 from wardround.values.records import Records
 
-SECTION = BackboneSection(average=(1, 2), maximum=(1,), centre=True)
+SECTION = BackboneSection(average=(1, 2), maximum=(1,), feature_mean=True)
 INPUTS = InputShape("table", features=SECTION.features)
 NETWORK = NetworkSection(name="logistic", backbone=SECTION)
 TREE = initial_tree(NETWORK, INPUTS, 0) | {"scaling.deviation": np.ones(SECTION.features, np.float32)}
@@ -33,15 +33,15 @@ def features(seed: int, owners: list[int], size: float = 1.0) -> Records:
 
 
 def private_centre(records: Records) -> np.ndarray:
-    how = PrivacySection(mode="patient-distributed", noise_multiplier=1.0, delta=1e-3, clip_norm=CLIP, patients=10)
+    how = PrivacySection(mode="patient-distributed", noise_multiplier=1.0, delta=1e-3, clip_norm=CLIP, public_patients=10)
     training = TrainingSection(class_balance=False)
     trainer = PrivateTrainer(
         NETWORK, training, how, INPUTS, records, patients=10, noise=lambda sums: sums, round_number=1, rounds=2, device="cpu"
     )
-    found = trainer.centre(TREE)
+    found = trainer.feature_mean(TREE)
     assert found.weight == 10
     assert not found.sums["head.weight"].any()
-    return found.sums[CENTRE]
+    return found.sums[FEATURE_MEAN]
 
 
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=12), st.integers(0, 99), st.sampled_from([1e-12, 1.0, 1e6]))
@@ -66,9 +66,9 @@ def test_a_centre_takes_away_what_rows_have_in_common() -> None:
     """Otherwise it would be paid for and do nothing."""
     records = features(1, list(range(40)))
     trainer = TorchTrainer(NETWORK, TrainingSection(), INPUTS, records, seed=1, round_number=1, rounds=2, device="cpu", threads=1)
-    found = trainer.centre(TREE)
+    found = trainer.feature_mean(TREE)
     centred = loaded(
-        NETWORK, INPUTS, {**TREE, CENTRE: (found.sums[CENTRE] / found.weight).astype(np.float32)}, torch.device("cpu")
+        NETWORK, INPUTS, {**TREE, FEATURE_MEAN: (found.sums[FEATURE_MEAN] / found.weight).astype(np.float32)}, torch.device("cpu")
     )
     scaling, raw = centred.module.get_submodule("scaling"), torch.from_numpy(records.inputs)
     before, after = scaling.uncentred(raw), scaling(raw)
@@ -82,5 +82,5 @@ def test_a_network_that_scales_no_features_has_no_centre() -> None:
     inputs = InputShape("table", features=3)
     records = Records(np.ones((2, 3), np.float32), np.zeros(2, np.int8), np.array(["a", "b"]), np.full(2, "train"))
     trainer = TorchTrainer(plain, TrainingSection(), inputs, records, seed=1, round_number=1, rounds=1, device="cpu", threads=1)
-    with pytest.raises(StudyError, match="centre"):
-        trainer.centre(initial_tree(plain, inputs, 0))
+    with pytest.raises(StudyError, match="feature_mean"):
+        trainer.feature_mean(initial_tree(plain, inputs, 0))

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wardround.study.network import NetworkSection
-from wardround.study.training import AugmentationSection, TrainingSection
+from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.training import AugmentationSection, TrainingSection
 from wardround.training.inputs import InputShape, shape_of
 from wardround.training.loop import TorchTrainer, class_weights
 from wardround.training.model_tree import initial_tree, load_tree, trainable_names
 from wardround.training.networks import build
-from wardround.training.schedule import Reading, learning_rate, steps_in_round
+from wardround.training.schedule import EpochSampler, learning_rate, steps_in_round
 from wardround.values.errors import DataError
 from wardround.values.local_run import LocalRun
 from wardround.values.records import Records
@@ -232,7 +232,7 @@ def test_class_weights_have_mean_one_and_give_both_classes_the_same_say(n: int, 
 @settings(max_examples=30)
 def test_every_pass_reads_every_record_once(n: int, batch: int) -> None:
     """Fractional passes must not favour some patients."""
-    reading = Reading(3, n)
+    reading = EpochSampler(3, n)
     read = np.concatenate([reading.rows(start, batch) for start in range(0, 2 * n * batch, batch)])
     for turn in range(batch):
         assert sorted(read[turn * n : (turn + 1) * n]) == list(range(n))

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape, shape_of
 from wardround.training.model_tree import initial_tree, load_tree, norm_names, trainable_names, tree_of
 from wardround.training.networks import build

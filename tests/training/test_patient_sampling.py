@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.training.patient_sampling import PatientRows
-from wardround.values.secret_draws import SecretDraws
+from wardround.crypto.secret_draws import SecretDraws
+from wardround.training.per_patient.patient_sampling import PatientRows
 
 owners = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=40).map(lambda names: np.array(names, np.str_))
 SECRET = SecretDraws()

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wardround.privacy.lattice import narrowest
-from wardround.privacy.noised import NoisedFrame, protect_noised
-from wardround.study.network import NetworkSection
-from wardround.study.privacy import PrivacySection
-from wardround.study.training import TrainingSection
+from wardround.privacy.gaussian_mechanism import NoisedFrame, protect_noised
+from wardround.privacy.noise_grid import narrowest
+from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.privacy import PrivacySection
+from wardround.study.sections.training import TrainingSection
 from wardround.training.inputs import shape_of
 from wardround.training.model_tree import initial_tree
 from wardround.training.per_patient.contributions import Outer
-from wardround.training.private_loop import PrivateTrainer
+from wardround.training.per_patient.private_loop import PrivateTrainer
 from wardround.values.contribution import Contribution
 from wardround.values.local_run import GradientSum
 from wardround.values.records import Records
@@ -50,7 +50,9 @@ def model_of(network: str, seed: int) -> Tree:
 
 
 def gradient(network: str, model: Tree, records: Records, *, views: int = 1, clip: float = CLIP) -> GradientSum:
-    how = PrivacySection(mode="patient-distributed", delta=1e-3, noise_multiplier=1.0, clip_norm=clip, patients=12, views=views)
+    how = PrivacySection(
+        mode="patient-distributed", delta=1e-3, noise_multiplier=1.0, clip_norm=clip, public_patients=12, views=views
+    )
     trainer = PrivateTrainer(
         NETWORKS[network], TrainingSection(), how, shape_of(records), records, patients=12, noise=lambda sums: sums,
         round_number=1, rounds=1, device="cpu", threads=1,
@@ -60,14 +62,14 @@ def gradient(network: str, model: Tree, records: Records, *, views: int = 1, cli
 
 def frame_of(found: GradientSum, noise: float) -> NoisedFrame:
     size = flatten(found.sums).size
-    lattice = narrowest(clip_norm=CLIP, multiplier=noise, size=size, capacity=48.0, sites=3, honest=2)
-    return NoisedFrame("gradient", shapes_of(found.sums), lattice, 12, shortens=False)
+    noise_grid = narrowest(clip_norm=CLIP, multiplier=noise, size=size, capacity=48.0, sites=3, honest=2)
+    return NoisedFrame("gradient", shapes_of(found.sums), noise_grid, 12, shortens=False)
 
 
 def moved(one: GradientSum, other: GradientSum, frame: NoisedFrame) -> float:
     """The Euclidean distance of two sums' words, in levels."""
     words = [protect_noised(Contribution({"gradient": found.sums}, 12), {}, frame)[frame.words] for found in (one, other)]
-    apart: NDArray[np.int64] = (words[0] - words[1]).view(np.int32 if frame.lattice.bits == 32 else np.int64)
+    apart: NDArray[np.int64] = (words[0] - words[1]).view(np.int32 if frame.noise_grid.bits == 32 else np.int64)
     return float(np.linalg.norm(apart.astype(np.float64)))
 
 
@@ -84,10 +86,10 @@ def test_one_patient_moves_the_words_by_the_sensitivity_at_most(
     everyone, others = (gradient(network, model, some, views=views) for some in (records, kept))
     frame = frame_of(everyone, noise)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("wardround.privacy.lattice.draw", lambda size: np.zeros(size, np.int64))
+        patched.setattr("wardround.privacy.noise_grid.draw", lambda size: np.zeros(size, np.int64))
         found = moved(everyone, others, frame)
-    assert found <= frame.lattice.sensitivity
-    assert found > 0.3 * (frame.lattice.sensitivity - 2 * np.sqrt(frame.lattice.size))  # or the test would prove nothing
+    assert found <= frame.noise_grid.sensitivity
+    assert found > 0.3 * (frame.noise_grid.sensitivity - 2 * np.sqrt(frame.noise_grid.size))  # or the test would prove nothing
 
 
 @pytest.mark.parametrize("network", ["logistic", "mlp"])
@@ -140,6 +142,6 @@ def test_what_cancels_in_float64_alone_is_clipped_all_the_same(width: int) -> No
 def test_private_steps_are_taken_on_the_processor_whatever_else_a_hospital_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """`PatientGradients` knows no other device; a hospital with a graphics card would fail in its first step."""
     expected = gradient("mlp", model_of("mlp", 0), records_of("mlp"))
-    monkeypatch.setattr("wardround.training.private_loop.resolve", lambda device: torch.device("meta"))  # noqa: ARG005
+    monkeypatch.setattr("wardround.training.per_patient.private_loop.resolve", lambda device: torch.device("meta"))  # noqa: ARG005
     found = gradient("mlp", model_of("mlp", 0), records_of("mlp"))
     assert flatten(found.sums).tobytes() == flatten(expected.sums).tobytes()

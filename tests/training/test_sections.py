@@ -5,8 +5,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from wardround.study.network import NetworkSection
-from wardround.study.training import AugmentationSection, TrainingSection
+from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.training import AugmentationSection, TrainingSection
 
 
 def test_sections_are_read_from_json_with_lists_as_tuples() -> None:

@@ -17,11 +17,11 @@ KINDS = sorted(
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_crosses_a_process_border_whole(kind: type[WardroundError]) -> None:
     """Sites work in processes of their own; the mend must reach the person at the screen."""
-    error = kind("It broke.", expected="a", found="b", mend="c")
+    error = kind("It broke.", expected="a", found="b", hint="c")
     again = pickle.loads(pickle.dumps(error))  # noqa: S301  our own bytes
     assert type(again) is kind
     assert (str(again), again.code, again.exit_code) == (str(error), error.code, error.exit_code)
-    assert str(again) == "It broke. Expected: a. Found: b. To mend it: c."
+    assert str(again) == "It broke. Expected: a. Found: b. What to do: c."
 
 
 def test_a_refusal_keeps_its_word_across_a_process_border() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.values.keystream import Keystream
+from wardround.crypto.keystream import Keystream
 from wardround.values.randomness import generator, rounding_key, seed_of
 
 labels = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=6) | st.integers(), min_size=1, max_size=4)

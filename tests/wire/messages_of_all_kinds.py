@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from wardround.wire.messages import (
-    Contribution,
     ContributionHeader,
+    ContributionMessage,
     Message,
     Order,
     OrderHeader,
@@ -52,7 +52,7 @@ refusal_headers = st.builds(
 )
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Order, order_headers, trees(("float32",))),
-    st.builds(Contribution, contribution_headers, trees(("uint16", "uint32", "uint64"))),
+    st.builds(ContributionMessage, contribution_headers, trees(("uint16", "uint32", "uint64"))),
     st.builds(Refusal, refusal_headers),
 )
 
@@ -64,9 +64,11 @@ def example_order() -> Order:
     return Order(header, {"model/w": np.array([[1.0, 2.0], [3.0, np.nan]], np.float32), "model/b": np.zeros(3, np.float32)})
 
 
-def example_contribution() -> Contribution:
+def example_contribution() -> ContributionMessage:
     header = ContributionHeader(study="a" * 64, step="train", round=3, site="north", order="b" * 64)
-    return Contribution(header, {"model/words": np.arange(7, dtype=np.uint32), "counts/words": np.arange(2, dtype=np.uint64)})
+    return ContributionMessage(
+        header, {"model/words": np.arange(7, dtype=np.uint32), "counts/words": np.arange(2, dtype=np.uint64)}
+    )
 
 
 def example_refusal() -> Refusal:

@@ -14,7 +14,7 @@ from wardround.values.canonical import canonical_json
 from wardround.values.errors import WireError
 from wardround.values.tree import same_bits
 from wardround.wire.envelope import HEADER_LIMIT, from_bytes, pack_bundle, to_bytes, unpack_bundle
-from wardround.wire.messages import Contribution, Message, Order, OrderHeader, Refusal, RefusalHeader
+from wardround.wire.messages import ContributionMessage, Message, Order, OrderHeader, Refusal, RefusalHeader
 
 from .messages_of_all_kinds import example_contribution, example_order, example_refusal, messages
 
@@ -365,14 +365,14 @@ def test_lists_and_rounds_are_checked_where_a_header_is_made() -> None:
         fields: dict[str, Any] = {"study": "a" * 64, "step": "train", "round": 1, "cohort": ("a", "b")} | changes
         with pytest.raises(ValueError, match=r"sorted|opening"):
             OrderHeader(**fields)
-    assert isinstance(from_bytes(to_bytes(example_contribution())), Contribution)
+    assert isinstance(from_bytes(to_bytes(example_contribution())), ContributionMessage)
     assert RefusalHeader(study="a" * 64, site="a", order="b" * 64, code="wire").kind == "refusal"
 
 
 def test_the_spelling_of_a_payload_is_pinned() -> None:
     """Another implementation must find the same bytes (docs/spec/wire.md, 3.3)."""
     arrays = {"model/words": np.array([1], np.uint32), "counts/words": np.array([2], np.uint64)}
-    payload = parts(to_bytes(Contribution(example_contribution().header, arrays)))[1]
+    payload = parts(to_bytes(ContributionMessage(example_contribution().header, arrays)))[1]
     text = (
         b'{"counts/words":{"data_offsets":[0,8],"dtype":"U64","shape":[1]},'
         b'"model/words":{"data_offsets":[8,12],"dtype":"U32","shape":[1]}}'

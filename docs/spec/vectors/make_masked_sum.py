@@ -15,20 +15,21 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from wardround.summation import keys, masked_site
-from wardround.summation.identity import Identity
-from wardround.summation.keys import Roster
-from wardround.summation.masked_attempt import Attempt, Collecting, Opened, Received, Signing
-from wardround.summation.masked_layout import sum_name
-from wardround.summation.masked_memory import MaskedState, Party
-from wardround.summation.masked_sum import asks, step
-from wardround.summation.masks import mask
-from wardround.summation.shamir import field_elements, share
+from wardround.crypto.identity import Identity
+from wardround.crypto.quorum import Quorum, smallest_threshold
+from wardround.summation.masked import keys
+from wardround.summation.masked import site as masked_site
+from wardround.summation.masked.attempt import Attempt, Collecting, Opened, Received, Signing
+from wardround.summation.masked.coordinator import asks, step
+from wardround.summation.masked.keys import Roster
+from wardround.summation.masked.layout import sum_name
+from wardround.summation.masked.masks import mask
+from wardround.summation.masked.memory import MaskedState, Party
+from wardround.summation.masked.shamir import field_elements, share
 from wardround.values.canonical import sha256_hex
 from wardround.values.ids import SiteId
-from wardround.values.quorum import Quorum, smallest_threshold
 from wardround.wire.envelope import from_bytes, to_bytes
-from wardround.wire.messages import Answer, Ask, AskHeader, Contribution, Masked, Message, Order, OrderHeader, Statement
+from wardround.wire.messages import Answer, Ask, AskHeader, ContributionMessage, Masked, Message, Order, OrderHeader, Statement
 
 STUDY = hashlib.sha256(b"wardround vectors").hexdigest()
 LIMBS = 9
@@ -236,7 +237,7 @@ class WholeSum:
 
 def received(answers: Mapping[str, bytes]) -> Received:
     messages: dict[SiteId, Message] = {SiteId(site): from_bytes(data) for site, data in answers.items()}
-    assert all(isinstance(message, Contribution | Answer) for message in messages.values())
+    assert all(isinstance(message, ContributionMessage | Answer) for message in messages.values())
     return Received(messages)
 
 

@@ -7,11 +7,13 @@ from wardround.algorithms.fedprox import fedprox
 from wardround.algorithms.fedsgd import FedSgd
 from wardround.algorithms.protocol import Algorithm
 from wardround.algorithms.scaffold import Scaffold
-from wardround.study.sections import AlgorithmSection
+from wardround.study.sections.algorithm import AlgorithmSection
 
 
-def build_algorithm(section: AlgorithmSection, norm_names: frozenset[str], centre: str = "", unit: float = 1.0) -> Algorithm:
-    """norm_names: the network's normalisation parameters, which FedBN keeps at the sites. centre, unit: see FedSgd."""
+def build_algorithm(
+    section: AlgorithmSection, norm_names: frozenset[str], feature_mean: str = "", unit: float = 1.0
+) -> Algorithm:
+    """norm_names: the network's normalisation parameters, which FedBN keeps at the sites. feature_mean, unit: see FedSgd."""
     match section.name:
         case "fedavg":
             return FedAvg()
@@ -21,7 +23,9 @@ def build_algorithm(section: AlgorithmSection, norm_names: frozenset[str], centr
             return _descent(section)
         case "fedsgd":
             cosine = section.server_schedule == "cosine"
-            return FedSgd(_descent(section), section.rounds, cosine, section.server_decay, section.server_average, centre, unit)
+            return FedSgd(
+                _descent(section), section.rounds, cosine, section.server_decay, section.server_average, feature_mean, unit
+            )
         case "scaffold":
             return Scaffold(section.server_learning_rate or 1.0)
         case "fedbn":

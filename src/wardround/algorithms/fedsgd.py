@@ -25,15 +25,15 @@ from wardround.values.tree import Bundle, Shapes, Tree
 class FedSgd:
     """descent: the coordinator's optimiser. rounds: how many there will be. cosine: whether the step size falls to nothing.
     decay: weight decay, >= 0, times the step size, on arrays of two axes or more. average: share of the last rounds, 0 to 1.
-    centre: the name of the array that the first round sums instead of a step, the mean of the features; empty for none. unit: the
-    length that the sites give a feature vector of length 1 in that sum."""
+    feature_mean: the name of the array that the first round sums instead of a step, the mean of the features; empty for none.
+    unit: the length that the sites give a feature vector of length 1 in that sum."""
 
     descent: FedOpt
     rounds: int
     cosine: bool = False
     decay: float = 0.0
     average: float = 0.0
-    centre: str = ""
+    feature_mean: str = ""
     unit: float = 1.0
 
     def parts(self, shapes: Shapes) -> dict[str, Shapes]:
@@ -44,14 +44,14 @@ class FedSgd:
         return {**kept, "iterate": model, "mean": _wide(model), "numbers": {"round": np.array(0.0)}}
 
     def order(self, state: Bundle) -> Bundle:
-        wanted = {"centre": {"wanted": np.ones(1, np.float32)}} if self._centres(state) else {}
+        wanted = {"feature_mean": {"wanted": np.ones(1, np.float32)}} if self._sums_feature_mean(state) else {}
         return {"model": state["iterate"], **wanted}
 
     def reference(self, order: Bundle) -> Bundle:  # noqa: ARG002  (gradients are sent as they are)
         return {}
 
     def work(self, order: Bundle, trainer: Trainer, memory: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
-        found = trainer.centre(order["model"]) if "centre" in order else trainer.gradient(order["model"])
+        found = trainer.feature_mean(order["model"]) if "feature_mean" in order else trainer.gradient(order["model"])
         run = LocalRun(order["model"], 1, 0.0, found.weight, found.loss_sum, found.loss_count)
         return Contribution({"gradient": found.sums}, found.weight), memory, run
 
@@ -60,14 +60,14 @@ class FedSgd:
 
     def update(self, state: Bundle, total: Contribution) -> Bundle:
         done = int(state["numbers"]["round"])
-        if self._centres(state):
-            return self._centred(state, total)
+        if self._sums_feature_mean(state):
+            return self._with_feature_mean(state, total)
         rate = self._rate(done)
         first: Tree = {}
         second: Tree = {}
         iterate: Tree = {}
         for name, old in state["iterate"].items():
-            if name == self.centre:
+            if name == self.feature_mean:
                 first[name], second[name], iterate[name] = state["first"][name], state["second"][name], old
                 continue
             start = old.astype(np.float64)
@@ -80,13 +80,13 @@ class FedSgd:
         numbers = {"round": np.array(done + 1.0)}
         return {"model": model, "iterate": iterate, "mean": mean, "first": first, "second": second, "numbers": numbers}
 
-    def _centres(self, state: Bundle) -> bool:
-        """Whether the coming round sums the centre."""
-        return bool(self.centre) and int(state["numbers"]["round"]) == 0
+    def _sums_feature_mean(self, state: Bundle) -> bool:
+        """Whether the coming round sums the feature_mean."""
+        return bool(self.feature_mean) and int(state["numbers"]["round"]) == 0
 
-    def _centred(self, state: Bundle, total: Contribution) -> Bundle:
-        mean = total.values["gradient"][self.centre] / (total.weight * self.unit)
-        iterate = {**state["iterate"], self.centre: mean.astype(np.float32)}
+    def _with_feature_mean(self, state: Bundle, total: Contribution) -> Bundle:
+        mean = total.values["gradient"][self.feature_mean] / (total.weight * self.unit)
+        iterate = {**state["iterate"], self.feature_mean: mean.astype(np.float32)}
         return {**state, "model": iterate, "iterate": iterate, "mean": _wide(iterate), "numbers": {"round": np.array(1.0)}}
 
     def _rate(self, done: int) -> float:

@@ -30,8 +30,8 @@ class Trainer(Protocol):
         """The gradients of one step's records at `model`, summed; zeros for what no gradient changes."""
         ...
 
-    def centre(self, model: Tree) -> GradientSum:
-        """The scaled features of one step's records, summed as `sums["scaling.centre"]`; zeros for all else."""
+    def feature_mean(self, model: Tree) -> GradientSum:
+        """The scaled features of one step's records, summed as `sums["scaling.feature_mean"]`; zeros for all else."""
         ...
 
 

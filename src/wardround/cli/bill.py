@@ -1,4 +1,4 @@
-"""What a private study costs, for a person: who is protected against whom, the noise, epsilon at several deltas, and the dial."""
+"""What a private study costs, for a person: who is protected against whom, the noise, epsilon at several deltas."""
 
 from pathlib import Path
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from wardround.evidence.wording import figure
+from wardround.evidence.text import figure
+from wardround.plan.pricing import Price, price_of
 from wardround.privacy.accounting import calibrate
-from wardround.roles.pricing import Price, price_of
-from wardround.simulation.dial import turn
+from wardround.simulation.epsilon_sweep import sweep
 from wardround.study.declaration import Study
 from wardround.study.protection import promised_privacy
 from wardround.values.canonical import finite_or_none
 from wardround.values.errors import StudyError
 
-DIAL = (0.5, 1.0, 2.0, 4.0, 8.0)
+EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0)
 TRIED = (None, 8.0, 4.0, 2.0, 1.0, 0.5)
 
 
@@ -30,10 +30,10 @@ def bill_json(study: Study, *, tried: bool = False, data: Path | None = None) ->
         "noise_multiplier": price.noise_multiplier,
         "events": price.events,
         "epsilons": {f"{delta:g}": finite_or_none(value) for delta, value in price.epsilons.items()},
-        "dial": {f"{target:g}": multiplier for target, multiplier in _dial(study, price)},
+        "noise_by_epsilon": {f"{target:g}": multiplier for target, multiplier in _noise_by_epsilon(study, price)},
     }
     if tried:
-        found["tried"] = [vars(reading) for reading in turn(study, TRIED, data)]
+        found["tried"] = [vars(point) for point in sweep(study, TRIED, data)]
     return found
 
 
@@ -47,20 +47,20 @@ def show_bill(declared: Study, study: Study) -> None:
     if declared.privacy.noise_multiplier is None:
         console.print("Before real hospitals approve the study, put the noise into its [privacy] section:", markup=False)
         console.print(f"  noise_multiplier = {price.noise_multiplier:g}\n", highlight=False)
-    console.print(_dial_table(study, price))
+    console.print(_noise_table(study, price))
     if study.privacy.of_patients and study.privacy.epsilon is not None:
         console.print(_steps_table(study, price, study.privacy.epsilon))
 
 
-def show_dial(study: Study, data: Path | None) -> None:
+def show_sweep(study: Study, data: Path | None) -> None:
     """One run for each epsilon, a line as it ends."""
     console = Console()
     public = f"the public set {study.data.dataset}" if study.data.dataset else "synthetic pictures of no patient"
     where = f"the data at {data}" if data else public
     console.print(f"The recipe on {where}, held-out patients of all hospitals together. Your hospitals' data will differ.")
-    for reading in turn(study, TRIED, data):
-        name = "no noise" if reading.epsilon is None else f"epsilon {reading.epsilon:g}"
-        console.print(f"  {name:14} AUC {figure(reading.auc)}  accuracy {figure(reading.accuracy)}", highlight=False)
+    for point in sweep(study, TRIED, data):
+        name = "no noise" if point.epsilon is None else f"epsilon {point.epsilon:g}"
+        console.print(f"  {name:14} AUC {figure(point.auc)}  accuracy {figure(point.accuracy)}", highlight=False)
 
 
 def _costs(study: Study, price: Price) -> Table:
@@ -74,7 +74,7 @@ def _costs(study: Study, price: Price) -> Table:
 
 
 def _units(study: Study) -> list[tuple[str, str]]:
-    stated = study.privacy.patients
+    stated = study.privacy.public_patients
     if isinstance(stated, dict):
         return [(site, f"about {count}") for site, count in sorted(stated.items())]
     return [("each", "1" if stated is None else f"about {stated}")]
@@ -84,11 +84,11 @@ def _deltas(price: Price) -> list[str]:
     return [f"epsilon at delta {delta:g}" for delta in (price.delta, *price.epsilons)]
 
 
-def _dial(study: Study, price: Price) -> list[tuple[float, float]]:
+def _noise_by_epsilon(study: Study, price: Price) -> list[tuple[float, float]]:
     """epsilon -> the noise multiplier that it takes, for this study's steps."""
     rate = study.privacy.sampling_rate
     found = []
-    for target in DIAL:
+    for target in EPSILONS:
         try:
             found.append((target, calibrate(target, price.delta, rate, price.events)))
         except StudyError:
@@ -96,11 +96,11 @@ def _dial(study: Study, price: Price) -> list[tuple[float, float]]:
     return found
 
 
-def _dial_table(study: Study, price: Price) -> Table:
-    table = Table(title="The dial: what the same steps take for another epsilon")
+def _noise_table(study: Study, price: Price) -> Table:
+    table = Table(title="The noise that other values of epsilon take")
     table.add_column("epsilon", justify="right")
     table.add_column("noise multiplier", justify="right")
-    for target, multiplier in _dial(study, price):
+    for target, multiplier in _noise_by_epsilon(study, price):
         table.add_row(f"{target:g}", f"{multiplier:g}")
     return table
 
@@ -119,7 +119,7 @@ def _steps_table(study: Study, price: Price, target: float) -> Table:
 
 
 def _step_noise(study: Study, delta: float, target: float, steps: int, rate: float) -> str:
-    stated = study.privacy.patients
+    stated = study.privacy.public_patients
     patients = sum(stated.values()) if isinstance(stated, dict) else stated or 1
     if study.privacy.mode == "patient-local" and isinstance(stated, dict):
         patients = patients // len(stated)

@@ -19,7 +19,7 @@ def check(
     from rich.console import Console
 
     from wardround.sources import open_source
-    from wardround.sources.rendering import render_rich
+    from wardround.sources.readiness.rendering import render_rich
     from wardround.study.reading import load_study
 
     readiness = open_source(path, load_study(contract).data).check()
@@ -36,7 +36,7 @@ def list_sets() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from wardround.sources.catalogue import entries, find
+    from wardround.sources.datasets.catalogue import entries, find
     from wardround.values.errors import DataError
 
     table = Table(title="Public data sets")
@@ -57,7 +57,7 @@ def list_sets() -> None:
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="The set's name.")]) -> None:
     """Tell all that is known of a public data set: source, licence, hashes, warnings, and a [data] section to start from."""
-    from wardround.sources.catalogue import entry, suggested_contract_text
+    from wardround.sources.datasets.catalogue import entry, suggested_contract_text
 
     found = entry(name)
     lines = [found.title, f"source    {found.source}", f"cite      {found.citation}", f"licence   {found.licence}"]
@@ -78,7 +78,7 @@ def get(
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from wardround.sources.catalogue import get as get_set
+    from wardround.sources.datasets.catalogue import get as get_set
 
     with Progress(
         TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True)

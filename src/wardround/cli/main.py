@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from wardround import __version__
 from wardround.cli import data, demo, models, report, simulate, site, study
 from wardround.values.errors import WardroundError
+from wardround.values.version import __version__
 
 app = typer.Typer(
     help="Hospitals train models together; no patient record leaves a hospital. Start with: wardround demo",

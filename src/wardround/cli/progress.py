@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from wardround.roles.events import Event, ExchangeStarted, RoundDiscarded, RoundFinished, SiteAnswered, SiteBlamed, SiteLost
+from wardround.hub.notices import ExchangeStarted, Notice, RoundDiscarded, RoundFinished, SiteAnswered, SiteBlamed, SiteLost
 
 _TITLES = {
     "open": "Opening: hospitals prepare their data",
@@ -19,7 +19,7 @@ _TITLES = {
 
 
 @contextmanager
-def watching(rounds: int, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
+def watching(rounds: int, *, quiet: bool) -> Iterator[Callable[[Notice], None]]:
     """A listener that draws progress while the block runs. quiet: it draws nothing."""
     if quiet:
         yield lambda _event: None
@@ -48,7 +48,7 @@ class Display:
         self._sites = 1
         self._number = 0
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Notice) -> None:
         match event:
             case ExchangeStarted():
                 self._start(event)

@@ -15,15 +15,15 @@ def report(
     """Write report.html and model_card.md from a run's record."""
     from wardround.evidence.model_card import write_model_card
     from wardround.evidence.report import write_report
-    from wardround.simulation.papers import CARD, RECORD, REPORT
-    from wardround.study.run_record import RunRecord
+    from wardround.hub.artifacts import CARD, RECORD, REPORT
+    from wardround.study.record.run_record import RunRecord
 
     path = run / RECORD
     if not path.is_file():
         raise RunError(
             f"{run} holds no finished run",
             expected=RECORD,
-            mend="finish it with the same command and --resume, or check the path",
+            hint="finish it with the same command and --resume, or check the path",
         )
     record = RunRecord.from_json(path.read_bytes(), name=str(path))
     folder = to or run

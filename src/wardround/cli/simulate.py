@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wardround.study.declaration import Study
-from wardround.study.sections import SimulatedHospital, SimulationSection
+from wardround.study.sections.simulation import SimulatedHospital, SimulationSection
 from wardround.values.errors import StudyError
 
 
@@ -72,7 +72,7 @@ def simulate(
 
 def _with_epsilon(study: Study, epsilon: float) -> Study:
     if not study.privacy.private:
-        raise StudyError("--epsilon needs a private study", found='privacy.mode = "none"', mend="give the study a [privacy] mode")
+        raise StudyError("--epsilon needs a private study", found='privacy.mode = "none"', hint="give the study a [privacy] mode")
     return study.with_privacy(epsilon=epsilon, noise_multiplier=None)
 
 

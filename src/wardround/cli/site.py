@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from wardround.privacy.events import Event
-    from wardround.privacy.ledger import Balance, Ledger
+    from wardround.privacy.ledger.ledger import Balance, Ledger
 
 app = typer.Typer(help="What a hospital keeps for itself: its privacy ledger.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -32,8 +32,8 @@ def ledger(
     ] = False,
 ) -> None:
     """Show what was released about these patients, what it cost and what is left; set the budget."""
-    from wardround.privacy.ledger import Ledger
-    from wardround.privacy.ledger import accept_restored as accept
+    from wardround.privacy.ledger.ledger import Ledger
+    from wardround.privacy.ledger.ledger import accept_restored as accept
 
     setting = _budget(epsilon, delta, unit)
     receipt = path.with_name(f"{path.name}.receipt")

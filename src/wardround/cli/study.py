@@ -22,7 +22,7 @@ def new(
     from wardround.values.durable import write_atomic
 
     if path.exists() and not force:
-        raise StudyError(f"{path} exists", mend="choose another name, or replace it with --force")
+        raise StudyError(f"{path} exists", hint="choose another name, or replace it with --force")
     write_atomic(path, starter(kind).encode())
     typer.echo(f"Wrote {path}. Read it, change it, then: wardround study check {path}")
 
@@ -55,12 +55,12 @@ def privacy(
     """Say what a private study will cost each hospital's patients, before it runs, and the noise that it takes."""
     import json
 
-    from wardround.cli.bill import bill_json, show_bill, show_dial
-    from wardround.roles.pricing import with_noise
+    from wardround.cli.bill import bill_json, show_bill, show_sweep
+    from wardround.plan.pricing import with_noise
     from wardround.study.reading import load_study
 
     if data is not None and not tried:
-        raise StudyError("--data says what --try runs on", mend="add --try, or leave --data out")
+        raise StudyError("--data says what --try runs on", hint="add --try, or leave --data out")
     declared = load_study(path)
     study = with_noise(declared)
     if as_json:
@@ -68,7 +68,7 @@ def privacy(
         return
     show_bill(declared, study)
     if tried:
-        show_dial(study, data)
+        show_sweep(study, data)
 
 
 @app.command()

@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.table import Table
 
 from wardround.evidence.privacy_words import promised
-from wardround.simulation.papers import made
+from wardround.hub.artifacts import made
 from wardround.simulation.simulate import Run
-from wardround.study.evaluation_record import Evaluation
-from wardround.study.run_record import RunRecord
+from wardround.study.record.evaluation_record import Evaluation
+from wardround.study.record.run_record import RunRecord
 
 
 def show_run(run: Run) -> None:

@@ -1,1 +1,1 @@
-"""Engines carry bytes between the coordinator and the sites. `in_process`: one machine, folders as hospitals."""
+"""Engines carry bytes between the hub and the sites. `local`: one machine, folders as hospitals."""

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from wardround.evidence.curves import CalibrationPoint, calibration_points, roc_points
-from wardround.evidence.wording import NAMES
-from wardround.study.run_record import Evaluation, RunRecord
+from wardround.evidence.text import NAMES
+from wardround.study.record.run_record import Evaluation, RunRecord
 
 INK, FAINT = "#010203", "#040506"
 SERIES = tuple(f"#0a0b0{k}" for k in range(8))

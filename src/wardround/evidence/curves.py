@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.study.run_record import Evaluation, RunRecord
-from wardround.training.evaluation import sums_of
-from wardround.training.metrics import Confusion, confusion_at, roc_counts, wilson
-from wardround.training.score_sums import ONE
+from wardround.study.record.run_record import Evaluation, RunRecord
+from wardround.tasks.evaluation import sums_of
+from wardround.tasks.metrics import ConfusionCounts, confusion_at, roc_counts, wilson
+from wardround.tasks.score_sums import ONE
 
 Floats = NDArray[np.float64]
 FEDERATED = "federated"
@@ -47,7 +47,7 @@ def calibration_points(evaluation: Evaluation) -> tuple[CalibrationPoint, ...]:
     return tuple(points)
 
 
-def confusion(evaluation: Evaluation) -> Confusion | None:
+def confusion(evaluation: Evaluation) -> ConfusionCounts | None:
     """Counts at the evaluation's own threshold; None without sums."""
     sums, threshold = sums_of(evaluation), evaluation.value("threshold")
     return None if sums is None or threshold is None else confusion_at(sums, threshold)

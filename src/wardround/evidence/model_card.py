@@ -13,10 +13,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from wardround.evidence import wording
-from wardround.evidence.facts import facts, page_text, question, tested
+from wardround.evidence import text as wording
+from wardround.evidence.run_facts import facts, page_text, question, tested
 from wardround.evidence.tripod import items
-from wardround.study.run_record import RunRecord
+from wardround.study.record.run_record import RunRecord
 from wardround.values.durable import write_atomic
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#!|~$^])")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from wardround.study.run_record import PrivacyRecord, RunRecord
+from wardround.study.record.run_record import PrivacyRecord, RunRecord
 
 
 def promised(record: RunRecord, cost: PrivacyRecord) -> Iterator[str]:

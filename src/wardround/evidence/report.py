@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from wardround.evidence import wording
+from wardround.evidence import text as wording
 from wardround.evidence.curves import FEDERATED, by_model_and_site, confusion
-from wardround.evidence.facts import facts, page_text, tested
-from wardround.study.run_record import RunRecord
+from wardround.evidence.run_facts import facts, page_text, tested
+from wardround.study.record.run_record import RunRecord
 from wardround.values.durable import write_atomic
 
 _TILES = (("auc", "AUC"), ("accuracy", "Accuracy"), ("sensitivity", "Sensitivity"), ("specificity", "Specificity"))

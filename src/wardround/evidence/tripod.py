@@ -5,8 +5,8 @@ G. S. Collins et al., TRIPOD+AI statement, BMJ 2024;385:e078378, checklist of 27
 
 from collections.abc import Callable
 
-from wardround.evidence.wording import blank, figure, whole, with_interval
-from wardround.study.run_record import RunRecord
+from wardround.evidence.text import blank, figure, whole, with_interval
+from wardround.study.record.run_record import RunRecord
 
 _AUTHORS, _CLINIC, _HOSPITALS = "the authors", "the clinical lead", "each hospital"
 

@@ -106,7 +106,7 @@ def calibrate(target_epsilon: float, delta: float, sampling_rate: float, steps: 
             "No noise gives this epsilon",
             expected="an epsilon that the steps can reach",
             found=f"epsilon {target_epsilon:g} at delta {delta:g} over {steps} steps",
-            mend="a larger epsilon or delta, or fewer steps",
+            hint="a larger epsilon or delta, or fewer steps",
         )
     return _multiplier(top - _largest(enough(GRID), _largest(enough(_ROUGH), top - _HALF)))
 

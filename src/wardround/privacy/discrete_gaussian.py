@@ -1,6 +1,6 @@
 """Noise on the integers: D_Z(S^2), P[x] proportional to rho_S(x) = exp(-x^2 / (2 S^2)), with one fixed S, 131,073 levels.
 
-The lattice's step follows from the noise and not the noise from the step (`lattice`), so one S serves every study, its tables are
+The grid's step follows from the noise and not the noise from the step (`noise_grid`), so one S serves every study, its tables are
 made once and the whole proof is about constants. No float is drawn, compared or rounded: tables are made by integer arithmetic,
 and a draw is integers from random bits (Mironov, CCS 2012: what floating-point noise gives away).
 
@@ -39,7 +39,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.values.keystream import Keystream
+from wardround.crypto.keystream import Keystream
 
 SPREAD = 256  # k: the coarse draw counts in steps of this
 CUT = 14 * 512

@@ -169,6 +169,6 @@ def _not_understood(expected: str, found: str) -> RefusedError:
         "A privacy event is not one this release understands; it was not charged",
         expected=expected,
         found=found,
-        mend="run the same release of Wardround that wrote it, or a newer one",
+        hint="run the same release of Wardround that wrote it, or a newer one",
         code="event",
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from wardround.values.fixed_point import Grid, WordBits
+from wardround.privacy.fixed_point import Grid, WordBits
 from wardround.values.tree import Shapes, size_of
 
 COUNT_LIMIT = 2**52  # per site and count; 10,000 sites times this overflows 63 bits, so `Frame` checks the product
@@ -11,8 +11,8 @@ COUNT_LIMIT = 2**52  # per site and count; 10,000 sites times this overflows 63 
 @dataclass(frozen=True)
 class Frame:
     """real: names and shapes of the values of each part. counts: names and shapes of the exact counts. sites: K, the cohort's
-    size. weight: N, the total weight of all sites, >= 1 where there are real parts. clip: bound of one value (see Grid). longest:
-    largest Euclidean length of one site's change of a part from its reference; None for no limit."""
+    size. weight: N, the total weight of all sites, >= 1 where there are real parts. clip: bound of one value (see Grid).
+    max_update_norm: largest Euclidean length of one site's change of a part from its reference; None for no limit."""
 
     sites: int
     real: dict[str, Shapes] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class Frame:
     weight: int = 0
     clip: float = 4.0
     bits: WordBits = 32
-    longest: float | None = None
+    max_update_norm: float | None = None
 
     def __post_init__(self) -> None:
         if "counts" in self.real:

@@ -1,9 +1,9 @@
 """From a contribution to words and back, by whichever mechanism the study's privacy mode asks for."""
 
-from wardround.privacy import no_privacy
+from wardround.privacy import fixed_point_mechanism as no_privacy
+from wardround.privacy.fixed_point_mechanism import RoundingKey
 from wardround.privacy.frame import Frame
-from wardround.privacy.no_privacy import RoundingKey
-from wardround.privacy.noised import NoisedFrame, protect_noised, reveal_noised
+from wardround.privacy.gaussian_mechanism import NoisedFrame, protect_noised, reveal_noised
 from wardround.values.contribution import Contribution
 from wardround.values.tree import Bundle, Tree
 

@@ -14,7 +14,7 @@ from wardround.registry.place import DATABASE, STORE, default_home
 from wardround.registry.rows import enter, metric_entry, model_entry, model_row, run_entry, run_row
 from wardround.registry.store import ModelStore
 from wardround.registry.tables import MetricRow, ModelRow, RunRow, StudyRow
-from wardround.study.run_record import ModelRecord, RunRecord
+from wardround.study.record.run_record import ModelRecord, RunRecord
 from wardround.values.canonical import sha256_hex
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RegistryError, RunError
@@ -39,7 +39,7 @@ def open_registry(place: str | Path | None = None, *, store: Path | None = None)
         raise RegistryError(
             f"The registry's folder {folder} cannot be made",
             found=error.strerror or type(error).__name__,
-            mend="name a folder that you may write, or set WARDROUND_HOME to one",
+            hint="name a folder that you may write, or set WARDROUND_HOME to one",
         ) from error
     return Registry(open_database(sqlite_url(folder / DATABASE)), ModelStore(store or folder / STORE))
 
@@ -126,12 +126,12 @@ class Registry:
         suffix = next(file.suffix for file in model.files if file.kind == kind)
         path = destination / f"{model.sha256[:12]}{suffix}" if destination.is_dir() else destination
         if path.exists() and not overwrite and path.read_bytes() != data:
-            raise RegistryError(f"{path} is there already and differs", mend="choose another name, or ask to overwrite it")
+            raise RegistryError(f"{path} is there already and differs", hint="choose another name, or ask to overwrite it")
         try:
             write_atomic(path, data)
         except (OSError, RunError) as error:
             reason = error.found if isinstance(error, RunError) else error.strerror
-            raise RegistryError(f"{path} could not be written", found=reason or "", mend="choose another folder") from error
+            raise RegistryError(f"{path} could not be written", found=reason or "", hint="choose another folder") from error
         return path
 
     def _keep_files(self, model: ModelRecord, files: Mapping[str, Path]) -> tuple[FileEntry, ...]:
@@ -145,7 +145,7 @@ class Registry:
                 f"{files[WEIGHTS]} is not the model that the run record describes",
                 expected=f"SHA-256 {model.sha256}",
                 found=found,
-                mend="register the run folder as it was written",
+                hint="register the run folder as it was written",
             )
         return tuple(_keep(self.store, kind, content, files[kind]) for kind, content in data.items())
 

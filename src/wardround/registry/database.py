@@ -104,7 +104,7 @@ def _engine(url: URL) -> Engine:
         raise MissingExtraError(
             f"The driver for {url.drivername} is not installed",
             found=f"no module {error.name}",
-            mend="pip install 'wardround[postgresql]'",
+            hint="pip install 'wardround[postgresql]'",
         ) from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise RegistryError(f"A registry cannot live in {url.drivername}", expected="sqlite or postgresql") from error
@@ -170,13 +170,13 @@ def _prepare(session: Session) -> None:
     version = session.scalar(select(SchemaVersion.version)) if SchemaVersion.__tablename__ in tables else None
     place = connection.engine.url.render_as_string(hide_password=True)
     if version is None or not set(Base.metadata.tables) <= tables:
-        raise RegistryError(f"{place} is a database, but not a registry", mend="choose another folder or an empty database")
+        raise RegistryError(f"{place} is a database, but not a registry", hint="choose another folder or an empty database")
     if version > SCHEMA:
         raise RegistryError(
             f"The registry at {place} was written by a newer version of Wardround",
             expected=f"schema {SCHEMA} or older",
             found=f"schema {version}",
-            mend="update Wardround, or choose another registry",
+            hint="update Wardround, or choose another registry",
         )
 
 
@@ -195,6 +195,6 @@ def _broken(place: str, reason: str) -> RegistryError:
     return RegistryError(
         f"The registry at {place} cannot be used",
         found=reason.strip().splitlines()[0] if reason.strip() else "an unknown fault",
-        mend="check that the place exists and is yours to write; a damaged registry is restored from a backup, or set aside and "
+        hint="check that the place exists and is yours to write; a damaged registry is restored from a backup, or set aside and "
         "filled again by registering the run folders",
     )

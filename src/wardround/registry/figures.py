@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from wardround.study.run_record import Evaluation, RunRecord
+from wardround.study.record.run_record import Evaluation, RunRecord
 
 FEDERATED = "federated"
 

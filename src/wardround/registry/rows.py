@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 from wardround.registry.entries import FileEntry, LineageEntry, MetricEntry, ModelEntry, RunEntry
 from wardround.registry.figures import figures_of
 from wardround.registry.tables import FileRow, LineageRow, MetricRow, ModelRow, RunRow, StudyRow
-from wardround.study.run_record import ModelRecord, RunRecord
+from wardround.study.record.run_record import ModelRecord, RunRecord
 from wardround.values.errors import RegistryError
 
 
 def run_row(session: Session, run_id: str) -> RunRow:
     row = session.get(RunRow, run_id)
     if row is None:
-        raise RegistryError(f"There is no run {run_id} in the registry", mend="list the runs to see their names")
+        raise RegistryError(f"There is no run {run_id} in the registry", hint="list the runs to see their names")
     return row
 
 
@@ -29,7 +29,7 @@ def model_row(session: Session, name: str) -> ModelRow:
             f"{'More than one model has' if rows else 'No model has'} a hash that begins with {name or 'nothing'}",
             expected="a run's name, or enough of a model's hash to tell it from the others",
             found=", ".join(row.sha256[:16] for row in rows),
-            mend="list the models to see their hashes",
+            hint="list the models to see their hashes",
         )
     return rows[0]
 
@@ -42,7 +42,7 @@ def enter(session: Session, record: RunRecord, files: tuple[FileEntry, ...]) -> 
         if known.finished is not None:
             raise RegistryError(
                 f"The registry already has a finished run {record.run_id}, and it differs",
-                mend="give one of the two runs another name",
+                hint="give one of the two runs another name",
             )
         _forget(session, known)
         known = None

@@ -49,7 +49,7 @@ class ModelStore:
             raise RegistryError(
                 f"The file {path.name} is not in the store",
                 expected=f"a file under {self.folder}",
-                mend="restore it from a backup, or register the run again from its folder",
+                hint="restore it from a backup, or register the run again from its folder",
             ) from error
         except OSError as error:
             raise _unusable(self.folder, error) from error
@@ -58,7 +58,7 @@ class ModelStore:
                 f"The stored file {path} has been changed since it was registered",
                 expected=f"content with SHA-256 {sha256}",
                 found=sha256_hex(data),
-                mend="do not use it; restore it from a backup, or register the run again from its folder",
+                hint="do not use it; restore it from a backup, or register the run again from its folder",
             )
         return data
 
@@ -73,5 +73,5 @@ def _unusable(folder: Path, error: Exception) -> RegistryError:
     return RegistryError(
         f"The model store {folder} cannot be used",
         found=reason or type(error).__name__,
-        mend="check that the folder exists, is yours to write and has free space, or set WARDROUND_HOME to another",
+        hint="check that the folder exists, is yours to write and has free space, or set WARDROUND_HOME to another",
     )

@@ -1,1 +1,1 @@
-"""A whole study on one machine: hospitals from folders or from one divided data set, the run, and what it leaves behind."""
+"""What only a simulation has: hospitals on one machine, division of one data set, their ledgers, the demo."""

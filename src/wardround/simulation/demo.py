@@ -3,7 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
-from wardround.roles.events import Listener
+from wardround.hub.notices import Listener
 from wardround.simulation.simulate import Run, simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
@@ -16,7 +16,7 @@ def demo_study(seed: int) -> Study:
 
 
 def run_demo(seed: int, *, out: Path, resume: bool, workers: int | None, listener: Listener) -> Run:
-    from wardround.sources.synthetic import demo_hospitals
+    from wardround.sources.synthetic.hospitals import demo_hospitals
 
     study, hospitals = demo_study(seed), demo_hospitals(seed)
     return simulate(study, hospitals, out=out, resume=resume, workers=workers, synthetic=True, listener=listener)

@@ -1,5 +1,6 @@
 """Which hospitals a simulation has: folders of the user's, one data set divided, or records made on the spot."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.declaration import Study
-from wardround.study.sections import SimulationSection
-from wardround.values.errors import DataError, StudyError
+from wardround.study.sections.simulation import SimulationSection
+from wardround.values.canonical import canonical_json
+from wardround.values.durable import write_atomic
+from wardround.values.errors import DataError, RunError, StudyError
 from wardround.values.ids import SiteId, site_id
 from wardround.values.records import Records, Split
 from wardround.values.records_file import write_records
@@ -22,14 +25,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a hospital's records are. prepared: written by `divided` or `given`, already checked against the contract."""
+    """Where a hospital's records are. prepared: written by `from_dataset` or `from_records`, already
+    checked against the contract."""
 
     path: Path
     prepared: bool
 
 
 Hospitals = dict[SiteId, Place]
-Shelf = Callable[[str], "Dataset"]
+FILE = "hospitals.json"
+
+
+def keep_hospitals(hospitals: Hospitals, folder: Path) -> None:
+    """Records where a run's hospitals have their data, so that a resumed run reads the same."""
+    places = {name: [str(place.path), place.prepared] for name, place in hospitals.items()}
+    write_atomic(folder / FILE, canonical_json(places))
+
+
+def kept_hospitals(folder: Path) -> Hospitals:
+    """What `keep_hospitals` recorded in a run folder. RunError where it is damaged or gone."""
+    try:
+        places = json.loads((folder / FILE).read_bytes())
+        return {site_id(name): Place(Path(path), prepared) for name, (path, prepared) in places.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{folder / FILE} is damaged", hint="start the run again in a new folder") from error
+
+
+DatasetCache = Callable[[str], "Dataset"]
 """Data sets by name."""
 
 
@@ -39,12 +61,12 @@ def from_folders(sites: Mapping[str, str | Path]) -> Hospitals:
     for name, path in sites.items():
         place = Path(path)
         if not place.exists():
-            raise DataError(f"There is nothing at {place}, the data of site {name}", mend="check the path")
+            raise DataError(f"There is nothing at {place}, the data of site {name}", hint="check the path")
         places[site_id(name)] = Place(place.resolve(), prepared=False)
     return places
 
 
-def given(records: Mapping[str, Records], folder: Path) -> Hospitals:
+def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:
     """Hospitals whose records are at hand; written to `folder`, so that a resumed run reads the same."""
     places: Hospitals = {}
     for name, part in records.items():
@@ -56,7 +78,7 @@ def given(records: Mapping[str, Records], folder: Path) -> Hospitals:
 
 def divide(records: Records, sites: NDArray[np.str_] | None, how: SimulationSection) -> dict[str, Records]:
     """One data set as several hospitals, patients never divided; as the study's [simulation] section says."""
-    from wardround.sources import division
+    from wardround.simulation import division
 
     sizes = {hospital.name: hospital.share for hospital in how.hospitals}
     if how.by == "column":
@@ -65,7 +87,7 @@ def divide(records: Records, sites: NDArray[np.str_] | None, how: SimulationSect
         raise StudyError(
             "A data set is divided into two hospitals or more",
             found=f"{len(sizes)} in [[simulation.hospitals]]",
-            mend="name them in the study, or use --hospitals K",
+            hint="name them in the study, or use --hospitals K",
         )
     if how.by == "iid":
         return division.divide_evenly(records, tuple(sizes), seed=how.seed)
@@ -75,19 +97,21 @@ def divide(records: Records, sites: NDArray[np.str_] | None, how: SimulationSect
         return division.divide_by_dirichlet(records, tuple(sizes), alpha=how.alpha, seed=how.seed)
     wanted = {hospital.name: hospital.positive_share for hospital in how.hospitals if hospital.positive_share is not None}
     if len(wanted) != len(sizes):
-        raise StudyError('by = "label" needs positive_share for every hospital', mend="add positive_share to each")
+        raise StudyError('by = "label" needs positive_share for every hospital', hint="add positive_share to each")
     return division.divide_by_label(records, sizes, wanted, seed=how.seed)
 
 
-def divided(
-    study: Study, how: SimulationSection, source: str | Path | None, folder: Path, shelf: Shelf | None = None
+def from_dataset(
+    study: Study, how: SimulationSection, source: str | Path | None, folder: Path, datasets: DatasetCache | None = None
 ) -> Hospitals:
     """Reads a data set (by path, or by the study's data.dataset) and divides it."""
-    records, sites = read_whole(study, source, shelf)
-    return given(divide(records, sites, how), folder)
+    records, sites = read_whole(study, source, datasets)
+    return from_records(divide(records, sites, how), folder)
 
 
-def read_whole(study: Study, source: str | Path | None, shelf: Shelf | None = None) -> tuple[Records, NDArray[np.str_] | None]:
+def read_whole(
+    study: Study, source: str | Path | None, datasets: DatasetCache | None = None
+) -> tuple[Records, NDArray[np.str_] | None]:
     """All records that may be trained on, and the hospital that each names, if any."""
     from wardround.sources import open_source
 
@@ -96,14 +120,14 @@ def read_whole(study: Study, source: str | Path | None, shelf: Shelf | None = No
     if study.data.dataset is None:
         raise StudyError(
             "The study names no data to divide",
-            mend="give each hospital its data with --site NAME=PATH, one data set with --data PATH, or set data.dataset",
+            hint="give each hospital its data with --site NAME=PATH, one data set with --data PATH, or set data.dataset",
         )
-    loaded = (shelf or shelf_of(study))(study.data.dataset)
+    loaded = (datasets or dataset_cache(study))(study.data.dataset)
     return loaded.records, loaded.sites
 
 
-def shelf_of(study: Study) -> Shelf:
-    """The data sets that the study names, each read once for as long as the shelf is kept."""
+def dataset_cache(study: Study) -> DatasetCache:
+    """The data sets that the study names, each read once for as long as the datasets is kept."""
 
     @cache
     def load(name: str) -> "Dataset":
@@ -114,7 +138,7 @@ def shelf_of(study: Study) -> Shelf:
     return load
 
 
-def external_records(study: Study, study_folder: Path, shelf: Shelf | None = None) -> Records | None:
+def external_records(study: Study, study_folder: Path, datasets: DatasetCache | None = None) -> Records | None:
     """The records of the study's external test set, of which there is at least one; they are in no hospital.
 
     DataError or StudyError where it cannot be read or holds nothing.
@@ -123,11 +147,11 @@ def external_records(study: Study, study_folder: Path, shelf: Shelf | None = Non
     if external is None:
         return None
     if external.dataset is not None:
-        found = (shelf or shelf_of(study))(external.dataset).external
+        found = (datasets or dataset_cache(study))(external.dataset).external
         if found is None:
             raise StudyError(
                 f"The data set {external.dataset} has no test split that its publisher set apart",
-                mend="name a path under [evaluation.external], or remove the section",
+                hint="name a path under [evaluation.external], or remove the section",
             )
         return found
     return _external_at(study_folder / (external.path or ""), study, external.split)
@@ -144,19 +168,19 @@ def _external_at(place: Path, study: Study, split: Split | Literal["all"]) -> Re
             f"The external test set {place} cannot be used: {error.what}",
             expected=error.expected,
             found=error.found,
-            mend=error.mend or "correct [evaluation.external]",
+            hint=error.hint or "correct [evaluation.external]",
         ) from error
     found = records if split == "all" else records.where(split)
     if not len(found):
-        raise DataError(f"The external test set {place} has no {split} records", mend="name another split, or all of them")
+        raise DataError(f"The external test set {place} has no {split} records", hint="name another split, or all of them")
     return found
 
 
-def set_aside(study: Study, study_folder: Path, path: Path, shelf: Shelf) -> None:
+def stage_external_test(study: Study, study_folder: Path, path: Path, datasets: DatasetCache) -> None:
     """Reads and checks the external test set and writes it to `path`, unless it is there: a mistake in it shows before
     training, not after, and nobody holds it in memory meanwhile."""
     if path.exists():
         return
-    records = external_records(study, study_folder, shelf)
+    records = external_records(study, study_folder, datasets)
     if records is not None:
         write_records(path, records)

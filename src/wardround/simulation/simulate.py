@@ -1,4 +1,4 @@
-"""Runs a study over hospitals on this machine, from the study to a run folder with the model and its papers."""
+"""Runs a study over hospitals on this machine, from the study to a run folder with the model and its artifacts."""
 
 import json
 import time
@@ -8,24 +8,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wardround.engines.in_process import early_nursery, in_process
-from wardround.engines.seat import Seat, identity_in
-from wardround.roles.coordinator import Coordinator
-from wardround.roles.events import Listener, silent
-from wardround.roles.pricing import with_noise
-from wardround.roles.site_store import read_tensors
-from wardround.simulation.hospitals import Hospitals, Shelf, divided, from_folders, given, set_aside, shelf_of
-from wardround.simulation.outcome import Outcome, score_externally, score_own_models, shown
-from wardround.simulation.papers import write_papers
-from wardround.simulation.privacy_bill import Ledgers, privacy_record
-from wardround.simulation.run_folder import RunFolder, RunPlan
+from wardround.engines.local.engine import early_fork_server, in_process
+from wardround.hub.artifacts import CARD, REPORT, write_artifacts
+from wardround.hub.coordinator import Coordinator
+from wardround.hub.notices import Listener, silent
+from wardround.hub.outcome import Outcome, score_externally, summary_json
+from wardround.hub.run_folder import RunFolder, RunPlan
+from wardround.plan.pricing import with_noise
+from wardround.simulation.hospitals import (
+    DatasetCache,
+    Hospitals,
+    dataset_cache,
+    from_dataset,
+    from_folders,
+    from_records,
+    keep_hospitals,
+    kept_hospitals,
+    stage_external_test,
+)
+from wardround.simulation.ledgers import Ledgers, privacy_record
+from wardround.simulation.own_models import score_own_models
+from wardround.site.config import SiteConfig, identity_in
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
-from wardround.study.run_record import RunRecord
-from wardround.study.sections import SimulationSection
+from wardround.study.record.run_record import RunRecord
+from wardround.study.sections.simulation import SimulationSection
 from wardround.values.cores import usable_cores
 from wardround.values.errors import RunError, StudyError
 from wardround.values.records import Records
+from wardround.values.tensor_file import read_tensors
 from wardround.values.tree import Tree
 
 
@@ -74,18 +85,18 @@ def simulate(
     if seed is not None:
         declared = declared.model_copy(update={"training": declared.training.model_copy(update={"seed": seed})})
     folder = RunFolder(Path(out) if out is not None else default_folder(declared))
-    nursery = early_nursery(default_workers(2) if workers is None else workers)
-    with closing(folder), closing(nursery) if nursery else nullcontext():
-        shelf = shelf_of(declared)
-        plan = _planned(folder, declared, sites, data, division, shelf, resume=resume, synthetic=synthetic)
-        set_aside(declared, beside, folder.external, shelf)
-        del shelf  # what was read is in files now, and training needs the memory
-        at_once = default_workers(len(plan.hospitals)) if workers is None else workers
-        enrolled = with_noise(_enrolled(declared, plan.hospitals, folder))
+    fork_server = early_fork_server(default_workers(2) if workers is None else workers)
+    with closing(folder), closing(fork_server) if fork_server else nullcontext():
+        datasets = dataset_cache(declared)
+        plan, hospitals = _planned(folder, declared, sites, data, division, datasets, resume=resume, synthetic=synthetic)
+        stage_external_test(declared, beside, folder.external, datasets)
+        del datasets  # what was read is in files now, and training needs the memory
+        at_once = default_workers(len(hospitals)) if workers is None else workers
+        enrolled = with_noise(_enrolled(declared, hospitals, folder))
         kept = Ledgers(folder, None if ledgers is None else Path(ledgers).resolve())
-        kept.ready(enrolled, plan.hospitals)
-        seats = _seats(folder, enrolled, plan.hospitals, at_once, kept)
-        with closing(in_process(seats, at_once, nursery)) as engine:
+        kept.ready(enrolled, hospitals)
+        site_configs = _site_configs(folder, enrolled, hospitals, at_once, kept)
+        with closing(in_process(site_configs, at_once, fork_server)) as engine:
             coordinator = Coordinator(enrolled, engine, folder.path, listener=listener, every_site_must_open=True)
             coordinator.run()
             score_own_models(coordinator, folder)
@@ -93,15 +104,24 @@ def simulate(
         _give_back_memory()
         progress = coordinator.progress
         outside = score_externally(declared, coordinator.model, coordinator, folder.external, declared.training.device)
-        reports = {str(site): seat_report(folder, site) for site in progress.sites}
+        reports = {str(site): site_report(folder, site) for site in progress.sites}
         outcome = Outcome(declared, plan, progress, reports, outside, at_once, privacy_record(enrolled, progress.sites, kept))
-        record = write_papers(outcome, coordinator, folder, register=register)
+        record = write_artifacts(outcome, coordinator, folder, register=register)
+        _write_evidence(record, folder.path)
         folder.external.unlink(missing_ok=True)
-        return Run(folder.path, record, shown(record, folder.path, time.monotonic() - began))
+        return Run(folder.path, record, summary_json(record, folder.path, time.monotonic() - began))
+
+
+def _write_evidence(record: RunRecord, folder: Path) -> None:
+    from wardround.evidence.model_card import write_model_card
+    from wardround.evidence.report import write_report
+
+    write_report(record, folder / REPORT)
+    write_model_card(record, folder / CARD)
 
 
 def _give_back_memory() -> None:
-    """The libraries of the papers would come on top of what training used; so the run needs no more memory than training."""
+    """The libraries of the artifacts would come on top of what training used; so the run needs no more memory than training."""
     from wardround.training.threads import give_back_freed_memory
 
     give_back_freed_memory()
@@ -113,22 +133,24 @@ def _planned(
     sites: Mapping[str, str | Path | Records] | None,
     data: str | Path | None,
     division: SimulationSection | None,
-    shelf: Shelf,
+    datasets: DatasetCache,
     *,
     resume: bool,
     synthetic: bool,
-) -> RunPlan:
-    """The plan of a new run, or of the one to go on with."""
+) -> tuple[RunPlan, Hospitals]:
+    """The plan of a new run, or of the one to go on with, and where its hospitals have their data."""
     found = folder.plan
     if resume and found is not None:
         if found.study != study.hash:
             raise RunError(
                 f"{folder.path} holds a run of another study",
-                mend="resume with the same study file and seed, or use a new folder",
+                hint="resume with the same study file and seed, or use a new folder",
             )
-        return found
+        return found, kept_hospitals(folder.path)
     folder.require_unused()
-    return folder.begin(study, _hospitals(folder, study, sites, data, division, shelf), synthetic=synthetic)
+    hospitals = _hospitals(folder, study, sites, data, division, datasets)
+    keep_hospitals(hospitals, folder.path)
+    return folder.begin(study, synthetic=synthetic), hospitals
 
 
 def _hospitals(
@@ -137,23 +159,23 @@ def _hospitals(
     sites: Mapping[str, str | Path | Records] | None,
     data: str | Path | None,
     division: SimulationSection | None,
-    shelf: Shelf,
+    datasets: DatasetCache,
 ) -> Hospitals:
     if sites and (data is not None or division is not None):
         raise StudyError(
-            "Hospitals come either from their own data or from one divided data set", mend="use --site, or --data with --split"
+            "Hospitals come either from their own data or from one divided data set", hint="use --site, or --data with --split"
         )
     if not sites:
         how = division or study.simulation
         if how is None:
             raise StudyError(
                 "Nobody said which hospitals there are",
-                mend="name them with --site NAME=PATH, or divide one data set with --split, or add [simulation] to the study",
+                hint="name them with --site NAME=PATH, or divide one data set with --split, or add [simulation] to the study",
             )
-        return divided(study, how, data, folder.path / "data", shelf)
+        return from_dataset(study, how, data, folder.path / "data", datasets)
     folders = {name: place for name, place in sites.items() if not isinstance(place, Records)}
     records = {name: place for name, place in sites.items() if isinstance(place, Records)}
-    return {**from_folders(folders), **given(records, folder.path / "data")}
+    return {**from_folders(folders), **from_records(records, folder.path / "data")}
 
 
 def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
@@ -165,11 +187,11 @@ def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
     return study.model_copy(update={"sites": sites})
 
 
-def _seats(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers) -> list[Seat]:
+def _site_configs(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers) -> list[SiteConfig]:
     """Hospitals side by side share the cores: threads of one would only stand in the way of the next."""
     threads = max(1, usable_cores() // min(at_once, len(hospitals))) if at_once > 1 else 0
     return [
-        Seat(
+        SiteConfig(
             name,
             study,
             place.path,
@@ -183,7 +205,7 @@ def _seats(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, 
     ]
 
 
-def seat_report(folder: RunFolder, site: str) -> dict[str, Any]:
+def site_report(folder: RunFolder, site: str) -> dict[str, Any]:
     """A hospital's own report. In a simulation the hospitals are folders of this machine, so it may be read."""
     report: dict[str, Any] = json.loads((folder.site(site) / "report.json").read_bytes())
     return report

@@ -21,10 +21,10 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.gathered import Gathered
+from wardround.sources.file_tree import MANIFEST, Known, known_files, open_file_tree
 from wardround.sources.image_folder import Decoded, read_listed
-from wardround.sources.shelf import MANIFEST, Known, known_files, open_shelf
-from wardround.sources.tally import Tally
+from wardround.sources.problem_counter import ProblemCounter
+from wardround.sources.read_result import ReadResult
 from wardround.study.contract import DataContract
 from wardround.values.durable import write_atomic
 from wardround.values.errors import DataError, MissingExtraError
@@ -66,7 +66,7 @@ def site_salt() -> bytes:
         salt = path.read_bytes()
     if len(salt) != SALT_BYTES:
         raise DataError(
-            f"{path} is not a salt of {SALT_BYTES} bytes", mend="remove it; patients are then divided into splits anew"
+            f"{path} is not a salt of {SALT_BYTES} bytes", hint="remove it; patients are then divided into splits anew"
         )
     return salt
 
@@ -76,30 +76,30 @@ def pseudonym(patient_id: str, salt: bytes) -> str:
     return hmac.new(salt, patient_id.encode(), hashlib.sha256).hexdigest()[:24] if patient_id else ""
 
 
-def read_dicom(path: Path, contract: DataContract, salt: bytes | None = None) -> Gathered:
+def read_dicom(path: Path, contract: DataContract, salt: bytes | None = None) -> ReadResult:
     """Every DICOM image under a folder or in a zip. `salt`: this site's, by default `site_salt()`.
 
     A patient in the manifest goes before PatientID (de-identified files often carry a fresh one each); folders name none.
     """
     _need_pydicom()
     key = site_salt() if salt is None else salt
-    with open_shelf(path) as shelf:
-        names = tuple(name for name in shelf.names if has_dicom_mark(shelf.read(name, 132) or b""))
+    with open_file_tree(path) as file_tree:
+        names = tuple(name for name in file_tree.names if has_dicom_mark(file_tree.read(name, 132) or b""))
         beside = path.with_name(MANIFEST) if path.is_file() else None
-        known, absent = known_files(shelf, names, contract, beside)
-        tally = Tally("of the DICOM files in name order")
-        tally.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
+        known, absent = known_files(file_tree, names, contract, beside)
+        counter = ProblemCounter("of the DICOM files in name order")
+        counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in known]
         # The reader has already brought 16-bit pixels to full scale, so that `white_16` has nothing left to say.
         scaled = contract.model_copy(update={"image": contract.image.model_copy(update={"white_16": 65535})})
-        return read_listed(shelf, names, plain, scaled, tally, lambda content, file: _decoded(content, file, key))
+        return read_listed(file_tree, names, plain, scaled, counter, lambda content, file: _decoded(content, file, key))
 
 
 def _need_pydicom() -> None:
     try:
         import pydicom  # noqa: F401
     except ImportError:
-        raise MissingExtraError("Reading DICOM needs pydicom", mend="pip install 'wardround[dicom]'") from None
+        raise MissingExtraError("Reading DICOM needs pydicom", hint="pip install 'wardround[dicom]'") from None
 
 
 def _decoded(content: bytes, file: Known, salt: bytes) -> Decoded:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.gathered import Gathered, gather
+from wardround.sources.file_tree import MANIFEST, FileTree, Known, known_files, open_file_tree
 from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
-from wardround.sources.shelf import MANIFEST, Known, Shelf, known_files, open_shelf
-from wardround.sources.tally import Tally
+from wardround.sources.problem_counter import ProblemCounter
+from wardround.sources.read_result import ReadResult, collect
 from wardround.study.contract import DataContract
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
@@ -23,22 +23,22 @@ UNREAD = frozenset({".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".dcm", ".
 """Images of kinds that this reader leaves out, and says so."""
 
 
-def read_image_folder(path: Path, contract: DataContract) -> Gathered:
+def read_image_folder(path: Path, contract: DataContract) -> ReadResult:
     """Every PNG and JPEG under a folder or in a zip; raises DataError on a damaged zip or manifest."""
-    with open_shelf(path) as shelf:
-        names = tuple(name for name in shelf.names if PurePosixPath(name).suffix.casefold() in SUFFIXES)
+    with open_file_tree(path) as file_tree:
+        names = tuple(name for name in file_tree.names if PurePosixPath(name).suffix.casefold() in SUFFIXES)
         beside = path.with_name(MANIFEST) if path.is_file() else None
-        known, absent = known_files(shelf, names, contract, beside)
-        tally = Tally("of the images in name order")
-        tally.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
-        for _ in range(sum(PurePosixPath(name).suffix.casefold() in UNREAD for name in shelf.names)):
-            tally.warning("unread-kind", "Images that are neither PNG nor JPEG were left out", "convert them to PNG", 0)
-        return read_listed(shelf, names, known, contract, tally, lambda content, _: Decoded(decode(content)))
+        known, absent = known_files(file_tree, names, contract, beside)
+        counter = ProblemCounter("of the images in name order")
+        counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
+        for _ in range(sum(PurePosixPath(name).suffix.casefold() in UNREAD for name in file_tree.names)):
+            counter.warning("unread-kind", "Images that are neither PNG nor JPEG were left out", "convert them to PNG", 0)
+        return read_listed(file_tree, names, known, contract, counter, lambda content, _: Decoded(decode(content)))
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """pixels: None where they cannot be had, for the reason `problem` (code, text, mend) or because the file is corrupt.
+    """pixels: None where they cannot be had, for the reason `problem` (code, text, hint) or because the file is corrupt.
     patient: the one the file itself names."""
 
     pixels: NDArray[Any] | None
@@ -47,14 +47,14 @@ class Decoded:
 
 
 def read_listed(
-    shelf: Shelf,
+    file_tree: FileTree,
     names: tuple[str, ...],
     known: list[Known],
     contract: DataContract,
-    tally: Tally,
+    counter: ProblemCounter,
     decode_file: Callable[[bytes, Known], Decoded],
-) -> Gathered:
-    """Decode, check and prepare the known files one by one; what cannot be used is left out and noted in the tally."""
+) -> ReadResult:
+    """Decode, check and prepare the known files one by one; what cannot be used is left out and noted in the counter."""
     stack = empty_stack(len(known), contract.image)
     position_of = {name: position for position, name in enumerate(names, 1)}
     outcomes: list[int] = []
@@ -65,43 +65,43 @@ def read_listed(
         position = position_of[file.name]
         outcome = contract.label.judge(file.label)
         if outcome is None:
-            tally.unknown_label(position)
+            counter.unknown_label(position)
             continue
-        content = shelf.read(file.name)
+        content = file_tree.read(file.name)
         decoded = Decoded(None) if content is None else decode_file(content, file)
         image = decoded.pixels
         if decoded.problem is not None:
-            tally.error(*decoded.problem, position)
+            counter.error(*decoded.problem, position)
         elif image is None:
-            tally.unreadable(position)
+            counter.unreadable(position)
         elif code := fault(image, contract.image):
-            tally.error(code, *FAULTS[code], position)
+            counter.error(code, *FAULTS[code], position)
         else:
             stack[len(used)] = prepared(image, contract.image)
             outcomes.append(outcome)
             used.append(replace(file, patient=decoded.patient or file.patient))
-            splits.append(tally.split(file.split, position))
+            splits.append(counter.split(file.split, position))
             sizes.append((image.shape[0], image.shape[1]))
-    return gather(
+    return collect(
         stack[: len(used)],
         outcomes,
-        patients=patients_of(used, names, tally),
+        patients=patients_of(used, names, counter),
         declared=splits,
         sites=[file.site for file in used],
         originals=sizes,
-        troubles=tally.troubles(),
+        problems=counter.problems(),
     )
 
 
-def patients_of(used: list[Known], names: tuple[str, ...], tally: Tally) -> list[str] | None:
-    """The patients where every file names one, None where none does; a mixture is a trouble."""
+def patients_of(used: list[Known], names: tuple[str, ...], counter: ProblemCounter) -> list[str] | None:
+    """The patients where every file names one, None where none does; a mixture is a problem."""
     bare = [file.name for file in used if not file.patient]
     if used and not bare:
         return [file.patient for file in used]
     if len(bare) < len(used):
         at = {name: position for position, name in enumerate(names, 1)}
         for name in bare:
-            tally.error(
+            counter.error(
                 "patient-absent", "Some images name a patient and others do not", "name the patient of every image", at[name]
             )
     return None

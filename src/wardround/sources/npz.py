@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.gathered import Gathered, gather
 from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
-from wardround.sources.tally import Tally
+from wardround.sources.problem_counter import ProblemCounter
+from wardround.sources.read_result import ReadResult, collect
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 
@@ -22,7 +22,7 @@ Arrays = Mapping[str, NDArray[Any]]
 _MEDMNIST = (("train", "train"), ("val", "validation"), ("test", "test"))
 
 
-def read_npz(path: Path, contract: DataContract, known_patients: Sequence[str] | None = None) -> Gathered:
+def read_npz(path: Path, contract: DataContract, known_patients: Sequence[str] | None = None) -> ReadResult:
     """Every image of the file; raises DataError where the file is damaged, pickled or in neither layout.
 
     `known_patients`: the patient of each image in the order of the file ("" unknown), for files that do not carry them.
@@ -67,7 +67,7 @@ def _arrays(path: Path, contract: DataContract) -> Arrays:
         if "allow_pickle" in str(error) or "pickle" in str(error):
             raise DataError(
                 "The npz file holds pickled objects, which could run code, and is refused",
-                mend="write plain arrays: np.savez(path, images=..., label=...) with numeric or text arrays",
+                hint="write plain arrays: np.savez(path, images=..., label=...) with numeric or text arrays",
             ) from None
         raise _damaged() from None
     except DAMAGE:
@@ -76,7 +76,7 @@ def _arrays(path: Path, contract: DataContract) -> Arrays:
 
 def _damaged() -> DataError:
     return DataError(
-        "The npz file is damaged or cut short", mend="copy or export it again, and compare its size with the original"
+        "The npz file is damaged or cut short", hint="copy or export it again, and compare its size with the original"
     )
 
 
@@ -90,7 +90,7 @@ def _need(arrays: Arrays, *names: str) -> NDArray[Any]:
         raise DataError(
             "The npz file lacks an array",
             expected=f"{' or '.join(dict.fromkeys(names))}, or the MedMNIST names train_images, train_labels, ...",
-            mend="rename the arrays, or say their names in the contract",
+            hint="rename the arrays, or say their names in the contract",
         )
     return found
 
@@ -101,7 +101,7 @@ def _column(array: NDArray[Any], count: int) -> NDArray[Any]:
             "The npz file's arrays do not belong together",
             expected=f"{count} values, one for each image",
             found=f"an array of shape {array.shape}",
-            mend="write one label, patient, site and split for each image",
+            hint="write one label, patient, site and split for each image",
         )
     return array.reshape(count)
 
@@ -113,8 +113,8 @@ def _gathered(
     splits: NDArray[Any] | None,
     sites: NDArray[Any] | None,
     contract: DataContract,
-) -> Gathered:
-    tally = Tally("in the order of the file")
+) -> ReadResult:
+    counter = ProblemCounter("in the order of the file")
     kept = empty_stack(sum(len(stack) for stack in stacks), contract.image)
     outcomes: list[int] = []
     rows: list[int] = []
@@ -126,20 +126,20 @@ def _gathered(
             code = fault(image, contract.image)
             outcome = contract.label.judge(labels[position - 1].item())
             if code is not None:
-                tally.error(code, *FAULTS[code], position)
+                counter.error(code, *FAULTS[code], position)
             elif outcome is None:
-                tally.unknown_label(position)
+                counter.unknown_label(position)
             else:
                 kept[len(rows)] = prepared(image, contract.image)
                 outcomes.append(outcome)
                 rows.append(position - 1)
                 sizes.append((image.shape[0], image.shape[1]))
-    return gather(
+    return collect(
         kept[: len(rows)],
         outcomes,
         patients=None if patients is None else [str(patients[row]) for row in rows],
-        declared=None if splits is None else [tally.split(str(splits[row]), row + 1) for row in rows],
+        declared=None if splits is None else [counter.split(str(splits[row]), row + 1) for row in rows],
         sites=None if sites is None else [str(sites[row]) for row in rows],
         originals=sizes,
-        troubles=tally.troubles(),
+        problems=counter.problems(),
     )

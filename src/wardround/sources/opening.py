@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 
 from wardround.sources.damage import DAMAGE
 from wardround.sources.dicom import is_dicom, read_dicom
-from wardround.sources.gathered import Gathered, to_records
+from wardround.sources.file_tree import MANIFEST
 from wardround.sources.image_folder import SUFFIXES, read_image_folder
 from wardround.sources.npz import read_npz
-from wardround.sources.readiness import Readiness, readiness_of, refused
-from wardround.sources.shelf import MANIFEST
+from wardround.sources.read_result import ReadResult, to_records
+from wardround.sources.readiness.report import Readiness, readiness_of, refused
 from wardround.study.contract import DataContract, Kind, SplitsContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records
 
-Reader = Callable[[Path, DataContract], Gathered]
+Reader = Callable[[Path, DataContract], ReadResult]
 
 
 class Source(Protocol):
@@ -71,19 +71,19 @@ class FileSource:
         return self.load_with_sites()[1]
 
     def load_with_sites(self) -> tuple[Records, NDArray[np.str_] | None]:
-        gathered = self.reader(self.path, self.contract)
-        records = to_records(gathered, self.contract, self.splits)
-        return records, gathered.sites if np.any(gathered.sites != "") else None
+        read_result = self.reader(self.path, self.contract)
+        records = to_records(read_result, self.contract, self.splits)
+        return records, read_result.sites if np.any(read_result.sites != "") else None
 
     def check(self) -> Readiness:
         try:
-            gathered = self.reader(self.path, self.contract)
+            read_result = self.reader(self.path, self.contract)
         except DataError as error:
             return refused(self.kind, error)
-        return readiness_of(self.kind, gathered, self.contract, self.splits)
+        return readiness_of(self.kind, read_result, self.contract, self.splits)
 
 
-def _read_table(path: Path, contract: DataContract) -> Gathered:
+def _read_table(path: Path, contract: DataContract) -> ReadResult:
     """polars is loaded for tables alone: it is large, and starts threads when it is imported."""
     from wardround.sources.table import read_table
 
@@ -102,14 +102,14 @@ def open_source(path: str | Path, contract: DataContract, *, splits: SplitsContr
     """The source at `path`; `splits` replaces the contract's. DataError where there is nothing that can be read."""
     place = Path(path)
     if not place.exists():
-        raise DataError(f"There is nothing at {place}", mend="check the path")
+        raise DataError(f"There is nothing at {place}", hint="check the path")
     kind, file = _detected(place)
     promised, reader = _READERS[kind]
     if promised != contract.kind:
         raise DataError(
             f"{place} holds {'images' if promised == 'image' else 'a table'}",
             expected=f"{contract.kind} data, as [data] kind says",
-            mend="name other data, or correct kind",
+            hint="name other data, or correct kind",
         )
     return FileSource(kind, file, contract, splits or contract.splits, reader)
 
@@ -125,7 +125,7 @@ def _folder_kind(folder: Path) -> tuple[str, Path]:
     dicom = any(is_dicom(f) for f in files if f.suffix.casefold() not in SUFFIXES)
     if images and dicom:
         raise DataError(
-            f"The folder {folder} mixes DICOM with PNG or JPEG", mend="put them into folders of their own and name one"
+            f"The folder {folder} mixes DICOM with PNG or JPEG", hint="put them into folders of their own and name one"
         )
     if images or dicom:
         return "images" if images else "dicom", folder
@@ -136,7 +136,7 @@ def _folder_kind(folder: Path) -> tuple[str, Path]:
         f"The folder {folder} is empty" if not files else f"The folder {folder} cannot be read as one source",
         expected="PNG, JPEG or DICOM images, or exactly one npz, zip, CSV or Parquet file",
         found=f"{len(files)} files, {len(single)} of them npz, zip, CSV or Parquet",
-        mend="name the file itself, or a folder with one kind of data",
+        hint="name the file itself, or a folder with one kind of data",
     )
 
 
@@ -147,17 +147,17 @@ def _file_kind(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(132)
     if not head:
-        raise DataError(f"{path} is empty", mend="copy or export it again")
+        raise DataError(f"{path} is empty", hint="copy or export it again")
     if head.startswith(b"PK"):
         return _zip_kind(path)
     if head.startswith((b"PAR1", b"\x1f\x8b")):
         return "table"
     if head.startswith(b"\x80"):
-        raise DataError(f"{path} is a Python pickle, which could run code, and is refused", mend="write npz, CSV or Parquet")
+        raise DataError(f"{path} is a Python pickle, which could run code, and is refused", hint="write npz, CSV or Parquet")
     if is_dicom(path) or head.startswith((b"\x89PNG", b"\xff\xd8")):
-        raise DataError(f"{path} is a single image", mend="name the folder it lies in")
+        raise DataError(f"{path} is a single image", hint="name the folder it lies in")
     if b"\0" in head:
-        raise DataError(f"{path} is of no known kind", expected="npz, zip, CSV or Parquet", mend="export it as one of these")
+        raise DataError(f"{path} is of no known kind", expected="npz, zip, CSV or Parquet", hint="export it as one of these")
     return "table"
 
 

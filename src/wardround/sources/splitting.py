@@ -75,11 +75,11 @@ def _check_declared(patients: NDArray[np.str_], declared: NDArray[np.str_]) -> N
         raise DataError(
             "The contract honours declared splits, but records declare none",
             found=f"{bare} of {len(declared)} records",
-            mend="add a split to every record, or set declared = false under [data.splits]",
+            hint="add a split to every record, or set declared = false under [data.splits]",
         )
     if doubled := split_patients(patients, declared):
         raise DataError(
             "Patients stand in more than one declared split",
             found=f"{doubled} patients",
-            mend="put all records of a patient in one split, or set declared = false under [data.splits] to split by patient",
+            hint="put all records of a patient in one split, or set declared = false under [data.splits] to split by patient",
         )

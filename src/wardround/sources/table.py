@@ -14,10 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.gathered import ColumnFacts, Gathered, Trouble, gather
-from wardround.sources.shelf import separator_in
-from wardround.sources.tally import Tally
-from wardround.sources.units import likely_factor
+from wardround.sources.file_tree import separator_in
+from wardround.sources.problem_counter import ProblemCounter
+from wardround.sources.read_result import ColumnFacts, Problem, ReadResult, collect
+from wardround.sources.readiness.units import likely_factor
 from wardround.study.contract import ColumnContract, DataContract, canonical_value, is_number
 from wardround.values.errors import DataError
 
@@ -31,45 +31,45 @@ LARGEST = 1e30
 ALWAYS_MISSING = frozenset({"", "nan"})
 
 
-def read_table(path: Path, contract: DataContract) -> Gathered:
+def read_table(path: Path, contract: DataContract) -> ReadResult:
     """Every row of the table; raises DataError where the file is damaged or lacks a column."""
-    return gathered_table(_frame(path, contract), contract)
+    return table_result(_frame(path, contract), contract)
 
 
-def gathered_table(frame: pl.DataFrame, contract: DataContract) -> Gathered:
+def table_result(frame: pl.DataFrame, contract: DataContract) -> ReadResult:
     """The rows of a table already read."""
     wanted = {column.name: _cells(frame, column.name) for column in contract.columns}
     labels = _cells(frame, contract.label.column)
-    tally = Tally("of the rows in the order of the file")
+    counter = ProblemCounter("of the rows in the order of the file")
     kept = np.ones(frame.height, bool)
     for column in contract.columns:
         codes = {canonical_value(code) for code in column.left_out}
         kept &= np.array([cell not in codes for cell in wanted[column.name]], dtype=bool)
     left_out = int(np.sum(~kept))
-    outcomes = _outcomes(labels, kept, contract, tally)
+    outcomes = _outcomes(labels, kept, contract, counter)
     kept &= outcomes >= 0
     rows = np.flatnonzero(kept)
-    features, facts, troubles = _features(contract, wanted, rows)
-    return gather(
+    features, facts, problems = _features(contract, wanted, rows)
+    return collect(
         features,
         outcomes[rows],
-        patients=_names(frame, contract.patient.column, rows, tally),
-        declared=[tally.split(word, row + 1) for word, row in zip(_optional(frame, "split", rows), rows.tolist(), strict=True)],
+        patients=_names(frame, contract.patient.column, rows, counter),
+        declared=[counter.split(word, row + 1) for word, row in zip(_optional(frame, "split", rows), rows.tolist(), strict=True)],
         sites=_optional(frame, contract.site.column, rows),
-        troubles=(*tally.troubles(), *troubles),
+        problems=(*counter.problems(), *problems),
         columns=facts,
         left_out=left_out,
     )
 
 
-def _outcomes(labels: Cells, kept: NDArray[np.bool_], contract: DataContract, tally: Tally) -> NDArray[np.int8]:
+def _outcomes(labels: Cells, kept: NDArray[np.bool_], contract: DataContract, counter: ProblemCounter) -> NDArray[np.int8]:
     """0, 1, or -1 for rows that are not kept or have a label outside the contract."""
     judged = {cell: contract.label.judge(cell) for cell in set(labels)}
     outcomes = np.full(len(labels), -1, np.int8)
     for row in np.flatnonzero(kept).tolist():
         outcome = judged[labels[row]]
         if outcome is None:
-            tally.unknown_label(row + 1)
+            counter.unknown_label(row + 1)
         else:
             outcomes[row] = outcome
     return outcomes
@@ -86,7 +86,7 @@ def _frame(path: Path, contract: DataContract) -> pl.DataFrame:
         raise DataError(
             "The table cannot be read",
             expected="CSV (also gzipped) or Parquet, the same number of cells in every row, UTF-8",
-            mend="export it again; for a CSV without a header line, name its columns in header under [data]",
+            hint="export it again; for a CSV without a header line, name its columns in header under [data]",
         ) from None
     if not contract.header:
         return frame
@@ -95,7 +95,7 @@ def _frame(path: Path, contract: DataContract) -> pl.DataFrame:
             "The table has another number of columns than the contract's header",
             expected=str(len(contract.header)),
             found=str(frame.width),
-            mend="correct header under [data]",
+            hint="correct header under [data]",
         )
     return frame.rename(dict(zip(frame.columns, contract.header, strict=True)))
 
@@ -110,7 +110,7 @@ def _separator(path: Path) -> str:
 def _cells(frame: pl.DataFrame, name: str) -> Cells:
     """A column as canonical text; "" where it is empty."""
     if name not in frame.columns:
-        raise DataError(f"The table lacks the column {name!r}", mend="add it, or correct its name in the contract")
+        raise DataError(f"The table lacks the column {name!r}", hint="add it, or correct its name in the contract")
     column = frame.get_column(name)
     if column.dtype == pl.Boolean:
         column = column.cast(pl.Int8)
@@ -131,52 +131,52 @@ def _optional(frame: pl.DataFrame, name: str, rows: NDArray[np.int64]) -> list[s
     return [column[row] for row in rows]
 
 
-def _names(frame: pl.DataFrame, name: str, rows: NDArray[np.int64], tally: Tally) -> list[str] | None:
+def _names(frame: pl.DataFrame, name: str, rows: NDArray[np.int64], counter: ProblemCounter) -> list[str] | None:
     if name not in frame.columns:
         return None
     names = _optional(frame, name, rows)
     for row, patient in zip(rows.tolist(), names, strict=True):
         if not patient:
-            tally.error("patient-absent", "Rows name no patient", "name the patient of every row", row + 1)
+            counter.error("patient-absent", "Rows name no patient", "name the patient of every row", row + 1)
     return names
 
 
 def _features(
     contract: DataContract, cells: dict[str, Cells], rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], list[ColumnFacts], list[Trouble]]:
+) -> tuple[NDArray[np.float32], list[ColumnFacts], list[Problem]]:
     parts: list[NDArray[np.float32]] = []
     facts: list[ColumnFacts] = []
-    troubles: list[Trouble] = []
+    problems: list[Problem] = []
     for column in contract.columns:
-        tally = Tally("of the rows in the order of the file")
-        part, fact = _column_features(column, [cells[column.name][row] for row in rows], rows, tally)
+        counter = ProblemCounter("of the rows in the order of the file")
+        part, fact = _column_features(column, [cells[column.name][row] for row in rows], rows, counter)
         parts.append(part)
         facts.append(fact)
-        troubles.extend(tally.troubles())
-    return np.concatenate(parts, axis=1), facts, troubles
+        problems.extend(counter.problems())
+    return np.concatenate(parts, axis=1), facts, problems
 
 
 def _column_features(
-    column: ColumnContract, cells: Cells, rows: NDArray[np.int64], tally: Tally
+    column: ColumnContract, cells: Cells, rows: NDArray[np.int64], counter: ProblemCounter
 ) -> tuple[NDArray[np.float32], ColumnFacts]:
     """The prepared features (n, f) of one column, f = len(column.features), and what it held."""
     codes = {canonical_value(code) for code in column.missing} | ALWAYS_MISSING
     missing = np.array([cell in codes for cell in cells], dtype=bool).reshape(len(cells))
     outside, factor = np.zeros(len(cells), bool), None
     if column.kind == "number":
-        values, outside, factor = _numbers(column, cells, missing, rows, tally)
+        values, outside, factor = _numbers(column, cells, missing, rows, counter)
         missing = missing | (outside & (column.outside == "missing"))
         center, scale = column.constants
         plain = np.where(missing, 0.0, (values - center) / scale)[:, None]
     else:
-        plain = _coded(column, cells, missing, rows, tally)
+        plain = _coded(column, cells, missing, rows, counter)
     share = float(missing.mean()) if len(cells) else 0.0
     if share > column.max_missing:
         for row in rows[missing]:
             text = (
                 f"Column {column.name!r} has more missing values than the contract allows ({column.max_missing:.0%} of the rows)"
             )
-            tally.error(
+            counter.error(
                 f"missing:{column.name}", text, "fill them at the source, or raise max_missing for everyone", int(row) + 1
             )
     if column.max_missing > 0:
@@ -186,15 +186,15 @@ def _column_features(
 
 
 def _numbers(
-    column: ColumnContract, cells: Cells, missing: NDArray[np.bool_], rows: NDArray[np.int64], tally: Tally
+    column: ColumnContract, cells: Cells, missing: NDArray[np.bool_], rows: NDArray[np.int64], counter: ProblemCounter
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], float | None]:
     """Numbers with 0 for missing ones, which are outside the range, and the unit factor that would mend it."""
     number = {cell: float(cell) if is_number(cell) else np.nan for cell in set(cells)}
     values = np.where(missing, 0.0, np.array([number[cell] for cell in cells], np.float64))
     wrong = ~np.isfinite(values) | (np.abs(values) > LARGEST)
     for row in rows[wrong]:
-        tally.error(
-            f"not-a-number:{column.name}", f"Column {column.name!r} has cells that are not numbers", _MEND_CELLS, int(row) + 1
+        counter.error(
+            f"not-a-number:{column.name}", f"Column {column.name!r} has cells that are not numbers", _HINT_CELLS, int(row) + 1
         )
     values[wrong] = 0.0
     if column.range is None:
@@ -206,22 +206,22 @@ def _numbers(
         unit = f" {column.unit}" if column.unit else ""
         for row in rows[outside]:
             text = f"Column {column.name!r} has values outside {low:g} to {high:g}{unit}"
-            tally.error(f"outside:{column.name}", text, "check the unit, or correct the values", int(row) + 1)
+            counter.error(f"outside:{column.name}", text, "check the unit, or correct the values", int(row) + 1)
     return np.clip(values, low, high) if column.outside == "clip" else values, outside, factor
 
 
-_MEND_CELLS = "correct them, or name their codes under missing in the contract"
+_HINT_CELLS = "correct them, or name their codes under missing in the contract"
 
 
 def _coded(
-    column: ColumnContract, cells: Cells, missing: NDArray[np.bool_], rows: NDArray[np.int64], tally: Tally
+    column: ColumnContract, cells: Cells, missing: NDArray[np.bool_], rows: NDArray[np.int64], counter: ProblemCounter
 ) -> NDArray[np.float64]:
     """One-hot (n, k) for a category, 0, 0.5 (missing) or 1 for a binary (n, 1)."""
     index = {code: k for k, code in enumerate(column.codes)}
     found = np.array([index.get(cell, -1) for cell in cells], dtype=np.int64).reshape(len(cells))
     for row in rows[(found < 0) & ~missing]:
-        tally.error(
-            f"category:{column.name}", f"Column {column.name!r} has values the contract does not name", _MEND_CELLS, int(row) + 1
+        counter.error(
+            f"category:{column.name}", f"Column {column.name!r} has values the contract does not name", _HINT_CELLS, int(row) + 1
         )
     if column.kind == "binary":
         return np.where(missing, 0.5, found.astype(np.float64))[:, None]

@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from wardround.study.section import Section
+from wardround.study.sections.section import Section
 
 Value = str | int | float
 Kind = Literal["image", "table"]

@@ -2,25 +2,23 @@
 
 from pydantic import Field, model_validator
 
-from wardround.study.backbone import SMALLEST_SIDE
+from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.contract import DataContract
-from wardround.study.network import NetworkSection
-from wardround.study.privacy import PrivacySection
-from wardround.study.private_rules import broken_rules
-from wardround.study.section import Section
-from wardround.study.sections import (
-    AlgorithmSection,
-    EvaluationSection,
-    QuestionSection,
-    SimulationSection,
-    SitesSection,
-    SummationSection,
-)
-from wardround.study.training import TrainingSection
+from wardround.study.rules.private import broken_rules
+from wardround.study.sections.algorithm import AlgorithmSection
+from wardround.study.sections.backbone import SMALLEST_SIDE
+from wardround.study.sections.evaluation import EvaluationSection
+from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.privacy import PrivacySection
+from wardround.study.sections.question import QuestionSection
+from wardround.study.sections.section import Section
+from wardround.study.sections.simulation import SimulationSection
+from wardround.study.sections.sites import SitesSection
+from wardround.study.sections.summation import SummationSection
+from wardround.study.sections.training import TrainingSection
 from wardround.values.canonical import canonical_json, sha256_hex
 from wardround.values.errors import StudyError
 from wardround.values.ids import SiteId
-from wardround.values.quorum import Quorum, smallest_threshold
 
 LOCAL_STEPS = (
     "optimizer",
@@ -63,9 +61,9 @@ class Study(Section):
                 "fedbn keeps normalisation at each hospital, so there is no single model for an external test: "
                 "remove [evaluation.external] or choose another algorithm"
             )
-        if self.summation.largest_drop is not None and self.algorithm.name in ("scaffold", "fedbn"):
+        if self.summation.max_auc_drop is not None and self.algorithm.name in ("scaffold", "fedbn"):
             raise ValueError(
-                f"summation.largest_drop takes a round back, and what {self.algorithm.name} keeps at the hospitals cannot be: "
+                f"summation.max_auc_drop takes a round back, and what {self.algorithm.name} keeps at the hospitals cannot be: "
                 "remove it, or choose another algorithm"
             )
         if self.summation.mode == "masked" and self.sites.names:
@@ -79,8 +77,8 @@ class Study(Section):
         if not image and self.evaluation.threshold == "robust":
             raise ValueError('evaluation.threshold = "robust" shifts scanners, which a table does not have: choose validation')
         if self.network.backbone is not None:
-            if self.network.backbone.centre and self.algorithm.name != "fedsgd":
-                raise ValueError('network.backbone.centre is summed in a round of fedsgd: set algorithm.name = "fedsgd"')
+            if self.network.backbone.feature_mean and self.algorithm.name != "fedsgd":
+                raise ValueError('network.backbone.feature_mean is summed in a round of fedsgd: set algorithm.name = "fedsgd"')
             if self.network.backbone.views and not self.privacy.of_patients:
                 raise ValueError(
                     "network.backbone.views would count as records of their own: only the patient modes of privacy have it"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.declaration import Study
-from wardround.values.quorum import Quorum, smallest_threshold
 
 
 def protection(study: Study) -> tuple[str, ...]:

@@ -14,13 +14,20 @@ from wardround.study.positions import key_lines, line_of
 from wardround.values.errors import StudyError
 
 SIZE_LIMIT = 1 << 20
+RENAMED: dict[tuple[str | int, ...], str] = {
+    ("summation", "longest"): "max_update_norm",
+    ("summation", "largest_drop"): "max_auc_drop",
+    ("privacy", "patients"): "public_patients",
+    ("network", "backbone", "centre"): "feature_mean",
+}
+"""Settings of earlier development versions, and what they are called now."""
 
 
 def load_study(path: str | Path) -> Study:
     """The study in the file at `path`. Raises StudyError with every problem's line, what was found, and what to do."""
     place = Path(path)
     if not place.is_file():
-        raise StudyError(f"There is no study file at {place}", mend="make one with: wardround study new study.toml")
+        raise StudyError(f"There is no study file at {place}", hint="make one with: wardround study new study.toml")
     raw = place.read_bytes()
     if len(raw) > SIZE_LIMIT:
         raise StudyError(f"{place} is too large for a study", expected="at most 1 MiB", found=f"{len(raw)} bytes")
@@ -36,11 +43,11 @@ def parse_study(text: str, name: str = "study.toml") -> Study:
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"{name} is not valid TOML", found=str(error), mend="correct that line") from error
+        raise StudyError(f"{name} is not valid TOML", found=str(error), hint="correct that line") from error
     try:
         encoded = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise StudyError(f"{name} holds a date, NaN or infinity", mend="write dates as text, and finite numbers") from error
+        raise StudyError(f"{name} holds a date, NaN or infinity", hint="write dates as text, and finite numbers") from error
     try:
         return Study.model_validate_json(encoded)
     except ValidationError as error:
@@ -64,6 +71,8 @@ def _problem(problem: ErrorDetails, lines: dict[tuple[str | int, ...], int]) -> 
 
 def _sentence(problem: ErrorDetails, path: tuple[str | int, ...]) -> str:
     kind = problem["type"]
+    if kind == "extra_forbidden" and (renamed := RENAMED.get(path)):
+        return f"this setting is now called {renamed}: write {renamed} in its place"
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(path[-1]), known_keys(path[:-1]), 1, 0.5)
         known = ", ".join(sorted(known_keys(path[:-1])))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wardround.values.quorum import Quorum
+from wardround.crypto.quorum import Quorum
 
 
 @dataclass(frozen=True)

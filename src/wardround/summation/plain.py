@@ -1,7 +1,7 @@
 """The plain sum: the coordinator receives every contribution and adds the words modulo their size.
 
-    Collecting --Replies--> Opened   where at least `minimum` sites sent what the layout promises
-                       \\--> Failed   otherwise
+    Collecting --Replies--> SumOpened   where at least `minimum` sites sent what the layout promises
+                       \\--> SumFailed   otherwise
 
 One exchange. Addition of words is exact and commutative, so the total does not depend on the order of arrival. The coordinator
 sees each contribution: only the masked sum hides them. The machine has the masked sum's shape (states, replies, an outbox), so
@@ -34,7 +34,7 @@ class Collecting:
 
 
 @dataclass(frozen=True)
-class Opened:
+class SumOpened:
     """total: the sum of the words of the sites in `counted`. lost: site -> why."""
 
     total: Tree
@@ -43,7 +43,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Failed:
+class SumFailed:
     counted: tuple[SiteId, ...]
     lost: Mapping[SiteId, str]
     minimum: int
@@ -57,10 +57,10 @@ class Replies:
     refused: Mapping[SiteId, str] = field(default_factory=dict)
 
 
-State = Collecting | Opened | Failed
+State = Collecting | SumOpened | SumFailed
 
 
-def step(state: State, event: Replies) -> tuple[Opened | Failed, Outbox]:
+def step(state: State, event: Replies) -> tuple[SumOpened | SumFailed, Outbox]:
     """Raises EngineError for an event that the state has no place for."""
     if not isinstance(state, Collecting):
         raise EngineError(f"The sum is already {type(state).__name__.lower()}; it takes no more replies")
@@ -77,8 +77,8 @@ def step(state: State, event: Replies) -> tuple[Opened | Failed, Outbox]:
             total = {name: total[name] + arrays[name] for name in arrays} if total else dict(arrays)
             counted.append(site)
     if len(counted) < max(1, state.minimum):
-        return Failed(tuple(counted), lost, state.minimum), {}
-    return Opened(total, tuple(counted), lost), {}
+        return SumFailed(tuple(counted), lost, state.minimum), {}
+    return SumOpened(total, tuple(counted), lost), {}
 
 
 def fits(arrays: Tree, layout: Layout) -> bool:

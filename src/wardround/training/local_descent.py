@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from wardround.study.network import NetworkSection
-from wardround.study.training import TrainingSection
+from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.training import TrainingSection
 from wardround.training.inputs import InputShape
-from wardround.training.model_tree import CENTRE, load_tree
+from wardround.training.model_tree import FEATURE_MEAN, load_tree
 from wardround.training.networks import build
 from wardround.training.networks.scaling import FeatureScaling
 from wardround.training.updates import Descent, Gradients, MovingAverage, clip, shift_of
@@ -51,7 +51,7 @@ def loaded(
 
 def no_gradient(of: Loaded) -> Tree:
     """Zeros for what travels with the gradients and has none."""
-    return {name: np.zeros(tuple(buffer.shape)) for name, buffer in of.module.named_buffers() if name == CENTRE}
+    return {name: np.zeros(tuple(buffer.shape)) for name, buffer in of.module.named_buffers() if name == FEATURE_MEAN}
 
 
 def scaled_rows(of: Loaded, rows: torch.Tensor) -> torch.Tensor:
@@ -59,7 +59,7 @@ def scaled_rows(of: Loaded, rows: torch.Tensor) -> torch.Tensor:
     does not scale features."""
     scaling = of.module.get_submodule("scaling")
     if not isinstance(scaling, FeatureScaling):
-        raise StudyError("Only scaled features have a centre", mend="leave network.backbone.centre out")
+        raise StudyError("Only scaled features have a centre", hint="leave network.backbone.feature_mean out")
     with torch.inference_mode():
         return scaling.uncentred(rows)
 

@@ -15,16 +15,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from wardround.study.network import NetworkSection
-from wardround.study.training import TrainingSection
-from wardround.training.augmentation import augment, mix
+from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.training import TrainingSection
 from wardround.training.devices import resolve
+from wardround.training.images.augmentation import augment, mix
+from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape
 from wardround.training.local_descent import descend, loaded, no_gradient, scaled_rows
-from wardround.training.model_tree import CENTRE, tree_of, wide
-from wardround.training.pixels import rows_of
-from wardround.training.schedule import Reading, learning_rate, steps_in_round
-from wardround.training.threads import Crew
+from wardround.training.model_tree import FEATURE_MEAN, tree_of, wide
+from wardround.training.schedule import EpochSampler, learning_rate, steps_in_round
+from wardround.training.threads import PieceThreads
 from wardround.training.updates import Gradients
 from wardround.values.cores import usable_cores
 from wardround.values.local_run import GradientSum, LocalRun
@@ -80,7 +80,7 @@ class TorchTrainer:
         self._device = resolve(device)
         self._threads = (threads or usable_cores()) if self._device.type == "cpu" else 1
         self._rows = rows_of(records, inputs, self._device)
-        self._reading = Reading(seed, self.examples)
+        self._sampler = EpochSampler(seed, self.examples)
         weights = class_weights(records.labels, balance=training.class_balance)
         self._weights = torch.tensor(weights, dtype=torch.float32, device=self._device)
 
@@ -90,12 +90,12 @@ class TorchTrainer:
         of = loaded(self._network, self._inputs, model, self._device)
         steps = steps_in_round(self._training, self.examples)
         rates = [learning_rate(self._training, self._round - 1 + (step + 0.5) / steps, self._rounds) for step in range(steps)]
-        with Crew(self._threads) as crew:
+        with PieceThreads(self._threads) as piece_threads:
             losses = descend(
                 of,
                 self._training,
                 rates,
-                lambda step: self._gradients(of.module, of.parameters, crew, step, steps),
+                lambda step: self._gradients(of.module, of.parameters, piece_threads, step, steps),
                 proximal_mu=proximal_mu,
                 gradient_shift=gradient_shift,
             )
@@ -107,26 +107,26 @@ class TorchTrainer:
         """The summed gradients of one batch, the round's, at `model`."""
         of = loaded(self._network, self._inputs, model, self._device)
         batch = min(self._training.batch_size, self.examples)
-        with Crew(self._threads) as crew:
-            gradients, loss = self._gradients(of.module, of.parameters, crew, 0, 1)
+        with PieceThreads(self._threads) as piece_threads:
+            gradients, loss = self._gradients(of.module, of.parameters, piece_threads, 0, 1)
         sums = {name: wide(gradient) * batch for name, gradient in zip(of.names, gradients, strict=True)}
         return GradientSum({**no_gradient(of), **sums}, batch, loss, batch)
 
-    def centre(self, model: Tree) -> GradientSum:
+    def feature_mean(self, model: Tree) -> GradientSum:
         """The scaled features of all records, summed."""
         of = loaded(self._network, self._inputs, model, self._device)
         rows = scaled_rows(of, self._rows.read(torch.arange(self.examples, device=self._device)))
-        return GradientSum({**of.zeros(), CENTRE: wide(rows.double().sum(0))}, self.examples, 0.0, 0)
+        return GradientSum({**of.zeros(), FEATURE_MEAN: wide(rows.double().sum(0))}, self.examples, 0.0, 0)
 
     def _gradients(
-        self, module: nn.Module, parameters: Sequence[nn.Parameter], crew: Crew, step: int, steps: int
+        self, module: nn.Module, parameters: Sequence[nn.Parameter], piece_threads: PieceThreads, step: int, steps: int
     ) -> tuple[Gradients, float]:
         """The gradient of the batch's mean loss, and the sum of its losses."""
         batch = min(self._training.batch_size, self.examples)
-        rows = self._reading.rows(((self._round - 1) * steps + step) * batch, batch)
+        rows = self._sampler.rows(((self._round - 1) * steps + step) * batch, batch)
         size = self._training.micro_batch if self._device.type == "cpu" else batch
         pieces = [_Piece(rows[start : start + size], step, number, batch) for number, start in enumerate(range(0, batch, size))]
-        results = crew.map(lambda piece: self._piece_gradients(module, parameters, piece), pieces)
+        results = piece_threads.map(lambda piece: self._piece_gradients(module, parameters, piece), pieces)
         gradients, loss = results[0]
         for others, other_loss in results[1:]:
             torch._foreach_add_(gradients, others)

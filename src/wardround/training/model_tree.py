@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape
 from wardround.training.networks import build
 from wardround.values.errors import RegistryError
 from wardround.values.randomness import generator
 from wardround.values.tree import Tree
 
-CENTRE = "scaling.centre"
+FEATURE_MEAN = "scaling.feature_mean"
 _NORMS = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
 
 
@@ -59,7 +59,7 @@ def load_tree(module: nn.Module, tree: Tree) -> None:
             "the model does not belong to this network",
             expected=f"{len(state)} arrays named and shaped as the network's",
             found=f"{len(wrong)} that differ, the first is {wrong[0]}",
-            mend="use the study that the model was trained with",
+            hint="use the study that the model was trained with",
         )
     with torch.no_grad():
         for name, tensor in state.items():
@@ -69,7 +69,7 @@ def load_tree(module: nn.Module, tree: Tree) -> None:
 def trainable_names(module: nn.Module) -> frozenset[str]:
     """Names of the parameters that training changes, and of the centre of features, which a round of sums does."""
     learned = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
-    return frozenset(learned | {name for name, _ in module.named_buffers() if name == CENTRE})
+    return frozenset(learned | {name for name, _ in module.named_buffers() if name == FEATURE_MEAN})
 
 
 def trainable_size(module: nn.Module) -> int:

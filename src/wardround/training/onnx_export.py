@@ -20,12 +20,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
+from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape
 from wardround.training.model_tree import load_tree
 from wardround.training.networks import build
-from wardround.training.pixels import rows_of
-from wardround.training.threads import Crew
+from wardround.training.threads import PieceThreads
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RunError
 from wardround.values.randomness import generator
@@ -82,7 +82,7 @@ def export_onnx(
 
         whole = nn.Sequential(pinned_network(network.backbone), learned)
         parts = nn.Sequential(Described(network.backbone, inputs), learned)
-    with Crew(1):  # the probes are few: a second thread would mostly wait for the first, spinning
+    with PieceThreads(1):  # the probes are few: a second thread would mostly wait for the first, spinning
         data = _onnx_bytes(Probability(whole, mirrored).eval(), inputs)
         proof = _prove(Probability(parts, mirrored).eval(), data, _probes(inputs, given))
     if not proof.max_difference <= LARGEST_DIFFERENCE:
@@ -90,7 +90,7 @@ def export_onnx(
             "the exported model does not give the same probabilities as the trained one",
             expected=f"a largest difference of at most {LARGEST_DIFFERENCE:g}",
             found=f"{proof.max_difference:g} over {proof.checked} records",
-            mend="report this with the network and the versions of torch and onnxruntime; the trained model itself is intact",
+            hint="report this with the network and the versions of torch and onnxruntime; the trained model itself is intact",
         )
     write_atomic(path, data)
     return proof

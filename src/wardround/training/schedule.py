@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.study.training import TrainingSection
+from wardround.study.sections.training import TrainingSection
 from wardround.values.randomness import generator
 
 
@@ -32,7 +32,7 @@ def steps_in_round(training: TrainingSection, examples: int) -> int:
     return max(1, round(training.local_epochs * examples / min(training.batch_size, examples)))
 
 
-class Reading:
+class EpochSampler:
     """The endless order in which a site reads its n records: one permutation after another, each a full pass.
 
     Round r goes on where round r - 1 stopped, so passes that are a fraction of an epoch still read every record equally often.

@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training.devices import resolve
+from wardround.training.images.pixels import Rows, rows_of
 from wardround.training.inputs import InputShape
 from wardround.training.model_tree import load_tree
 from wardround.training.networks import build
-from wardround.training.pixels import Rows, rows_of
-from wardround.training.threads import Crew
+from wardround.training.threads import PieceThreads
 from wardround.values.cores import usable_cores
 from wardround.values.records import Records
 from wardround.values.tree import Tree
@@ -45,8 +45,8 @@ def score(
     rows = rows_of(records, inputs, where)
     other = None if mirrored is None or not flip_average else rows_of(mirrored, inputs, where)
     pieces = [torch.arange(start, min(start + _PIECE, len(rows)), device=where) for start in range(0, len(rows), _PIECE)]
-    with Crew((threads or usable_cores()) if where.type == "cpu" else 1) as crew:
-        logits = crew.map(partial(_score_piece, module, rows, other, flip_average and inputs.kind == "image"), pieces)
+    with PieceThreads((threads or usable_cores()) if where.type == "cpu" else 1) as piece_threads:
+        logits = piece_threads.map(partial(_score_piece, module, rows, other, flip_average and inputs.kind == "image"), pieces)
     return np.concatenate(logits) if logits else np.zeros(0, np.float32)
 
 

@@ -61,7 +61,7 @@ def give_back_freed_memory() -> bool:
         return False
 
 
-class Crew:
+class PieceThreads:
     """Up to `workers` pieces of work at once, each with one torch thread; a context manager.
 
     Inside the block the calling thread has one torch thread too; leaving it restores the earlier number. With `lasting` the
@@ -71,12 +71,12 @@ class Crew:
 
     def __init__(self, workers: int, *, lasting: bool = False) -> None:
         if workers < 1:
-            raise ValueError(f"a crew needs at least one worker, found {workers}")
+            raise ValueError(f"a piece_threads needs at least one worker, found {workers}")
         self._workers, self._lasting = workers, lasting
         self._pool: ThreadPoolExecutor | None = None
         self._earlier_threads = 1
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "PieceThreads":
         keep_freed_memory()
         self._earlier_threads = torch.get_num_threads()
         torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from wardround.study.training import TrainingSection
+from wardround.study.sections.training import TrainingSection
 from wardround.values.tree import Tree
 
 Gradients = list[torch.Tensor]

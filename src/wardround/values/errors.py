@@ -10,28 +10,28 @@ from typing import ClassVar
 class WardroundError(Exception):
     """Something the user can mend. Printed without a traceback; the process ends with `exit_code`.
 
-    >>> str(WardroundError("The study has no sites.", found="an empty list", mend="name at least one site"))
-    'The study has no sites. Found: an empty list. To mend it: name at least one site.'
+    >>> str(WardroundError("The study has no sites.", found="an empty list", hint="name at least one site"))
+    'The study has no sites. Found: an empty list. What to do: name at least one site.'
     """
 
     code: str = "error"
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, expected: str = "", found: str = "", mend: str = "") -> None:
-        self.what, self.expected, self.found, self.mend = what, expected, found, mend
+    def __init__(self, what: str, *, expected: str = "", found: str = "", hint: str = "") -> None:
+        self.what, self.expected, self.found, self.hint = what, expected, found, hint
         parts = [what.rstrip(".") + "."]
-        for lead, text in (("Expected", expected), ("Found", found), ("To mend it", mend)):
+        for lead, text in (("Expected", expected), ("Found", found), ("What to do", hint)):
             if text:
                 parts.append(f"{lead}: {text.rstrip('.')}.")
         super().__init__(" ".join(parts))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders with all their parts."""
-        return _rebuild, (type(self), self.what, self.expected, self.found, self.mend)
+        return _rebuild, (type(self), self.what, self.expected, self.found, self.hint)
 
 
-def _rebuild(kind: type[WardroundError], what: str, expected: str, found: str, mend: str) -> WardroundError:
-    return kind(what, expected=expected, found=found, mend=mend)
+def _rebuild(kind: type[WardroundError], what: str, expected: str, found: str, hint: str) -> WardroundError:
+    return kind(what, expected=expected, found=found, hint=hint)
 
 
 class StudyError(WardroundError):
@@ -75,16 +75,16 @@ class RefusedError(WardroundError):
     code = "refused"
     exit_code = 7
 
-    def __init__(self, what: str, *, expected: str = "", found: str = "", mend: str = "", code: str = "refused") -> None:
-        super().__init__(what, expected=expected, found=found, mend=mend)
+    def __init__(self, what: str, *, expected: str = "", found: str = "", hint: str = "", code: str = "refused") -> None:
+        super().__init__(what, expected=expected, found=found, hint=hint)
         self.code = code
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _refused, (self.what, self.expected, self.found, self.mend, self.code)
+        return _refused, (self.what, self.expected, self.found, self.hint, self.code)
 
 
-def _refused(what: str, expected: str, found: str, mend: str, code: str) -> RefusedError:
-    return RefusedError(what, expected=expected, found=found, mend=mend, code=code)
+def _refused(what: str, expected: str, found: str, hint: str, code: str) -> RefusedError:
+    return RefusedError(what, expected=expected, found=found, hint=hint, code=code)
 
 
 class RegistryError(WardroundError):

@@ -24,6 +24,6 @@ def site_id(text: str) -> SiteId:
             "A site's name cannot be used",
             expected=f"1 to 63 letters, digits, '_' or '-', starting with a letter or digit, and not {RESERVED}",
             found=repr(text[:80]),
-            mend="choose a short name such as north or clinic-2",
+            hint="choose a short name such as north or clinic-2",
         )
     return SiteId(text)

@@ -28,5 +28,5 @@ def read_records(path: Path) -> Records:
             return Records(*(file[name] for name in _NAMES))
     except _DAMAGE as error:
         raise DataError(
-            f"{path} does not hold prepared records", found=type(error).__name__, mend="start the run again in a new folder"
+            f"{path} does not hold prepared records", found=type(error).__name__, hint="start the run again in a new folder"
         ) from error

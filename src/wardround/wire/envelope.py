@@ -20,8 +20,8 @@ from wardround.wire.messages import (
     AnswerHeader,
     Ask,
     AskHeader,
-    Contribution,
     ContributionHeader,
+    ContributionMessage,
     Message,
     Order,
     OrderHeader,
@@ -54,7 +54,7 @@ def to_bytes(message: Message) -> bytes:
     """The one way to write a message: equal messages give equal bytes."""
     header = canonical_json(message.header.model_dump(mode="json"))
     if len(header) > HEADER_LIMIT:
-        raise _refuse(f"a header of at most {HEADER_LIMIT} bytes", f"{len(header)} bytes", mend="use fewer or shorter site names")
+        raise _refuse(f"a header of at most {HEADER_LIMIT} bytes", f"{len(header)} bytes", hint="use fewer or shorter site names")
     payload = [] if isinstance(message, Refusal) else _written(message.arrays)
     return b"".join([_FRONT.pack(MAGIC, VERSION, len(header), sum(map(len, payload))), header, *payload])
 
@@ -75,7 +75,7 @@ def from_bytes(data: bytes, *, payload_limit: int = PAYLOAD_LIMIT) -> Message:
     if magic != MAGIC:
         raise _refuse("the magic WRND", repr(magic))
     if version != VERSION:
-        raise _refuse(f"version {VERSION}", f"version {version}", mend="run the same release of Wardround on both sides")
+        raise _refuse(f"version {VERSION}", f"version {version}", hint="run the same release of Wardround on both sides")
     if header_size > HEADER_LIMIT or payload_size > payload_limit:
         raise _refuse(f"at most {HEADER_LIMIT} + {payload_limit} bytes", f"{header_size} + {payload_size} bytes")
     if len(data) != _FRONT.size + header_size + payload_size:
@@ -86,7 +86,7 @@ def from_bytes(data: bytes, *, payload_limit: int = PAYLOAD_LIMIT) -> Message:
         case OrderHeader():
             return Order(header, arrays)
         case ContributionHeader():
-            return Contribution(header, arrays)
+            return ContributionMessage(header, arrays)
         case AskHeader():
             return Ask(header, arrays)
         case AnswerHeader():
@@ -203,8 +203,8 @@ def _refuse_type(found: str) -> WireError:
     return _refuse(f"arrays of type {', '.join(sorted(_TYPES))}", found)
 
 
-def _refuse(expected: str, found: str, mend: str = "") -> WireError:
-    return WireError("A message was refused", expected=expected, found=found, mend=mend)
+def _refuse(expected: str, found: str, hint: str = "") -> WireError:
+    return WireError("A message was refused", expected=expected, found=found, hint=hint)
 
 
 def pack_bundle(bundle: Bundle) -> Tree:

@@ -137,7 +137,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Contribution:
+class ContributionMessage:
     """Site to sum. arrays: one flat vector of unsigned words per part, named `part/words`; masked also `masked/...` in bytes."""
 
     header: ContributionHeader
@@ -165,4 +165,4 @@ class Answer:
     arrays: Tree = field(default_factory=dict)
 
 
-Message = Order | Contribution | Refusal | Ask | Answer
+Message = Order | ContributionMessage | Refusal | Ask | Answer

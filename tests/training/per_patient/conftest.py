@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape
 from wardround.training.model_tree import initial_tree, load_tree
 from wardround.training.networks import build

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training.per_patient import PatientGradients
 
 from .conftest import IMAGE, TABLE, distance, length, loss, network_module, reference, rows_for

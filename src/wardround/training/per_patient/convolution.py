@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from wardround.training.per_patient.contributions import Contribution, Kept, lengthened, squares
+from wardround.training.per_patient.contributions import GradientForm, Kept, lengthened, squares
 from wardround.training.per_patient.layers import Pair, detached, learns
 
 
@@ -43,7 +43,7 @@ class ConvLayer:
     arrays: Pair
     patients: int
     geometry: Geometry
-    contributions: list[tuple[torch.Tensor, Contribution]] = field(default_factory=list)
+    contributions: list[tuple[torch.Tensor, GradientForm]] = field(default_factory=list)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         weight, bias = map(detached, self.arrays)
@@ -65,7 +65,7 @@ class ConvLayer:
         return self.geometry.backward(gradient, inputs, weight.detach().contiguous(), (True, False))[0]
 
 
-def contribution(geometry: Geometry, inputs: torch.Tensor, gradient: torch.Tensor, patients: int) -> Contribution:
+def contribution(geometry: Geometry, inputs: torch.Tensor, gradient: torch.Tensor, patients: int) -> GradientForm:
     """The cheaper of the two ways, from the shapes alone.
 
     Multiplications for each patient with t places: k o t for the gradient, against t^2 (in + out) for the Gram matrices, which

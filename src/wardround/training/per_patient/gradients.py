@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from wardround.training.per_patient.arrays import Gathered
+from wardround.training.per_patient.arrays import PatientGradientTerms
 from wardround.training.per_patient.clipping import scales
 from wardround.training.per_patient.pieces import Counts, Piece, cut, require_counts
 from wardround.training.per_patient.tape import Tape, strangers
-from wardround.training.threads import Crew
+from wardround.training.threads import PieceThreads
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -51,7 +51,7 @@ class PatientGradients:
     def __init__(self, module: nn.Module, clip_norm: float, threads: int) -> None:
         if not clip_norm > 0.0:
             raise ValueError(f"clip_norm is a number above 0, found {clip_norm}")
-        self._module, self._clip_norm, self._crew = module, clip_norm, Crew(threads, lasting=True)
+        self._module, self._clip_norm, self._piece_threads = module, clip_norm, PieceThreads(threads, lasting=True)
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
 
     def clipped_sum(self, inputs: torch.Tensor, targets: torch.Tensor, counts: Counts, loss: Loss) -> ClippedSum:
@@ -63,8 +63,8 @@ class PatientGradients:
         sums = [torch.zeros(parameter.shape, dtype=torch.float64) for parameter in self._parameters]
         norms, total = torch.zeros(len(counts), dtype=torch.float64), 0.0
         pieces = cut(counts, most_rows(inputs))
-        with self._crew as crew:
-            parts = crew.stream(lambda piece: self._part(piece, inputs, targets, loss), pieces)
+        with self._piece_threads as piece_threads:
+            parts = piece_threads.stream(lambda piece: self._part(piece, inputs, targets, loss), pieces)
             for piece, part in zip(pieces, parts, strict=True):
                 for together, share in zip(sums, part.sums, strict=True):
                     together.add_(share)
@@ -73,8 +73,8 @@ class PatientGradients:
         return ClippedSum(sums, norms, total)
 
     def _part(self, piece: Piece, inputs: torch.Tensor, targets: torch.Tensor, loss: Loss) -> _Part:
-        gathered, losses = self._gathered(piece, inputs, targets, loss)
-        count, norms = len(piece.patients), gathered.norms()
+        terms, losses = self._gathered(piece, inputs, targets, loss)
+        count, norms = len(piece.patients), terms.norms()
         weights = scales(norms, losses, self._clip_norm)
         left_out = (weights[:count] == 0.0).numpy()
         if left_out.all():
@@ -83,9 +83,11 @@ class PatientGradients:
             others = self._part(piece.without(left_out), inputs, targets, loss)
             return _Part(others.sums, norms[:count], others.loss)
         weights[count:] = 0.0
-        return _Part(gathered.weighted_sums(weights), norms[:count], float(losses[:count].sum()))
+        return _Part(terms.weighted_sums(weights), norms[:count], float(losses[:count].sum()))
 
-    def _gathered(self, piece: Piece, inputs: torch.Tensor, targets: torch.Tensor, loss: Loss) -> tuple[Gathered, torch.Tensor]:
+    def _gathered(
+        self, piece: Piece, inputs: torch.Tensor, targets: torch.Tensor, loss: Loss
+    ) -> tuple[PatientGradientTerms, torch.Tensor]:
         """The contributions of the piece's slots, and their losses (slots,) float64."""
         rows = piece.of(inputs)
         with torch.enable_grad():
@@ -97,15 +99,17 @@ class PatientGradients:
                 return self._one_by_one(piece, inputs, targets, loss)
             tape.backward(total)
             uses = [use for layer in tape.layers for use in layer.contributions]
-        return Gathered(self._parameters, uses, piece.slots), losses.detach().double()
+        return PatientGradientTerms(self._parameters, uses, piece.slots), losses.detach().double()
 
-    def _one_by_one(self, piece: Piece, inputs: torch.Tensor, targets: torch.Tensor, loss: Loss) -> tuple[Gathered, torch.Tensor]:
+    def _one_by_one(
+        self, piece: Piece, inputs: torch.Tensor, targets: torch.Tensor, loss: Loss
+    ) -> tuple[PatientGradientTerms, torch.Tensor]:
         """The same by one ordinary backward for each patient: for layers we do not know."""
         slots = zip(*(torch.split(piece.of(values), piece.each) for values in (inputs, targets)), strict=True)
         losses = [loss(self._module(rows), aims).mean() for rows, aims in slots]
         each = [torch.autograd.grad(value, self._parameters, allow_unused=True, materialize_grads=True) for value in losses]
         gradients = [torch.stack(values) for values in zip(*each, strict=True)]
-        return Gathered.of_gradients(self._parameters, gradients), torch.stack(losses).detach().double()
+        return PatientGradientTerms.of_gradients(self._parameters, gradients), torch.stack(losses).detach().double()
 
 
 def most_rows(inputs: torch.Tensor) -> int:

@@ -10,14 +10,14 @@ from typing import Protocol
 
 import torch
 
-from wardround.training.per_patient.contributions import Contribution, Kept, Outer
+from wardround.training.per_patient.contributions import GradientForm, Kept, Outer
 
 Pair = tuple[torch.Tensor | None, torch.Tensor | None]
 
 
 class Layer(Protocol):
     arrays: Pair  # weight and bias, with their history; None where there is none
-    contributions: list[tuple[torch.Tensor, Contribution]]
+    contributions: list[tuple[torch.Tensor, GradientForm]]
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor: ...
 
@@ -40,7 +40,7 @@ class LinearLayer:
 
     arrays: Pair
     patients: int
-    contributions: list[tuple[torch.Tensor, Contribution]] = field(default_factory=list)
+    contributions: list[tuple[torch.Tensor, GradientForm]] = field(default_factory=list)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         weight, bias = map(detached, self.arrays)
@@ -71,7 +71,7 @@ class GroupNormLayer:
     patients: int
     groups: int
     eps: float
-    contributions: list[tuple[torch.Tensor, Contribution]] = field(default_factory=list)
+    contributions: list[tuple[torch.Tensor, GradientForm]] = field(default_factory=list)
     _statistics: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:

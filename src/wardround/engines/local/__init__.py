@@ -1,0 +1,1 @@
+"""One machine: hospitals in order within this process, or each in a process of its own, side by side."""

@@ -1,0 +1,64 @@
+"""The process of one site: reads its site_config, then answers orders until its parent is gone.
+
+Run as a program it is a fresh interpreter (`engines.fresh`); on Linux the fork server forks it (`engines.fork_server`).
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from wardround.engines.local.child import leave_interrupts_to_the_parent
+from wardround.engines.local.frames import read_frame, write_frame
+
+
+def main() -> None:
+    leave_interrupts_to_the_parent()
+    answers = os.fdopen(os.dup(1), "wb")
+    keep_stdout_clean()
+    serve(sys.stdin.buffer, answers)
+
+
+def keep_stdout_clean() -> None:
+    """What a library prints goes to stderr, line by line: stdout belongs to messages, and to the parent's `--json`."""
+    os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a text file of Python's own
+
+
+def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
+    """Never returns once it has its site_config: it answers until `orders` ends."""
+    first = read_frame(orders)
+    if first is None:
+        return
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders, waiting), daemon=True).start()
+    from wardround.site.config import SiteConfig  # only now: loading takes time, in which an interrupt must be left alone already
+
+    site_config = SiteConfig.from_json(json.loads(first))
+    _name_process(site_config.name)
+    site = site_config.open()
+    import wardround.training.loop  # noqa: F401  loaded while the coordinator still prepares the first order
+
+    while True:
+        write_frame(answers, site.handle(waiting.get()))
+
+
+def _name_process(name: str) -> None:
+    """`top` and `ps -o comm` then say which hospital is at work. Linux alone has this file, and keeps 15 bytes of it."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(name[:15])
+
+
+def _listen(orders: IO[bytes], waiting: "queue.SimpleQueue[bytes]") -> None:
+    """Ends the process the moment the parent is gone, even in the middle of training: nobody is left to answer."""
+    while (data := read_frame(orders)) is not None:
+        waiting.put(data)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

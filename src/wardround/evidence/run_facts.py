@@ -1,0 +1,63 @@
+"""What the report and the model card both state of a run, as rows."""
+
+import tomllib
+from importlib.resources import files
+
+from wardround.evidence import text as wording
+from wardround.study.record.run_record import Evaluation, RunRecord
+
+
+def facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    """Name and value of what was run, with what, by what."""
+    versions, model = record.versions, record.model
+    known = [
+        ("Run", record.run_id),
+        ("Study", f"{record.study_title} (SHA-256 {record.study_hash})"),
+        ("Algorithm", record.algorithm),
+        ("Network", f"{record.network.name}, {wording.whole(record.network.parameters)} trained numbers"),
+        ("Rounds", str(len(record.rounds))),
+        ("Privacy mode", record.privacy_mode),
+        ("Summation", record.summation_mode),
+        ("Seed", str(record.seed)),
+        ("Engine", f"{record.engine}, up to {record.workers} hospitals at a time, {record.machine.cores} processor cores"),
+        ("Started", record.created),
+        ("Finished", record.finished or "not finished"),
+        (
+            "Versions",
+            f"Wardround {versions.wardround}, PyTorch {versions.torch}, NumPy {versions.numpy}, Python {versions.python}",
+        ),
+        ("Platform", versions.platform),
+    ]
+    if record.parent_model is not None:
+        known.append(("Started from the model", record.parent_model))
+    if model is not None:
+        known.append(("Model", f"{wording.whole(model.parameters)} numbers, SHA-256 {model.sha256}"))
+        known.append(("Files", ", ".join(f"{name} ({kind})" for kind, name in sorted(model.files.items())) or wording.NONE))
+        known.append(("ONNX against PyTorch", f"largest difference in probability {_scientific(model.onnx_max_difference)}"))
+    return tuple(known)
+
+
+def tested(record: RunRecord) -> dict[str, Evaluation]:
+    """The federated model's evaluations by the name of the test set: pooled, then external."""
+    pooled = {"all hospitals' test patients": record.pooled.federated} if record.pooled else {}
+    return pooled | {f"external: {name}": found for name, found in record.external.items()}
+
+
+def question(record: RunRecord) -> str:
+    """The study's question in its own words: the `question` key, or `text` in the section of that name; else empty."""
+    try:
+        asked = tomllib.loads(record.study_toml).get("question", "")
+    except tomllib.TOMLDecodeError:
+        return ""
+    if isinstance(asked, dict):
+        asked = next((asked[key] for key in ("text", "question", "title") if isinstance(asked.get(key), str)), "")
+    return asked if isinstance(asked, str) else ""
+
+
+def page_text(name: str) -> str:
+    """A template or style sheet that lies beside this module."""
+    return files("wardround.evidence").joinpath(name).read_text(encoding="utf-8")
+
+
+def _scientific(value: float | None) -> str:
+    return "not recorded" if value is None else f"{value:.1e}"

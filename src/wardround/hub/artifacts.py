@@ -1,0 +1,70 @@
+"""What a finished run leaves behind: the model in two formats, its record, and an entry in the registry."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors.numpy import save as save_tensors
+
+from wardround.hub.coordinator import Coordinator
+from wardround.hub.outcome import Outcome
+from wardround.hub.run_folder import RunFolder
+from wardround.study.record.run_record import ModelRecord, RunRecord
+from wardround.values.canonical import sha256_hex
+from wardround.values.durable import write_atomic
+from wardround.values.tree import Tree, shapes_of, size_of
+
+MODEL, ONNX, RECORD, REPORT, CARD = "model.safetensors", "model.onnx", "record.json", "report.html", "model_card.md"
+
+
+def write_artifacts(outcome: Outcome, coordinator: Coordinator, folder: RunFolder, *, register: bool) -> RunRecord:
+    """Writes model and record, each whole or not at all; writing them again replaces them by the same."""
+    model = coordinator.model
+    data = model_bytes(model)
+    write_atomic(folder.path / MODEL, data)
+    difference = _export(outcome, coordinator, model, folder.path / ONNX)
+    record = _written_before(folder.path / RECORD, sha256_hex(data)) or outcome.record(
+        ModelRecord(
+            sha256=sha256_hex(data),
+            parameters=size_of(shapes_of(model)),
+            files={"safetensors": MODEL, "onnx": ONNX},
+            onnx_max_difference=difference,
+            threshold=outcome.threshold,
+        )
+    )
+    write_atomic(folder.path / RECORD, record.to_json())
+    if register:
+        _register(record, folder.path)
+    return record
+
+
+def _written_before(path: Path, model: str) -> RunRecord | None:
+    """The record of this very model, where the run had ended before: its times stay what they were."""
+    if not path.exists():
+        return None
+    found = RunRecord.from_json(path.read_bytes(), name=str(path))
+    return found if found.finished and found.model and found.model.sha256 == model else None
+
+
+def model_bytes(model: Tree) -> bytes:
+    """The model as safetensors; equal models have equal bytes."""
+    return save_tensors({name: model[name] for name in sorted(model)})
+
+
+def _export(outcome: Outcome, coordinator: Coordinator, model: Tree, path: Path) -> float:
+    from wardround.training.onnx_export import export_onnx
+
+    study = outcome.study
+    proof = export_onnx(study.network, coordinator.plan.records, model, path, flip_average=study.evaluation.flip_average)
+    return proof.max_difference
+
+
+def _register(record: RunRecord, folder: Path) -> None:
+    from wardround.registry import open_registry
+
+    with open_registry() as registry:
+        registry.register_run(record, {"safetensors": folder / MODEL, "onnx": folder / ONNX})
+
+
+def made(folder: Path) -> Sequence[Path]:
+    """The artifacts in a run folder, in the order a reader wants them."""
+    return [path for name in (REPORT, CARD, ONNX, MODEL, RECORD) if (path := folder / name).exists()]

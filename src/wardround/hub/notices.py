@@ -1,0 +1,65 @@
+"""What a run tells whoever watches it: a progress display, a log, a test."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from wardround.values.ids import SiteId
+
+
+@dataclass(frozen=True)
+class ExchangeStarted:
+    """step: open, train, own, evaluate or close. number, of: the round, and how many there are (0 where it has none)."""
+
+    step: str
+    number: int
+    of: int
+    sites: tuple[SiteId, ...]
+
+
+@dataclass(frozen=True)
+class SiteAnswered:
+    site: SiteId
+
+
+@dataclass(frozen=True)
+class SiteLost:
+    """code: no-answer, wrong-shape, or the site's refusal."""
+
+    site: SiteId
+    code: str
+
+
+@dataclass(frozen=True)
+class SiteBlamed:
+    """A masked sum opened although this site was caught at something: wrong-share, box-unreadable."""
+
+    site: SiteId
+    code: str
+
+
+@dataclass(frozen=True)
+class RoundFinished:
+    """loss: mean training loss; auc: on the validation patients, of the model that came into the round."""
+
+    number: int
+    of: int
+    seconds: float
+    loss: float | None
+    auc: float
+    lost: Mapping[SiteId, str]
+
+
+@dataclass(frozen=True)
+class RoundDiscarded:
+    """A round's total was not used, or was taken back: impossible-counts, too-long, validation-drop, from-a-discarded-model."""
+
+    number: int
+    why: str
+
+
+Notice = ExchangeStarted | SiteAnswered | SiteLost | SiteBlamed | RoundFinished | RoundDiscarded
+Listener = Callable[[Notice], None]
+
+
+def silent(event: Notice) -> None:
+    """The listener that listens to nothing."""

@@ -1,0 +1,257 @@
+"""From a finished run to its record: thresholds chosen on validation, figures on test, each hospital's own and pooled.
+
+progress (sums)  +  every hospital's own report (a simulation may read them)  ->  RunRecord  ->  JSON for --json
+"""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wardround.hub.checkpoint import Progress
+from wardround.hub.coordinator import Coordinator
+from wardround.hub.run_folder import RunPlan
+from wardround.plan.network_view import seen
+from wardround.plan.plan import FEDERATED, SCORED_AT_THE_END, SHIFTED, own_label
+from wardround.study.declaration import Study
+from wardround.study.record.evaluation_record import Evaluation
+from wardround.study.record.run_record import (
+    MachineRecord,
+    ModelRecord,
+    NetworkRecord,
+    Pooled,
+    PrivacyRecord,
+    RoundRecord,
+    RunRecord,
+    SiteRecord,
+    SiteRound,
+    VersionsRecord,
+)
+from wardround.study.writing import to_toml
+from wardround.tasks.evaluation import evaluation_of
+from wardround.tasks.metrics import choose_threshold
+from wardround.tasks.score_sums import ScoreSums
+from wardround.values.cores import usable_cores
+from wardround.values.records import SPLITS
+from wardround.values.records_file import read_records
+from wardround.values.tree import Tree, shapes_of, size_of
+from wardround.values.version import __version__
+
+SitesReports = Mapping[str, Mapping[str, Any]]
+SUMS = Mapping[str, ScoreSums]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that has ended. reports: each hospital's own report, by name."""
+
+    study: Study
+    plan: RunPlan
+    progress: Progress
+    reports: SitesReports
+    external: Mapping[str, ScoreSums]
+    workers: int
+    privacy: PrivacyRecord | None = None
+
+    @cached_property
+    def threshold(self) -> float:
+        """Of the federated model. Chosen on validation sums, never on test."""
+        return chosen_threshold(self.study, self.sums(FEDERATED))
+
+    def sums(self, label: str) -> dict[str, ScoreSums]:
+        """Summed over all hospitals, by split. Of a private study nothing was summed: a simulation may read the hospitals' own
+        reports instead."""
+        if not self.study.privacy.private:
+            return {split: ScoreSums.from_json(value) for split, value in self.progress.evaluations[label].items()}
+        found = [sums for site in self.progress.sites if (sums := self.site_sums(site, label)) is not None]
+        return {split: _together([sums[split] for sums in found]) for split in SCORED_AT_THE_END}
+
+    def incoming(self, index: int) -> ScoreSums:
+        """The validation scores of the model that came into a round, over the hospitals that scored it."""
+        entry = self.progress.history[index]
+        if not self.study.privacy.private:
+            return ScoreSums.from_json(entry.validation)
+        scored = (_validation(self.reports[site]["rounds"].get(str(entry.round))) for site in self.progress.sites)
+        return _together([sums for sums in scored if sums is not None])
+
+    def site_sums(self, site: str, label: str) -> dict[str, ScoreSums] | None:
+        """One hospital's own, by split; None where it was lost before it had scored that model."""
+        found = self.reports[site].get("evaluations", {}).get(label)
+        return None if found is None else {split: ScoreSums.from_json(value) for split, value in found.items()}
+
+    def site_test(self, site: str, label: str, threshold: float, *, keep_sums: bool = True) -> Evaluation | None:
+        """A model on one hospital's test patients."""
+        sums = self.site_sums(site, label)
+        return None if sums is None else evaluation_of(sums["test"], threshold, keep_sums=keep_sums)
+
+    @cached_property
+    def own_models(self) -> dict[str, float]:
+        """Hospitals with a model of their own, and its threshold, chosen on that hospital's validation patients alone."""
+        sums = {site: self.site_sums(site, own_label(site)) for site in self.progress.sites}
+        return {
+            site: chosen_threshold(self.study, found)
+            for site, found in sums.items()
+            if found is not None and own_label(site) in self.progress.evaluations
+        }
+
+    def record(self, model: ModelRecord) -> RunRecord:
+        federated = evaluation_of(self.sums(FEDERATED)["test"], self.threshold)
+        own = {site: evaluation_of(self.sums(own_label(site))["test"], cut) for site, cut in self.own_models.items()}
+        return RunRecord(
+            run_id=self.plan.run_id,
+            created=self.plan.created,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            study_title=self.study.question.title,
+            study_hash=self.study.hash,
+            study_toml=to_toml(self.study),
+            seed=self.study.training.seed,
+            engine="in_process",
+            workers=self.workers,
+            synthetic=self.plan.synthetic,
+            versions=_versions(),
+            machine=MachineRecord(cores=usable_cores()),
+            network=NetworkRecord(name=self.study.network.title, parameters=size_of(shapes_of(self.progress.state["model"]))),
+            algorithm=self.study.algorithm.name,
+            privacy_mode=self.study.privacy.mode,
+            privacy=self.privacy,
+            summation_mode=self.study.summation.mode,
+            start=evaluation_of(self.incoming(0), self.threshold, replicates=0),
+            rounds=tuple(self._round(index) for index in range(len(self.progress.history))),
+            sites={site: self._site(site) for site in self.progress.sites},
+            pooled=Pooled(federated=federated, own=own),
+            external={name: evaluation_of(sums, self.threshold) for name, sums in self.external.items()},
+            cross=self._cross(),
+            model=model,
+        )
+
+    def _site(self, site: str) -> SiteRecord:
+        dataset_counts = self.reports[site]["dataset_counts"]["counts"]
+        cut = self.own_models.get(site)
+        return SiteRecord(
+            patients=sum(dataset_counts["patients"]),
+            images=sum(dataset_counts["images"]),
+            split_patients=dict(zip(SPLITS, dataset_counts["patients"], strict=True)),
+            split_images=dict(zip(SPLITS, dataset_counts["images"], strict=True)),
+            positives=sum(dataset_counts["positives"]),
+            federated=self.site_test(site, FEDERATED, self.threshold),
+            own=None if cut is None else self.site_test(site, own_label(site), cut),
+        )
+
+    def _cross(self) -> dict[str, dict[str, Evaluation]]:
+        """Every model on every hospital's test patients; a hospital's own model goes by the hospital's name."""
+        models = [(FEDERATED, FEDERATED, self.threshold)]
+        models += [(site, own_label(site), cut) for site, cut in self.own_models.items()]
+        found = {
+            name: {site: self.site_test(site, label, cut, keep_sums=False) for site in self.progress.sites}
+            for name, label, cut in models
+        }
+        return {name: {site: one for site, one in row.items() if one is not None} for name, row in found.items()}
+
+    def _round(self, index: int) -> RoundRecord:
+        entry = self.progress.history[index]
+        last = index + 1 == len(self.progress.history)
+        after = self.sums(FEDERATED)["validation"] if last else self.incoming(index + 1)
+        return RoundRecord(
+            round=entry.round,
+            seconds=entry.seconds,
+            counted=tuple(entry.counted),
+            lost={str(site): code for site, code in entry.lost.items()},
+            discarded=entry.discarded,
+            exchanges=entry.exchanges,
+            train_loss=entry.loss,
+            validation=evaluation_of(after, self.threshold, replicates=0, keep_sums=False),
+            bytes_out=entry.bytes_out,
+            bytes_in=entry.bytes_in,
+            per_site={site: self._site_round(site, entry.round, last=last) for site in entry.counted},
+        )
+
+    def _site_round(self, site: str, number: int, *, last: bool) -> SiteRound:
+        rounds = self.reports[site]["rounds"]
+        own = rounds[str(number)]
+        end = (self.site_sums(site, FEDERATED) or {}).get("validation")
+        after = end if last else _validation(rounds.get(str(number + 1)))
+        return SiteRound(
+            train_loss=own["loss_sum"] / own["loss_count"] if own["loss_count"] else None,
+            validation=None if after is None else evaluation_of(after, self.threshold, replicates=0, keep_sums=False),
+        )
+
+
+def _together(parts: Sequence[ScoreSums]) -> ScoreSums:
+    return reduce(add, parts, ScoreSums.zero())
+
+
+def _validation(entry: Any) -> ScoreSums | None:
+    """None where the site was lost in the round after, and so did not score the model that came in."""
+    return None if entry is None else ScoreSums.from_json(entry["evaluations"]["validation"])
+
+
+def chosen_threshold(study: Study, sums: SUMS) -> float:
+    """By the study's rule; 0.5 where validation holds one class only, since there is nothing to choose by."""
+    if study.evaluation.threshold == "half":
+        return 0.5
+    if SHIFTED in sums:
+        from wardround.training.images.scanner_shift import choose_robust_threshold
+
+        # Every shift has the same records, so the mean over shifts is that of their sum.
+        return choose_robust_threshold([sums[SHIFTED]])
+    chosen_on = sums["validation"]
+    return choose_threshold(chosen_on) if chosen_on.positives and chosen_on.negatives else 0.5
+
+
+def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: Path, device: str) -> dict[str, ScoreSums]:
+    """The federated model on the external test set at `path`, which the coordinator holds."""
+    from wardround.training.scoring import score
+
+    external = study.evaluation.external
+    if external is None:
+        return {}
+    plan, flip = coordinator.plan, study.evaluation.flip_average
+    records, mirrored = seen(read_records(path), plan)
+    logits = score(study.network, plan.inputs, model, records, flip_average=flip, device=device, mirrored=mirrored)
+    return {external.name: ScoreSums.from_scores(logits, records.labels)}
+
+
+def summary_json(record: RunRecord, folder: Path, seconds: float) -> dict[str, Any]:
+    """What `simulate --json` prints."""
+    return {
+        "run": str(folder),
+        "rounds": len(record.rounds),
+        "seconds": round(seconds, 3),
+        "synthetic": record.synthetic,
+        "sites": {
+            name: {
+                "patients": site.patients,
+                "images": site.images,
+                "own": _figures(site.own),
+                "federated": _figures(site.federated),
+            }
+            for name, site in record.sites.items()
+        },
+        "pooled": {
+            "federated": _figures(record.pooled.federated) if record.pooled else None,
+            "own": {name: _figures(found) for name, found in record.pooled.own.items()} if record.pooled else {},
+        },
+        "external": {name: _figures(found) for name, found in record.external.items()},
+    }
+
+
+def _figures(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    return None if evaluation is None else dict(evaluation.values)
+
+
+def _versions() -> VersionsRecord:
+    import torch
+
+    return VersionsRecord(
+        wardround=__version__,
+        torch=str(torch.__version__),
+        numpy=np.__version__,
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+    )

@@ -1,0 +1,98 @@
+"""The folder of one run: taken by one process at a time, and never shared by two runs.
+
+study.toml  plan.json  hospitals.json  checkpoint.safetensors  sites/NAME/...  data/NAME.npz  external.npz
+model.safetensors  model.onnx  record.json  report.html  model_card.md
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from wardround.hub.checkpoint import FILE as CHECKPOINT
+from wardround.hub.checkpoint import load
+from wardround.study.declaration import Study
+from wardround.study.writing import to_toml
+from wardround.values.canonical import canonical_json
+from wardround.values.durable import write_atomic
+from wardround.values.errors import RunError
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run was started with: enough to go on with it. study: its hash. created: ISO 8601, UTC."""
+
+    run_id: str
+    study: str
+    created: str
+    synthetic: bool
+
+
+class RunFolder:
+    """Holds the folder's lock from construction to `close`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(path / "run.lock")
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(
+                f"Another run is using {path}", hint="wait for it to end, or choose another folder with --out"
+            ) from error
+        except OSError as error:
+            raise RunError(
+                f"{path} cannot be used as a run folder", found=error.strerror or "", hint="choose another with --out"
+            ) from error
+
+    def close(self) -> None:
+        self._lock.release()
+
+    @property
+    def plan(self) -> RunPlan | None:
+        """What the run in this folder was started with; None in a new folder. RunError where the file is damaged."""
+        path = self.path / "plan.json"
+        if not path.exists():
+            return None
+        try:
+            return RunPlan(**json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{path} is damaged", hint="start the run again in a new folder") from error
+
+    def require_unused(self) -> None:
+        """Raises RunError where a run has begun here. An attempt that stopped before its opening left nothing worth keeping."""
+        progress = load(self.path)
+        if progress is not None and progress.state:
+            raise RunError(
+                f"{self.path} holds a run already", hint="go on with it with --resume, or choose another folder with --out"
+            )
+        if self.plan is not None:
+            (self.path / CHECKPOINT).unlink(missing_ok=True)  # it held keys at most
+            for leftover in ("sites", "data"):
+                shutil.rmtree(self.path / leftover, ignore_errors=True)
+            self.external.unlink(missing_ok=True)
+
+    def begin(self, study: Study, *, synthetic: bool) -> RunPlan:
+        """Records the plan; from here on the run can be resumed."""
+        now = datetime.now(UTC)
+        plan = RunPlan(
+            run_id=f"{now:%Y%m%dT%H%M%S}-{study.hash[:8]}-{now.microsecond:06d}",
+            study=study.hash,
+            created=now.isoformat(timespec="seconds"),
+            synthetic=synthetic,
+        )
+        write_atomic(self.path / "study.toml", to_toml(study).encode())
+        write_atomic(self.path / "plan.json", canonical_json(vars(plan)))
+        return plan
+
+    @property
+    def external(self) -> Path:
+        """The external test set while the run goes on; no copy of it stays in the folder of a finished run."""
+        return self.path / "external.npz"
+
+    def site(self, name: str) -> Path:
+        return self.path / "sites" / name

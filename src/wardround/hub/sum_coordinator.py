@@ -1,0 +1,75 @@
+"""The coordinator of sums of plain arrays: the masked sum without training."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.hub.checkpoint import KeyProgress
+from wardround.hub.masked_summing import MaskedSumming
+from wardround.hub.notices import silent
+from wardround.plan.sum_plan import SumPlan
+from wardround.summation.plain import SumFailed
+from wardround.values.canonical import canonical_json
+from wardround.values.durable import write_atomic
+from wardround.values.errors import EngineError
+from wardround.values.ids import SiteId
+from wardround.wire.messages import Order, OrderHeader
+
+
+@dataclass(frozen=True)
+class SecureSum:
+    """total: the sums by name. counted: whose arrays are in it. lost: who is not, and why. error: largest error by name."""
+
+    total: dict[str, NDArray[Any]]
+    counted: tuple[SiteId, ...]
+    lost: Mapping[SiteId, str] = field(default_factory=dict)
+    error: Mapping[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.total[name]
+
+
+Trip = Callable[[Mapping[SiteId, bytes]], Mapping[SiteId, bytes]]
+
+
+class SumCoordinator:
+    """Carries sums over sites. `trip` brings messages to sites and back whatever answers came in time."""
+
+    def __init__(self, plan: SumPlan, trip: Trip, folder: Path) -> None:
+        """folder: what it needs to go on, also after a crash in the middle of a sum; without it the sites would refuse it."""
+        self._plan, self._trip, self._file = plan, trip, folder / "keys.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._summing = MaskedSumming(plan.approved, folder, self._exchange, self._keep, silent, self._kept())
+
+    def _kept(self) -> KeyProgress:
+        if not self._file.exists():
+            return KeyProgress()
+        return KeyProgress.from_json(json.loads(self._file.read_bytes()))
+
+    def _keep(self, keys: KeyProgress) -> None:
+        write_atomic(self._file, canonical_json(vars(keys)), private=True)
+
+    def _exchange(self, outbox: Mapping[SiteId, bytes], *, heard: bool) -> Mapping[SiteId, bytes]:  # noqa: ARG002
+        return self._trip(outbox)
+
+    def sum(self, label: str = "", *, number: int = 1) -> SecureSum:
+        """One sum over all sites. label, number: which one; asked once together. EngineError where too few contribute."""
+        # What is asked must differ from sum to sum: for one content a site speaks for one set only.
+        content = np.frombuffer(canonical_json([label, number, sorted(self._plan.quantities)]), np.uint8)
+        sites = self._plan.approved.quorum.sites
+        header = OrderHeader(study=self._plan.approved.hash, step="evaluate", round=number, label=label, cohort=sites)
+        outcome, _ = self._summing.sum(Order(header, {"ask/what": content}), self._plan.layout)
+        if isinstance(outcome, SumFailed):
+            raise EngineError(
+                "Too few sites contributed, so nothing was summed",
+                expected=f"at least {outcome.minimum}",
+                found=f"{len(outcome.counted)} ({', '.join(f'{site}: {why}' for site, why in outcome.lost.items())})",
+            )
+        self._keep(self._summing.progress)
+        errors = {name: self._plan.error(name) for name in self._plan.quantities}
+        return SecureSum(self._plan.decode(outcome.total), outcome.counted, outcome.lost, errors)

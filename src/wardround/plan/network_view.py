@@ -1,0 +1,46 @@
+"""What the network that learns reads of records: the records themselves, or features of a frozen network."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.plan.plan import Plan
+from wardround.values.records import Records
+
+if TYPE_CHECKING:
+    from wardround.training.backbone import Backbone
+
+Seen = tuple[Records, Records | None]
+
+
+def seen(records: Records, plan: Plan, *, threads: int = 0) -> Seen:
+    """What the network that learns reads of these records, and of their mirror images where those are wanted."""
+    return viewer_of(plan, threads)(records)
+
+
+def viewer_of(plan: Plan, threads: int) -> Callable[[Records], Seen]:
+    """`seen`, with a backbone that is made on first use and kept for the next records."""
+
+    @cache
+    def backbone() -> "Backbone | None":
+        if plan.study.network.backbone is None:
+            return None
+        from wardround.training.backbone import Backbone
+
+        return Backbone(plan.study.network.backbone, plan.records, threads=threads)
+
+    def see(records: Records) -> Seen:
+        if (network := backbone()) is None:
+            return records, None
+        plain = described(records, network.features(records))
+        return plain, described(records, network.features(records, mirrored=True)) if plan.mirrored else None
+
+    return see
+
+
+def described(records: Records, features: NDArray[np.float32]) -> Records:
+    """The same records, as a table of features."""
+    return Records(features, records.labels, records.patients, records.splits)

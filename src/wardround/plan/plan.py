@@ -1,0 +1,160 @@
+"""What a study means for both ends: the model's names, the algorithm, and the frame of every sum. Derived, never sent."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from wardround.algorithms import Algorithm, build_algorithm
+from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT
+from wardround.privacy.frame import Frame
+from wardround.privacy.mechanism import AnyFrame
+from wardround.study.contract import DataContract
+from wardround.study.declaration import Study
+from wardround.tasks.score_sums import ScoreSums
+from wardround.training.inputs import InputShape
+from wardround.values.records import Split
+from wardround.values.tree import Shapes, Tree, shapes_of
+from wardround.wire.messages import Step
+
+if TYPE_CHECKING:
+    from wardround.plan.private_plan import PrivatePlan
+
+SCORED_EACH_ROUND: tuple[Split, ...] = ("validation",)
+SCORED_AT_THE_END: tuple[Split, ...] = ("validation", "test")
+SHIFTED = "shifted"
+LOSS_UNIT = 2.0**-20  # losses travel as whole numbers of this unit
+DATASET_COUNTS: Shapes = {"images": (3,), "patients": (3,), "positives": (3,)}  # train, validation, test
+
+
+def score_shapes(prefix: str) -> Shapes:
+    return {f"{prefix}.{name}": array.shape for name, array in ScoreSums.zero().to_counts().items()}
+
+
+def input_shape(data: DataContract) -> InputShape:
+    """What one record of the contract looks like to a network."""
+    if data.kind == "image":
+        height, width = data.image.size
+        return InputShape("image", channels=data.image.channels, height=height, width=width)
+    return InputShape("table", features=len(data.feature_names))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study, and what follows from it."""
+
+    study: Study
+
+    @cached_property
+    def records(self) -> InputShape:
+        """What one record of the contract is."""
+        return input_shape(self.study.data)
+
+    @cached_property
+    def inputs(self) -> InputShape:
+        """What the network that learns reads: the record, or what a frozen network says of it."""
+        backbone = self.study.network.backbone
+        return self.records if backbone is None else InputShape("table", features=backbone.features)
+
+    @cached_property
+    def algorithm(self) -> Algorithm:
+        from wardround.training.model_tree import FEATURE_MEAN, norm_names
+        from wardround.training.networks import build
+
+        study = self.study
+        norms = norm_names(build(study.network, self.inputs))
+        if study.network.backbone is None or not study.network.backbone.feature_mean:
+            return build_algorithm(study.algorithm, norms)
+        return build_algorithm(study.algorithm, norms, FEATURE_MEAN, study.privacy.clip_norm if study.privacy.private else 1.0)
+
+    @cached_property
+    def shared_names(self) -> frozenset[str]:
+        """Names that training changes: only these travel after the opening."""
+        from wardround.training.model_tree import trainable_names
+        from wardround.training.networks import build
+
+        return trainable_names(build(self.study.network, self.inputs))
+
+    def initial_model(self) -> Tree:
+        """Every array of the model, float32, before the first round."""
+        from wardround.plan.public_scaling import public_scaling
+        from wardround.training.model_tree import initial_tree
+
+        tree = initial_tree(self.study.network, self.inputs, self.study.training.seed)
+        return {**tree, **public_scaling(self.study.network.backbone, self.records)}
+
+    def trainable(self, model: Tree) -> Tree:
+        return {name: array for name, array in model.items() if name in self.shared_names}
+
+    @cached_property
+    def private(self) -> "PrivatePlan | None":
+        """None where the study claims no privacy beyond its sum."""
+        from wardround.plan.private_plan import PrivatePlan
+
+        if not self.study.privacy.private:
+            return None
+        from wardround.training.model_tree import trainable_size
+        from wardround.training.networks import build
+
+        return PrivatePlan(self.study, trainable_size(build(self.study.network, self.inputs)))
+
+    @property
+    def summed(self) -> frozenset[Step]:
+        """The steps whose results leave the sites, in a sum. Under privacy the training alone does, which is charged: counts of
+        patients and scores stay home."""
+        return frozenset({"train"}) if self.study.privacy.private else frozenset({"open", "train", "evaluate"})
+
+    @property
+    def masked(self) -> bool:
+        return self.study.summation.mode == "masked"
+
+    def grid_sites(self, cohort: int) -> int:
+        """How many sites share the grid of a sum: all approved ones where it is masked, so that a site's words are the same for
+        every attempt, whoever is in its cohort; else the cohort."""
+        return len(self.study.quorum.sites) if self.masked else cohort
+
+    def opening_frame(self, sites: int) -> Frame:
+        return Frame(sites=self.grid_sites(sites), counts=DATASET_COUNTS)
+
+    def training_frame(self, model: Tree, sites: int, weight: int) -> AnyFrame:
+        """model: what travels. weight: the total weight of all sites."""
+        real = self.algorithm.parts(shapes_of(model))
+        if self.private is not None and self.private.distributed:
+            return self.private.frame(real, weight)
+        counts: Shapes = {WEIGHT: (), CLIPPED: ()}
+        if self.private is None:
+            counts["loss"] = (2,)
+            for split in SCORED_EACH_ROUND:
+                counts |= score_shapes(split)
+        how = self.study.summation
+        return Frame(self.grid_sites(sites), real, counts, weight, how.clip, how.word_bits, how.max_update_norm)
+
+    def evaluation_frame(self, sites: int, *, shifted: bool) -> Frame:
+        counts: Shapes = {}
+        for split in (*SCORED_AT_THE_END, *((SHIFTED,) if shifted else ())):
+            counts |= score_shapes(split)
+        return Frame(sites=self.grid_sites(sites), counts=counts)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether features of the mirror images are wanted: behind a backbone they cannot be had from those of the images."""
+        return self.study.network.backbone is not None and self.study.evaluation.flip_average
+
+    @property
+    def robust(self) -> bool:
+        return self.study.evaluation.threshold == "robust"
+
+    @property
+    def rolls_back(self) -> bool:
+        return self.study.summation.max_auc_drop is not None
+
+    def wants_shifted(self, label: str) -> bool:
+        """Only the federated model gets a robust threshold from shifted validation images."""
+        return label == FEDERATED and self.robust
+
+
+FEDERATED = "federated"
+LAST = "last"  # the last round's model, looked at before it is the result
+
+
+def own_label(site: str) -> str:
+    return f"own-{site}"

@@ -1,0 +1,71 @@
+"""What a private study costs, before it runs: the noise that its epsilon needs, and the epsilon that its noise gives."""
+
+from dataclasses import dataclass
+
+from wardround.plan.plan import Plan
+from wardround.plan.private_plan import PrivatePlan
+from wardround.privacy.accounting import bill, calibrate
+from wardround.privacy.events import Slack
+from wardround.study.declaration import Study
+from wardround.values.errors import StudyError
+
+FEWEST = ("a", "b", "c")
+DELTAS = (1e-4, 1e-5, 1e-6, 1e-7)
+
+
+@dataclass(frozen=True)
+class Price:
+    """epsilon, at the study's delta, of all its `events` together for one unit of one hospital. epsilons: at other deltas."""
+
+    epsilon: float
+    delta: float
+    noise_multiplier: float
+    events: int
+    epsilons: dict[float, float]
+
+
+def with_noise(study: Study) -> Study:
+    """The study with its noise multiplier worked out where only epsilon was given; others as they are. StudyError where the
+    multiplier that it states does not keep to its epsilon."""
+    how = study.privacy
+    if not how.private:
+        return study
+    if how.noise_multiplier is None and how.epsilon is not None and how.delta is not None:
+        trial = _private_plan(study.with_privacy(noise_multiplier=1.0))
+        slack: Slack = trial.event.slack
+        found = calibrate(how.epsilon, how.delta, how.sampling_rate, trial.events, slack)
+        return study.with_privacy(noise_multiplier=found)
+    price = price_of(study)
+    if how.epsilon is not None and price.epsilon > how.epsilon:
+        raise StudyError(
+            "The noise is too small for the epsilon that the study states",
+            expected=f"epsilon at most {how.epsilon:g}",
+            found=f"{price.epsilon:.4g} with privacy.noise_multiplier = {how.noise_multiplier:g}",
+            hint="leave noise_multiplier out and run `wardround study privacy`",
+        )
+    return study
+
+
+def price_of(study: Study) -> Price:
+    """Of a private study whose noise is known."""
+    plan, delta = _private_plan(study), study.privacy.delta or 0.0
+    others = tuple(other for other in DELTAS if other != delta)
+    costs = bill(plan.event, plan.events, (delta, *others)).epsilons
+    return Price(costs[delta], delta, plan.event.noise_multiplier, plan.events, {other: costs[other] for other in others})
+
+
+def _private_plan(study: Study) -> PrivatePlan:
+    plan = Plan(_with_sites(study)).private
+    if plan is None:
+        raise StudyError("The study claims no differential privacy", hint="choose a privacy.mode")
+    return plan
+
+
+def _with_sites(study: Study) -> Study:
+    """The study with hospitals, where it names none yet: those it has public numbers of, or the fewest that hide one another. How
+    many there are hardly changes the price: integers cost a little less over more shares of noise."""
+    if study.sites.names or study.privacy.mode == "patient-local":
+        return study
+    stated = study.privacy.public_patients
+    names = tuple(sorted(stated)) if isinstance(stated, dict) else FEWEST
+    return study.model_copy(update={"sites": study.sites.model_copy(update={"names": names})})

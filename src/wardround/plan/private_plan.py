@@ -1,0 +1,99 @@
+"""What a study's privacy section means for both ends: grid, weights, and the charge of every release. Derived, never sent."""
+
+from dataclasses import dataclass
+
+from wardround.privacy.events import Event, Slack
+from wardround.privacy.gaussian_mechanism import NoisedFrame
+from wardround.privacy.noise_grid import NoiseGrid, narrowest
+from wardround.study.declaration import Study
+from wardround.training.per_patient.private_loop import public_weight
+from wardround.values.errors import StudyError
+from wardround.values.ids import SiteId
+from wardround.values.tree import Shapes, size_of
+
+
+@dataclass(frozen=True)
+class PrivatePlan:
+    """study: a private one, its noise multiplier worked out (`wardround study privacy`, or a simulation, does); StudyError where
+    it is not. size: the numbers that training changes."""
+
+    study: Study
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.study.privacy.noise_multiplier is None:
+            raise StudyError(
+                "The study says what it may cost, and not yet how much noise that takes",
+                expected="privacy.noise_multiplier, the same for everybody",
+                hint="run `wardround study privacy STUDY` and put the line it prints into the file",
+            )
+
+    @property
+    def distributed(self) -> bool:
+        """Whether the sites share the making of the noise."""
+        return self.study.privacy.mode != "patient-local"
+
+    @property
+    def event(self) -> Event:
+        """One charge: what one private step shows of one patient (or one site)."""
+        how = self.study.privacy
+        slack = Slack(*self.noise_grid(self.size).slack(1))
+        return Event(how.noise_multiplier or 0.0, how.sampling_rate, how.unit, slack)
+
+    @property
+    def events_a_round(self) -> int:
+        return self.study.privacy.steps or 1
+
+    @property
+    def events(self) -> int:
+        """Of the whole study."""
+        return self.study.algorithm.rounds * self.events_a_round
+
+    def patients(self, site: str) -> int:
+        """The public number of this site's training patients; 1 where the unit is the site."""
+        stated = self.study.privacy.public_patients
+        if isinstance(stated, dict):
+            if site not in stated:
+                raise StudyError(
+                    f"privacy.public_patients has no number for {site}",
+                    expected="a public, rounded number of training patients for every hospital",
+                    found=", ".join(sorted(stated)),
+                    hint=f"add {site}, or give one number for all",
+                )
+            return stated[site]
+        return stated or 1
+
+    def weight(self, sites: tuple[SiteId, ...]) -> int:
+        """The public number that the sum of these sites stands for."""
+        everyone = sum(self.patients(site) for site in sites)
+        return public_weight(self.study.privacy.sampling_rate, everyone) if self.study.algorithm.name == "fedsgd" else everyone
+
+    def noise_grid(self, size: int) -> NoiseGrid:
+        """The grid of one release of `size` values."""
+        how = self.study.privacy
+        sites, honest, most = self._shared() if self.distributed else (1, 1, self._most_alone())
+        # The factor leaves room for public numbers that are too low: more would wrap, which costs accuracy and no privacy.
+        return narrowest(
+            clip_norm=how.clip_norm,
+            multiplier=how.noise_multiplier or 0.0,
+            size=size,
+            capacity=4.0 * most,
+            sites=sites,
+            honest=honest,
+        )
+
+    def _shared(self) -> tuple[int, int, int]:
+        """Sites; t - c, the shares of noise that are surely there and unknown to the coordinator and c others; and the public
+        number of units at all."""
+        quorum = self.study.quorum
+        everyone = sum(self.patients(site) for site in quorum.sites)
+        return len(quorum.sites), quorum.threshold - quorum.collusion, everyone
+
+    def _most_alone(self) -> int:
+        stated = self.study.privacy.public_patients
+        return max(stated.values()) if isinstance(stated, dict) else stated or 1
+
+    def frame(self, parts: dict[str, Shapes], weight: int) -> NoisedFrame:
+        """Of one distributed release. parts: the algorithm's only kind of values."""
+        ((part, shapes),) = parts.items()
+        return NoisedFrame(part, shapes, self.noise_grid(size_of(shapes)), weight, shortens=self.study.privacy.unit == "site")

@@ -1,0 +1,122 @@
+"""The mechanism without differential privacy: bound, encode, and no noise.
+
+    site:         values n_k w_k  ->  n_k (w_k - reference) / N, shortened to `max_update_norm`,
+                  clipped to [-clip, clip]  ->  words
+    coordinator:  total words     ->  sum * N + reference * sum_k n_k
+
+Guarantee: none against whoever sees the total. Weights are part of the sum, so one site's n_k shows only where the summation
+shows it. Error of the total's mean, per value: at most K * step * N / sum_k n_k (Grid.error_bound), plus what was clipped, which
+is counted in the sum.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.crypto.keystream import BLOCK
+from wardround.privacy.fixed_point import NotFiniteError, encode_counts
+from wardround.privacy.frame import Frame
+from wardround.values.contribution import Contribution
+from wardround.values.errors import RefusedError
+from wardround.values.tree import Bundle, Tree, flatten, unflatten
+
+RoundingKey = Callable[[str], bytes]
+"""part -> 32 bytes that its random rounding draws from."""
+WEIGHT, CLIPPED = "weight", "clipped"
+
+
+def protect(contribution: Contribution, reference: Bundle, frame: Frame, key_of: RoundingKey) -> Tree:
+    """The words of one contribution, as `frame.layout` says. Raises RefusedError where the values cannot be sent as promised."""
+    if frame.real and contribution.weight > frame.weight:
+        raise RefusedError(
+            "This site's weight is larger than the total the coordinator stated",
+            expected=f"at most {frame.weight}",
+            found=str(contribution.weight),
+            hint="start a new run: the data changed since the opening",
+            code="weight",
+        )
+    arrays: Tree = {}
+    clipped = 0
+    for part in frame.real:
+        distance = _Distance(contribution, reference.get(part, {}), part, max(frame.weight, 1))
+        if frame.max_update_norm is not None and part in reference:
+            distance.shorten(frame.max_update_norm)
+        words = np.empty(distance.size, frame.grid.word)
+        try:
+            clipped += frame.grid.encode_into(words, distance.read, key_of(part))
+        except NotFiniteError:
+            raise RefusedError(
+                "Training diverged: the model holds values that are not finite",
+                hint="lower training.learning_rate, or set training.clip_norm",
+                code="diverged",
+            ) from None
+        arrays[f"{part}/words"] = words
+    if frame.counts:
+        counts = {**contribution.counts, WEIGHT: np.array(contribution.weight), CLIPPED: np.array(clipped)}
+        wanted = {name: counts[name] for name in frame.counts}
+        arrays["counts/words"] = encode_counts(flatten(wanted, np.int64), frame.count_limit)
+    return arrays
+
+
+def reveal(total: Tree, reference: Bundle, frame: Frame) -> Contribution:
+    """The sum of contributions that the total of words stands for."""
+    counts: Tree = {}
+    if frame.counts:
+        counts = unflatten(total["counts/words"].astype(np.int64), frame.counts)
+    if frame.real and WEIGHT not in counts:
+        raise ValueError("a weighted mean needs the weight of those who were counted")
+    weight = int(counts.get(WEIGHT, np.array(0)))
+    values: Bundle = {}
+    for part, shapes in frame.real.items():
+        sums = frame.grid.decode(total[f"{part}/words"])
+        sums *= frame.weight
+        values[part] = unflatten(sums, shapes)
+        for name, array in reference.get(part, {}).items():
+            values[part][name] += array.astype(np.float64) * weight
+    return Contribution(values, weight, counts)
+
+
+class _Distance:
+    """n_k (w_k - reference) / N as one vector, arrays in name order like `flatten`, made block by block: the whole of it in
+    float64 would be four times the words. Without a reference the distance is from zero."""
+
+    def __init__(self, contribution: Contribution, reference: Tree, part: str, total: int) -> None:
+        tree = contribution.values[part]
+        names = sorted(tree)
+        self._values = [tree[name].reshape(-1) for name in names]
+        self._reference = [reference[name].reshape(-1) for name in names] if reference else []
+        self._weight, self._total = contribution.weight, total
+        self._starts = [0, *accumulate(array.size for array in self._values)]
+        self._scale = 1.0
+
+    @property
+    def size(self) -> int:
+        return self._starts[-1]
+
+    def shorten(self, max_update_norm: float) -> None:
+        """Scale all of it so that w_k - reference has at most this Euclidean length. What is not finite is refused later."""
+        blocks = (self.read(start, min(start + BLOCK, self.size)) for start in range(0, self.size, BLOCK))
+        length = math.sqrt(sum(float(np.dot(block, block)) for block in blocks)) * self._total / max(self._weight, 1)
+        if length > max_update_norm:
+            self._scale = max_update_norm / length
+
+    def read(self, start: int, stop: int) -> NDArray[np.float64]:
+        block = np.empty(stop - start)
+        for number in range(bisect_right(self._starts, start) - 1, len(self._values)):
+            first, low, high = self._starts[number], max(start, self._starts[number]), min(stop, self._starts[number + 1])
+            if first >= stop:
+                break
+            self._fill(number, slice(low - first, high - first), block[low - start : high - start])
+        block *= self._scale / self._total
+        return block
+
+    def _fill(self, number: int, piece: slice, into: NDArray[np.float64]) -> None:
+        if not self._reference:
+            into[:] = self._values[number][piece]
+            return
+        np.multiply(self._reference[number][piece], self._weight, out=into, dtype=np.float64)
+        np.subtract(self._values[number][piece], into, out=into)

@@ -1,0 +1,1 @@
+"""A hospital's account of what was released about its patients."""

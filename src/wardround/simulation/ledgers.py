@@ -1,0 +1,75 @@
+"""What the simulated hospitals agree on before a private run, and what their ledgers hold after it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardround.hub.run_folder import RunFolder
+from wardround.plan.pricing import price_of
+from wardround.privacy.events import Unit
+from wardround.privacy.ledger.ledger import Ledger
+from wardround.study.declaration import Study
+from wardround.study.record.run_record import PrivacyRecord
+from wardround.values.errors import StudyError
+
+LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True)
+class Ledgers:
+    """Where the simulated hospitals keep their ledgers. kept: a folder of ledgers that outlive the run, one a hospital, whose
+    budgets were set with `wardround site ledger`; None for new ones in the run folder."""
+
+    folder: RunFolder
+    kept: Path | None = None
+
+    def of(self, site: str) -> Path:
+        return self.folder.site(site) / LEDGER if self.kept is None else self.kept / f"{site}.sqlite"
+
+    def ready(self, study: Study, sites: Iterable[str]) -> None:
+        """A kept ledger must be there, with a budget: a name that was mistyped would be a hospital without one. In a new one the
+        hospital grants what the study states, and no more; a study that states no epsilon is recorded and refused nothing."""
+        how = study.privacy
+        if not how.private:
+            return
+        for site in sites:
+            path = self.of(site)
+            if self.kept is not None:
+                _require_budget(path, how.unit)
+            elif how.epsilon is not None and how.delta is not None and how.noise_multiplier != 0:
+                ledger = Ledger(path)
+                if ledger.balance(how.unit).budget is None:
+                    ledger.set_budget(how.epsilon, how.delta, how.unit)
+
+
+def _require_budget(path: Path, unit: Unit) -> None:
+    if not path.exists() or Ledger(path).balance(unit).budget is None:
+        raise StudyError(
+            f"The ledger {path} has no budget for one {unit}",
+            expected="a ledger for each hospital, with a budget",
+            found="a ledger without one" if path.exists() else "no file",
+            hint=f"wardround site ledger {path} --epsilon E --delta D" + ("" if unit == "patient" else f" --unit {unit}"),
+        )
+
+
+def privacy_record(study: Study, sites: tuple[str, ...], ledgers: Ledgers) -> PrivacyRecord | None:
+    """None where the study claims no differential privacy."""
+    how = study.privacy
+    if not how.private or how.delta is None:
+        return None
+    price = price_of(study)
+    spent: dict[str, float | None] = {}
+    for site in sites:
+        spent[site] = Ledger(ledgers.of(site)).epsilon_spent(how.unit, how.delta)
+    return PrivacyRecord(
+        unit=how.unit,
+        delta=how.delta,
+        epsilon=price.epsilon,
+        epsilons={f"{delta:g}": value for delta, value in price.epsilons.items()},
+        noise_multiplier=price.noise_multiplier,
+        clip_norm=how.clip_norm,
+        sampling_rate=how.sampling_rate,
+        events=price.events,
+        collusion=None if how.mode == "patient-local" else study.summation.collusion,
+        spent=spent,
+    )

@@ -1,0 +1,77 @@
+"""Sums of NumPy arrays over sites, with nobody reading one site's: counts, histograms, means. The masked sum without training.
+
+    plan: who, what shapes, which bounds --agreed by all--> SumSite at each site, SumCoordinator anywhere --bytes--> SecureSum
+
+Whole numbers are summed exactly. Real numbers are clipped to a stated bound and rounded at random onto a grid of 64 bits; the
+error is stated. `secure_sum` runs all parties in this process, over the same bytes.
+"""
+
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.crypto.identity import Identity
+from wardround.hub.sum_coordinator import SecureSum, SumCoordinator
+from wardround.plan.sum_plan import Arrays, Quantity, SumPlan
+from wardround.site.sum_site import SumSite
+from wardround.values.ids import SiteId
+from wardround.wire.envelope import from_bytes
+from wardround.wire.messages import Ask
+
+
+def secure_sum(
+    values: Mapping[str, Arrays | NDArray[Any]],
+    *,
+    bound: float | Mapping[str, float] | None = None,
+    threshold: int | None = None,
+    collusion: int = 1,
+    lost: Collection[str] = (),
+) -> SecureSum:
+    """The masked sum of every site's arrays, all parties in this process: to try it, and to see what it costs.
+
+    values: site -> one array, or arrays by name; the same names and shapes at every site. Whole numbers are summed exactly; real
+    ones need `bound`, one for all or by name. lost: sites that drop out after keys were agreed. Raises StudyError where the sites
+    are too few for `collusion`, DataError for arrays that do not fit, EngineError where too few are left.
+
+    >>> import numpy as np
+    >>> ages = {"north": np.array([3, 1]), "south": np.array([0, 5]), "west": np.array([2, 2])}
+    >>> secure_sum(ages)["values"].tolist()
+    [5, 8]
+    """
+    arrays = {name: of if isinstance(of, Mapping) else {"values": of} for name, of in values.items()}
+    first = next(iter(arrays.values()), {})
+    identities = {name: Identity.new() for name in arrays}
+    quantities = {
+        name: Quantity(np.asarray(array).shape, _bound_of(name, np.asarray(array), bound)) for name, array in first.items()
+    }
+    keys = {name: identity.public for name, identity in identities.items()}
+    plan = SumPlan("secure_sum", keys, quantities, threshold, collusion)
+    for of in arrays.values():
+        plan.encode(of)  # a mistake is told here, in full; a site would only say `data`
+    with tempfile.TemporaryDirectory(prefix="wardround-sum-") as temporary:
+        folder = Path(temporary)
+        sites = {
+            SiteId(name): SumSite(plan, name, identities[name], lambda _, name=name: arrays[name], folder / name)  # type: ignore[misc]
+            for name in arrays
+        }
+
+        def trip(outbox: Mapping[SiteId, bytes]) -> dict[SiteId, bytes]:
+            asks_for_keys = all(
+                isinstance(message := from_bytes(data), Ask) and message.header.what == "keys" for data in outbox.values()
+            )
+            return {site: sites[site].handle(data) for site, data in outbox.items() if asks_for_keys or site not in lost}
+
+        try:
+            return SumCoordinator(plan, trip, folder / "coordinator").sum()
+        finally:
+            for site in sites.values():
+                site.close()
+
+
+def _bound_of(name: str, array: NDArray[Any], bound: float | Mapping[str, float] | None) -> float | None:
+    found = bound.get(name) if isinstance(bound, Mapping) else bound
+    return found if array.dtype.kind == "f" else None

@@ -1,0 +1,68 @@
+"""Where a site sits on this machine: all that a process needs to bring it to life."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wardround.crypto.identity import Identity
+from wardround.privacy.ledger.ledger import Ledger
+from wardround.site.site import Site
+from wardround.study.declaration import Study
+from wardround.values.ids import site_id
+from wardround.values.records import Records
+from wardround.values.records_file import read_records
+
+
+def identity_in(folder: Path) -> Identity:
+    """The signing key of the site in this folder; made on first use."""
+    return Identity.at(folder / "identity.key")
+
+
+_PATHS = ("data", "folder", "ledger")
+
+
+@dataclass(frozen=True)
+class SiteConfig:
+    """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
+    keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores."""
+
+    name: str
+    study: Study
+    data: Path
+    folder: Path
+    device: str = "auto"
+    threads: int = 0
+    prepared: bool = False
+    ledger: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        paths = {name: None if path is None else str(path) for name, path in vars(self).items() if name in _PATHS}
+        return {**vars(self), "study": self.study.model_dump_json(), **paths}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "SiteConfig":
+        study = Study.model_validate_json(value["study"])
+        paths = {name: None if value[name] is None else Path(value[name]) for name in _PATHS}
+        return cls(**{**value, "study": study, **paths})
+
+    def open(self) -> Site:
+        ledger = Ledger(self.ledger) if self.study.privacy.private and self.ledger is not None else None
+        identity = identity_in(self.folder) if self.study.summation.mode == "masked" else None
+        name = site_id(self.name)
+        return Site(
+            name,
+            self.study,
+            self._load,
+            self.folder,
+            identity=identity,
+            device=self.device,
+            threads=self.threads,
+            ledger=ledger,
+        )
+
+    def _load(self) -> Records:
+        if self.prepared:
+            return read_records(self.data)
+        from wardround.sources import open_source
+
+        return open_source(self.data, self.study.data).load()

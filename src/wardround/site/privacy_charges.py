@@ -1,0 +1,85 @@
+"""How a site pays for what leaves it, between the orders of a private study and the ledger of its patients.
+
+open    room for the whole study is kept, or the study is refused before it begins (once: opening again changes nothing)
+train   charged before anything is computed; marked as released before the stored bytes leave
+close   the room that was not used is given back
+
+A charge stays where the work fails after it: the refusal leaves, and whether there is one may depend on the records or on noise
+that was drawn. The same step tried again is the same charge.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+from wardround.plan.pricing import with_noise
+from wardround.plan.private_plan import PrivatePlan
+from wardround.privacy.ledger.ledger import Ledger
+from wardround.privacy.ledger.state import Status
+from wardround.site.store import LastAnswer
+from wardround.summation.masked.layout import sum_name
+from wardround.values.errors import RefusedError, StudyError
+from wardround.values.tree import raw_bytes
+from wardround.wire.messages import OrderHeader
+
+
+class PrivacyCharges:
+    """The charges of one study at one site."""
+
+    def __init__(self, plan: PrivatePlan, ledger: Ledger | None) -> None:
+        if ledger is None:
+            raise StudyError("A private study needs the ledger of this site's patients", hint="start the site with its ledger")
+        self._plan, self._ledger = plan, ledger
+
+    def pay(self, order: OrderHeader, answered: int) -> None:
+        """Before the work of an order. RefusedError ("budget") where the budget does not reach. answered: the last round that
+        this site has answered, 0 for none."""
+        if order.step == "open":
+            self._require_stated_epsilon()
+            self._ledger.plan(order.study, self._plan.event, self._plan.events)
+        if order.step == "train":
+            self._require_same_ledger(order.study, answered)
+            self._charge(order)
+
+    def _require_same_ledger(self, study: str, answered: int) -> None:
+        """A ledger that was lost together with its receipt, or overwritten by an older pair, agrees with itself. The site's own
+        state tells it from the right one."""
+        charged = answered == 0 or (study, f"train/{answered}/") in self._ledger.charges()
+        if not charged or study not in self._ledger.history():
+            raise RefusedError(
+                "The ledger does not know what this site has opened or answered: it is another one, or was lost or restored",
+                hint="bring back the ledger that the study was opened with; read docs/ledger.md",
+                code="ledger-restored",
+            )
+
+    def _charge(self, order: OrderHeader) -> None:
+        release = sum_name(order)
+        status = self._ledger.charge(order.study, release, self._plan.event, self._plan.events_a_round)
+        if status is Status.RELEASED:
+            raise RefusedError(
+                "This step has left already and its bytes are not here: the site's state is older than its ledger",
+                hint="bring back the site's folder as it was; working the step out again would be a second release",
+                code="released-before",
+            )
+
+    def _require_stated_epsilon(self) -> None:
+        """The study's noise keeps to the epsilon that it states: nobody else is trusted to have worked that out."""
+        if self._plan.study.privacy.epsilon is not None:
+            with_noise(self._plan.study)
+
+    def leaves(self, order: OrderHeader, answer: Callable[[], LastAnswer]) -> None:
+        """To be called when the answer is stored, before it is sent; calling it again changes nothing."""
+        if order.step == "train":
+            self._ledger.released(order.study, sum_name(order), _digest(answer()))
+        elif order.step == "close":
+            self._ledger.close(order.study)
+
+
+def _digest(answer: LastAnswer) -> str:
+    """Of what was released: the words before any mask, which every attempt masks anew."""
+    if not answer.words:
+        return hashlib.sha256(answer.reply).hexdigest()
+    digest = hashlib.sha256()
+    for name in sorted(answer.words):
+        digest.update(name.encode())
+        digest.update(raw_bytes(answer.words[name]))
+    return digest.hexdigest()

@@ -1,0 +1,260 @@
+"""The work a site does for an order, on its own records. The heavy room, training, is loaded on first use."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.algorithms.protocol import Trainer
+from wardround.plan.plan import FEDERATED, LAST, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan
+from wardround.privacy.fixed_point_mechanism import RoundingKey
+from wardround.privacy.gaussian_mechanism import is_finite, unchanged
+from wardround.privacy.mechanism import protect
+from wardround.site.records import Read, read
+from wardround.site.store import SiteState, SiteStore
+from wardround.tasks.score_sums import ScoreSums
+from wardround.values.contribution import Contribution, Counts
+from wardround.values.errors import DataError, RefusedError
+from wardround.values.ids import SiteId
+from wardround.values.local_run import GradientSum, LocalRun
+from wardround.values.randomness import rounding_key, seed_of
+from wardround.values.records import SPLITS, Records, Split
+from wardround.values.tree import Tree
+from wardround.wire.envelope import unpack_bundle
+from wardround.wire.messages import Order
+
+
+def own_file(number: int) -> str:
+    """Two files in turn, so that a crash between writing the model and recording its round loses neither."""
+    return f"own-{number % 2}" if number else "start"
+
+
+class SiteWork:
+    """Opening, training, evaluating. Holds the records in memory; writes only to the site's store."""
+
+    def __init__(
+        self, name: SiteId, plan: Plan, load: Callable[[], Records], store: SiteStore, *, device: str, threads: int
+    ) -> None:
+        self.name, self.plan, self.store = name, plan, store
+        self._load, self._device, self._threads = load, device, threads
+        self._frozen: Tree | None = None
+
+    @cached_property
+    def _read(self) -> Read:
+        records = self._load()
+        if not np.any(records.splits == "train"):
+            raise DataError("This site has no training records", hint="check the path and the study's [data.splits]")
+        return read(records, fingerprint(records), self.plan, self.store, threads=self._threads)
+
+    @property
+    def splits(self) -> dict[Split, Records]:
+        """What the network that learns reads, by split."""
+        return self._read.splits
+
+    def open(self, order: Order, before: SiteState) -> tuple[Tree, SiteState]:
+        """Keeps what does not travel, and contributes the counts of this site's patients, images and positives: under privacy
+        they stay in its own report."""
+        model = unpack_bundle(order.arrays).get("model", {})
+        self._frozen = {name: array for name, array in model.items() if name not in self.plan.shared_names}
+        self.store.write_tree("start", model)
+        parts = [self.splits[split] for split in SPLITS]
+        counts = {
+            "images": np.array([len(part) for part in parts]),
+            "patients": np.array([part.patient_count for part in parts]),
+            "positives": np.array([int(part.labels.sum()) for part in parts]),
+        }
+        self.store.add_to_report("dataset_counts", "counts", {name: array.tolist() for name, array in counts.items()})
+        state = SiteState(study=order.header.study, records=self._read.fingerprint, masked=before.masked, asks=before.asks)
+        if "open" not in self.plan.summed:
+            return {}, state
+        frame = self.plan.opening_frame(len(order.header.cohort))
+        return protect(Contribution({}, 0, counts), {}, frame, self._rounding_key("open", 0)), state
+
+    def train(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
+        self.require_same_records(state)
+        bundle = unpack_bundle(order.arrays)
+        number = order.header.round
+        scored = self._scores(self.plan.algorithm.local_model(bundle, state.memory), SCORED_EACH_ROUND)
+        contribution, memory, run = self.plan.algorithm.work(bundle, self._trainer("train", number), state.memory)
+        reference = self.plan.algorithm.reference(bundle)
+        if self.plan.private is not None and not is_finite(contribution):
+            contribution, memory = unchanged(contribution, reference), state.memory
+        counts = {**_prefixed(scored), "loss": np.array([_in_loss_units(run), run.loss_count])}
+        frame = self.plan.training_frame(bundle["model"], len(order.header.cohort), order.header.weight)
+        arrays = protect(replace(contribution, counts=counts), reference, frame, self._rounding_key("train", number))
+        self._report_round("rounds", number, run, scored)
+        return arrays, replace(state, round=number, pending=memory)
+
+    def train_own(self, order: Order, state: SiteState) -> SiteState:
+        """One more round of the model that learns from this site's records alone. Nothing of it leaves."""
+        self.require_same_records(state)
+        number = order.header.round
+        if number <= state.own_round:
+            return state
+        if number != state.own_round + 1:
+            raise RefusedError(f"The own model has {state.own_round} rounds; round {number} does not follow", code="old-round")
+        before = self.store.read_tree(own_file(number - 1)) or {}
+        run = self._trainer("own", number).train(self.plan.trainable(before))
+        self.store.write_tree(own_file(number), run.model)
+        self._report_round("own_rounds", number, run, {})
+        return replace(state, own_round=number)
+
+    def evaluate(self, order: Order, state: SiteState) -> Tree:
+        self.require_same_records(state)
+        bundle = unpack_bundle(order.arrays)
+        label = order.header.label
+        shifted = self.plan.wants_shifted(label)
+        local = self.plan.algorithm.local_model(bundle, state.memory) if label in (FEDERATED, LAST) else bundle["model"]
+        scored = self._scores(local, SCORED_AT_THE_END)
+        if shifted:
+            scored[SHIFTED] = self._shifted_scores(local)
+        self.store.add_to_report("evaluations", label, {split: sums.to_json() for split, sums in scored.items()})
+        if "evaluate" not in self.plan.summed:
+            return {}
+        frame = self.plan.evaluation_frame(len(order.header.cohort), shifted=shifted)
+        return protect(Contribution({}, 0, _prefixed(scored)), {}, frame, self._rounding_key(f"evaluate-{label}", 1))
+
+    def _trainer(self, purpose: str, number: int) -> Trainer:
+        from wardround.training.loop import TorchTrainer
+
+        study = self.plan.study
+        if study.privacy.of_patients:
+            return _WholeModelTrainer(self._private_trainer(number), self.frozen)
+        trainer = TorchTrainer(
+            study.network,
+            study.training,
+            self.plan.inputs,
+            self.splits["train"],
+            seed=seed_of(purpose, study.training.seed, self.name),
+            round_number=number,
+            rounds=study.algorithm.rounds,
+            device=self._device,
+            threads=self._threads,
+        )
+        return _WholeModelTrainer(trainer, self.frozen)
+
+    def _private_trainer(self, number: int) -> Trainer:
+        from wardround.training.per_patient.private_loop import PrivateTrainer
+
+        study, private = self.plan.study, self.plan.private
+        assert private is not None
+
+        def noise(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+            noise_grid = private.noise_grid(sums.size)
+            return noise_grid.decode(noise_grid.encode(sums))
+
+        return PrivateTrainer(
+            study.network,
+            study.training,
+            study.privacy,
+            self.plan.inputs,
+            self._read.learned_from,
+            patients=private.patients(self.name),
+            noise=noise,
+            round_number=number,
+            rounds=study.algorithm.rounds,
+            device=self._device,
+            threads=self._threads,
+        )
+
+    @property
+    def frozen(self) -> Tree:
+        """What training never changes: it came with the opening and did not travel again."""
+        if self._frozen is None:
+            start = self.store.read_tree("start") or {}
+            self._frozen = {name: array for name, array in start.items() if name not in self.plan.shared_names}
+        return self._frozen
+
+    def _scores(self, model: Tree, splits: tuple[Split, ...]) -> dict[str, ScoreSums]:
+        return {split: self._sums(model, self.splits[split], self._read.mirrored.get(split)) for split in splits}
+
+    def _sums(self, model: Tree, records: Records, mirrored: Records | None = None) -> ScoreSums:
+        from wardround.training.scoring import score
+
+        study = self.plan.study
+        logits = score(
+            study.network,
+            self.plan.inputs,
+            {**self.frozen, **model},
+            records,
+            flip_average=study.evaluation.flip_average,
+            device=self._device,
+            threads=self._threads,
+            mirrored=mirrored,
+        )
+        if self.plan.private is not None and (lost := np.isnan(logits)).any():
+            # A model that overflows for some records: a refusal would tell the coordinator, who chose it, that there are such.
+            self.store.log("diverged", f"{lost.sum()} of {len(lost)} scores are not numbers; they count as one half")
+            logits = np.where(lost, np.float32(0.0), logits)
+        return ScoreSums.from_scores(logits, records.labels)
+
+    def _shifted_scores(self, model: Tree) -> ScoreSums:
+        """Validation images seen through simulated scanners: the threshold that holds there holds at the next hospital."""
+        from wardround.training.images.scanner_shift import SHIFT_NAMES, shifted
+
+        total = ScoreSums.zero()
+        for name in SHIFT_NAMES:
+            total = total + self._sums(model, *self._read.seen(shifted(self._read.validation, name)))
+        return total
+
+    def require_same_records(self, state: SiteState) -> None:
+        """RefusedError where they are not those that the study was opened with."""
+        if self._read.fingerprint != state.records:
+            raise RefusedError(
+                "The records of this site are not those it opened the study with",
+                hint="bring back the earlier files, or start a new run",
+                code="data-changed",
+            )
+
+    def _rounding_key(self, step: str, number: int) -> RoundingKey:
+        seed = self.plan.study.training.seed
+        return lambda part: rounding_key(seed, self.name, step, number, part)
+
+    def _report_round(self, section: str, number: int, run: LocalRun, scored: dict[str, ScoreSums]) -> None:
+        figures = {"loss_sum": run.loss_sum, "loss_count": run.loss_count, "steps": run.steps}
+        evaluations = {split: sums.to_json() for split, sums in scored.items()}
+        self.store.add_to_report(section, str(number), {**figures, "evaluations": evaluations})
+
+
+class _WholeModelTrainer:
+    """Joins what travels with what is frozen, since a network runs on all of its arrays."""
+
+    def __init__(self, trainer: Trainer, frozen: Tree) -> None:
+        self._trainer, self._frozen = trainer, frozen
+
+    @property
+    def examples(self) -> int:
+        return self._trainer.examples
+
+    def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
+        whole = {**self._frozen, **model}
+        run = self._trainer.train(whole, proximal_mu=proximal_mu, gradient_shift=gradient_shift)
+        return replace(run, model={name: run.model[name] for name in model})
+
+    def gradient(self, model: Tree) -> GradientSum:
+        return self._trainer.gradient({**self._frozen, **model})
+
+    def feature_mean(self, model: Tree) -> GradientSum:
+        return self._trainer.feature_mean({**self._frozen, **model})
+
+
+def fingerprint(records: Records) -> str:
+    """A hash of every byte that training reads. It stays at the site."""
+    digest = hashlib.sha256()
+    for array in (records.inputs, records.labels, records.patients, records.splits):
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _prefixed(scored: dict[str, ScoreSums]) -> Counts:
+    return {f"{split}.{name}": array for split, sums in scored.items() for name, array in sums.to_counts().items()}
+
+
+def _in_loss_units(run: LocalRun) -> int:
+    """A diverged loss is not a number that can be summed; protect() refuses the model that goes with it."""
+    return round(min(max(run.loss_sum, 0.0), 2.0**30) / LOSS_UNIT) if math.isfinite(run.loss_sum) else 0

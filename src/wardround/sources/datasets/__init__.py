@@ -1,0 +1,1 @@
+"""Public data sets by name: catalogue, download with hashes, readers."""

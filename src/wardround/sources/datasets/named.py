@@ -1,0 +1,132 @@
+"""How each data set of the catalogue becomes records: its files, its hospitals, and the test split its publisher set apart.
+
+A published test split is never part of a hospital's records: it comes back as `external`, for evaluation only. Everything else
+is divided by patient, so that published validation images of train patients do no harm.
+"""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.sources.datasets.catalogue import entry, find, is_prepared, verified
+from wardround.sources.image_folder import read_image_folder
+from wardround.sources.npz import read_npz
+from wardround.sources.read_result import ReadResult, joined, part_of, to_records
+from wardround.study.contract import DataContract
+from wardround.values.errors import DataError
+from wardround.values.records import Records
+
+Loader = Callable[[Path, DataContract], ReadResult]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """records: what hospitals may train on, splits assigned. sites: the hospital of each, where the data name one.
+    external: the published test split, all "test", patients disjoint from `records`. notes: what was left out, in words."""
+
+    name: str
+    records: Records
+    sites: NDArray[np.str_] | None
+    external: Records | None
+    notes: tuple[str, ...] = ()
+
+
+def load_dataset(name: str, contract: DataContract) -> Dataset:
+    """The named set under the contract.
+
+    DataError where it is not here, its bytes are not the known ones, or it breaks the contract.
+    """
+    if name not in _LOADERS:
+        raise DataError(
+            f"The data set {entry(name).name!r} is listed, but Wardround does not read it by name",
+            hint="prepare one table or image folder from it and name that as the source",
+        )
+    read_result = _LOADERS[name](find(name), contract)
+    if name not in _WITH_EXTERNAL:
+        records = to_records(read_result, contract)
+        return Dataset(
+            name, records, read_result.sites if np.any(read_result.sites != "") else None, None, _left_out(read_result)
+        )
+    return _set_apart(name, read_result, contract)
+
+
+def _left_out(read_result: ReadResult) -> tuple[str, ...]:
+    return (f"{read_result.left_out} incomplete records were left out, as the contract says",) if read_result.left_out else ()
+
+
+def _set_apart(name: str, read_result: ReadResult, contract: DataContract) -> Dataset:
+    """The published test split as `external`; its patients may not be in the rest."""
+    outer = read_result.declared == "test"
+    shared = ~outer & np.isin(read_result.patients, np.unique(read_result.patients[outer]))
+    records = to_records(part_of(read_result, ~outer & ~shared, declared=contract.splits.declared), contract)
+    kept = part_of(read_result, outer)
+    external = Records(kept.inputs, kept.labels, kept.patients, np.full(len(kept), "test", dtype="<U10"))
+    left = int(shared.sum())
+    notes = (f"{left} images of patients in the published test split were left out of the rest",) if left else ()
+    return Dataset(name, records, None, external, notes)
+
+
+def _kermany(folder: Path, contract: DataContract) -> ReadResult:
+    """The 64-pixel arrays where they are large enough for the study, else the JPEGs of 224."""
+    if max(contract.image.size) <= 64 and contract.image.channels == 1:
+        return read_npz(verified(folder, "kermany_cxr", "kermany_cxr_64.npz"), contract)
+    verified(folder, "kermany_cxr", "manifest.csv")
+    return read_image_folder(verified(folder, "kermany_cxr", "kermany_cxr_224_jpeg.zip"), contract)
+
+
+def _pneumoniamnist(folder: Path, contract: DataContract) -> ReadResult:
+    """With the patients of the map where it lies beside; an image it does not name is a patient of its own.
+
+    The map counts in the order of the prepared file, which the publisher's does not share.
+    """
+    path = verified(folder, "pneumoniamnist", "pneumoniamnist.npz")
+    if not (folder / "kermany_filename_map.csv").is_file() or not is_prepared(path, "pneumoniamnist"):
+        return read_npz(path, contract)
+    named: dict[tuple[str, int], str] = {}
+    with verified(folder, "pneumoniamnist", "kermany_filename_map.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            named[row["split"], int(row["index"])] = row["patient"]
+    counts = (("train", 4708), ("val", 524), ("test", 624))
+    return read_npz(path, contract, [named.get((split, k), "") for split, count in counts for k in range(count)])
+
+
+def _npz_named(name: str) -> Loader:
+    file = entry(name).files[0].name
+    return lambda folder, contract: read_npz(verified(folder, name, file), contract)
+
+
+def _heart(folder: Path, contract: DataContract) -> ReadResult:
+    """Four files, four hospitals."""
+    from wardround.sources.table import read_table
+
+    names = ("cleveland", "hungarian", "switzerland", "va")
+    return joined({n: read_table(verified(folder, "uci_heart_disease", f"processed.{n}.data"), contract) for n in names})
+
+
+def _wdbc(folder: Path, contract: DataContract) -> ReadResult:
+    from wardround.sources.table import read_table
+
+    return read_table(verified(folder, "uci_wdbc", "wdbc.csv"), contract)
+
+
+def _eicu(folder: Path, contract: DataContract) -> ReadResult:
+    from wardround.sources.datasets.eicu import read_eicu
+    from wardround.sources.table import table_result
+
+    return table_result(read_eicu(lambda file: verified(folder, "eicu_demo", file)), contract)
+
+
+_LOADERS: dict[str, Loader] = {
+    "kermany_cxr": _kermany,
+    "pneumoniamnist": _pneumoniamnist,
+    "breastmnist": _npz_named("breastmnist"),
+    "cxr_multisite": _npz_named("cxr_multisite"),
+    "eicu_demo": _eicu,
+    "uci_heart_disease": _heart,
+    "uci_wdbc": _wdbc,
+}
+_WITH_EXTERNAL = frozenset({"kermany_cxr", "pneumoniamnist", "breastmnist"})

@@ -1,0 +1,198 @@
+"""Files in a folder or a zip, read one at a time and never unpacked, with what is known of each: label, patient, split, site.
+
+Without a manifest the sub-folders tell:   [split/] label [/patient] /file       for example train/PNEUMONIA/p17/a.png
+A manifest (manifest.csv in the folder or zip, or beside the zip) tells it all:   file,label[,patient][,split][,site]
+"""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from wardround.sources.damage import DAMAGE
+from wardround.sources.splitting import split_named
+from wardround.study.contract import DataContract
+from wardround.values.errors import DataError
+
+MANIFEST = "manifest.csv"
+LARGEST_FILE = 512 * 2**20
+"""Bytes; a larger member of a zip is not opened, so that a small zip cannot fill the memory."""
+
+
+class FileTree(Protocol):
+    """Named files. Names are relative, with forward slashes, sorted."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def read(self, name: str, limit: int = -1) -> bytes | None:
+        """The file's first `limit` bytes (-1: all); None where it cannot be read or is larger than LARGEST_FILE."""
+
+
+@dataclass(frozen=True)
+class FolderFileTree:
+    root: Path
+    names: tuple[str, ...]
+
+    def read(self, name: str, limit: int = -1) -> bytes | None:
+        path = self.root / name
+        try:
+            with path.open("rb") as file:
+                return file.read(limit) if path.stat().st_size <= LARGEST_FILE else None
+        except OSError:
+            return None
+
+
+@dataclass(frozen=True)
+class ZipFileTree:
+    file: zipfile.ZipFile
+    names: tuple[str, ...]
+
+    def read(self, name: str, limit: int = -1) -> bytes | None:
+        try:
+            with self.file.open(name) as file:
+                return file.read(limit) if self.file.getinfo(name).file_size <= LARGEST_FILE else None
+        except DAMAGE:
+            return None
+
+
+@contextmanager
+def open_file_tree(path: Path) -> Iterator[FileTree]:
+    """The files under a folder or in a zip; hidden ones left out. Raises DataError on a damaged or unsafe zip."""
+    if path.is_dir():
+        found = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+        yield FolderFileTree(path, _shown(found_path.as_posix() for found_path in found))
+        return
+    try:
+        file = zipfile.ZipFile(path)
+    except DAMAGE:
+        raise DataError("The zip is damaged or cut short", hint="copy it again, and compare its size with the original") from None
+    with file:
+        names = [info.filename for info in file.infolist() if not info.is_dir()]
+        if any(_is_unsafe(name) for name in names):
+            raise DataError("The zip names files outside itself and is refused", hint="make it again with relative names")
+        yield ZipFileTree(file, _shown(names))
+
+
+def _is_unsafe(name: str) -> bool:
+    """Nothing is ever unpacked, yet a name that climbs out of the zip is a sign of an attack."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]
+
+
+def _shown(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(n for n in names if not any(p.startswith((".", "__MACOSX")) for p in PurePosixPath(n).parts)))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is said of one file; empty where nothing is. listed: a manifest says it, not the folders."""
+
+    name: str
+    label: str = ""
+    patient: str = ""
+    split: str = ""
+    site: str = ""
+    listed: bool = False
+
+
+def known_files(
+    file_tree: FileTree, names: tuple[str, ...], contract: DataContract, beside: Path | None
+) -> tuple[list[Known], int]:
+    """What is known of each of `names`, in name order, and how many manifest lines name a file that is not there.
+
+    Files that a manifest does not list are left out. `beside`: a manifest outside the zip.
+    """
+    text = _manifest_text(file_tree, beside)
+    if text is None:
+        return [_from_folders(name, contract) for name in names], 0
+    return _from_manifest(text, names, contract)
+
+
+def _manifest_text(file_tree: FileTree, beside: Path | None) -> bytes | None:
+    inside = next((name for name in file_tree.names if PurePosixPath(name).name == MANIFEST), None)
+    if inside is not None:
+        return file_tree.read(inside)
+    return beside.read_bytes() if beside is not None and beside.is_file() else None
+
+
+def _from_folders(name: str, contract: DataContract) -> Known:
+    folders = PurePosixPath(name).parts[:-1]
+    split = next((folder for folder in folders if split_named(folder)), "")
+    at = next((k for k, folder in enumerate(folders) if contract.label.judge(folder) is not None), None)
+    if at is None:
+        return Known(name, label=folders[-1] if folders else "", split=split)
+    below = [folder for folder in folders[at + 1 :] if folder != split]
+    return Known(name, label=folders[at], patient="/".join(below), split=split)
+
+
+def _from_manifest(text: bytes, names: tuple[str, ...], contract: DataContract) -> tuple[list[Known], int]:
+    rows = _manifest_rows(text)
+    columns = rows[0].keys() if rows else ()
+    file, label = _named(columns, "file", "filename", "path", "image"), _named(columns, contract.label.column, "label")
+    if file is None or label is None:
+        raise DataError(
+            f"{MANIFEST} lacks a column",
+            expected=f"file and {contract.label.column}; patient, split and site where they are known",
+            hint="add the column, or say its name in the contract",
+        )
+    patient, split = _named(columns, contract.patient.column, "patient"), _named(columns, "split")
+    site = _named(columns, contract.site.column, "site")
+    by_name = _lookup(names)
+    known: dict[str, Known] = {}
+    absent = 0
+    for row in rows:
+        name = by_name.get(row[file].strip().replace("\\", "/"))
+        if name is None:
+            absent += 1
+        elif name in known:
+            raise DataError(f"{MANIFEST} lists a file twice", hint="keep one line for each file")
+        else:
+            told = {key: row[c].strip() for key, c in (("patient", patient), ("split", split), ("site", site)) if c}
+            known[name] = Known(name, row[label], told.get("patient", ""), told.get("split", ""), told.get("site", ""), True)
+    return [known[name] for name in sorted(known)], absent
+
+
+def _manifest_rows(text: bytes) -> list[dict[str, str]]:
+    try:
+        words = text.decode("utf-8-sig")
+        first = words.partition("\n")[0]
+        reader = csv.DictReader(io.StringIO(words), strict=True, restval="", delimiter=separator_in(first))
+        rows = [dict(row) for row in reader]
+    except (UnicodeDecodeError, csv.Error):
+        raise DataError(f"{MANIFEST} is not a CSV in UTF-8", hint="save it as CSV, encoding UTF-8") from None
+    if any(None in row for row in rows):
+        raise DataError(f"{MANIFEST} has a line with more cells than its header", hint="quote cells that hold a comma")
+    return rows
+
+
+def separator_in(line: str) -> str:
+    """The separator of a CSV: the commonest of comma, semicolon, tab and bar in its first line.
+
+    >>> separator_in("file;label"), separator_in("file,label"), separator_in("file")
+    (';', ',', ',')
+    """
+    return max(",;\t|", key=line.count)
+
+
+def _named(columns: Iterable[str], *names: str) -> str | None:
+    present = set(columns)
+    return next((name for name in names if name in present), None)
+
+
+def _lookup(names: tuple[str, ...]) -> dict[str, str]:
+    """Files by whole name, and by last part where only one file has it. Nothing outside the listing can be reached."""
+    last: dict[str, list[str]] = {}
+    for name in names:
+        last.setdefault(PurePosixPath(name).name, []).append(name)
+    return {part: found[0] for part, found in last.items() if len(found) == 1} | {name: name for name in names}
+
+
+def name_at(path: Path, position: int, suffixes: frozenset[str]) -> str:
+    """The file at a position (from 1) that a message named: for the person at the machine, who may look it up."""
+    with open_file_tree(path) as file_tree:
+        return [name for name in file_tree.names if PurePosixPath(name).suffix.casefold() in suffixes][position - 1]

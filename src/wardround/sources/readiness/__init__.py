@@ -1,0 +1,1 @@
+"""Whether a hospital's data are ready for a study, in plain words."""

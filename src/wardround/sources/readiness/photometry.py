@@ -1,0 +1,84 @@
+"""What the pixels of a hospital tell a data manager: sizes, constant, saturated, dark and inverted images."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.sources.read_result import Level, ReadResult
+from wardround.study.contract import ImageContract
+
+Told = tuple[Level, str, str, str]
+
+SATURATED = 0.5
+"""Share of pixels at white above which an image counts as saturated."""
+
+FLAT = 2.0 / 255
+"""Standard deviation, of full scale, below which an image shows nothing."""
+
+DARK = 1.0 / 16
+"""Brightest pixel, of full scale, below which 16-bit files were probably scaled by the wrong white."""
+
+
+def image_findings(read_result: ReadResult, contract: ImageContract, count_text: Callable[[int], str]) -> Iterator[Told]:
+    """Findings as (level, code, text, hint). Reads the prepared images in blocks, so memory stays small."""
+    yield from _size_findings(read_result.originals, contract, count_text)
+    facts = np.concatenate([_facts(read_result.inputs[k : k + 256]) for k in range(0, len(read_result), 256)])
+    flat, saturated, brightest = facts[:, 0] < FLAT, facts[:, 1] > SATURATED, facts[:, 2]
+    if count := int(flat.sum()):
+        yield (
+            "warning",
+            "constant-image",
+            f"Images that show nothing, all pixels nearly equal: {count_text(count)}",
+            "take them out",
+        )
+    if count := int((saturated & ~flat).sum()):
+        text = f"Images more than half of which is pure white: {count_text(count)}"
+        yield "warning", "saturated-image", text, "check the window or the export"
+    if np.median(brightest) < DARK:
+        text = "Most images use under a sixteenth of the grey scale"
+        yield "warning", "dark-images", text, "files of 12 bits need white_16 = 4095 under [data.image]"
+    inverted = int(np.sum(_inverted(read_result.inputs) & ~flat))
+    if inverted:
+        text = f"Images that look like the negative of the hospital's others: {count_text(inverted)}"
+        yield "warning", "inverted-images", text, "check the photometric interpretation (MONOCHROME1 shows low values white)"
+
+
+def _size_findings(originals: NDArray[np.int64], contract: ImageContract, count_text: Callable[[int], str]) -> Iterator[Told]:
+    sizes = np.unique(originals, axis=0)
+    if len(sizes) > 1:
+        low, high = originals.min(axis=0), originals.max(axis=0)
+        text = f"Images come in {len(sizes)} sizes, heights {low[0]} to {high[0]}, widths {low[1]} to {high[1]} pixels"
+        yield "note", "sizes", text, ""
+    elif len(sizes) and tuple(sizes[0]) != contract.size:
+        yield "note", "sizes", f"All images are {sizes[0][0]} x {sizes[0][1]} and were resized to the study's size", ""
+    if small := int(np.sum((originals[:, 0] < contract.size[0]) | (originals[:, 1] < contract.size[1]))):
+        text = f"Images smaller than the study's {contract.size[0]} x {contract.size[1]}, which are enlarged: {count_text(small)}"
+        yield "warning", "small-images", text, "export them at full size if you can"
+
+
+def _facts(images: NDArray[Any]) -> NDArray[np.float64]:
+    """(n, 3): standard deviation, share of white pixels, brightest pixel; all of full scale."""
+    top = float(np.iinfo(images.dtype).max)
+    flat = images.reshape(len(images), -1)
+    return np.stack([flat.std(axis=1) / top, (flat == top).mean(axis=1), flat.max(axis=1) / top], axis=1)
+
+
+def _inverted(images: NDArray[Any]) -> NDArray[np.bool_]:
+    """Images that are anti-correlated (r < -0.3) with the mean image of the hospital, on a coarse 8 x 8 grid.
+
+    The threshold is far from 0 so that a projection of its own or a rotated film is not called inverted.
+    """
+    grid = np.concatenate([_coarse(images[k : k + 256]) for k in range(0, len(images), 256)])
+    centred = grid - grid.mean(axis=1, keepdims=True)
+    mean = np.median(centred, axis=0)
+    norms = np.linalg.norm(centred, axis=1) * np.linalg.norm(mean)
+    return np.asarray((centred @ mean) < -0.3 * np.maximum(norms, 1e-9))
+
+
+def _coarse(images: NDArray[Any]) -> NDArray[np.float64]:
+    grey = images.mean(axis=3) if images.ndim == 4 else images.astype(np.float64)
+    rows = [band.mean(axis=1) for band in np.array_split(grey, 8, axis=1)]
+    cells = [[part.mean(axis=1) for part in np.array_split(row, 8, axis=1)] for row in rows]
+    return np.stack([cell for row in cells for cell in row], axis=1)

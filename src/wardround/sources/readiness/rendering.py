@@ -1,0 +1,62 @@
+"""The readiness report as text for a terminal or a mail."""
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from wardround.sources.readiness.report import Readiness
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+WIDTH = 100
+_WORDS = {"error": "To mend", "warning": "To look at", "note": "To know"}
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def verdict(readiness: Readiness) -> str:
+    errors = sum(finding.level == "error" for finding in readiness.findings)
+    if readiness.ready():
+        return "READY: these data can take part."
+    return f"NOT READY: {errors} thing{'s' if errors != 1 else ''} to mend first."
+
+
+def render(readiness: Readiness, *, where: bool = True) -> str:
+    """Plain text, lines up to 100 characters. `where` tells the first place of a finding: leave it out of what is sent on."""
+    lines = [verdict(readiness), ""]
+    width = max((len(count.name) for count in readiness.counts), default=0)
+    lines += [f"  {count.name:<{width}}  {count.value}" for count in readiness.counts]
+    for level, title in _WORDS.items():
+        found = [finding for finding in readiness.findings if finding.level == level]
+        if found:
+            lines += ["", title]
+        for finding in found:
+            lines += _wrapped(f"- {finding.text}.", "  ")
+            if finding.where and where:
+                lines += _wrapped(f"({finding.where})", "    ")
+            if finding.hint:
+                lines += _wrapped(f"-> {finding.hint}", "    ")
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+
+
+def render_rich(readiness: Readiness) -> "Group":
+    """The same for a colour terminal."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    counts = Table(show_header=False, box=None, padding=(0, 2))
+    for count in readiness.counts:
+        counts.add_row(count.name, count.value)
+    parts: list[Text | Table] = [Text(verdict(readiness), style="bold green" if readiness.ready() else "bold red"), counts]
+    for level, title in _WORDS.items():
+        found = [finding for finding in readiness.findings if finding.level == level]
+        if found:
+            parts.append(Text(f"\n{title}", style=_STYLES[level]))
+        for finding in found:
+            place = f"\n  ({finding.where})" if finding.where else ""
+            parts.append(Text(f"- {finding.text}.{place}" + (f"\n  -> {finding.hint}" if finding.hint else "")))
+    return Group(*parts)

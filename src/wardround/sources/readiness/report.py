@@ -1,0 +1,275 @@
+"""The readiness report: tells a data manager in plain language whether the data of a hospital can take part, and what to mend.
+
+It may be shown to others, so it holds counts only: no patient, no file name, no value of a record. A count from 1 to 4 is told
+as "fewer than 5", and where it could be worked out from a total and its other parts, the next smallest part is hidden too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from wardround.sources.read_result import Level, Problem, ReadResult
+from wardround.sources.readiness.photometry import image_findings
+from wardround.sources.readiness.units import words_for
+from wardround.sources.splitting import assign_splits, split_patients
+from wardround.study.contract import DataContract, SplitsContract
+from wardround.values.errors import DataError
+from wardround.values.records import SPLITS
+
+SMALL_CELL = 5
+"""Counts below it, except 0, are not told."""
+
+HIDDEN = "hidden, so that a small count cannot be worked out"
+UNEVEN = 0.1
+"""A label with a smaller share is worth a note."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """level: error (must be mended), warning (look at it) or note. code: stable, for programs.
+
+    where: the first place, for the person at this machine; it is left out of everything that may be sent on.
+    """
+
+    level: Level
+    code: str
+    text: str
+    hint: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Count:
+    """A line of the counts, already in words."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What the report says. kind: npz, images, dicom or table."""
+
+    kind: str
+    counts: tuple[Count, ...]
+    findings: tuple[Finding, ...]
+
+    def ready(self) -> bool:
+        """Whether the data can take part: no finding is an error."""
+        return all(finding.level != "error" for finding in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """0 for ready, 3 (the exit code of DataError) for not ready."""
+        return 0 if self.ready() else DataError.exit_code
+
+    def to_json(self) -> dict[str, Any]:
+        """Without `where`: this form may be sent on."""
+        findings = [{key: value for key, value in asdict(finding).items() if key != "where"} for finding in self.findings]
+        return {
+            "ready": self.ready(),
+            "kind": self.kind,
+            "counts": [asdict(count) for count in self.counts],
+            "findings": findings,
+        }
+
+
+def count_text(count: int) -> str:
+    """
+    >>> count_text(0), count_text(3), count_text(12)
+    ('0', 'fewer than 5', '12')
+    """
+    return f"fewer than {SMALL_CELL}" if 0 < count < SMALL_CELL else str(count)
+
+
+def part_text(count: int, whole: int) -> str:
+    """A part of a known whole, such that neither it nor the rest is told where small.
+
+    >>> part_text(44, 46), part_text(46, 46), part_text(2, 46)
+    ('all but fewer than 5', '46', 'fewer than 5')
+    """
+    return f"all but {count_text(whole - count)}" if 0 < whole - count < SMALL_CELL <= count else count_text(count)
+
+
+def suppressed(cells: Mapping[str, int]) -> dict[str, str]:
+    """The parts of a known total, in words. One small part alone would be the total less the others, so a second is hidden.
+
+    >>> suppressed({"negative": 40, "positive": 3})["negative"] == HIDDEN
+    True
+    """
+    told = {name: count_text(count) for name, count in cells.items()}
+    small = [name for name, count in cells.items() if 0 < count < SMALL_CELL]
+    others = sorted((count, name) for name, count in cells.items() if count >= SMALL_CELL)
+    if len(small) == 1 and others:
+        told[others[0][1]] = HIDDEN
+    return told
+
+
+def refused(kind: str, error: DataError) -> Readiness:
+    """The report on a source that cannot be read at all."""
+    return Readiness(kind, (), (Finding("error", "unreadable", error.what, error.hint),))
+
+
+def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> Readiness:
+    """The report on what a reader found."""
+    findings = [_told(problem) for problem in read_result.problems]
+    findings += _patient_findings(read_result, contract, splits)
+    findings += _label_findings(read_result)
+    findings += [Finding(*parts) for parts in _duplicate_findings(read_result, contract)]
+    findings += _column_findings(read_result, contract)
+    if contract.kind == "image" and len(read_result):
+        findings += [
+            Finding(level, code, text, hint)
+            for level, code, text, hint in image_findings(read_result, contract.image, count_text)
+        ]
+    order = {"error": 0, "warning": 1, "note": 2}
+    return Readiness(kind, _counts(read_result, contract, splits), tuple(sorted(findings, key=lambda f: order[f.level])))
+
+
+def _told(problem: Problem) -> Finding:
+    where = (
+        f"the first is number {problem.positions[0]} {problem.counted_in}" if problem.positions and problem.positions[0] else ""
+    )
+    return Finding(problem.level, problem.code, f"{problem.text}: {count_text(problem.count)}", problem.hint, where)
+
+
+def _patient_findings(read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> list[Finding]:
+    findings: list[Finding] = []
+    patients = len(np.unique(read_result.patients))
+    if not len(read_result):
+        return [Finding("error", "empty", "The source holds no usable record", "add data, or mend the errors above")]
+    if patients < splits.minimum_patients:
+        text = f"There are {count_text(patients)} patients; the study needs at least {splits.minimum_patients}"
+        findings.append(Finding("error", "too-few-patients", text, "leave this hospital out, or join its data with another's"))
+    if not read_result.names_patients:
+        level: Level = "error" if contract.patient.required else "warning"
+        text = "The source does not name patients, so every record counts as a patient of its own"
+        findings.append(
+            Finding(
+                level,
+                "no-patients",
+                text,
+                "name the patient of each record; else one person's records may be in train and in test",
+            )
+        )
+    if np.any(read_result.declared != "") and (doubled := split_patients(read_result.patients, read_result.declared)):
+        text = f"Patients stand in more than one declared split: {count_text(doubled)}"
+        hint = "put all records of a patient in one split, or set declared = false to split by patient"
+        findings.append(Finding("error" if splits.declared else "note", "patient-in-two-splits", text, hint))
+    if splits.declared and np.any(read_result.declared == ""):
+        text = f"Records declare no split: {count_text(int(np.sum(read_result.declared == '')))}"
+        findings.append(Finding("error", "no-split", text, "add a split to every record, or set declared = false"))
+    if not _no_train(read_result, splits):
+        return findings
+    return [
+        *findings,
+        Finding("error", "no-train", "No patient is left to train on", "lower validation and test, or add patients"),
+    ]
+
+
+def _no_train(read_result: ReadResult, splits: SplitsContract) -> bool:
+    assigned = _assigned(read_result, splits)
+    return assigned is not None and not np.any(assigned == "train")
+
+
+def _assigned(read_result: ReadResult, splits: SplitsContract) -> Any:
+    try:
+        return assign_splits(read_result.patients, read_result.declared, splits)
+    except DataError:
+        return None  # told as patient-in-two-splits or no-split
+
+
+def _label_findings(read_result: ReadResult) -> list[Finding]:
+    if not len(read_result):
+        return []
+    positives = int(read_result.labels.sum())
+    if positives in (0, len(read_result)):
+        only = "negative" if positives == 0 else "positive"
+        hint = "this hospital can take part; its own figures (AUC, sensitivity) cannot be computed"
+        return [Finding("warning", "one-class", f"Every record is {only}", hint)]
+    share = positives / len(read_result)
+    rare = min(positives, len(read_result) - positives)
+    if min(share, 1 - share) >= UNEVEN or rare < SMALL_CELL:
+        return []
+    which = "positive" if share < 0.5 else "negative"
+    text = f"The labels are uneven: under {UNEVEN:.0%} are {which}"
+    return [Finding("note", "uneven-labels", text, "the study may balance the loss; accuracy alone will look too good")]
+
+
+def _duplicate_findings(read_result: ReadResult, contract: DataContract) -> list[tuple[Level, str, str, str]]:
+    """Images only: equal rows of a table are common among different people."""
+    if contract.kind != "image" or not len(read_result):
+        return []
+    _, group, sizes = np.unique(read_result.digests, return_inverse=True, return_counts=True)
+    surplus = int(np.sum(sizes - 1))
+    if not surplus:
+        return []
+    found: list[tuple[Level, str, str, str]] = [
+        ("warning", "duplicates", f"Images that copy another one exactly: {count_text(surplus)}", "keep one of each")
+    ]
+    pairs = (
+        (
+            "duplicates-other-label",
+            read_result.labels.astype(np.str_),
+            "Identical images have different labels",
+            "find the right label",
+        ),
+        (
+            "duplicates-other-patient",
+            read_result.patients,
+            "Identical images belong to different patients",
+            "find the right patient",
+        ),
+        (
+            "duplicates-across-splits",
+            read_result.declared,
+            "Identical images stand in several declared splits",
+            "keep one of each",
+        ),
+    )
+    for code, values, text, hint in pairs:
+        groups = {(int(g), str(v)) for g, v in zip(group.tolist(), values.tolist(), strict=True)}
+        if crossing := len(groups) - len(sizes):
+            found.append(("warning", code, f"{text}: {count_text(crossing)}", hint))
+    return found
+
+
+def _column_findings(read_result: ReadResult, contract: DataContract) -> list[Finding]:
+    findings: list[Finding] = []
+    rules = {column.name: column for column in contract.columns}
+    for facts in read_result.columns:
+        unit = f" {facts.unit}" if facts.unit else ""
+        if facts.missing:
+            text = f"Column {facts.name!r} has missing values: {part_text(facts.missing, facts.rows)}"
+            findings.append(Finding("note", f"missing:{facts.name}", text))
+        if facts.outside and rules[facts.name].outside != "refuse":
+            text = f"Column {facts.name!r} has values outside its range{unit}: {part_text(facts.outside, facts.rows)}"
+            hint = "check them; the contract says " + (
+                "they count as missing" if rules[facts.name].outside == "missing" else "to clip"
+            )
+            findings.append(Finding("warning", f"outside:{facts.name}", text, hint))
+        if facts.factor is not None:
+            text = f"Column {facts.name!r} seems to hold {words_for(facts.factor)}; the contract wants{unit or ' another unit'}"
+            findings.append(Finding("error", f"unit:{facts.name}", text, f"multiply it by {facts.factor:.4g}"))
+    if read_result.left_out:
+        text = f"Incomplete records left out, as the contract says: {count_text(read_result.left_out)}"
+        findings.append(Finding("note", "left-out", text))
+    return findings
+
+
+def _counts(read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> tuple[Count, ...]:
+    lines = [Count("records", count_text(len(read_result))), Count("patients", count_text(len(np.unique(read_result.patients))))]
+    positives = int(read_result.labels.sum())
+    outcome = suppressed({"negative": len(read_result) - positives, f"positive ({contract.label.name})": positives})
+    lines += [Count(name, value) for name, value in outcome.items()]
+    assigned = _assigned(read_result, splits)
+    if assigned is not None and len(read_result):
+        patients: dict[str, int] = {split: len(np.unique(read_result.patients[assigned == split])) for split in SPLITS}
+        lines += [Count(f"patients in {split}", value) for split, value in suppressed(patients).items()]
+    if np.any(read_result.sites != ""):
+        lines.append(Count("hospitals named", str(len(np.unique(read_result.sites)))))
+    if contract.kind == "table":
+        lines.append(Count("features", str(len(contract.feature_names))))
+    return tuple(lines)

@@ -1,0 +1,64 @@
+"""Units that hospitals mix up: when a column lies outside its range, the factor that would bring it back."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class UnitConfusion:
+    """Values times `factor` are in the contract's unit. `names`: a pattern for the columns it is about, "" for any."""
+
+    factor: float
+    words: str
+    names: str = ""
+
+
+def _pair(factor: float, here: str, wanted: str, names: str) -> tuple[UnitConfusion, UnitConfusion]:
+    return UnitConfusion(factor, f"{here} in place of {wanted}", names), UnitConfusion(
+        1 / factor, f"{wanted} in place of {here}", names
+    )
+
+
+CONFUSIONS = (
+    *_pair(38.67, "mmol/l", "mg/dl of cholesterol", "chol|ldl|hdl"),
+    *_pair(88.57, "mmol/l", "mg/dl of triglycerides", "trig"),
+    *_pair(18.016, "mmol/l", "mg/dl of glucose", "gluc|sugar|bg$"),
+    *_pair(88.42, "mg/dl", "umol/l of creatinine", "crea"),
+    *_pair(17.1, "mg/dl", "umol/l of bilirubin", "bili"),
+    *_pair(2.54, "inches", "centimetres", "height|length|size"),
+    *_pair(0.4536, "pounds", "kilograms", "weight|mass|wt"),
+    *_pair(7.5006, "kPa", "mmHg", "pres|bp|pao2|pco2|po2"),
+    *(UnitConfusion(float(ten), f"values {ten} times too small") for ten in (10, 100, 1000)),
+    *(UnitConfusion(1 / ten, f"values {ten} times too large") for ten in (10, 100, 1000)),
+)
+
+_SUSPECT, _MENDED = 0.5, 0.9
+
+
+def likely_factor(values: NDArray[np.float64], low: float, high: float, name: str = "") -> float | None:
+    """The factor that brings at least 90 % of the values into [low, high], where fewer than half are in it now.
+
+    A confusion known for a column of this name goes before powers of ten; of several, the one whose median comes nearest to the
+    middle of the range.
+
+    >>> likely_factor(np.array([5.2, 6.1, 4.8]), 100, 600, "chol")
+    38.67
+    """
+    if not len(values) or np.mean((values >= low) & (values <= high)) >= _SUSPECT:
+        return None
+    fitting = [
+        confusion
+        for confusion in CONFUSIONS
+        if (not confusion.names or re.search(confusion.names, name.casefold()))
+        and np.mean((values * confusion.factor >= low) & (values * confusion.factor <= high)) >= _MENDED
+    ]
+    middle, median = (low + high) / 2, float(np.median(values))
+    best = min(fitting, key=lambda c: (not c.names, abs(median * c.factor - middle)), default=None)
+    return None if best is None else best.factor
+
+
+def words_for(factor: float) -> str:
+    return next(confusion.words for confusion in CONFUSIONS if confusion.factor == factor)

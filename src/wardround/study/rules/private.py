@@ -1,0 +1,71 @@
+"""What a private study may not ask for: settings by which something that nobody paid for would leave a hospital, or would make
+one patient's data change another's gradient."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wardround.study.declaration import Study
+
+ONE_PART = ("fedavg", "fedprox", "fedopt", "fedbn")
+
+
+def broken_rules(study: "Study") -> Iterator[str]:
+    """One sentence for each setting that a private study cannot keep to; nothing for a sound one."""
+    privacy = study.privacy
+    if not privacy.private:
+        return
+    yield from _of_evaluation(study)
+    yield from _of_the_algorithm(study)
+    if privacy.mode != "patient-local" and study.summation.mode == "plain":
+        yield f'privacy.mode = "{privacy.mode}" adds noise by shares, which the masked sum hides: set summation.mode = "masked"'
+    if privacy.of_patients:
+        yield from _of_training(study)
+        if study.data.kind == "image" and not study.data.patient.required:
+            yield (
+                "data.patient.required: images that name no patient count as a patient each, so that somebody with ten is "
+                "protected ten times less: set it to true"
+            )
+        if study.data.splits.declared:
+            yield (
+                "data.splits.declared: where a source declares no validation patient, others take that place, so one patient can "
+                "move many: leave it out"
+            )
+    if study.summation.max_update_norm is not None:
+        yield "summation.max_update_norm and privacy.clip_norm bound the same thing: leave summation.max_update_norm out"
+    if privacy.mode != "patient-local" and study.summation.word_bits != 32:
+        yield "the words of a noised sum follow from its noise: leave summation.word_bits out"
+
+
+def _of_evaluation(study: "Study") -> Iterator[str]:
+    if study.evaluation.threshold != "half":
+        yield (
+            f'evaluation.threshold = "{study.evaluation.threshold}" is chosen on validation patients, which nobody paid for: set '
+            'it to "half"'
+        )
+    if study.evaluation.own_baseline:
+        yield "evaluation.own_baseline shows a model that was trained without privacy: set it to false"
+    if study.summation.max_auc_drop is not None:
+        yield "summation.max_auc_drop looks at validation patients, and nobody paid for that: leave it out"
+
+
+def _of_the_algorithm(study: "Study") -> Iterator[str]:
+    distributed, name = study.privacy.mode == "patient-distributed", study.algorithm.name
+    if distributed and name != "fedsgd":
+        yield f'mode = "patient-distributed" adds gradients step by step: set algorithm.name = "fedsgd" instead of "{name}"'
+    if study.privacy.mode == "patient-local" and name == "fedsgd":
+        yield 'mode = "patient-local" trains inside each hospital: choose an algorithm other than "fedsgd"'
+    if study.privacy.mode == "site" and name not in ONE_PART:
+        yield f'mode = "site" protects one change of the model: choose an algorithm of {", ".join(ONE_PART)} instead of "{name}"'
+
+
+def _of_training(study: "Study") -> Iterator[str]:
+    training, plain = study.training, type(study.training)()
+    if training.class_balance:
+        yield "training.class_balance weighs by counts of patients, so one patient changes every gradient: set it to false"
+    if training.augmentation.mixup:
+        yield "training.augmentation.mixup mixes two patients into one gradient: leave it out"
+    if training.clip_norm is not None:
+        yield "privacy.clip_norm bounds each patient's gradient: leave training.clip_norm out"
+    if (training.batch_size, training.local_epochs) != (plain.batch_size, plain.local_epochs):
+        yield "patients are drawn by privacy.sampling_rate: leave training.batch_size and training.local_epochs out"

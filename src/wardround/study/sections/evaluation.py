@@ -1,0 +1,41 @@
+"""The [evaluation] section: how the model is judged."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from wardround.study.sections.section import Section
+
+
+class ExternalTest(Section):
+    """A test set that no hospital trains on. The coordinator holds it."""
+
+    name: str = Field(default="external", pattern=r"^[a-z][a-z0-9_-]{0,40}$", description="What reports call it.")
+    dataset: str | None = Field(
+        default=None, description="A data set by name (`wardround data list`): the test split that its publisher set apart."
+    )
+    path: str | None = Field(default=None, description="Or a path, relative to the study file.")
+    split: Literal["train", "validation", "test", "all"] = Field(
+        default="test", description="With path: which of the splits that the source declares is the test set, or all records."
+    )
+
+    @model_validator(mode="after")
+    def one_place(self) -> "ExternalTest":
+        if (self.dataset is None) == (self.path is None):
+            raise ValueError("name either a dataset or a path")
+        return self
+
+
+class EvaluationSection(Section):
+    """How the model is judged. Hospitals send counts, never scores of patients."""
+
+    threshold: Literal["half", "validation", "robust"] = Field(
+        default="validation",
+        description="Where the score becomes a yes: at 0.5; best balanced accuracy on the hospitals' validation patients; or "
+        "the same on validation images seen through simulated scanner shifts.",
+    )
+    flip_average: bool = Field(default=False, description="Images: average the score of the image and of its mirror image.")
+    own_baseline: bool = Field(
+        default=True, description="Also train, at each hospital, a model on its own data alone, to show the benefit."
+    )
+    external: ExternalTest | None = Field(default=None, description="A test set that no hospital trains on.")

@@ -1,0 +1,67 @@
+"""The [summation] section: how contributions are added."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from wardround.crypto.quorum import LARGEST
+from wardround.study.sections.section import Section
+
+
+class SummationSection(Section):
+    """How contributions are added: in fixed point, so that every way of adding gives the same bits."""
+
+    mode: Literal["masked", "plain"] = Field(
+        default="masked",
+        description="masked: each hospital hides its contribution, and only the sum over the hospitals can be opened, by "
+        "`threshold` of them together. plain: the coordinator receives each hospital's contribution and adds them.",
+    )
+    threshold: int | None = Field(
+        default=None,
+        ge=2,
+        le=LARGEST,
+        description="masked: how many hospitals must contribute, and help to open the sum. More than half of hospitals and "
+        "collusion together. Left out: the smallest that protects, and at least sites.minimum.",
+    )
+    collusion: int = Field(
+        default=1,
+        ge=0,
+        le=LARGEST - 2,
+        description="masked: how many hospitals may work together with the coordinator and still learn nothing but the sum. With "
+        "1, three hospitals need all three in every round. 0 trusts every hospital not to help the coordinator.",
+    )
+    word_bits: Literal[16, 32] = Field(
+        default=32,
+        description="Bits per value on the wire. 16 halves what travels and needs a tight clip: measured on a small network "
+        "with 40 steps of Adam, rounding adds 1e-7 of the mean change (squared) with the clip at learning rate x steps, and 1e-3 "
+        "with the default of 4.",
+    )
+    clip: float = Field(
+        default=4.0,
+        gt=0,
+        le=1e6,
+        description="Largest change of one model value in one round that a site sends; more is clipped. "
+        "The default fits any training and wastes most of a 16-bit word: with those choose a tight one, for AdamW about "
+        "learning rate x steps of a round.",
+    )
+
+    max_update_norm: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e6,
+        description="Largest Euclidean length of one hospital's change of the model in a round: each shortens its own to it, and "
+        "a round whose mean is longer is not used. Left out: no limit.",
+    )
+    max_auc_drop: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="A round is taken back where its model lowers the validation AUC of all hospitals together by more than "
+        "this. Left out: never.",
+    )
+
+    @model_validator(mode="after")
+    def plain_has_no_threshold(self) -> "SummationSection":
+        if self.mode == "plain" and self.threshold is not None:
+            raise ValueError("summation.threshold belongs to the masked sum; sites.minimum is what the plain sum keeps")
+        return self

@@ -1,0 +1,102 @@
+"""One attempt of a masked sum, as the coordinator knows it: the states of its machine, and what an exchange brings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wardround.crypto.quorum import Quorum
+from wardround.summation.masked.layout import Layout
+from wardround.values.ids import SiteId
+from wardround.values.tree import Tree
+from wardround.wire.messages import Message
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One order of one sum. study, order: hashes in hexadecimal; keys: identity keys by site; layout: the words of a
+    site. certify: signatures are asked for also where nobody was lost, since some site has no long memory (spec, 3.6)."""
+
+    study: str
+    quorum: Quorum
+    keys: Mapping[str, str]
+    sum: str
+    attempt: int
+    turn: int
+    order: str
+    cohort: tuple[SiteId, ...]
+    layout: Layout
+    certify: bool = False
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """What a counted site's contribution brought besides its words. Bytes as on the wire."""
+
+    boxes: bytes
+    commitments: bytes
+    share_commitments: bytes
+
+
+@dataclass(frozen=True)
+class Collecting:
+    of: Attempt
+
+
+@dataclass(frozen=True)
+class Signing:
+    """total: the masked words of those counted, added. lost: site -> why."""
+
+    of: Attempt
+    total: Tree
+    dealt: Mapping[SiteId, Dealt]
+    lost: Mapping[SiteId, str]
+
+    @property
+    def counted(self) -> tuple[SiteId, ...]:
+        return tuple(sorted(self.dealt))
+
+
+@dataclass(frozen=True)
+class Opening:
+    of: Attempt
+    total: Tree
+    dealt: Mapping[SiteId, Dealt]
+    lost: Mapping[SiteId, str]
+    certificate: Mapping[SiteId, str] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> tuple[SiteId, ...]:
+        return tuple(sorted(self.dealt))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """total: the sum of the words of those counted. blamed: site -> what it was caught at, though the sum opened without it.
+    silent: who was counted and did not help to open it."""
+
+    of: Attempt
+    total: Tree
+    counted: tuple[SiteId, ...]
+    lost: Mapping[SiteId, str]
+    blamed: Mapping[SiteId, str] = field(default_factory=dict)
+    silent: tuple[SiteId, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """where: the state it failed in. lost: why each site is missing, or what it is blamed for."""
+
+    of: Attempt
+    where: str
+    lost: Mapping[SiteId, str]
+    found: int
+
+
+@dataclass(frozen=True)
+class Received:
+    """What one exchange brought: messages as read, and a code for whoever refused or could not be read. Others were lost."""
+
+    messages: Mapping[SiteId, Message]
+    refused: Mapping[SiteId, str] = field(default_factory=dict)
+
+
+State = Collecting | Signing | Opening | Opened | Failed

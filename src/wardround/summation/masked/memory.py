@@ -1,0 +1,80 @@
+"""What a site of a masked sum is and remembers: values, and what becomes of them when memory is lost or the study ends."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from wardround.crypto.identity import Identity
+from wardround.crypto.quorum import Quorum
+from wardround.values.ids import SiteId
+
+RandomBytes = Callable[[int], bytes]
+MemoryStatus = Literal["none", "new", "member", "forgetful"]
+"""member: it has been there from the beginning. none: its state was lost or restored, and it has no keys since. new: so, but the
+study seems to begin only now; one word before witnesses proves it. forgetful: so, and the study was on its way before."""
+
+
+@dataclass(frozen=True)
+class Party:
+    """Who this site is in one study. keys: site -> identity key, as approved. random_bytes: only test vectors replace it."""
+
+    site: SiteId
+    study: bytes
+    quorum: Quorum
+    keys: Mapping[str, str]
+    identity: Identity
+    random_bytes: RandomBytes = os.urandom
+
+
+@dataclass(frozen=True)
+class Given:
+    """The last contribution. shares: of its own secrets, kept for itself. box_keys: to open the boxes of others addressed to it.
+    counted: the set it signed or answered for this sum, in whichever attempt; empty for none yet."""
+
+    order: str
+    sum: str
+    attempt: int
+    turn: int
+    cohort: tuple[SiteId, ...]
+    content: str
+    box_keys: dict[SiteId, bytes]
+    shares: bytes
+    counted: tuple[SiteId, ...] = ()
+    answered: bool = False
+
+
+@dataclass(frozen=True)
+class MaskedState:
+    """What a site remembers. offered: the X25519 secret of the epoch it offered a key for. position: where the chains stand.
+    past: content -> (its sums, the set spoken for) of every order it contributed to. memory_status: how far its memory goes back
+    (see `MemoryStatus`). floor: it contributes to later rounds than this only."""
+
+    epoch: int = 0
+    offered: bytes = b""
+    roster: str = ""
+    position: int = 0
+    chains: Mapping[SiteId, bytes] | None = None
+    given: Given | None = None
+    turn: int = 0
+    round: int = 0
+    past: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] | None = None
+    memory_status: MemoryStatus = "member"
+    floor: int = -1
+
+    @property
+    def name(self) -> str:
+        """Its place in section 9 of the specification."""
+        if self.given is not None:
+            return "Answered" if self.given.answered else "Signed" if self.given.counted else "Contributed"
+        return "Ready" if self.chains is not None else "KeysOffered" if self.offered else "NoKeys"
+
+
+def ended(state: MaskedState) -> MaskedState:
+    """The state after the study closed: no secret is left, only what was spoken for."""
+    return replace(state, offered=b"", roster="", chains=None, given=None)
+
+
+def after_restoring(state: MaskedState) -> MaskedState:
+    """What is left of a state that was copied or restored: it may be older than answers that were given (spec, 3.6)."""
+    return replace(state, offered=b"", roster="", chains=None, given=None, turn=0, round=0, memory_status="none")

@@ -1,0 +1,1 @@
+"""What depends on the question that a study asks: sums of an evaluation, figures from them, and the threshold."""

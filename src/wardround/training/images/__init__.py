@@ -1,0 +1,1 @@
+"""What is done to images: reading rows, changing them at random, simulating other scanners."""

@@ -1,0 +1,85 @@
+"""Sentences that claim what the record carries, and no more."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from wardround.evidence.text import figure, headline, privacy_words, settings, with_interval
+from wardround.study.record.run_record import Evaluation, RunRecord, SiteRecord
+
+
+def site(own: tuple[float, float, float], federated: tuple[float, float, float]) -> SiteRecord:
+    found = [Evaluation(values={"auc": auc}, intervals={"auc": (low, high)}) for auc, low, high in (own, federated)]
+    return SiteRecord(patients=1, images=1, positives=1, own=found[0], federated=found[1])
+
+
+def test_a_hospital_that_lost_by_taking_part_is_named(make_record: Callable[..., RunRecord]) -> None:
+    """The worst news is for those who must decide; it must not be averaged away."""
+    better, worse = site((0.7, 0.6, 0.8), (0.9, 0.85, 0.95)), site((0.9, 0.8, 1.0), (0.88, 0.8, 0.95))
+    words = " ".join(headline(make_record(sites={"a": better, "b": worse, "c": worse})))
+    assert "higher AUC at 1 of 3 hospitals and the lower at b and c." in words
+    assert "At a the two 95 % intervals do not overlap" in words
+
+
+def test_no_difference_is_claimed_where_intervals_overlap(record: RunRecord) -> None:
+    """A few patients prove little."""
+    words = " ".join(headline(record))
+    assert "At no hospital are the two 95 % intervals apart" in words
+    assert "higher AUC at 3 of 3 hospitals." in words
+
+
+def test_the_headline_says_what_went_missing(make_record: Callable[..., RunRecord]) -> None:
+    """A run with lost hospitals or without an end must not look whole."""
+    words = headline(make_record(finished=None))
+    assert "“west” was lost in 1 of 10 rounds; those rounds are the mean of the other hospitals." in words
+    assert "The run had not finished when this was written." in words
+
+
+def test_without_an_evaluation_nothing_is_said_of_quality(make_record: Callable[..., RunRecord]) -> None:
+    """Silence could be read as success."""
+    words = headline(make_record(pooled=None, sites={}, external={}, rounds=()))
+    assert words == (
+        "This record holds no evaluation on held-out test patients, so it says nothing about how good the model is.",
+    )
+
+
+def test_the_external_test_set_is_named_with_its_size(record: RunRecord) -> None:
+    """It is the figure nearest to a new hospital's."""
+    assert any(
+        "“another country” (114 records" in sentence and "0.869 (0.793 to 0.944)" in sentence for sentence in headline(record)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "needed", "forbidden"),
+    [
+        ({}, ("no patient is protected", "simulation on one machine", "can see each hospital's model update"), ("masked",)),
+        ({"engine": "flower"}, ("stayed at their hospital",), ("simulation",)),
+        ({"summation_mode": "masked"}, ("The sum was masked",), ("can see each hospital's",)),
+        ({"privacy_mode": "site"}, ("no description of it",), ("no patient is protected", "What is not protected")),
+    ],
+)
+def test_privacy_is_told_candidly(
+    make_record: Callable[..., RunRecord], changes: dict[str, Any], needed: tuple[str, ...], forbidden: tuple[str, ...]
+) -> None:
+    """A hospital decides on these sentences; a mode we cannot describe gets none."""
+    words = " ".join(privacy_words(make_record(**changes)))
+    assert all(phrase in words for phrase in needed)
+    assert not any(phrase in words for phrase in forbidden)
+
+
+def test_undefined_figures_are_dashes() -> None:
+    """Not 0, not NaN."""
+    bare = Evaluation(values={"auc": None}, intervals={"auc": None})
+    assert with_interval(bare, "auc") == with_interval(None, "auc") == figure(None) == "–"
+
+
+def test_settings_are_rows_in_the_order_of_the_study(make_record: Callable[..., RunRecord]) -> None:
+    """Readers compare them with the file."""
+    assert settings(make_record())[:3] == (
+        ("title", "Opacities on chest radiographs"),
+        ("question.text", "Does this chest radiograph show an opacity?"),
+        ("training.local_epochs", "2"),
+    )
+    assert settings(make_record(study_toml="not = = toml")) == ()

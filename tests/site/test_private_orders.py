@@ -1,0 +1,151 @@
+"""A coordinator that wants more of a private study than was approved: what it asks is refused, or tells it nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wardround.privacy.ledger.ledger import Ledger
+from wardround.site.site import Site
+from wardround.values.records import Records
+from wardround.values.tree import Tree
+
+from ..federation.private_site import LOCAL, SCAFFOLD, model_of, opened, order, said, with_value
+from ..federation.private_studies import private_study
+from ..federation.tiny_federation import files_in, site
+
+
+def ledger_of(one: Site) -> Ledger:
+    return Ledger(one.store.folder / "ledger.sqlite")
+
+
+def charged(one: Site) -> int:
+    return sum(ledger_of(one).spent().values())
+
+
+@pytest.mark.parametrize(
+    ("what", "data"),
+    [
+        ("a round after the last", order(LOCAL, "train", 4)),
+        ("a round far away", order(LOCAL, "train", 100_000)),
+        ("a second name for a round", order(LOCAL, "train", 1, label="again")),
+        ("an own model, which a private study does not have", order(LOCAL, "own", 1)),
+        ("a model that is not finite", order(LOCAL, "train", 1, model_of(LOCAL, head__bias=np.nan))),
+        ("scores of a model that is not finite", order(LOCAL, "evaluate", 3, model_of(LOCAL, head__bias=np.inf))),
+        ("another study's model", order(LOCAL, "train", 1, {"w": np.zeros(3, np.float32)})),
+        ("less than the model", order(LOCAL, "train", 1, {"head.bias": np.zeros(1, np.float32)})),
+        ("a total below the public number", order(LOCAL, "train", 1, weight=31)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_study_does_not_say_is_refused_before_anything_is_charged(tmp_path: Path, what: str, data: bytes) -> None:  # noqa: ARG001
+    """The study that the hospital approved is the most it gives, whatever its budget has left."""
+    one = opened(LOCAL, tmp_path)
+    before = files_in(tmp_path)
+    assert said(one, data) not in ("contribution", "internal")
+    assert files_in(tmp_path) == before
+    assert charged(one) == 0
+    assert said(one, order(LOCAL, "train", 1)) == "contribution"
+
+
+def prying() -> Tree:
+    """A model whose logit is infinity less infinity, not a number, where the first value is above 1.14, and 0 elsewhere: a
+    question about a patient."""
+    model = model_of(LOCAL, hidden__0__weight=0.0, head__weight=0.0)
+    model["hidden.0.weight"][:2, 0] = 3e38
+    model["head.weight"][0, :2] = 1.0, -1.0
+    return model
+
+
+@pytest.mark.parametrize("step", ["train", "evaluate"])
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_whether_a_site_answers_does_not_depend_on_a_patient(tmp_path: Path, step: str, split: str) -> None:
+    """A coordinator that crafts a model which overflows for some values alone could else ask about patients one by one, free of
+    charge: an answer for no, a refusal for yes."""
+    said_of = {}
+    for world, value in (("without", 0.0), ("with", 3.0)):
+        place = {"train": 0, "validation": 4, "test": 5}[split]
+
+        def load(value: float = value, place: int = place) -> Records:
+            found = with_value((place, 0), value)
+            found.inputs[np.arange(len(found)) != place, 0] = 0.0
+            return found
+
+        one = opened(LOCAL, tmp_path / world, load)
+        said_of[world] = said(one, order(LOCAL, step, 1, prying()))
+        one.close()
+    assert said_of == {"without": "contribution", "with": "contribution"}
+
+
+def test_a_step_that_diverges_is_charged_and_not_refused(tmp_path: Path) -> None:
+    """That noised steps ended beyond all numbers is worked out from them, so it is part of what was paid for; and it must not be
+    asked again for nothing."""
+    one = opened(SCAFFOLD, tmp_path)
+    assert said(one, order(SCAFFOLD, "train", 1, control=3e38)) == "contribution"
+    state = one.store.read()
+    assert state.pending == {}
+    assert charged(one) == SCAFFOLD.privacy.steps
+
+
+def test_a_step_that_failed_stays_charged_and_is_the_same_charge_when_it_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal left. Whether there is one could depend on records and draws: it is paid for, once."""
+    one = opened(LOCAL, tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(one.work, "_trainer", None)
+        assert said(one, order(LOCAL, "train", 1)) == "internal"
+    assert charged(one) == LOCAL.privacy.steps
+    assert said(one, order(LOCAL, "train", 1)) == "contribution"
+    assert charged(one) == LOCAL.privacy.steps
+
+
+def test_a_ledger_that_does_not_know_the_open_study_is_another_one(tmp_path: Path) -> None:
+    """Deleted with its receipt, or that of other patients: it would forget what was spent."""
+    one = opened(LOCAL, tmp_path)
+    assert said(one, order(LOCAL, "train", 1)) == "contribution"
+    one.close()
+    for path in tmp_path.glob("ledger.sqlite*"):
+        path.unlink()
+    again = site("north", LOCAL, tmp_path)
+    assert said(again, order(LOCAL, "train", 2)) == "ledger-restored"
+    again.close()
+
+
+def test_a_study_whose_noise_does_not_keep_to_its_epsilon_is_not_opened(tmp_path: Path) -> None:
+    """A hospital approves the epsilon that it reads. Whoever wrote the multiplier beside it may have erred, or lied."""
+    honest = private_study("patient-local", "fedavg", summation="plain", noise=20.0, epsilon=8.0)
+    opened(honest, tmp_path / "honest").close()
+    lying = private_study("patient-local", "fedavg", summation="plain", noise=0.5, epsilon=8.0)
+    one = site("north", lying, tmp_path / "lying")
+    assert said(one, order(lying, "open")) == "study"
+    one.close()
+
+
+def test_a_run_of_the_same_study_in_a_new_folder_finds_every_step_released(tmp_path: Path) -> None:
+    """The second run is no second price: with the ledger of the same patients it gives nothing."""
+    one = opened(LOCAL, tmp_path)
+    assert said(one, order(LOCAL, "train", 1)) == "contribution"
+    one.close()
+    for name in ("state.safetensors", "begun", "report.json", "start.safetensors"):
+        (tmp_path / name).unlink()
+    again = opened(LOCAL, tmp_path)
+    assert said(again, order(LOCAL, "train", 1)) == "released-before"
+    assert said(again, order(LOCAL, "train", 2)) == "contribution"
+    assert said(again, order(LOCAL, "close", 2)) == "contribution"
+    again.close()
+    for name in ("state.safetensors", "begun", "report.json", "start.safetensors"):
+        (tmp_path / name).unlink()
+    third = site("north", LOCAL, tmp_path)
+    assert said(third, order(LOCAL, "open")) == "ledger-step"
+    third.close()
+
+
+def test_after_the_close_no_step_is_left(tmp_path: Path) -> None:
+    """A coordinator that ends a study early and goes on later finds the room given back."""
+    one = opened(LOCAL, tmp_path)
+    assert said(one, order(LOCAL, "train", 1)) == "contribution"
+    assert said(one, order(LOCAL, "close", 1)) == "contribution"
+    assert said(one, order(LOCAL, "train", 2)) == "ledger-step"
+    assert charged(one) == LOCAL.privacy.steps
+    one.close()
