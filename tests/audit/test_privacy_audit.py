@@ -239,7 +239,7 @@ def training_canaries(records: Records, names: np.ndarray, network: NetworkSecti
         for name, array in shapes.items()
     }
     section = PrivacySection.model_validate(
-        {"mode": "patient-local", "delta": 1e-6, "patients": len(names), "steps": 1, "clip_norm": 0.5} | privacy
+        {"mode": "patient-local", "delta": 1e-6, "public_patients": len(names), "steps": 1, "clip_norm": 0.5} | privacy
     )
     training = TrainingSection(optimizer="sgd", learning_rate=1e-9)
     return TrainingCanaries(network, training, section, records, names, model)

@@ -586,7 +586,7 @@ def test_a_contribution_for_another_attempt_is_not_taken_for_this_one(tmp_path: 
     """A slow site's earlier answer under the name of a new order would leave its masks in the total."""
     five = Five(tmp_path)
     kept: dict[SiteId, bytes] = {}
-    exchange = five.summing.exchange
+    exchange = five.summing.trip
 
     def replaying(outbox: Mapping[SiteId, bytes], *, heard: bool) -> dict[SiteId, bytes]:
         answers = dict(exchange(outbox, heard=heard))
@@ -595,7 +595,7 @@ def test_a_contribution_for_another_attempt_is_not_taken_for_this_one(tmp_path: 
                 answers[name] = kept.setdefault(name, data)
         return answers
 
-    five.summing.exchange = replaying
+    five.summing.trip = replaying
     for number, lost in ((1, {}), (2, {"berta": "wrong-answer"})):
         outcome, _ = five.summing.sum(five.order(number), LAYOUT)
         assert isinstance(outcome, SumOpened)
@@ -608,7 +608,7 @@ def test_a_site_that_would_spoil_the_keys_is_left_out(tmp_path: Path, changes: d
     """A turn that never was would push all keys ahead; with a degenerate key every other site would refuse the roster. One
     malicious site must not stop the others that way, nor speak for another."""
     five = Five(tmp_path)
-    exchange = five.summing.exchange
+    exchange = five.summing.trip
 
     def spoiling(outbox: Mapping[SiteId, bytes], *, heard: bool) -> dict[SiteId, bytes]:
         answers = dict(exchange(outbox, heard=heard))
@@ -617,11 +617,11 @@ def test_a_site_that_would_spoil_the_keys_is_left_out(tmp_path: Path, changes: d
             fields = said.header.model_copy(update=changes)
             statement = Statement(**fields.model_dump(include={"site", "key", "turn", "round", "signature"}))
             party = five.ring.members[SiteId("emma")].party
-            signature = party.identity.sign(statement_digest(party.study, five.summing.progress.epoch + 1, statement))
+            signature = party.identity.sign(statement_digest(party.study, five.summing.keys.epoch + 1, statement))
             answers[SiteId("emma")] = to_bytes(Answer(fields.model_copy(update={"signature": signature})))
         return answers
 
-    five.summing.exchange = spoiling
+    five.summing.trip = spoiling
     outcome, _ = five.summing.sum(five.order(), LAYOUT)
     assert isinstance(outcome, SumOpened)
     assert outcome.lost == {"emma": "wrong-signature"}

@@ -1,21 +1,66 @@
 """What can be checked on a total, since nobody sees one site's part: whether it is possible, how long it is, what it did.
 
+    total --judge--> Verdict: used, or discarded; and whether the round before it is rolled back
+
 Nothing here finds a poison that is small, patient and aimed at few; see docs/security.md.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from wardround.hub.checkpoint import Progress
+from wardround.plan.plan import Plan, under
 from wardround.privacy.frame import Frame
+from wardround.privacy.gaussian_mechanism import NoisedFrame
+from wardround.privacy.mechanism import AnyFrame
 from wardround.tasks.metrics import auc
 from wardround.tasks.score_sums import ScoreSums
-from wardround.values.contribution import Contribution, Counts
+from wardround.values.contribution import Contribution
 from wardround.values.errors import WireError
 from wardround.values.tree import Bundle, flatten, size_of
 
 IMPOSSIBLE, TOO_LONG, DROPPED, FROM_DISCARDED = "impossible-counts", "too-long", "validation-drop", "from-a-discarded-model"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """discarded: why the total is not used; empty where it is. rolls_back: why the round before it is taken back, or empty."""
+
+    discarded: str = ""
+    rolls_back: str = ""
+
+    @classmethod
+    def of_scores(cls, plan: Plan, progress: Progress, scores: ScoreSums) -> "Verdict":
+        """By the scores of the model that the last round made: whether it is worse than the one that the round began with, by
+        more than the study allows."""
+        history = progress.history
+        if not progress.before or not history or history[-1].discarded:
+            return cls()
+        before, limit = ScoreSums.from_json(history[-1].validation), plan.study.summation.max_auc_drop
+        return cls(FROM_DISCARDED, DROPPED) if dropped(before, scores, limit) else cls()
+
+
+def judge(plan: Plan, progress: Progress, total: Contribution, reference: Bundle, frame: AnyFrame) -> Verdict:
+    """What becomes of a round's total. A private one holds no counts that could be impossible, and no scores."""
+    if plan.private is None:
+        if impossible(total, progress.dataset_counts):
+            return Verdict(IMPOSSIBLE)
+        verdict = Verdict.of_scores(plan, progress, validation_of(plan, total, Verdict()))
+        if verdict.discarded:
+            return verdict
+    if isinstance(frame, NoisedFrame) or not too_long(total, reference, frame):
+        return Verdict()
+    return Verdict(TOO_LONG)
+
+
+def validation_of(plan: Plan, total: Contribution, verdict: Verdict) -> ScoreSums:
+    """The validation scores of the model that came into the round; of no records where there are none to be had."""
+    if plan.private is not None or verdict.discarded == IMPOSSIBLE:
+        return ScoreSums.zero()
+    return plan.scores(total.counts, "validation")
 
 
 def impossible(total: Contribution, dataset_counts: Mapping[str, Sequence[int]]) -> bool:
@@ -29,12 +74,6 @@ def impossible(total: Contribution, dataset_counts: Mapping[str, Sequence[int]])
     except WireError:  # numbers that no scores of patients add up to
         return True
     return scores.n > validation
-
-
-def under(prefix: str, counts: Counts) -> Counts:
-    """The counts whose names begin so, without that beginning."""
-    start = f"{prefix}."
-    return {name.removeprefix(start): array for name, array in counts.items() if name.startswith(start)}
 
 
 def too_long(total: Contribution, reference: Bundle, frame: Frame) -> bool:

@@ -6,55 +6,49 @@ A checkpoint is written after every exchange whose result counts. A run killed a
 follow from the checkpoint alone, sites that had answered the repeated order send their stored bytes.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from wardround.hub.exchange import Traffic
+from wardround.plan.plan import LOSS_UNIT
+from wardround.privacy.fixed_point_mechanism import CLIPPED
+from wardround.summation.plain import SumOpened
+from wardround.tasks.score_sums import ScoreSums
+from wardround.values.canonical import finite_or_none
+from wardround.values.contribution import Contribution
 from wardround.values.errors import RunError
 from wardround.values.ids import SiteId
-from wardround.values.tensor_file import arrays_of, bundle_in, read_tensors, write_tensors
-from wardround.values.tree import Bundle, Tree
+from wardround.values.stored import StoredBundle, StoredTree, head_of, stored_arrays, value_of
+from wardround.values.tensor_file import read_tensors, write_tensors
+from wardround.values.tree import Bundle
 from wardround.wire.messages import Statement
 
 FILE = "checkpoint.safetensors"
 
 
-@dataclass
-class Traffic:
-    """Bytes sent and received in one sum, and how many exchanges it took."""
-
-    out: int = 0
-    back: int = 0
-    exchanges: int = 0
-
-
 @dataclass(frozen=True)
 class KeyProgress:
-    """What the coordinator keeps of the masked sums, in the checkpoint. turn: the last one used up. attempt: the next of the sum
-    at hand. certify: whether some site speaks only before witnesses. counted: the set that sites may have
-    spoken for in this sum; they speak for no other."""
+    """What the coordinator keeps of the masked sums. turn: the last one used up. attempt: the next of the sum at hand.
+
+    counted: the set that sites may have spoken for in this sum; they speak for no other. certify: whether some site speaks only
+    before witnesses. roster: the keys of the epoch, as the sites stated them.
+    """
 
     epoch: int = 0
     turn: int = 0
     attempt: int = 1
     counted: tuple[str, ...] = ()
     certify: bool = False
-    roster: tuple[dict[str, Any], ...] = ()
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "KeyProgress":
-        """Inverse of `vars`, through JSON."""
-        return cls(**{**value, "roster": tuple(value["roster"]), "counted": tuple(value["counted"])})
-
-    def statements(self) -> tuple[Statement, ...]:
-        return tuple(Statement.model_validate(entry) for entry in self.roster)
+    roster: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True)
 class RoundHistory:
     """One finished training round. loss: mean over the last local epoch. validation: summed counts of the model that came in.
-    discarded: why the total was not used, or was taken back."""
+
+    discarded: why the total was not used, or was rolled back.
+    """
 
     round: int
     seconds: float
@@ -68,11 +62,32 @@ class RoundHistory:
     exchanges: int = 1
     discarded: str = ""
 
+    @classmethod
+    def of_total(
+        cls, number: int, seconds: float, opened: SumOpened, total: Contribution, traffic: Traffic, scores: ScoreSums
+    ) -> "RoundHistory":
+        """A round as its sum gave it. scores: of the model that came in."""
+        loss, count = (int(value) for value in total.counts["loss"]) if "loss" in total.counts else (0, 0)
+        return cls(
+            round=number,
+            seconds=seconds,
+            counted=opened.counted,
+            lost=dict(opened.lost),
+            loss=finite_or_none(loss * LOSS_UNIT / count) if count else None,
+            clipped=int(total.counts.get(CLIPPED, 0)),
+            validation=scores.to_json(),
+            bytes_out=traffic.out,
+            bytes_in=traffic.back,
+            exchanges=traffic.exchanges,
+        )
+
 
 @dataclass(frozen=True)
 class Progress:
-    """study: its hash. sites: who opened the run. dataset_counts: summed counts. state: the algorithm's. before: the state that
-    the last round began with, where a round can be taken back. evaluations: label -> split -> summed counts."""
+    """study: its hash. sites: who opened the run. dataset_counts: summed counts. state: the algorithm's.
+
+    before: the state that the last round began with, where a round can be rolled back. evaluations: label -> split -> sums.
+    """
 
     study: str
     sites: tuple[SiteId, ...] = ()
@@ -80,12 +95,12 @@ class Progress:
     dataset_counts: dict[str, list[int]] = field(default_factory=dict)
     round: int = 0
     own_round: int = 0
-    state: Bundle = field(default_factory=dict)
-    frozen: Tree = field(default_factory=dict)
+    state: StoredBundle = field(default_factory=dict)
+    frozen: StoredTree = field(default_factory=dict)
     history: tuple[RoundHistory, ...] = ()
     evaluations: dict[str, Any] = field(default_factory=dict)
     closed: bool = False
-    before: Bundle = field(default_factory=dict)
+    before: StoredBundle = field(default_factory=dict)
     keys: KeyProgress = field(default_factory=KeyProgress)
 
     @property
@@ -93,14 +108,25 @@ class Progress:
         """The last round that each site was counted in; sites that never were are absent."""
         return {str(site): entry.round for entry in self.history for site in entry.counted if not entry.discarded}
 
+    def with_round(self, entry: RoundHistory, state: Bundle | None = None, before: Bundle | None = None) -> "Progress":
+        """The progress after one more round. state, before: as they are now where they are not given."""
+        return replace(
+            self,
+            round=entry.round,
+            history=(*self.history, entry),
+            state=self.state if state is None else state,
+            before=self.before if before is None else before,
+        )
+
+    def rolled_back(self, reason: str) -> "Progress":
+        """The state before the last round, which is marked as not used."""
+        last = replace(self.history[-1], discarded=reason)
+        return replace(self, state=self.before, before={}, history=(*self.history[:-1], last))
+
 
 def save(progress: Progress, folder: Path) -> None:
     """Whole or not at all: a full disk leaves the earlier checkpoint."""
-    # Not asdict, which copies every count of every earlier round: it took most of the time after a hundred of them.
-    head = {**vars(progress), "history": [vars(entry) for entry in progress.history], "keys": vars(progress.keys)}
-    arrays: Tree = {f"frozen/{name}": array for name, array in head.pop("frozen").items()}
-    arrays |= arrays_of({which: head.pop(which) for which in ("state", "before")})
-    write_tensors(folder / FILE, arrays, head)
+    write_tensors(folder / FILE, stored_arrays(progress), head_of(progress))
 
 
 def load(folder: Path) -> Progress | None:
@@ -109,14 +135,24 @@ def load(folder: Path) -> Progress | None:
     if not path.exists():
         return None
     arrays, head = read_tensors(path)
-    state, before = bundle_in(arrays, "state"), bundle_in(arrays, "before")
-    frozen = {name.removeprefix("frozen/"): array for name, array in arrays.items() if name.startswith("frozen/")}
     try:
-        history = tuple(RoundHistory(**{**entry, "counted": tuple(entry["counted"])}) for entry in head.pop("history"))
-        head["sites"] = tuple(head["sites"])
-        keys = KeyProgress.from_json(head.pop("keys"))
-        return Progress(**head, keys=keys, history=history, frozen=frozen, state=state, before=before)
-    except (KeyError, TypeError) as error:
+        return value_of(Progress, head, arrays)
+    except ValueError as error:
         raise RunError(
             f"{path} was written by another release", hint="finish the run with that release, or start a new one"
         ) from error
+
+
+def resumed(folder: Path, study: str) -> Progress:
+    """Where the run in this folder stands; a new one where there is none. study: its hash. RunError where it is another's."""
+    stored = load(folder)
+    if stored is None:
+        return Progress(study=study)
+    if stored.study != study:
+        raise RunError(
+            f"{folder} holds a run of another study",
+            expected=f"study {study[:12]}",
+            found=f"study {stored.study[:12]}",
+            hint="resume with the study file the run began with, or choose a new folder",
+        )
+    return stored

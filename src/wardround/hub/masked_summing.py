@@ -10,9 +10,9 @@ Between exchanges the machine's state is on disk as well: who was counted must n
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
 
-from wardround.hub.checkpoint import KeyProgress, Traffic
+from wardround.hub.checkpoint import KeyProgress
+from wardround.hub.exchange import Traffic, Trip, exchange, reply_limit
 from wardround.hub.notices import Listener, SiteBlamed
 from wardround.summation.approved import Approved
 from wardround.summation.masked import attempt as masked_attempt
@@ -23,23 +23,15 @@ from wardround.summation.masked.layout import contribution_layout, sum_name
 from wardround.summation.masked.store import sum_from_tensors, sum_to_tensors
 from wardround.summation.plain import NO_ANSWER, Layout, SumFailed, SumOpened
 from wardround.values.canonical import sha256_hex
-from wardround.values.errors import WireError
 from wardround.values.ids import SiteId
 from wardround.values.tensor_file import read_tensors, write_tensors
-from wardround.wire.envelope import from_bytes, to_bytes
-from wardround.wire.messages import Answer, Ask, AskHeader, Masked, Message, Order, Refusal, Statement
+from wardround.wire.envelope import to_bytes
+from wardround.wire.messages import Answer, Ask, AskHeader, Masked, Message, Order, Statement
 
 ATTEMPTS = 3
 NEW_KEYS = frozenset({"keys", "roster", "turn"})
 """Refusals that a new epoch mends."""
 FILE = "sum.safetensors"
-_SPARE = 4096  # of a message besides its arrays
-
-
-class Exchange(Protocol):
-    """One trip to the sites. heard: whoever watches the run hears of each answer."""
-
-    def __call__(self, outbox: Mapping[SiteId, bytes], *, heard: bool) -> Mapping[SiteId, bytes]: ...
 
 
 @dataclass
@@ -48,10 +40,10 @@ class MaskedSumming:
 
     approved: Approved
     folder: Path
-    exchange: Exchange
+    trip: Trip
     keep: Callable[[KeyProgress], None]
     listener: Listener
-    progress: KeyProgress = field(default_factory=KeyProgress)
+    keys: KeyProgress = field(default_factory=KeyProgress)
 
     def sum(self, order: Order, layout: Layout) -> tuple[SumOpened | SumFailed, Traffic]:
         """The sum that `order` asks of its cohort. After ATTEMPTS that fail it is SumFailed, with the last one's reasons."""
@@ -61,18 +53,18 @@ class MaskedSumming:
             state, lost = self._one_attempt(order, layout, traffic)
             if isinstance(state, masked_attempt.Opened):
                 roster = self._roster_after(state.lost)
-                begun = not state.silent and not Roster(self.progress.epoch, self.progress.statements()).position
-                certify = self.progress.certify and not begun
-                self.progress = replace(self.progress, turn=state.of.turn, attempt=1, counted=(), roster=roster, certify=certify)
+                begun = not state.silent and not Roster(self.keys.epoch, self.keys.roster).position
+                certify = self.keys.certify and not begun
+                self.keys = replace(self.keys, turn=state.of.turn, attempt=1, counted=(), roster=roster, certify=certify)
                 for site, what in state.blamed.items():
                     self.listener(SiteBlamed(site, what))
                 return SumOpened(state.total, state.counted, lost), traffic
             if state is None:
                 break
             roster = self._roster_after(state.lost)
-            certify = self.progress.certify or "no-certificate" in state.lost.values()
+            certify = self.keys.certify or "no-certificate" in state.lost.values()
             turn, attempt = state.of.turn, state.of.attempt + 1
-            self._save(replace(self.progress, turn=turn, attempt=attempt, roster=roster, certify=certify))
+            self._save(replace(self.keys, turn=turn, attempt=attempt, roster=roster, certify=certify))
         counted = tuple(SiteId(site) for site in order.header.cohort if site not in lost)
         return SumFailed(counted, lost, self.approved.quorum.threshold), traffic
 
@@ -84,7 +76,7 @@ class MaskedSumming:
         missing: dict[SiteId, str] = {}
         if state is None:
             # Sites that spoke for a set in an earlier attempt speak for that one only: so nobody else is asked.
-            wanted = self.progress.counted or order.header.cohort
+            wanted = self.keys.counted or order.header.cohort
             missing = self._agree_where_needed(wanted, traffic)
             cohort = tuple(SiteId(site) for site in wanted if site not in missing)
             if len(cohort) < self.approved.quorum.threshold:
@@ -94,32 +86,32 @@ class MaskedSumming:
         absent = {SiteId(site): NO_ANSWER for site in order.header.cohort if site not in ended.of.cohort}
         return ended, {**absent, **missing, **ended.lost}
 
-    def _roster_after(self, lost: Mapping[SiteId, str]) -> tuple[dict[str, Any], ...]:
+    def _roster_after(self, lost: Mapping[SiteId, str]) -> tuple[Statement, ...]:
         """No keys where a site has lost its own, so that the next attempt or sum begins an epoch with it."""
-        return () if NEW_KEYS & set(lost.values()) else self.progress.roster
+        return () if NEW_KEYS & set(lost.values()) else self.keys.roster
 
     def close(self) -> None:
         """The masked totals of the last sum are of no more use."""
         (self.folder / FILE).unlink(missing_ok=True)
 
     def _save(self, progress: KeyProgress) -> None:
-        self.progress = progress
+        self.keys = progress
         self.keep(progress)
 
     def _agree_where_needed(self, cohort: Sequence[str], traffic: Traffic) -> dict[SiteId, str]:
         """Who of the cohort has no key in this epoch, and why. A new epoch is tried first where somebody has none."""
-        known = {statement.site for statement in self.progress.statements()}
+        known = {statement.site for statement in self.keys.roster}
         if set(cohort) <= known:
             return {}
-        epoch = self.progress.epoch + 1
+        epoch = self.keys.epoch + 1
         ask = to_bytes(Ask(AskHeader(study=self.approved.hash, what="keys", epoch=epoch)))
-        received = self._trip({SiteId(site): ask for site in cohort}, traffic, _SPARE)
+        received = self._exchange({SiteId(site): ask for site in cohort}, traffic, {})
         statements = {site: self._statement(site, epoch, message) for site, message in received.messages.items()}
         good = {site: statement for site, statement in statements.items() if statement is not None}
-        entries = tuple(good[site].model_dump() for site in sorted(good))
+        entries = tuple(good[site] for site in sorted(good))
         # Who never contributed, though the study is on its way, may have forgotten that it did.
-        forgetful = self.progress.turn > 0 and any(statement.turn == 0 for statement in good.values())
-        self._save(replace(self.progress, epoch=epoch, roster=entries, certify=self.progress.certify or forgetful))
+        forgetful = self.keys.turn > 0 and any(statement.turn == 0 for statement in good.values())
+        self._save(replace(self.keys, epoch=epoch, roster=entries, certify=self.keys.certify or forgetful))
         return {
             SiteId(site): received.refused.get(SiteId(site), "wrong-signature" if site in received.messages else NO_ANSWER)
             for site in cohort
@@ -129,7 +121,7 @@ class MaskedSumming:
     def _statement(self, site: SiteId, epoch: int, message: Message) -> Statement | None:
         """A site's key, if it signed it. One that claims turns that never were would only push the others' keys ahead, and with a
         degenerate one the others would refuse the whole roster."""
-        if not isinstance(message, Answer) or message.header.turn > self.progress.turn + ATTEMPTS:
+        if not isinstance(message, Answer) or message.header.turn > self.keys.turn + ATTEMPTS:
             return None
         header = message.header
         if message.arrays or not header.key or not holds_a_secret(header.key):
@@ -139,14 +131,14 @@ class MaskedSumming:
 
     def _ordered(self, order: Order, cohort: tuple[SiteId, ...], layout: Layout, traffic: Traffic) -> State:
         """Exchange 1: the order to the cohort, and what came back."""
-        roster = Roster(self.progress.epoch, self.progress.statements())
+        roster = Roster(self.keys.epoch, self.keys.roster)
         masked = Masked(
-            attempt=self.progress.attempt,
-            turn=max(self.progress.turn, roster.position) + 1,
+            attempt=self.keys.attempt,
+            turn=max(self.keys.turn, roster.position) + 1,
             epoch=roster.epoch,
             roster=roster.statements,
         )
-        header = order.header.model_copy(update={"cohort": cohort, "masked": masked})
+        header = order.header.revised(cohort=cohort, masked=masked)
         data = to_bytes(Order(header, order.arrays))
         of = Attempt(
             study=self.approved.hash,
@@ -158,22 +150,24 @@ class MaskedSumming:
             order=sha256_hex(data),
             cohort=cohort,
             layout=dict(layout),
-            certify=self.progress.certify,
+            certify=self.keys.certify,
         )
-        received = self._trip(dict.fromkeys(cohort, data), traffic, _limit(layout, len(cohort)), heard=True)
+        received = self._exchange(
+            dict.fromkeys(cohort, data), traffic, contribution_layout(dict(layout), len(cohort)), heard=True
+        )
         return step(Collecting(of), received)
 
     def _to_the_end(self, state: State, traffic: Traffic) -> masked_attempt.Opened | masked_attempt.Failed:
-        if isinstance(state, Signing | Opening) and self.progress.counted not in ((), state.counted):
+        if isinstance(state, Signing | Opening) and self.keys.counted not in ((), state.counted):
             # Sites may have spoken for that set in an earlier attempt. One that did not, and spoke for this one now, would be
             # lost to it, and the sum closed for ever.
             state = masked_attempt.Failed(state.of, "Collecting", state.lost, len(state.counted))
         while isinstance(state, Signing | Opening):
             # Whoever was counted must stay counted: the sites speak for one set only, also after this process died.
             write_tensors(self.folder / FILE, *sum_to_tensors(state))
-            self.progress = replace(self.progress, counted=state.counted)
+            self.keys = replace(self.keys, counted=state.counted)
             outbox = {site: to_bytes(ask) for site, ask in asks(state).items()}
-            state = step(state, self._trip(outbox, traffic, _limit({}, len(state.of.cohort))))
+            state = step(state, self._exchange(outbox, traffic, contribution_layout({}, len(state.of.cohort))))
         if not isinstance(state, masked_attempt.Opened | masked_attempt.Failed):
             raise TypeError(type(state).__name__)
         return state
@@ -184,35 +178,8 @@ class MaskedSumming:
         if not path.exists():
             return None
         state = sum_from_tensors(*read_tensors(path))
-        at_hand = (self.approved.hash, name, self.progress.attempt)
+        at_hand = (self.approved.hash, name, self.keys.attempt)
         return state if (state.of.study, state.of.sum, state.of.attempt) == at_hand else None
 
-    def _trip(self, outbox: Mapping[SiteId, bytes], traffic: Traffic, limit: int, *, heard: bool = False) -> Received:
-        answers = self.exchange(outbox, heard=heard)
-        traffic.out += sum(map(len, outbox.values()))
-        traffic.back += sum(map(len, answers.values()))
-        traffic.exchanges += 1
-        messages: dict[SiteId, Message] = {}
-        refused: dict[SiteId, str] = {}
-        for site, data in answers.items():
-            sent = sha256_hex(outbox[site])
-            try:
-                message = from_bytes(data, payload_limit=limit)
-            except WireError:
-                refused[site] = "wire"
-                continue
-            if isinstance(message, Refusal):
-                genuine_refusal = (message.header.order, message.header.site) == (sent, site)
-                refused[site] = message.header.code if genuine_refusal else "wrong-answer"
-            elif isinstance(message, Answer) and message.header.ask != sent:
-                refused[site] = "wrong-answer"
-            else:
-                messages[site] = message
-        return Received(messages, refused)
-
-
-def _limit(layout: Layout, cohort: int) -> int:
-    """The most that an honest answer holds: the promised arrays, or the shares of everybody's secrets."""
-    words = {"uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8}
-    promised = contribution_layout(dict(layout), cohort)
-    return _SPARE + sum(200 + words[kind] * size for kind, size in promised.values())
+    def _exchange(self, outbox: Mapping[SiteId, bytes], traffic: Traffic, layout: Layout, *, heard: bool = False) -> Received:
+        return exchange(self.trip, outbox, reply_limit(layout), traffic, heard=heard)

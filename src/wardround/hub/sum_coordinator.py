@@ -18,6 +18,7 @@ from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
+from wardround.values.stored import head_of, value_of
 from wardround.wire.messages import Order, OrderHeader
 
 
@@ -44,17 +45,17 @@ class SumCoordinator:
         """folder: what it needs to go on, also after a crash in the middle of a sum; without it the sites would refuse it."""
         self._plan, self._trip, self._file = plan, trip, folder / "keys.json"
         folder.mkdir(parents=True, exist_ok=True)
-        self._summing = MaskedSumming(plan.approved, folder, self._exchange, self._keep, silent, self._kept())
+        self._summing = MaskedSumming(plan.approved, folder, self._carry, self._keep, silent, self._kept())
 
     def _kept(self) -> KeyProgress:
         if not self._file.exists():
             return KeyProgress()
-        return KeyProgress.from_json(json.loads(self._file.read_bytes()))
+        return value_of(KeyProgress, json.loads(self._file.read_bytes()))
 
     def _keep(self, keys: KeyProgress) -> None:
-        write_atomic(self._file, canonical_json(vars(keys)), private=True)
+        write_atomic(self._file, canonical_json(head_of(keys)), private=True)
 
-    def _exchange(self, outbox: Mapping[SiteId, bytes], *, heard: bool) -> Mapping[SiteId, bytes]:  # noqa: ARG002
+    def _carry(self, outbox: Mapping[SiteId, bytes], *, heard: bool) -> Mapping[SiteId, bytes]:  # noqa: ARG002
         return self._trip(outbox)
 
     def sum(self, label: str = "", *, number: int = 1) -> SecureSum:
@@ -70,6 +71,6 @@ class SumCoordinator:
                 expected=f"at least {outcome.minimum}",
                 found=f"{len(outcome.counted)} ({', '.join(f'{site}: {why}' for site, why in outcome.lost.items())})",
             )
-        self._keep(self._summing.progress)
+        self._keep(self._summing.keys)
         errors = {name: self._plan.error(name) for name in self._plan.quantities}
         return SecureSum(self._plan.decode(outcome.total), outcome.counted, outcome.lost, errors)

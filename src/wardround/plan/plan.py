@@ -12,6 +12,7 @@ from wardround.study.contract import DataContract
 from wardround.study.declaration import Study
 from wardround.tasks.score_sums import ScoreSums
 from wardround.training.inputs import InputShape
+from wardround.values.contribution import Counts
 from wardround.values.records import Split
 from wardround.values.tree import Shapes, Tree, shapes_of
 from wardround.wire.messages import Step
@@ -28,6 +29,12 @@ DATASET_COUNTS: Shapes = {"images": (3,), "patients": (3,), "positives": (3,)}  
 
 def score_shapes(prefix: str) -> Shapes:
     return {f"{prefix}.{name}": array.shape for name, array in ScoreSums.zero().to_counts().items()}
+
+
+def under(prefix: str, counts: Counts) -> Counts:
+    """The counts whose names begin so, without that beginning."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): array for name, array in counts.items() if name.startswith(start)}
 
 
 def input_shape(data: DataContract) -> InputShape:
@@ -133,6 +140,10 @@ class Plan:
         for split in (*SCORED_AT_THE_END, *((SHIFTED,) if shifted else ())):
             counts |= score_shapes(split)
         return Frame(sites=self.grid_sites(sites), counts=counts)
+
+    def scores(self, counts: Counts, split: str) -> ScoreSums:
+        """The evaluation of one split among the counts of a total. WireError where it cannot be the sums of any records."""
+        return ScoreSums.from_counts(under(split, counts))
 
     @property
     def mirrored(self) -> bool:

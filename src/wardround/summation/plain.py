@@ -63,7 +63,9 @@ State = Collecting | SumOpened | SumFailed
 def step(state: State, event: Replies) -> tuple[SumOpened | SumFailed, Outbox]:
     """Raises EngineError for an event that the state has no place for."""
     if not isinstance(state, Collecting):
-        raise EngineError(f"The sum is already {type(state).__name__.lower()}; it takes no more replies")
+        raise EngineError(
+            f"The sum is already {'opened' if isinstance(state, SumOpened) else 'failed'}; it takes no more replies"
+        )
     total: Tree = {}
     counted: list[SiteId] = []
     lost: dict[SiteId, str] = {}

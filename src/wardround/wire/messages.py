@@ -5,7 +5,7 @@ docs/spec/wire.md, section 4, and docs/spec/masked-sum.md, sections 4 and 7.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -24,6 +24,10 @@ NoneOrSignature = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{128})?$"
 
 class Header(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def revised(self, **changes: object) -> Self:
+        """The same header with other fields, checked as any other."""
+        return type(self).model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
 
 
 class Statement(Header):

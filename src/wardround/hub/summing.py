@@ -1,0 +1,46 @@
+"""How a coordinator gets a total: one protocol, two ways. The plain one is here, the masked one in `masked_summing`."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from wardround.hub.checkpoint import KeyProgress
+from wardround.hub.exchange import Traffic, Trip, exchange, replies_to, reply_limit
+from wardround.summation.plain import Collecting, Layout, SumFailed, SumOpened, step
+from wardround.values.ids import SiteId
+from wardround.wire.envelope import to_bytes
+from wardround.wire.messages import Order
+
+
+class Summing(Protocol):
+    """Carries sums over the sites of an order."""
+
+    @property
+    def keys(self) -> KeyProgress:
+        """What must be in the checkpoint for the next sum, recorded together with what this one gave."""
+        ...
+
+    def sum(self, order: Order, layout: Layout) -> tuple[SumOpened | SumFailed, Traffic]:
+        """The total of what the cohort of `order` promises, or why there is none; and what it took."""
+        ...
+
+    def close(self) -> None:
+        """Nothing of the last sum is kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlainSumming:
+    """One exchange; the coordinator receives every contribution. minimum: fewer contributions than this open nothing."""
+
+    minimum: int
+    trip: Trip
+    keys: KeyProgress = field(default_factory=KeyProgress)
+
+    def sum(self, order: Order, layout: Layout) -> tuple[SumOpened | SumFailed, Traffic]:
+        cohort, traffic = tuple(SiteId(site) for site in order.header.cohort), Traffic()
+        received = exchange(self.trip, dict.fromkeys(cohort, to_bytes(order)), reply_limit(layout), traffic, heard=True)
+        outcome, _ = step(Collecting(cohort, layout, self.minimum), replies_to(order.header, received))
+        return outcome, traffic
+
+    def close(self) -> None:
+        pass
