@@ -14,8 +14,9 @@ from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.summation.masked.attempt import Collecting, Opened, Opening, Received, Signing, State
 from wardround.summation.masked.coordinator import asks, step
 from wardround.summation.masked.memory import MaskedState
-from wardround.summation.masked.store import state_from_json, state_to_json, sum_from_tensors, sum_to_tensors
+from wardround.summation.masked.store import sum_from_tensors, sum_to_tensors
 from wardround.values.ids import SiteId
+from wardround.values.stored import head_of, value_of
 from wardround.values.tensor_file import read_tensors, write_tensors
 from wardround.values.tree import same_bits
 from wardround.wire.envelope import to_bytes
@@ -63,8 +64,8 @@ def some(draw: st.DrawFn, sites: tuple[SiteId, ...], least: int) -> tuple[SiteId
 
 def written_and_read(state: MaskedState) -> MaskedState:
     """As the site's store does it: through JSON text."""
-    again = state_from_json(json.loads(json.dumps(state_to_json(state))))
-    assert state_to_json(again) == state_to_json(state)
+    again = value_of(MaskedState, json.loads(json.dumps(head_of(state))))
+    assert head_of(again) == head_of(state)
     for name in ("given", "chains", "offered", "position", "turn", "round", "epoch", "memory_status", "floor", "roster"):
         assert getattr(again, name) == getattr(state, name), name
     assert (again.past or {}) == (state.past or {})
@@ -179,7 +180,7 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
     ring.agree()
     ring.run(ring.order())
     state = ring.members[ring.sites[0]].state
-    text = json.dumps(state_to_json(state))
+    text = json.dumps(head_of(state))
     changed: dict[str, Any] = {
         "epoch": 9,
         "offered": b"x" * 32,
@@ -194,11 +195,11 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
         "floor": 80,
     }
     assert changed.keys() == vars(state).keys()
-    assert all(json.dumps(state_to_json(replace(state, **{name: value}))) != text for name, value in changed.items())
+    assert all(json.dumps(head_of(replace(state, **{name: value}))) != text for name, value in changed.items())
     assert state.given is not None
     other: dict[str, Any] = dict.fromkeys(("order", "sum", "content"), "other") | dict.fromkeys(("attempt", "turn"), 9)
     other |= {"cohort": (), "box_keys": {}, "shares": b"", "counted": (), "answered": False}
     assert other.keys() == vars(state.given).keys()
     for name, value in other.items():
         given_otherwise = replace(state.given, **{name: value})
-        assert json.dumps(state_to_json(replace(state, given=given_otherwise))) != text, name
+        assert json.dumps(head_of(replace(state, given=given_otherwise))) != text, name

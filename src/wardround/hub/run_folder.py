@@ -19,6 +19,7 @@ from wardround.study.writing import to_toml
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RunError
+from wardround.values.stored import head_of, value_of
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class RunFolder:
         if not path.exists():
             return None
         try:
-            return RunPlan(**json.loads(path.read_bytes()))
-        except (ValueError, TypeError) as error:
+            return value_of(RunPlan, json.loads(path.read_bytes()))
+        except (ValueError, AttributeError) as error:
             raise RunError(f"{path} is damaged", hint="start the run again in a new folder") from error
 
     def require_unused(self) -> None:
@@ -86,7 +87,7 @@ class RunFolder:
             synthetic=synthetic,
         )
         write_atomic(self.path / "study.toml", to_toml(study).encode())
-        write_atomic(self.path / "plan.json", canonical_json(vars(plan)))
+        write_atomic(self.path / "plan.json", canonical_json(head_of(plan)))
         return plan
 
     @property

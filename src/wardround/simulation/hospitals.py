@@ -18,6 +18,7 @@ from wardround.values.errors import DataError, RunError, StudyError
 from wardround.values.ids import SiteId, site_id
 from wardround.values.records import Records, Split
 from wardround.values.records_file import write_records
+from wardround.values.stored import head_of, value_of
 
 if TYPE_CHECKING:
     from wardround.sources import Dataset
@@ -38,16 +39,15 @@ FILE = "hospitals.json"
 
 def keep_hospitals(hospitals: Hospitals, folder: Path) -> None:
     """Records where a run's hospitals have their data, so that a resumed run reads the same."""
-    places = {name: [str(place.path), place.prepared] for name, place in hospitals.items()}
-    write_atomic(folder / FILE, canonical_json(places))
+    write_atomic(folder / FILE, canonical_json({name: head_of(place) for name, place in hospitals.items()}))
 
 
 def kept_hospitals(folder: Path) -> Hospitals:
     """What `keep_hospitals` recorded in a run folder. RunError where it is damaged or gone."""
     try:
         places = json.loads((folder / FILE).read_bytes())
-        return {site_id(name): Place(Path(path), prepared) for name, (path, prepared) in places.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return {site_id(name): value_of(Place, place) for name, place in places.items()}
+    except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{folder / FILE} is damaged", hint="start the run again in a new folder") from error
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from wardround.crypto.identity import Identity
 from wardround.privacy.ledger.ledger import Ledger
@@ -11,14 +13,19 @@ from wardround.study.declaration import Study
 from wardround.values.ids import site_id
 from wardround.values.records import Records
 from wardround.values.records_file import read_records
+from wardround.values.stored import head_of, value_of
+
+StudyAsJson = Annotated[
+    Study,
+    PlainSerializer(lambda study: study.model_dump_json()),
+    BeforeValidator(lambda value: Study.model_validate_json(value) if isinstance(value, str) else value),
+]
+"""Strict sections are read from JSON text, not from what JSON text became."""
 
 
 def identity_in(folder: Path) -> Identity:
     """The signing key of the site in this folder; made on first use."""
     return Identity.at(folder / "identity.key")
-
-
-_PATHS = ("data", "folder", "ledger")
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class SiteConfig:
     keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores."""
 
     name: str
-    study: Study
+    study: StudyAsJson
     data: Path
     folder: Path
     device: str = "auto"
@@ -36,14 +43,12 @@ class SiteConfig:
     ledger: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        paths = {name: None if path is None else str(path) for name, path in vars(self).items() if name in _PATHS}
-        return {**vars(self), "study": self.study.model_dump_json(), **paths}
+        """What another process needs to open the same site."""
+        return head_of(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "SiteConfig":
-        study = Study.model_validate_json(value["study"])
-        paths = {name: None if value[name] is None else Path(value[name]) for name in _PATHS}
-        return cls(**{**value, "study": study, **paths})
+        return value_of(cls, value)
 
     def open(self) -> Site:
         ledger = Ledger(self.ledger) if self.study.privacy.private and self.ledger is not None else None

@@ -5,7 +5,7 @@ used only where all of that agrees; otherwise the features are computed anew, an
 look like to a network, is as private as they are and is not encrypted: it stays in the site's folder, readable by this user only.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from wardround.training.inputs import InputShape
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError
 from wardround.values.records import Records
+from wardround.values.stored import head_of
 from wardround.values.tensor_file import read_tensors, write_tensors
 from wardround.values.tree import Tree
 
@@ -63,7 +64,7 @@ class Origin:
         from wardround.training.networks.efficientnet_lite0 import weights_sha256
 
         read_off = section.model_dump(mode="json", exclude={"scaling", "feature_mean", "views"})
-        settings = {"code": CODE, "images": vars(images), "mirrored": wanted.mirrored, **read_off}
+        settings = {"code": CODE, "images": asdict(images), "mirrored": wanted.mirrored, **read_off}
         if wanted.views:
             settings["views"] = [wanted.views, wanted.seed, wanted.how.model_dump(mode="json")]
         return cls(fingerprint, weights_sha256(), canonical_json(settings).decode())
@@ -97,7 +98,7 @@ def features_of(
     if wanted.views:
         arrays["views"] = backbone.views(records.where("train"), wanted.how, wanted.views, wanted.seed)
     try:
-        write_tensors(path, arrays, vars(origin))
+        write_tensors(path, arrays, head_of(origin))
     except RunError as error:
         store.log("features", str(error))
     return _as_features(arrays)
@@ -120,7 +121,7 @@ def _read(path: Path, origin: Origin, shapes: dict[str, tuple[int, int]]) -> Fea
         return str(error)
     if not isinstance(head, dict) or not head:
         return "it does not say what it was made of"
-    if changed := [name for name, value in vars(origin).items() if head.get(name) != value]:
+    if changed := [name for name, value in head_of(origin).items() if head.get(name) != value]:
         return f"it was made of other {', '.join(changed)}"
     if arrays.keys() != shapes.keys() or any(
         arrays[name].shape != shape or arrays[name].dtype != np.float32 for name, shape in shapes.items()

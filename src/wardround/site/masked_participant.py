@@ -1,38 +1,46 @@
-"""A site's part in masked sums, durable: the state machine of `summation.masked_site` over the site's store.
+"""A site's part in masked sums, durable: the state machine of `summation.masked.site` over the site's store.
+
+    check -> (words: worked out, or those of an earlier attempt) -> masked reply, recorded by the caller before it leaves
 
 What is about to be revealed is on disk before it leaves, and a further attempt masks the same words anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.summation.masked.layout import sum_name
-from wardround.summation.masked.memory import Party
+from wardround.summation.masked.memory import MaskedState, Party
 from wardround.summation.masked.site import answer, check, contribute, offer, sign
 from wardround.values.errors import RefusedError
 from wardround.values.tree import Tree
 from wardround.wire.envelope import to_bytes
 from wardround.wire.messages import Ask, Order
 
-Work = Callable[[], tuple[Tree, SiteState]]
-"""Works out the words of an order, before any mask, and the state that goes with them."""
-
 
 class MaskedParticipant:
-    """Contributes and speaks for one site. Both return the bytes to send, already recorded."""
+    """Contributes and speaks for one site."""
 
     def __init__(self, party: Party, store: SiteStore) -> None:
         self._party, self._store = party, store
 
-    def contribute(self, order: Order, order_hash: str, state: SiteState, work: Work) -> bytes:
-        ready = check(self._party, state.masked, order)
-        if another_attempt(state, order):
-            words = self._store.last_answer().words
-            if not words:
-                raise RefusedError("The words of that sum are gone: another step came since", code="old-sum")
-        else:
-            words, state = work()
+    def check(self, order: Order, state: SiteState) -> MaskedState:
+        """The memory with which this order may be answered. RefusedError where it may not; nothing is worked out before."""
+        return check(self._party, state.masked, order)
+
+    def earlier_words(self, order: Order, state: SiteState) -> Tree | None:
+        """The words of an earlier attempt at this sum, which are masked anew; None where there was none."""
+        if not another_attempt(state, order):
+            return None
+        words = self._store.last_answer().words
+        if not words:
+            raise RefusedError("The words of that sum are gone: another step came since", code="old-sum")
+        return words
+
+    def reply(self, ready: MaskedState, order: Order, order_hash: str, state: SiteState, words: Tree) -> bytes:
+        """The masked contribution, already recorded. ready: what `check` gave. state: what the work left."""
         copies = {name: array.copy() for name, array in words.items()}
         masked, contribution = contribute(self._party, ready, order, order_hash, copies)
         reply = to_bytes(contribution)
@@ -40,14 +48,15 @@ class MaskedParticipant:
         return reply
 
     def speak(self, ask: Ask, ask_hash: str, state: SiteState) -> bytes:
-        """The answer to an ask, made once."""
+        """The answer to an ask, made once and already recorded."""
         what = ask.header.what
-        stored = state.asks.get(what)
-        if stored is not None and stored[0] == ask_hash:
-            return stored[1]
-        masked, said = {"keys": offer, "sign": sign, "open": answer}[what](self._party, state.masked, ask, ask_hash)
-        reply = to_bytes(said)
-        self._store.write(replace(state, masked=masked, asks={**state.asks, what: (ask_hash, reply)}))
+        if state.asks.get(what) == ask_hash:
+            return state.said[what].tobytes()
+        masked, message = {"keys": offer, "sign": sign, "open": answer}[what](self._party, state.masked, ask, ask_hash)
+        reply = to_bytes(message)
+        asks: Mapping[str, str] = {**state.asks, what: ask_hash}
+        said = {**state.said, what: np.frombuffer(reply, np.uint8)}
+        self._store.write(replace(state, masked=masked, asks=asks, said=said))
         return reply
 
 

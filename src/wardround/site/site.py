@@ -1,6 +1,7 @@
 """A site: it answers orders with contributions, or says no. Only it touches its records.
 
-    bytes -> message -> checks (study, cohort, round) -> stored answer, or work -> protect -> record the reply -> bytes
+    bytes --read--> message --checks--> allowed --charges--> paid --work--> words --mask--> reply --recorded--> bytes
+                       \\--answered before--> the stored bytes            \\--ask of a masked sum--> signature or shares
 
 Nothing that leaves a site on failure carries data: a refusal is a fixed word. The reason, in full, goes to the site's own log.
 """
@@ -13,13 +14,13 @@ from pathlib import Path
 from wardround.crypto.identity import Identity
 from wardround.plan.plan import Plan
 from wardround.privacy.ledger.ledger import Ledger
-from wardround.site.masked_participant import MaskedParticipant, another_attempt
+from wardround.site.masked_participant import MaskedParticipant
+from wardround.site.order_checks import require_allowed, require_study
 from wardround.site.privacy_charges import PrivacyCharges
-from wardround.site.private_orders import require_promised
 from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.site.work import SiteWork
 from wardround.study.declaration import Study
-from wardround.summation.masked.memory import Party, ended
+from wardround.summation.masked.memory import Party
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import RefusedError, StudyError, WardroundError, WireError
 from wardround.values.ids import SiteId
@@ -48,7 +49,6 @@ class Site:
         whose records these are; a private study needs it."""
         self.name = name
         self.study_hash = study.hash
-        self.minimum = study.sites.minimum
         party = _party(name, study, identity) if study.summation.mode == "masked" else None
         self.store = SiteStore(folder)
         self.participant = MaskedParticipant(party, self.store) if party is not None else None
@@ -63,13 +63,13 @@ class Site:
         """The answer to one message: a contribution or a refusal."""
         message_hash = sha256_hex(data)
         try:
-            message = self._read(data)
+            message = _read(data)
             state = self.store.read()
             if state.order == message_hash:
-                return self._resent(message)
+                return self._sent(message, self.store.last_answer().reply)
             if isinstance(message, Ask):
-                return self._speak(message, message_hash, state)
-            return self._answer(message, message_hash, state)
+                return self._spoken(message, message_hash, state)
+            return self._sent(message, self._contributed(message, message_hash, state))
         except WardroundError as error:
             self.store.log(error.code, str(error))
             return self._refusal(message_hash, error.code)
@@ -77,96 +77,54 @@ class Site:
             self.store.log("internal", "".join(traceback.format_exception(error)))
             return self._refusal(message_hash, "internal")
 
-    def _read(self, data: bytes) -> Order | Ask:
-        message = from_bytes(data)
-        if not isinstance(message, Order | Ask):
-            raise WireError("A site takes orders and asks only", expected="an order", found=message.header.kind)
-        return message
-
-    def _answer(self, order: Order, order_hash: str, state: SiteState) -> bytes:
-        self._check(order, state)
-        header = order.header
-        if self.participant is not None and header.step in self.plan.summed:
-            reply = self.participant.contribute(order, order_hash, state, lambda: self._billed(order, state))
-            self._leaves(order)
-            return reply
-        if header.masked is not None:
+    def _contributed(self, order: Order, order_hash: str, state: SiteState) -> bytes:
+        """The reply to an order, recorded before it is sent: a repeated order must get these bytes, whatever happens next."""
+        require_allowed(order, state, self.plan, self.name)
+        if self.participant is not None and order.header.step in self.plan.summed:
+            ready = self.participant.check(order, state)
+            words = self.participant.earlier_words(order, state)
+            words, state = self._paid_work(order, state) if words is None else (words, state)
+            return self.participant.reply(ready, order, order_hash, state, words)
+        if order.header.masked is not None:
             raise RefusedError("The order is for a masked sum, which this study or step does not have", code="masked")
-        arrays, state = self._billed(order, state)
-        contribution = ContributionMessage(
-            ContributionHeader(study=self.study_hash, step=header.step, round=header.round, site=self.name, order=order_hash),
-            arrays,
-        )
-        # Recorded before it is sent: a repeated order must get these bytes, whatever happens next.
-        reply = to_bytes(contribution)
+        words, state = self._paid_work(order, state)
+        reply = to_bytes(ContributionMessage(self._header(order, order_hash), words))
         self.store.write(replace(state, order=order_hash), LastAnswer(reply, {}))
-        self._leaves(order)
         return reply
 
-    def _resent(self, message: Order | Ask) -> bytes:
-        """The stored answer to an order, never one that is worked out anew."""
-        reply = self.store.last_answer().reply
-        self._leaves(message)
-        return reply
+    def _paid_work(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
+        """The order's words, before any mask; a private step is charged first."""
+        if self.charges is not None:
+            if order.header.step == "train":
+                self.work.require_same_records(state)  # before the charge: a file that cannot be read costs nothing
+            self.charges.pay(order.header, state.round)
+        return self.work.words(order, state)
 
-    def _billed(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
-        """The order's work; a private step is charged first."""
-        if self.charges is None:
-            return self._work(order, state)
-        if order.header.step == "train":
-            self.work.require_same_records(state)  # before the charge: a file that cannot be read costs nothing
-        self.charges.pay(order.header, state.round)
-        return self._work(order, state)
-
-    def _leaves(self, message: Order | Ask) -> None:
+    def _sent(self, message: Order | Ask, reply: bytes) -> bytes:
         """Before the stored answer to an order leaves: from here on its charge stays."""
         if self.charges is not None and isinstance(message, Order):
             self.charges.leaves(message.header, self.store.last_answer)
+        return reply
 
-    def _work(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
-        """The words of an order's contribution, before any mask."""
-        state = state.settled(order.header.counted.get(self.name, 0))
-        match order.header.step:
-            case "open":
-                return self.work.open(order, state)
-            case "train":
-                return self.work.train(order, state)
-            case "own":
-                return {}, self.work.train_own(order, state)
-            case "evaluate":
-                return self.work.evaluate(order, state), state
-            case "close":
-                return {}, replace(state, masked=ended(state.masked))
-
-    def _speak(self, ask: Ask, ask_hash: str, state: SiteState) -> bytes:
-        if ask.header.study != self.study_hash:
-            raise RefusedError("The ask belongs to another study than the one this site approved", code="study")
+    def _spoken(self, ask: Ask, ask_hash: str, state: SiteState) -> bytes:
+        require_study(ask.header.study, self.study_hash)
         if self.participant is None:
             raise RefusedError("This study has no masked sums", code="masked")
         return self.participant.speak(ask, ask_hash, state)
 
-    def _check(self, order: Order, state: SiteState) -> None:
+    def _header(self, order: Order, order_hash: str) -> ContributionHeader:
         header = order.header
-        if header.study != self.study_hash:
-            raise RefusedError("The order belongs to another study than the one this site approved", code="study")
-        if self.name not in header.cohort:
-            raise RefusedError("The order's cohort does not hold this site", code="cohort")
-        if len(header.cohort) < self.minimum:
-            raise RefusedError(
-                f"The cohort has {len(header.cohort)} sites, the study asks for {self.minimum}", code="cohort-too-small"
-            )
-        if header.step != "open" and state.study != self.study_hash:
-            raise RefusedError("This site has not opened this study", code="not-open")
-        if header.step == "open" and state.round:
-            # Opening anew would forget which rounds were answered, and let them be asked again over another cohort.
-            raise RefusedError("This site has trained in this study already; it does not open it again", code="already-open")
-        if header.step == "train" and header.round <= state.round and not another_attempt(state, order):
-            raise RefusedError(f"Round {header.round} is over: this site has answered round {state.round}", code="old-round")
-        if self.plan.private is not None:
-            require_promised(order, self.plan, self.plan.private.weight((self.name,)))
+        return ContributionHeader(study=self.study_hash, step=header.step, round=header.round, site=self.name, order=order_hash)
 
     def _refusal(self, order_hash: str, code: str) -> bytes:
         return to_bytes(Refusal(RefusalHeader(study=self.study_hash, site=self.name, order=order_hash, code=code)))
+
+
+def _read(data: bytes) -> Order | Ask:
+    message = from_bytes(data)
+    if not isinstance(message, Order | Ask):
+        raise WireError("A site takes orders and asks only", expected="an order", found=message.header.kind)
+    return message
 
 
 def _party(name: SiteId, study: Study, identity: Identity | None) -> Party:

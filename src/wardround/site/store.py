@@ -17,12 +17,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from wardround.summation.masked.memory import MaskedState, after_restoring
-from wardround.summation.masked.store import state_from_json, state_to_json
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import place_of, write_atomic
 from wardround.values.errors import RunError
-from wardround.values.tensor_file import arrays_of, bundle_in, read_tensors, write_tensors
-from wardround.values.tree import Bundle, Tree
+from wardround.values.stored import StoredBundle, StoredTree, head_of, stored_arrays, value_of
+from wardround.values.tensor_file import read_tensors, write_tensors
+from wardround.values.tree import Tree
 
 LOCK_WAIT_S = 60.0
 STATE = "state.safetensors"
@@ -31,19 +31,22 @@ BEGUN = "begun"
 
 @dataclass(frozen=True)
 class SiteState:
-    """round: the last training round answered (0: none). order: hash of the last order answered. memory: what counts. pending:
-    what will count if `round` was counted. asks: the last keys, sign and open that were answered: what -> (its hash, the answer).
+    """round: the last training round answered (0: none). order: hash of the last order answered. memory: what counts.
+
+    pending: what will count if `round` was counted. asks: the last keys, sign and open that were answered, by their hashes.
+    said: the bytes of those answers. records: the fingerprint of the records that the study was opened with.
     """
 
     study: str = ""
     round: int = 0
     order: str = ""
-    memory: Bundle = field(default_factory=dict)
-    pending: Bundle | None = None
+    memory: StoredBundle = field(default_factory=dict)
+    pending: StoredBundle | None = None
     records: str = ""
     own_round: int = 0
     masked: MaskedState = field(default_factory=MaskedState)
-    asks: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+    asks: Mapping[str, str] = field(default_factory=dict)
+    said: StoredTree = field(default_factory=dict)
 
     def settled(self, last_counted: int) -> "SiteState":
         """The state after hearing in which round this site was last counted (0: never). Hearing it twice changes nothing.
@@ -89,16 +92,9 @@ class SiteStore:
             return SiteState(masked=after_restoring(MaskedState()) if lost else MaskedState())
         arrays, head = read_tensors(path)
         self._committed = head["last"]
-        masked = state_from_json(head["masked"])
-        if head["place"] and head["place"] != place_of(path):
-            masked = after_restoring(masked)
-        return SiteState(
-            **head["fields"],
-            memory=bundle_in(arrays, "memory"),
-            pending=bundle_in(arrays, "pending") if head["pending"] else None,
-            masked=masked,
-            asks={what: (ask, arrays[f"ask/{what}"].tobytes()) for what, ask in head["asks"].items()},
-        )
+        state = value_of(SiteState, head["state"], arrays)
+        restored = head["place"] and head["place"] != place_of(path)
+        return replace(state, masked=after_restoring(state.masked)) if restored else state
 
     def last_answer(self) -> LastAnswer:
         """The answer to the order that the state names, which was read or written before."""
@@ -114,17 +110,9 @@ class SiteStore:
             # stand for those of the second.
             last = f"answer-{state.order}.safetensors"
             write_tensors(self.folder / last, {"reply": np.frombuffer(answer.reply, np.uint8), **answer.words}, {})
-        arrays: Tree = {f"ask/{what}": np.frombuffer(reply, np.uint8) for what, (_, reply) in state.asks.items()}
-        arrays |= arrays_of({"memory": state.memory, "pending": state.pending or {}})
-        head = {
-            "fields": {name: getattr(state, name) for name in ("study", "round", "order", "records", "own_round")},
-            "pending": state.pending is not None,
-            "last": last,
-            "masked": state_to_json(state.masked),
-            "asks": {what: ask for what, (ask, _) in state.asks.items()},
-        }
+        head = {"state": head_of(state), "last": last}
         with_keys = state.masked.epoch > 0
-        write_tensors(self.folder / STATE, arrays, head, placed=with_keys)
+        write_tensors(self.folder / STATE, stored_arrays(state), head, placed=with_keys)
         self._committed = last
         if not (self.folder / BEGUN).exists():
             write_atomic(self.folder / BEGUN, b"A site that finds this and no state has lost its state.\n", private=True)

@@ -53,7 +53,9 @@ class SumSite:
         if state.order == found:
             return self._store.last_answer().reply
         if isinstance(message, Order):
-            return self._participant.contribute(message, found, state, lambda: (self._words(message), state))
+            ready = self._participant.check(message, state)
+            words = self._participant.earlier_words(message, state) or self._words(message)
+            return self._participant.reply(ready, message, found, state, words)
         return self._participant.speak(message, found, state)
 
     def _words(self, order: Order) -> Tree:

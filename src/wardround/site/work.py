@@ -16,6 +16,7 @@ from wardround.privacy.gaussian_mechanism import is_finite, unchanged
 from wardround.privacy.mechanism import protect
 from wardround.site.records import Read, read
 from wardround.site.store import SiteState, SiteStore
+from wardround.summation.masked.memory import ended
 from wardround.tasks.score_sums import ScoreSums
 from wardround.values.contribution import Contribution, Counts
 from wardround.values.errors import DataError, RefusedError
@@ -55,6 +56,21 @@ class SiteWork:
         """What the network that learns reads, by split."""
         return self._read.splits
 
+    def words(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
+        """The words of an order's contribution, before any mask, and the state that goes with them."""
+        state = state.settled(order.header.counted.get(self.name, 0))
+        match order.header.step:
+            case "open":
+                return self.open(order, state)
+            case "train":
+                return self.train(order, state)
+            case "own":
+                return {}, self.train_own(order, state)
+            case "evaluate":
+                return self.evaluate(order, state), state
+            case "close":
+                return {}, replace(state, masked=ended(state.masked))
+
     def open(self, order: Order, before: SiteState) -> tuple[Tree, SiteState]:
         """Keeps what does not travel, and contributes the counts of this site's patients, images and positives: under privacy
         they stay in its own report."""
@@ -68,7 +84,8 @@ class SiteWork:
             "positives": np.array([int(part.labels.sum()) for part in parts]),
         }
         self.store.add_to_report("dataset_counts", "counts", {name: array.tolist() for name, array in counts.items()})
-        state = SiteState(study=order.header.study, records=self._read.fingerprint, masked=before.masked, asks=before.asks)
+        state = SiteState(study=order.header.study, records=self._read.fingerprint, masked=before.masked)
+        state = replace(state, asks=before.asks, said=before.said)
         if "open" not in self.plan.summed:
             return {}, state
         frame = self.plan.opening_frame(len(order.header.cohort))

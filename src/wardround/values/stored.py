@@ -7,10 +7,11 @@ A field of arrays is declared as `StoredTree` or `StoredBundle`; everything else
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from pydantic import GetPydanticSchema, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, GetPydanticSchema, PlainSerializer, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
 from wardround.values.tensor_file import arrays_of, bundle_in
@@ -18,34 +19,49 @@ from wardround.values.tree import Bundle, Tree
 
 Value = TypeVar("Value")
 _AS_IT_IS = GetPydanticSchema(lambda _source, _handler: core_schema.any_schema())
-_TREE, _BUNDLE = "a tree of arrays", "a bundle of arrays"
-StoredTree = Annotated[Tree, _AS_IT_IS, _TREE]
-StoredBundle = Annotated[Bundle, _AS_IT_IS, _BUNDLE]
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """How a field holds arrays: as one tree, or as a bundle of them."""
+
+    tree: bool
+    optional: bool = False
+
+
+StoredTree = Annotated[Tree, _AS_IT_IS, _Arrays(tree=True)]
+StoredBundle = Annotated[Bundle, _AS_IT_IS, _Arrays(tree=False)]
+SecretBytes = Annotated[bytes, PlainSerializer(bytes.hex), BeforeValidator(lambda value: _unhex(value))]
+"""Bytes that a header holds as hexadecimal digits."""
+
+
+def _unhex(value: object) -> object:
+    return bytes.fromhex(value) if isinstance(value, str) else value
 
 
 def head_of(value: object) -> dict[str, Any]:
     """All fields but arrays, as JSON holds them."""
     kind: Any = type(value)
-    head: dict[str, Any] = _adapter(kind).dump_python(value, mode="json", exclude=set(_array_fields(kind)))
-    return head
+    marks = _array_fields(kind)
+    head: dict[str, Any] = _adapter(kind).dump_python(value, mode="json", exclude=set(marks))
+    # An empty bundle and none are different things, and neither leaves an array behind.
+    return head | {name: getattr(value, name) is not None for name, mark in marks.items() if mark.optional}
 
 
 def stored_arrays(value: object) -> Tree:
     """The arrays of all fields that hold any, by names that `value_of` reads back."""
     kind: Any = type(value)
-    bundles = {
-        name: {"": getattr(value, name)} if mark == _TREE else getattr(value, name) for name, mark in _array_fields(kind).items()
-    }
-    return arrays_of(bundles)
+    held = {name: (mark, getattr(value, name)) for name, mark in _array_fields(kind).items()}
+    return arrays_of({name: {"": arrays} if mark.tree else arrays or {} for name, (mark, arrays) in held.items()})
 
 
 def value_of(kind: type[Value], head: Mapping[str, Any], arrays: Tree | None = None) -> Value:
     """The value that was written. ValueError where fields are missing, unknown or of another kind."""
-    fields: dict[str, Any] = {}
     declared: Any = kind
+    fields: dict[str, Any] = {}
     for name, mark in _array_fields(declared).items():
         bundle = bundle_in(arrays or {}, name)
-        fields[name] = bundle.get("", {}) if mark == _TREE else bundle
+        fields[name] = bundle.get("", {}) if mark.tree else bundle if head.get(name, True) else None
     if unknown := head.keys() - get_type_hints(declared).keys():
         raise ValueError(f"fields that this release does not know: {', '.join(sorted(unknown))}")
     try:
@@ -61,11 +77,15 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 @cache
-def _array_fields(kind: Any) -> dict[str, str]:
-    hints = get_type_hints(kind, include_extras=True)
-    return {
-        name: mark
-        for name, hint in hints.items()
-        for mark in getattr(hint, "__metadata__", ())
-        if isinstance(mark, str) and mark in (_TREE, _BUNDLE)
-    }
+def _array_fields(kind: Any) -> dict[str, "_Arrays"]:
+    """The fields of a class that hold arrays; `StoredBundle | None` is an optional one."""
+    marks: dict[str, _Arrays] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        for choice in (hint, *get_args(hint)):
+            for mark in _marks(choice):
+                marks[name] = replace(mark, optional=choice is not hint)
+    return marks
+
+
+def _marks(hint: Any) -> list["_Arrays"]:
+    return [mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, _Arrays)]

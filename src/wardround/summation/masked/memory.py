@@ -8,6 +8,7 @@ from typing import Literal
 from wardround.crypto.identity import Identity
 from wardround.crypto.quorum import Quorum
 from wardround.values.ids import SiteId
+from wardround.values.stored import SecretBytes
 
 RandomBytes = Callable[[int], bytes]
 MemoryStatus = Literal["none", "new", "member", "forgetful"]
@@ -38,8 +39,8 @@ class Given:
     turn: int
     cohort: tuple[SiteId, ...]
     content: str
-    box_keys: dict[SiteId, bytes]
-    shares: bytes
+    box_keys: dict[SiteId, SecretBytes]
+    shares: SecretBytes
     counted: tuple[SiteId, ...] = ()
     answered: bool = False
 
@@ -51,10 +52,10 @@ class MaskedState:
     (see `MemoryStatus`). floor: it contributes to later rounds than this only."""
 
     epoch: int = 0
-    offered: bytes = b""
+    offered: SecretBytes = b""
     roster: str = ""
     position: int = 0
-    chains: Mapping[SiteId, bytes] | None = None
+    chains: Mapping[SiteId, SecretBytes] | None = None
     given: Given | None = None
     turn: int = 0
     round: int = 0

@@ -8,57 +8,11 @@ import numpy as np
 
 from wardround.crypto.quorum import Quorum
 from wardround.summation.masked.attempt import Attempt, Dealt, Opening, Signing
-from wardround.summation.masked.memory import Given, MaskedState
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree
 
 _TOTAL, _DEALT = "total/", "dealt/"
 _PARTS = ("boxes", "commitments", "share_commitments")
-
-
-def state_to_json(state: MaskedState) -> dict[str, Any]:
-    """A site's state. It holds secrets: the file it goes to is readable by its owner only."""
-    given = state.given
-    return {
-        **asdict(state),
-        "offered": state.offered.hex(),
-        "chains": None if state.chains is None else _hex(state.chains),
-        "given": None if given is None else {**asdict(given), "box_keys": _hex(given.box_keys), "shares": given.shares.hex()},
-        "past": {content: [list(sums), list(spoken)] for content, (sums, spoken) in (state.past or {}).items()},
-    }
-
-
-def state_from_json(value: Mapping[str, Any]) -> MaskedState:
-    given = value["given"]
-    return MaskedState(
-        **{
-            **value,
-            "offered": bytes.fromhex(value["offered"]),
-            "chains": None if value["chains"] is None else _bytes(value["chains"]),
-            "given": None if given is None else _given(given),
-            "past": {content: (tuple(sums), tuple(spoken)) for content, (sums, spoken) in value["past"].items()},
-        }
-    )
-
-
-def _given(value: Mapping[str, Any]) -> Given:
-    return Given(
-        **{
-            **value,
-            "cohort": tuple(value["cohort"]),
-            "counted": tuple(value["counted"]),
-            "box_keys": _bytes(value["box_keys"]),
-            "shares": bytes.fromhex(value["shares"]),
-        }
-    )
-
-
-def _hex(secrets: Mapping[SiteId, bytes]) -> dict[str, str]:
-    return {str(site): secret.hex() for site, secret in secrets.items()}
-
-
-def _bytes(secrets: Mapping[str, str]) -> dict[SiteId, bytes]:
-    return {SiteId(site): bytes.fromhex(secret) for site, secret in secrets.items()}
 
 
 def sum_to_tensors(state: Signing | Opening) -> tuple[Tree, dict[str, Any]]:
