@@ -158,7 +158,6 @@ def test_a_repeated_order_gets_the_stored_bytes_without_a_second_training(start:
         before = files_in(one.store.folder)
         one.work._trainer = None  # type: ignore[method-assign, assignment]  # any work would fail
         one.work._scores = None  # type: ignore[method-assign, assignment]
-        one.work._generator = None  # type: ignore[method-assign, assignment]
         assert one.handle(data) == first
         assert files_in(one.store.folder) == before
         one = start()
