@@ -449,7 +449,7 @@ def test_a_run_tells_its_listener_what_happens_in_order(tmp_path: Path) -> None:
     answered = [SiteAnswered(SiteId(name)) for name in NAMES]
     finished = [event for event in events if isinstance(event, RoundFinished)]
     assert len(finished) == 1
-    assert (finished[0].number, finished[0].of, finished[0].lost) == (1, 1, {})
+    assert (finished[0].number, finished[0].rounds, finished[0].lost) == (1, 1, {})
     rest = [event for event in events if not isinstance(event, RoundFinished)]
     assert rest == [
         ExchangeStarted("open", 0, 0, NAMES),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wardround.site import feature_cache
-from wardround.site.feature_cache import FILE, Features, Wanted, features_of
+from wardround.site.feature_cache import FILE, FeatureKinds, Features, features_of
 from wardround.site.store import SiteStore
 from wardround.site.work import fingerprint
 from wardround.sources.synthetic.hospitals import synthetic_hospital
@@ -60,7 +60,7 @@ def ask(
     views: int = 0,
     gamma: float = 1.5,
 ) -> Features:
-    wanted = Wanted(mirrored, views, AugmentationSection(gamma=gamma, noise=0.1), 1)
+    wanted = FeatureKinds(mirrored, views, AugmentationSection(gamma=gamma, noise=0.1), 1)
     return features_of(records, fingerprint(records), section, shape_of(records), store, wanted, threads=1)
 
 

@@ -63,16 +63,16 @@ class Display:
             case RoundFinished():
                 loss = "" if event.loss is None else f" loss {event.loss:.3f}"
                 auc = f" AUC {event.auc:.3f}" if math.isfinite(event.auc) else ""
-                self._note("train", f"round {event.number}/{event.of}{loss}{auc}")
+                self._note("train", f"round {event.number}/{event.rounds}{loss}{auc}")
 
     def _start(self, event: ExchangeStarted) -> None:
         self._step, self._sites, self._number = event.step, len(event.sites), event.number
         if event.step not in self._tasks:
-            self._totals[event.step] = (event.of or 1) * self._sites
+            self._totals[event.step] = (event.rounds or 1) * self._sites
             self._tasks[event.step] = self._progress.add_task(_TITLES[event.step], total=self._totals[event.step], note="")
-            if event.of:  # a resumed run does not start at round 1
+            if event.rounds:  # a resumed run does not start at round 1
                 self._progress.update(self._tasks[event.step], completed=(event.number - 1) * self._sites)
-        elif not event.of:
+        elif not event.rounds:
             self._totals[event.step] += self._sites
             self._progress.update(self._tasks[event.step], total=self._totals[event.step])
 

@@ -41,8 +41,8 @@ def _written_before(path: Path, model: str) -> RunRecord | None:
     """The record of this very model, where the run had ended before: its times stay what they were."""
     if not path.exists():
         return None
-    found = RunRecord.from_json(path.read_bytes(), name=str(path))
-    return found if found.finished and found.model and found.model.sha256 == model else None
+    record = RunRecord.from_json(path.read_bytes(), name=str(path))
+    return record if record.finished and record.model and record.model.sha256 == model else None
 
 
 def model_bytes(model: Tree) -> bytes:

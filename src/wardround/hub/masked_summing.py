@@ -76,9 +76,9 @@ class MaskedSumming:
         missing: dict[SiteId, str] = {}
         if state is None:
             # Sites that spoke for a set in an earlier attempt speak for that one only: so nobody else is asked.
-            wanted = self.keys.counted or order.header.cohort
-            missing = self._agree_where_needed(wanted, traffic)
-            cohort = tuple(SiteId(site) for site in wanted if site not in missing)
+            candidates = self.keys.counted or order.header.cohort
+            missing = self._agree_where_needed(candidates, traffic)
+            cohort = tuple(SiteId(site) for site in candidates if site not in missing)
             if len(cohort) < self.approved.quorum.threshold:
                 return None, missing
             state = self._ordered(order, cohort, layout, traffic)
@@ -100,8 +100,8 @@ class MaskedSumming:
 
     def _agree_where_needed(self, cohort: Sequence[str], traffic: Traffic) -> dict[SiteId, str]:
         """Who of the cohort has no key in this epoch, and why. A new epoch is tried first where somebody has none."""
-        known = {statement.site for statement in self.keys.roster}
-        if set(cohort) <= known:
+        with_keys = {statement.site for statement in self.keys.roster}
+        if set(cohort) <= with_keys:
             return {}
         epoch = self.keys.epoch + 1
         ask = to_bytes(Ask(AskHeader(study=self.approved.hash, what="keys", epoch=epoch)))
@@ -140,7 +140,7 @@ class MaskedSumming:
         )
         header = order.header.revised(cohort=cohort, masked=masked)
         data = to_bytes(Order(header, order.arrays))
-        of = Attempt(
+        attempt = Attempt(
             study=self.approved.hash,
             quorum=self.approved.quorum,
             keys=self.approved.keys,
@@ -155,7 +155,7 @@ class MaskedSumming:
         received = self._exchange(
             dict.fromkeys(cohort, data), traffic, contribution_layout(dict(layout), len(cohort)), heard=True
         )
-        return step(Collecting(of), received)
+        return step(Collecting(attempt), received)
 
     def _to_the_end(self, state: State, traffic: Traffic) -> masked_attempt.Opened | masked_attempt.Failed:
         if isinstance(state, Signing | Opening) and self.keys.counted not in ((), state.counted):

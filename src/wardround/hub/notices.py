@@ -8,11 +8,11 @@ from wardround.values.ids import SiteId
 
 @dataclass(frozen=True)
 class ExchangeStarted:
-    """step: open, train, own, evaluate or close. number, of: the round, and how many there are (0 where it has none)."""
+    """step: open, train, own, evaluate or close. number, rounds: the round, and how many there are (0 where it has none)."""
 
     step: str
     number: int
-    of: int
+    rounds: int
     sites: tuple[SiteId, ...]
 
 
@@ -42,7 +42,7 @@ class RoundFinished:
     """loss: mean training loss; auc: on the validation patients, of the model that came into the round."""
 
     number: int
-    of: int
+    rounds: int
     seconds: float
     loss: float | None
     auc: float

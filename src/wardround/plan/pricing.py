@@ -27,20 +27,20 @@ class Price:
 def with_noise(study: Study) -> Study:
     """The study with its noise multiplier worked out where only epsilon was given; others as they are. StudyError where the
     multiplier that it states does not keep to its epsilon."""
-    how = study.privacy
-    if not how.private:
+    privacy = study.privacy
+    if not privacy.private:
         return study
-    if how.noise_multiplier is None and how.epsilon is not None and how.delta is not None:
+    if privacy.noise_multiplier is None and privacy.epsilon is not None and privacy.delta is not None:
         trial = _private_plan(study.with_privacy(noise_multiplier=1.0))
         slack: Slack = trial.event.slack
-        found = calibrate(how.epsilon, how.delta, how.sampling_rate, trial.events, slack)
-        return study.with_privacy(noise_multiplier=found)
+        multiplier = calibrate(privacy.epsilon, privacy.delta, privacy.sampling_rate, trial.events, slack)
+        return study.with_privacy(noise_multiplier=multiplier)
     price = price_of(study)
-    if how.epsilon is not None and price.epsilon > how.epsilon:
+    if privacy.epsilon is not None and price.epsilon > privacy.epsilon:
         raise StudyError(
             "The noise is too small for the epsilon that the study states",
-            expected=f"epsilon at most {how.epsilon:g}",
-            found=f"{price.epsilon:.4g} with privacy.noise_multiplier = {how.noise_multiplier:g}",
+            expected=f"epsilon at most {privacy.epsilon:g}",
+            found=f"{price.epsilon:.4g} with privacy.noise_multiplier = {privacy.noise_multiplier:g}",
             hint="leave noise_multiplier out and run `wardround study privacy`",
         )
     return study

@@ -36,9 +36,9 @@ class PrivatePlan:
     @property
     def event(self) -> Event:
         """One charge: what one private step shows of one patient (or one site)."""
-        how = self.study.privacy
+        privacy = self.study.privacy
         slack = Slack(*self.noise_grid(self.size).slack(1))
-        return Event(how.noise_multiplier or 0.0, how.sampling_rate, how.unit, slack)
+        return Event(privacy.noise_multiplier or 0.0, privacy.sampling_rate, privacy.unit, slack)
 
     @property
     def events_a_round(self) -> int:
@@ -70,12 +70,12 @@ class PrivatePlan:
 
     def noise_grid(self, size: int) -> NoiseGrid:
         """The grid of one release of `size` values."""
-        how = self.study.privacy
+        privacy = self.study.privacy
         sites, honest, most = self._shared() if self.distributed else (1, 1, self._most_alone())
         # The factor leaves room for public numbers that are too low: more would wrap, which costs accuracy and no privacy.
         return narrowest(
-            clip_norm=how.clip_norm,
-            multiplier=how.noise_multiplier or 0.0,
+            clip_norm=privacy.clip_norm,
+            multiplier=privacy.noise_multiplier or 0.0,
             size=size,
             capacity=4.0 * most,
             sites=sites,

@@ -23,23 +23,23 @@ class Ledgers:
     folder: RunFolder
     kept: Path | None = None
 
-    def of(self, site: str) -> Path:
+    def path_of(self, site: str) -> Path:
         return self.folder.site(site) / LEDGER if self.kept is None else self.kept / f"{site}.sqlite"
 
     def ready(self, study: Study, sites: Iterable[str]) -> None:
         """A kept ledger must be there, with a budget: a name that was mistyped would be a hospital without one. In a new one the
         hospital grants what the study states, and no more; a study that states no epsilon is recorded and refused nothing."""
-        how = study.privacy
-        if not how.private:
+        privacy = study.privacy
+        if not privacy.private:
             return
         for site in sites:
-            path = self.of(site)
+            path = self.path_of(site)
             if self.kept is not None:
-                _require_budget(path, how.unit)
-            elif how.epsilon is not None and how.delta is not None and how.noise_multiplier != 0:
+                _require_budget(path, privacy.unit)
+            elif privacy.epsilon is not None and privacy.delta is not None and privacy.noise_multiplier != 0:
                 ledger = Ledger(path)
-                if ledger.balance(how.unit).budget is None:
-                    ledger.set_budget(how.epsilon, how.delta, how.unit)
+                if ledger.balance(privacy.unit).budget is None:
+                    ledger.set_budget(privacy.epsilon, privacy.delta, privacy.unit)
 
 
 def _require_budget(path: Path, unit: Unit) -> None:
@@ -54,22 +54,22 @@ def _require_budget(path: Path, unit: Unit) -> None:
 
 def privacy_record(study: Study, sites: tuple[str, ...], ledgers: Ledgers) -> PrivacyRecord | None:
     """None where the study claims no differential privacy."""
-    how = study.privacy
-    if not how.private or how.delta is None:
+    privacy = study.privacy
+    if not privacy.private or privacy.delta is None:
         return None
     price = price_of(study)
     spent: dict[str, float | None] = {}
     for site in sites:
-        spent[site] = Ledger(ledgers.of(site)).epsilon_spent(how.unit, how.delta)
+        spent[site] = Ledger(ledgers.path_of(site)).epsilon_spent(privacy.unit, privacy.delta)
     return PrivacyRecord(
-        unit=how.unit,
-        delta=how.delta,
+        unit=privacy.unit,
+        delta=privacy.delta,
         epsilon=price.epsilon,
         epsilons={f"{delta:g}": value for delta, value in price.epsilons.items()},
         noise_multiplier=price.noise_multiplier,
-        clip_norm=how.clip_norm,
-        sampling_rate=how.sampling_rate,
+        clip_norm=privacy.clip_norm,
+        sampling_rate=privacy.sampling_rate,
         events=price.events,
-        collusion=None if how.mode == "patient-local" else study.summation.collusion,
+        collusion=None if privacy.mode == "patient-local" else study.summation.collusion,
         spent=spent,
     )

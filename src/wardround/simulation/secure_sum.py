@@ -42,7 +42,7 @@ def secure_sum(
     >>> secure_sum(ages)["values"].tolist()
     [5, 8]
     """
-    arrays = {name: of if isinstance(of, Mapping) else {"values": of} for name, of in values.items()}
+    arrays = {name: own if isinstance(own, Mapping) else {"values": own} for name, own in values.items()}
     first = next(iter(arrays.values()), {})
     identities = {name: Identity.new() for name in arrays}
     quantities = {
@@ -50,8 +50,8 @@ def secure_sum(
     }
     keys = {name: identity.public for name, identity in identities.items()}
     plan = SumPlan("secure_sum", keys, quantities, threshold, collusion)
-    for of in arrays.values():
-        plan.encode(of)  # a mistake is told here, in full; a site would only say `data`
+    for own in arrays.values():
+        plan.encode(own)  # a mistake is told here, in full; a site would only say `data`
     with tempfile.TemporaryDirectory(prefix="wardround-sum-") as temporary:
         folder = Path(temporary)
         sites = {
@@ -73,5 +73,5 @@ def secure_sum(
 
 
 def _bound_of(name: str, array: NDArray[Any], bound: float | Mapping[str, float] | None) -> float | None:
-    found = bound.get(name) if isinstance(bound, Mapping) else bound
-    return found if array.dtype.kind == "f" else None
+    stated = bound.get(name) if isinstance(bound, Mapping) else bound
+    return stated if array.dtype.kind == "f" else None

@@ -199,7 +199,7 @@ def _site_configs(folder: RunFolder, study: Study, hospitals: Hospitals, at_once
             device=study.training.device,
             threads=threads,
             prepared=place.prepared,
-            ledger=ledgers.of(name),
+            ledger=ledgers.path_of(name),
         )
         for name, place in sorted(hospitals.items())
     ]

@@ -29,7 +29,7 @@ CODE = 1
 
 @dataclass(frozen=True)
 class Features:
-    """float32 (n, d), in the order of the records. mirrored: of the mirror images, where they are wanted. views: of the changed
+    """float32 (n, d), in the order of the records. mirrored: of the mirror images, where they are kinds. views: of the changed
     views of the training records, all of them once, then again; none where there are none."""
 
     plain: NDArray[np.float32]
@@ -38,12 +38,12 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is wanted besides each image's own features. views: how many of each training image, changed as `how` says."""
+class FeatureKinds:
+    """What is wanted besides each image's own features. views: how many of each training image, changed by `augmentation`."""
 
     mirrored: bool
     views: int
-    how: AugmentationSection
+    augmentation: AugmentationSection
     seed: int
 
     def names(self) -> set[str]:
@@ -59,14 +59,14 @@ class Origin:
     settings: str
 
     @classmethod
-    def of(cls, fingerprint: str, section: BackboneSection, images: InputShape, wanted: Wanted) -> "Origin":
+    def from_settings(cls, fingerprint: str, section: BackboneSection, images: InputShape, kinds: FeatureKinds) -> "Origin":
         """section.scaling and centre are no part of it: features are scaled in the network that learns."""
         from wardround.training.networks.efficientnet_lite0 import weights_sha256
 
         read_off = section.model_dump(mode="json", exclude={"scaling", "feature_mean", "views"})
-        settings = {"code": CODE, "images": asdict(images), "mirrored": wanted.mirrored, **read_off}
-        if wanted.views:
-            settings["views"] = [wanted.views, wanted.seed, wanted.how.model_dump(mode="json")]
+        settings = {"code": CODE, "images": asdict(images), "mirrored": kinds.mirrored, **read_off}
+        if kinds.views:
+            settings["views"] = [kinds.views, kinds.seed, kinds.augmentation.model_dump(mode="json")]
         return cls(fingerprint, weights_sha256(), canonical_json(settings).decode())
 
 
@@ -76,27 +76,27 @@ def features_of(
     section: BackboneSection,
     images: InputShape,
     store: SiteStore,
-    wanted: Wanted,
+    kinds: FeatureKinds,
     *,
     threads: int,
 ) -> Features:
     """The features of `records`, whose fingerprint is given: from the site's folder where they are theirs, else computed and
     put there. Where the disk refuses they are used all the same."""
-    origin = Origin.of(fingerprint, section, images, wanted)
+    origin = Origin.from_settings(fingerprint, section, images, kinds)
     path = store.folder / FILE
     if path.exists():
-        found = _read(path, origin, _shapes(records, section, wanted))
-        if isinstance(found, Features):
-            return found
-        store.log("features", f"{FILE} is not used, and the features are computed again: {found}")
+        stored = _read(path, origin, _shapes(records, section, kinds))
+        if isinstance(stored, Features):
+            return stored
+        store.log("features", f"{FILE} is not used, and the features are computed again: {stored}")
     from wardround.training.backbone import Backbone
 
     backbone = Backbone(section, images, threads=threads)
     arrays: Tree = {"features": backbone.features(records)}
-    if wanted.mirrored:
+    if kinds.mirrored:
         arrays["mirrored"] = backbone.features(records, mirrored=True)
-    if wanted.views:
-        arrays["views"] = backbone.views(records.where("train"), wanted.how, wanted.views, wanted.seed)
+    if kinds.views:
+        arrays["views"] = backbone.views(records.where("train"), kinds.augmentation, kinds.views, kinds.seed)
     try:
         write_tensors(path, arrays, head_of(origin))
     except RunError as error:
@@ -104,9 +104,9 @@ def features_of(
     return _as_features(arrays)
 
 
-def _shapes(records: Records, section: BackboneSection, wanted: Wanted) -> dict[str, tuple[int, int]]:
-    rows = {"features": len(records), "mirrored": len(records), "views": wanted.views * int(np.sum(records.splits == "train"))}
-    return {name: (rows[name], section.features) for name in wanted.names()}
+def _shapes(records: Records, section: BackboneSection, kinds: FeatureKinds) -> dict[str, tuple[int, int]]:
+    rows = {"features": len(records), "mirrored": len(records), "views": kinds.views * int(np.sum(records.splits == "train"))}
+    return {name: (rows[name], section.features) for name in kinds.names()}
 
 
 def _as_features(arrays: Tree) -> Features:

@@ -82,11 +82,11 @@ def _require_step(header: OrderHeader, rounds: int) -> None:
 
 
 def _require_model(order: Order, names: frozenset[str]) -> None:
-    found = unpack_bundle(order.arrays).get("model", {})
-    if found.keys() != names:
+    model = unpack_bundle(order.arrays).get("model", {})
+    if model.keys() != names:
         raise RefusedError(
             "The order's model is not the study's",
             expected=f"{len(names)} arrays",
-            found=f"{len(found)}, of which {len(names & found.keys())} have names of the study's",
+            found=f"{len(model)}, of which {len(names & model.keys())} have names of the study's",
             code="model",
         )

@@ -44,18 +44,18 @@ def read(records: Records, fingerprint: str, plan: Plan, store: SiteStore, *, th
     if section is None:
         splits = {split: records.where(split) for split in SPLITS}
         return Read(splits, fingerprint, splits["validation"], viewer_of(plan, threads))
-    from wardround.site.feature_cache import Wanted, features_of
+    from wardround.site.feature_cache import FeatureKinds, features_of
 
     training = plan.study.training
-    wanted = Wanted(plan.mirrored, section.views, training.augmentation, training.seed)
-    found = features_of(records, fingerprint, section, plan.records, store, wanted, threads=threads)
+    kinds = FeatureKinds(plan.mirrored, section.views, training.augmentation, training.seed)
+    features = features_of(records, fingerprint, section, plan.records, store, kinds, threads=threads)
     return Read(
-        _by_split(records, found.plain),
+        _by_split(records, features.plain),
         fingerprint,
         records.where("validation") if plan.robust else records.select(np.zeros(0, np.intp)),
         viewer_of(plan, threads),
-        {} if found.mirrored is None else _by_split(records, found.mirrored),
-        None if found.views is None else _of_views(records.where("train"), section.views, found.views),
+        {} if features.mirrored is None else _by_split(records, features.mirrored),
+        None if features.views is None else _of_views(records.where("train"), section.views, features.views),
     )
 
 

@@ -37,26 +37,26 @@ class SumSite:
 
     def handle(self, data: bytes) -> bytes:
         """The answer to one message; a refusal in one word where a rule forbids an answer."""
-        found = sha256_hex(data)
+        message_hash = sha256_hex(data)
         try:
-            return self._handle(data, found)
+            return self._handle(data, message_hash)
         except WardroundError as error:
-            header = RefusalHeader(study=self._plan.approved.hash, site=self._site, order=found, code=error.code)
+            header = RefusalHeader(study=self._plan.approved.hash, site=self._site, order=message_hash, code=error.code)
             return to_bytes(Refusal(header))
 
-    def _handle(self, data: bytes, found: str) -> bytes:
+    def _handle(self, data: bytes, message_hash: str) -> bytes:
         message, state = from_bytes(data), self._store.read()
         if not isinstance(message, Order | Ask):
             raise WireError("A site takes orders and asks only")
         if message.header.study != self._plan.approved.hash:
             raise RefusedError("The message belongs to another plan", code="study")
-        if state.order == found:
+        if state.order == message_hash:
             return self._store.last_answer().reply
         if isinstance(message, Order):
             ready = self._participant.check(message, state)
             words = self._participant.earlier_words(message, state) or self._words(message)
-            return self._participant.reply(ready, message, found, state, words)
-        return self._participant.speak(message, found, state)
+            return self._participant.reply(ready, message, message_hash, state, words)
+        return self._participant.speak(message, message_hash, state)
 
     def _words(self, order: Order) -> Tree:
         return self._plan.encode(self._values(order.header.label))
