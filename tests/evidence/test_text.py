@@ -52,6 +52,23 @@ def test_the_external_test_set_is_named_with_its_size(record: RunRecord) -> None
 
 
 @pytest.mark.parametrize(
+    ("compared", "said"),
+    [
+        ({}, "not checked whether a hospital trained on it"),
+        ({"north": 0, "west": 0}, "not checked whether a hospital trained on it"),
+        (dict.fromkeys(("north", "harbour", "west"), 0), "no record of it is among those that the hospitals trained on"),
+        ({"north": 3, "west": 0}, "north trained on 3 of its records"),
+    ],
+)
+def test_whether_an_external_test_set_was_trained_on_is_said_as_far_as_it_was_checked(
+    make_record: Callable[..., RunRecord], compared: dict[str, int], said: str
+) -> None:
+    """A sentence of evidence without a check behind it is worse than none."""
+    words = headline(make_record(trained_on={"another country": compared} if compared else {}))
+    assert any(said in sentence for sentence in words)
+
+
+@pytest.mark.parametrize(
     ("changes", "needed", "forbidden"),
     [
         ({}, ("no patient is protected", "simulation on one machine", "can see each hospital's model update"), ("masked",)),

@@ -181,6 +181,21 @@ def test_an_external_test_set_is_read_once_and_no_copy_of_it_stays(tmp_path: Pat
     assert not list(tmp_path.glob("*/external*"))
 
 
+def test_an_external_test_set_that_hospitals_trained_on_is_said_to_be_one(tmp_path: Path) -> None:
+    """A figure on patients that the model was trained on says nothing of a new hospital's patients."""
+    study, hospitals = write_study(tmp_path, more=EXTERNAL), write_hospitals(tmp_path)
+    write_hospital(tmp_path / "abroad.csv", rows=90, seed=8)
+    honest = wr.simulate(study, hospitals, out=tmp_path / "honest", workers=0, register=False)
+    assert honest.record.trained_on == {"abroad": {"north": 0, "south": 0, "west": 0}}
+    assert "no record of it is among those" in (honest.folder / "report.html").read_text("utf-8")
+    (tmp_path / "abroad.csv").write_bytes(hospitals["south"].read_bytes())
+    mixed = wr.simulate(study, hospitals, out=tmp_path / "mixed", workers=0, register=False)
+    trained = mixed.record.sites["south"].split_images["train"]
+    assert mixed.record.trained_on == {"abroad": {"north": 0, "south": trained, "west": 0}}
+    for page in ("report.html", "model_card.md"):
+        assert f"south trained on {trained} of its records" in (mixed.folder / page).read_text("utf-8")
+
+
 def test_a_data_set_that_is_also_the_external_test_set_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading a public data set takes longer than a round, and its records fill the memory twice."""
     read: list[str] = []

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wardround.evidence.privacy_words import promised
+from wardround.evidence.text import trained_on
 from wardround.hub.artifacts import made
 from wardround.simulation.simulate import Run
 from wardround.study.record.evaluation_record import Evaluation
@@ -19,7 +20,7 @@ def show_run(run: Run) -> None:
     console.print(_hospitals_table(record))
     console.print(_pooled_line(record), highlight=False)
     for name, found in record.external.items():
-        console.print(f"External test set {name}, which no hospital trained on: {_words(found)}", highlight=False)
+        console.print(f"External test set {name} ({trained_on(record, name)}): {_words(found)}", highlight=False)
     if record.privacy is not None:
         for sentence in promised(record, record.privacy):
             console.print(sentence, highlight=False)

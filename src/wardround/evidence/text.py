@@ -144,9 +144,20 @@ def _apart(record: RunRecord, site: str) -> bool:
 def _external_words(record: RunRecord) -> Iterator[str]:
     for name, found in record.external.items():
         yield (
-            f"On the external test set “{name}” ({_people(found)}), which no hospital trained on, its AUC was "
+            f"On the external test set “{name}” ({_people(found)}; {trained_on(record, name)}), its AUC was "
             f"{with_interval(found, 'auc')} and its accuracy {with_interval(found, 'accuracy')}."
         )
+
+
+def trained_on(record: RunRecord, name: str) -> str:
+    """Whether hospitals trained on records of an external test set, as far as they compared them."""
+    counts = record.trained_on.get(name, {})
+    if any(counts.values()):
+        return _list([f"{site} trained on {whole(count)} of its records" for site, count in counts.items() if count])
+    unchecked = [site for site in record.sites if site not in counts]
+    if unchecked or not record.sites:
+        return "not checked whether a hospital trained on it"
+    return "no record of it is among those that the hospitals trained on"
 
 
 def _lost_words(record: RunRecord) -> Iterator[str]:

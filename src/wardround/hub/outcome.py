@@ -126,6 +126,7 @@ class Outcome:
             sites={site: self._site(site) for site in self.progress.sites},
             pooled=Pooled(federated=federated, own=own),
             external={name: evaluation_of(sums, self.threshold) for name, sums in self.external.items()},
+            trained_on=self._trained_on(),
             cross=self._cross(),
             model=model,
         )
@@ -142,6 +143,15 @@ class Outcome:
             federated=self.site_test(site, FEDERATED, self.threshold),
             own=None if cut is None else self.site_test(site, own_label(site), cut),
         )
+
+    def _trained_on(self) -> dict[str, dict[str, int]]:
+        """For each external test set, how many of its records each hospital that compared them has trained on."""
+        counts = {
+            str(site): int(shared)
+            for site in self.progress.sites
+            if (shared := self.reports[site].get("external", {}).get("shared_records")) is not None
+        }
+        return dict.fromkeys(self.external, counts)
 
     def _cross(self) -> dict[str, dict[str, Evaluation]]:
         """Every model on every hospital's test patients; a hospital's own model goes by the hospital's name."""

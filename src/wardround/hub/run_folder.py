@@ -75,7 +75,8 @@ class RunFolder:
             (self.path / CHECKPOINT).unlink(missing_ok=True)  # it held keys at most
             for leftover in ("sites", "data"):
                 shutil.rmtree(self.path / leftover, ignore_errors=True)
-            self.external.unlink(missing_ok=True)
+            for staged in self.path.glob("external.*"):
+                staged.unlink()
 
     def begin(self, study: Study, *, synthetic: bool) -> RunPlan:
         """Records the plan; from here on the run can be resumed."""

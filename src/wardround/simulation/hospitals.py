@@ -183,4 +183,10 @@ def stage_external_test(study: Study, study_folder: Path, path: Path, datasets: 
         return
     records = external_records(study, study_folder, datasets)
     if records is not None:
+        write_atomic(outside_of(path), canonical_json(sorted(set(records.digests()))))
         write_records(path, records)
+
+
+def outside_of(path: Path) -> Path:
+    """Where the digests of the external test set at `path` lie, for sites to compare with theirs."""
+    return path.with_suffix(".digests.json")

@@ -24,6 +24,7 @@ from wardround.simulation.hospitals import (
     from_records,
     keep_hospitals,
     kept_hospitals,
+    outside_of,
     stage_external_test,
 )
 from wardround.simulation.ledgers import Ledgers, privacy_record
@@ -109,6 +110,7 @@ def simulate(
         record = write_artifacts(outcome, coordinator, folder, register=register)
         _write_evidence(record, folder.path)
         folder.external.unlink(missing_ok=True)
+        outside_of(folder.external).unlink(missing_ok=True)
         return Run(folder.path, record, summary_json(record, folder.path, time.monotonic() - began))
 
 
@@ -189,6 +191,7 @@ def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
 
 def _site_configs(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers) -> list[SiteConfig]:
     """Hospitals side by side share the cores: threads of one would only stand in the way of the next."""
+    outside = outside_of(folder.external)
     threads = max(1, usable_cores() // min(at_once, len(hospitals))) if at_once > 1 else 0
     return [
         SiteConfig(
@@ -200,6 +203,7 @@ def _site_configs(folder: RunFolder, study: Study, hospitals: Hospitals, at_once
             threads=threads,
             prepared=place.prepared,
             ledger=ledgers.path_of(name),
+            outside=outside if outside.exists() else None,
         )
         for name, place in sorted(hospitals.items())
     ]

@@ -31,7 +31,8 @@ def identity_in(folder: Path) -> Identity:
 @dataclass(frozen=True)
 class SiteConfig:
     """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
-    keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores."""
+    keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside: see
+    Site."""
 
     name: str
     study: StudyAsJson
@@ -41,6 +42,7 @@ class SiteConfig:
     threads: int = 0
     prepared: bool = False
     ledger: Path | None = None
+    outside: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What another process needs to open the same site."""
@@ -63,6 +65,7 @@ class SiteConfig:
             device=self.device,
             threads=self.threads,
             ledger=ledger,
+            outside=self.outside,
         )
 
     def _load(self) -> Records:

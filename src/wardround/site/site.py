@@ -44,16 +44,18 @@ class Site:
         device: str = "auto",
         threads: int = 0,
         ledger: Ledger | None = None,
+        outside: Path | None = None,
     ) -> None:
         """identity: this hospital's signing key; a masked study needs it, and must list its public half. ledger: of the patients
-        whose records these are; a private study needs it."""
+        whose records these are; a private study needs it. outside: a file with the digests of an external test set's records, to
+        be compared with those that are trained on."""
         self.name = name
         self.study_hash = study.hash
         party = _party(name, study, identity) if study.summation.mode == "masked" else None
         self.store = SiteStore(folder)
         self.participant = MaskedParticipant(party, self.store) if party is not None else None
         self.plan = Plan(study)
-        self.work = SiteWork(name, self.plan, load, self.store, device=device, threads=threads)
+        self.work = SiteWork(name, self.plan, load, self.store, device=device, threads=threads, outside=outside)
         self.charges = PrivacyCharges(self.plan.private, ledger) if self.plan.private is not None else None
 
     def close(self) -> None:

@@ -1,10 +1,12 @@
 """The work a site does for an order, on its own records. The heavy room, training, is loaded on first use."""
 
 import hashlib
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +40,18 @@ class SiteWork:
     """Opening, training, evaluating. Holds the records in memory; writes only to the site's store."""
 
     def __init__(
-        self, name: SiteId, plan: Plan, load: Callable[[], Records], store: SiteStore, *, device: str, threads: int
+        self,
+        name: SiteId,
+        plan: Plan,
+        load: Callable[[], Records],
+        store: SiteStore,
+        *,
+        device: str,
+        threads: int,
+        outside: Path | None,
     ) -> None:
         self.name, self.plan, self.store = name, plan, store
-        self._load, self._device, self._threads = load, device, threads
+        self._load, self._device, self._threads, self._outside = load, device, threads, outside
         self._frozen: Tree | None = None
 
     @cached_property
@@ -49,7 +59,15 @@ class SiteWork:
         records = self._load()
         if not np.any(records.splits == "train"):
             raise DataError("This site has no training records", hint="check the path and the study's [data.splits]")
+        self._compare_with_outside(records)
         return read(records, fingerprint(records), self.plan, self.store, threads=self._threads)
+
+    def _compare_with_outside(self, records: Records) -> None:
+        """How many training records are also in the external test set: a count for this site's own report."""
+        if self._outside is not None:
+            outside = set(json.loads(self._outside.read_bytes()))
+            shared = sum(digest in outside for digest in records.where("train").digests())
+            self.store.add_to_report("external", "shared_records", shared)
 
     @property
     def splits(self) -> dict[Split, Records]:

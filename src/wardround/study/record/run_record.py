@@ -155,7 +155,12 @@ class RunRecord(Section):
     sites: ByName[SiteRecord] = Field(default_factory=dict, description="The sites by name.")
     pooled: Pooled | None = Field(default=None, description="On the test patients of all sites together.")
     external: ByName[Evaluation] = Field(
-        default_factory=dict, description="The shared model on test sets no site trained on, by name."
+        default_factory=dict, description="The shared model on test sets that are no hospital's, by name."
+    )
+    trained_on: ByName[ByName[Count]] = Field(
+        default_factory=dict,
+        description="How many training records of a site are also in an external test set: by its name, then by site. A site "
+        "that is absent was not compared.",
     )
     cross: ByName[ByName[Evaluation]] = Field(
         default_factory=dict, description="Every model on every site's test patients: by model name, then by site."
