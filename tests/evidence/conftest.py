@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wardround.study.reading import parse_study
 from wardround.study.record.run_record import (
     Evaluation,
     MachineRecord,
@@ -18,14 +19,25 @@ from wardround.study.record.run_record import (
     SiteRound,
     VersionsRecord,
 )
+from wardround.study.writing import to_toml
 from wardround.tasks.evaluation import evaluation_of
 from wardround.tasks.score_sums import ScoreSums
 
 SITES = {"north": (300, 0.62), "harbour": (180, 0.45), "west": (90, 0.3)}
-STUDY = """title = "Opacities on chest radiographs"
+STUDY = """format = 1
 
 [question]
-text = "Does this chest radiograph show an opacity?"
+title = "Opacities on chest radiographs"
+description = "Does this chest radiograph show an opacity?"
+intended_use = "A second look at films that were read already."
+contact = "the lead, extension 4711"
+
+[data]
+kind = "image"
+label = { name = "opacity", negative = ["NORMAL"], positive = ["OPACITY"] }
+
+[network]
+name = "small_cnn"
 
 [training]
 local_epochs = 2
@@ -95,7 +107,7 @@ def made_up_record(**changes: Any) -> RunRecord:
         "finished": "2026-01-02T03:04:51+00:00",
         "study_title": "Opacities on chest radiographs",
         "study_hash": "3f" * 32,
-        "study_toml": STUDY,
+        "study_toml": to_toml(parse_study(STUDY, "the made-up study")),
         "seed": 1,
         "engine": "in_process",
         "workers": 2,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from wardround.evidence.model_card import markdown, render_model_card, write_model_card
+from wardround.evidence.run_facts import study_of
 from wardround.evidence.tripod import items
 from wardround.study.record.run_record import RunRecord
 
@@ -73,8 +74,20 @@ def test_what_the_record_does_not_know_is_a_visible_blank(make_record: Callable[
     assert "Ethical considerations\n\n[to be filled in by the ethics lead]" in full
     assert "# license: [to be filled in by the owner of the model]" in full
     assert re.search(r"\|\s*\|\s*$", full.split("TRIPOD+AI items\n")[1].split("| --- |")[2], re.MULTILINE) is None
-    assert all(text for _, _, text in items(make_record(**BARE)))
-    assert len({number for number, _, _ in items(make_record())}) == len(items(make_record()))
+    assert all(text for _, _, text in items(make_record(**BARE), None))
+    assert len({number for number, _, _ in items(make_record(), None)}) == len(items(make_record(), None))
+
+
+def test_what_the_study_states_is_on_the_card(make_record: Callable[..., RunRecord]) -> None:
+    """A lead who wrote down the intended use must not find it blank."""
+    record = make_record()
+    study = study_of(record)
+    assert study is not None
+    card = render_model_card(record)
+    for stated in (study.question.description, study.question.intended_use, study.question.contact, study.data.label.name):
+        assert stated and stated in card
+    assert study_of(make_record(study_toml="format = 0")) is None
+    assert "[to be filled in by" in render_model_card(make_record(study_toml="format = 0"))
 
 
 def test_synthetic_data_are_called_so(make_record: Callable[..., RunRecord]) -> None:

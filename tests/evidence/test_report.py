@@ -100,7 +100,7 @@ def test_the_page_shows_every_part(html: str) -> None:
         "algorithm.rounds",
         "PyTorch 2.13.0",
         "not a medical device",
-        'text = "Does this chest radiograph show an opacity?"',
+        'description = "Does this chest radiograph show an opacity?"',
     ):
         assert part in page.text, part
 

@@ -95,8 +95,8 @@ def test_undefined_figures_are_dashes() -> None:
 def test_settings_are_rows_in_the_order_of_the_study(make_record: Callable[..., RunRecord]) -> None:
     """Readers compare them with the file."""
     assert settings(make_record())[:3] == (
-        ("title", "Opacities on chest radiographs"),
-        ("question.text", "Does this chest radiograph show an opacity?"),
-        ("training.local_epochs", "2"),
+        ("format", "1"),
+        ("question.title", "Opacities on chest radiographs"),
+        ("question.description", "Does this chest radiograph show an opacity?"),
     )
     assert settings(make_record(study_toml="not = = toml")) == ()

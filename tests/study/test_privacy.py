@@ -1,9 +1,11 @@
 """A private study that cannot keep its promise must not be sound: what is refused, and that what is sound is not."""
 
+import math
+
 import pytest
 
 from wardround.study.declaration import Study
-from wardround.study.protection import protection
+from wardround.study.protection import guessing_words, protection, right_guesses
 from wardround.study.reading import parse_study
 from wardround.values.errors import StudyError
 
@@ -102,6 +104,18 @@ def test_images_must_name_their_patients() -> None:
     assert study((table, '[data]\nkind = "image"\n[data.patient]\nrequired = true\n')).privacy.of_patients
 
 
+@pytest.mark.parametrize("epsilon", [0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 30.0])
+def test_the_words_beside_an_epsilon_follow_from_it(epsilon: float) -> None:
+    """ "Hardly shows" stood beside 30. The limit is the advantage of the best test, which randomised response reaches."""
+    limit = right_guesses(epsilon, 0.0)
+    answers_truly = math.exp(epsilon) / (1 + math.exp(epsilon))  # randomised response with this epsilon
+    assert limit == pytest.approx(answers_truly)
+    words = guessing_words(epsilon, 1e-6)
+    assert ("hardly a limit" in words) == (limit >= 0.99 - 1e-6)
+    if "hardly" not in words:
+        assert f"at most {math.ceil(100 * right_guesses(epsilon, 1e-6))} times in 100" in words
+
+
 def test_patients_may_be_stated_hospital_by_hospital() -> None:
     """Hospitals differ in size, and their weights are these public numbers."""
     stated = study(("public_patients = 100", "public_patients = { north = 50, south = 120 }")).privacy.public_patients
@@ -113,7 +127,7 @@ def test_patients_may_be_stated_hospital_by_hospital() -> None:
     [
         ((), "against the coordinator together with one hospital"),
         (LOCAL, "against everybody else together"),
-        (SITE, "Whether one hospital took part"),
+        (SITE, "Differentially private for one hospital added or removed"),
         ((("delta = 1e-5", "delta = 1e-5\nnoise_multiplier = 0.0"),), "no guarantee"),
         ((("[privacy]", "[summation]\ncollusion = 0\n[privacy]"),), "against the coordinator alone, if no hospital helps"),
     ],

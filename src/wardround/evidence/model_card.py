@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from wardround.evidence import text as wording
-from wardround.evidence.run_facts import facts, page_text, question, tested
+from wardround.evidence.run_facts import facts, page_text, study_of, tested
 from wardround.evidence.tripod import items
 from wardround.study.record.run_record import RunRecord
 from wardround.values.durable import write_atomic
@@ -25,6 +25,7 @@ _OUR_BLANK = re.compile(r"\\(\[to be filled in by [a-z ]+)\\\]")
 
 def render_model_card(record: RunRecord) -> str:
     """The card as Markdown with YAML front matter. The same record gives the same text."""
+    study = study_of(record)
     text: str = _template().render(
         record=record,
         tags=("federated-learning", "medical", record.algorithm, *(("synthetic-data",) if record.synthetic else ())),
@@ -32,13 +33,13 @@ def render_model_card(record: RunRecord) -> str:
         synthetic_words=wording.SYNTHETIC,
         not_cleared=wording.NOT_CLEARED,
         facts=facts(record),
-        question=question(record),
+        question=study.question if study else None,
         metrics=wording.NAMES,
         headline=wording.headline(record),
         tested=tested(record),
         privacy_words=wording.privacy_words(record),
         caveats=_caveats(record),
-        items=items(record),
+        items=items(record, study),
         blank=wording.blank,
     )
     return text

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from wardround.study.protection import guessing_words
 from wardround.study.record.run_record import PrivacyRecord, RunRecord
 
 
@@ -15,6 +16,7 @@ def promised(record: RunRecord, cost: PrivacyRecord) -> Iterator[str]:
         f"Privacy mode “{record.privacy_mode}”: differentially private with epsilon {cost.epsilon:.3g} at delta {cost.delta:g} "
         f"for {whom} added or removed, over all {cost.events} charged steps of the study, against {_against(cost)}."
     )
+    yield guessing_words(cost.epsilon, cost.delta)
     yield (
         f"Noise multiplier {cost.noise_multiplier:g}, clip norm {cost.clip_norm:g}, sampling rate {cost.sampling_rate:g} "
         "(Poisson). Noise and draws come from the operating system's generator: the run cannot be repeated exactly."

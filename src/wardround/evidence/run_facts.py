@@ -1,10 +1,12 @@
 """What the report and the model card both state of a run, as rows."""
 
-import tomllib
 from importlib.resources import files
 
 from wardround.evidence import text as wording
+from wardround.study.declaration import Study
+from wardround.study.reading import parse_study
 from wardround.study.record.run_record import Evaluation, RunRecord
+from wardround.values.errors import StudyError
 
 
 def facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
@@ -43,15 +45,12 @@ def tested(record: RunRecord) -> dict[str, Evaluation]:
     return pooled | {f"external: {name}": found for name, found in record.external.items()}
 
 
-def question(record: RunRecord) -> str:
-    """The study's question in its own words: the `question` key, or `text` in the section of that name; else empty."""
+def study_of(record: RunRecord) -> Study | None:
+    """The study that the run was of; None where this release cannot read it any more, and the figures are all there is."""
     try:
-        asked = tomllib.loads(record.study_toml).get("question", "")
-    except tomllib.TOMLDecodeError:
-        return ""
-    if isinstance(asked, dict):
-        asked = next((asked[key] for key in ("text", "question", "title") if isinstance(asked.get(key), str)), "")
-    return asked if isinstance(asked, str) else ""
+        return parse_study(record.study_toml, "the study of the run")
+    except StudyError:
+        return None
 
 
 def page_text(name: str) -> str:

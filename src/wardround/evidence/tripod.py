@@ -6,14 +6,16 @@ G. S. Collins et al., TRIPOD+AI statement, BMJ 2024;385:e078378, checklist of 27
 from collections.abc import Callable
 
 from wardround.evidence.text import blank, figure, whole, with_interval
+from wardround.study.declaration import Study
 from wardround.study.record.run_record import RunRecord
 
 _AUTHORS, _CLINIC, _HOSPITALS = "the authors", "the clinical lead", "each hospital"
 
 
-def items(record: RunRecord) -> tuple[tuple[str, str, str], ...]:
-    """(number, name, text) in the order of the checklist."""
+def items(record: RunRecord, study: Study | None) -> tuple[tuple[str, str, str], ...]:
+    """(number, name, text) in the order of the checklist. study: the run's, where it can be read."""
     said = {number: text for number, say in _KNOWN.items() if (text := say(record))}
+    said |= {number: text for number, say in _STATED.items() if study is not None and (text := say(study))}
     return tuple((number, name, said.get(number) or blank(person)) for number, name, person in _ITEMS)
 
 
@@ -124,6 +126,47 @@ def _by_centre(record: RunRecord) -> str:
     rows = [f"{site}: AUC {with_interval(entry.federated, 'auc')}" for site, entry in record.sites.items() if entry.federated]
     return "; ".join(rows)
 
+
+def _objectives(study: Study) -> str:
+    return " ".join(part for part in (study.question.title, study.question.description) if part)
+
+
+def _preparation(study: Study) -> str:
+    if study.data.kind == "image":
+        height, width = study.data.image.size
+        return f"Images brought to {height} by {width} pixels ({study.data.image.fit}); the contract is in the study file."
+    return "Numbers scaled by the public constants of the contract, codes made indicators; the contract is in the study file."
+
+
+def _predictors(study: Study) -> str:
+    if study.data.kind == "image":
+        return "The pixels of one image."
+    return ", ".join(f"{column.name} ({column.unit})" if column.unit else column.name for column in study.data.columns)
+
+
+def _missing(study: Study) -> str:
+    allowed = [f"{column.name} up to {column.max_missing:.0%}" for column in study.data.columns if column.max_missing > 0]
+    if study.data.kind == "image":
+        return ""
+    return f"Missing values get an indicator; allowed at a hospital: {', '.join(allowed)}." if allowed else "None are allowed."
+
+
+def _imbalance(study: Study) -> str:
+    if study.training.class_balance:
+        return "Each hospital weighs classes by the inverse of their counts (training.class_balance)."
+    return "Classes are not weighed."
+
+
+_STATED: dict[str, Callable[[Study], str]] = {
+    "3b": lambda study: study.question.intended_use,
+    "4": _objectives,
+    "7": _preparation,
+    "8": lambda study: f"{study.data.label.name}. How it was assessed: {blank(_CLINIC)}",
+    "9": _predictors,
+    "11": _missing,
+    "13": _imbalance,
+}
+"""What the study itself states."""
 
 _KNOWN: dict[str, Callable[[RunRecord], str]] = {
     "5a": _sources,

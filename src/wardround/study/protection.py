@@ -1,5 +1,6 @@
 """What the sum of a study protects, in words for whoever approves it."""
 
+import math
 from collections.abc import Iterator
 
 from wardround.crypto.quorum import Quorum, smallest_threshold
@@ -16,21 +17,45 @@ def promised_privacy(study: Study) -> tuple[str, ...]:
     return tuple(_promised(study)) if study.privacy.private else ()
 
 
+def right_guesses(epsilon: float, delta: float) -> float:
+    """How often, at most, somebody who sees all that leaves is right about whether one patient took part, where a coin is right
+    half the time: (e^epsilon + delta) / (e^epsilon + 1), from Kairouz, Oh and Viswanath, ICML 2015, theorem 2.1.
+
+    >>> round(right_guesses(2.0, 1e-5), 3), right_guesses(0.0, 0.0)
+    (0.881, 0.5)
+    """
+    shown = 1.0 / (1.0 + math.exp(-epsilon))
+    return min(1.0, shown + delta * (1.0 - shown))
+
+
+def guessing_words(epsilon: float, delta: float) -> str:
+    """What an epsilon means, in one sentence that follows from it."""
+    percent = right_guesses(epsilon, delta) * 100
+    if percent >= 99.0:
+        return "At this epsilon, whether one took part may show almost surely: the promise is hardly a limit."
+    return (
+        f"Whoever guesses whether one took part, from all that leaves, is right at most {math.ceil(percent)} times in 100; a "
+        "coin is right 50 times."
+    )
+
+
 def _promised(study: Study) -> Iterator[str]:
-    how = study.privacy
-    if how.noise_multiplier == 0:
+    privacy = study.privacy
+    if privacy.noise_multiplier == 0:
         yield "privacy.noise_multiplier = 0: no noise, and so no guarantee. Only to compare with."
         return
-    cost = "its noise multiplier decides" if how.epsilon is None else f"epsilon at most {how.epsilon:g}"
-    whom = "one hospital" if how.unit == "site" else "one patient, with all of the patient's records at one hospital,"
-    yield f"Whether {whom} took part hardly shows: {cost}, at delta {how.delta:g}, over the whole study."
-    if how.mode == "patient-local":
+    cost = "its noise multiplier decides" if privacy.epsilon is None else f"epsilon at most {privacy.epsilon:g}"
+    whom = "one hospital" if privacy.unit == "site" else "one patient, with all of the patient's records at one hospital,"
+    yield f"Differentially private for {whom} added or removed: {cost}, at delta {privacy.delta:g}, over the whole study."
+    if privacy.epsilon is not None and privacy.delta is not None:
+        yield guessing_words(privacy.epsilon, privacy.delta)
+    if privacy.mode == "patient-local":
         yield "Each hospital adds its own noise: this holds against everybody else together."
     else:
         collusion = study.summation.collusion
         helping = f" together with {_hospitals(collusion)}" if collusion else " alone, if no hospital helps it"
         yield f"The hospitals make the noise together, under the masked sum: this holds against the coordinator{helping}."
-    if how.of_patients:
+    if privacy.of_patients:
         yield "A patient who is known to two hospitals is protected half as well: the costs at both add up."
     yield "Losses, scores and counts stay at each hospital. Draws and noise are secret: no run can be repeated exactly."
 
