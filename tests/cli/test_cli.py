@@ -101,3 +101,52 @@ def test_data_check_tells_ready_from_not_ready_by_its_exit_code(tmp_path: Path) 
     unready = wardround("data", "check", hospitals["north"], "--contract", study, home=tmp_path)
     assert unready.returncode == 3 and "NOT READY" in unready.stdout
     assert "MARKER" not in unready.stdout + unready.stderr and "900" not in unready.stdout
+
+
+def test_two_hospitals_end_with_a_sentence_and_nothing_else(tmp_path: Path) -> None:
+    """The first thing that a newcomer tries. A process of a hospital must not print its own traceback before the reason."""
+    hospitals = dict(list(write_hospitals(tmp_path).items())[:2])
+    sites = [word for name, path in hospitals.items() for word in ("--site", f"{name}={path}")]
+    done = wardround("simulate", write_study(tmp_path), *sites, "--workers", "2", home=tmp_path)
+    assert done.returncode == 2
+    assert "2 sites cannot hide one contribution" in done.stderr and "summation.collusion = 0" in done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_a_registry_that_cannot_be_written_is_noticed_before_the_first_round(tmp_path: Path) -> None:
+    """A night of training must not end with a folder that nobody may write."""
+    (tmp_path / "file").write_text("not a folder", "utf-8")
+    sites = [word for name, path in write_hospitals(tmp_path).items() for word in ("--site", f"{name}={path}")]
+    command = [sys.executable, "-m", "wardround", "simulate", str(write_study(tmp_path)), *sites, "--out", str(tmp_path / "run")]
+    environment = {"WARDROUND_HOME": str(tmp_path / "file" / "home"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 8
+    assert "WARDROUND_HOME" in done.stderr and not (tmp_path / "run").exists()
+
+
+def test_a_fault_of_our_own_is_one_sentence_and_verbose_shows_where(tmp_path: Path) -> None:
+    """A traceback in front of a data manager says nothing, and one that is nowhere to be had helps nobody."""
+    code = (
+        "import sys\nfrom wardround.cli import main, demo\n"
+        "def broken(): raise TypeError('of patient 7')\n"
+        "main.app.command('broken')(broken)\nsys.argv = ['wardround', *sys.argv[1:]]\nmain.main()"
+    )
+    plain, told = (
+        subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd=tmp_path)
+        for words in (["broken"], ["-v", "broken"])
+    )
+    assert plain.returncode == told.returncode == 70
+    assert "this is a fault of Wardround" in plain.stderr and "patient 7" not in plain.stderr
+    assert "Traceback" in told.stderr and "patient 7" in told.stderr
+
+
+@pytest.mark.parametrize("words", [("--help",), ("simulate", "--help"), ("report", "--help"), ("site", "ledger", "--help")])
+def test_help_is_readable_at_80_columns(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Escapes of a library are not for people, and every argument is explained."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "COLUMNS": "80"}
+    command = [sys.executable, "-m", "wardround", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert "\\[" not in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    if "simulate" in words:
+        assert "The study file (TOML)." in done.stdout

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from wardround.cli.verbosity import is_verbose
+
 
 def demo(
     out: Annotated[Path | None, typer.Option(help="The run folder (default: a new one in runs).")] = None,
@@ -22,9 +24,9 @@ def demo(
 
     if not as_json:
         typer.echo(
-            "Three hospitals, chest X-rays, 10 rounds of federated averaging. The pictures are synthetic: of no patient.\n"
+            "Three hospitals, chest X-rays, 10 rounds of federated averaging.\nThe pictures are synthetic: of no patient.\n"
         )
-    with watching(demo_study(seed).algorithm.rounds, quiet=as_json) as listener:
+    with watching(demo_study(seed).algorithm.rounds, quiet=as_json, verbose=is_verbose()) as listener:
         run = run_demo(seed, out=out or _folder(resume=resume), resume=resume, workers=workers, listener=listener)
     if as_json:
         typer.echo(json.dumps(run.metrics, allow_nan=False))

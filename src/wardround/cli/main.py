@@ -3,20 +3,21 @@
 import atexit
 import gc
 import sys
+import traceback
 from typing import Annotated
 
 import typer
 
 from wardround.cli import data, demo, models, report, simulate, site, study
+from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.errors import WardroundError
 from wardround.values.version import __version__
 
 app = typer.Typer(
     help="Hospitals train models together; no patient record leaves a hospital. Start with: wardround demo",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
@@ -27,21 +28,25 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(site.app, name="site")
 
+INTERRUPTED = 130
+OUR_FAULT = 70
 
-def _version(wanted: bool) -> None:
-    if wanted:
+
+def _version(asked: bool) -> None:
+    if asked:
         typer.echo(f"wardround {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,  # noqa: ARG001
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more: every answer of a hospital, and where an error came from.")
+    ] = False,
 ) -> None:
     """Hospitals train models together; no patient record leaves a hospital. Start with: wardround demo"""
-
-
-INTERRUPTED = 130
+    set_verbose(verbose)
 
 
 def main() -> None:
@@ -51,14 +56,31 @@ def main() -> None:
         app()
     except WardroundError as error:
         typer.echo(f"error: {error}", err=True)
+        _show_traceback()
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone, and the interpreter would say so once more
+        sys.exit(WardroundError.exit_code)
     except OSError as error:
         typer.echo(f"error: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+        _show_traceback()
         sys.exit(WardroundError.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # Typer turns a Ctrl-C into this, without a word
             typer.echo("\ninterrupted; a run goes on with the same command and --resume", err=True)
         raise
+    except Exception as error:  # noqa: BLE001  a traceback tells a user nothing, and may quote what she keeps private
+        typer.echo(f"error: this is a fault of Wardround, not of yours ({type(error).__name__}).", err=True)
+        if not _show_traceback():
+            typer.echo("To see where, run it again as: wardround -v ... The text may quote your data.", err=True)
+        sys.exit(OUR_FAULT)
+
+
+def _show_traceback() -> bool:
+    """With --verbose, where the error at hand came from; whether it was shown."""
+    if is_verbose():
+        traceback.print_exc()
+    return is_verbose()
 
 
 def _collect_seldom() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Models that runs on this machine have made.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Models that runs on this machine have made.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The first letters of the model's hash, or the run's name.")]
 Where = Annotated[str | None, typer.Option("--registry", help="The registry: a folder or a database URL (default: this user's).")]
 

@@ -1,47 +1,55 @@
-"""What a person sees while a run goes on: rounds, hospitals, loss, time left. On stderr, so that stdout stays clean."""
+"""What a person sees while a run goes on: rounds, hospitals, loss, time. On stderr, so that stdout stays clean.
+
+One line a kind of exchange, made for 80 columns: title, bar, note, time passed; a wide terminal shows the time left too.
+"""
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from wardround.hub.notices import ExchangeStarted, Notice, RoundDiscarded, RoundFinished, SiteAnswered, SiteBlamed, SiteLost
 
-_TITLES = {
-    "open": "Opening: hospitals prepare their data",
-    "train": "Learning together",
-    "own": "Each hospital alone, for comparison",
-    "evaluate": "Testing on held-out patients",
-    "close": "Closing",
-}
+_TITLES = {"open": "Opening", "train": "Learning", "own": "Alone", "evaluate": "Testing", "close": "Closing"}
+_NOTES = {"open": "hospitals prepare their data", "own": "each hospital's own model", "evaluate": "on held-out patients"}
+_WIDE = 100
+_WIDEST = 120
 
 
 @contextmanager
-def watching(rounds: int, *, quiet: bool) -> Iterator[Callable[[Notice], None]]:
-    """A listener that draws progress while the block runs. quiet: it draws nothing."""
+def watching(rounds: int, *, quiet: bool, verbose: bool = False) -> Iterator[Callable[[Notice], None]]:
+    """A listener that draws progress while the block runs. quiet: it draws nothing. verbose: also a line for each answer."""
     if quiet:
         yield lambda _event: None
         return
     console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, transient=False) as progress:
-        yield Display(progress, rounds)
+    with Progress(*_columns(console.width), console=console, expand=console.width <= _WIDEST) as progress:
+        yield Display(progress, rounds, verbose=verbose)
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=8)),
+        BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=6)),
+        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+    ]
+    if width >= _WIDE:
+        columns += [
+            TextColumn("left", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
+        ]
+    return columns
 
 
 class Display:
     """One bar for each kind of exchange; a line for each hospital that is lost."""
 
-    def __init__(self, progress: Progress, rounds: int) -> None:
-        self._progress, self._rounds = progress, rounds
+    def __init__(self, progress: Progress, rounds: int, *, verbose: bool = False) -> None:
+        self._progress, self._rounds, self._verbose = progress, rounds, verbose
         self._tasks: dict[str, TaskID] = {}
         self._totals: dict[str, int] = {}
         self._step = ""
@@ -52,24 +60,29 @@ class Display:
         match event:
             case ExchangeStarted():
                 self._start(event)
-            case SiteAnswered():
+            case SiteAnswered(site):
                 self._progress.advance(self._tasks[self._step], 1)
+                if self._verbose:
+                    self._say(f"{site} answered")
             case SiteBlamed(site, code):
-                self._progress.console.print(f"  round {self._number}: {site} was caught at {code}; the sum holds without it")
+                self._say(f"{site} was caught at {code}; the sum holds without it")
             case RoundDiscarded(number, why):
-                self._progress.console.print(f"  round {number} is not used: {why}")
+                self._progress.console.print(f"  round {number} is not used: {why}", highlight=False)
             case SiteLost(site, code):
-                self._progress.console.print(f"  round {self._number}: {site} did not count ({code})")
+                self._say(f"{site} did not count ({code})")
             case RoundFinished():
-                loss = "" if event.loss is None else f" loss {event.loss:.3f}"
-                auc = f" AUC {event.auc:.3f}" if math.isfinite(event.auc) else ""
-                self._note("train", f"round {event.number}/{event.rounds}{loss}{auc}")
+                self._note("train", f"{event.number}/{event.rounds}{_figure('loss', event.loss)}{_figure('AUC', event.auc)}")
+
+    def _say(self, text: str) -> None:
+        where = f"round {self._number}" if self._number and self._step == "train" else _TITLES[self._step].lower()
+        self._progress.console.print(f"  {where}: {text}", highlight=False)
 
     def _start(self, event: ExchangeStarted) -> None:
         self._step, self._sites, self._number = event.step, len(event.sites), event.number
         if event.step not in self._tasks:
-            self._totals[event.step] = (event.rounds or 1) * self._sites
-            self._tasks[event.step] = self._progress.add_task(_TITLES[event.step], total=self._totals[event.step], note="")
+            total, note = (event.rounds or 1) * self._sites, _NOTES.get(event.step, "")
+            self._totals[event.step] = total
+            self._tasks[event.step] = self._progress.add_task(_TITLES[event.step], total=total, note=note)
             if event.rounds:  # a resumed run does not start at round 1
                 self._progress.update(self._tasks[event.step], completed=(event.number - 1) * self._sites)
         elif not event.rounds:
@@ -78,3 +91,7 @@ class Display:
 
     def _note(self, step: str, text: str) -> None:
         self._progress.update(self._tasks[step], note=text)
+
+
+def _figure(name: str, value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else f"  {name} {value:.3f}"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from wardround.cli.verbosity import is_verbose
 from wardround.study.declaration import Study
 from wardround.study.sections.simulation import SimulatedHospital, SimulationSection
 from wardround.values.errors import StudyError
@@ -50,7 +51,7 @@ def simulate(
         declared = declared.model_copy(update={"evaluation": evaluation})
     if epsilon is not None:
         declared = _with_epsilon(declared, epsilon)
-    with watching(declared.algorithm.rounds, quiet=as_json) as listener:
+    with watching(declared.algorithm.rounds, quiet=as_json, verbose=is_verbose()) as listener:
         run = run_simulation(
             declared,
             dict(_site(text) for text in site or ()) or None,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from wardround.privacy.events import Event
     from wardround.privacy.ledger.ledger import Balance, Ledger
 
-app = typer.Typer(help="What a hospital keeps for itself: its privacy ledger.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="What a hospital keeps for itself: its privacy ledger.", no_args_is_help=True)
 
 
 @app.callback()

@@ -7,7 +7,7 @@ import typer
 
 from wardround.values.errors import StudyError
 
-app = typer.Typer(help="Write, check and read study files.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Write, check and read study files.", no_args_is_help=True)
 StudyFile = Annotated[Path, typer.Argument(help="The study file (TOML).")]
 
 

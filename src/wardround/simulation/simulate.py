@@ -85,6 +85,8 @@ def simulate(
     declared = load_study(study) if isinstance(study, str | Path) else study
     if seed is not None:
         declared = declared.model_copy(update={"training": declared.training.model_copy(update={"seed": seed})})
+    if register:
+        _require_registry()
     folder = RunFolder(Path(out) if out is not None else default_folder(declared))
     fork_server = early_fork_server(default_workers(2) if workers is None else workers)
     with closing(folder), closing(fork_server) if fork_server else nullcontext():
@@ -112,6 +114,13 @@ def simulate(
         folder.external.unlink(missing_ok=True)
         outside_of(folder.external).unlink(missing_ok=True)
         return Run(folder.path, record, summary_json(record, folder.path, time.monotonic() - began))
+
+
+def _require_registry() -> None:
+    """A registry that cannot be written is noticed before the first round, not after the last."""
+    from wardround.registry import open_registry
+
+    open_registry().close()
 
 
 def _write_evidence(record: RunRecord, folder: Path) -> None:
@@ -186,7 +195,9 @@ def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
         return study
     keys = {str(name): identity_in(folder.site(name)).public for name in sorted(hospitals)}
     sites = study.sites.model_copy(update={"names": tuple(keys), "keys": keys})
-    return study.model_copy(update={"sites": sites})
+    enrolled = study.model_copy(update={"sites": sites})
+    _ = enrolled.quorum  # too few hospitals to hide one another are refused before any of them is started
+    return enrolled
 
 
 def _site_configs(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers) -> list[SiteConfig]:

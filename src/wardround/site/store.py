@@ -6,10 +6,8 @@ A site killed at any point goes on from here: an order it has answered gets the 
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from wardround.summation.masked.memory import MaskedState, after_restoring
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import place_of, write_atomic
 from wardround.values.errors import RunError
+from wardround.values.log import write_log
 from wardround.values.stored import StoredBundle, StoredTree, head_of, stored_arrays, value_of
 from wardround.values.tensor_file import read_tensors, write_tensors
 from wardround.values.tree import Tree
@@ -138,8 +137,5 @@ class SiteStore:
         write_atomic(self.folder / "report.json", canonical_json(report), private=True)
 
     def log(self, code: str, text: str) -> None:
-        """A line of the site's own log. An error's text may quote records, so only this user may read it."""
-        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "code": code, "text": text})
-        descriptor = os.open(self.folder / "log.ndjson", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        """A line of the site's own log."""
+        write_log(self.folder, code, text)

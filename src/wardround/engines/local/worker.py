@@ -10,10 +10,16 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from wardround.engines.local.child import leave_interrupts_to_the_parent
 from wardround.engines.local.frames import read_frame, write_frame
+from wardround.values.errors import WardroundError
+from wardround.values.log import write_log
+
+if TYPE_CHECKING:
+    from wardround.site.config import SiteConfig
+    from wardround.site.site import Site
 
 
 def main() -> None:
@@ -40,11 +46,21 @@ def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
 
     site_config = SiteConfig.from_json(json.loads(first))
     _name_process(site_config.name)
-    site = site_config.open()
+    site = _opened(site_config)
     import wardround.training.loop  # noqa: F401  loaded while the coordinator still prepares the first order
 
     while True:
         write_frame(answers, site.handle(waiting.get()))
+
+
+def _opened(site_config: "SiteConfig") -> "Site":
+    """A site that cannot be opened says why in its own log and is gone; whoever runs the study hears that it did not answer, and
+    a traceback would only come between."""
+    try:
+        return site_config.open()
+    except WardroundError as error:
+        write_log(site_config.folder, error.code, str(error))
+        os._exit(error.exit_code)
 
 
 def _name_process(name: str) -> None:
