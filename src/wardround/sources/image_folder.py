@@ -17,6 +17,7 @@ from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import ReadResult, collect
 from wardround.study.contract import DataContract
+from wardround.study.label import Target
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 UNREAD = frozenset({".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".dcm", ".nii", ".npy", ".npz"})
@@ -57,7 +58,7 @@ def read_listed(
     """Decode, check and prepare the known files one by one; what cannot be used is left out and noted in the counter."""
     stack = empty_stack(len(known), contract.image)
     position_of = {name: position for position, name in enumerate(names, 1)}
-    outcomes: list[int] = []
+    outcomes: list[Target] = []
     used: list[Known] = []
     splits: list[str] = []
     sizes: list[tuple[int, int]] = []

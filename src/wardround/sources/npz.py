@@ -16,6 +16,7 @@ from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import ReadResult, collect
 from wardround.study.contract import DataContract
+from wardround.study.label import Target
 from wardround.values.errors import DataError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -116,7 +117,7 @@ def _gathered(
 ) -> ReadResult:
     counter = ProblemCounter("in the order of the file")
     kept = empty_stack(sum(len(stack) for stack in stacks), contract.image)
-    outcomes: list[int] = []
+    outcomes: list[Target] = []
     rows: list[int] = []
     sizes: list[tuple[int, int]] = []
     position = 0

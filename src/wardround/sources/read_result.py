@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from wardround.sources.splitting import assign_splits
 from wardround.study.contract import DataContract, SplitsContract
+from wardround.study.label import Target
 from wardround.values.errors import DataError
 from wardround.values.records import Records
 
@@ -62,7 +63,7 @@ class ReadResult:
     """
 
     inputs: NDArray[Any]
-    labels: NDArray[np.int8]
+    labels: NDArray[Any]
     patients: NDArray[np.str_]
     declared: NDArray[np.str_]
     sites: NDArray[np.str_]
@@ -79,7 +80,7 @@ class ReadResult:
 
 def collect(
     inputs: NDArray[Any],
-    labels: Sequence[int] | NDArray[Any],
+    labels: Sequence[Target] | NDArray[Any],
     *,
     patients: Sequence[str] | None,
     declared: Sequence[str] | None = None,
@@ -97,7 +98,7 @@ def collect(
     """
     count = len(labels)
     digests = np.array([hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest() for row in inputs], dtype="<U64")
-    outcome = np.asarray(labels, np.int8).reshape(count)
+    outcome = _targets(labels)
     named = _text(patients, count)
     split, site = _text(declared, count), _text(sites, count)
     order = np.lexsort((site, split, outcome, digests, named))
@@ -154,11 +155,17 @@ def joined(parts: Mapping[str, ReadResult]) -> ReadResult:
     )
 
 
+def _targets(labels: Sequence[Target] | NDArray[Any]) -> NDArray[Any]:
+    """Whole targets as int8, others as float32: by their type, never by their values."""
+    targets = np.asarray(labels)
+    return targets.astype(np.float32 if targets.dtype.kind == "f" and len(targets) else np.int8)
+
+
 def _text(values: Sequence[str] | None, count: int) -> NDArray[np.str_]:
     return np.full(count, "", dtype="<U1") if values is None else np.array(list(values), dtype=np.str_).reshape(count)
 
 
-def _own_patients(digests: NDArray[np.str_], labels: NDArray[np.int8], *, shared: bool) -> NDArray[np.str_]:
+def _own_patients(digests: NDArray[np.str_], labels: NDArray[Any], *, shared: bool) -> NDArray[np.str_]:
     names: list[str] = []
     seen: dict[str, int] = {}
     for digest, label in zip(digests.tolist(), labels.tolist(), strict=True):

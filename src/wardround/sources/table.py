@@ -46,9 +46,8 @@ def table_result(frame: pl.DataFrame, contract: DataContract) -> ReadResult:
         codes = {canonical_value(code) for code in column.left_out}
         kept &= np.array([cell not in codes for cell in wanted[column.name]], dtype=bool)
     left_out = int(np.sum(~kept))
-    outcomes = _outcomes(labels, kept, contract, counter)
-    kept &= outcomes >= 0
-    rows = np.flatnonzero(kept)
+    outcomes, judged = _outcomes(labels, kept, contract, counter)
+    rows = np.flatnonzero(judged)
     features, facts, problems = _features(contract, wanted, rows)
     return collect(
         features,
@@ -62,17 +61,19 @@ def table_result(frame: pl.DataFrame, contract: DataContract) -> ReadResult:
     )
 
 
-def _outcomes(labels: Cells, kept: NDArray[np.bool_], contract: DataContract, counter: ProblemCounter) -> NDArray[np.int8]:
-    """0, 1, or -1 for rows that are not kept or have a label outside the contract."""
-    judged = {cell: contract.label.judge(cell) for cell in set(labels)}
-    outcomes = np.full(len(labels), -1, np.int8)
+def _outcomes(
+    labels: Cells, kept: NDArray[np.bool_], contract: DataContract, counter: ProblemCounter
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Each row's target, and which rows have one: not those that are left out or have a label outside the contract."""
+    targets = {cell: contract.label.judge(cell) for cell in set(labels)}
+    outcomes, judged = np.zeros(len(labels), contract.label.dtype), np.zeros(len(labels), bool)
     for row in np.flatnonzero(kept).tolist():
-        outcome = judged[labels[row]]
+        outcome = targets[labels[row]]
         if outcome is None:
             counter.unknown_label(row + 1)
         else:
-            outcomes[row] = outcome
-    return outcomes
+            outcomes[row], judged[row] = outcome, True
+    return outcomes, judged
 
 
 def _frame(path: Path, contract: DataContract) -> pl.DataFrame:

@@ -1,45 +1,35 @@
 """The data contract: what the data of every hospital must look like, agreed before any record is read.
 
 It is the `[data]` section of a study. It decides, from public words alone, how a file becomes records: the size images are
-brought to, which values mean positive and negative, how a column is scaled and which codes mean "missing". No figure in it is
+brought to, which values of the label mean what, how a column is scaled and which codes mean "missing". No figure in it is
 computed from data, so that no statistic of a hospital leaves it through the preparation:
 
     file --reader--> values --contract--> inputs, labels, patients --hash of the patient--> train | validation | test
 """
 
-import re
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from wardround.study.cell_values import Value, canonical_value, is_number
+from wardround.study.label import LabelContract
 from wardround.study.sections.section import Section
 
-Value = str | int | float
 Kind = Literal["image", "table"]
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_RULE = re.compile(r"\s*(<=|>=|<|>|=)\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*", re.ASCII)
 
-
-def canonical_value(value: Value) -> str:
-    """One spelling for equal values: numbers by value, words trimmed and without case.
-
-    >>> canonical_value(1), canonical_value("1.0"), canonical_value(" Normal "), canonical_value("-9")
-    ('1', '1', 'normal', '-9')
-    """
-    text = str(value).strip()
-    if not _NUMBER.fullmatch(text):
-        return text.casefold()
-    number = float(text)
-    return str(int(number)) if number.is_integer() else repr(number)
-
-
-def is_number(text: str) -> bool:
-    """Whether a cell is a plain finite number: no words such as inf, no digits grouped by underscores.
-
-    >>> is_number("-1.5e3"), is_number("1_0"), is_number("inf")
-    (True, False, False)
-    """
-    return _NUMBER.fullmatch(text) is not None
+__all__ = [
+    "ColumnContract",
+    "DataContract",
+    "ImageContract",
+    "Kind",
+    "LabelContract",
+    "PatientContract",
+    "SiteContract",
+    "SplitsContract",
+    "Value",
+    "canonical_value",
+    "is_number",
+]
 
 
 class ImageContract(Section):
@@ -67,69 +57,6 @@ class ImageContract(Section):
         if not all(8 <= side <= 4096 for side in self.size):
             raise ValueError(f"size is height and width, each from 8 to 4096 pixels; found {list(self.size)}")
         return self
-
-
-class LabelContract(Section):
-    """What is to be predicted: exactly two outcomes. A value that is neither is refused, never guessed."""
-
-    name: str = Field(
-        default="label", min_length=1, description="What a positive record means, in words: pneumonia, heart disease."
-    )
-    positive: tuple[str | int, ...] | str = Field(
-        default=(1,), description='Values that mean positive, for example ["PNEUMONIA", 1]; or a rule for numbers such as "> 0".'
-    )
-    negative: tuple[str | int, ...] | str = Field(
-        default=(0,), description='Values that mean negative, for example ["NORMAL", 0]; or a rule for numbers such as "= 0".'
-    )
-    column: str = Field(default="label", min_length=1, description="The column, array or manifest column that holds the label.")
-
-    @model_validator(mode="after")
-    def _sides_are_disjoint(self) -> Self:
-        for name, side in (("positive", self.positive), ("negative", self.negative)):
-            if isinstance(side, str) and not _RULE.fullmatch(side):
-                raise ValueError(f'{name} is a list of values, or a rule such as "> 0"; found {side!r}')
-            if not side:
-                raise ValueError(f"{name} names no value")
-        if isinstance(self.positive, str) or isinstance(self.negative, str):
-            _refuse_overlap(self)
-        elif both := {canonical_value(v) for v in self.positive} & {canonical_value(v) for v in self.negative}:
-            raise ValueError(f"positive and negative share the values {sorted(both)}")
-        return self
-
-    def judge(self, value: Value | None) -> Literal[0, 1] | None:
-        """1 for positive, 0 for negative, None for a value that the contract does not know.
-
-        >>> LabelContract(positive="> 0", negative="= 0").judge("3"), LabelContract().judge("yes")
-        (1, None)
-        """
-        if value is None:
-            return None
-        if _matches(self.positive, value):
-            return 1
-        return 0 if _matches(self.negative, value) else None
-
-
-def _matches(side: tuple[str | int, ...] | str, value: Value) -> bool:
-    text = canonical_value(value)
-    if not isinstance(side, str):
-        return text in {canonical_value(known) for known in side}
-    rule = _RULE.fullmatch(side)
-    if rule is None or not _NUMBER.fullmatch(text):
-        return False
-    number, bound = float(text), float(rule[2])
-    return {"<": number < bound, "<=": number <= bound, ">": number > bound, ">=": number >= bound, "=": number == bound}[rule[1]]
-
-
-def _refuse_overlap(label: LabelContract) -> None:
-    """Two sides overlap exactly when they do at, just below or just above one of the values they name."""
-    bounds: list[float] = []
-    for side in (label.positive, label.negative):
-        named = [_RULE.fullmatch(side)[2]] if isinstance(side, str) else side  # type: ignore[index]
-        bounds += [float(v) for v in named if _NUMBER.fullmatch(str(v).strip())]
-    for bound in bounds:
-        for probe in (bound - 1e-6, bound, bound + 1e-6):
-            if _matches(label.positive, probe) and _matches(label.negative, probe):
-                raise ValueError(f"positive and negative both accept values near {bound:g}")
 
 
 class PatientContract(Section):

@@ -5,6 +5,7 @@ from pydantic import Field, model_validator
 from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.contract import DataContract
 from wardround.study.rules.private import broken_rules
+from wardround.study.rules.question import unread_settings
 from wardround.study.sections.algorithm import AlgorithmSection
 from wardround.study.sections.backbone import SMALLEST_SIDE
 from wardround.study.sections.evaluation import EvaluationSection
@@ -70,7 +71,7 @@ class Study(Section):
             self._quorum_fits()
         if self.algorithm.name == "fedsgd":
             self._steps_at_the_coordinator()
-        if broken := tuple(broken_rules(self)):
+        if broken := (*unread_settings(self), *broken_rules(self)):
             raise ValueError("; also: ".join(broken))
         if not image and self.network.name not in ("mlp", "logistic"):
             raise ValueError(f'network.name = "{self.network.name}" reads images, the data are a table: choose mlp or logistic')

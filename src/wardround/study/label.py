@@ -1,0 +1,142 @@
+"""The label section of a study: which column holds the answer, and how its values become targets.
+
+    value --LABEL_KINDS[kind].target--> target (0 or 1, a number, ...), or None: a value that the contract does not know
+
+What a kind of question does with its targets stands in `wardround.tasks`, above this room. It makes itself known here when it
+is registered there, so that readers and studies need to know the label section alone.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from wardround.study.cell_values import Value, canonical_value, is_number
+from wardround.study.sections.section import Section
+
+Target = int | float
+TargetKind = Literal["int8", "float32"]
+_RULE = re.compile(r"\s*(<=|>=|<|>|=)\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class LabelKind:
+    """One kind of question, as data and studies see it.
+
+    target: a value of the label's column to its target; None for a value that the contract does not know. dtype: of targets in
+    arrays. uses: those of KIND_SETTINGS that this kind reads; a study that sets another is refused.
+    """
+
+    name: str
+    target: Callable[["LabelContract", Value], Target | None]
+    dtype: TargetKind
+    uses: frozenset[str]
+
+
+KIND_SETTINGS = (
+    "data.label.positive",
+    "data.label.negative",
+    "training.class_balance",
+    "training.label_smoothing",
+    "evaluation.threshold",
+    "summation.max_auc_drop",
+)
+"""Settings that only some kinds of question read."""
+
+LABEL_KINDS: dict[str, LabelKind] = {}
+
+
+def register_label_kind(label_kind: LabelKind) -> None:
+    """Make a kind known. ValueError where another kind has its name, or where it names a setting that is none of these."""
+    if LABEL_KINDS.get(label_kind.name, label_kind) != label_kind:
+        raise ValueError(f"two kinds of question are called {label_kind.name!r}")
+    if unknown := label_kind.uses - set(KIND_SETTINGS):
+        raise ValueError(f"{label_kind.name!r} uses settings that are not in KIND_SETTINGS: {', '.join(sorted(unknown))}")
+    LABEL_KINDS[label_kind.name] = label_kind
+
+
+class LabelContract(Section):
+    """What is to be predicted. A value that the contract does not know is refused, never guessed."""
+
+    kind: str = Field(
+        default="binary",
+        description="The kind of question. binary: yes or no, by the values that `positive` and `negative` name.",
+    )
+    name: str = Field(
+        default="label", min_length=1, description="What a positive record means, in words: pneumonia, heart disease."
+    )
+    positive: tuple[str | int, ...] | str = Field(
+        default=(1,), description='Values that mean positive, for example ["PNEUMONIA", 1]; or a rule for numbers such as "> 0".'
+    )
+    negative: tuple[str | int, ...] | str = Field(
+        default=(0,), description='Values that mean negative, for example ["NORMAL", 0]; or a rule for numbers such as "= 0".'
+    )
+    column: str = Field(default="label", min_length=1, description="The column, array or manifest column that holds the label.")
+
+    @model_validator(mode="after")
+    def _kind_is_one_of_ours(self) -> Self:
+        if self.kind not in LABEL_KINDS:
+            raise ValueError(f"kind is one of {', '.join(sorted(LABEL_KINDS))}; found {self.kind!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _sides_are_disjoint(self) -> Self:
+        for name, side in (("positive", self.positive), ("negative", self.negative)):
+            if isinstance(side, str) and not _RULE.fullmatch(side):
+                raise ValueError(f'{name} is a list of values, or a rule such as "> 0"; found {side!r}')
+            if not side:
+                raise ValueError(f"{name} names no value")
+        if isinstance(self.positive, str) or isinstance(self.negative, str):
+            _refuse_overlap(self)
+        elif both := {canonical_value(v) for v in self.positive} & {canonical_value(v) for v in self.negative}:
+            raise ValueError(f"positive and negative share the values {sorted(both)}")
+        return self
+
+    def judge(self, value: Value | None) -> Target | None:
+        """The target of a value; None for one that the contract does not know.
+
+        >>> LabelContract(positive="> 0", negative="= 0").judge("3"), LabelContract().judge("yes")
+        (1, None)
+        """
+        return None if value is None else LABEL_KINDS[self.kind].target(self, value)
+
+    @property
+    def dtype(self) -> TargetKind:
+        """Of targets in arrays."""
+        return LABEL_KINDS[self.kind].dtype
+
+
+def _side_of(label: LabelContract, value: Value) -> Literal[0, 1] | None:
+    """1 for positive, 0 for negative, None for neither."""
+    if _matches(label.positive, value):
+        return 1
+    return 0 if _matches(label.negative, value) else None
+
+
+def _matches(side: tuple[str | int, ...] | str, value: Value) -> bool:
+    text = canonical_value(value)
+    if not isinstance(side, str):
+        return text in {canonical_value(known) for known in side}
+    rule = _RULE.fullmatch(side)
+    if rule is None or not is_number(text):
+        return False
+    number, bound = float(text), float(rule[2])
+    return {"<": number < bound, "<=": number <= bound, ">": number > bound, ">=": number >= bound, "=": number == bound}[rule[1]]
+
+
+def _refuse_overlap(label: LabelContract) -> None:
+    """Two sides overlap exactly when they do at, just below or just above one of the values they name."""
+    bounds: list[float] = []
+    for side in (label.positive, label.negative):
+        named = [_RULE.fullmatch(side)[2]] if isinstance(side, str) else side  # type: ignore[index]
+        bounds += [float(v) for v in named if is_number(str(v).strip())]
+    for bound in bounds:
+        for probe in (bound - 1e-6, bound, bound + 1e-6):
+            if _matches(label.positive, probe) and _matches(label.negative, probe):
+                raise ValueError(f"positive and negative both accept values near {bound:g}")
+
+
+BINARY = LabelKind("binary", _side_of, "int8", frozenset(KIND_SETTINGS))
+register_label_kind(BINARY)
