@@ -25,8 +25,8 @@ from wardround.simulation.hospitals import divide, external_records, read_whole
 from wardround.simulation.simulate import Run, simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
-from wardround.tasks.metrics import auc
-from wardround.tasks.score_sums import ScoreSums
+from wardround.tasks.binary.figures import auc
+from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.training.scoring import score
 from wardround.values.records import Records
 

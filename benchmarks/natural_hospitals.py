@@ -22,9 +22,11 @@ from wardround.plan.plan import Plan
 from wardround.simulation.hospitals import divide, read_whole
 from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
+from wardround.study.label import LabelContract
 from wardround.study.reading import load_study
+from wardround.tasks.binary import BinaryTask
+from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.tasks.evaluation import evaluation_of
-from wardround.tasks.score_sums import ScoreSums
 from wardround.training.scoring import score
 from wardround.values.records import Records
 
@@ -68,7 +70,7 @@ def pooled_figures(study: Study, hospitals: dict[str, Records], folder: str) -> 
 
 
 def _auc(sums: ScoreSums) -> tuple[float, tuple[float, float] | None]:
-    found = evaluation_of(sums, 0.5)
+    found = evaluation_of(BinaryTask(LabelContract()), sums.as_sums(), 0.5)
     return found.values["auc"], found.intervals.get("auc")
 
 

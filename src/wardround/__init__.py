@@ -44,4 +44,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    import_module("wardround.tasks")  # so that a study of any kind of question is understood
     return getattr(import_module(_HOMES[name]), name)

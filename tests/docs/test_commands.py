@@ -10,7 +10,7 @@ import typer.main
 from wardround.cli.main import app
 from wardround.cli.simulate import parse_split
 from wardround.hub import artifacts as artifacts
-from wardround.tasks.metrics import METRICS
+from wardround.tasks.binary.figures import METRICS
 from wardround.values.errors import StudyError
 
 from .pages import ROOT, read, sections

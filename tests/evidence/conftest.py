@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wardround.study.label import LabelContract
 from wardround.study.reading import parse_study
 from wardround.study.record.run_record import (
     Evaluation,
@@ -20,9 +21,11 @@ from wardround.study.record.run_record import (
     VersionsRecord,
 )
 from wardround.study.writing import to_toml
+from wardround.tasks.binary import BinaryTask
+from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.tasks.evaluation import evaluation_of
-from wardround.tasks.score_sums import ScoreSums
 
+TASK = BinaryTask(LabelContract())
 SITES = {"north": (300, 0.62), "harbour": (180, 0.45), "west": (90, 0.3)}
 STUDY = """format = 1
 
@@ -57,11 +60,11 @@ def scores(seed: int, site: str, skill: float) -> ScoreSums:
 
 
 def at_all(seed: int, skill: float) -> Evaluation:
-    return evaluation_of(sum((scores(seed, site, skill) for site in SITES), ScoreSums.zero()), 0.4)
+    return evaluation_of(TASK, sum((scores(seed, site, skill) for site in SITES), ScoreSums.zero()).as_sums(), 0.4)
 
 
 def at(seed: int, site: str, skill: float, *, small: bool = False) -> Evaluation:
-    return evaluation_of(scores(seed, site, skill), 0.4, replicates=0 if small else 400, keep_sums=not small)
+    return evaluation_of(TASK, scores(seed, site, skill).as_sums(), 0.4, replicates=0 if small else 400, keep_sums=not small)
 
 
 def made_up_round(k: int) -> RoundRecord:

@@ -14,9 +14,11 @@ import pytest
 
 from wardround.evidence.report import render_report, write_report
 from wardround.evidence.text import SYNTHETIC
+from wardround.study.label import LabelContract
 from wardround.study.record.run_record import Evaluation, Pooled, RoundRecord, RunRecord, SiteRecord
+from wardround.tasks.binary import BinaryTask
+from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.tasks.evaluation import evaluation_of
-from wardround.tasks.score_sums import ScoreSums
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}$x^2$&amp;"
 
@@ -150,12 +152,13 @@ def test_no_text_of_the_record_becomes_markup(make_record: Callable[..., RunReco
     assert "49" not in re.findall(r"\b49\b", page.text)
 
 
+TASK = BinaryTask(LabelContract())
 BARE: dict[str, Any] = {"pooled": None, "sites": {}, "external": {}, "cross": {}, "rounds": (), "model": None, "finished": None}
 
 
 def one_class() -> dict[str, Any]:
-    found = evaluation_of(ScoreSums.from_scores(np.zeros(3), np.zeros(3)), 0.5)
-    nobody = evaluation_of(ScoreSums.zero(), 0.5)
+    found = evaluation_of(TASK, TASK.sums(np.zeros(3), np.zeros(3)), 0.5)
+    nobody = evaluation_of(TASK, ScoreSums.zero().as_sums(), 0.5)
     lone = SiteRecord(patients=0, images=0, positives=0, own=nobody, federated=found)
     return {"pooled": Pooled(federated=found, own={"a": nobody}), "sites": {"a": lone}, "external": {"b": nobody}, "cross": {}}
 

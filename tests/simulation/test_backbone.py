@@ -11,7 +11,9 @@ import wardround as wr
 from wardround.hub.notices import Notice, RoundFinished
 from wardround.site.feature_cache import FILE
 from wardround.sources.synthetic.hospitals import ScannerName, synthetic_hospital
-from wardround.tasks.score_sums import ScoreSums
+from wardround.study.label import LabelContract
+from wardround.tasks.binary import BinaryTask
+from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.training.backbone import Backbone
 from wardround.values.records import Records
 
@@ -99,7 +101,7 @@ def test_the_onnx_file_gives_the_external_figures_from_pixels_alone(finished: wr
     sums = ScoreSums.from_scores(np.log(probability / (1 - probability)).astype(np.float32), outside.labels)
     written = finished.record.external["abroad"].sums
     assert written is not None
-    recorded = ScoreSums.from_counts({name: np.asarray(array) for name, array in written.to_counts().items()})
+    recorded = ScoreSums.from_counts(BinaryTask(LabelContract()).unpack(written))
     assert recorded.n == sums.n == len(outside)
     moved = np.abs(np.cumsum(recorded.histogram - sums.histogram, axis=1)).max()
     assert moved <= 1  # a score at the edge of a bin may fall to the other side

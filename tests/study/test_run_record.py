@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from wardround.study.label import LabelContract
 from wardround.study.record.run_record import (
     Evaluation,
     MachineRecord,
@@ -18,21 +19,23 @@ from wardround.study.record.run_record import (
     RunRecord,
     SiteRecord,
     SiteRound,
-    SparseSums,
     VersionsRecord,
 )
+from wardround.tasks.binary import BinaryTask
+from wardround.tasks.binary.figures import METRICS
 from wardround.tasks.evaluation import evaluation_of, sums_of
-from wardround.tasks.metrics import METRICS
-from wardround.tasks.score_sums import ScoreSums
-from wardround.values.errors import RunError
+from wardround.tasks.sums import Sums
+from wardround.values.errors import RunError, WireError
+
+TASK = BinaryTask(LabelContract())
 
 
-def sums(labels: tuple[int, ...] = (0, 0, 1, 1, 1)) -> ScoreSums:
-    return ScoreSums.from_scores(np.array([-3.0, 0.2, 0.1, 2.0, 99.0])[: len(labels)], np.array(labels))
+def sums(labels: tuple[int, ...] = (0, 0, 1, 1, 1)) -> Sums:
+    return TASK.sums(np.array([-3.0, 0.2, 0.1, 2.0, 99.0])[: len(labels)], np.array(labels))
 
 
 def record(**changes: Any) -> RunRecord:
-    found = evaluation_of(sums(), 0.5, replicates=20)
+    found = evaluation_of(TASK, sums(), 0.5, replicates=20)
     lost = RoundRecord(round=1, seconds=1.5, counted=("north",), lost={"south": "deadline"}, train_loss=math.nan)
     full = RoundRecord(
         round=2,
@@ -86,7 +89,7 @@ def test_equal_records_name_their_sites_in_one_order() -> None:
 
 def test_undefined_figures_are_null_in_the_file() -> None:
     """JSON has no NaN; other programs must be able to read the record."""
-    one_class = evaluation_of(sums((0, 0)), 0.5)
+    one_class = evaluation_of(TASK, sums((0, 0)), 0.5)
     written = json.loads(record(pooled=Pooled(federated=one_class)).to_json())
     assert written["rounds"][0]["train_loss"] is None
     assert written["pooled"]["federated"]["values"]["auc"] is None
@@ -102,18 +105,18 @@ def test_numbers_of_numpy_become_plain_ones() -> None:
 
 def test_an_evaluation_gives_back_the_sums_it_was_made_from() -> None:
     """ROC and calibration curves are drawn from the record alone."""
-    found = evaluation_of(sums(), 0.4)
+    found = evaluation_of(TASK, sums(), 0.4)
     assert sorted(found.values) == sorted(METRICS)
-    assert sums_of(Evaluation.model_validate_json(found.model_dump_json())) == sums()
+    assert sums_of(TASK, Evaluation.model_validate_json(found.model_dump_json())) == sums()
     assert found.value("n") == 5
-    assert found.interval("auc") == evaluation_of(sums(), 0.4).intervals["auc"]
+    assert found.interval("auc") == evaluation_of(TASK, sums(), 0.4).intervals["auc"]
     assert found.value("no such metric") is None
 
 
 def test_an_evaluation_of_a_round_may_leave_out_sums_and_bootstrap() -> None:
     """A long run keeps curves, not a histogram per site and round."""
-    found = evaluation_of(sums(), 0.4, replicates=0, keep_sums=False)
-    assert sums_of(found) is None
+    found = evaluation_of(TASK, sums(), 0.4, replicates=0, keep_sums=False)
+    assert sums_of(TASK, found) is None
     assert found.interval("auprc") is None
     assert found.interval("accuracy") is not None
 
@@ -146,11 +149,13 @@ def test_a_site_cannot_be_both_counted_and_lost() -> None:
         RoundRecord(round=1, seconds=0.0, counted=("north",), lost={"north": "deadline"}, train_loss=None)
 
 
-@pytest.mark.parametrize("places", [((5, 1), (5, 1)), ((7, 1), (5, 1)), ((1024, 1),)])
-def test_bins_out_of_place_are_refused(places: tuple[tuple[int, int], ...]) -> None:
+@pytest.mark.parametrize("places", [[[5, 1], [5, 1]], [[7, 1], [5, 1]], [[1024, 1]], [[3, 0]], [[3, 1.5]]])
+def test_bins_out_of_place_are_refused(places: list[list[float]]) -> None:
     """A record edited by hand must not draw a wrong curve."""
-    with pytest.raises(ValidationError, match="bins must rise"):
-        SparseSums(bins=1024, negatives=places, positives=(), calibration=(), brier=0, loss=0)
+    found = evaluation_of(TASK, sums(), 0.4)
+    edited = Evaluation(values=found.values, sums={**(found.sums or {}), "negatives": places})
+    with pytest.raises(WireError, match="not the sums of an evaluation"):
+        sums_of(TASK, edited)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 2}', record().to_json()[:-9]])

@@ -18,6 +18,8 @@ from wardround.training.per_patient.private_loop import PrivateTrainer
 from wardround.values.errors import StudyError
 from wardround.values.records import Records
 
+from .binary_head import binary_head
+
 SECTION = BackboneSection(average=(1, 2), maximum=(1,), feature_mean=True)
 INPUTS = InputShape("table", features=SECTION.features)
 NETWORK = NetworkSection(name="logistic", backbone=SECTION)
@@ -36,7 +38,17 @@ def private_centre(records: Records) -> np.ndarray:
     how = PrivacySection(mode="patient-distributed", noise_multiplier=1.0, delta=1e-3, clip_norm=CLIP, public_patients=10)
     training = TrainingSection(class_balance=False)
     trainer = PrivateTrainer(
-        NETWORK, training, how, INPUTS, records, patients=10, noise=lambda sums: sums, round_number=1, rounds=2, device="cpu"
+        NETWORK,
+        training,
+        how,
+        INPUTS,
+        records,
+        binary_head(training),
+        patients=10,
+        noise=lambda sums: sums,
+        round_number=1,
+        rounds=2,
+        device="cpu",
     )
     found = trainer.feature_mean(TREE)
     assert found.weight == 10
@@ -65,7 +77,9 @@ def test_a_patient_whose_features_are_not_finite_counts_as_nothing() -> None:
 def test_a_centre_takes_away_what_rows_have_in_common() -> None:
     """Otherwise it would be paid for and do nothing."""
     records = features(1, list(range(40)))
-    trainer = TorchTrainer(NETWORK, TrainingSection(), INPUTS, records, seed=1, round_number=1, rounds=2, device="cpu", threads=1)
+    trainer = TorchTrainer(
+        NETWORK, TrainingSection(), INPUTS, records, binary_head(), seed=1, round_number=1, rounds=2, device="cpu", threads=1
+    )
     found = trainer.feature_mean(TREE)
     centred = loaded(
         NETWORK, INPUTS, {**TREE, FEATURE_MEAN: (found.sums[FEATURE_MEAN] / found.weight).astype(np.float32)}, torch.device("cpu")
@@ -81,6 +95,8 @@ def test_a_network_that_scales_no_features_has_no_centre() -> None:
     plain = NetworkSection(name="logistic")
     inputs = InputShape("table", features=3)
     records = Records(np.ones((2, 3), np.float32), np.zeros(2, np.int8), np.array(["a", "b"]), np.full(2, "train"))
-    trainer = TorchTrainer(plain, TrainingSection(), inputs, records, seed=1, round_number=1, rounds=1, device="cpu", threads=1)
+    trainer = TorchTrainer(
+        plain, TrainingSection(), inputs, records, binary_head(), seed=1, round_number=1, rounds=1, device="cpu", threads=1
+    )
     with pytest.raises(StudyError, match="feature_mean"):
         trainer.feature_mean(initial_tree(plain, inputs, 0))

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.training import AugmentationSection, TrainingSection
+from wardround.tasks.binary.loss import class_weights
 from wardround.training.inputs import InputShape, shape_of
-from wardround.training.loop import TorchTrainer, class_weights
+from wardround.training.loop import TorchTrainer
 from wardround.training.model_tree import initial_tree, load_tree, trainable_names
 from wardround.training.networks import build
 from wardround.training.schedule import EpochSampler, learning_rate, steps_in_round
@@ -23,6 +24,7 @@ from wardround.values.local_run import LocalRun
 from wardround.values.records import Records
 from wardround.values.tree import Tree, same_bits
 
+from .binary_head import binary_head
 from .conftest import make_images, make_table
 
 EVERYTHING = AugmentationSection(
@@ -46,7 +48,16 @@ def run(
 ) -> LocalRun:
     inputs = shape_of(records)
     trainer = TorchTrainer(
-        network, training, inputs, records, seed=5, round_number=round_number, rounds=4, device="cpu", threads=threads
+        network,
+        training,
+        inputs,
+        records,
+        binary_head(training, records.labels),
+        seed=5,
+        round_number=round_number,
+        rounds=4,
+        device="cpu",
+        threads=threads,
     )
     return trainer.train(model or initial_tree(network, inputs, 1), proximal_mu=mu, gradient_shift=shift)
 
@@ -214,7 +225,15 @@ def test_records_of_another_shape_are_refused(images: Records) -> None:
     """Validation at construction, not in round 40."""
     with pytest.raises(DataError, match="shape"):
         TorchTrainer(
-            SMALL, TrainingSection(), InputShape("image", 1, 64, 64), images, seed=0, round_number=1, rounds=1, device="cpu"
+            SMALL,
+            TrainingSection(),
+            InputShape("image", 1, 64, 64),
+            images,
+            binary_head(),
+            seed=0,
+            round_number=1,
+            rounds=1,
+            device="cpu",
         )
 
 

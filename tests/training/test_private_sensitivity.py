@@ -24,6 +24,7 @@ from wardround.values.local_run import GradientSum
 from wardround.values.records import Records
 from wardround.values.tree import Tree, flatten, shapes_of
 
+from .binary_head import binary_head
 from .conftest import make_images, make_table
 
 NETWORKS = {
@@ -54,8 +55,8 @@ def gradient(network: str, model: Tree, records: Records, *, views: int = 1, cli
         mode="patient-distributed", delta=1e-3, noise_multiplier=1.0, clip_norm=clip, public_patients=12, views=views
     )
     trainer = PrivateTrainer(
-        NETWORKS[network], TrainingSection(), how, shape_of(records), records, patients=12, noise=lambda sums: sums,
-        round_number=1, rounds=1, device="cpu", threads=1,
+        NETWORKS[network], TrainingSection(), how, shape_of(records), records, binary_head(),
+        patients=12, noise=lambda sums: sums, round_number=1, rounds=1, device="cpu", threads=1,
     )  # fmt: skip
     return trainer.gradient(model)
 

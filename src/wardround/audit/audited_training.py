@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from wardround.audit.audited_sums import SharedNoise
 from wardround.privacy.noise_grid import NoiseGrid
+from wardround.study.label import LabelContract
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.privacy import PrivacySection
 from wardround.study.sections.training import TrainingSection
+from wardround.tasks.binary import BinaryTask
+from wardround.training.head import Head
 from wardround.training.inputs import shape_of
 from wardround.training.per_patient.private_loop import Noise, PrivateTrainer
 from wardround.values.records import Records
@@ -64,6 +67,7 @@ class TrainingCanaries:
             self.privacy.model_copy(update=changes),
             shape_of(self.records),
             records,
+            Head(1, BinaryTask(LabelContract()).row_loss(self.training, None)),
             patients=max(1, len(self.names)),
             noise=noise,
             round_number=1,

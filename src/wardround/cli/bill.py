@@ -60,7 +60,8 @@ def show_sweep(study: Study, data: Path | None) -> None:
     console.print(f"The recipe on {where}, held-out patients of all hospitals together. Your hospitals' data will differ.")
     for point in sweep(study, TRIED, data):
         name = "no noise" if point.epsilon is None else f"epsilon {point.epsilon:g}"
-        console.print(f"  {name:14} AUC {figure(point.auc)}  accuracy {figure(point.accuracy)}", highlight=False)
+        figures = "  ".join(f"{title} {figure(value)}" for title, value in point.figures.items())
+        console.print(f"  {name:14} {figures}", highlight=False)
 
 
 def _costs(study: Study, price: Price) -> Table:

@@ -36,10 +36,11 @@ def list_models(registry: Where = None) -> None:
 def show(name: Name, registry: Where = None) -> None:
     """Tell where a model came from and how good it was."""
     from wardround.registry import open_registry
+    from wardround.tasks.registry import task_of_record
 
     with open_registry(registry) as found:
         model = found.model(name)
-        lines = [f"model       {model.sha256}", f"parameters  {model.parameters}", f"threshold   {model.threshold:.3f}"]
+        lines = [f"model       {model.sha256}", f"parameters  {model.parameters}", *_decision(model.threshold)]
         if model.synthetic:
             lines.append("data        synthetic: made by a program, of no patient")
         lines += [f"file        {file.kind} ({file.size} bytes)" for file in model.files]
@@ -47,12 +48,17 @@ def show(name: Name, registry: Where = None) -> None:
             run = found.run(lineage.run)
             lines += [f"run         {run.id}", f"study       {run.study_title} ({lineage.study_hash[:12]})"]
             lines += [f"algorithm   {run.algorithm}, {run.rounds} rounds, network {run.network}, privacy {run.privacy_mode}"]
+            compared = task_of_record(found.record(lineage.run).study_toml).words.compared
             for metric in found.metrics(lineage.run):
-                if metric.model == "federated" and metric.name in ("auc", "accuracy") and metric.value is not None:
+                if metric.model == "federated" and metric.name in compared and metric.value is not None:
                     lines.append(
                         f"{metric.name:<11} {metric.value:.3f}  ({' '.join(filter(None, (metric.scope, metric.place)))})"
                     )
     typer.echo("\n".join(lines))
+
+
+def _decision(threshold: float | None) -> list[str]:
+    return [] if threshold is None else [f"threshold   {threshold:.3f}"]
 
 
 @app.command()

@@ -71,7 +71,8 @@ class Display:
             case SiteLost(site, code):
                 self._say(f"{site} did not count ({code})")
             case RoundFinished():
-                self._note("train", f"{event.number}/{event.rounds}{_figure('loss', event.loss)}{_figure('AUC', event.auc)}")
+                score = _figure(event.score.name, event.score.value)
+                self._note("train", f"{event.number}/{event.rounds}{_figure('loss', event.loss)}{score}")
 
     def _say(self, text: str) -> None:
         where = f"round {self._number}" if self._number and self._step == "train" else _TITLES[self._step].lower()

@@ -9,6 +9,8 @@ from wardround.hub.artifacts import made
 from wardround.simulation.simulate import Run
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.study.record.run_record import RunRecord
+from wardround.tasks.protocol import Words
+from wardround.tasks.registry import task_of_record
 
 
 def show_run(run: Run) -> None:
@@ -20,7 +22,7 @@ def show_run(run: Run) -> None:
     console.print(_hospitals_table(record))
     console.print(_pooled_line(record), highlight=False)
     for name, found in record.external.items():
-        console.print(f"External test set {name} ({trained_on(record, name)}): {_words(found)}", highlight=False)
+        console.print(f"External test set {name} ({trained_on(record, name)}): {_measured(record, found)}", highlight=False)
     if record.privacy is not None:
         for sentence in promised(record, record.privacy):
             console.print(sentence, highlight=False)
@@ -32,17 +34,16 @@ def show_run(run: Run) -> None:
 def _hospitals_table(record: RunRecord) -> Table:
     table = Table(title="Each hospital's own held-out patients")
     table.add_column("hospital")
-    for title in ("patients", "images", "own accuracy", "federated accuracy", "own AUC", "federated AUC"):
+    words = _words_of(record)
+    figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in ("own", "federated")]
+    for title in ("patients", "images", *figures):
         table.add_column(title, justify="right")
     for name, site in record.sites.items():
         table.add_row(
             name,
             str(site.patients),
             str(site.images),
-            _figure(site.own, "accuracy"),
-            _figure(site.federated, "accuracy"),
-            _figure(site.own, "auc"),
-            _figure(site.federated, "auc"),
+            *(_figure(one, key) for key in reversed(words.compared) for one in (site.own, site.federated)),
         )
     return table
 
@@ -50,13 +51,20 @@ def _hospitals_table(record: RunRecord) -> Table:
 def _pooled_line(record: RunRecord) -> str:
     if record.pooled is None:
         return ""
-    lines = [f"All hospitals' held-out patients together, federated model: {_words(record.pooled.federated)}"]
-    lines += [f"  model of {name} alone: {_words(found)}" for name, found in record.pooled.own.items()]
+    lines = [f"All hospitals' held-out patients together, federated model: {_measured(record, record.pooled.federated)}"]
+    lines += [f"  model of {name} alone: {_measured(record, found)}" for name, found in record.pooled.own.items()]
     return "\n".join(lines)
 
 
-def _words(found: Evaluation) -> str:
-    return f"accuracy {_figure(found, 'accuracy')}, AUC {_figure(found, 'auc')}{_interval(found, 'auc')}"
+def _measured(record: RunRecord, found: Evaluation) -> str:
+    """The figures that models are compared by, the headline last and with its interval."""
+    words = _words_of(record)
+    figures = ", ".join(f"{words.in_text[key]} {_figure(found, key)}" for key in reversed(words.compared))
+    return figures + _interval(found, words.compared[0])
+
+
+def _words_of(record: RunRecord) -> Words:
+    return task_of_record(record.study_toml).words
 
 
 def _interval(found: Evaluation, key: str) -> str:

@@ -8,7 +8,7 @@ alone. Nothing in an SVG depends on time or chance.
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -16,9 +16,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from wardround.evidence.curves import CalibrationPoint, calibration_points, roc_points
-from wardround.evidence.text import NAMES
 from wardround.study.record.run_record import Evaluation, RunRecord
+from wardround.tasks.protocol import Chart, Dots, Task
 
 INK, FAINT = "#010203", "#040506"
 SERIES = tuple(f"#0a0b0{k}" for k in range(8))
@@ -51,8 +50,8 @@ _STYLE: Any = {
 }
 
 
-def learning_chart(record: RunRecord) -> str | None:
-    """Validation AUC by round, one line for all hospitals and one for each; None without any."""
+def learning_chart(record: RunRecord, task: Task) -> str | None:
+    """The headline on validation patients by round, one line for all hospitals and one for each; None without any."""
     lines = {"all hospitals": {entry.round: entry.validation for entry in record.rounds}}
     if record.start is not None:
         lines["all hospitals"][0] = record.start
@@ -60,8 +59,12 @@ def learning_chart(record: RunRecord) -> str | None:
         lines[site] = {
             entry.round: found.validation for entry in record.rounds if (found := entry.per_site.get(site)) is not None
         }
-    points = {name: _series(line) for name, line in lines.items()}
-    return _lines({name: line for name, line in points.items() if line}, "round", "AUC on validation patients")
+    points = {name: _series(line, task.headline) for name, line in lines.items()}
+    return _lines(
+        {name: line for name, line in points.items() if line},
+        "round",
+        f"{task.words.names[task.headline]} on validation patients",
+    )
 
 
 def loss_chart(record: RunRecord) -> str | None:
@@ -75,39 +78,39 @@ def loss_chart(record: RunRecord) -> str | None:
     return _lines({name: line for name, line in kept.items() if line}, "round", "training loss (nats)")
 
 
-def roc_chart(evaluations: Mapping[str, Evaluation]) -> str | None:
-    """ROC curves by model name, the federated model first; None where no model has both classes and its sums."""
-    curves = {name: points for name, found in evaluations.items() if (points := roc_points(found)) is not None}
-    if not curves:
-        return None
+def drawing(chart: Chart) -> str:
+    """A task's chart as it is described: curves by model, the first one boldest, and points with their intervals."""
     with mpl.rc_context(_STYLE):
-        figure, axes = _square("1 − specificity", "sensitivity")
+        figure, axes = _square(chart.x, chart.y) if chart.unit else _oblong(chart.x, chart.y)
+        if chart.diagonal:
+            _diagonal(axes, chart)
+        for k, (name, (x, y)) in enumerate(chart.lines.items()):
+            axes.plot(x, y, label=_label(name), drawstyle="default", **_look(k))
+        if chart.lines:
+            axes.legend(loc="lower right")
+        if chart.dots is not None:
+            _dots(axes, chart.dots)
+        return _svg(figure, chart.key)
+
+
+def _diagonal(axes: Any, chart: Chart) -> None:
+    if chart.unit:
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
-        for k, (name, (false, true)) in enumerate(curves.items()):
-            axes.plot(false, true, label=_label(name), drawstyle="default", **_look(k))
-        axes.legend(loc="lower right")
-        return _svg(figure, "roc")
+    else:
+        axes.axline((0, 0), slope=1, color=FAINT, linewidth=0.8)
 
 
-def calibration_chart(evaluation: Evaluation) -> str | None:
-    """Observed share against predicted probability, with 95 % intervals; None without sums."""
-    points: Sequence[CalibrationPoint] = calibration_points(evaluation)
-    if not points:
-        return None
-    with mpl.rc_context(_STYLE):
-        figure, axes = _square("predicted probability", "observed share of the finding")
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
-        x, y = [point.predicted for point in points], [point.observed for point in points]
-        errors = [
-            [max(point.observed - point.low, 0) for point in points],
-            [max(point.high - point.observed, 0) for point in points],
-        ]
-        axes.errorbar(x, y, yerr=errors, fmt="o", markersize=4, color=SERIES[0], ecolor=SERIES[0], elinewidth=0.9)
-        return _svg(figure, "calibration")
+def _dots(axes: Any, dots: Dots) -> None:
+    errors = [
+        [max(y - low, 0) for y, low in zip(dots.y, dots.low, strict=True)],
+        [max(high - y, 0) for y, high in zip(dots.y, dots.high, strict=True)],
+    ]
+    axes.errorbar(dots.x, dots.y, yerr=errors, fmt="o", markersize=4, color=SERIES[0], ecolor=SERIES[0], elinewidth=0.9)
 
 
-def benefit_chart(record: RunRecord, metric: str = "auc") -> str | None:
+def benefit_chart(record: RunRecord, task: Task) -> str | None:
     """Each hospital's own model against the federated one on its own test patients, with 95 % intervals; None without any."""
+    metric = task.headline
     pairs = {site: (entry.own, entry.federated) for site, entry in record.sites.items() if entry.own or entry.federated}
     if not any(found and found.value(metric) is not None for pair in pairs.values() for found in pair):
         return None
@@ -121,7 +124,7 @@ def benefit_chart(record: RunRecord, metric: str = "auc") -> str | None:
                 _dot(axes, pair[column], metric, row + offset, {"color": colour, "marker": marker}, name if row == 0 else None)
         axes.set_yticks(range(len(pairs)), [_label(site) for site in pairs])
         axes.set_ylim(len(pairs) - 0.5, -0.5)
-        axes.set_xlabel(f"{NAMES[metric]}, own test patients")
+        axes.set_xlabel(f"{task.words.names[metric]}, own test patients")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         return _svg(figure, "benefit")
 
@@ -136,8 +139,8 @@ def _dot(axes: Any, found: Evaluation | None, metric: str, height: float, look: 
     axes.plot([value], [height], linestyle="none", markersize=5, label=label, **look)
 
 
-def _series(line: Mapping[int, Evaluation | None]) -> list[tuple[int, float]]:
-    return [(k, value) for k, found in sorted(line.items()) if found and (value := found.value("auc")) is not None]
+def _series(line: Mapping[int, Evaluation | None], metric: str) -> list[tuple[int, float]]:
+    return [(k, value) for k, found in sorted(line.items()) if found and (value := found.value(metric)) is not None]
 
 
 def _lines(lines: Mapping[str, list[tuple[int, float]]], x: str, y: str) -> str | None:
@@ -154,6 +157,13 @@ def _lines(lines: Mapping[str, list[tuple[int, float]]], x: str, y: str) -> str 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
         return _svg(figure, y)
+
+
+def _oblong(x: str, y: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(4.6, 3.3), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(xlabel=x, ylabel=y)
+    return figure, axes
 
 
 def _square(x: str, y: str) -> tuple[Figure, Any]:

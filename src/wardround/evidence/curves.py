@@ -1,56 +1,25 @@
-"""Points of the curves that a report draws, from the sums of an evaluation; and evaluations by model and place."""
+"""What a report shows beside figures: drawings as data, the table at the decision, and evaluations by model and place."""
 
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
 
 from wardround.study.record.run_record import Evaluation, RunRecord
 from wardround.tasks.evaluation import sums_of
-from wardround.tasks.metrics import ConfusionCounts, confusion_at, roc_counts, wilson
-from wardround.tasks.score_sums import ONE
+from wardround.tasks.protocol import Chart, DecisionTable, Task
 
-Floats = NDArray[np.float64]
 FEDERATED = "federated"
 
 
-@dataclass(frozen=True)
-class CalibrationPoint:
-    """Records whose probability fell into one bin: the mean probability, the share of positives, its 95 % interval."""
-
-    predicted: float
-    observed: float
-    low: float
-    high: float
-    records: int
+def charts_of(task: Task, evaluations: Mapping[str, Evaluation]) -> tuple[Chart, ...]:
+    """The task's drawings of models by name, the federated one first; none of models whose sums were not kept."""
+    kept = {name: sums for name, found in evaluations.items() if (sums := sums_of(task, found)) is not None}
+    return task.charts(kept)
 
 
-def roc_points(evaluation: Evaluation) -> tuple[Floats, Floats] | None:
-    """False- and true-positive rates from (0, 0) to (1, 1), each point once; None without sums or with one class only."""
-    sums = sums_of(evaluation)
-    if sums is None or not sums.positives or not sums.negatives:
-        return None
-    counts = np.unique(roc_counts(sums), axis=0)  # both columns fall with the threshold, so sorted rows are the curve's order
-    return counts[:, 1] / sums.negatives, counts[:, 0] / sums.positives
-
-
-def calibration_points(evaluation: Evaluation) -> tuple[CalibrationPoint, ...]:
-    """One point per bin of the probability that holds records, from low to high; empty without sums."""
-    sums = sums_of(evaluation)
-    if sums is None:
-        return ()
-    points = []
-    for count, total, positive in sums.calibration.tolist():
-        if count:
-            low, high = wilson(positive, count)
-            points.append(CalibrationPoint(total / ONE / count, positive / count, low, high, count))
-    return tuple(points)
-
-
-def confusion(evaluation: Evaluation) -> ConfusionCounts | None:
-    """Counts at the evaluation's own threshold; None without sums."""
-    sums, threshold = sums_of(evaluation), evaluation.value("threshold")
-    return None if sums is None or threshold is None else confusion_at(sums, threshold)
+def decision_table(task: Task, evaluation: Evaluation) -> DecisionTable | None:
+    """Counts at the evaluation's own decision; None without sums or where nothing is decided."""
+    sums = sums_of(task, evaluation)
+    decision = None if task.words.decision is None else evaluation.value(task.words.decision[0])
+    return None if sums is None or decision is None else task.decision_table(sums, decision)
 
 
 def by_model_and_site(record: RunRecord) -> dict[str, dict[str, Evaluation]]:

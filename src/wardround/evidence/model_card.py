@@ -17,6 +17,8 @@ from wardround.evidence import text as wording
 from wardround.evidence.run_facts import facts, page_text, study_of, tested
 from wardround.evidence.tripod import items
 from wardround.study.record.run_record import RunRecord
+from wardround.tasks.protocol import Words
+from wardround.tasks.registry import task_of_record
 from wardround.values.durable import write_atomic
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#!|~$^])")
@@ -26,6 +28,7 @@ _OUR_BLANK = re.compile(r"\\(\[to be filled in by [a-z ]+)\\\]")
 def render_model_card(record: RunRecord) -> str:
     """The card as Markdown with YAML front matter. The same record gives the same text."""
     study = study_of(record)
+    words = task_of_record(record.study_toml).words
     text: str = _template().render(
         record=record,
         tags=("federated-learning", "medical", record.algorithm, *(("synthetic-data",) if record.synthetic else ())),
@@ -34,7 +37,9 @@ def render_model_card(record: RunRecord) -> str:
         not_cleared=wording.NOT_CLEARED,
         facts=facts(record),
         question=study.question if study else None,
-        metrics=wording.NAMES,
+        metrics=words.names,
+        words=words,
+        measures=_measures(record, words),
         headline=wording.headline(record),
         tested=tested(record),
         privacy_words=wording.privacy_words(record),
@@ -63,6 +68,12 @@ def markdown(value: object) -> Markup:
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"^(\d*)([-+=]+|[.)])(?=\s|$)", r"\1\\\2", line)  # the mark of a list or of a heading
     return Markup(_OUR_BLANK.sub(r"\1]", line))
+
+
+def _measures(record: RunRecord, words: Words) -> tuple[str, ...]:
+    decision = None if record.model is None else record.model.threshold
+    shown = "" if decision is None else f" {wording.figure(decision)}"
+    return (words.measures[0].format(decision=shown), *words.measures[1:])
 
 
 def _caveats(record: RunRecord) -> tuple[str, ...]:

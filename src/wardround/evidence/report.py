@@ -12,18 +12,20 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from wardround.evidence import text as wording
-from wardround.evidence.curves import FEDERATED, by_model_and_site, confusion
+from wardround.evidence.curves import FEDERATED, by_model_and_site, charts_of, decision_table
 from wardround.evidence.run_facts import facts, page_text, tested
 from wardround.study.record.run_record import RunRecord
+from wardround.tasks.protocol import Chart, Task
+from wardround.tasks.registry import task_of_record
 from wardround.values.durable import write_atomic
-
-_TILES = (("auc", "AUC"), ("accuracy", "Accuracy"), ("sensitivity", "Sensitivity"), ("specificity", "Specificity"))
 
 
 def render_report(record: RunRecord) -> str:
     """The page as text. The same record gives the same text."""
     shared = record.pooled.federated if record.pooled else None
     cross = by_model_and_site(record)
+    task = task_of_record(record.study_toml)
+    words = task.words
     page: str = _template().render(
         record=record,
         css=Markup(page_text("report.css")),
@@ -31,15 +33,18 @@ def render_report(record: RunRecord) -> str:
         synthetic_words=wording.SYNTHETIC,
         not_cleared=wording.NOT_CLEARED,
         privacy_words=wording.privacy_words(record),
-        metrics=wording.NAMES,
-        tiles=_TILES,
+        words=words,
+        headline_figure=task.headline,
+        metrics=words.names,
+        tiles=tuple((key, words.names[key]) for key in words.tiles),
         shared=shared,
         tested=tested(record),
-        confusion=confusion(shared) if shared else None,
+        decided=decision_table(task, shared) if shared else None,
         cross=cross,
         columns=tuple(dict.fromkeys(site for places in cross.values() for site in places)),
-        best=wording.best_by_site(record),
-        charts=_charts(record),
+        best=wording.best_by_site(record, task),
+        charts=_charts(record, task),
+        drawings=_drawings(record, task),
         facts=facts(record),
         settings=wording.settings(record),
     )
@@ -52,20 +57,24 @@ def write_report(record: RunRecord, path: Path) -> Path:
     return path
 
 
-def _charts(record: RunRecord) -> dict[str, Markup | None]:
+def _charts(record: RunRecord, task: Task) -> dict[str, Markup | None]:
     from wardround.evidence import charts  # matplotlib takes most of a second to import
 
-    pooled = record.pooled
-    roc = charts.roc_chart({FEDERATED: pooled.federated} | pooled.own) if pooled else None
     drawn = {
-        "benefit": charts.benefit_chart(record),
-        "roc": roc,
-        "calibration": charts.calibration_chart(pooled.federated) if pooled else None,
-        "learning": charts.learning_chart(record),
+        "benefit": charts.benefit_chart(record, task),
+        "learning": charts.learning_chart(record, task),
         "loss": charts.loss_chart(record),
     }
     # The charts are markup that matplotlib wrote, with every label escaped.
     return {name: None if svg is None else Markup(svg) for name, svg in drawn.items()}
+
+
+def _drawings(record: RunRecord, task: Task) -> tuple[tuple[Markup, Chart], ...]:
+    """The task's own charts of the models on all hospitals' test patients."""
+    from wardround.evidence import charts
+
+    models = {FEDERATED: record.pooled.federated} | record.pooled.own if record.pooled else {}
+    return tuple((Markup(charts.drawing(chart)), chart) for chart in charts_of(task, models))
 
 
 @cache

@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from wardround.evidence.text import blank, figure, whole, with_interval
 from wardround.study.declaration import Study
-from wardround.study.record.run_record import RunRecord
+from wardround.study.label import LABEL_KINDS
+from wardround.study.record.run_record import Evaluation, RunRecord, SiteRecord
+from wardround.tasks.protocol import Words
+from wardround.tasks.registry import task_of_record
 
 _AUTHORS, _CLINIC, _HOSPITALS = "the authors", "the clinical lead", "each hospital"
 
@@ -103,13 +106,13 @@ def _measures(_: RunRecord) -> str:
 def _output(record: RunRecord) -> str:
     if record.model is None:
         return ""
-    return f"A probability; called positive at {figure(record.model.threshold)} and above."
+    return _words(record).output_words.format(decision=figure(record.model.threshold))
 
 
 def _events(record: RunRecord) -> str:
+    words = _words(record)
     rows = [
-        f"{site}: {whole(entry.patients)} patients, {whole(entry.positives)} positive records"
-        for site, entry in record.sites.items()
+        ", ".join((f"{site}: {whole(entry.patients)} patients", *_labels(entry, words))) for site, entry in record.sites.items()
     ]
     return "; ".join(rows)
 
@@ -119,11 +122,11 @@ def _specification(record: RunRecord) -> str:
 
 
 def _performance(record: RunRecord) -> str:
-    return f"AUC {with_interval(record.pooled.federated, 'auc')}; see Evaluation data and results." if record.pooled else ""
+    return f"{_headline(record, record.pooled.federated)}; see Evaluation data and results." if record.pooled else ""
 
 
 def _by_centre(record: RunRecord) -> str:
-    rows = [f"{site}: AUC {with_interval(entry.federated, 'auc')}" for site, entry in record.sites.items() if entry.federated]
+    rows = [f"{site}: {_headline(record, entry.federated)}" for site, entry in record.sites.items() if entry.federated]
     return "; ".join(rows)
 
 
@@ -152,6 +155,8 @@ def _missing(study: Study) -> str:
 
 
 def _imbalance(study: Study) -> str:
+    if "training.class_balance" not in LABEL_KINDS[study.data.label.kind].uses:
+        return ""
     if study.training.class_balance:
         return "Each hospital weighs classes by the inverse of their counts (training.class_balance)."
     return "Classes are not weighed."
@@ -167,6 +172,20 @@ _STATED: dict[str, Callable[[Study], str]] = {
     "13": _imbalance,
 }
 """What the study itself states."""
+
+
+def _words(record: RunRecord) -> Words:
+    return task_of_record(record.study_toml).words
+
+
+def _labels(entry: SiteRecord, words: Words) -> tuple[str, ...]:
+    return tuple(f"{whole(entry.label_counts.get(key))} records {text}" for key, text in words.counted_in_text.items())
+
+
+def _headline(record: RunRecord, evaluation: Evaluation) -> str:
+    task = task_of_record(record.study_toml)
+    return f"{task.words.names[task.headline]} {with_interval(evaluation, task.headline)}"
+
 
 _KNOWN: dict[str, Callable[[RunRecord], str]] = {
     "5a": _sources,

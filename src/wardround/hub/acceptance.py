@@ -16,8 +16,8 @@ from wardround.plan.plan import Plan, under
 from wardround.privacy.frame import Frame
 from wardround.privacy.gaussian_mechanism import NoisedFrame
 from wardround.privacy.mechanism import AnyFrame
-from wardround.tasks.metrics import auc
-from wardround.tasks.score_sums import ScoreSums
+from wardround.tasks.protocol import Task, fall, read_sums
+from wardround.tasks.sums import Sums
 from wardround.values.contribution import Contribution
 from wardround.values.errors import WireError
 from wardround.values.tree import Bundle, flatten, size_of
@@ -33,20 +33,20 @@ class Verdict:
     rolls_back: str = ""
 
     @classmethod
-    def of_scores(cls, plan: Plan, progress: Progress, scores: ScoreSums) -> "Verdict":
+    def of_scores(cls, plan: Plan, progress: Progress, scores: Sums) -> "Verdict":
         """By the scores of the model that the last round made: whether it is worse than the one that the round began with, by
         more than the study allows."""
         history = progress.history
         if not progress.before or not history or history[-1].discarded:
             return cls()
-        before, limit = ScoreSums.from_json(history[-1].validation), plan.study.summation.max_auc_drop
-        return cls(FROM_DISCARDED, DROPPED) if dropped(before, scores, limit) else cls()
+        before, limit = plan.read_scores(history[-1].validation), plan.study.summation.max_auc_drop
+        return cls(FROM_DISCARDED, DROPPED) if dropped(plan.task, before, scores, limit) else cls()
 
 
 def judge(plan: Plan, progress: Progress, total: Contribution, reference: Bundle, frame: AnyFrame) -> Verdict:
     """What becomes of a round's total. A private one holds no counts that could be impossible, and no scores."""
     if plan.private is None:
-        if impossible(total, progress.dataset_counts):
+        if impossible(plan.task, total, progress.dataset_counts):
             return Verdict(IMPOSSIBLE)
         verdict = Verdict.of_scores(plan, progress, validation_of(plan, total, Verdict()))
         if verdict.discarded:
@@ -56,24 +56,24 @@ def judge(plan: Plan, progress: Progress, total: Contribution, reference: Bundle
     return Verdict(TOO_LONG)
 
 
-def validation_of(plan: Plan, total: Contribution, verdict: Verdict) -> ScoreSums:
+def validation_of(plan: Plan, total: Contribution, verdict: Verdict) -> Sums:
     """The validation scores of the model that came into the round; of no records where there are none to be had."""
     if plan.private is not None or verdict.discarded == IMPOSSIBLE:
-        return ScoreSums.zero()
+        return plan.no_scores
     return plan.scores(total.counts, "validation")
 
 
-def impossible(total: Contribution, dataset_counts: Mapping[str, Sequence[int]]) -> bool:
+def impossible(task: Task, total: Contribution, dataset_counts: Mapping[str, Sequence[int]]) -> bool:
     """Whether the counts of a round's total cannot be those of the sites that opened the study. dataset_counts: images in train,
     validation and test."""
     train, validation, _ = dataset_counts["images"]
     if not 0 <= total.weight <= train or any((array < 0).any() for array in total.counts.values()):
         return True
     try:
-        scores = ScoreSums.from_counts(under("validation", total.counts))
+        scores = read_sums(task, under("validation", total.counts))
     except WireError:  # numbers that no scores of patients add up to
         return True
-    return scores.n > validation
+    return task.records(scores) > validation
 
 
 def too_long(total: Contribution, reference: Bundle, frame: Frame) -> bool:
@@ -90,9 +90,9 @@ def too_long(total: Contribution, reference: Bundle, frame: Frame) -> bool:
     return False
 
 
-def dropped(before: ScoreSums | None, after: ScoreSums, max_auc_drop: float | None) -> bool:
-    """Whether the AUC fell by more than `max_auc_drop` from one model to the next; never where either has no AUC."""
-    if before is None or max_auc_drop is None:
+def dropped(task: Task, before: Sums, after: Sums, limit: float | None) -> bool:
+    """Whether the task's headline got worse by more than `limit` from one model to the next; never where either has none."""
+    if limit is None:
         return False
-    fall = auc(before) - auc(after)
-    return math.isfinite(fall) and fall > max_auc_drop
+    worse = fall(task, before, after)
+    return math.isfinite(worse) and worse > limit

@@ -54,7 +54,17 @@ def _export(outcome: Outcome, coordinator: Coordinator, model: Tree, path: Path)
     from wardround.training.onnx_export import export_onnx
 
     study = outcome.study
-    proof = export_onnx(study.network, coordinator.plan.records, model, path, flip_average=study.evaluation.flip_average)
+    task = coordinator.plan.task
+    proof = export_onnx(
+        study.network,
+        coordinator.plan.records,
+        model,
+        path,
+        flip_average=study.evaluation.flip_average,
+        outputs=task.outputs,
+        shown=task.shown,
+        output=task.words.output,
+    )
     return proof.max_difference
 
 

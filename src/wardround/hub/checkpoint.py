@@ -14,7 +14,7 @@ from wardround.hub.exchange import Traffic
 from wardround.plan.plan import LOSS_UNIT
 from wardround.privacy.fixed_point_mechanism import CLIPPED
 from wardround.summation.plain import SumOpened
-from wardround.tasks.score_sums import ScoreSums
+from wardround.tasks.sums import Sums
 from wardround.values.canonical import finite_or_none
 from wardround.values.contribution import Contribution
 from wardround.values.errors import RunError
@@ -64,7 +64,7 @@ class RoundHistory:
 
     @classmethod
     def of_total(
-        cls, number: int, seconds: float, opened: SumOpened, total: Contribution, traffic: Traffic, scores: ScoreSums
+        cls, number: int, seconds: float, opened: SumOpened, total: Contribution, traffic: Traffic, scores: Sums
     ) -> "RoundHistory":
         """A round as its sum gave it. scores: of the model that came in."""
         loss, count = (int(value) for value in total.counts["loss"]) if "loss" in total.counts else (0, 0)

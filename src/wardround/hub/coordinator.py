@@ -10,13 +10,12 @@ from pathlib import Path
 from wardround.hub.acceptance import Verdict, judge, validation_of
 from wardround.hub.checkpoint import Progress, RoundHistory, resumed, save
 from wardround.hub.engine import Engine
-from wardround.hub.notices import Listener, RoundDiscarded, RoundFinished, silent
+from wardround.hub.notices import Listener, RoundDiscarded, RoundFinished, Score, silent
 from wardround.hub.orders import Orders, require_sites, too_few
 from wardround.plan.plan import FEDERATED, LAST, Plan
 from wardround.privacy.mechanism import reveal
 from wardround.study.declaration import Study
-from wardround.tasks.metrics import auc
-from wardround.tasks.score_sums import ScoreSums
+from wardround.tasks.sums import Sums
 from wardround.values.contribution import Contribution
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
@@ -64,15 +63,15 @@ class Coordinator:
             self._summing.close()
             self._save(replace(self.progress, closed=True))
 
-    def evaluate(self, label: str, model: Tree) -> dict[str, ScoreSums]:
+    def evaluate(self, label: str, model: Tree) -> dict[str, Sums]:
         """Summed scores of `model` over all sites, by split; once per label. Of a private study none: each site keeps its own."""
         if label not in self.progress.evaluations:
             sums = self._evaluated(label, {"model": model})
             stored = {split: one.to_json() for split, one in sums.items()}
             self._save(replace(self.progress, evaluations={**self.progress.evaluations, label: stored}))
-        return {split: ScoreSums.from_json(value) for split, value in self.progress.evaluations[label].items()}
+        return {split: self.plan.read_scores(value) for split, value in self.progress.evaluations[label].items()}
 
-    def _evaluated(self, label: str, bundle: Bundle) -> dict[str, ScoreSums]:
+    def _evaluated(self, label: str, bundle: Bundle) -> dict[str, Sums]:
         last = self.study.algorithm.rounds
         if self.plan.private is not None:
             self._orders.tell(self.progress, "evaluate", last, bundle, label)
@@ -104,7 +103,7 @@ class Coordinator:
         )
 
     def _opened(self, bundle: Bundle) -> tuple[tuple[SiteId, ...], dict[SiteId, str], int, dict[str, list[int]]]:
-        """Who opened the study and who did not, the total weight, and the counts of images, patients and positives: none of a
+        """Who opened the study and who did not, the total weight, and the counts of images, patients and labels: none of a
         private study, whose weights are public."""
         if self.plan.private is not None:
             sites, lost = self._orders.tell(self.progress, "open", 0, bundle)
@@ -129,7 +128,8 @@ class Coordinator:
         scores = validation_of(self.plan, total, verdict)
         entry = RoundHistory.of_total(number, time.monotonic() - began, opened, total, traffic, scores)
         self._save(self._after(replace(entry, discarded=verdict.discarded), verdict, total))
-        self.listener(RoundFinished(number, self.study.algorithm.rounds, entry.seconds, entry.loss, auc(scores), opened.lost))
+        score = Score(self.plan.task.words.in_text[self.plan.task.headline], self.plan.task.score(scores))
+        self.listener(RoundFinished(number, self.study.algorithm.rounds, entry.seconds, entry.loss, score, opened.lost))
 
     def _after(self, entry: RoundHistory, verdict: Verdict, total: Contribution) -> Progress:
         """The progress after a round, by what became of its total."""

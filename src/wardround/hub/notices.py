@@ -38,14 +38,22 @@ class SiteBlamed:
 
 
 @dataclass(frozen=True)
+class Score:
+    """The task's headline. name: as in a sentence. value: NaN where the records cannot give it."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
 class RoundFinished:
-    """loss: mean training loss; auc: on the validation patients, of the model that came into the round."""
+    """loss: mean training loss; score: on the validation patients, of the model that came into the round."""
 
     number: int
     rounds: int
     seconds: float
     loss: float | None
-    auc: float
+    score: Score
     lost: Mapping[SiteId, str]
 
 

@@ -4,11 +4,10 @@ progress (sums)  +  every hospital's own report (a simulation may read them)  ->
 """
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,9 @@ from wardround.study.record.run_record import (
 )
 from wardround.study.writing import to_toml
 from wardround.tasks.evaluation import evaluation_of
-from wardround.tasks.metrics import choose_threshold
-from wardround.tasks.score_sums import ScoreSums
+from wardround.tasks.protocol import REPLICATES, Task, read_sums
+from wardround.tasks.registry import task_of
+from wardround.tasks.sums import Sums, counts_of_json
 from wardround.values.cores import usable_cores
 from wardround.values.records import SPLITS
 from wardround.values.records_file import read_records
@@ -44,7 +44,6 @@ from wardround.values.tree import Tree, shapes_of, size_of
 from wardround.values.version import __version__
 
 SitesReports = Mapping[str, Mapping[str, Any]]
-SUMS = Mapping[str, ScoreSums]
 
 
 @dataclass(frozen=True)
@@ -55,54 +54,65 @@ class Outcome:
     plan: RunPlan
     progress: Progress
     reports: SitesReports
-    external: Mapping[str, ScoreSums]
+    external: Mapping[str, Sums]
     workers: int
     privacy: PrivacyRecord | None = None
 
     @cached_property
-    def threshold(self) -> float:
-        """Of the federated model. Chosen on validation sums, never on test."""
-        return chosen_threshold(self.study, self.sums(FEDERATED))
+    def task(self) -> Task:
+        return task_of(self.study)
 
-    def sums(self, label: str) -> dict[str, ScoreSums]:
+    def _read(self, value: Mapping[str, Any]) -> Sums:
+        return read_sums(self.task, counts_of_json(value))
+
+    def _evaluation(self, sums: Sums, decision: float | None, *, of_a_round: bool = False) -> Evaluation:
+        """of_a_round: a curve is drawn of it, and neither intervals nor sums are kept."""
+        return evaluation_of(self.task, sums, decision, replicates=0 if of_a_round else REPLICATES, keep_sums=not of_a_round)
+
+    @cached_property
+    def threshold(self) -> float | None:
+        """Of the federated model. Chosen on validation sums, never on test."""
+        return decided(self.study, self.sums(FEDERATED))
+
+    def sums(self, label: str) -> dict[str, Sums]:
         """Summed over all hospitals, by split. Of a private study nothing was summed: a simulation may read the hospitals' own
         reports instead."""
         if not self.study.privacy.private:
-            return {split: ScoreSums.from_json(value) for split, value in self.progress.evaluations[label].items()}
+            return {split: self._read(value) for split, value in self.progress.evaluations[label].items()}
         found = [sums for site in self.progress.sites if (sums := self.site_sums(site, label)) is not None]
-        return {split: _together([sums[split] for sums in found]) for split in SCORED_AT_THE_END}
+        return {split: Sums.together((sums[split] for sums in found), self.task.shapes) for split in SCORED_AT_THE_END}
 
-    def incoming(self, index: int) -> ScoreSums:
+    def incoming(self, index: int) -> Sums:
         """The validation scores of the model that came into a round, over the hospitals that scored it."""
         entry = self.progress.history[index]
         if not self.study.privacy.private:
-            return ScoreSums.from_json(entry.validation)
-        scored = (_validation(self.reports[site]["rounds"].get(str(entry.round))) for site in self.progress.sites)
-        return _together([sums for sums in scored if sums is not None])
+            return self._read(entry.validation)
+        scored = (self._validation(self.reports[site]["rounds"].get(str(entry.round))) for site in self.progress.sites)
+        return Sums.together((sums for sums in scored if sums is not None), self.task.shapes)
 
-    def site_sums(self, site: str, label: str) -> dict[str, ScoreSums] | None:
+    def site_sums(self, site: str, label: str) -> dict[str, Sums] | None:
         """One hospital's own, by split; None where it was lost before it had scored that model."""
         found = self.reports[site].get("evaluations", {}).get(label)
-        return None if found is None else {split: ScoreSums.from_json(value) for split, value in found.items()}
+        return None if found is None else {split: self._read(value) for split, value in found.items()}
 
-    def site_test(self, site: str, label: str, threshold: float, *, keep_sums: bool = True) -> Evaluation | None:
+    def site_test(self, site: str, label: str, decision: float | None, *, keep_sums: bool = True) -> Evaluation | None:
         """A model on one hospital's test patients."""
         sums = self.site_sums(site, label)
-        return None if sums is None else evaluation_of(sums["test"], threshold, keep_sums=keep_sums)
+        return None if sums is None else evaluation_of(self.task, sums["test"], decision, keep_sums=keep_sums)
 
     @cached_property
-    def own_models(self) -> dict[str, float]:
+    def own_models(self) -> dict[str, float | None]:
         """Hospitals with a model of their own, and its threshold, chosen on that hospital's validation patients alone."""
         sums = {site: self.site_sums(site, own_label(site)) for site in self.progress.sites}
         return {
-            site: chosen_threshold(self.study, found)
+            site: decided(self.study, found)
             for site, found in sums.items()
             if found is not None and own_label(site) in self.progress.evaluations
         }
 
     def record(self, model: ModelRecord) -> RunRecord:
-        federated = evaluation_of(self.sums(FEDERATED)["test"], self.threshold)
-        own = {site: evaluation_of(self.sums(own_label(site))["test"], cut) for site, cut in self.own_models.items()}
+        federated = self._evaluation(self.sums(FEDERATED)["test"], self.threshold)
+        own = {site: self._evaluation(self.sums(own_label(site))["test"], cut) for site, cut in self.own_models.items()}
         return RunRecord(
             run_id=self.plan.run_id,
             created=self.plan.created,
@@ -121,11 +131,11 @@ class Outcome:
             privacy_mode=self.study.privacy.mode,
             privacy=self.privacy,
             summation_mode=self.study.summation.mode,
-            start=evaluation_of(self.incoming(0), self.threshold, replicates=0),
+            start=evaluation_of(self.task, self.incoming(0), self.threshold, replicates=0),
             rounds=tuple(self._round(index) for index in range(len(self.progress.history))),
             sites={site: self._site(site) for site in self.progress.sites},
             pooled=Pooled(federated=federated, own=own),
-            external={name: evaluation_of(sums, self.threshold) for name, sums in self.external.items()},
+            external={name: self._evaluation(sums, self.threshold) for name, sums in self.external.items()},
             trained_on=self._trained_on(),
             cross=self._cross(),
             model=model,
@@ -133,15 +143,15 @@ class Outcome:
 
     def _site(self, site: str) -> SiteRecord:
         dataset_counts = self.reports[site]["dataset_counts"]["counts"]
-        cut = self.own_models.get(site)
+        label_counts = {name: sum(dataset_counts[name]) for name in self.task.words.counted}
         return SiteRecord(
             patients=sum(dataset_counts["patients"]),
             images=sum(dataset_counts["images"]),
             split_patients=dict(zip(SPLITS, dataset_counts["patients"], strict=True)),
             split_images=dict(zip(SPLITS, dataset_counts["images"], strict=True)),
-            positives=sum(dataset_counts["positives"]),
             federated=self.site_test(site, FEDERATED, self.threshold),
-            own=None if cut is None else self.site_test(site, own_label(site), cut),
+            own=self.site_test(site, own_label(site), self.own_models[site]) if site in self.own_models else None,
+            **label_counts,
         )
 
     def _trained_on(self) -> dict[str, dict[str, int]]:
@@ -175,7 +185,7 @@ class Outcome:
             discarded=entry.discarded,
             exchanges=entry.exchanges,
             train_loss=entry.loss,
-            validation=evaluation_of(after, self.threshold, replicates=0, keep_sums=False),
+            validation=self._evaluation(after, self.threshold, of_a_round=True),
             bytes_out=entry.bytes_out,
             bytes_in=entry.bytes_in,
             per_site={site: self._site_round(site, entry.round, last=last) for site in entry.counted},
@@ -185,36 +195,24 @@ class Outcome:
         rounds = self.reports[site]["rounds"]
         own = rounds[str(number)]
         end = (self.site_sums(site, FEDERATED) or {}).get("validation")
-        after = end if last else _validation(rounds.get(str(number + 1)))
+        after = end if last else self._validation(rounds.get(str(number + 1)))
         return SiteRound(
             train_loss=own["loss_sum"] / own["loss_count"] if own["loss_count"] else None,
-            validation=None if after is None else evaluation_of(after, self.threshold, replicates=0, keep_sums=False),
+            validation=None if after is None else self._evaluation(after, self.threshold, of_a_round=True),
         )
 
-
-def _together(parts: Sequence[ScoreSums]) -> ScoreSums:
-    return reduce(add, parts, ScoreSums.zero())
-
-
-def _validation(entry: Any) -> ScoreSums | None:
-    """None where the site was lost in the round after, and so did not score the model that came in."""
-    return None if entry is None else ScoreSums.from_json(entry["evaluations"]["validation"])
+    def _validation(self, entry: Any) -> Sums | None:
+        """None where the site was lost in the round after, and so did not score the model that came in."""
+        return None if entry is None else self._read(entry["evaluations"]["validation"])
 
 
-def chosen_threshold(study: Study, sums: SUMS) -> float:
-    """By the study's rule; 0.5 where validation holds one class only, since there is nothing to choose by."""
-    if study.evaluation.threshold == "half":
-        return 0.5
-    if SHIFTED in sums:
-        from wardround.training.images.scanner_shift import choose_robust_threshold
-
-        # Every shift has the same records, so the mean over shifts is that of their sum.
-        return choose_robust_threshold([sums[SHIFTED]])
-    chosen_on = sums["validation"]
-    return choose_threshold(chosen_on) if chosen_on.positives and chosen_on.negatives else 0.5
+def decided(study: Study, sums: Mapping[str, Sums]) -> float | None:
+    """The decision of one model by the study's rule, from its sums by split. Never from those of test."""
+    allowed = {split: one for split, one in sums.items() if split in ("validation", SHIFTED)}
+    return task_of(study).decide(study.evaluation.threshold, allowed)
 
 
-def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: Path, device: str) -> dict[str, ScoreSums]:
+def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: Path, device: str) -> dict[str, Sums]:
     """The federated model on the external test set at `path`, which the coordinator holds."""
     from wardround.training.scoring import score
 
@@ -223,8 +221,17 @@ def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: 
         return {}
     plan, flip = coordinator.plan, study.evaluation.flip_average
     records, mirrored = seen(read_records(path), plan)
-    logits = score(study.network, plan.inputs, model, records, flip_average=flip, device=device, mirrored=mirrored)
-    return {external.name: ScoreSums.from_scores(logits, records.labels)}
+    outputs = score(
+        study.network,
+        plan.inputs,
+        model,
+        records,
+        flip_average=flip,
+        device=device,
+        mirrored=mirrored,
+        outputs=plan.task.outputs,
+    )
+    return {external.name: plan.task.sums(outputs, records.labels)}
 
 
 def summary_json(record: RunRecord, folder: Path, seconds: float) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What a study means for both ends: the model's names, the algorithm, and the frame of every sum. Derived, never sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wardround.algorithms import Algorithm, build_algorithm
 from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT
@@ -10,10 +11,12 @@ from wardround.privacy.frame import Frame
 from wardround.privacy.mechanism import AnyFrame
 from wardround.study.contract import DataContract
 from wardround.study.declaration import Study
-from wardround.tasks.score_sums import ScoreSums
+from wardround.tasks.protocol import Task, read_sums
+from wardround.tasks.registry import task_of
+from wardround.tasks.sums import Sums, counts_of_json
 from wardround.training.inputs import InputShape
 from wardround.values.contribution import Counts
-from wardround.values.records import Split
+from wardround.values.records import SPLITS, Split
 from wardround.values.tree import Shapes, Tree, shapes_of
 from wardround.wire.messages import Step
 
@@ -24,11 +27,7 @@ SCORED_EACH_ROUND: tuple[Split, ...] = ("validation",)
 SCORED_AT_THE_END: tuple[Split, ...] = ("validation", "test")
 SHIFTED = "shifted"
 LOSS_UNIT = 2.0**-20  # losses travel as whole numbers of this unit
-DATASET_COUNTS: Shapes = {"images": (3,), "patients": (3,), "positives": (3,)}  # train, validation, test
-
-
-def score_shapes(prefix: str) -> Shapes:
-    return {f"{prefix}.{name}": array.shape for name, array in ScoreSums.zero().to_counts().items()}
+COUNTED = ("images", "patients")  # whatever the question; in train, validation and test
 
 
 def under(prefix: str, counts: Counts) -> Counts:
@@ -52,6 +51,11 @@ class Plan:
     study: Study
 
     @cached_property
+    def task(self) -> Task:
+        """What depends on the question."""
+        return task_of(self.study)
+
+    @cached_property
     def records(self) -> InputShape:
         """What one record of the contract is."""
         return input_shape(self.study.data)
@@ -68,7 +72,7 @@ class Plan:
         from wardround.training.networks import build
 
         study = self.study
-        norms = norm_names(build(study.network, self.inputs))
+        norms = norm_names(build(study.network, self.inputs, self.task.outputs))
         if study.network.backbone is None or not study.network.backbone.feature_mean:
             return build_algorithm(study.algorithm, norms)
         return build_algorithm(study.algorithm, norms, FEATURE_MEAN, study.privacy.clip_norm if study.privacy.private else 1.0)
@@ -79,14 +83,14 @@ class Plan:
         from wardround.training.model_tree import trainable_names
         from wardround.training.networks import build
 
-        return trainable_names(build(self.study.network, self.inputs))
+        return trainable_names(build(self.study.network, self.inputs, self.task.outputs))
 
     def initial_model(self) -> Tree:
         """Every array of the model, float32, before the first round."""
         from wardround.plan.public_scaling import public_scaling
         from wardround.training.model_tree import initial_tree
 
-        tree = initial_tree(self.study.network, self.inputs, self.study.training.seed)
+        tree = initial_tree(self.study.network, self.inputs, self.study.training.seed, self.task.outputs)
         return {**tree, **public_scaling(self.study.network.backbone, self.records)}
 
     def trainable(self, model: Tree) -> Tree:
@@ -102,7 +106,7 @@ class Plan:
         from wardround.training.model_tree import trainable_size
         from wardround.training.networks import build
 
-        return PrivatePlan(self.study, trainable_size(build(self.study.network, self.inputs)))
+        return PrivatePlan(self.study, trainable_size(build(self.study.network, self.inputs, self.task.outputs)))
 
     @property
     def summed(self) -> frozenset[Step]:
@@ -120,7 +124,7 @@ class Plan:
         return len(self.study.quorum.sites) if self.masked else cohort
 
     def opening_frame(self, sites: int) -> Frame:
-        return Frame(sites=self.grid_sites(sites), counts=DATASET_COUNTS)
+        return Frame(sites=self.grid_sites(sites), counts=self.dataset_counts)
 
     def training_frame(self, model: Tree, sites: int, weight: int) -> AnyFrame:
         """model: what travels. weight: the total weight of all sites."""
@@ -131,19 +135,36 @@ class Plan:
         if self.private is None:
             counts["loss"] = (2,)
             for split in SCORED_EACH_ROUND:
-                counts |= score_shapes(split)
+                counts |= self._score_shapes(split)
         how = self.study.summation
         return Frame(self.grid_sites(sites), real, counts, weight, how.clip, how.word_bits, how.max_update_norm)
 
     def evaluation_frame(self, sites: int, *, shifted: bool) -> Frame:
         counts: Shapes = {}
         for split in (*SCORED_AT_THE_END, *((SHIFTED,) if shifted else ())):
-            counts |= score_shapes(split)
+            counts |= self._score_shapes(split)
         return Frame(sites=self.grid_sites(sites), counts=counts)
 
-    def scores(self, counts: Counts, split: str) -> ScoreSums:
+    @cached_property
+    def dataset_counts(self) -> Shapes:
+        """What each site counts at the opening, in train, validation and test."""
+        return {name: (len(SPLITS),) for name in (*COUNTED, *self.task.words.counted)}
+
+    def _score_shapes(self, split: str) -> Shapes:
+        return {f"{split}.{name}": shape for name, shape in self.task.shapes.items()}
+
+    def scores(self, counts: Counts, split: str) -> Sums:
         """The evaluation of one split among the counts of a total. WireError where it cannot be the sums of any records."""
-        return ScoreSums.from_counts(under(split, counts))
+        return read_sums(self.task, under(split, counts))
+
+    @property
+    def no_scores(self) -> Sums:
+        """The evaluation of no records."""
+        return Sums.zero(self.task.shapes)
+
+    def read_scores(self, value: Mapping[str, Any]) -> Sums:
+        """The evaluation that a report or a checkpoint holds. WireError where it cannot be the sums of any records."""
+        return read_sums(self.task, counts_of_json(value))
 
     @property
     def mirrored(self) -> bool:

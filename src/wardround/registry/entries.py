@@ -52,11 +52,11 @@ class LineageEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """synthetic: True where generated data had a part in it. threshold: a probability."""
+    """synthetic: True where generated data had a part in it. threshold: the task's decision; None where it has none."""
 
     sha256: str
     parameters: int
-    threshold: float
+    threshold: float | None
     synthetic: bool
     files: tuple[FileEntry, ...]
     lineage: tuple[LineageEntry, ...]

@@ -55,7 +55,7 @@ class ModelRow(Base):
     __tablename__ = "models"
     sha256: Mapped[str] = mapped_column(_HASH, primary_key=True)
     parameters: Mapped[int] = mapped_column(BigInteger)
-    threshold: Mapped[float] = mapped_column(Float(53))
+    threshold: Mapped[float | None] = mapped_column(Float(53))
     synthetic: Mapped[bool] = mapped_column(Boolean)
 
 

@@ -13,6 +13,7 @@ from wardround.plan.pricing import FEWEST as FEWEST_NAMES
 from wardround.plan.pricing import with_noise
 from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
+from wardround.tasks.registry import task_of
 from wardround.values.errors import StudyError
 from wardround.values.records import Records
 
@@ -22,19 +23,19 @@ FEWEST = len(FEWEST_NAMES)
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """epsilon: None for the same recipe without noise. auc, accuracy: on held-out patients of all hospitals together; None where
-    they hold one class only."""
+    """epsilon: None for the same recipe without noise. figures: those that the task compares models by, by their names in text,
+    on held-out patients of all hospitals together; None where these cannot give them."""
 
     epsilon: float | None
     noise_multiplier: float
-    auc: float | None
-    accuracy: float | None
+    figures: Mapping[str, float | None]
 
 
 def sweep(study: Study, epsilons: Sequence[float | None], data: Path | None) -> Iterator[SweepPoint]:
     """One whole run for each epsilon. data: public records, divided as the study's [simulation] says; without it the public set
     that the study names, or else synthetic radiographs in three hospitals. These, being fewer, get less noise in the same
     measure: it would otherwise be another study. StudyError where none of these is like the study's records."""
+    words = task_of(study).words
     drawn = data is None and study.data.dataset is None
     sites = _synthetic(study) if drawn else None
     for epsilon in epsilons:
@@ -45,8 +46,7 @@ def sweep(study: Study, epsilons: Sequence[float | None], data: Path | None) -> 
         yield SweepPoint(
             epsilon,
             multiplier,
-            None if pooled is None else pooled.federated.value("auc"),
-            None if pooled is None else pooled.federated.value("accuracy"),
+            {words.in_text[key]: None if pooled is None else pooled.federated.value(key) for key in words.compared},
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from wardround.privacy.mechanism import protect
 from wardround.site.records import Read, read
 from wardround.site.store import SiteState, SiteStore
 from wardround.summation.masked.memory import ended
-from wardround.tasks.score_sums import ScoreSums
+from wardround.tasks.sums import Sums
 from wardround.values.contribution import Contribution, Counts
 from wardround.values.errors import DataError, RefusedError
 from wardround.values.ids import SiteId
@@ -29,6 +30,9 @@ from wardround.values.records import SPLITS, Records, Split
 from wardround.values.tree import Tree
 from wardround.wire.envelope import unpack_bundle
 from wardround.wire.messages import Order
+
+if TYPE_CHECKING:
+    from wardround.training.head import Head
 
 
 def own_file(number: int) -> str:
@@ -90,7 +94,7 @@ class SiteWork:
                 return {}, replace(state, masked=ended(state.masked))
 
     def open(self, order: Order, before: SiteState) -> tuple[Tree, SiteState]:
-        """Keeps what does not travel, and contributes the counts of this site's patients, images and positives: under privacy
+        """Keeps what does not travel, and contributes the counts of this site's patients, images and labels: under privacy
         they stay in its own report."""
         model = unpack_bundle(order.arrays).get("model", {})
         self._frozen = {name: array for name, array in model.items() if name not in self.plan.shared_names}
@@ -99,8 +103,9 @@ class SiteWork:
         counts = {
             "images": np.array([len(part) for part in parts]),
             "patients": np.array([part.patient_count for part in parts]),
-            "positives": np.array([int(part.labels.sum()) for part in parts]),
         }
+        labelled = [self.plan.task.count_labels(part.labels) for part in parts]
+        counts |= {name: np.array([one[name] for one in labelled]) for name in self.plan.task.words.counted}
         self.store.add_to_report("dataset_counts", "counts", {name: array.tolist() for name, array in counts.items()})
         state = SiteState(study=order.header.study, records=self._read.fingerprint, masked=before.masked)
         state = replace(state, asks=before.asks, said=before.said)
@@ -164,6 +169,7 @@ class SiteWork:
             study.training,
             self.plan.inputs,
             self.splits["train"],
+            self._head(self.splits["train"].labels),
             seed=seed_of(purpose, study.training.seed, self.name),
             round_number=number,
             rounds=study.algorithm.rounds,
@@ -188,6 +194,7 @@ class SiteWork:
             study.privacy,
             self.plan.inputs,
             self._read.learned_from,
+            self._head(None),
             patients=private.patients(self.name),
             noise=noise,
             round_number=number,
@@ -195,6 +202,11 @@ class SiteWork:
             device=self._device,
             threads=self._threads,
         )
+
+    def _head(self, labels: NDArray[Any] | None) -> "Head":
+        from wardround.training.head import Head
+
+        return Head(self.plan.task.outputs, self.plan.task.row_loss(self.plan.study.training, labels))
 
     @property
     def frozen(self) -> Tree:
@@ -204,14 +216,14 @@ class SiteWork:
             self._frozen = {name: array for name, array in start.items() if name not in self.plan.shared_names}
         return self._frozen
 
-    def _scores(self, model: Tree, splits: tuple[Split, ...]) -> dict[str, ScoreSums]:
+    def _scores(self, model: Tree, splits: tuple[Split, ...]) -> dict[str, Sums]:
         return {split: self._sums(model, self.splits[split], self._read.mirrored.get(split)) for split in splits}
 
-    def _sums(self, model: Tree, records: Records, mirrored: Records | None = None) -> ScoreSums:
+    def _sums(self, model: Tree, records: Records, mirrored: Records | None = None) -> Sums:
         from wardround.training.scoring import score
 
         study = self.plan.study
-        logits = score(
+        outputs = score(
             study.network,
             self.plan.inputs,
             {**self.frozen, **model},
@@ -220,18 +232,19 @@ class SiteWork:
             device=self._device,
             threads=self._threads,
             mirrored=mirrored,
+            outputs=self.plan.task.outputs,
         )
-        if self.plan.private is not None and (lost := np.isnan(logits)).any():
+        if self.plan.private is not None and (lost := np.isnan(outputs)).any():
             # A model that overflows for some records: a refusal would tell the coordinator, who chose it, that there are such.
-            self.store.log("diverged", f"{lost.sum()} of {len(lost)} scores are not numbers; they count as one half")
-            logits = np.where(lost, np.float32(0.0), logits)
-        return ScoreSums.from_scores(logits, records.labels)
+            self.store.log("diverged", f"{lost.sum()} of {lost.size} outputs are not numbers; they count as 0")
+            outputs = np.where(lost, np.float32(0.0), outputs)
+        return self.plan.task.sums(outputs, records.labels)
 
-    def _shifted_scores(self, model: Tree) -> ScoreSums:
+    def _shifted_scores(self, model: Tree) -> Sums:
         """Validation images seen through simulated scanners: the threshold that holds there holds at the next hospital."""
         from wardround.training.images.scanner_shift import SHIFT_NAMES, shifted
 
-        total = ScoreSums.zero()
+        total = self.plan.no_scores
         for name in SHIFT_NAMES:
             total = total + self._sums(model, *self._read.seen(shifted(self._read.validation, name)))
         return total
@@ -249,7 +262,7 @@ class SiteWork:
         seed = self.plan.study.training.seed
         return lambda part: rounding_key(seed, self.name, step, number, part)
 
-    def _report_round(self, section: str, number: int, run: LocalRun, scored: dict[str, ScoreSums]) -> None:
+    def _report_round(self, section: str, number: int, run: LocalRun, scored: dict[str, Sums]) -> None:
         figures = {"loss_sum": run.loss_sum, "loss_count": run.loss_count, "steps": run.steps}
         evaluations = {split: sums.to_json() for split, sums in scored.items()}
         self.store.add_to_report(section, str(number), {**figures, "evaluations": evaluations})
@@ -286,7 +299,7 @@ def fingerprint(records: Records) -> str:
     return digest.hexdigest()
 
 
-def _prefixed(scored: dict[str, ScoreSums]) -> Counts:
+def _prefixed(scored: dict[str, Sums]) -> Counts:
     return {f"{split}.{name}": array for split, sums in scored.items() for name, array in sums.to_counts().items()}
 
 

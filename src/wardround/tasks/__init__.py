@@ -1,1 +1,14 @@
-"""What depends on the question that a study asks: sums of an evaluation, figures from them, and the threshold."""
+"""What depends on the question that a study asks: one kind, one task, one line here.
+
+    protocol.py   what every task is to the others       sums.py      the whole numbers that leave a site
+    registry.py   the task of a study                    binary/      yes or no
+    evaluation.py from sums to what a record keeps       intervals.py of proportions
+
+Loading this room makes every kind known; no torch is loaded with it.
+"""
+
+from wardround.study.label import BINARY
+from wardround.tasks.binary import BinaryTask
+from wardround.tasks.registry import register
+
+register(BINARY, BinaryTask)

@@ -38,10 +38,16 @@ class Loaded:
 
 
 def loaded(
-    network: NetworkSection, inputs: InputShape, model: Tree, device: torch.device, *, channels_last: bool = True
+    network: NetworkSection,
+    inputs: InputShape,
+    model: Tree,
+    device: torch.device,
+    *,
+    outputs: int = 1,
+    channels_last: bool = True,
 ) -> Loaded:
     """RegistryError where `model` does not belong to `network`. channels_last: for images, how they lie in memory."""
-    module = build(network, inputs).to(device)
+    module = build(network, inputs, outputs).to(device)
     load_tree(module, model)
     if inputs.kind == "image" and channels_last:
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

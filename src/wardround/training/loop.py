@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.training import TrainingSection
 from wardround.training.devices import resolve
+from wardround.training.head import Head
 from wardround.training.images.augmentation import augment, mix
 from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape
@@ -31,15 +31,6 @@ from wardround.values.local_run import GradientSum, LocalRun
 from wardround.values.randomness import generator
 from wardround.values.records import Records
 from wardround.values.tree import Tree
-
-
-def class_weights(labels: NDArray[np.int8], *, balance: bool) -> tuple[float, float]:
-    """The weights of class 0 and 1, n / (2 n_c), so that their mean over the records is 1; (1, 1) with one class only."""
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    if not balance or positives == 0 or negatives == 0:
-        return 1.0, 1.0
-    return len(labels) / (2 * negatives), len(labels) / (2 * positives)
 
 
 @dataclass(frozen=True)
@@ -65,6 +56,7 @@ class TorchTrainer:
         training: TrainingSection,
         inputs: InputShape,
         records: Records,
+        head: Head,
         *,
         seed: int,
         round_number: int,
@@ -75,19 +67,17 @@ class TorchTrainer:
         if not 1 <= round_number <= rounds:
             raise ValueError(f"round {round_number} is not one of 1..{rounds}")
         self.examples = len(records)
-        self._network, self._training, self._inputs = network, training, inputs
+        self._network, self._training, self._inputs, self._head = network, training, inputs, head
         self._seed, self._round, self._rounds = seed, round_number, rounds
         self._device = resolve(device)
         self._threads = (threads or usable_cores()) if self._device.type == "cpu" else 1
         self._rows = rows_of(records, inputs, self._device)
         self._sampler = EpochSampler(seed, self.examples)
-        weights = class_weights(records.labels, balance=training.class_balance)
-        self._weights = torch.tensor(weights, dtype=torch.float32, device=self._device)
 
     def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
         """Train from `model`; `model` itself is left as it was. proximal_mu, gradient_shift: see `descend`. Without records the
         model comes back unchanged."""
-        of = loaded(self._network, self._inputs, model, self._device)
+        of = loaded(self._network, self._inputs, model, self._device, outputs=self._head.outputs)
         steps = steps_in_round(self._training, self.examples)
         rates = [learning_rate(self._training, self._round - 1 + (step + 0.5) / steps, self._rounds) for step in range(steps)]
         with PieceThreads(self._threads) as piece_threads:
@@ -105,7 +95,7 @@ class TorchTrainer:
 
     def gradient(self, model: Tree) -> GradientSum:
         """The summed gradients of one batch, the round's, at `model`."""
-        of = loaded(self._network, self._inputs, model, self._device)
+        of = loaded(self._network, self._inputs, model, self._device, outputs=self._head.outputs)
         batch = min(self._training.batch_size, self.examples)
         with PieceThreads(self._threads) as piece_threads:
             gradients, loss = self._gradients(of.module, of.parameters, piece_threads, 0, 1)
@@ -114,7 +104,7 @@ class TorchTrainer:
 
     def feature_mean(self, model: Tree) -> GradientSum:
         """The scaled features of all records, summed."""
-        of = loaded(self._network, self._inputs, model, self._device)
+        of = loaded(self._network, self._inputs, model, self._device, outputs=self._head.outputs)
         rows = scaled_rows(of, self._rows.read(torch.arange(self.examples, device=self._device)))
         return GradientSum({**of.zeros(), FEATURE_MEAN: wide(rows.double().sum(0))}, self.examples, 0.0, 0)
 
@@ -143,12 +133,6 @@ class TorchTrainer:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         else:
             inputs, targets = mix(inputs, labels, settings.mixup, rng)
-        loss = self._loss(module(inputs), targets)
+        loss = self._head.loss(module(inputs), targets).sum()
         gradients = torch.autograd.grad(loss / piece.batch, parameters)
         return [gradient.detach() for gradient in gradients], float(loss.detach())
-
-    def _loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Summed cross-entropy; a mixed target gets the mixed weight."""
-        weights = torch.lerp(self._weights[0], self._weights[1], targets)
-        smooth = self._training.label_smoothing
-        return F.binary_cross_entropy_with_logits(logits, targets * (1.0 - smooth) + 0.5 * smooth, weights, reduction="sum")

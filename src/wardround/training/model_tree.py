@@ -23,9 +23,9 @@ FEATURE_MEAN = "scaling.feature_mean"
 _NORMS = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
 
 
-def initial_tree(network: NetworkSection, inputs: InputShape, seed: int) -> Tree:
+def initial_tree(network: NetworkSection, inputs: InputShape, seed: int, outputs: int = 1) -> Tree:
     """The model before round 1: He initialisation keyed by `seed` and each name, or ImageNet weights with a new head."""
-    module = build(network, inputs)
+    module = build(network, inputs, outputs)
     _initialise(module, seed)
     if network.pretrained:
         from wardround.training.networks.efficientnet_lite0 import load_imagenet

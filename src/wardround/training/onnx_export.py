@@ -1,9 +1,9 @@
 """A trained model as an ONNX file, proved against torch before it is trusted.
 
-The file holds everything between raw pixels (0..1) or prepared features and the probability: pixel scaling, network, mirror
-averaging and the sigmoid. One input, one output, any batch size:
+The file holds everything between raw pixels (0..1) or prepared features and what the task shows: pixel scaling, network, mirror
+averaging and the task's last step. One input, one output, any batch size:
 
-    images "pixels" (batch, channels, height, width) or tables "features" (batch, features) -> "probability" (batch,)
+    images "pixels" (batch, channels, height, width) or tables "features" (batch, features) -> output (batch,)
 
 torch's TorchScript-based exporter is used: measured with torch 2.13 it takes 1 s where the newer one takes 14 s, needs no
 further package, and prints nothing. It is deprecated, hence the upper bound on torch among our requirements.
@@ -11,6 +11,7 @@ further package, and prints nothing. It is deprecated, hence the upper bound on 
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from wardround.values.randomness import generator
 from wardround.values.records import Records
 from wardround.values.tree import Tree
 
+Show = Callable[[torch.Tensor], torch.Tensor]
 OPSET = 17
 LARGEST_DIFFERENCE = 1e-4  # of a probability; float32 sums in another order stay well below
 
@@ -45,18 +47,18 @@ class ExportProof:
     opset: int
 
 
-class Probability(nn.Module):
-    """A network with its sigmoid; `mirrored`: the mean of the logits of the image and its mirror image."""
+class Shown(nn.Module):
+    """A network and what the task shows of its outputs; `mirrored`: of the mean over the image and its mirror image."""
 
-    def __init__(self, network: nn.Module, mirrored: bool) -> None:
+    def __init__(self, network: nn.Module, mirrored: bool, shown: Show) -> None:
         super().__init__()
-        self.network, self.mirrored = network, mirrored
+        self.network, self.mirrored, self.shown = network, mirrored, shown
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(rows)
+        outputs: torch.Tensor = self.network(rows)
         if self.mirrored:
-            logits = (logits + self.network(rows.flip(3))) / 2
-        return torch.sigmoid(logits)
+            outputs = (outputs + self.network(rows.flip(3))) / 2
+        return self.shown(outputs)
 
 
 def export_onnx(
@@ -67,15 +69,19 @@ def export_onnx(
     *,
     flip_average: bool,
     given: Records | None = None,
+    outputs: int = 1,
+    shown: Show = torch.sigmoid,
+    output: str = "probability",
 ) -> ExportProof:
     """Write `path` and prove it on made-up records and on `given`. inputs: what one record of the contract is.
+    outputs, shown, output: of the task: numbers for a record, what is shown of them, and its name in the file.
 
     Behind a backbone the file holds both networks, and is proved against features as hospitals compute them.
 
     RunError, with nothing written, when any probability differs by more than LARGEST_DIFFERENCE.
     """
     mirrored = flip_average and inputs.kind == "image"
-    learned = _learned(network, inputs, tree)
+    learned = _learned(network, inputs, tree, outputs)
     whole, parts = learned, learned
     if network.backbone is not None:
         from wardround.training.backbone import Described, pinned_network
@@ -83,8 +89,8 @@ def export_onnx(
         whole = nn.Sequential(pinned_network(network.backbone), learned)
         parts = nn.Sequential(Described(network.backbone, inputs), learned)
     with PieceThreads(1):  # the probes are few: a second thread would mostly wait for the first, spinning
-        data = _onnx_bytes(Probability(whole, mirrored).eval(), inputs)
-        proof = _prove(Probability(parts, mirrored).eval(), data, _probes(inputs, given))
+        data = _onnx_bytes(Shown(whole, mirrored, shown).eval(), inputs, output)
+        proof = _prove(Shown(parts, mirrored, shown).eval(), data, _probes(inputs, given))
     if not proof.max_difference <= LARGEST_DIFFERENCE:
         raise RunError(
             "the exported model does not give the same probabilities as the trained one",
@@ -96,15 +102,15 @@ def export_onnx(
     return proof
 
 
-def _learned(network: NetworkSection, inputs: InputShape, tree: Tree) -> nn.Module:
+def _learned(network: NetworkSection, inputs: InputShape, tree: Tree, outputs: int) -> nn.Module:
     """The network that learned, with the arrays it learned; behind a backbone it reads features."""
     reads = inputs if network.backbone is None else InputShape("table", features=network.backbone.features)
-    module = build(network, reads)
+    module = build(network, reads, outputs)
     load_tree(module, tree)
     return module
 
 
-def _onnx_bytes(model: nn.Module, inputs: InputShape) -> bytes:
+def _onnx_bytes(model: nn.Module, inputs: InputShape, output: str) -> bytes:
     name = "pixels" if inputs.kind == "image" else "features"
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -117,8 +123,8 @@ def _onnx_bytes(model: nn.Module, inputs: InputShape) -> bytes:
             dynamo=False,
             opset_version=OPSET,
             input_names=[name],
-            output_names=["probability"],
-            dynamic_axes={name: {0: "batch"}, "probability": {0: "batch"}},
+            output_names=[output],
+            dynamic_axes={name: {0: "batch"}, output: {0: "batch"}},
         )
     return buffer.getvalue()
 

@@ -1,4 +1,4 @@
-"""Logits of records under a model."""
+"""What a model gives for records."""
 
 from functools import partial
 
@@ -31,13 +31,14 @@ def score(
     device: str,
     threads: int = 0,
     mirrored: Records | None = None,
+    outputs: int = 1,
 ) -> NDArray[np.float32]:
-    """Logits (n,) of class 1. flip_average: the mean of the logits of each image and of its mirror image.
+    """(n,), or (n, outputs) where there are several. flip_average: the mean over each image and its mirror image.
 
     A table has no mirror images: `mirrored` are the features of the same records' mirror images, where there are any.
     """
     where = resolve(device)
-    module = build(network, inputs)
+    module = build(network, inputs, outputs)
     load_tree(module, tree)
     module = module.to(where)
     if inputs.kind == "image":
@@ -46,15 +47,15 @@ def score(
     other = None if mirrored is None or not flip_average else rows_of(mirrored, inputs, where)
     pieces = [torch.arange(start, min(start + _PIECE, len(rows)), device=where) for start in range(0, len(rows), _PIECE)]
     with PieceThreads((threads or usable_cores()) if where.type == "cpu" else 1) as piece_threads:
-        logits = piece_threads.map(partial(_score_piece, module, rows, other, flip_average and inputs.kind == "image"), pieces)
-    return np.concatenate(logits) if logits else np.zeros(0, np.float32)
+        scores = piece_threads.map(partial(_score_piece, module, rows, other, flip_average and inputs.kind == "image"), pieces)
+    return np.concatenate(scores) if scores else np.zeros((0,) if outputs == 1 else (0, outputs), np.float32)
 
 
 def _score_piece(module: nn.Module, rows: Rows, other: Rows | None, flipped: bool, index: torch.Tensor) -> NDArray[np.float32]:
     with torch.inference_mode():
         pixels = rows.read(index)
-        logits = module(pixels)
+        scores = module(pixels)
         if flipped or other is not None:
-            logits = (logits + module(pixels.flip(3) if other is None else other.read(index))) / 2
-        result: NDArray[np.float32] = logits.to("cpu", torch.float32).numpy()
+            scores = (scores + module(pixels.flip(3) if other is None else other.read(index))) / 2
+        result: NDArray[np.float32] = scores.to("cpu", torch.float32).numpy()
         return result

@@ -16,11 +16,12 @@ class Records:
     """n records; all four arrays have n rows.
 
     inputs: images as uint8 or uint16, (n, height, width) or (n, height, width, 3); tables as float32 (n, features), prepared.
-    labels: int8 in {0, 1}. patients: str, the unit that splits and privacy are counted in. splits: str, one of SPLITS.
+    labels: the targets of the study's kind of question; of a yes or no int8 in {0, 1}. patients: str,
+    the unit that splits and privacy are counted in. splits: str, one of SPLITS.
     """
 
     inputs: NDArray[Any]
-    labels: NDArray[np.int8]
+    labels: NDArray[Any]
     patients: NDArray[np.str_]
     splits: NDArray[np.str_]
 

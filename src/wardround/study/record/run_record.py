@@ -8,9 +8,9 @@ hospital: `sites`, `cross` and each round's `per_site` then hold only what a sit
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from wardround.study.record.evaluation_record import Count, Evaluation, Figure, SparseSums, as_figure, by_name
+from wardround.study.record.evaluation_record import Count, Evaluation, Figure, as_figure, by_name
 from wardround.study.record.privacy_record import PrivacyRecord
 from wardround.study.sections.section import Section
 from wardround.values.canonical import canonical_json
@@ -28,7 +28,6 @@ __all__ = [
     "RunRecord",
     "SiteRecord",
     "SiteRound",
-    "SparseSums",
     "VersionsRecord",
 ]
 
@@ -98,15 +97,25 @@ class RoundRecord(Section):
 
 
 class SiteRecord(Section):
-    """One site's data in counts, and two models on its own held-out test patients."""
+    """One site's data in counts, and two models on its own held-out test patients.
+
+    Beside the fields below it holds what the task counts of the labels, each a whole number under its own name: `positives`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Count]
 
     patients: Count = Field(description="Patients.")
     images: Count = Field(description="Records: images or rows.")
     split_patients: ByName[Count] = Field(default_factory=dict, description="Patients in train, validation and test.")
     split_images: ByName[Count] = Field(default_factory=dict, description="Records in train, validation and test.")
-    positives: Count = Field(description="Records of the positive class.")
     own: Evaluation | None = Field(default=None, description="The model trained on this site's data only.")
     federated: Evaluation | None = Field(default=None, description="The shared model.")
+
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """What the task counts of this site's labels."""
+        return dict(self.__pydantic_extra__)
 
 
 class Pooled(Section):
@@ -123,8 +132,9 @@ class ModelRecord(Section):
     onnx_max_difference: Figure = Field(
         default=None, description="Largest difference between the probabilities of the ONNX file and of PyTorch."
     )
-    threshold: Annotated[float, BeforeValidator(as_figure)] = Field(
-        ge=0, le=1, description="Probability at and above which a record is called positive."
+    threshold: Figure = Field(
+        default=None,
+        description="The number by which an output becomes a decision, for the task to read; null where there is none.",
     )
 
 

@@ -8,8 +8,8 @@ augmentation draws from (an S-curve, equalisation, photon noise, uneven exposure
 They have no random part but the noise, whose generator is keyed by the shift and the number of the piece.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,46 +136,3 @@ def _shifted_piece(images: NDArray[Any], name: str, number: int) -> NDArray[Any]
     changed = changed.permute(0, 2, 3, 1) if images.ndim == 4 else changed.squeeze(1)
     result: NDArray[Any] = np.rint(changed.numpy() * full_range).astype(images.dtype)
     return result
-
-
-class HasHistogram(Protocol):
-    """Score sums: counts (2, bins) of logits by class, in equal bins over [-16, 16)."""
-
-    @property
-    def histogram(self) -> NDArray[np.int64]: ...
-
-
-_NEARLY_BEST = 0.005
-
-
-def choose_robust_threshold(sums: Sequence[HasHistogram]) -> float:
-    """The probability from which a record is called positive, chosen to hold under every shift.
-
-    sums: one per shift, each already added over all hospitals. For each bin edge the balanced accuracy is averaged over the
-    shifts; the answer is the middle, in logits, of the widest run of edges within half a percentage point of the best average:
-    where the curve is flat, its middle is furthest from both cliffs. Balanced accuracy, because the next hospital's share of
-    sick patients is not ours. 0.5 when a class is missing, since nothing can be chosen then.
-    """
-    histograms = [np.asarray(each.histogram, np.float64) for each in sums]
-    if not histograms or any(0.0 in histogram.sum(1) for histogram in histograms):
-        return 0.5
-    average = np.mean([_balanced_accuracy_by_edge(histogram) for histogram in histograms], axis=0)
-    first, last = _widest_run(average >= average.max() - _NEARLY_BEST)
-    bins = histograms[0].shape[1]
-    logit = -16.0 + 32.0 * (first + last) / 2 / bins
-    return float(1.0 / (1.0 + np.exp(-logit)))
-
-
-def _balanced_accuracy_by_edge(histogram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """At edge e, 0..bins, records in bins below e are called negative, the others positive."""
-    below = np.concatenate([np.zeros((2, 1)), histogram.cumsum(1)], axis=1) / histogram.sum(1, keepdims=True)
-    result: NDArray[np.float64] = (below[0] + 1.0 - below[1]) / 2
-    return result
-
-
-def _widest_run(good: NDArray[np.bool_]) -> tuple[int, int]:
-    """First and last position of the longest stretch of True; the earliest of equals."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2] - 1
-    widest = int(np.argmax(ends - starts))
-    return int(starts[widest]), int(ends[widest])

@@ -1,4 +1,5 @@
-"""Networks by name, one per file. Every network gives logits (n,) and depends on no statistics of the batch."""
+"""Networks by name, one per file. Every network gives (n,) outputs, or (n, outputs) where there are several, and depends on no
+statistics of the batch."""
 
 import torch
 from torch import nn
@@ -9,49 +10,51 @@ from wardround.training.networks.scaling import FeatureScaling, Scaling
 from wardround.values.errors import StudyError
 
 
-def build(network: NetworkSection, inputs: InputShape) -> nn.Module:
+def build(network: NetworkSection, inputs: InputShape, outputs: int = 1) -> nn.Module:
     """The network, in eval mode, its parameters all zero until a tree is loaded; frozen ones have requires_grad False.
 
-    The global random state is left as it was. StudyError when the network cannot take such inputs, MissingExtraError when it
+    outputs: how many numbers it gives for one record. The global random state is left as it was.
+
+    StudyError when the network cannot take such inputs, MissingExtraError when it
     needs a package that is not installed.
     """
     _require_kind(network, inputs)
     # torch's own initialisation draws from the global generator; its state is put back. (Building on the meta device draws
     # nothing, but loads a fifth of a second of code in every process.)
     with torch.random.fork_rng(devices=[]):
-        module = _shaped(network, inputs).eval()
+        module = _shaped(network, inputs, outputs).eval()
     with torch.no_grad():
         for tensor in (*module.parameters(), *module.buffers()):
             tensor.zero_()
     return module
 
 
-def _shaped(network: NetworkSection, inputs: InputShape) -> nn.Module:
+def _shaped(network: NetworkSection, inputs: InputShape, outputs: int) -> nn.Module:
     # The imports are here so that a study pays only for the network it names.
     scaling = Scaling(network.scaling or "standardise", inputs.width)
     if network.name == "small_cnn":
         from wardround.training.networks.small_cnn import SmallCnn
 
-        return SmallCnn(inputs.channels, network.width or 24, network.blocks or (1, 1, 1, 1), scaling)
+        return SmallCnn(inputs.channels, network.width or 24, network.blocks or (1, 1, 1, 1), scaling, outputs)
     if network.name == "resnet":
         from wardround.training.networks.resnet import ResNet
 
-        return ResNet(inputs.channels, network.width or 64, network.blocks or (2, 2, 2, 2), scaling)
+        return ResNet(inputs.channels, network.width or 64, network.blocks or (2, 2, 2, 2), scaling, outputs)
     if network.name == "efficientnet_lite0":
         from wardround.training.networks.efficientnet_lite0 import EfficientNetLite0
 
-        return EfficientNetLite0(first_trained_block=_first_trained_block(network))
+        return EfficientNetLite0(_first_trained_block(network), outputs)
     if network.name == "densenet121":
         from wardround.training.networks.densenet121 import DenseNet121
 
-        return DenseNet121(inputs.channels, scaling)
+        return DenseNet121(inputs.channels, scaling, outputs)
     from wardround.training.networks.mlp import Mlp
 
     features = inputs.features or inputs.channels * inputs.height * inputs.width
     hidden = () if network.name == "logistic" else network.hidden if network.hidden is not None else (64, 32)
     if network.backbone is not None:
-        return Mlp(features, hidden, FeatureScaling(network.backbone))
-    return Mlp(features, hidden, scaling if inputs.kind == "image" else None)
+        return Mlp(features, hidden, FeatureScaling(network.backbone), outputs)
+    return Mlp(features, hidden, scaling if inputs.kind == "image" else None, outputs)
 
 
 def _first_trained_block(network: NetworkSection) -> int | None:

@@ -12,9 +12,9 @@ from wardround.values.errors import MissingExtraError
 
 
 class DenseNet121(nn.Module):
-    """pixels (n, channels, height, width) in 0..1 -> logits (n,). MissingExtraError when MONAI is not installed."""
+    """pixels (n, channels, height, width) in 0..1 -> (n,), or (n, outputs). MissingExtraError when MONAI is not installed."""
 
-    def __init__(self, channels: int, scaling: Scaling) -> None:
+    def __init__(self, channels: int, scaling: Scaling, outputs: int = 1) -> None:
         super().__init__()
         try:
             from monai.networks.nets import DenseNet121 as Dense
@@ -25,8 +25,8 @@ class DenseNet121(nn.Module):
                 hint='pip install "wardround[monai]", or choose another network',
             ) from error
         self.scaling = scaling
-        self.dense = Dense(spatial_dims=2, in_channels=channels, out_channels=1, norm=("group", {"num_groups": 8}))
+        self.dense = Dense(spatial_dims=2, in_channels=channels, out_channels=outputs, norm=("group", {"num_groups": 8}))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.dense(self.scaling(pixels))
-        return logits.squeeze(1)
+        outputs: torch.Tensor = self.dense(self.scaling(pixels))
+        return outputs.squeeze(1)

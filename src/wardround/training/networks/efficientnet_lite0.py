@@ -71,12 +71,12 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """pixels (n, 1 or 3, height, width) in 0..1 -> logits (n,); grey images are repeated to three channels.
+    """pixels (n, 1 or 3, height, width) in 0..1 -> (n,), or (n, outputs); grey images are repeated to three channels.
 
     first_trained_block: None trains everything; b trains blocks b, b + 1, ... and what follows them; above 16 the head only.
     """
 
-    def __init__(self, first_trained_block: int | None) -> None:
+    def __init__(self, first_trained_block: int | None, outputs: int = 1) -> None:
         super().__init__()
         self._conv_stem = nn.Conv2d(3, _STEM, 3, 2, 1, bias=False)
         self._bn0 = FrozenNorm(_STEM)
@@ -89,7 +89,7 @@ class EfficientNetLite0(nn.Module):
         self._blocks = nn.Sequential(*blocks)
         self._conv_head = nn.Conv2d(before, _TOP, 1, bias=False)
         self._bn1 = FrozenNorm(_TOP)
-        self.head = nn.Linear(_TOP, 1)
+        self.head = nn.Linear(_TOP, outputs)
         self._freeze_below(first_trained_block)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -99,8 +99,8 @@ class EfficientNetLite0(nn.Module):
             scaled = scaled.repeat(1, 3, 1, 1)
         features = F.relu6(folded(scaled, self._conv_stem, self._bn0))
         features = F.relu6(folded(self._blocks(features), self._conv_head, self._bn1))
-        logits: torch.Tensor = self.head(features.mean((2, 3)))
-        return logits.squeeze(1)
+        outputs: torch.Tensor = self.head(features.mean((2, 3)))
+        return outputs.squeeze(1)
 
     def _freeze_below(self, first_trained_block: int | None) -> None:
         if first_trained_block is None:

@@ -46,9 +46,9 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """pixels (n, channels, height, width) in 0..1 -> logits (n,)."""
+    """pixels (n, channels, height, width) in 0..1 -> (n,), or (n, outputs)."""
 
-    def __init__(self, channels: int, width: int, blocks: tuple[int, ...], scaling: Scaling) -> None:
+    def __init__(self, channels: int, width: int, blocks: tuple[int, ...], scaling: Scaling, outputs: int = 1) -> None:
         super().__init__()
         self.scaling = scaling
         self.stem = StandardisedConv(channels, width, 7, 2)
@@ -60,10 +60,10 @@ class ResNet(nn.Module):
             stages += [Block(before if i == 0 else after, after, 2 if i == 0 and number > 0 else 1) for i in range(count)]
             before = after
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(before, 1)
+        self.head = nn.Linear(before, outputs)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         features = F.relu(self.stem_norm(self.stem(self.scaling(pixels))), inplace=True)
         features = F.max_pool2d(features, 3, 2, 1)
-        logits: torch.Tensor = self.head(self.stages(features).mean((2, 3)))
-        return logits.squeeze(1)
+        outputs: torch.Tensor = self.head(self.stages(features).mean((2, 3)))
+        return outputs.squeeze(1)

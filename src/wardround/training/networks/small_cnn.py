@@ -3,7 +3,7 @@
 Stem at half the resolution, then stages that halve the image and double the channels; group normalisation (Wu and He, ECCV
 2018), which needs no batch statistics; average-pooled shortcuts (He et al., "Bag of tricks", CVPR 2019, figure 2c).
 
-    pixels -> scaling -> conv 5x5 / 2 -> stage 1 -> stage 2 / 2 -> ... -> mean and maximum over places -> linear -> logit
+    pixels -> scaling -> conv 5x5 / 2 -> stage 1 -> stage 2 / 2 -> ... -> mean and maximum over places -> linear -> outputs
 
 The maximum lets one small opacity speak at once: with the mean alone ten rounds learn clearly less (docs/benchmarks.md).
 """
@@ -40,9 +40,9 @@ class Block(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """pixels (n, channels, height, width) in 0..1 -> logits (n,)."""
+    """pixels (n, channels, height, width) in 0..1 -> (n,), or (n, outputs)."""
 
-    def __init__(self, channels: int, width: int, blocks: tuple[int, ...], scaling: Scaling) -> None:
+    def __init__(self, channels: int, width: int, blocks: tuple[int, ...], scaling: Scaling, outputs: int = 1) -> None:
         super().__init__()
         self.scaling = scaling
         self.stem = nn.Conv2d(channels, width, 5, 2, 2, bias=False)
@@ -54,10 +54,10 @@ class SmallCnn(nn.Module):
             stages += [Block(before if i == 0 else after, after, 2 if i == 0 and number > 0 else 1) for i in range(count)]
             before = after
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(2 * before, 1)
+        self.head = nn.Linear(2 * before, outputs)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         features = F.relu(self.stem_norm(self.stem(self.scaling(pixels))), inplace=True)
         features = self.stages(features)
-        logits: torch.Tensor = self.head(torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1))
-        return logits.squeeze(1)
+        outputs: torch.Tensor = self.head(torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1))
+        return outputs.squeeze(1)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from wardround.crypto.secret_draws import SecretDraws
@@ -21,6 +20,7 @@ from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.privacy import PrivacySection
 from wardround.study.sections.training import TrainingSection
 from wardround.training.devices import resolve
+from wardround.training.head import Head
 from wardround.training.images.augmentation import augment
 from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape
@@ -42,7 +42,8 @@ Noise = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 class PrivateTrainer:
     """Trains on one site's records for one round, or gives one step's clipped sum.
 
-    patients: the site's public number of training patients. noise: what `train` adds in every step; `gradient` adds none, since
+    head: its loss follows from the row alone; a weight of a class would be a count of patients. patients: the site's public
+    number of training patients. noise: what `train` adds in every step; `gradient` adds none, since
     there the sum of all sites is noised. DataError for records of another shape.
     """
 
@@ -53,6 +54,7 @@ class PrivateTrainer:
         privacy: PrivacySection,
         inputs: InputShape,
         records: Records,
+        head: Head,
         *,
         patients: int,
         noise: Noise,
@@ -63,7 +65,7 @@ class PrivateTrainer:
     ) -> None:
         self.examples = patients
         self._network, self._training, self._privacy, self._inputs = network, training, privacy, inputs
-        self._noise, self._round, self._rounds = noise, round_number, rounds
+        self._head, self._noise, self._round, self._rounds = head, noise, round_number, rounds
         resolve(device)  # refuses one that is not there; the patients' gradients are taken on a processor, whatever there is
         self._device = torch.device("cpu")
         self._threads = threads or usable_cores()
@@ -112,7 +114,7 @@ class PrivateTrainer:
 
     def _loaded(self, model: Tree) -> Loaded:
         """As per-patient gradients are fastest with."""
-        return loaded(self._network, self._inputs, model, self._device, channels_last=False)
+        return loaded(self._network, self._inputs, model, self._device, outputs=self._head.outputs, channels_last=False)
 
     def _gradients_of(self, of: Loaded) -> PatientGradients:
         return PatientGradients(of.module, clip_norm=self._privacy.clip_norm, threads=self._threads)
@@ -126,7 +128,7 @@ class PrivateTrainer:
         inputs, labels = self._rows.read(index), self._rows.labels[index]
         if self._rows.is_image:
             inputs, labels = augment(inputs, labels, self._training.augmentation, self._secret.generator())
-        found = gradients_of.clipped_sum(inputs, labels, drawn.counts, self._losses)
+        found = gradients_of.clipped_sum(inputs, labels, drawn.counts, self._head.loss)
         sums = {name: wide(total) for name, total in zip(of.names, found.sums, strict=True)}
         return sums, float(found.loss), len(drawn.counts)
 
@@ -135,11 +137,6 @@ class PrivateTrainer:
         shapes = {name: tuple(array.shape) for name, array in sums.items()}
         tree = unflatten(noised, shapes)
         return [torch.from_numpy(tree[name].astype(np.float32)).to(self._device) for name in of.names]
-
-    def _losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of every row. No class weights: they would be counts of patients."""
-        smooth = self._training.label_smoothing
-        return F.binary_cross_entropy_with_logits(logits, targets * (1.0 - smooth) + 0.5 * smooth, reduction="none")
 
 
 def public_weight(rate: float, patients: int) -> int:

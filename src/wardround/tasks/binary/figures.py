@@ -2,7 +2,7 @@
 
 Everything is computed on the binned scores: scores in one bin count as tied. A record is called positive where its bin lies at
 or above the edge nearest to the threshold's logit; edges are 1/32 apart, so the effective threshold is within 1/64 of the one
-asked for in logit (and exact at 0.5 and at whatever `choose_threshold` gives).
+asked for in logit (and exact at 0.5 and at whatever `threshold.choose_threshold` gives).
 
 What a figure needs and the records do not hold (no record, one class only) is NaN, in values and in intervals alike.
 
@@ -20,13 +20,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wardround.tasks.score_sums import BINS, BINS_PER_UNIT, CALIBRATION_BINS, ONE, Counts, ScoreSums, probability
+from wardround.tasks.binary.score_sums import BINS, BINS_PER_UNIT, CALIBRATION_BINS, ONE, ScoreSums, probability
+from wardround.tasks.intervals import UNDEFINED, Z, wilson
+from wardround.tasks.protocol import REPLICATES, Figures, Floats, Interval
+from wardround.tasks.sums import Counts
 from wardround.values.randomness import generator
-
-Interval = tuple[float, float]
-Floats = NDArray[np.float64]
 
 METRICS = (
     "accuracy",
@@ -43,20 +42,9 @@ METRICS = (
     "n",
     "positives",
 )
-REPLICATES = 400
 _BOOTSTRAPPED = ("auprc", "brier", "ece", "sensitivity_at_95_specificity")
-_Z = 1.959963984540054
-_NOTHING: Interval = (math.nan, math.nan)
 _CENTRES = probability((np.arange(BINS) + 0.5 - BINS // 2) / BINS_PER_UNIT)
 _CALIBRATION_OF = np.minimum((_CENTRES * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """values: every key of METRICS. intervals: (low, high) for all but threshold, n and positives; NaN where undefined."""
-
-    values: dict[str, float]
-    intervals: dict[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -69,7 +57,7 @@ class ConfusionCounts:
     false_negative: int
 
 
-def measure(sums: ScoreSums, threshold: float, *, replicates: int = REPLICATES) -> Measured:
+def measure(sums: ScoreSums, threshold: float, *, replicates: int = REPLICATES) -> Figures:
     """Every figure of METRICS at `threshold`, a probability in [0, 1].
 
     replicates: bootstrap size; 0 saves the time and leaves the bootstrapped intervals NaN (for figures shown round by round).
@@ -100,24 +88,7 @@ def measure(sums: ScoreSums, threshold: float, *, replicates: int = REPLICATES) 
     }
     intervals["balanced_accuracy"] = _mean_interval(values, intervals)
     intervals |= _bootstrap(sums, {name: values[name] for name in _BOOTSTRAPPED}, replicates)
-    return Measured({name: values[name] for name in METRICS}, {name: intervals[name] for name in METRICS if name in intervals})
-
-
-def choose_threshold(sums: ScoreSums) -> float:
-    """The probability of best balanced accuracy on these (validation) sums: the middle of the widest best plateau.
-
-    Between equally wide plateaus the one nearest to 0.5. Returns 0.5 where nothing can be chosen: no record, one class only, or
-    no threshold better than calling everything one class.
-    """
-    gain = roc_counts(sums) @ np.array([sums.negatives, -sums.positives])  # tp * negatives - fp * positives: Youden's index
-    if gain.max() <= 0:
-        return 0.5
-    best = np.concatenate([[False], gain == gain.max(), [False]]).astype(np.int8)
-    starts, ends = np.flatnonzero(np.diff(best) == 1), np.flatnonzero(np.diff(best) == -1) - 1
-    middles = (starts + ends) // 2
-    widest = middles[ends - starts == (ends - starts).max()]
-    edge = widest[np.argmin(np.abs(widest - BINS // 2))]
-    return float(probability(np.asarray((edge - BINS // 2) / BINS_PER_UNIT)))
+    return Figures({name: values[name] for name in METRICS}, {name: intervals[name] for name in METRICS if name in intervals})
 
 
 def roc_counts(sums: ScoreSums) -> Counts:
@@ -129,7 +100,7 @@ def roc_counts(sums: ScoreSums) -> Counts:
 
 def confusion_at(sums: ScoreSums, threshold: float) -> ConfusionCounts:
     """Counts at a probability in [0, 1]; 0 calls everything positive, 1 nothing."""
-    caught, alarms = (int(count) for count in roc_counts(sums)[_edge(threshold)])
+    caught, alarms = (int(count) for count in roc_counts(sums)[edge_of(threshold)])
     return ConfusionCounts(caught, alarms, sums.negatives - alarms, sums.positives - caught)
 
 
@@ -156,18 +127,18 @@ def auc_interval(sums: ScoreSums) -> Interval:
     """
     area = auc(sums)
     if math.isnan(area):
-        return _NOTHING
+        return UNDEFINED
     if area in (0.0, 1.0):
         pairs = min(sums.positives, sums.negatives)
         return wilson(round(area * pairs), pairs)
     if min(sums.positives, sums.negatives) < 2:
-        return _NOTHING
+        return UNDEFINED
     negative, positive = sums.histogram
     v10 = (negative.cumsum() - negative / 2) / sums.negatives
     v01 = (positive[::-1].cumsum()[::-1] - positive / 2) / sums.positives
     s10 = positive @ (v10 - area) ** 2 / (sums.positives - 1)
     s01 = negative @ (v01 - area) ** 2 / (sums.negatives - 1)
-    half = _Z * math.sqrt(s10 / sums.positives + s01 / sums.negatives)
+    half = Z * math.sqrt(s10 / sums.positives + s01 / sums.negatives)
     return max(area - half, 0.0), min(area + half, 1.0)
 
 
@@ -180,22 +151,7 @@ def calibration_error(sums: ScoreSums) -> float:
     return _ratio(float(np.abs(total / ONE - positive).sum()), sums.n)
 
 
-def wilson(hits: int, trials: int) -> Interval:
-    """Wilson's score interval for a proportion; NaN without trials.
-
-    >>> [round(end, 4) for end in wilson(8, 10)]
-    [0.4902, 0.9433]
-    """
-    if trials == 0:
-        return _NOTHING
-    share, weight = hits / trials, _Z**2 / trials
-    centre = (share + weight / 2) / (1 + weight)
-    half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
-    low = 0.0 if hits == 0 else max(centre - half, 0.0)
-    return low, 1.0 if hits == trials else min(centre + half, 1.0)
-
-
-def _edge(threshold: float) -> int:
+def edge_of(threshold: float) -> int:
     if not 0.0 <= threshold <= 1.0:
         raise ValueError(f"a threshold is a probability, not {threshold}")
     if threshold in (0.0, 1.0):
@@ -219,7 +175,7 @@ def _mean_interval(values: dict[str, float], intervals: dict[str, Interval]) -> 
 def _bootstrap(sums: ScoreSums, estimates: dict[str, float], replicates: int) -> dict[str, Interval]:
     """Percentiles of resampled histograms, seeded by the histogram itself, shifted to the estimate and cut to [0, 1]."""
     if sums.n == 0 or replicates == 0:
-        return dict.fromkeys(estimates, _NOTHING)
+        return dict.fromkeys(estimates, UNDEFINED)
     rng = generator("bootstrap", hashlib.sha256(np.ascontiguousarray(sums.histogram).astype("<i8").tobytes()).hexdigest())
     filled = np.flatnonzero(sums.histogram.reshape(-1))
     drawn = np.zeros((replicates, 2 * BINS), np.int64)
@@ -232,7 +188,7 @@ def _percentiles(found: Floats, estimate: float) -> Interval:
     """Replicates that drew one class only cannot say anything and are left out."""
     kept = found[np.isfinite(found)]
     if math.isnan(estimate) or not len(kept):
-        return _NOTHING
+        return UNDEFINED
     low, high = np.clip(np.percentile(kept, (2.5, 97.5)) - kept.mean() + estimate, 0.0, 1.0)
     return float(min(low, estimate)), float(max(high, estimate))
 

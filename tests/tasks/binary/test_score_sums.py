@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wardround.tasks.score_sums import BINS, ONE, ScoreSums
+from wardround.tasks.binary.score_sums import BINS, ONE, ScoreSums
 from wardround.values.errors import RunError, WireError
 
 LOGIT = st.floats(-40, 40, width=32)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wardround.training.images.scanner_shift import choose_robust_threshold
+from wardround.tasks.binary.threshold import choose_robust_threshold
 
 
 @dataclass(frozen=True)

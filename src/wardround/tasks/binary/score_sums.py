@@ -1,11 +1,8 @@
-"""What a site reveals when it evaluates a model: sums of integers, never a patient's score.
+"""The sums of a yes-or-no question: a histogram of logits by class, a calibration table, and two error sums.
 
-    logits, labels --from_scores--> ScoreSums --+--> metrics.measure
-       (at one site)                (adds over sites)
+    logits, labels --from_scores--> ScoreSums --as_sums, over sites, of--> ScoreSums --> figures.measure
 
-Sums add over patients and over sites, in any order, exactly: the evaluation of two hospitals together is the sum of their
-evaluations, and integers pass unchanged through the masked sum. From them follow the ROC curve, average precision, the Brier
-score, the calibration curve and every count at a threshold (see `metrics`).
+From them follow the ROC curve, average precision, the Brier score, the calibration curve and every count at a threshold.
 
 Under no privacy mode are these sums harmless by themselves: a histogram of very few patients can single one out. The site
 decides who sees them.
@@ -18,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.values.errors import RunError, WireError
-
-Counts = NDArray[np.int64]
+from wardround.tasks.sums import Counts, Sums, impossible
+from wardround.values.errors import RunError
+from wardround.values.tree import Shapes
 
 BINS = 1024
 LIMIT = 16.0
@@ -32,7 +29,7 @@ ONE = 1 << 20
 """Probabilities, squared errors and losses are summed as whole multiples of 1/ONE."""
 LOSS_CAP = 16.0
 
-_SHAPES: dict[str, tuple[int, ...]] = {"histogram": (2, BINS), "calibration": (CALIBRATION_BINS, 3), "brier": (), "loss": ()}
+SHAPES: Shapes = {"histogram": (2, BINS), "calibration": (CALIBRATION_BINS, 3), "brier": (), "loss": ()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,7 @@ class ScoreSums:
     @classmethod
     def zero(cls) -> "ScoreSums":
         """The evaluation of no records: what adds nothing."""
-        return cls(**{name: np.zeros(shape, np.int64) for name, shape in _SHAPES.items()})
+        return cls(**{name: np.zeros(shape, np.int64) for name, shape in SHAPES.items()})
 
     @classmethod
     def from_scores(cls, logits: NDArray[Any], labels: NDArray[Any]) -> "ScoreSums":
@@ -89,12 +86,12 @@ class ScoreSums:
         return cls(histogram, calibration, np.asarray(_whole(error).sum()), np.asarray(_whole(loss).sum()))
 
     def __add__(self, other: "ScoreSums") -> "ScoreSums":
-        return ScoreSums(**{name: np.asarray(getattr(self, name) + getattr(other, name)) for name in _SHAPES})
+        return ScoreSums(**{name: np.asarray(getattr(self, name) + getattr(other, name)) for name in SHAPES})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ScoreSums):
             return NotImplemented
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in _SHAPES)
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in SHAPES)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -102,36 +99,29 @@ class ScoreSums:
         """The four arrays by name. Inverse of `from_counts`."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def to_json(self) -> dict[str, Any]:
-        """The four arrays as lists, by name. Inverse of `from_json`."""
-        return {name: array.tolist() for name, array in self.to_counts().items()}
-
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "ScoreSums":
-        """Sums that a report or a checkpoint holds. Raises WireError where they cannot be the sums of any records."""
-        return cls.from_counts({name: np.asarray(array, np.int64) for name, array in value.items()})
+    def of(cls, sums: Sums) -> "ScoreSums":
+        """The same arrays with their names; they are not checked."""
+        return cls(**sums.arrays)
+
+    def as_sums(self) -> Sums:
+        """As they travel and add up. Inverse of `of`."""
+        return Sums(self.to_counts())
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, NDArray[Any]]) -> "ScoreSums":
         """Sums that came from elsewhere. Raises WireError where they cannot be the sums of any records."""
-        if sorted(counts) != sorted(_SHAPES):
-            raise _impossible(f"the arrays {', '.join(sorted(_SHAPES))}", f"{', '.join(sorted(counts)) or 'none'}")
-        arrays = {name: np.asarray(counts[name]) for name in _SHAPES}
-        for name, shape in _SHAPES.items():
-            if arrays[name].shape != shape or arrays[name].dtype.kind not in "iu":
-                raise _impossible(f"{name} as integers of shape {shape}", f"{arrays[name].dtype} of shape {arrays[name].shape}")
-            if arrays[name].size and (arrays[name] < 0).any():
-                raise _impossible(f"{name} without negative counts", "a negative count")
-        sums = cls(**{name: array.astype(np.int64) for name, array in arrays.items()})
-        sums._check_agreement()
+        sums = cls.of(Sums.of_counts(counts, SHAPES))
+        sums.check()
         return sums
 
-    def _check_agreement(self) -> None:
+    def check(self) -> None:
+        """Raises WireError where no records have these sums."""
         count, total, positive = self.calibration.T
         if count.sum() != self.n or positive.sum() != self.positives or (positive > count).any() or (total > count * ONE).any():
-            raise _impossible("a histogram and a calibration table of the same records", "two that disagree")
+            raise impossible("a histogram and a calibration table of the same records", "two that disagree")
         if self.brier > self.n * ONE or self.loss > self.n * round(LOSS_CAP * ONE):
-            raise _impossible("error sums within the records' reach", "larger ones")
+            raise impossible("error sums within the records' reach", "larger ones")
 
     @property
     def n(self) -> int:
@@ -176,7 +166,3 @@ def bin_of(logits: NDArray[np.float64]) -> Counts:
 
 def _whole(values: NDArray[np.float64]) -> Counts:
     return np.rint(values * ONE).astype(np.int64)
-
-
-def _impossible(expected: str, found: str) -> WireError:
-    return WireError("These are not the sums of an evaluation", expected=expected, found=found)

@@ -19,19 +19,11 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from wardround.tasks.metrics import (
-    METRICS,
-    Measured,
-    auc,
-    auc_binning_error,
-    auc_interval,
-    choose_threshold,
-    confusion_at,
-    measure,
-    roc_counts,
-    wilson,
-)
-from wardround.tasks.score_sums import ScoreSums, probability
+from wardround.tasks.binary.figures import METRICS, auc, auc_binning_error, auc_interval, confusion_at, measure, roc_counts
+from wardround.tasks.binary.score_sums import ScoreSums, probability
+from wardround.tasks.binary.threshold import choose_threshold
+from wardround.tasks.intervals import wilson
+from wardround.tasks.protocol import Figures
 
 Scored = tuple[np.ndarray, np.ndarray]
 PLAIN = {"deadline": None, "max_examples": 40}
@@ -217,7 +209,7 @@ def test_one_patient_of_a_class_gives_no_auc_interval() -> None:
 
 
 @cache
-def many_cohorts() -> tuple[Measured, list[Measured]]:
+def many_cohorts() -> tuple[Figures, list[Figures]]:
     truth = measure(ScoreSums.from_scores(*cohort(999, n=400_000)), 0.5, replicates=0)
     return truth, [measure(ScoreSums.from_scores(*cohort(seed)), 0.5, replicates=150) for seed in range(60)]
 

@@ -1,0 +1,77 @@
+"""The drawings of a yes-or-no question, as data: ROC curves of several models, calibration of one."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from wardround.tasks.binary.figures import confusion_at, roc_counts
+from wardround.tasks.binary.score_sums import ONE, ScoreSums
+from wardround.tasks.intervals import wilson
+from wardround.tasks.protocol import Chart, DecisionTable, Dots, Floats
+
+
+def charts_of(models: Mapping[str, ScoreSums]) -> tuple[Chart, ...]:
+    """ROC of all models that have both classes; calibration of the first. None that the sums cannot give."""
+    first = next(iter(models.values()), None)
+    drawn = (_roc(models), None if first is None else _calibration(first))
+    return tuple(chart for chart in drawn if chart is not None)
+
+
+def roc_points(sums: ScoreSums) -> tuple[Floats, Floats] | None:
+    """False- and true-positive rates from (0, 0) to (1, 1), each point once; None with one class only."""
+    if not sums.positives or not sums.negatives:
+        return None
+    counts = np.unique(roc_counts(sums), axis=0)  # both columns fall with the threshold, so sorted rows are the curve's order
+    return counts[:, 1] / sums.negatives, counts[:, 0] / sums.positives
+
+
+def calibration_dots(sums: ScoreSums) -> Dots | None:
+    """For each bin of the probability that holds records: the mean probability, the share of positives, its 95 % interval."""
+    rows = [row for row in sums.calibration.tolist() if row[0]]
+    ends = [wilson(positive, count) for count, _, positive in rows]
+    if not rows:
+        return None
+    return Dots(
+        x=tuple(total / ONE / count for count, total, _ in rows),
+        y=tuple(positive / count for count, _, positive in rows),
+        low=tuple(low for low, _ in ends),
+        high=tuple(high for _, high in ends),
+    )
+
+
+def decision_table(sums: ScoreSums, threshold: float) -> DecisionTable:
+    counts = confusion_at(sums, threshold)
+    present = ((counts.true_positive, "found"), (counts.false_negative, "missed"))
+    absent = ((counts.false_positive, "false alarms"), (counts.true_negative, "rightly cleared"))
+    return DecisionTable(("model says yes", "model says no"), (("finding present", present), ("finding absent", absent)))
+
+
+def _roc(models: Mapping[str, ScoreSums]) -> Chart | None:
+    lines = {name: points for name, sums in models.items() if (points := roc_points(sums)) is not None}
+    if not lines:
+        return None
+    return Chart(
+        key="roc",
+        x="1 − specificity",
+        y="sensitivity",
+        label="ROC curves of the federated model and of each hospital's own",
+        caption="ROC curves on all hospitals' held-out test patients: the federated model against models trained on one "
+        "hospital's data.",
+        lines=lines,
+        diagonal=True,
+    )
+
+
+def _calibration(sums: ScoreSums) -> Chart | None:
+    dots = calibration_dots(sums)
+    if dots is None:
+        return None
+    return Chart(
+        key="calibration",
+        x="predicted probability",
+        y="observed share of the finding",
+        label="Calibration of the federated model",
+        caption="When the model says 70 %, is it right 7 times in 10? Points on the diagonal are. 15 bins, 95 % intervals.",
+        dots=dots,
+        diagonal=True,
+    )

@@ -1,0 +1,119 @@
+"""Yes or no: one logit for a record, labels 0 and 1, judged by the AUC, decided by a threshold of the probability."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.study.label import LabelContract
+from wardround.study.sections.training import TrainingSection
+from wardround.tasks.binary.charts import charts_of, decision_table
+from wardround.tasks.binary.figures import auc, edge_of, measure
+from wardround.tasks.binary.paired import paired_accuracy, paired_auc
+from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of
+from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold
+from wardround.tasks.binary.words import WORDS
+from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, PairedDifference, Words
+from wardround.tasks.sums import Sums, counts_of_json, filled, impossible, spread
+from wardround.values.tree import Shapes
+
+if TYPE_CHECKING:
+    import torch
+
+_PACKED = ("bins", "negatives", "positives", "calibration", "brier", "loss")
+
+
+class BinaryTask:
+    """See `wardround.tasks.protocol.Task`."""
+
+    outputs = 1
+    headline = "auc"
+    bigger_is_better = True
+    shapes: Shapes = SHAPES
+    words: Words = WORDS
+
+    def __init__(self, label: LabelContract) -> None:
+        self.label = label
+
+    def count_labels(self, labels: NDArray[Any]) -> dict[str, int]:
+        return {"positives": int(labels.sum())}
+
+    def strata(self, labels: NDArray[Any]) -> NDArray[np.intp]:
+        """Negative and positive records."""
+        return labels.astype(np.intp)
+
+    def row_loss(
+        self, training: TrainingSection, labels: NDArray[Any] | None
+    ) -> "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]":
+        from wardround.tasks.binary.loss import row_loss
+
+        return row_loss(training, labels)
+
+    def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
+        """The probability of a yes."""
+        return outputs.sigmoid()
+
+    def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
+        return ScoreSums.from_scores(outputs, labels).as_sums()
+
+    def check(self, sums: Sums) -> None:
+        ScoreSums.of(sums).check()
+
+    def records(self, sums: Sums) -> int:
+        return ScoreSums.of(sums).n
+
+    def pack(self, sums: Sums) -> dict[str, Any]:
+        """Of the histogram the filled bins alone, class by class."""
+        scores = ScoreSums.of(sums)
+        negatives, positives = (filled(row) for row in scores.histogram)
+        return {
+            "bins": BINS,
+            "negatives": negatives,
+            "positives": positives,
+            "calibration": scores.calibration.tolist(),
+            "brier": int(scores.brier),
+            "loss": int(scores.loss),
+        }
+
+    def unpack(self, value: Mapping[str, Any]) -> dict[str, NDArray[np.int64]]:
+        if sorted(value) != sorted(_PACKED) or value["bins"] != BINS:
+            raise impossible(f"{', '.join(_PACKED)}, in {BINS} bins", ", ".join(sorted(value)) or "nothing")
+        histogram = np.stack([spread(value[side], BINS) for side in ("negatives", "positives")])
+        others = counts_of_json({name: value[name] for name in ("calibration", "brier", "loss")})
+        return {"histogram": histogram, **others, "calibration": others["calibration"].reshape(-1, 3)}
+
+    def score(self, sums: Sums) -> float:
+        return auc(ScoreSums.of(sums))
+
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+        """By the study's rule; 0.5 where validation holds one class only, since there is nothing to choose by."""
+        if rule == "half":
+            return HALF
+        if "shifted" in sums:
+            # Every shift has the same records, so the mean over shifts is that of their sum.
+            return choose_robust_threshold([ScoreSums.of(sums["shifted"])])
+        return choose_threshold(ScoreSums.of(sums["validation"]))
+
+    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+        return measure(ScoreSums.of(sums), HALF if decision is None else decision, replicates=replicates)
+
+    def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
+        return charts_of({name: ScoreSums.of(one) for name, one in sums.items()})
+
+    def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
+        return decision_table(ScoreSums.of(sums), decision)
+
+    def paired(
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+    ) -> dict[str, PairedDifference]:
+        """On the same bins as the figures, so that each difference is that of the figures."""
+        first, second = (bin_of(np.asarray(scores, np.float64)) for scores in outputs)
+        right = [
+            (bins >= edge_of(HALF if cut is None else cut)) == (labels == 1)
+            for bins, cut in zip((first, second), decisions, strict=True)
+        ]
+        return {
+            "auc": paired_auc(first.astype(np.float64), second.astype(np.float64), labels),
+            "accuracy": paired_accuracy(right[0], right[1]),
+        }

@@ -1,0 +1,223 @@
+"""What a kind of question is to the rest of the house: one object that every other room asks.
+
+    labels --target, row_loss--> training          outputs, labels --sums--> Sums --score, decide, figures--> record
+    Sums --charts, decision_table, words--> report, model card, tables, ONNX
+
+A new kind is one file with a class like this and one line in `wardround.tasks`. tests/tasks/task_conformance.py holds the laws.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.study.sections.training import TrainingSection
+from wardround.tasks.sums import Sums
+from wardround.values.tree import Shapes
+
+if TYPE_CHECKING:
+    import torch
+
+Interval = tuple[float, float]
+Floats = NDArray[np.float64]
+REPLICATES = 400
+"""Replicates of a bootstrapped interval."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """values: every figure by its key, `n` (records) among them. intervals: 95 % (low, high) of those that are estimates.
+
+    What a figure needs and the records do not hold is NaN, in values and in intervals alike.
+    """
+
+    values: dict[str, float]
+    intervals: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Two models on the same patients: the second's figure less the first's.
+
+    difference, interval: of the figure, 95 %. p_value: two-sided, of no difference. n: records. discordant: records that the two
+    models treat differently. All but n and discordant are NaN where the records cannot say.
+    """
+
+    difference: float
+    interval: Interval
+    p_value: float
+    n: int
+    discordant: int
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Points of a chart, each with its 95 % interval."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing as data. x, y: what the axes show. lines: curves by the name of the model. diagonal: where perfection or chance
+    lies. unit: whether both axes go from 0 to 1. label: the chart in words, for who cannot see it."""
+
+    key: str
+    x: str
+    y: str
+    label: str
+    caption: str
+    lines: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    dots: Dots | None = None
+    diagonal: bool = False
+    unit: bool = True
+
+
+@dataclass(frozen=True)
+class DecisionTable:
+    """Counts of records by the truth (rows) and by what the model says (columns); each count with a word for it."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[int, str], ...]], ...]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Names and words for tables, report, model card and ONNX.
+
+    names: figure -> its name, in the order of tables; every figure but counts and the decision. in_text: the same inside a
+    sentence. headline: with its article. tiles: the figures at the head of a report. compared: those by which models are compared
+    hospital by hospital, the headline first. counted: label count -> the head of its column; figures of the same keys count the
+    evaluated records. counted_in_text: the same behind a number. decision: the key and the name of the decision among the
+    figures; None where nothing is decided. output: of the ONNX file. output_words: what it is, with {decision}. task_type: in the
+    front matter of a model card. measures: sentences about the figures, the first with {decision}.
+    """
+
+    names: Mapping[str, str]
+    in_text: Mapping[str, str]
+    headline: str
+    tiles: tuple[str, ...]
+    compared: tuple[str, ...]
+    counted: Mapping[str, str]
+    counted_in_text: Mapping[str, str]
+    decision: tuple[str, str] | None
+    output: str
+    output_words: str
+    task_type: str
+    measures: tuple[str, ...]
+
+
+class Task(Protocol):
+    """One kind of question, for one study. Made from the study's label section; it holds no state."""
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a network's head gives for one record."""
+        ...
+
+    @property
+    def shapes(self) -> Shapes:
+        """The arrays of its sums, in the order in which they travel."""
+        ...
+
+    @property
+    def headline(self) -> str:
+        """The key of the figure by which models are judged."""
+        ...
+
+    @property
+    def bigger_is_better(self) -> bool:
+        """Of the headline."""
+        ...
+
+    @property
+    def words(self) -> Words: ...
+
+    def count_labels(self, labels: NDArray[Any]) -> dict[str, int]:
+        """What a site counts of its labels at the opening; the same keys for any labels."""
+        ...
+
+    def strata(self, labels: NDArray[Any]) -> NDArray[np.intp]:
+        """Each record's group, from 0 on: one data set is divided into hospitals so that all have alike shares of the groups."""
+        ...
+
+    def row_loss(
+        self, training: TrainingSection, labels: NDArray[Any] | None
+    ) -> "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]":
+        """outputs (n,) or (n, outputs), targets (n, ...) float32 -> (n,): the loss of each row, from that row alone.
+
+        A target may lie between two labels, since mixup mixes them. labels: of the site's training records, for settings that
+        follow from them; None in a private study, where nothing but the row may count.
+        """
+        ...
+
+    def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
+        """What the ONNX file shows of a network's outputs."""
+        ...
+
+    def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
+        """Of n records. RunError where an output is not a number."""
+        ...
+
+    def check(self, sums: Sums) -> None:
+        """WireError where no records have these sums."""
+        ...
+
+    def records(self, sums: Sums) -> int:
+        """How many records were evaluated."""
+        ...
+
+    def pack(self, sums: Sums) -> dict[str, Any]:
+        """The JSON form that a run record keeps."""
+        ...
+
+    def unpack(self, value: Mapping[str, Any]) -> dict[str, NDArray[np.int64]]:
+        """The arrays of `pack`. WireError where it is no such form."""
+        ...
+
+    def score(self, sums: Sums) -> float:
+        """The headline alone; NaN where the records cannot give it."""
+        ...
+
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+        """The number by which an output becomes a decision, chosen on sums by split; None where the question has none.
+
+        rule: `evaluation.threshold` of the study. sums: never those of test.
+        """
+        ...
+
+    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+        """Every figure. replicates: 0 saves the time of bootstrapped intervals, which are then NaN."""
+        ...
+
+    def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
+        """Drawings of models by name, the one to be judged first; none that the sums cannot give."""
+        ...
+
+    def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
+        """What the model says against the truth."""
+        ...
+
+    def paired(
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+    ) -> dict[str, PairedDifference]:
+        """Two models on the same records at one site, by figure; empty where the task has no such test."""
+        ...
+
+
+def read_sums(task: Task, counts: Mapping[str, NDArray[Any]]) -> Sums:
+    """Sums that came from elsewhere. WireError where they cannot be the sums of any records."""
+    sums = Sums.of_counts(counts, task.shapes)
+    task.check(sums)
+    return sums
+
+
+def fall(task: Task, before: Sums, after: Sums) -> float:
+    """By how much the headline got worse from one model to the next; NaN where either has none."""
+    worse = task.score(before) - task.score(after)
+    return worse if task.bigger_is_better else -worse
