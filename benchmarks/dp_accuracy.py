@@ -52,7 +52,7 @@ class Job:
         self.study = load_study(EXAMPLES / f"{self.name}_private.toml")
         records, sites = read_whole(self.study, None)
         assert self.study.simulation is not None
-        self.hospitals = divide(records, sites, self.study.simulation)
+        self.hospitals = divide(records, sites, self.study.simulation, records.labels)
         outside = external_records(self.study, EXAMPLES)
         judged = [outside] if outside is not None else [part.where("test") for part in self.hospitals.values()]
         plan = Plan(self.study)

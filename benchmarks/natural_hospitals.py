@@ -77,7 +77,7 @@ def _auc(sums: ScoreSums) -> tuple[float, tuple[float, float] | None]:
 def compare(study: Study, seed: int) -> dict[str, Figures]:
     study = changed(study, training={"seed": seed})
     records, sites = read_whole(study, None)
-    hospitals = divide(records, sites, study.simulation)
+    hospitals = divide(records, sites, study.simulation, records.labels)
     rows: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, variant in variants(study).items():

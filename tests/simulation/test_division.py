@@ -35,8 +35,8 @@ def test_every_record_goes_to_one_hospital_and_no_patient_to_two(hospitals: int,
     records = records_of(600, 300)
     names = [f"h{k}" for k in range(hospitals)]
     for divide in (
-        lambda: divide_evenly(records, names, seed=seed),
-        lambda: divide_by_dirichlet(records, names, alpha=alpha, seed=seed),
+        lambda: divide_evenly(records, names, records.labels, seed=seed),
+        lambda: divide_by_dirichlet(records, names, records.labels, alpha=alpha, seed=seed),
     ):
         try:
             parts = divide()
@@ -48,7 +48,9 @@ def test_every_record_goes_to_one_hospital_and_no_patient_to_two(hospitals: int,
 
 def test_the_reference_division_has_the_wanted_sizes_and_shares() -> None:
     """50/30/20 % of the images with pneumonia in 88/73/41 %."""
-    parts = divide_by_label(records_of(), {"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.88, "b": 0.73, "c": 0.41}, seed=1)
+    parts = divide_by_label(
+        records_of(), {"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.88, "b": 0.73, "c": 0.41}, records_of().labels, seed=1
+    )
     total = 0.5 * 0.88 + 0.3 * 0.73 + 0.2 * 0.41
     drift = float(records_of().labels.mean()) - total
     for name, (size, share) in shares_of(parts).items():
@@ -58,7 +60,7 @@ def test_the_reference_division_has_the_wanted_sizes_and_shares() -> None:
 
 def test_the_same_seed_gives_the_same_hospitals_and_another_seed_others() -> None:
     """A benchmark must be repeatable, and its seeds independent."""
-    first, again, other = (divide_by_size(records_of(), {"a": 2, "b": 1}, seed=s) for s in (1, 1, 2))
+    first, again, other = (divide_by_size(records_of(), {"a": 2, "b": 1}, records_of().labels, seed=s) for s in (1, 1, 2))
     assert np.array_equal(first["a"].inputs, again["a"].inputs)
     assert not np.array_equal(first["a"].inputs, other["a"].inputs)
     assert shares_of(first)["a"][0] == pytest.approx(2 / 3, abs=0.002)
@@ -67,34 +69,34 @@ def test_the_same_seed_gives_the_same_hospitals_and_another_seed_others() -> Non
 def test_wishes_that_the_data_cannot_meet_are_refused() -> None:
     """Three hospitals of 20 % cannot be had from data with 74 %."""
     with pytest.raises(StudyError, match="cannot be had"):
-        divide_by_label(records_of(), {"a": 1, "b": 1}, {"a": 0.2, "b": 0.2}, seed=0)
+        divide_by_label(records_of(), {"a": 1, "b": 1}, {"a": 0.2, "b": 0.2}, records_of().labels, seed=0)
     with pytest.raises(StudyError, match="do not fit together"):
-        divide_by_label(records_of(), {"a": 1, "b": 1}, {"a": 0.2}, seed=0)
+        divide_by_label(records_of(), {"a": 1, "b": 1}, {"a": 0.2}, records_of().labels, seed=0)
 
 
 def test_a_hospital_may_hold_one_class_only() -> None:
     """Hannover holds positives only."""
     records = records_of(positive=0.5)
     share = float(records.labels.mean())
-    parts = divide_by_label(records, {"ill": share, "well": 1 - share}, {"ill": 1.0, "well": 0.0}, seed=0)
+    parts = divide_by_label(records, {"ill": share, "well": 1 - share}, {"ill": 1.0, "well": 0.0}, records.labels, seed=0)
     assert shares_of(parts)["ill"][1] == 1.0
     assert shares_of(parts)["well"][1] == 0.0
 
 
 def test_small_alpha_is_uneven_and_large_alpha_even() -> None:
     """The law of the Dirichlet division."""
-    even = shares_of(divide_by_dirichlet(records_of(), ["a", "b", "c"], alpha=1e6, seed=3))
-    uneven = shares_of(divide_by_dirichlet(records_of(), ["a", "b", "c"], alpha=0.3, seed=3))
+    even = shares_of(divide_by_dirichlet(records_of(), ["a", "b", "c"], records_of().labels, alpha=1e6, seed=3))
+    uneven = shares_of(divide_by_dirichlet(records_of(), ["a", "b", "c"], records_of().labels, alpha=0.3, seed=3))
     assert np.ptp([size for size, _ in even.values()]) < 0.01
     assert np.ptp([size for size, _ in uneven.values()]) > 0.1
     with pytest.raises(StudyError, match="above 0"):
-        divide_by_dirichlet(records_of(), ["a"], alpha=0.0, seed=0)
+        divide_by_dirichlet(records_of(), ["a"], records_of().labels, alpha=0.0, seed=0)
 
 
 def test_more_hospitals_than_patients_is_refused() -> None:
     """An empty hospital cannot train."""
     with pytest.raises(DataError, match="without records"):
-        divide_evenly(records_of(20, 3), list("abcdef"), seed=0)
+        divide_evenly(records_of(20, 3), list("abcdef"), records_of(20, 3).labels, seed=0)
 
 
 def test_by_column_a_patient_of_two_hospitals_stays_with_the_larger_part() -> None:

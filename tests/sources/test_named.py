@@ -90,7 +90,9 @@ def test_kermany_keeps_the_published_test_split_apart_and_divides_as_the_referen
     assert (len(found.records), len(found.external)) == (5232, 624)
     assert int(found.external.labels.sum()) == 390
     assert not set(found.records.patients.tolist()) & set(found.external.patients.tolist())
-    parts = divide_by_label(found.records, {"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.88, "b": 0.73, "c": 0.41}, seed=0)
+    parts = divide_by_label(
+        found.records, {"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.88, "b": 0.73, "c": 0.41}, found.records.labels, seed=0
+    )
     assert disjoint(parts)
     for name, size, share in (("a", 0.5, 0.88), ("b", 0.3, 0.73), ("c", 0.2, 0.41)):
         assert shares_of(parts)[name] == (pytest.approx(size, abs=0.005), pytest.approx(share, abs=0.01))

@@ -46,6 +46,8 @@ def root(
     ] = False,
 ) -> None:
     """Hospitals train models together; no patient record leaves a hospital. Start with: wardround demo"""
+    import wardround.tasks  # noqa: F401  so that a study of any kind of question is understood
+
     set_verbose(verbose)
 
 

@@ -1,12 +1,14 @@
 """One data set divided into K hospitals by patient, for simulation.
 
-Every division is a table of targets, how many negative and positive records each hospital should get, filled by whole patients:
+Every division is a table of targets, how many records of each group each hospital should get, filled by whole patients:
 
-    even        each hospital 1/K of both classes
-    by size     each hospital its share of both classes
+    even        each hospital 1/K of every group
+    by size     each hospital its share of every group
     label skew  sizes and positive shares as wished, brought to the data's own totals by iterative proportional fitting
-    Dirichlet   each class divided by shares drawn from Dirichlet(alpha) (Hsu, Qi and Brown 2019, arXiv:1909.06335, section 3)
+    Dirichlet   each group divided by shares drawn from Dirichlet(alpha) (Hsu, Qi and Brown 2019, arXiv:1909.06335, section 3)
     by column   the hospital the data name
+
+groups: each record's group, from 0 on, as the study's task says (`strata`); of a yes or no, negative and positive records.
 
 A patient is in one hospital only. The same records, settings and seed give the same division on every machine.
 """
@@ -23,27 +25,37 @@ from wardround.values.records import Records
 
 Hospitals = dict[str, Records]
 Targets = NDArray[np.float64]
+Groups = NDArray[np.intp]
 
 WISH_TOLERANCE = 0.05
 """A positive share may end this far from the wish (plus what one record weighs); farther is refused."""
 
 
-def divide_evenly(records: Records, names: Sequence[str], *, seed: int) -> Hospitals:
+def divide_evenly(records: Records, names: Sequence[str], groups: Groups, *, seed: int) -> Hospitals:
     """K hospitals alike in size and label balance."""
-    return divide_by_size(records, dict.fromkeys(names, 1.0), seed=seed)
+    return divide_by_size(records, dict.fromkeys(names, 1.0), groups, seed=seed)
 
 
-def divide_by_size(records: Records, sizes: Mapping[str, float], *, seed: int) -> Hospitals:
+def divide_by_size(records: Records, sizes: Mapping[str, float], groups: Groups, *, seed: int) -> Hospitals:
     """Hospitals with these relative numbers of records and the same label balance."""
-    return _filled(records, list(sizes), np.outer(_shares(sizes), _totals(records)), seed)
+    return _filled(records, list(sizes), np.outer(_shares(sizes), _totals(groups)), groups, seed)
 
 
-def divide_by_label(records: Records, sizes: Mapping[str, float], positive: Mapping[str, float], *, seed: int) -> Hospitals:
-    """Hospitals with these relative sizes and these shares of positive records, each 0 to 1.
+def divide_by_label(
+    records: Records, sizes: Mapping[str, float], positive: Mapping[str, float], groups: Groups, *, seed: int
+) -> Hospitals:
+    """Hospitals with these relative sizes and these shares of positive records, each 0 to 1: those of group 1 of two.
 
     The wishes must add up to about the data's own share of positives; StudyError where a hospital would end more than 0.05 off.
     """
-    names = list(sizes)
+    names, totals = list(sizes), _totals(groups)
+    if len(totals) > 2:
+        raise StudyError(
+            'by = "label" divides by a yes or no',
+            expected="two groups of records",
+            found=f"{len(totals)}",
+            hint='divide otherwise: by = "size", "dirichlet" or "column"',
+        )
     if set(positive) != set(names) or not all(0.0 <= share <= 1.0 for share in positive.values()):
         raise StudyError(
             "Sizes and positive shares do not fit together",
@@ -52,26 +64,27 @@ def divide_by_label(records: Records, sizes: Mapping[str, float], positive: Mapp
         )
     share = np.array([positive[name] for name in names])
     size = _shares(sizes) * len(records)
-    targets = fitted(np.stack([size * (1 - share), size * share], axis=1), size, _totals(records))
+    targets = fitted(np.stack([size * (1 - share), size * share], axis=1), size, totals)
     got = targets[:, 1] / np.maximum(targets.sum(axis=1), 1e-9)
     if np.any(np.abs(got - share) > WISH_TOLERANCE):
         raise StudyError(
             "The wanted positive shares cannot be had from these data",
-            expected=f"shares whose mean, weighted by size, is about {_totals(records)[1] / max(len(records), 1):.3f}",
+            expected=f"shares whose mean, weighted by size, is about {totals[1] / max(len(records), 1):.3f}",
             found=f"{float(size @ share) / max(len(records), 1):.3f}",
             hint="change the shares or the sizes",
         )
-    return _filled(records, names, targets, seed)
+    return _filled(records, names, targets, groups, seed)
 
 
-def divide_by_dirichlet(records: Records, names: Sequence[str], *, alpha: float, seed: int) -> Hospitals:
+def divide_by_dirichlet(records: Records, names: Sequence[str], groups: Groups, *, alpha: float, seed: int) -> Hospitals:
     """Hospitals that differ the more in size and label balance, the smaller alpha (> 0) is; above 100 they are nearly even."""
     if not alpha > 0:
         raise StudyError(
             "alpha must be above 0", found=f"{alpha:g}", hint="use 0.1 for very uneven, 1 for uneven, 100 for even hospitals"
         )
-    draws = generator("divide", "dirichlet", seed).dirichlet(np.full(len(names), alpha), size=2)
-    return _filled(records, list(names), draws.T * _totals(records), seed)
+    totals = _totals(groups)
+    draws = generator("divide", "dirichlet", seed).dirichlet(np.full(len(names), alpha), size=len(totals))
+    return _filled(records, list(names), draws.T * totals, groups, seed)
 
 
 def divide_by_column(records: Records, sites: NDArray[np.str_] | None) -> Hospitals:
@@ -107,8 +120,9 @@ def fitted(start: Targets, rows: NDArray[np.float64], columns: NDArray[np.float6
     return table
 
 
-def _totals(records: Records) -> NDArray[np.float64]:
-    return np.bincount(records.labels, minlength=2).astype(np.float64)
+def _totals(groups: Groups) -> NDArray[np.float64]:
+    """Records in each group; two of them at least, as a yes or no has them where all are alike."""
+    return np.bincount(groups, minlength=2).astype(np.float64)
 
 
 def _shares(sizes: Mapping[str, float]) -> NDArray[np.float64]:
@@ -118,17 +132,17 @@ def _shares(sizes: Mapping[str, float]) -> NDArray[np.float64]:
     return np.asarray(values / values.sum())
 
 
-def _filled(records: Records, names: list[str], targets: Targets, seed: int) -> Hospitals:
+def _filled(records: Records, names: list[str], targets: Targets, groups: Groups, seed: int) -> Hospitals:
     """Whole patients to hospitals, large ones first, each to the hospital that lacks most, relative to its target.
 
-    The lack is counted in the patient's own classes, so that every hospital fills evenly and ends within about one patient of
+    The lack is counted in the patient's own groups, so that every hospital fills evenly and ends within about one patient of
     its target. Patients of one size are shuffled by the seed.
     """
     if len(set(names)) != len(names):
         raise StudyError("Hospitals need different names", hint="name each hospital once")
     owners, start = np.unique(records.patients, return_inverse=True)
-    held = np.zeros((len(owners), 2), np.int64)
-    np.add.at(held, (start, records.labels), 1)
+    held = np.zeros((len(owners), targets.shape[1]), np.int64)
+    np.add.at(held, (start, groups), 1)
     shuffled = generator("divide", "patients", seed).permutation(len(owners))
     order = shuffled[np.argsort(-held[shuffled].sum(axis=1), kind="stable")]
     home = np.zeros(len(owners), np.int64)

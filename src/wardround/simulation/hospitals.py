@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wardround.study.declaration import Study
 from wardround.study.sections.simulation import SimulationSection
+from wardround.tasks.registry import task_of
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
 from wardround.values.errors import DataError, RunError, StudyError
@@ -76,8 +77,10 @@ def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:
     return places
 
 
-def divide(records: Records, sites: NDArray[np.str_] | None, how: SimulationSection) -> dict[str, Records]:
-    """One data set as several hospitals, patients never divided; as the study's [simulation] section says."""
+def divide(
+    records: Records, sites: NDArray[np.str_] | None, how: SimulationSection, groups: NDArray[np.intp]
+) -> dict[str, Records]:
+    """One data set as several hospitals, patients never divided; as the study's [simulation] section says. groups: of the task."""
     from wardround.simulation import division
 
     sizes = {hospital.name: hospital.share for hospital in how.hospitals}
@@ -90,15 +93,15 @@ def divide(records: Records, sites: NDArray[np.str_] | None, how: SimulationSect
             hint="name them in the study, or use --hospitals K",
         )
     if how.by == "iid":
-        return division.divide_evenly(records, tuple(sizes), seed=how.seed)
+        return division.divide_evenly(records, tuple(sizes), groups, seed=how.seed)
     if how.by == "size":
-        return division.divide_by_size(records, sizes, seed=how.seed)
+        return division.divide_by_size(records, sizes, groups, seed=how.seed)
     if how.by == "dirichlet":
-        return division.divide_by_dirichlet(records, tuple(sizes), alpha=how.alpha, seed=how.seed)
+        return division.divide_by_dirichlet(records, tuple(sizes), groups, alpha=how.alpha, seed=how.seed)
     wanted = {hospital.name: hospital.positive_share for hospital in how.hospitals if hospital.positive_share is not None}
     if len(wanted) != len(sizes):
         raise StudyError('by = "label" needs positive_share for every hospital', hint="add positive_share to each")
-    return division.divide_by_label(records, sizes, wanted, seed=how.seed)
+    return division.divide_by_label(records, sizes, wanted, groups, seed=how.seed)
 
 
 def from_dataset(
@@ -106,7 +109,7 @@ def from_dataset(
 ) -> Hospitals:
     """Reads a data set (by path, or by the study's data.dataset) and divides it."""
     records, sites = read_whole(study, source, datasets)
-    return from_records(divide(records, sites, how), folder)
+    return from_records(divide(records, sites, how, task_of(study).strata(records.labels)), folder)
 
 
 def read_whole(
