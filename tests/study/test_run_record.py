@@ -149,6 +149,17 @@ def test_a_site_cannot_be_both_counted_and_lost() -> None:
         RoundRecord(round=1, seconds=0.0, counted=("north",), lost={"north": "deadline"}, train_loss=None)
 
 
+def test_what_a_task_counts_of_labels_stands_beside_the_other_counts() -> None:
+    """Records of every release so far hold `positives` there; another question counts something else."""
+    site = SiteRecord(patients=3, images=5, positives=3)
+    assert site.label_counts == {"positives": 3}
+    assert json.loads(site.model_dump_json())["positives"] == 3
+    assert SiteRecord.model_validate_json(site.model_dump_json()) == site
+    for wrong in (-1, 1.5, "three"):
+        with pytest.raises(ValidationError):
+            SiteRecord(patients=3, images=5, positives=wrong)
+
+
 @pytest.mark.parametrize("places", [[[5, 1], [5, 1]], [[7, 1], [5, 1]], [[1024, 1]], [[3, 0]], [[3, 1.5]]])
 def test_bins_out_of_place_are_refused(places: list[list[float]]) -> None:
     """A record edited by hand must not draw a wrong curve."""

@@ -80,7 +80,10 @@ def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:
 def divide(
     records: Records, sites: NDArray[np.str_] | None, how: SimulationSection, groups: NDArray[np.intp]
 ) -> dict[str, Records]:
-    """One data set as several hospitals, patients never divided; as the study's [simulation] section says. groups: of the task."""
+    """One data set as several hospitals, patients never divided; as the study's [simulation] section says.
+
+    groups: each record's, as the task says.
+    """
     from wardround.simulation import division
 
     sizes = {hospital.name: hospital.share for hospital in how.hospitals}

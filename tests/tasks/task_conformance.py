@@ -1,0 +1,223 @@
+"""The laws of every kind of question. A task's test class inherits them and says what its outputs and labels look like.
+
+class TestMine(TaskConformance):
+    def task(self) -> Task: ...
+    def draw(self, rng, n) -> (outputs, labels)
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from wardround.study.sections.training import TrainingSection
+from wardround.tasks.evaluation import evaluation_of, sums_of
+from wardround.tasks.protocol import Task, fall, read_sums
+from wardround.tasks.sums import Sums, counts_of_json
+from wardround.values.errors import RunError, WireError
+
+Scored = tuple[NDArray[np.float32], NDArray[Any]]
+RULES = ("half", "validation", "robust")
+
+
+class TaskConformance:
+    """Inherit it, and give `task` and `draw`."""
+
+    def task(self) -> Task:
+        raise NotImplementedError
+
+    def draw(self, rng: np.random.Generator, n: int) -> Scored:
+        """outputs (n,) or (n, outputs) and labels (n, ...) as a trained model and a hospital give them."""
+        raise NotImplementedError
+
+    def sets(self) -> Iterator[Scored]:
+        """Several sets of records of different sizes."""
+        for seed, n in enumerate((1, 2, 7, 60, 300)):
+            yield self.draw(np.random.default_rng(seed), n)
+
+    def sums(self, scored: Scored) -> Sums:
+        return self.task().sums(*scored)
+
+    def test_two_sets_together_have_the_sum_of_their_sums_bit_for_bit(self) -> None:
+        """It is what lets hospitals evaluate a model together without pooling what it says of patients."""
+        for outputs, labels in self.sets():
+            for cut in {0, 1, len(labels) // 2, len(labels)}:
+                apart = self.sums((outputs[:cut], labels[:cut])) + self.sums((outputs[cut:], labels[cut:]))
+                assert apart == self.sums((outputs, labels))
+
+    def test_the_order_of_records_leaves_no_trace(self) -> None:
+        """No floating-point order may identify a row."""
+        for seed, (outputs, labels) in enumerate(self.sets()):
+            order = np.random.default_rng(seed).permutation(len(labels))
+            assert self.sums((outputs[order], labels[order])) == self.sums((outputs, labels))
+
+    def test_no_records_add_nothing(self) -> None:
+        """A hospital without test patients must not disturb the others."""
+        task = self.task()
+        for outputs, labels in self.sets():
+            sums = self.sums((outputs, labels))
+            assert sums + Sums.zero(task.shapes) == sums
+            assert self.sums((outputs[:0], labels[:0])) == Sums.zero(task.shapes)
+            assert task.records(sums) == len(labels)
+        assert task.records(Sums.zero(task.shapes)) == 0
+
+    def test_sums_survive_the_wire_a_checkpoint_and_a_record(self) -> None:
+        """What a site counted is what the coordinator reads, and what a report draws years later."""
+        task = self.task()
+        for scored in self.sets():
+            sums = self.sums(scored)
+            counts = sums.to_counts()
+            assert {name: array.shape for name, array in counts.items()} == task.shapes
+            assert all(array.dtype == np.int64 and (array >= 0).all() for array in counts.values())
+            assert read_sums(task, counts) == sums
+            assert read_sums(task, counts_of_json(json.loads(json.dumps(sums.to_json())))) == sums
+            assert read_sums(task, task.unpack(json.loads(json.dumps(task.pack(sums))))) == sums
+            evaluation = evaluation_of(task, sums, self.decision())
+            assert sums_of(task, type(evaluation).model_validate_json(evaluation.model_dump_json())) == sums
+
+    def test_sums_that_no_records_have_are_refused(self) -> None:
+        """A wrong or invented sum must not become a published figure."""
+        task = self.task()
+        counts = self.sums(self.draw(np.random.default_rng(9), 40)).to_counts()
+        for spoilt in self.impossible(counts):
+            with pytest.raises(WireError, match="not the sums of an evaluation"):
+                read_sums(task, spoilt)
+
+    def impossible(self, counts: dict[str, NDArray[np.int64]]) -> Iterator[dict[str, NDArray[Any]]]:
+        """Counts that every task must refuse; a task adds those that contradict each other."""
+        first = next(iter(counts))
+        yield {}
+        yield counts | {"patients": np.zeros(3, np.int64)}
+        yield {name: array for name, array in counts.items() if name != first}
+        for name, array in counts.items():
+            yield counts | {name: -array - 1}
+            yield counts | {name: array.astype(np.float64)}
+            yield counts | {name: np.zeros((*array.shape, 2), np.int64)}
+
+    def test_figures_of_nothing_are_undefined_and_never_an_error(self) -> None:
+        """An empty site, or one with a single record, must still get a report."""
+        task = self.task()
+        nothing = Sums.zero(task.shapes)
+        for replicates in (0, 20):
+            figures = task.figures(nothing, self.decision(), replicates=replicates)
+            assert figures.values["n"] == 0
+            assert math.isnan(figures.values[task.headline]) and math.isnan(task.score(nothing))
+            assert all(math.isnan(low) and math.isnan(high) for low, high in figures.intervals.values())
+        assert task.charts({"federated": nothing}) == ()
+        assert math.isnan(fall(task, nothing, nothing))
+        for n in range(1, 6):
+            outputs, labels = self.draw(np.random.default_rng(n), n)
+            task.figures(self.sums((outputs, labels)), self.decision(), replicates=20)
+
+    def test_figures_follow_from_the_sums_alone_and_lie_within_their_intervals(self) -> None:
+        """The same record gives the same report, and no interval lies beside its estimate."""
+        task = self.task()
+        sums = self.sums(self.draw(np.random.default_rng(4), 400))
+        figures = task.figures(sums, self.decision(), replicates=100)
+        assert figures == task.figures(read_sums(task, sums.to_counts()), self.decision(), replicates=100)
+        for name, (low, high) in figures.intervals.items():
+            assert low <= figures.values[name] <= high, name
+        assert figures.values[task.headline] == pytest.approx(task.score(sums))
+
+    def test_a_worse_model_has_a_fall_and_a_better_one_has_none(self) -> None:
+        """A round is taken back by the sign of this number."""
+        task = self.task()
+        outputs, labels = self.draw(np.random.default_rng(5), 300)
+        good = self.sums((outputs, labels))
+        bad = self.sums((outputs[::-1].copy(), labels))
+        assert fall(task, good, bad) > 0 > fall(task, bad, good)
+        assert fall(task, good, good) == 0
+
+    def test_the_loss_of_a_row_follows_from_that_row_alone(self) -> None:
+        """Otherwise one patient would change another's gradient, and no privacy proof would hold."""
+        outputs, labels = self.draw(np.random.default_rng(6), 12)
+        rows, aims = torch.from_numpy(outputs), torch.from_numpy(np.asarray(labels, np.float32))
+        for given_labels in (None, labels):
+            loss = self.task().row_loss(TrainingSection(), given_labels)
+            whole = loss(rows, aims)
+            assert whole.shape == (12,)
+            alone = torch.cat([loss(rows[i : i + 1], aims[i : i + 1]) for i in range(12)])
+            torch.testing.assert_close(whole, alone)
+            spoilt = rows.clone()
+            spoilt[0] = 50.0
+            torch.testing.assert_close(loss(spoilt, aims)[1:], whole[1:])
+
+    def test_the_loss_takes_mixed_targets_and_lets_a_model_learn(self) -> None:
+        """Mixup gives targets between two labels; a step against the gradient must lower the loss."""
+        outputs, labels = self.draw(np.random.default_rng(7), 30)
+        loss = self.task().row_loss(TrainingSection(), labels)
+        targets = torch.from_numpy(np.asarray(labels, np.float32))
+        mixed = torch.lerp(targets.roll(1, 0), targets, 0.3)
+        for aims in (targets, mixed):
+            rows = torch.from_numpy(outputs).clone().requires_grad_()
+            before = loss(rows, aims).sum()
+            (gradient,) = torch.autograd.grad(before, rows)
+            after = loss(rows.detach() - 1e-3 * gradient, aims).sum()
+            assert torch.isfinite(before) and after < before
+
+    def test_outputs_that_are_not_numbers_are_refused_by_name(self) -> None:
+        """A diverged model must stop the run, not turn into a plausible figure."""
+        outputs, labels = self.draw(np.random.default_rng(8), 5)
+        outputs = outputs.copy()
+        outputs[2] = np.nan
+        with pytest.raises(RunError, match="not numbers"):
+            self.sums((outputs, labels))
+
+    def decision(self) -> float | None:
+        """One that the task itself chose, on other records."""
+        return self.task().decide("validation", {"validation": self.sums(self.draw(np.random.default_rng(99), 80))})
+
+    def test_every_rule_gives_a_decision_the_task_can_use_also_where_there_is_nothing_to_choose_by(self) -> None:
+        """A hospital with one class, or none, still gets a model and a table."""
+        task = self.task()
+        some = self.sums(self.draw(np.random.default_rng(3), 50))
+        for rule in RULES:
+            for sums in (some, Sums.zero(task.shapes)):
+                decision = task.decide(rule, {"validation": sums})
+                assert (decision is None) == (task.words.decision is None)
+                assert decision is None or math.isfinite(decision)
+                figures = task.figures(some, decision, replicates=0)
+                if task.words.decision is not None:
+                    assert figures.values[task.words.decision[0]] == decision
+
+    def test_labels_are_counted_alike_at_opening_and_in_figures(self) -> None:
+        """Two numbers of the same thing that disagree would discredit both."""
+        task = self.task()
+        outputs, labels = self.draw(np.random.default_rng(11), 70)
+        counted = task.count_labels(labels)
+        assert list(counted) == list(task.words.counted) == list(task.words.counted_in_text)
+        figures = task.figures(self.sums((outputs, labels)), self.decision(), replicates=0)
+        assert {name: figures.values[name] for name in counted} == counted
+        assert task.count_labels(labels[:0]) == dict.fromkeys(counted, 0)
+        groups = task.strata(labels)
+        assert groups.shape == (70,) and groups.min() >= 0
+
+    def test_there_are_words_for_every_figure(self) -> None:
+        """A table with a key in it, or an error in the report, is found by a doctor otherwise."""
+        task = self.task()
+        words = task.words
+        figures = task.figures(self.sums(self.draw(np.random.default_rng(12), 30)), self.decision(), replicates=0)
+        decision = () if words.decision is None else (words.decision[0],)
+        assert set(figures.values) == {*words.names, *words.counted, *decision, "n"}
+        assert set(figures.intervals) <= set(words.names)
+        assert words.compared[0] == task.headline
+        assert set(words.compared) <= set(words.in_text) and set(words.compared) | set(words.tiles) <= set(words.names)
+        assert "{" not in words.output_words.format(decision="0.5") and words.measures
+
+    def test_what_is_shown_has_a_row_for_each_record(self) -> None:
+        """The ONNX file gives one answer for each patient."""
+        outputs, _ = self.draw(np.random.default_rng(13), 9)
+        shown = self.task().shown(torch.from_numpy(outputs))
+        assert shown.shape[0] == 9 and torch.isfinite(shown).all()
+        assert outputs.shape == ((9,) if self.task().outputs == 1 else (9, self.task().outputs))
+
+    def test_a_model_compared_with_itself_shows_no_difference(self) -> None:
+        """A test that finds something there would find it everywhere."""
+        outputs, labels = self.draw(np.random.default_rng(14), 60)
+        for difference in self.task().paired((outputs, outputs), labels, (self.decision(), self.decision())).values():
+            assert (difference.difference, difference.p_value, difference.discordant, difference.n) == (0.0, 1.0, 0, 60)
