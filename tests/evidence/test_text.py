@@ -3,30 +3,47 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from wardround.evidence.text import figure, headline, privacy_words, settings, with_interval
-from wardround.study.record.run_record import Evaluation, RunRecord, SiteRecord
+from wardround.study.record.run_record import Evaluation, PairedRecord, RunRecord, SiteRecord
+from wardround.tasks.evaluation import evaluation_of
+
+from .conftest import TASK
 
 
-def site(own: tuple[float, float, float], federated: tuple[float, float, float]) -> SiteRecord:
-    found = [Evaluation(values={"auc": auc}, intervals={"auc": (low, high)}) for auc, low, high in (own, federated)]
-    return SiteRecord(patients=1, images=1, positives=1, own=found[0], federated=found[1])
+def paired(difference: float, p_value: float | None, *, n: int = 80) -> dict[str, PairedRecord]:
+    ends = (difference - 0.02, difference + 0.02)
+    return {"auc": PairedRecord(difference=difference, interval=ends, p_value=p_value, n=n, discordant=9)}
 
 
-def test_a_hospital_that_lost_by_taking_part_is_named(make_record: Callable[..., RunRecord]) -> None:
+def test_a_hospital_that_lost_by_taking_part_is_named(make_record: Callable[..., RunRecord], record: RunRecord) -> None:
     """The worst news is for those who must decide; it must not be averaged away."""
-    better, worse = site((0.7, 0.6, 0.8), (0.9, 0.85, 0.95)), site((0.9, 0.8, 1.0), (0.88, 0.8, 0.95))
-    words = " ".join(headline(make_record(sites={"a": better, "b": worse, "c": worse})))
-    assert "higher AUC at 1 of 3 hospitals and the lower at b and c." in words
-    assert "At a the two 95 % intervals do not overlap" in words
+    entry = record.sites["north"].model_dump()
+    gains, loses, same = (
+        SiteRecord(**{**entry, "paired": one}) for one in (paired(0.05, 0.01), paired(-0.04, 0.03), paired(0.06, 0.2))
+    )
+    words = " ".join(headline(make_record(sites={"a": gains, "b": loses, "c": same, "d": loses})))
+    assert "the federated model is better at a (+0.050, +0.030 to +0.070)" in words
+    assert "the hospital's own model is better at b (-0.040, -0.060 to -0.020) and d" in words
+    assert "these patients cannot settle it at c" in words
 
 
-def test_no_difference_is_claimed_where_intervals_overlap(record: RunRecord) -> None:
-    """A few patients prove little."""
-    words = " ".join(headline(record))
-    assert "At no hospital are the two 95 % intervals apart" in words
-    assert "higher AUC at 3 of 3 hospitals." in words
+def test_no_difference_is_claimed_without_a_paired_test(make_record: Callable[..., RunRecord], record: RunRecord) -> None:
+    """Two intervals that overlap, or do not, are no test: the models err alike on the same patients."""
+    bare = {name: SiteRecord(**{**entry.model_dump(), "paired": {}}) for name, entry in record.sites.items()}
+    words = " ".join(headline(make_record(sites=bare)))
+    assert "is better at" not in words and "no paired comparison was made at" in words
+
+
+def test_a_figure_that_rests_on_a_few_patients_is_no_win(make_record: Callable[..., RunRecord]) -> None:
+    """With one negative patient the AUC is 1 or 0 by luck."""
+    labels = np.array([1] * 30 + [0])
+    tested = evaluation_of(TASK, TASK.sums(np.where(labels == 1, 2.0, -2.0), labels), 0.5)
+    entry = SiteRecord(patients=31, images=31, own=tested, federated=tested, paired=paired(0.3, 0.001, n=31))
+    words = " ".join(headline(make_record(sites={"a": entry})))
+    assert "there are too few of them to say at a" in words and "is better at" not in words
 
 
 def test_the_headline_says_what_went_missing(make_record: Callable[..., RunRecord]) -> None:

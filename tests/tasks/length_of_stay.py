@@ -51,6 +51,7 @@ class LengthOfStay:
         in_text={"rmse": "error in days"},
         headline="an error in days",
         tiles=("rmse", "bias"),
+        judged=(),
         compared=("rmse",),
         counted={"long_stays": "Over a week"},
         counted_in_text={"long_stays": "over a week"},
@@ -132,6 +133,9 @@ class LengthOfStay:
 
     def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
         return None
+
+    def few(self, sums: Sums) -> bool:
+        return self.records(sums) < 10
 
     def paired(
         self,

@@ -137,7 +137,7 @@ def test_the_report_and_the_card_speak_of_days_alone(run: wr.Run) -> None:
         for word in ("AUC", "sensitivity", "Accuracy", "With the finding", "Threshold", "called positive"):
             assert word not in body, word
     assert "days predicted" in page and "tabular-regression" in card
-    assert "lower error in days at" in page
+    assert "by error in days on each hospital" in page
 
 
 def test_the_onnx_file_gives_the_days_of_the_record(run: wr.Run) -> None:

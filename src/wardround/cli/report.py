@@ -11,10 +11,14 @@ from wardround.values.errors import RunError
 def report(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     to: Annotated[Path | None, typer.Option(help="Where to write (default: the run folder).")] = None,
+    without_hospitals: Annotated[
+        bool, typer.Option("--shareable", help="Leave out the exact figures of single hospitals, and all unpaid ones.")
+    ] = False,
 ) -> None:
     """Write report.html and model_card.md from a run's record."""
     from wardround.evidence.model_card import write_model_card
     from wardround.evidence.report import write_report
+    from wardround.evidence.shareable import shareable
     from wardround.hub.artifacts import CARD, RECORD, REPORT
     from wardround.study.record.run_record import RunRecord
 
@@ -28,6 +32,14 @@ def report(
     record = RunRecord.from_json(path.read_bytes(), name=str(path))
     folder = to or run
     folder.mkdir(parents=True, exist_ok=True)
-    write_report(record, folder / REPORT)
-    write_model_card(record, folder / CARD)
-    typer.echo(f"Wrote {folder / REPORT} and {folder / CARD}")
+    page, card = folder / REPORT, folder / CARD
+    if without_hospitals:
+        record, page, card = shareable(record), _beside(page), _beside(card)
+    write_report(record, page)
+    write_model_card(record, card)
+    typer.echo(f"Wrote {page} and {card}")
+
+
+def _beside(path: Path) -> Path:
+    """report.html -> report_shareable.html, so that the two are not mistaken for each other."""
+    return path.with_stem(f"{path.stem}_shareable")

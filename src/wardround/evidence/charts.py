@@ -8,7 +8,7 @@ alone. Nothing in an SVG depends on time or chance.
 import io
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -62,6 +62,7 @@ def learning_chart(record: RunRecord, task: Task) -> str | None:
     points = {name: _series(line, task.headline) for name, line in lines.items()}
     return _lines(
         {name: line for name, line in points.items() if line},
+        tuple(record.sites),
         "round",
         f"{task.words.names[task.headline]} on validation patients",
     )
@@ -75,19 +76,22 @@ def loss_chart(record: RunRecord) -> str | None:
             entry.round: found.train_loss for entry in record.rounds if (found := entry.per_site.get(site)) is not None
         }
     kept = {name: [(k, value) for k, value in sorted(line.items()) if value is not None] for name, line in lines.items()}
-    return _lines({name: line for name, line in kept.items() if line}, "round", "training loss (nats)")
+    return _lines({name: line for name, line in kept.items() if line}, tuple(record.sites), "round", "training loss (nats)")
 
 
-def drawing(chart: Chart) -> str:
-    """A task's chart as it is described: curves by model, the first one boldest, and points with their intervals."""
+def drawing(chart: Chart, sites: Sequence[str] = ()) -> str:
+    """A task's chart as it is described: curves by model, the first one boldest, and points with their intervals.
+
+    sites: the hospitals in the record's order, so that each has one colour on all charts of a page.
+    """
     with mpl.rc_context(_STYLE):
         figure, axes = _square(chart.x, chart.y) if chart.unit else _oblong(chart.x, chart.y)
         if chart.diagonal:
             _diagonal(axes, chart)
-        for k, (name, (x, y)) in enumerate(chart.lines.items()):
-            axes.plot(x, y, label=_label(name), drawstyle="default", **_look(k))
+        for name, (x, y) in chart.lines.items():
+            axes.plot(x, y, label=_label(name), drawstyle="default", **_look(_place_of(name, sites)))
         if chart.lines:
-            axes.legend(loc="lower right")
+            _legend_above(axes, len(chart.lines))
         if chart.dots is not None:
             _dots(axes, chart.dots)
         return _svg(figure, chart.key)
@@ -143,19 +147,19 @@ def _series(line: Mapping[int, Evaluation | None], metric: str) -> list[tuple[in
     return [(k, value) for k, found in sorted(line.items()) if found and (value := found.value(metric)) is not None]
 
 
-def _lines(lines: Mapping[str, list[tuple[int, float]]], x: str, y: str) -> str | None:
+def _lines(lines: Mapping[str, list[tuple[int, float]]], sites: Sequence[str], x: str, y: str) -> str | None:
     if not lines:
         return None
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 3.3), layout="constrained")
         axes = figure.add_subplot()
-        for k, (name, line) in enumerate(lines.items()):
+        for name, line in lines.items():
             marker = "o" if len(line) < 2 else None
-            axes.plot(*zip(*line, strict=True), label=_label(name), marker=marker, **_look(k))
+            axes.plot(*zip(*line, strict=True), label=_label(name), marker=marker, **_look(_place_of(name, sites)))
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend()
+        _legend_above(axes, len(lines))
         return _svg(figure, y)
 
 
@@ -171,6 +175,18 @@ def _square(x: str, y: str) -> tuple[Figure, Any]:
     axes = figure.add_subplot()
     axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     return figure, axes
+
+
+def _place_of(name: str, sites: Sequence[str]) -> int:
+    """0 for what is of all hospitals, then the hospitals in their order; other models come behind them."""
+    if name in sites:
+        return 1 + list(sites).index(name)
+    return 0 if name in ("federated", "all hospitals") else 1 + len(sites)
+
+
+def _legend_above(axes: Any, entries: int) -> None:
+    """Where no curve can run behind it."""
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(entries, 3))
 
 
 def _look(place: int) -> dict[str, Any]:

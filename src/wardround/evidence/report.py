@@ -12,12 +12,21 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from wardround.evidence import text as wording
+from wardround.evidence.benefit import benefits
 from wardround.evidence.curves import FEDERATED, by_model_and_site, charts_of, decision_table
 from wardround.evidence.run_facts import facts, page_text, tested
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.protocol import Chart, Task
 from wardround.tasks.registry import task_of_record
 from wardround.values.durable import write_atomic
+
+_BENEFITS = {
+    "better": "federated better",
+    "worse": "own better",
+    "unsettled": "not settled",
+    "few": "too few to say",
+    "not compared": "not compared",
+}
 
 
 def render_report(record: RunRecord) -> str:
@@ -44,6 +53,10 @@ def render_report(record: RunRecord) -> str:
         columns=tuple(dict.fromkeys(site for places in cross.values() for site in places)),
         best=wording.best_by_site(record, task),
         charts=_charts(record, task),
+        benefits=benefits(record, task),
+        paired_words=wording.paired_words,
+        outcomes=_BENEFITS,
+        not_private=wording.NOT_PRIVATE if record.privacy is not None and record.sites else "",
         drawings=_drawings(record, task),
         facts=facts(record),
         settings=wording.settings(record),
@@ -74,7 +87,7 @@ def _drawings(record: RunRecord, task: Task) -> tuple[tuple[Markup, Chart], ...]
     from wardround.evidence import charts
 
     models = {FEDERATED: record.pooled.federated} | record.pooled.own if record.pooled else {}
-    return tuple((Markup(charts.drawing(chart)), chart) for chart in charts_of(task, models))
+    return tuple((Markup(charts.drawing(chart, tuple(record.sites))), chart) for chart in charts_of(task, models))
 
 
 @cache

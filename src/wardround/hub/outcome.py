@@ -5,7 +5,7 @@ progress (sums)  +  every hospital's own report (a simulation may read them)  ->
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from wardround.study.record.run_record import (
     MachineRecord,
     ModelRecord,
     NetworkRecord,
+    PairedRecord,
     Pooled,
     PrivacyRecord,
     RoundRecord,
@@ -34,7 +35,7 @@ from wardround.study.record.run_record import (
 )
 from wardround.study.writing import to_toml
 from wardround.tasks.evaluation import evaluation_of
-from wardround.tasks.protocol import REPLICATES, Task, read_sums
+from wardround.tasks.protocol import REPLICATES, PairedDifference, Task, read_sums
 from wardround.tasks.registry import task_of
 from wardround.tasks.sums import Sums, counts_of_json
 from wardround.values.cores import usable_cores
@@ -48,7 +49,8 @@ SitesReports = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that has ended. reports: each hospital's own report, by name."""
+    """A run that has ended. reports: each hospital's own report, by name. paired: what each hospital found when it compared its
+    own model with the federated one."""
 
     study: Study
     plan: RunPlan
@@ -57,6 +59,7 @@ class Outcome:
     external: Mapping[str, Sums]
     workers: int
     privacy: PrivacyRecord | None = None
+    paired: Mapping[str, Mapping[str, PairedDifference]] = field(default_factory=dict)
 
     @cached_property
     def task(self) -> Task:
@@ -151,6 +154,7 @@ class Outcome:
             split_images=dict(zip(SPLITS, dataset_counts["images"], strict=True)),
             federated=self.site_test(site, FEDERATED, self.threshold),
             own=self.site_test(site, own_label(site), self.own_models[site]) if site in self.own_models else None,
+            paired={name: PairedRecord(**asdict(one)) for name, one in self.paired.get(site, {}).items()},
             **label_counts,
         )
 

@@ -28,7 +28,7 @@ from wardround.simulation.hospitals import (
     stage_external_test,
 )
 from wardround.simulation.ledgers import Ledgers, privacy_record
-from wardround.simulation.own_models import score_own_models
+from wardround.simulation.own_models import compared, score_own_models
 from wardround.site.config import SiteConfig, identity_in
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
@@ -109,7 +109,7 @@ def simulate(
         outside = score_externally(declared, coordinator.model, coordinator, folder.external, declared.training.device)
         reports = {str(site): site_report(folder, site) for site in progress.sites}
         outcome = Outcome(declared, plan, progress, reports, outside, at_once, privacy_record(enrolled, progress.sites, kept))
-        record = write_artifacts(outcome, coordinator, folder, register=register)
+        record = write_artifacts(compared(outcome, folder), coordinator, folder, register=register)
         _write_evidence(record, folder.path)
         folder.external.unlink(missing_ok=True)
         outside_of(folder.external).unlink(missing_ok=True)

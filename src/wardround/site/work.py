@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.algorithms.protocol import Trainer
-from wardround.plan.plan import FEDERATED, LAST, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan
+from wardround.plan.plan import FEDERATED, LAST, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan, own_label
 from wardround.privacy.fixed_point_mechanism import RoundingKey
 from wardround.privacy.gaussian_mechanism import is_finite, unchanged
 from wardround.privacy.mechanism import protect
+from wardround.site.comparison import outputs_file
 from wardround.site.records import Read, read
 from wardround.site.store import SiteState, SiteStore
 from wardround.summation.masked.memory import ended
@@ -150,6 +151,8 @@ class SiteWork:
         shifted = self.plan.wants_shifted(label)
         local = self.plan.algorithm.local_model(bundle, state.memory) if label in (FEDERATED, LAST) else bundle["model"]
         scored = self._scores(local, SCORED_AT_THE_END)
+        if self.plan.study.evaluation.own_baseline and label in (FEDERATED, own_label(self.name)):
+            self._keep_outputs(label, local)
         if shifted:
             scored[SHIFTED] = self._shifted_scores(local)
         self.store.add_to_report("evaluations", label, {split: sums.to_json() for split, sums in scored.items()})
@@ -219,7 +222,16 @@ class SiteWork:
     def _scores(self, model: Tree, splits: tuple[Split, ...]) -> dict[str, Sums]:
         return {split: self._sums(model, self.splits[split], self._read.mirrored.get(split)) for split in splits}
 
+    def _keep_outputs(self, label: str, model: Tree) -> None:
+        """What a model says of each of this site's test patients, for a paired comparison. It stays in the folder."""
+        records = self.splits["test"]
+        outputs = self._outputs(model, records, self._read.mirrored.get("test"))
+        self.store.write_tree(outputs_file(label), {"outputs": outputs, "labels": records.labels})
+
     def _sums(self, model: Tree, records: Records, mirrored: Records | None = None) -> Sums:
+        return self.plan.task.sums(self._outputs(model, records, mirrored), records.labels)
+
+    def _outputs(self, model: Tree, records: Records, mirrored: Records | None) -> NDArray[np.float32]:
         from wardround.training.scoring import score
 
         study = self.plan.study
@@ -238,7 +250,7 @@ class SiteWork:
             # A model that overflows for some records: a refusal would tell the coordinator, who chose it, that there are such.
             self.store.log("diverged", f"{lost.sum()} of {lost.size} outputs are not numbers; they count as 0")
             outputs = np.where(lost, np.float32(0.0), outputs)
-        return self.plan.task.sums(outputs, records.labels)
+        return outputs
 
     def _shifted_scores(self, model: Tree) -> Sums:
         """Validation images seen through simulated scanners: the threshold that holds there holds at the next hospital."""

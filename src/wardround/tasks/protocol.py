@@ -80,10 +80,14 @@ class Chart:
 
 @dataclass(frozen=True)
 class DecisionTable:
-    """Counts of records by the truth (rows) and by what the model says (columns); each count with a word for it."""
+    """Counts of records by the truth (rows) and by what the model says (columns); each count with a word for it.
+
+    notes: sentences about what an answer of the model is worth.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[int, str], ...]], ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,17 +95,19 @@ class Words:
     """Names and words for tables, report, model card and ONNX.
 
     names: figure -> its name, in the order of tables; every figure but counts and the decision. in_text: the same inside a
-    sentence. headline: with its article. tiles: the figures at the head of a report. compared: those by which models are compared
-    hospital by hospital, the headline first. counted: label count -> the head of its column; figures of the same keys count the
-    evaluated records. counted_in_text: the same behind a number. decision: the key and the name of the decision among the
-    figures; None where nothing is decided. output: of the ONNX file. output_words: what it is, with {decision}. task_type: in the
-    front matter of a model card. measures: sentences about the figures, the first with {decision}.
+    sentence. headline: with its article. tiles: the figures at the head of a report. judged: those shown of the federated
+    model at each hospital. compared: those by which models are compared hospital by hospital, the headline first. counted:
+    label count -> the head of its column; figures of the same keys count the evaluated records. counted_in_text: the same
+    behind a number. decision: the key and the name of the decision among the figures; None where nothing is decided. output:
+    of the ONNX file. output_words: what it is, with {decision}. task_type: in the front matter of a model card. measures:
+    sentences about the figures, the first with {decision}.
     """
 
     names: Mapping[str, str]
     in_text: Mapping[str, str]
     headline: str
     tiles: tuple[str, ...]
+    judged: tuple[str, ...]
     compared: tuple[str, ...]
     counted: Mapping[str, str]
     counted_in_text: Mapping[str, str]
@@ -201,6 +207,10 @@ class Task(Protocol):
 
     def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
         """What the model says against the truth."""
+        ...
+
+    def few(self, sums: Sums) -> bool:
+        """Whether the headline rests on so few records that it says next to nothing."""
         ...
 
     def paired(

@@ -25,7 +25,7 @@ def _count(value: object) -> object:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _interval(value: object) -> object:
+def as_interval(value: object) -> object:
     """An interval with an undefined end is no interval."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         return value
@@ -48,7 +48,7 @@ class Evaluation(Section):
     values: Annotated[dict[str, Figure], AfterValidator(by_name)] = Field(
         description="Figure by metric key; null where the records cannot give it."
     )
-    intervals: Annotated[dict[str, Annotated[Interval | None, BeforeValidator(_interval)]], AfterValidator(by_name)] = Field(
+    intervals: Annotated[dict[str, Annotated[Interval | None, BeforeValidator(as_interval)]], AfterValidator(by_name)] = Field(
         default_factory=dict, description="Two-sided 95 % interval (low, high) by metric key; null where undefined."
     )
     sums: dict[str, JsonValue] | None = Field(

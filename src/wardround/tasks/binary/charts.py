@@ -1,19 +1,26 @@
 """The drawings of a yes-or-no question, as data: ROC curves of several models, calibration of one."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from wardround.tasks.binary.figures import confusion_at, roc_counts
+from wardround.tasks.binary.figures import ConfusionCounts, confusion_at, roc_counts
+from wardround.tasks.binary.predictive import (
+    PredictiveValue,
+    natural_frequencies,
+    negative_predictive_value,
+    positive_predictive_value,
+)
 from wardround.tasks.binary.score_sums import ONE, ScoreSums
 from wardround.tasks.intervals import wilson
 from wardround.tasks.protocol import Chart, DecisionTable, Dots, Floats
 
 
-def charts_of(models: Mapping[str, ScoreSums]) -> tuple[Chart, ...]:
+def charts_of(models: Mapping[str, ScoreSums], finding: str) -> tuple[Chart, ...]:
     """ROC of all models that have both classes; calibration of the first. None that the sums cannot give."""
     first = next(iter(models.values()), None)
-    drawn = (_roc(models), None if first is None else _calibration(first))
+    drawn = (_roc(models), None if first is None else _calibration(first, finding))
     return tuple(chart for chart in drawn if chart is not None)
 
 
@@ -39,11 +46,35 @@ def calibration_dots(sums: ScoreSums) -> Dots | None:
     )
 
 
-def decision_table(sums: ScoreSums, threshold: float) -> DecisionTable:
+def decision_table(sums: ScoreSums, threshold: float, finding: str) -> DecisionTable:
+    """finding: what a yes means, as the study calls it."""
     counts = confusion_at(sums, threshold)
     present = ((counts.true_positive, "found"), (counts.false_negative, "missed"))
     absent = ((counts.false_positive, "false alarms"), (counts.true_negative, "rightly cleared"))
-    return DecisionTable(("model says yes", "model says no"), (("finding present", present), ("finding absent", absent)))
+    rows = ((f"with {finding}", present), (f"without {finding}", absent))
+    return DecisionTable(("model says yes", "model says no"), rows, tuple(_worth(counts, finding)))
+
+
+def _worth(counts: ConfusionCounts, finding: str) -> Iterator[str]:
+    """What a yes and a no are worth on these records, and the same as whole people."""
+    people = natural_frequencies(counts, 100)
+    if people is None:
+        return
+    yield (
+        f"Of 100 people like these, {people.with_the_finding} have {finding}: the model finds {people.found} of them and misses "
+        f"{people.missed}. Of the {people.false_alarms + people.cleared} without it, it alarms {people.false_alarms} for nothing."
+    )
+    yes, no = positive_predictive_value(counts), negative_predictive_value(counts)
+    yield (
+        f"A yes is right in {_share(yes)} of cases (positive predictive value), a no in {_share(no)} (negative predictive "
+        f"value). Both hold where {finding} is as common as here; where it is rarer, a yes is worth less."
+    )
+
+
+def _share(worth: PredictiveValue) -> str:
+    if math.isnan(worth.value):
+        return "no"
+    return f"{worth.value:.0%} ({worth.interval[0]:.0%} to {worth.interval[1]:.0%})"
 
 
 def _roc(models: Mapping[str, ScoreSums]) -> Chart | None:
@@ -62,14 +93,14 @@ def _roc(models: Mapping[str, ScoreSums]) -> Chart | None:
     )
 
 
-def _calibration(sums: ScoreSums) -> Chart | None:
+def _calibration(sums: ScoreSums, finding: str) -> Chart | None:
     dots = calibration_dots(sums)
     if dots is None:
         return None
     return Chart(
         key="calibration",
         x="predicted probability",
-        y="observed share of the finding",
+        y=f"observed share with {finding}",
         label="Calibration of the federated model",
         caption="When the model says 70 %, is it right 7 times in 10? Points on the diagonal are. 15 bins, 95 % intervals.",
         dots=dots,

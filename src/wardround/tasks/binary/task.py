@@ -13,7 +13,7 @@ from wardround.tasks.binary.figures import auc, edge_of, measure
 from wardround.tasks.binary.paired import paired_accuracy, paired_auc
 from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of
 from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold
-from wardround.tasks.binary.words import WORDS
+from wardround.tasks.binary.words import words_of
 from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, PairedDifference, Words
 from wardround.tasks.sums import Sums, counts_of_json, filled, impossible, spread
 from wardround.values.tree import Shapes
@@ -21,6 +21,8 @@ from wardround.values.tree import Shapes
 if TYPE_CHECKING:
     import torch
 
+FEWEST = 10
+"""With fewer records of a class, one patient moves the AUC by more than most models differ."""
 _PACKED = ("bins", "negatives", "positives", "calibration", "brier", "loss")
 
 
@@ -31,10 +33,18 @@ class BinaryTask:
     headline = "auc"
     bigger_is_better = True
     shapes: Shapes = SHAPES
-    words: Words = WORDS
 
     def __init__(self, label: LabelContract) -> None:
         self.label = label
+
+    @property
+    def finding(self) -> str:
+        """What a yes means, as the study calls it."""
+        return "the finding" if self.label.name == type(self.label).model_fields["name"].default else self.label.name
+
+    @property
+    def words(self) -> Words:
+        return words_of(self.finding)
 
     def count_labels(self, labels: NDArray[Any]) -> dict[str, int]:
         return {"positives": int(labels.sum())}
@@ -99,10 +109,14 @@ class BinaryTask:
         return measure(ScoreSums.of(sums), HALF if decision is None else decision, replicates=replicates)
 
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
-        return charts_of({name: ScoreSums.of(one) for name, one in sums.items()})
+        return charts_of({name: ScoreSums.of(one) for name, one in sums.items()}, self.finding)
 
     def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
-        return decision_table(ScoreSums.of(sums), decision)
+        return decision_table(ScoreSums.of(sums), decision, self.finding)
+
+    def few(self, sums: Sums) -> bool:
+        scores = ScoreSums.of(sums)
+        return min(scores.positives, scores.negatives) < FEWEST
 
     def paired(
         self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]

@@ -1,6 +1,15 @@
 """Names and words of a yes-or-no question."""
 
+from dataclasses import replace
+
 from wardround.tasks.protocol import Words
+
+
+def words_of(finding: str) -> Words:
+    """The words of a question. finding: what a yes means, as the study calls it."""
+    counted = {"positives": f"With {finding}"}
+    return replace(WORDS, counted=counted, counted_in_text={"positives": f"with {finding}"})
+
 
 WORDS = Words(
     names={
@@ -18,6 +27,7 @@ WORDS = Words(
     in_text={"auc": "AUC", "accuracy": "accuracy"},
     headline="an AUC",
     tiles=("auc", "accuracy", "sensitivity", "specificity"),
+    judged=("sensitivity", "specificity", "ece"),
     compared=("auc", "accuracy"),
     counted={"positives": "With the finding"},
     counted_in_text={"positives": "with the finding"},
