@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from wardround.cli.progress import Display, _columns
-from wardround.hub.notices import ExchangeStarted, Notice, RoundDiscarded, RoundFinished, SiteAnswered, SiteLost
+from wardround.hub.notices import ExchangeStarted, Notice, RoundDiscarded, RoundFinished, Score, SiteAnswered, SiteLost
 from wardround.values.ids import SiteId
 
 SITES = tuple(SiteId(name) for name in ("harbour", "north", "valley"))
@@ -30,7 +30,7 @@ def whole_run() -> list[Notice]:
     events: list[Notice] = [ExchangeStarted("open", 0, 0, SITES), *map(SiteAnswered, SITES)]
     for number in range(1, 11):
         events += [ExchangeStarted("train", number, 10, SITES), *map(SiteAnswered, SITES)]
-        events.append(RoundFinished(number, 10, 1.0, 0.4123, 0.9712, {}))
+        events.append(RoundFinished(number, 10, 1.0, 0.4123, Score("AUC", 0.9712), {}))
     return [*events, ExchangeStarted("own", 1, 10, SITES), *map(SiteAnswered, SITES)]
 
 
@@ -49,7 +49,7 @@ def test_every_line_is_readable(width: int) -> None:
 
 def test_a_round_without_figures_shows_none() -> None:
     """A private study has neither: a dash or NaN would look like a failure."""
-    events = [ExchangeStarted("train", 1, 10, SITES), RoundFinished(1, 10, 1.0, None, float("nan"), {})]
+    events = [ExchangeStarted("train", 1, 10, SITES), RoundFinished(1, 10, 1.0, None, Score("AUC", float("nan")), {})]
     (line,) = shown(80, events)
     assert "1/10" in line and "nan" not in line and "loss" not in line
 
