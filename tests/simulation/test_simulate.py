@@ -12,9 +12,13 @@ from tests.simulation.small_study import write_hospital, write_hospitals, write_
 from wardround.hub.notices import Notice, RoundFinished, SiteLost
 from wardround.sources import Dataset
 from wardround.study.contract import DataContract
+from wardround.study.label import LabelContract
 from wardround.study.sections.simulation import SimulatedHospital, SimulationSection
+from wardround.tasks.binary import BinaryTask
 from wardround.values.errors import DataError, EngineError, RunError, StudyError
 from wardround.values.records import SPLITS, Records
+
+TASK = BinaryTask(LabelContract())
 
 KEYS = {
     "accuracy",
@@ -63,8 +67,8 @@ def test_the_pooled_figures_are_those_of_the_hospitals_together(finished: wr.Run
     """The sum is exact: pooled counts equal the hospitals' counts added."""
     sites, pooled = finished.record.sites, finished.record.pooled
     assert pooled is not None and pooled.federated.sums is not None
-    parts = [site.federated.sums.to_counts() for site in sites.values() if site.federated and site.federated.sums]
-    for name, total in pooled.federated.sums.to_counts().items():
+    parts = [TASK.unpack(site.federated.sums) for site in sites.values() if site.federated and site.federated.sums]
+    for name, total in TASK.unpack(pooled.federated.sums).items():
         np.testing.assert_array_equal(total, sum(part[name] for part in parts))
 
 
