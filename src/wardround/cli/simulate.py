@@ -47,8 +47,7 @@ def simulate(
 
     declared = load_study(study)
     if own_baseline is not None:
-        evaluation = declared.evaluation.model_copy(update={"own_baseline": own_baseline})
-        declared = declared.model_copy(update={"evaluation": evaluation})
+        declared = declared.revised(evaluation={"own_baseline": own_baseline})
     if epsilon is not None:
         declared = _with_epsilon(declared, epsilon)
     with watching(declared.algorithm.rounds, quiet=as_json, verbose=is_verbose()) as listener:

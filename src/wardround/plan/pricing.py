@@ -68,4 +68,4 @@ def _with_sites(study: Study) -> Study:
         return study
     stated = study.privacy.public_patients
     names = tuple(sorted(stated)) if isinstance(stated, dict) else FEWEST
-    return study.model_copy(update={"sites": study.sites.model_copy(update={"names": names})})
+    return study.revised(sites={"names": names})

@@ -12,7 +12,7 @@ from wardround.study.reading import parse_study
 def demo_study(seed: int) -> Study:
     """seed: of the pictures and of training."""
     study = parse_study((files("wardround.simulation") / "demo.toml").read_text("utf-8"), "demo.toml")
-    return study.model_copy(update={"training": study.training.model_copy(update={"seed": seed})})
+    return study.revised(training={"seed": seed})
 
 
 def run_demo(seed: int, *, out: Path, resume: bool, workers: int | None, listener: Listener) -> Run:

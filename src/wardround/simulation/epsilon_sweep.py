@@ -52,13 +52,7 @@ def sweep(study: Study, epsilons: Sequence[float | None], data: Path | None) -> 
 
 def _tried(study: Study, epsilon: float | None, drawn: Mapping[str, Records] | None) -> tuple[Study, float]:
     """The recipe alone, on hospitals that nobody approves it at, and the noise multiplier that the study itself would have."""
-    plain = {"external": None}
-    bare = study.model_copy(
-        update={
-            "evaluation": study.evaluation.model_copy(update=plain),
-            "sites": study.sites.model_copy(update={"names": (), "keys": {}}),
-        }
-    )
+    bare = study.revised(evaluation={"external": None}, sites={"names": (), "keys": {}})
     multiplier = (
         0.0 if epsilon is None else with_noise(bare.with_privacy(epsilon=epsilon, noise_multiplier=None)).privacy.noise_multiplier
     )

@@ -84,7 +84,7 @@ def simulate(
     beside = study_folder or (Path(study).parent if isinstance(study, str | Path) else Path())
     declared = load_study(study) if isinstance(study, str | Path) else study
     if seed is not None:
-        declared = declared.model_copy(update={"training": declared.training.model_copy(update={"seed": seed})})
+        declared = declared.revised(training={"seed": seed})
     if register:
         _require_registry()
     folder = RunFolder(Path(out) if out is not None else default_folder(declared))
@@ -194,8 +194,7 @@ def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
     if study.summation.mode == "plain":
         return study
     keys = {str(name): identity_in(folder.site(name)).public for name in sorted(hospitals)}
-    sites = study.sites.model_copy(update={"names": tuple(keys), "keys": keys})
-    enrolled = study.model_copy(update={"sites": sites})
+    enrolled = study.revised(sites={"names": tuple(keys), "keys": keys})
     _ = enrolled.quorum  # too few hospitals to hide one another are refused before any of them is started
     return enrolled
 

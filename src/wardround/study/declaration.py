@@ -1,6 +1,11 @@
 """A study as one frozen value: everything that decides what is learned, from which data, and how it is protected."""
 
-from pydantic import Field, model_validator
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.contract import DataContract
@@ -121,8 +126,31 @@ class Study(Section):
             raise ValueError(str(error)) from error
 
     def with_privacy(self, **settings: object) -> "Study":
-        """The same study with other settings of its privacy section. They are not checked: give what the section would accept."""
-        return self.model_copy(update={"privacy": self.privacy.model_copy(update=settings)})
+        """The same study with other settings of its privacy section, checked as a study file is."""
+        return self.revised(privacy=settings)
+
+    def revised(self, **sections: Mapping[str, object]) -> "Study":
+        """The same study with other settings, checked as a study file is.
+
+        Parameters
+        ----------
+        sections
+            Section -> its settings that change, as TOML would hold them. A table inside a section is merged too; a setting
+            that is None is as if left out.
+
+        Raises
+        ------
+        StudyError
+            Where the changed study is not sound, with every reason.
+        """
+        changed = merged(self.model_dump(mode="json"), sections)
+        try:
+            return type(self).model_validate_json(json.dumps(changed, allow_nan=False))
+        except ValidationError as error:
+            reasons = "; also: ".join(_reason(problem) for problem in error.errors(include_url=False))
+            raise StudyError("The changed study is not sound", found=reasons, hint="change that setting") from error
+        except (TypeError, ValueError) as error:
+            raise StudyError("A setting is a date, NaN or infinity", hint="give text, or a finite number") from error
 
     @property
     def quorum(self) -> Quorum:
@@ -136,3 +164,23 @@ class Study(Section):
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, with every default written out."""
         return sha256_hex(canonical_json(self.model_dump(mode="json")))
+
+
+REPLACED_WHOLE = frozenset({"keys", "public_patients"})
+"""Tables whose keys are names of hospitals: one more or less would be another set."""
+
+
+def merged(settings: Mapping[str, Any], changes: Mapping[str, object]) -> dict[str, Any]:
+    """The settings with the changes in place; tables inside are merged, all other values replaced."""
+    result = dict(settings)
+    for name, change in changes.items():
+        before = result.get(name)
+        inside = isinstance(before, Mapping) and isinstance(change, Mapping) and name not in REPLACED_WHOLE
+        result[name] = merged(before, change) if inside else change  # type: ignore[arg-type]
+    return result
+
+
+def _reason(problem: ErrorDetails) -> str:
+    setting = ".".join(str(part) for part in problem["loc"])
+    sentence = problem["msg"].removeprefix("Value error, ")
+    return f"{setting}: {sentence}" if setting else sentence
