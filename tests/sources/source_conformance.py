@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wardround.sources import prepare
 from wardround.sources.opening import open_source
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.errors import DataError
@@ -156,3 +157,41 @@ class SourceConformance:
         report = open_source(self.write(tmp_path / "a", case()), self.contract()).check()
         assert report.ready(), report.findings
         assert report.exit_code == 0
+
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        """The same items as a source that holds no label at all."""
+        raise NotImplementedError
+
+    def source_order(self, items: list[Item]) -> list[Item]:
+        """The items in the order in which the source holds them: as written, unless it orders them itself."""
+        return items
+
+    def raw_records(self, path: Path) -> list[object]:
+        """What `prepare` gets for each record, in the order of the source; none where a source holds nothing raw."""
+        raise NotImplementedError
+
+    def test_a_source_without_labels_can_be_answered_and_not_learned_from(self, tmp_path: Path) -> None:
+        """A model is asked about patients whose outcome nobody knows; a training run must never take them for negative."""
+        source = open_source(self.write_unlabelled(tmp_path / "a", case()), self.contract())
+        records = source.named()
+        assert len(records) == 60 and not records.labelled.any()
+        with pytest.raises(DataError):
+            source.load()
+
+    def test_records_for_a_model_keep_the_order_and_the_names_of_the_source(self, tmp_path: Path) -> None:
+        """An answer that stands beside another patient is worse than none."""
+        items = random.Random(3).sample(case(), 60)
+        path = self.write(tmp_path / "a", items)
+        records = open_source(path, self.contract()).named()
+        assert len(set(records.names.tolist())) == 60
+        assert [str(label) for label in records.labels.tolist()] == [item.label for item in self.source_order(items)]
+        assert records.labelled.all()
+        again = [prepare(self.contract(), record) for record in self.raw_records(path)]
+        assert not again or np.array_equal(np.stack(again), records.inputs)
+
+    def test_records_for_a_model_are_those_that_were_learned_from(self, tmp_path: Path) -> None:
+        """A model that meets other numbers than it was trained on gives other answers, and nobody sees why."""
+        source = open_source(self.write(tmp_path / "a", case()), self.contract())
+        named, learned = source.named(), source.load()
+        assert sorted(row.tobytes() for row in named.inputs) == sorted(row.tobytes() for row in learned.inputs)
+        assert sorted(named.patients.tolist()) == sorted(learned.patients.tolist())

@@ -3,6 +3,7 @@
 import os
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,15 @@ class TestDicomFolder(SourceConformance):
             write(folder / item.split / item.label / f"{item.number}.dcm", item.image(), item.patient)
         return folder
 
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        return self.write(folder, [replace(item, label="") for item in items])
+
+    def source_order(self, items: list[Item]) -> list[Item]:
+        return sorted(items, key=lambda item: f"{item.label}/{item.number}.dcm")
+
+    def raw_records(self, path: Path) -> list[object]:
+        return sorted(path.rglob("*.dcm"), key=lambda file: file.relative_to(path).as_posix())
+
 
 class TestDicomZip(TestDicomFolder):
     def write(self, folder: Path, items: list[Item]) -> Path:
@@ -84,6 +94,10 @@ class TestDicomZip(TestDicomFolder):
                 file.write(path, path.relative_to(folder / "files").as_posix())
         shutil.rmtree(folder / "files")
         return folder / "d.zip"
+
+    def raw_records(self, path: Path) -> list[object]:
+        with zipfile.ZipFile(path) as file:
+            return [file.read(name) for name in sorted(file.namelist())]
 
 
 def test_patients_become_pseudonyms_that_need_the_sites_salt(tmp_path: Path) -> None:

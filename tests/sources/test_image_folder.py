@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,18 @@ class TestManifestFolder(SourceConformance):
         (folder / "manifest.csv").write_text("\n".join(lines))
         return folder
 
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        path = self.write(folder, items)
+        lines = ["file,patient", *(f"{i.patient}-{at}.png,{i.patient}" for at, i in enumerate(items))]
+        (folder / "manifest.csv").write_text("\n".join(lines))
+        return path
+
+    def source_order(self, items: list[Item]) -> list[Item]:
+        return [item for _, item in sorted((f"{item.patient}-{at}.png", item) for at, item in enumerate(items))]
+
+    def raw_records(self, path: Path) -> list[object]:
+        return sorted(path.rglob("*.png"))
+
 
 class TestSubFolders(SourceConformance):
     def contract(self) -> DataContract:
@@ -49,6 +62,15 @@ class TestSubFolders(SourceConformance):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(png(item.image()))
         return folder
+
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        return self.write(folder, [replace(item, label="", patient="of-ward-3") for item in items])
+
+    def source_order(self, items: list[Item]) -> list[Item]:
+        return sorted(items, key=lambda item: f"{item.label}/{item.patient}/{item.number}.png")
+
+    def raw_records(self, path: Path) -> list[object]:
+        return sorted(path.rglob("*.png"), key=lambda file: file.relative_to(path).as_posix())
 
 
 class TestZip(SourceConformance):
@@ -62,6 +84,16 @@ class TestZip(SourceConformance):
                 name = "/".join(part for part in (item.split, item.label, item.patient, f"{item.number}.png") if part)
                 file.writestr(name, png(item.image()))
         return folder / "images.zip"
+
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        return self.write(folder, [replace(item, label="", patient="") for item in items])
+
+    def source_order(self, items: list[Item]) -> list[Item]:
+        return sorted(items, key=lambda item: f"{item.label}/{item.patient}/{item.number}.png")
+
+    def raw_records(self, path: Path) -> list[object]:
+        with zipfile.ZipFile(path) as file:
+            return [file.read(name) for name in sorted(file.namelist())]
 
 
 def folder_of(root: Path, count: int = 24) -> Path:

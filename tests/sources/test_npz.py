@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ def write_flat(path: Path, items: list[Item]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {
         "images": np.stack([item.image() for item in items]),
-        "label": np.array([int(item.label) for item in items], np.uint8),
         "patient": np.array([item.patient for item in items]),
     }
+    if items[0].label:
+        arrays["label"] = np.array([int(item.label) for item in items], np.uint8)
     if items[0].split:
         arrays["split"] = np.array([item.split for item in items])
     np.savez_compressed(path, **arrays)
@@ -35,6 +37,13 @@ class TestFlatNpz(SourceConformance):
 
     def write(self, folder: Path, items: list[Item]) -> Path:
         return write_flat(folder / "data.npz", items)
+
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        return self.write(folder, [replace(item, label="") for item in items])
+
+    def raw_records(self, path: Path) -> list[object]:
+        with np.load(path) as file:
+            return list(file["images"])
 
 
 def load(path: Path, **image: object):  # type: ignore[no-untyped-def]

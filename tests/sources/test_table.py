@@ -43,6 +43,15 @@ class TestCsv(SourceConformance):
         (folder / "t.csv").write_text("\n".join(lines))
         return folder
 
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        folder.mkdir(parents=True)
+        lines = ["patient,x,y", *(f"{i.patient},{i.number / 1000},{i.image()[0, 0]}" for i in items)]
+        (folder / "t.csv").write_text("\n".join(lines))
+        return folder
+
+    def raw_records(self, path: Path) -> list[object]:
+        return pl.read_csv(path / "t.csv", infer_schema=False).to_dicts()
+
 
 class TestParquet(TestCsv):
     def write(self, folder: Path, items: list[Item]) -> Path:
@@ -51,6 +60,15 @@ class TestParquet(TestCsv):
         frame.with_columns(pl.col("split").fill_null("")).write_parquet(folder / "t.parquet")
         path.unlink()
         return folder / "t.parquet"
+
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        path = super().write_unlabelled(folder, items) / "t.csv"
+        pl.read_csv(path).write_parquet(folder / "t.parquet")
+        path.unlink()
+        return folder / "t.parquet"
+
+    def raw_records(self, path: Path) -> list[object]:
+        return pl.read_parquet(path).to_dicts()
 
 
 def test_features_are_scaled_by_declared_constants_with_indicators_and_one_hot(tmp_path: Path) -> None:

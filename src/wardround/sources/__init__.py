@@ -1,7 +1,9 @@
 """Where records come from: npz, image folders and zips, DICOM, tables, and a drawn default; checked against the study's
-contract, split by patient."""
+contract, split by patient, or prepared one at a time."""
 
 from wardround.sources.datasets.named import Dataset, load_dataset
 from wardround.sources.opening import FileSource, Source, open_source
+from wardround.sources.preparing import network_input, prepare
+from wardround.sources.read_result import NamedRecords
 
-__all__ = ["Dataset", "FileSource", "Source", "load_dataset", "open_source"]
+__all__ = ["Dataset", "FileSource", "NamedRecords", "Source", "load_dataset", "network_input", "open_source", "prepare"]

@@ -21,11 +21,12 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.file_tree import MANIFEST, Known, known_files, open_file_tree
-from wardround.sources.image_folder import Decoded, read_listed
+from wardround.sources.file_tree import MANIFEST, Known, known_files, open_file_tree, shown_files, zip_members
+from wardround.sources.image_folder import SUFFIXES, Decoded, read_listed
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import ReadResult
-from wardround.study.contract import DataContract
+from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.reader import Reader
+from wardround.study.contract import DataContract, ImageContract
 from wardround.values.durable import write_atomic
 from wardround.values.errors import DataError, MissingExtraError
 
@@ -76,7 +77,7 @@ def pseudonym(patient_id: str, salt: bytes) -> str:
     return hmac.new(salt, patient_id.encode(), hashlib.sha256).hexdigest()[:24] if patient_id else ""
 
 
-def read_dicom(path: Path, contract: DataContract, salt: bytes | None = None) -> ReadResult:
+def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", *, salt: bytes | None = None) -> ReadResult:
     """Every DICOM image under a folder or in a zip. `salt`: this site's, by default `site_salt()`.
 
     A patient in the manifest goes before PatientID (de-identified files often carry a fresh one each); folders name none.
@@ -86,13 +87,24 @@ def read_dicom(path: Path, contract: DataContract, salt: bytes | None = None) ->
     with open_file_tree(path) as file_tree:
         names = tuple(name for name in file_tree.names if has_dicom_mark(file_tree.read(name, 132) or b""))
         beside = path.with_name(MANIFEST) if path.is_file() else None
-        known, absent = known_files(file_tree, names, contract, beside)
+        known, absent = known_files(file_tree, names, contract, beside, labels)
         counter = ProblemCounter("of the DICOM files in name order")
         counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in known]
-        # The reader has already brought 16-bit pixels to full scale, so that `white_16` has nothing left to say.
-        scaled = contract.model_copy(update={"image": contract.image.model_copy(update={"white_16": 65535})})
-        return read_listed(file_tree, names, plain, scaled, counter, lambda content, file: _decoded(content, file, key))
+        scaled = full_scale(contract)
+        return read_listed(file_tree, names, plain, scaled, counter, lambda content, file: _decoded(content, file, key), labels)
+
+
+def full_scale(contract: DataContract) -> DataContract:
+    """The contract for decoded DICOM: its 16-bit pixels are at full scale already, so that `white_16` has nothing left to say."""
+    image = ImageContract(**{**dict(contract.image), "white_16": 65535})
+    return DataContract(**{**dict(contract), "image": image})
+
+
+def decode_dicom(content: bytes) -> Decoded:
+    """The pixels of one DICOM file as a screen would show them; no patient."""
+    _need_pydicom()
+    return _decoded(content, Known(""), b"")
 
 
 def _need_pydicom() -> None:
@@ -206,3 +218,13 @@ def _range(dataset: Any) -> tuple[float, float]:
     slope, intercept = float(dataset.get("RescaleSlope", 1) or 1), float(dataset.get("RescaleIntercept", 0) or 0)
     ends = sorted((low * slope + intercept, high * slope + intercept))
     return ends[0], ends[1]
+
+
+def holds_dicom(path: Path) -> bool:
+    """A folder with a DICOM file in it, whatever it is called, or a zip with a .dcm member."""
+    if path.is_dir():
+        return any(is_dicom(file) for file in shown_files(path) if file.suffix.casefold() not in SUFFIXES)
+    return any(name.casefold().endswith(".dcm") for name in zip_members(path) or ())
+
+
+READER = Reader("dicom", "image", "DICOM", frozenset({".zip"}), holds_dicom, read_dicom)

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from wardround.sources.damage import DAMAGE
+from wardround.sources.read_result import Labels
 from wardround.sources.splitting import split_named
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
@@ -78,6 +79,29 @@ def open_file_tree(path: Path) -> Iterator[FileTree]:
         yield ZipFileTree(file, _shown(names))
 
 
+def shown_files(folder: Path) -> list[Path]:
+    """Files in and below a folder, sorted; hidden ones left out."""
+    return sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+
+
+def starts_as_zip(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+def zip_members(path: Path) -> list[str] | None:
+    """The names in a zip, as it lists them; None for a folder, for anything else, and for a damaged zip."""
+    if not starts_as_zip(path):
+        return None
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.namelist()
+    except DAMAGE:
+        return None
+
+
 def _is_unsafe(name: str) -> bool:
     """Nothing is ever unpacked, yet a name that climbs out of the zip is a sign of an attack."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
@@ -101,7 +125,7 @@ class Known:
 
 
 def known_files(
-    file_tree: FileTree, names: tuple[str, ...], contract: DataContract, beside: Path | None
+    file_tree: FileTree, names: tuple[str, ...], contract: DataContract, beside: Path | None, labels: Labels = "required"
 ) -> tuple[list[Known], int]:
     """What is known of each of `names`, in name order, and how many manifest lines name a file that is not there.
 
@@ -109,8 +133,8 @@ def known_files(
     """
     text = _manifest_text(file_tree, beside)
     if text is None:
-        return [_from_folders(name, contract) for name in names], 0
-    return _from_manifest(text, names, contract)
+        return [_from_folders(name, contract, labels) for name in names], 0
+    return _from_manifest(text, names, contract, labels)
 
 
 def _manifest_text(file_tree: FileTree, beside: Path | None) -> bytes | None:
@@ -120,21 +144,22 @@ def _manifest_text(file_tree: FileTree, beside: Path | None) -> bytes | None:
     return beside.read_bytes() if beside is not None and beside.is_file() else None
 
 
-def _from_folders(name: str, contract: DataContract) -> Known:
+def _from_folders(name: str, contract: DataContract, labels: Labels) -> Known:
     folders = PurePosixPath(name).parts[:-1]
     split = next((folder for folder in folders if split_named(folder)), "")
     at = next((k for k, folder in enumerate(folders) if contract.label.judge(folder) is not None), None)
     if at is None:
-        return Known(name, label=folders[-1] if folders else "", split=split)
+        # A folder that names no outcome is a wrong label to learn from, and no label at all to one who asks.
+        return Known(name, label=folders[-1] if folders and labels == "required" else "", split=split)
     below = [folder for folder in folders[at + 1 :] if folder != split]
     return Known(name, label=folders[at], patient="/".join(below), split=split)
 
 
-def _from_manifest(text: bytes, names: tuple[str, ...], contract: DataContract) -> tuple[list[Known], int]:
+def _from_manifest(text: bytes, names: tuple[str, ...], contract: DataContract, labels: Labels) -> tuple[list[Known], int]:
     rows = _manifest_rows(text)
     columns = rows[0].keys() if rows else ()
     file, label = _named(columns, "file", "filename", "path", "image"), _named(columns, contract.label.column, "label")
-    if file is None or label is None:
+    if file is None or (label is None and labels == "required"):
         raise DataError(
             f"{MANIFEST} lacks a column",
             expected=f"file and {contract.label.column}; patient, split and site where they are known",
@@ -153,7 +178,9 @@ def _from_manifest(text: bytes, names: tuple[str, ...], contract: DataContract) 
             raise DataError(f"{MANIFEST} lists a file twice", hint="keep one line for each file")
         else:
             told = {key: row[c].strip() for key, c in (("patient", patient), ("split", split), ("site", site)) if c}
-            known[name] = Known(name, row[label], told.get("patient", ""), told.get("split", ""), told.get("site", ""), True)
+            known[name] = Known(
+                name, row[label] if label else "", told.get("patient", ""), told.get("split", ""), told.get("site", ""), True
+            )
     return [known[name] for name in sorted(known)], absent
 
 

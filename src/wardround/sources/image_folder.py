@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.file_tree import MANIFEST, FileTree, Known, known_files, open_file_tree
+from wardround.sources.file_tree import MANIFEST, FileTree, Known, known_files, open_file_tree, shown_files, starts_as_zip
 from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import ReadResult, collect
+from wardround.sources.read_result import Labels, ReadResult, collect
+from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
 from wardround.study.label import Target
 
@@ -24,17 +25,17 @@ UNREAD = frozenset({".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".dcm", ".
 """Images of kinds that this reader leaves out, and says so."""
 
 
-def read_image_folder(path: Path, contract: DataContract) -> ReadResult:
+def read_image_folder(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """Every PNG and JPEG under a folder or in a zip; raises DataError on a damaged zip or manifest."""
     with open_file_tree(path) as file_tree:
         names = tuple(name for name in file_tree.names if PurePosixPath(name).suffix.casefold() in SUFFIXES)
         beside = path.with_name(MANIFEST) if path.is_file() else None
-        known, absent = known_files(file_tree, names, contract, beside)
+        known, absent = known_files(file_tree, names, contract, beside, labels)
         counter = ProblemCounter("of the images in name order")
         counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
         for _ in range(sum(PurePosixPath(name).suffix.casefold() in UNREAD for name in file_tree.names)):
             counter.warning("unread-kind", "Images that are neither PNG nor JPEG were left out", "convert them to PNG", 0)
-        return read_listed(file_tree, names, known, contract, counter, lambda content, _: Decoded(decode(content)))
+        return read_listed(file_tree, names, known, contract, counter, lambda content, _: Decoded(decode(content)), labels)
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,21 @@ def read_listed(
     contract: DataContract,
     counter: ProblemCounter,
     decode_file: Callable[[bytes, Known], Decoded],
+    labels: Labels = "required",
 ) -> ReadResult:
     """Decode, check and prepare the known files one by one; what cannot be used is left out and noted in the counter."""
     stack = empty_stack(len(known), contract.image)
     position_of = {name: position for position, name in enumerate(names, 1)}
-    outcomes: list[Target] = []
+    outcomes: list[Target | None] = []
     used: list[Known] = []
     splits: list[str] = []
     sizes: list[tuple[int, int]] = []
     for file in known:
         position = position_of[file.name]
         outcome = contract.label.judge(file.label)
-        if outcome is None:
-            counter.unknown_label(position)
+        if outcome is None and (labels == "required" or file.label):
+            counter.unknown_label(position, labels)
+        if outcome is None and labels == "required":
             continue
         content = file_tree.read(file.name)
         decoded = Decoded(None) if content is None else decode_file(content, file)
@@ -91,6 +94,7 @@ def read_listed(
         sites=[file.site for file in used],
         originals=sizes,
         problems=counter.problems(),
+        names=[file.name for file in used],
     )
 
 
@@ -136,3 +140,13 @@ def _pixels(image: Image.Image) -> NDArray[Any] | None:
     if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema()[0] == 255:
         return np.array(image.convert(image.mode[:-1]))
     return None
+
+
+def holds_images(path: Path) -> bool:
+    """A folder with a PNG or JPEG in it, or a zip: asked after the readers of other zips."""
+    if path.is_dir():
+        return any(file.suffix.casefold() in SUFFIXES for file in shown_files(path))
+    return starts_as_zip(path)
+
+
+READER = Reader("images", "image", "PNG or JPEG", frozenset({".zip"}), holds_images, read_image_folder)

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.sources.columns import cell_of
 from wardround.sources.damage import DAMAGE
+from wardround.sources.file_tree import starts_as_zip, zip_members
 from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import ReadResult, collect
+from wardround.sources.read_result import Labels, ReadResult, collect
+from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
 from wardround.study.label import Target
 from wardround.values.errors import DataError
@@ -23,7 +26,9 @@ Arrays = Mapping[str, NDArray[Any]]
 _MEDMNIST = (("train", "train"), ("val", "validation"), ("test", "test"))
 
 
-def read_npz(path: Path, contract: DataContract, known_patients: Sequence[str] | None = None) -> ReadResult:
+def read_npz(
+    path: Path, contract: DataContract, labels: Labels = "required", *, known_patients: Sequence[str] | None = None
+) -> ReadResult:
     """Every image of the file; raises DataError where the file is damaged, pickled or in neither layout.
 
     `known_patients`: the patient of each image in the order of the file ("" unknown), for files that do not carry them.
@@ -31,29 +36,34 @@ def read_npz(path: Path, contract: DataContract, known_patients: Sequence[str] |
     arrays = _arrays(path, contract)
     if any(f"{word}_images" in arrays for word, _ in _MEDMNIST):
         parts = [
-            (arrays[f"{word}_images"], _need(arrays, f"{word}_labels", f"{word}_label"), _maybe(arrays, f"{word}_patient"), split)
+            (
+                arrays[f"{word}_images"],
+                _labels(arrays, labels, f"{word}_labels", f"{word}_label"),
+                _maybe(arrays, f"{word}_patient"),
+                split,
+            )
             for word, split in _MEDMNIST
             if f"{word}_images" in arrays
         ]
         images = [part[0] for part in parts]
-        labels = np.concatenate([_column(part[1], len(part[0])) for part in parts])
+        cells = [cell for part in parts for cell in _label_cells(part[1], len(part[0]))]
         named = [part[2] for part in parts]
         patients = None if any(p is None for p in named) else np.concatenate([_column(p, len(p)) for p in named if p is not None])
         declared = np.concatenate([np.full(len(part[0]), part[3]) for part in parts])
         patients = np.array(known_patients) if known_patients is not None else patients
-        return _gathered(images, labels, patients, declared, None, contract)
+        return _gathered(images, cells, patients, declared, None, contract, labels)
     images = [_need(arrays, "images", "image")]
     count = len(images[0])
-    labels = _column(_need(arrays, contract.label.column, "label", "labels"), count)
+    cells = _label_cells(_labels(arrays, labels, contract.label.column, "label", "labels"), count)
     patients, sites, splits = (
-        None if found is None else _column(found, count)
-        for found in (
+        None if array is None else _column(array, count)
+        for array in (
             _maybe(arrays, contract.patient.column, "patient", "patients"),
             _maybe(arrays, contract.site.column, "site", "sites"),
             _maybe(arrays, "split", "splits"),
         )
     )
-    return _gathered(images, labels, patients, splits, sites, contract)
+    return _gathered(images, cells, patients, splits, sites, contract, labels)
 
 
 def _arrays(path: Path, contract: DataContract) -> Arrays:
@@ -96,6 +106,15 @@ def _need(arrays: Arrays, *names: str) -> NDArray[Any]:
     return found
 
 
+def _labels(arrays: Arrays, labels: Labels, *names: str) -> NDArray[Any] | None:
+    return _need(arrays, *names) if labels == "required" else _maybe(arrays, *names)
+
+
+def _label_cells(array: NDArray[Any] | None, count: int) -> list[Any]:
+    """The label of each image as it is written; None for all where the file has none."""
+    return [None] * count if array is None else _column(array, count).tolist()
+
+
 def _column(array: NDArray[Any], count: int) -> NDArray[Any]:
     if array.size != count or len(array) != count:
         raise DataError(
@@ -109,15 +128,16 @@ def _column(array: NDArray[Any], count: int) -> NDArray[Any]:
 
 def _gathered(
     stacks: list[NDArray[Any]],
-    labels: NDArray[Any],
+    cells: list[Any],
     patients: NDArray[Any] | None,
     splits: NDArray[Any] | None,
     sites: NDArray[Any] | None,
     contract: DataContract,
+    labels: Labels,
 ) -> ReadResult:
     counter = ProblemCounter("in the order of the file")
     kept = empty_stack(sum(len(stack) for stack in stacks), contract.image)
-    outcomes: list[Target] = []
+    outcomes: list[Target | None] = []
     rows: list[int] = []
     sizes: list[tuple[int, int]] = []
     position = 0
@@ -125,12 +145,14 @@ def _gathered(
         for image in stack:
             position += 1
             code = fault(image, contract.image)
-            outcome = contract.label.judge(labels[position - 1].item())
+            cell = cells[position - 1]
+            outcome = contract.label.judge(cell)
             if code is not None:
                 counter.error(code, *FAULTS[code], position)
-            elif outcome is None:
-                counter.unknown_label(position)
-            else:
+                continue
+            if outcome is None and (labels == "required" or cell_of(cell)):
+                counter.unknown_label(position, labels)
+            if outcome is not None or labels == "optional":
                 kept[len(rows)] = prepared(image, contract.image)
                 outcomes.append(outcome)
                 rows.append(position - 1)
@@ -143,4 +165,16 @@ def _gathered(
         sites=None if sites is None else [str(sites[row]) for row in rows],
         originals=sizes,
         problems=counter.problems(),
+        names=[str(row + 1) for row in rows],
     )
+
+
+def is_npz(path: Path) -> bool:
+    """A zip of .npy members. A damaged zip goes by its name, and its reader tells of the damage."""
+    members = zip_members(path)
+    if members is None:
+        return starts_as_zip(path) and path.suffix.casefold() == ".npz"
+    return any(name.endswith(".npy") for name in members)
+
+
+READER = Reader("npz", "image", "npz", frozenset({".npz"}), is_npz, read_npz)

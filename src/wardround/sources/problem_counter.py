@@ -1,6 +1,6 @@
 """Counts problems while a reader goes through the records of a source, so that all are told at once."""
 
-from wardround.sources.read_result import Level, Problem
+from wardround.sources.read_result import Labels, Level, Problem
 from wardround.sources.splitting import split_named
 
 POSITIONS_TOLD = 5
@@ -22,9 +22,11 @@ class ProblemCounter:
     def _note(self, level: Level, code: str, text: str, hint: str, position: int) -> None:
         self._met.setdefault(code, (level, text, hint, []))[3].append(position)
 
-    def unknown_label(self, position: int) -> None:
+    def unknown_label(self, position: int, labels: Labels = "required") -> None:
+        """An error where labels are required; a warning where they are not, since the record then counts as one without."""
         text = "Labels are outside the contract"
-        self.error("label-outside", text, "correct them, or name their values under [data.label]", position)
+        level: Level = "error" if labels == "required" else "warning"
+        self._note(level, "label-outside", text, "correct them, or name their values under [data.label]", position)
 
     def unreadable(self, position: int) -> None:
         self.error("corrupt-image", "Images cannot be decoded", "export these images again, or take them out", position)

@@ -23,6 +23,8 @@ from wardround.values.errors import DataError
 from wardround.values.records import Records
 
 Level = Literal["error", "warning", "note"]
+Labels = Literal["required", "optional"]
+"""optional: a record may lack its label, as one does that a model is asked about."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class ReadResult:
 
     inputs, labels, patients: as in Records. declared: the split the source declares, "" where none. sites: the hospital, "" where
     none. digests: sha256 of each input, hex. originals: (n, 2) height and width before resizing; (0, 2) for tables.
+    names: each record as its source calls it, a file or the number of a row. positions: its place in the order of the source.
+    labelled: whether it has a label; the label of one that has none is 0 and means nothing.
     """
 
     inputs: NDArray[Any]
@@ -69,6 +73,9 @@ class ReadResult:
     sites: NDArray[np.str_]
     digests: NDArray[np.str_]
     originals: NDArray[np.int64]
+    names: NDArray[np.str_]
+    positions: NDArray[np.int64]
+    labelled: NDArray[np.bool_]
     names_patients: bool
     problems: tuple[Problem, ...] = ()
     columns: tuple[ColumnFacts, ...] = ()
@@ -80,8 +87,9 @@ class ReadResult:
 
 def collect(
     inputs: NDArray[Any],
-    labels: Sequence[Target] | NDArray[Any],
+    labels: Sequence[Target | None],
     *,
+    names: Sequence[str],
     patients: Sequence[str] | None,
     declared: Sequence[str] | None = None,
     sites: Sequence[str] | None = None,
@@ -92,13 +100,15 @@ def collect(
 ) -> ReadResult:
     """Put what was read into canonical order and give records without a patient one of their own.
 
+    `labels` holds None for records without one; `names` are in the order of the source.
     `patients` is None, or holds "" for records whose patient is not known. Identical images without a patient share one, so that
     a copy cannot stand in train and in test; identical table rows do not, since two people may well agree in a few rounded
     numbers.
     """
     count = len(labels)
     digests = np.array([hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest() for row in inputs], dtype="<U64")
-    outcome = _targets(labels)
+    labelled = np.array([label is not None for label in labels], dtype=bool).reshape(count)
+    outcome = _targets([0 if label is None else label for label in labels])
     named = _text(patients, count)
     split, site = _text(declared, count), _text(sites, count)
     order = np.lexsort((site, split, outcome, digests, named))
@@ -115,6 +125,9 @@ def collect(
         sites=site[order],
         digests=digests,
         originals=sizes[order] if len(sizes) else sizes,
+        names=_text(names, count)[order],
+        positions=order.astype(np.int64),
+        labelled=labelled[order],
         names_patients=not np.any(unnamed),
         problems=tuple(problems),
         columns=tuple(columns),
@@ -134,12 +147,16 @@ def part_of(read_result: ReadResult, index: NDArray[Any], *, declared: bool = Tr
         sites=read_result.sites[index],
         digests=read_result.digests[index],
         originals=read_result.originals[index] if len(read_result.originals) else read_result.originals,
+        names=read_result.names[index],
+        positions=read_result.positions[index],
+        labelled=read_result.labelled[index],
     )
 
 
 def joined(parts: Mapping[str, ReadResult]) -> ReadResult:
     """Several sources as one, each the hospital of its name; patients of different hospitals are different people."""
     every = list(parts.items())
+    starts = np.cumsum([0, *(len(part) for _, part in every)])[:-1]
     return ReadResult(
         inputs=np.concatenate([part.inputs for _, part in every]),
         labels=np.concatenate([part.labels for _, part in every]),
@@ -148,6 +165,9 @@ def joined(parts: Mapping[str, ReadResult]) -> ReadResult:
         sites=np.concatenate([np.full(len(part), name) for name, part in every]),
         digests=np.concatenate([part.digests for _, part in every]),
         originals=np.concatenate([part.originals for _, part in every]),
+        names=np.concatenate([np.char.add(f"{name}/", part.names) for name, part in every]),
+        positions=np.concatenate([part.positions + before for before, (_, part) in zip(starts, every, strict=True)]),
+        labelled=np.concatenate([part.labelled for _, part in every]),
         names_patients=all(part.names_patients for _, part in every),
         problems=tuple(problem for _, part in every for problem in part.problems),
         columns=tuple(facts for _, part in every for facts in part.columns),
@@ -155,7 +175,7 @@ def joined(parts: Mapping[str, ReadResult]) -> ReadResult:
     )
 
 
-def _targets(labels: Sequence[Target] | NDArray[Any]) -> NDArray[Any]:
+def _targets(labels: Sequence[Target]) -> NDArray[Any]:
     """Whole targets as int8, others as float32: by their type, never by their values."""
     targets = np.asarray(labels)
     return targets.astype(np.float32 if targets.dtype.kind == "f" and len(targets) else np.int8)
@@ -189,6 +209,8 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
             expected=f"a column or array named {contract.patient.column!r}",
             hint="add it, or set required = false under [data.patient] so that each record counts as a patient",
         )
+    if bare := int(np.sum(~read_result.labelled)):
+        raise DataError("Records have no label to learn from", found=f"{bare} of {len(read_result)}", hint="label every record")
     patients = len(np.unique(read_result.patients))
     if patients < rules.minimum_patients:
         raise DataError(
@@ -200,3 +222,41 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
     if not np.any(assigned == "train"):
         raise DataError("No patient is left to train on", hint="lower validation and test under [data.splits], or add patients")
     return Records(read_result.inputs, read_result.labels, read_result.patients, assigned)
+
+
+@dataclass(frozen=True)
+class NamedRecords:
+    """n records that a model is asked about, in the order of their source.
+
+    names: as the source calls them. inputs: as in Records. patients: "" where the source names none. labels: as in Records,
+    where `labelled`. left_out: records that the contract leaves out, and that get no answer.
+    """
+
+    names: NDArray[np.str_]
+    inputs: NDArray[Any]
+    patients: NDArray[np.str_]
+    labels: NDArray[Any]
+    labelled: NDArray[np.bool_]
+    left_out: int = 0
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def to_named(read_result: ReadResult) -> NamedRecords:
+    """The records in the order of their source, or a DataError for the first thing that breaks the contract."""
+    for problem in read_result.problems:
+        if problem.level == "error":
+            raise problem.error()
+    if not len(read_result):
+        raise DataError("The source holds no record", hint="name a folder or file with data in it")
+    order = np.argsort(read_result.positions, kind="stable")
+    patients = read_result.patients if read_result.names_patients else np.full(len(read_result), "", dtype="<U1")
+    return NamedRecords(
+        names=read_result.names[order],
+        inputs=read_result.inputs[order],
+        patients=patients[order],
+        labels=read_result.labels[order],
+        labelled=read_result.labelled[order],
+        left_out=read_result.left_out,
+    )

@@ -1,141 +1,107 @@
-"""CSV, CSV.gz and Parquet tables through polars, prepared by the contract's public constants alone.
+"""Tables: every row becomes a record by `columns`, whatever file the cells came from.
 
-    cell --codes--> value or missing --range, categories--> number --(x - center) / scale--> feature [, missing indicator]
-
-Cells are read as text, so that "?" and -9 mean what the contract says and no type is guessed.
+CSV, CSV.gz, Parquet --table_frame--> cells --columns--> features, problems
 """
 
-import gzip
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
+from wardround.sources.columns import Cells, left_out_codes, prepare_column
 from wardround.sources.damage import DAMAGE
-from wardround.sources.file_tree import separator_in
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import ColumnFacts, Problem, ReadResult, collect
+from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResult, collect
+from wardround.sources.reader import Reader
 from wardround.sources.readiness.units import likely_factor
-from wardround.study.contract import ColumnContract, DataContract, canonical_value, is_number
+from wardround.study.contract import ColumnContract, DataContract
+from wardround.study.label import Target
 from wardround.values.errors import DataError
 
-Cells = list[str]
-_UNREADABLE: tuple[type[BaseException], ...] = (pl.exceptions.PolarsError, pl.exceptions.PanicException, *DAMAGE)
-"""polars is written in Rust, whose assertions on a damaged Parquet file surface as PanicException."""
+if TYPE_CHECKING:
+    import polars as pl
 
-LARGEST = 1e30
-"""A number beyond it does not fit the network's float32 after scaling, and is no measurement."""
-
-ALWAYS_MISSING = frozenset({"", "nan"})
+ROWS = "of the rows in the order of the file"
+CellsOf = Callable[[str], Cells | None]
+"""A column by its name, as cells or as words; None where there is none."""
 
 
-def read_table(path: Path, contract: DataContract) -> ReadResult:
+def read_table(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """Every row of the table; raises DataError where the file is damaged or lacks a column."""
-    return table_result(_frame(path, contract), contract)
+    from wardround.sources.table_frame import read_frame
+
+    return table_result(read_frame(path, contract), contract, labels)
 
 
-def table_result(frame: pl.DataFrame, contract: DataContract) -> ReadResult:
+def table_result(frame: "pl.DataFrame", contract: DataContract, labels: Labels = "required") -> ReadResult:
     """The rows of a table already read."""
-    wanted = {column.name: _cells(frame, column.name) for column in contract.columns}
-    labels = _cells(frame, contract.label.column)
-    counter = ProblemCounter("of the rows in the order of the file")
-    kept = np.ones(frame.height, bool)
+    from wardround.sources.table_frame import cells_in, words_in
+
+    return rows_result(frame.height, lambda name: cells_in(frame, name), lambda name: words_in(frame, name), contract, labels)
+
+
+def rows_result(count: int, cells_of: CellsOf, words_of: CellsOf, contract: DataContract, labels: Labels) -> ReadResult:
+    """`count` rows whose columns `cells_of` gives in canonical spelling, and `words_of` (patient, split, site) as written."""
+    columns = {column.name: _needed(cells_of(column.name), column.name) for column in contract.columns}
+    counter = ProblemCounter(ROWS)
+    kept = np.ones(count, bool)
     for column in contract.columns:
-        codes = {canonical_value(code) for code in column.left_out}
-        kept &= np.array([cell not in codes for cell in wanted[column.name]], dtype=bool)
+        codes = left_out_codes(column)
+        kept &= np.array([cell not in codes for cell in columns[column.name]], dtype=bool)
     left_out = int(np.sum(~kept))
-    outcomes, judged = _outcomes(labels, kept, contract, counter)
-    rows = np.flatnonzero(judged)
-    features, facts, problems = _features(contract, wanted, rows)
+    targets = _targets(_label_cells(cells_of, contract, count, labels), kept, contract, counter, labels)
+    rows = np.array(sorted(targets), dtype=np.int64)
+    features, facts, problems = _features(contract, columns, rows, labels)
+    splits, sites = (_at(words_of(name), rows) for name in ("split", contract.site.column))
     return collect(
         features,
-        outcomes[rows],
-        patients=_names(frame, contract.patient.column, rows, counter),
-        declared=[counter.split(word, row + 1) for word, row in zip(_optional(frame, "split", rows), rows.tolist(), strict=True)],
-        sites=_optional(frame, contract.site.column, rows),
+        [targets[row] for row in rows.tolist()],
+        patients=_patients(words_of(contract.patient.column), rows, counter),
+        declared=[counter.split(word, row + 1) for word, row in zip(splits, rows.tolist(), strict=True)],
+        sites=sites,
         problems=(*counter.problems(), *problems),
         columns=facts,
         left_out=left_out,
+        names=[str(row + 1) for row in rows.tolist()],
     )
 
 
-def _outcomes(
-    labels: Cells, kept: NDArray[np.bool_], contract: DataContract, counter: ProblemCounter
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Each row's target, and which rows have one: not those that are left out or have a label outside the contract."""
-    targets = {cell: contract.label.judge(cell) for cell in set(labels)}
-    outcomes, judged = np.zeros(len(labels), contract.label.dtype), np.zeros(len(labels), bool)
-    for row in np.flatnonzero(kept).tolist():
-        outcome = targets[labels[row]]
-        if outcome is None:
-            counter.unknown_label(row + 1)
-        else:
-            outcomes[row], judged[row] = outcome, True
-    return outcomes, judged
-
-
-def _frame(path: Path, contract: DataContract) -> pl.DataFrame:
-    try:
-        with path.open("rb") as file:
-            parquet = file.read(4) == b"PAR1"
-        if parquet:
-            return pl.read_parquet(path)
-        frame = pl.read_csv(path, separator=_separator(path), has_header=not contract.header, infer_schema=False)
-    except _UNREADABLE:
-        raise DataError(
-            "The table cannot be read",
-            expected="CSV (also gzipped) or Parquet, the same number of cells in every row, UTF-8",
-            hint="export it again; for a CSV without a header line, name its columns in header under [data]",
-        ) from None
-    if not contract.header:
-        return frame
-    if frame.width != len(contract.header):
-        raise DataError(
-            "The table has another number of columns than the contract's header",
-            expected=str(len(contract.header)),
-            found=str(frame.width),
-            hint="correct header under [data]",
-        )
-    return frame.rename(dict(zip(frame.columns, contract.header, strict=True)))
-
-
-def _separator(path: Path) -> str:
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if zipped else path.open("rb") as file:
-        return separator_in(file.readline().decode())
-
-
-def _cells(frame: pl.DataFrame, name: str) -> Cells:
-    """A column as canonical text; "" where it is empty."""
-    if name not in frame.columns:
+def _needed(cells: Cells | None, name: str) -> Cells:
+    if cells is None:
         raise DataError(f"The table lacks the column {name!r}", hint="add it, or correct its name in the contract")
-    column = frame.get_column(name)
-    if column.dtype == pl.Boolean:
-        column = column.cast(pl.Int8)
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-    spelled = {value: "" if value is None else canonical_value(_plain(value)) for value in column.unique().to_list()}
-    return [spelled[value] for value in column.to_list()]
+    return cells
 
 
-def _plain(value: Any) -> str | int | float:
-    return value if isinstance(value, (int, float)) else str(value)
+def _label_cells(cells_of: CellsOf, contract: DataContract, count: int, labels: Labels) -> Cells:
+    cells = cells_of(contract.label.column)
+    return [""] * count if cells is None and labels == "optional" else _needed(cells, contract.label.column)
 
 
-def _optional(frame: pl.DataFrame, name: str, rows: NDArray[np.int64]) -> list[str]:
-    if name not in frame.columns:
-        return [""] * len(rows)
-    column = ["" if value is None else str(value).strip() for value in frame.get_column(name).to_list()]
-    return [column[row] for row in rows]
+def _targets(
+    cells: Cells, kept: NDArray[np.bool_], contract: DataContract, counter: ProblemCounter, labels: Labels
+) -> dict[int, Target | None]:
+    """The target of each row that becomes a record; None where it has no label and needs none."""
+    judged = {cell: contract.label.judge(cell) for cell in set(cells)}
+    targets: dict[int, Target | None] = {}
+    for row in np.flatnonzero(kept).tolist():
+        target = judged[cells[row]]
+        if target is not None or labels == "optional":
+            targets[row] = target
+        if target is None and (cells[row] or labels == "required"):
+            counter.unknown_label(row + 1, labels)
+    return targets
 
 
-def _names(frame: pl.DataFrame, name: str, rows: NDArray[np.int64], counter: ProblemCounter) -> list[str] | None:
-    if name not in frame.columns:
+def _at(words: list[str] | None, rows: NDArray[np.int64]) -> list[str]:
+    return [""] * len(rows) if words is None else [words[row] for row in rows]
+
+
+def _patients(words: list[str] | None, rows: NDArray[np.int64], counter: ProblemCounter) -> list[str] | None:
+    if words is None:
         return None
-    names = _optional(frame, name, rows)
+    names = _at(words, rows)
     for row, patient in zip(rows.tolist(), names, strict=True):
         if not patient:
             counter.error("patient-absent", "Rows name no patient", "name the patient of every row", row + 1)
@@ -143,14 +109,14 @@ def _names(frame: pl.DataFrame, name: str, rows: NDArray[np.int64], counter: Pro
 
 
 def _features(
-    contract: DataContract, cells: dict[str, Cells], rows: NDArray[np.int64]
+    contract: DataContract, columns: dict[str, Cells], rows: NDArray[np.int64], labels: Labels
 ) -> tuple[NDArray[np.float32], list[ColumnFacts], list[Problem]]:
     parts: list[NDArray[np.float32]] = []
     facts: list[ColumnFacts] = []
     problems: list[Problem] = []
     for column in contract.columns:
-        counter = ProblemCounter("of the rows in the order of the file")
-        part, fact = _column_features(column, [cells[column.name][row] for row in rows], rows, counter)
+        counter = ProblemCounter(ROWS)
+        part, fact = _column_features(column, [columns[column.name][row] for row in rows], rows, counter, labels)
         parts.append(part)
         facts.append(fact)
         problems.extend(counter.problems())
@@ -158,73 +124,42 @@ def _features(
 
 
 def _column_features(
-    column: ColumnContract, cells: Cells, rows: NDArray[np.int64], counter: ProblemCounter
+    column: ColumnContract, cells: Cells, rows: NDArray[np.int64], counter: ProblemCounter, labels: Labels
 ) -> tuple[NDArray[np.float32], ColumnFacts]:
     """The prepared features (n, f) of one column, f = len(column.features), and what it held."""
-    codes = {canonical_value(code) for code in column.missing} | ALWAYS_MISSING
-    missing = np.array([cell in codes for cell in cells], dtype=bool).reshape(len(cells))
-    outside, factor = np.zeros(len(cells), bool), None
-    if column.kind == "number":
-        values, outside, factor = _numbers(column, cells, missing, rows, counter)
-        missing = missing | (outside & (column.outside == "missing"))
-        center, scale = column.constants
-        plain = np.where(missing, 0.0, (values - center) / scale)[:, None]
-    else:
-        plain = _coded(column, cells, missing, rows, counter)
-    share = float(missing.mean()) if len(cells) else 0.0
-    if share > column.max_missing:
-        for row in rows[missing]:
-            text = (
-                f"Column {column.name!r} has more missing values than the contract allows ({column.max_missing:.0%} of the rows)"
-            )
-            counter.error(
-                f"missing:{column.name}", text, "fill them at the source, or raise max_missing for everyone", int(row) + 1
-            )
-    if column.max_missing > 0:
-        plain = np.concatenate([plain, missing[:, None].astype(np.float64)], axis=1)
-    fact = ColumnFacts(column.name, column.unit, len(cells), int(missing.sum()), int(outside.sum()), factor)
-    return plain.astype(np.float32), fact
+    prepared = prepare_column(column, cells)
+    for fault in prepared.faults:
+        for row in rows[fault.rows]:
+            counter.error(fault.code, fault.text, fault.hint, int(row) + 1)
+    share = float(prepared.missing.mean()) if len(cells) else 0.0
+    # Of records to be answered, each is judged by itself: the share is a rule for a whole hospital.
+    if share > (column.max_missing if labels == "required" or column.max_missing == 0 else 1.0):
+        text = f"Column {column.name!r} has more missing values than the contract allows ({column.max_missing:.0%} of the rows)"
+        hint = "fill them at the source, or raise max_missing for everyone"
+        for row in rows[prepared.missing]:
+            counter.error(f"missing:{column.name}", text, hint, int(row) + 1)
+    factor = None if column.range is None else likely_factor(prepared.measured, *column.range, column.name)
+    missing, outside = int(prepared.missing.sum()), int(prepared.outside.sum())
+    return prepared.features, ColumnFacts(column.name, column.unit, len(cells), missing, outside, factor)
 
 
-def _numbers(
-    column: ColumnContract, cells: Cells, missing: NDArray[np.bool_], rows: NDArray[np.int64], counter: ProblemCounter
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], float | None]:
-    """Numbers with 0 for missing ones, which are outside the range, and the unit factor that would mend it."""
-    number = {cell: float(cell) if is_number(cell) else np.nan for cell in set(cells)}
-    values = np.where(missing, 0.0, np.array([number[cell] for cell in cells], np.float64))
-    wrong = ~np.isfinite(values) | (np.abs(values) > LARGEST)
-    for row in rows[wrong]:
-        counter.error(
-            f"not-a-number:{column.name}", f"Column {column.name!r} has cells that are not numbers", _HINT_CELLS, int(row) + 1
-        )
-    values[wrong] = 0.0
-    if column.range is None:
-        return values, np.zeros(len(cells), bool), None
-    low, high = column.range
-    outside = ~missing & ~wrong & ((values < low) | (values > high))
-    factor = likely_factor(values[~missing & ~wrong], low, high, column.name)
-    if column.outside == "refuse":
-        unit = f" {column.unit}" if column.unit else ""
-        for row in rows[outside]:
-            text = f"Column {column.name!r} has values outside {low:g} to {high:g}{unit}"
-            counter.error(f"outside:{column.name}", text, "check the unit, or correct the values", int(row) + 1)
-    return np.clip(values, low, high) if column.outside == "clip" else values, outside, factor
+def is_table(path: Path) -> bool:
+    """Parquet, gzip, or text: a file without a zero byte in its first bytes."""
+    if path.is_dir():
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except DAMAGE:
+        return False
+    return head.startswith((b"PAR1", b"\x1f\x8b")) or b"\0" not in head
 
 
-_HINT_CELLS = "correct them, or name their codes under missing in the contract"
-
-
-def _coded(
-    column: ColumnContract, cells: Cells, missing: NDArray[np.bool_], rows: NDArray[np.int64], counter: ProblemCounter
-) -> NDArray[np.float64]:
-    """One-hot (n, k) for a category, 0, 0.5 (missing) or 1 for a binary (n, 1)."""
-    index = {code: k for k, code in enumerate(column.codes)}
-    found = np.array([index.get(cell, -1) for cell in cells], dtype=np.int64).reshape(len(cells))
-    for row in rows[(found < 0) & ~missing]:
-        counter.error(
-            f"category:{column.name}", f"Column {column.name!r} has values the contract does not name", _HINT_CELLS, int(row) + 1
-        )
-    if column.kind == "binary":
-        return np.where(missing, 0.5, found.astype(np.float64))[:, None]
-    hot: NDArray[np.float64] = ((found[:, None] == np.arange(len(index))) & ~missing[:, None]).astype(np.float64)
-    return hot
+READER = Reader(
+    kind="table",
+    data="table",
+    title="CSV or Parquet",
+    suffixes=frozenset({".csv", ".gz", ".parquet", ".data"}),
+    recognises=is_table,
+    read=read_table,
+)

@@ -91,7 +91,8 @@ def _pneumoniamnist(folder: Path, contract: DataContract) -> ReadResult:
         for row in csv.DictReader(file):
             named[row["split"], int(row["index"])] = row["patient"]
     counts = (("train", 4708), ("val", 524), ("test", 624))
-    return read_npz(path, contract, [named.get((split, k), "") for split, count in counts for k in range(count)])
+    patients = [named.get((split, k), "") for split, count in counts for k in range(count)]
+    return read_npz(path, contract, known_patients=patients)
 
 
 def _npz_named(name: str) -> Loader:

@@ -1,0 +1,85 @@
+"""Prepared records as `values/records_file.py` writes them: what a simulation divides a data set into, `data/NAME.npz`.
+
+They were prepared under the contract of their study. Another contract may want another shape, which is refused here.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from wardround.sources.file_tree import zip_members
+from wardround.sources.pixels import empty_stack
+from wardround.sources.problem_counter import ProblemCounter
+from wardround.sources.read_result import Labels, ReadResult, collect
+from wardround.sources.reader import Reader
+from wardround.study.contract import DataContract
+from wardround.values.errors import DataError
+from wardround.values.records import Records
+from wardround.values.records_file import read_records
+
+MEMBERS = frozenset({"inputs.npy", "labels.npy", "patients.npy", "splits.npy"})
+
+
+def read_prepared(path: Path, contract: DataContract, _labels: Labels = "required", /) -> ReadResult:
+    """Every record of the file, its splits declared; DataError where it is damaged or was prepared for another contract.
+
+    Such a file holds a label for each record, whether labels are required or not.
+    """
+    try:
+        records = read_records(path)
+    except DataError as error:
+        raise DataError(error.what, found=error.found, hint="copy the file again, or name the data it was made from") from error
+    _require_contract(records, contract)
+    counter = ProblemCounter("in the order of the file")
+    judged = [value if value in (0, 1) else None for value in records.labels.tolist()]  # outcomes, no longer words of the label
+    rows = _usable(records, judged, contract, counter)
+    return collect(
+        records.inputs[rows],
+        [judged[row] for row in rows],
+        patients=[str(patient) for patient in records.patients[rows]],
+        declared=[counter.split(str(records.splits[row]), row + 1) for row in rows],
+        originals=[contract.image.size] * len(rows) if contract.kind == "image" else (),
+        problems=counter.problems(),
+        names=[str(row + 1) for row in rows],
+    )
+
+
+def _require_contract(records: Records, contract: DataContract) -> None:
+    """DataError unless one input has the shape and type that the contract gives it."""
+    if contract.kind == "image":
+        blank = empty_stack(0, contract.image)
+        shape, dtype = blank.shape[1:], blank.dtype
+    else:
+        shape, dtype = contract.input_shape, np.dtype(np.float32)
+    if records.inputs.shape[1:] != shape or records.inputs.dtype != dtype:
+        raise DataError(
+            "The file holds records that were prepared for another contract",
+            expected=f"{dtype} of shape {shape} for each record",
+            found=f"{records.inputs.dtype} of shape {records.inputs.shape[1:]}",
+            hint="name the data they were made from, or use the contract of the study that made them",
+        )
+
+
+def _usable(records: Records, judged: list[int | None], contract: DataContract, counter: ProblemCounter) -> list[int]:
+    """The rows that hold numbers, a patient and a known label; the others are problems."""
+    rows: list[int] = []
+    for row, label in enumerate(judged):
+        if contract.kind == "table" and not np.isfinite(records.inputs[row]).all():
+            counter.error(
+                "not-a-number", "Records hold values that are not numbers", "name the data they were made from", row + 1
+            )
+        elif not records.patients[row]:
+            counter.error("patient-absent", "Rows name no patient", "name the patient of every row", row + 1)
+        elif label is None:
+            counter.unknown_label(row + 1)
+        else:
+            rows.append(row)
+    return rows
+
+
+def is_prepared(path: Path) -> bool:
+    """An npz whose arrays are exactly those of a records file."""
+    return set(zip_members(path) or ()) == MEMBERS
+
+
+READER = Reader("records", "any", "prepared records", frozenset({".npz"}), is_prepared, read_prepared)

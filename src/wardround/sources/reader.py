@@ -1,0 +1,32 @@
+"""What the module of a reader says of itself. A new source is one module with a `READER`, and one line in `opening.READERS`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from wardround.sources.read_result import Labels, ReadResult
+from wardround.study.contract import DataContract, Kind
+
+
+class Read(Protocol):
+    """Every record of a source. labels: whether a record must have one."""
+
+    def __call__(self, path: Path, contract: DataContract, labels: Labels = "required", /) -> ReadResult: ...
+
+
+@dataclass(frozen=True)
+class Reader:
+    """kind: its name in reports. data: what it reads; "any" where that shows only when it is read, and is compared then.
+    title: the same for people, as in "mixes DICOM with PNG or JPEG".
+
+    suffixes: by them a single file is told in a folder of other things. recognises: whether a file or a folder is this reader's,
+    by what it holds and never by its name.
+    """
+
+    kind: str
+    data: Kind | Literal["any"]
+    title: str
+    suffixes: frozenset[str]
+    recognises: Callable[[Path], bool]
+    read: Read
