@@ -15,20 +15,34 @@ from wardround.values.version import __version__
 
 if TYPE_CHECKING:
     from wardround.hub.sum_coordinator import SecureSum
+    from wardround.prediction.answers import Prediction, predict
     from wardround.simulation.secure_sum import secure_sum
     from wardround.simulation.simulate import Run, simulate
     from wardround.study.declaration import Study
     from wardround.study.reading import load_study
     from wardround.values.errors import WardroundError
 
-__all__ = ["Run", "SecureSum", "Study", "WardroundError", "__version__", "load_study", "secure_sum", "simulate"]
+__all__ = [
+    "Prediction",
+    "Run",
+    "SecureSum",
+    "Study",
+    "WardroundError",
+    "__version__",
+    "load_study",
+    "predict",
+    "secure_sum",
+    "simulate",
+]
 
 _HOMES = {
+    "Prediction": "wardround.prediction.answers",
     "Run": "wardround.simulation.simulate",
     "SecureSum": "wardround.hub.sum_coordinator",
     "Study": "wardround.study.declaration",
     "WardroundError": "wardround.values.errors",
     "load_study": "wardround.study.reading",
+    "predict": "wardround.prediction.answers",
     "secure_sum": "wardround.simulation.secure_sum",
     "simulate": "wardround.simulation.simulate",
 }

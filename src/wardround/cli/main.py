@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wardround.cli import data, demo, models, report, simulate, site, study
+from wardround.cli import data, demo, models, predict, report, simulate, site, study
 from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.errors import WardroundError
 from wardround.values.version import __version__
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
+app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.add_typer(study.app, name="study")
 app.add_typer(data.app, name="data")

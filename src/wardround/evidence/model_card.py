@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from wardround.evidence import text as wording
+from wardround.evidence.input_facts import input_facts
 from wardround.evidence.run_facts import facts, page_text, study_of, tested
 from wardround.evidence.tripod import items
 from wardround.study.record.run_record import RunRecord
@@ -36,6 +37,7 @@ def render_model_card(record: RunRecord) -> str:
         synthetic_words=wording.SYNTHETIC,
         not_cleared=wording.NOT_CLEARED,
         facts=facts(record),
+        inputs=input_facts(record),
         question=study.question if study else None,
         metrics=words.names,
         words=words,

@@ -8,6 +8,7 @@ from safetensors.numpy import save as save_tensors
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.outcome import Outcome
 from wardround.hub.run_folder import RunFolder
+from wardround.study.record.model_statement import METADATA_KEY, ModelStatement, statement_of
 from wardround.study.record.run_record import ModelRecord, RunRecord
 from wardround.values.canonical import sha256_hex
 from wardround.values.durable import write_atomic
@@ -19,9 +20,10 @@ MODEL, ONNX, RECORD, REPORT, CARD = "model.safetensors", "model.onnx", "record.j
 def write_artifacts(outcome: Outcome, coordinator: Coordinator, folder: RunFolder, *, register: bool) -> RunRecord:
     """Writes model and record, each whole or not at all; writing them again replaces them by the same."""
     model = coordinator.model
-    data = model_bytes(model)
+    statement = statement_of(outcome.study, outcome.threshold, synthetic=outcome.plan.synthetic)
+    data = model_bytes(model, statement)
     write_atomic(folder.path / MODEL, data)
-    difference = _export(outcome, coordinator, model, folder.path / ONNX)
+    difference = _export(outcome, coordinator, model, statement, folder.path / ONNX)
     record = _written_before(folder.path / RECORD, sha256_hex(data)) or outcome.record(
         ModelRecord(
             sha256=sha256_hex(data),
@@ -45,12 +47,12 @@ def _written_before(path: Path, model: str) -> RunRecord | None:
     return record if record.finished and record.model and record.model.sha256 == model else None
 
 
-def model_bytes(model: Tree) -> bytes:
-    """The model as safetensors; equal models have equal bytes."""
-    return save_tensors({name: model[name] for name in sorted(model)})
+def model_bytes(model: Tree, statement: ModelStatement) -> bytes:
+    """The model as safetensors, with what it says of itself; equal models of equal studies have equal bytes."""
+    return save_tensors({name: model[name] for name in sorted(model)}, {METADATA_KEY: statement.to_json()})
 
 
-def _export(outcome: Outcome, coordinator: Coordinator, model: Tree, path: Path) -> float:
+def _export(outcome: Outcome, coordinator: Coordinator, model: Tree, statement: ModelStatement, path: Path) -> float:
     from wardround.training.onnx_export import export_onnx
 
     study = outcome.study
@@ -64,6 +66,7 @@ def _export(outcome: Outcome, coordinator: Coordinator, model: Tree, path: Path)
         outputs=task.outputs,
         shown=task.shown,
         output=task.words.output,
+        statement=statement,
     )
     return proof.max_difference
 

@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.study.cell_codes import LARGEST, missing_codes
 from wardround.study.contract import ColumnContract, canonical_value, is_number
 
 Cells = list[str]
 """Cells of one column in canonical spelling; "" where a cell is empty."""
 
-LARGEST = 1e30
-"""A number beyond it does not fit the network's float32 after scaling, and is no measurement."""
-
-ALWAYS_MISSING = frozenset({"", "nan"})
 _HINT_CELLS = "correct them, or name their codes under missing in the contract"
 
 
@@ -58,16 +55,6 @@ def cell_of(value: Any) -> str:
     if isinstance(plain, bool):
         return str(int(plain))
     return canonical_value(plain if isinstance(plain, (int, float)) else str(plain))
-
-
-def missing_codes(column: ColumnContract) -> frozenset[str]:
-    """Canonical spellings that mean "missing"."""
-    return frozenset(canonical_value(code) for code in column.missing) | ALWAYS_MISSING
-
-
-def left_out_codes(column: ColumnContract) -> frozenset[str]:
-    """Canonical spellings for which the whole record is left out."""
-    return frozenset(canonical_value(code) for code in column.left_out)
 
 
 def prepare_column(column: ColumnContract, cells: Cells) -> PreparedColumn:

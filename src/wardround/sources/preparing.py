@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.columns import cell_of, left_out_codes, prepare_column
+from wardround.sources.columns import cell_of, prepare_column
 from wardround.sources.dicom import decode_dicom, full_scale, has_dicom_mark
 from wardround.sources.image_folder import Decoded, decode
 from wardround.sources.pixels import FAULTS, fault, prepared
+from wardround.study.cell_codes import left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.values.errors import DataError
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.columns import Cells, left_out_codes, prepare_column
+from wardround.sources.columns import Cells, prepare_column
 from wardround.sources.damage import DAMAGE
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResult, collect
 from wardround.sources.reader import Reader
 from wardround.sources.readiness.units import likely_factor
+from wardround.study.cell_codes import left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.study.label import Target
 from wardround.values.errors import DataError

@@ -20,8 +20,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wardround.tasks.binary.score_sums import BINS, BINS_PER_UNIT, CALIBRATION_BINS, ONE, ScoreSums, probability
+from wardround.tasks.binary.score_sums import BINS, BINS_PER_UNIT, CALIBRATION_BINS, ONE, ScoreSums, bin_of, probability
 from wardround.tasks.intervals import UNDEFINED, Z, wilson
 from wardround.tasks.protocol import REPLICATES, Figures, Floats, Interval
 from wardround.tasks.sums import Counts
@@ -149,6 +150,11 @@ def calibration_error(sums: ScoreSums) -> float:
     """
     _, total, positive = sums.calibration.T
     return _ratio(float(np.abs(total / ONE - positive).sum()), sums.n)
+
+
+def is_positive(scores: Floats, threshold: float) -> NDArray[np.bool_]:
+    """Whether each record (n,), by its logit, is called positive: the rule that every figure at the threshold counts by."""
+    return np.asarray(bin_of(scores) >= edge_of(threshold))
 
 
 def edge_of(threshold: float) -> int:

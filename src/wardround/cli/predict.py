@@ -1,0 +1,56 @@
+"""wardround predict MODEL PATH: a finished model's answers for records."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from wardround.prediction.answers import Prediction
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="A run folder, a model.onnx, or a model or run in the registry.")],
+    path: Annotated[Path, typer.Argument(help="The records: any source that the model's contract accepts; labels optional.")],
+    out: Annotated[Path | None, typer.Option(help="Write the CSV to this file (default: print it).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the CSV.")] = False,
+    registry: Annotated[
+        str | None, typer.Option("--registry", help="The registry: a folder or a database URL (default: this user's).")
+    ] = None,
+) -> None:
+    """Give a finished model's answer for each record, in the order of the source, as CSV."""
+    from wardround.prediction.answers import predict as ask
+    from wardround.values.durable import write_atomic
+
+    prediction = ask(model, path, registry=registry)
+    if out is not None:
+        write_atomic(out, prediction.to_csv().encode(), private=True)  # it may hold patients' names
+    if as_json:
+        typer.echo(json.dumps(_as_json(prediction)))
+    elif out is None:
+        typer.echo(prediction.to_csv(), nl=False)
+    for sentence in _remarks(prediction, out):
+        typer.echo(sentence, err=True)
+
+
+def _as_json(prediction: "Prediction") -> dict[str, Any]:
+    statement = prediction.statement
+    return {
+        "study_title": statement.study_title,
+        "study_hash": statement.study_hash,
+        "synthetic": statement.synthetic,
+        "output": statement.output,
+        "threshold": statement.threshold,
+        "left_out": prediction.records.left_out,
+        "answers": prediction.table,
+    }
+
+
+def _remarks(prediction: "Prediction", out: Path | None) -> list[str]:
+    sentences = [f"Wrote {len(prediction)} answers to {out}"] if out is not None else []
+    if prediction.records.left_out:
+        sentences.append(f"{prediction.records.left_out} incomplete records got no answer, as the contract says")
+    if prediction.statement.synthetic:
+        sentences.append("The model learned from synthetic data: its answers say nothing of people")
+    return sentences

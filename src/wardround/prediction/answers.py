@@ -1,0 +1,140 @@
+"""Answers for records: `predict` asks a model and gives a table that can be laid beside the source, row for row."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.prediction.model_file import AnsweringModel, load_model
+from wardround.sources import NamedRecords, network_input, open_source, prepare
+from wardround.sources.preparing import RawImage, RawRow
+from wardround.study.contract import DataContract
+from wardround.study.record.model_statement import ModelStatement
+from wardround.tasks.binary.figures import is_positive
+from wardround.tasks.binary.score_sums import probability
+from wardround.values.errors import DataError, RunError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Asked = str | Path | RawRow | NDArray[Any] | Sequence[RawImage | RawRow]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Answers for n records, in the order of their source.
+
+    records: what the answers are for; their names, patients and, where known, labels. scores: before the sigmoid.
+    probabilities: of being positive. answers: bool, at the model's threshold. statement: what the model says of itself.
+    """
+
+    statement: ModelStatement
+    records: NamedRecords
+    scores: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    answers: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each record as its source calls it: a file, or the number of a row."""
+        return tuple(self.records.names.tolist())
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each record: record, patient ("" unknown), probability, answer (0, 1), label (0, 1, None unknown)."""
+        return [
+            {"record": name, "patient": patient, "probability": chance, "answer": int(answer), "label": label if told else None}
+            for name, patient, chance, answer, label, told in zip(
+                self.records.names.tolist(),
+                self.records.patients.tolist(),
+                self.probabilities.tolist(),
+                self.answers.tolist(),
+                self.records.labels.tolist(),
+                self.records.labelled.tolist(),
+                strict=True,
+            )
+        ]
+
+    def to_frame(self) -> "pl.DataFrame":
+        """The table as a polars DataFrame."""
+        import polars as pl
+
+        types = {"record": pl.String, "patient": pl.String, "probability": pl.Float64, "answer": pl.Int8, "label": pl.Int8}
+        return pl.DataFrame(self.table, schema=types)
+
+    def to_csv(self) -> str:
+        """The table as CSV; an empty cell where a patient or a label is not known."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["record", "patient", "probability", "answer", "label"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.table)
+        return text.getvalue()
+
+
+def predict(model: str | Path, records: Asked, *, registry: str | Path | None = None) -> Prediction:
+    """Ask a finished model about records.
+
+    Parameters
+    ----------
+    model
+        A run folder, a `model.onnx` that Wardround wrote, or a model in the registry (its hash's first letters, or its run).
+    records
+        A path of any source that the model's contract accepts, labels optional; one raw record (a mapping column -> value, or an
+        array of pixels); or several, images also as paths or bytes.
+    registry
+        The registry: a folder or a database URL; by default this user's.
+
+    Returns
+    -------
+    Prediction
+        In the order of the source. Records that the contract leaves out get no answer.
+
+    Raises
+    ------
+    RunError, RegistryError
+        Where there is no model that can answer.
+    DataError
+        Where the records are of another kind of data than the model's, or one of them breaks its contract.
+
+    Notes
+    -----
+    The answer follows the figures of the run: positive where the bin of the score (1/32 wide) is at or above the threshold's.
+    """
+    asked = load_model(model, registry)
+    return answer(asked, _named(asked.statement.data, records))
+
+
+def answer(model: AnsweringModel, records: NamedRecords) -> Prediction:
+    """The answers of a model that was loaded before."""
+    threshold = model.statement.threshold
+    if threshold is None:
+        raise RunError(
+            "The model answers no yes-or-no question", expected="a model with a threshold", hint="run its model.onnx directly"
+        )
+    scores = model.scores(network_input(model.statement.data, records.inputs)).astype(np.float64)
+    return Prediction(model.statement, records, scores, probability(scores), is_positive(scores, threshold))
+
+
+def _named(contract: DataContract, records: Asked) -> NamedRecords:
+    if isinstance(records, (str, Path)):
+        return open_source(records, contract).named()
+    several = [records] if isinstance(records, (Mapping, np.ndarray)) else list(records)
+    prepared = [prepare(contract, record) for record in several]
+    if not prepared:
+        raise DataError("There is no record to ask about", hint="give at least one")
+    count = len(prepared)
+    return NamedRecords(
+        names=np.array([str(number) for number in range(1, count + 1)]),
+        inputs=np.stack(prepared),
+        patients=np.full(count, "", dtype="<U1"),
+        labels=np.zeros(count, np.int8),
+        labelled=np.zeros(count, bool),
+    )

@@ -1,0 +1,113 @@
+"""A model that can answer: found in a run folder, by its name in the registry, or in an ONNX file, and asked by ONNX Runtime.
+
+    model.onnx --metadata--> ModelStatement
+               --cut from the network's own input to its scores--> session
+
+Scores are taken before the sigmoid, since probabilities in float32 are all 1 from a score of 17 on.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from wardround.study.record.model_statement import INNER_VALUES_KEY, METADATA_KEY, ModelStatement
+from wardround.values.errors import RegistryError, RunError
+
+FILE = "model.onnx"
+_PIECE = 64  # records answered at once, so that no batch of large images fills the memory
+
+
+@dataclass(frozen=True)
+class AnsweringModel:
+    """statement: what the file says of itself."""
+
+    statement: ModelStatement
+    session: onnxruntime.InferenceSession
+
+    def scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores (n,) before the sigmoid of n network inputs."""
+        name = self.session.get_inputs()[0].name
+        pieces = (inputs[start : start + _PIECE] for start in range(0, len(inputs), _PIECE))
+        return np.concatenate([np.zeros(0), *(self.session.run(None, {name: piece})[0] for piece in pieces)])
+
+
+def load_model(model: str | Path, registry: str | Path | None = None) -> AnsweringModel:
+    """The model at a path, or of a name in the registry; RunError or RegistryError where there is none that can answer."""
+    path = Path(model)
+    if path.is_dir():
+        if not (path / FILE).is_file():
+            hint = "finish it with the same command and --resume, or check the path"
+            raise RunError(f"{path} holds no finished run", expected=FILE, hint=hint)
+        return answering(_content(path / FILE), str(path / FILE))
+    if path.exists():
+        return answering(_content(path), str(path))
+    return answering(_registered(str(model), registry), f"the model {model}")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read", found=error.strerror or "", hint="check the path") from error
+
+
+def _registered(name: str, registry: str | Path | None) -> bytes:
+    from wardround.registry import open_registry
+
+    try:
+        with open_registry(registry) as opened:
+            return opened.read_model(name, "onnx")
+    except RegistryError as error:
+        raise RegistryError(
+            f"There is no file or folder {name}, and no model of that name: {error.what}",
+            expected=error.expected,
+            found=error.found,
+            hint="name a run folder, a model.onnx, or a model of: wardround models list",
+        ) from error
+
+
+def answering(content: bytes, name: str) -> AnsweringModel:
+    """The model in an ONNX file's bytes; RunError where they are no model, or none that Wardround wrote."""
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf's own error, which has no typed home
+        raise RunError(f"{name} is not an ONNX model", hint="name a run folder or the model.onnx in it") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if METADATA_KEY not in metadata or INNER_VALUES_KEY not in metadata:
+        raise RunError(
+            f"{name} does not say what goes into it",
+            expected="a model.onnx that Wardround wrote, with its statement in the metadata",
+            hint="name the run folder of a run of this version, or run the study again",
+        )
+    statement = ModelStatement.from_json(metadata[METADATA_KEY], name=name)
+    return AnsweringModel(statement, _session(model, metadata[INNER_VALUES_KEY], statement, name))
+
+
+def _session(model: onnx.ModelProto, inner: str, statement: ModelStatement, name: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        names = json.loads(inner)
+        cut_to_network(model, names["features"], names["scores"], statement.data.input_shape)
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base but Exception
+        raise RunError(f"{name} is damaged", found=type(error).__name__, hint="copy it again from the run folder") from error
+
+
+def cut_to_network(model: onnx.ModelProto, features: str, scores: str, input_shape: tuple[int, ...]) -> None:
+    """Leave of the graph what leads from `features` to `scores`, as its only input and output."""
+    graph, needed, nodes = model.graph, {scores}, []
+    for node in reversed(graph.node):  # nodes stand in the order in which they can be computed
+        if needed & set(node.output) and features not in node.output:
+            needed |= set(node.input)
+            nodes.append(node)
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in reversed(nodes)]
+    del graph.node[:], graph.input[:], graph.output[:]
+    graph.node.extend(kept)
+    graph.input.append(onnx.helper.make_tensor_value_info(features, onnx.TensorProto.FLOAT, ["batch", *input_shape]))
+    graph.output.append(onnx.helper.make_tensor_value_info(scores, onnx.TensorProto.FLOAT, ["batch"]))
