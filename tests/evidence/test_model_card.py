@@ -46,7 +46,7 @@ def test_the_card_has_the_sections_of_mitchell_et_al(record: RunRecord) -> None:
 def test_every_table_is_whole(record: RunRecord) -> None:
     """A stray line break or pipe would turn figures into prose."""
     html = rendered(render_model_card(record))
-    assert html.count("<table>") == 5
+    assert html.count("<table>") == 6
     for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
         widths = {row.count("<td") + row.count("<th>") for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)}
         assert len(widths) == 1

@@ -85,8 +85,10 @@ def judged(run: wr.Run, name: str, path: Path) -> None:
     kept = run.record.sites[name].federated
     assert kept is not None
     sums = ScoreSums.from_scores(prediction.scores[test], records.labels[test])
-    own = sums_of(task_of_label(prediction.statement.data.label), kept)
-    assert own is not None and np.array_equal(sums.histogram, own.histogram)
+    stored = sums_of(task_of_label(prediction.statement.data.label), kept)
+    assert stored is not None
+    own = ScoreSums.from_counts(stored.arrays)
+    assert np.array_equal(sums.histogram, own.histogram)
     assert abs(int(sums.brier) - int(own.brier)) <= 2**20 * 1e-6 * sums.n + sums.n
     figures = measure(sums, prediction.statement.threshold, replicates=0).values
     for key, value in figures.items():
@@ -232,3 +234,12 @@ def test_what_cannot_be_answered_is_refused_and_nothing_is_written(
     done = command(model, path, "--out", tmp_path / "answers.csv", home=tmp_path)
     assert done.returncode == kinds.get(what, RunError).exit_code and done.stdout == "", done.stderr
     assert not (tmp_path / "answers.csv").exists() and "Traceback" not in done.stderr
+
+
+def test_the_card_tells_people_what_the_files_tell_programs(tables: wr.Run, images: wr.Run) -> None:
+    """Who reads the card decides whether a hospital's data fit."""
+    card = (tables.folder / "model_card.md").read_text("utf-8")
+    assert "| Column pressure | number; 60 to 200, outside: refuse; may not be missing |" in card
+    assert "| Output | the probability that a record is positive: label |" in card
+    card = (images.folder / "model_card.md").read_text("utf-8")
+    assert "images of 16 x 16 pixels, grey, 8 bits, stretch" in card and "| Trained on | synthetic data |" in card
