@@ -1,4 +1,9 @@
-"""What all tests share: hypothesis draws the same cases every time, and a busy machine fails none of them."""
+"""What all tests share: hypothesis draws the same cases every time, and a busy machine fails none of them.
+
+pytest                      everything, on all cores, 60 cases a property
+pytest -m "not slow"        what a developer asks after a change, in two minutes on two cores; 15 cases a property
+pytest -n 0                 in one process, as a debugger wants it; so does a run of named files or tests
+"""
 
 import os
 
@@ -7,10 +12,30 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.algorithms.algorithm_conformance")
 
-settings.register_profile(
-    "wardround", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("wardround")
+ALIKE = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("full", ALIKE, max_examples=60)
+settings.register_profile("fast", ALIKE, max_examples=15)
+settings.load_profile("full")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Runs of everything take all cores: a setting in `addopts` would be an error where xdist is switched off."""
+    in_worker = hasattr(config, "workerinput")
+    named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    debugged = config.option.usepdb or config.option.collectonly
+    if in_worker or named or debugged or not config.pluginmanager.hasplugin("xdist"):
+        return
+    if config.option.numprocesses is None:
+        config.option.numprocesses = os.cpu_count() or 1
+    if config.option.dist == "no":
+        config.option.dist = (
+            "worksteal"  # neighbours share the fixtures of their module, and no core waits for the other at the end
+        )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("fast" if "not slow" in config.option.markexpr else "full")
 
 
 @pytest.fixture(autouse=True)

@@ -118,6 +118,7 @@ def test_a_whole_run_stays_below_its_bill_and_is_caught_without_clipping(tmp_pat
     assert audit().one_run(110, DELTA, ACCUSES).refuted
 
 
+@pytest.mark.slow
 def test_whole_runs_with_half_the_noise_are_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the trials of four runs."""
     audit, draw = audits(1.0, tmp_path), noise_grid_module.draw

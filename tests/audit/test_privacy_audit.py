@@ -145,6 +145,7 @@ SCHEDULES = [  # multiplier, rate, steps, honest shares, colluding sites
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("multiplier", "rate", "steps", "honest", "colluding"), SCHEDULES)
 def test_the_accountant_is_never_below_an_audited_bound(
     multiplier: float, rate: float, steps: int, honest: int, colluding: int
@@ -282,6 +283,7 @@ def test_private_training_stays_below_its_bill(plain: TrainingCanaries, honest: 
     assert apart > 0.1  # 1 / z^2 = 0.25 where all of a clip norm is seen, 5 deviations
 
 
+@pytest.mark.slow
 def test_sampled_training_stays_below_its_bill_and_is_caught_when_it_draws_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Poisson sampling inside the trainer, several steps: charged as sampled, it must be."""
     canaries = on_columns(150, noise_multiplier=0.8, sampling_rate=0.2, steps=5)

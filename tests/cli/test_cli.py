@@ -37,6 +37,7 @@ def test_import_loads_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_from_a_new_study_to_a_model(tmp_path: Path) -> None:
     """The whole way of a newcomer, through real processes."""
     study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
@@ -67,6 +68,7 @@ def test_the_starter_study_is_sound(tmp_path: Path, kind: str) -> None:
     assert again.returncode == 2 and "--force" in again.stderr
 
 
+@pytest.mark.slow
 def test_mistakes_end_with_a_sentence_and_never_a_traceback(tmp_path: Path) -> None:
     """Bad input is the normal case of a first day."""
     study = write_study(tmp_path)

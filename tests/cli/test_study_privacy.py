@@ -16,6 +16,7 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_it_states_the_cost_and_the_line_to_add(study: Path, tmp_path: Path) -> None:
     """What a person must know to approve: who is hidden, from whom, at which price; and the noise that all must agree on."""
     done = wardround("study", "privacy", study, home=tmp_path)
@@ -46,6 +47,7 @@ def test_a_program_gets_one_json_object(study: Path, tmp_path: Path) -> None:
     assert list(found["noise_by_epsilon"].values()) == sorted(found["noise_by_epsilon"].values(), reverse=True)
 
 
+@pytest.mark.slow
 def test_without_noise_it_says_that_there_is_no_bound(study: Path, tmp_path: Path) -> None:
     """Zero must not look like a very good price."""
     study.write_text(BASE.replace("epsilon = 2.0", "noise_multiplier = 0.0"))
@@ -54,6 +56,7 @@ def test_without_noise_it_says_that_there_is_no_bound(study: Path, tmp_path: Pat
     assert json.loads(wardround("study", "privacy", study, "--json", home=tmp_path).stdout)["epsilon"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words", "said"),
     [

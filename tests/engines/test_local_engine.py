@@ -111,6 +111,7 @@ def test_side_by_side_gives_the_same_bits_as_in_order(tmp_path: Path) -> None:
     assert files_in(tmp_path / "order" / "sites") == files_in(tmp_path / "side" / "sites")
 
 
+@pytest.mark.slow
 def test_a_masked_run_side_by_side_or_in_order_gives_the_plain_bits(tmp_path: Path) -> None:
     """Masks come from each process's own operating system and must cancel whoever answers first; what is left of them would show
     in every bit. Keys, words and sums between exchanges are gone in the end."""
@@ -143,6 +144,7 @@ class Deaf(InOrder):
         return super().exchange(heard, deadline_s, arrived)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forked", KINDS, indirect=True)
 @pytest.mark.usefixtures("forked")
 def test_a_process_killed_in_the_middle_of_a_round_is_lost_for_that_round_and_back_in_the_next(tmp_path: Path) -> None:
@@ -171,6 +173,7 @@ def test_a_process_killed_in_the_middle_of_a_round_is_lost_for_that_round_and_ba
         assert same_bits(run(deaf, of, tmp_path / "deaf"), model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forked", KINDS, indirect=True)
 @pytest.mark.usefixtures("forked")
 def test_a_process_that_hangs_is_dropped_at_the_deadline_and_started_again(tmp_path: Path) -> None:
@@ -202,6 +205,7 @@ def test_a_slow_site_in_order_is_counted_as_lost(tmp_path: Path, monkeypatch: py
     assert answers.keys() == {"east", "south"}
 
 
+@pytest.mark.slow
 def test_a_brief_exchange_does_not_change_whose_turn_is_first(tmp_path: Path) -> None:
     """Between two trainings a masked sum asks for signatures and shares: milliseconds, by which nobody should be put in order."""
     with side_by_side(study(), tmp_path) as engine:
@@ -229,6 +233,7 @@ def test_the_nursery_forks_while_it_has_one_thread(tmp_path: Path) -> None:
         assert len(list(Path(f"/proc/{nursery_of(engine)}/task").iterdir())) == 1
 
 
+@pytest.mark.slow
 @linux
 def test_a_nursery_that_dies_is_replaced_for_the_next_child(tmp_path: Path) -> None:
     """The kernel may choose it when memory runs out; that may cost a hospital a round, never all of them the run."""
@@ -246,6 +251,7 @@ def test_a_nursery_that_dies_is_replaced_for_the_next_child(tmp_path: Path) -> N
     wait_until_gone([north])
 
 
+@pytest.mark.slow
 @linux
 def test_a_nursery_without_its_coordinator_takes_even_stopped_children_along(tmp_path: Path) -> None:
     """A stopped process does not hear that its orders have ended; somebody else must end it."""

@@ -22,6 +22,7 @@ from .processes import descendants_of, wait_until_gone
 SCRIPT = Path(__file__).with_name("killed_simulation.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "algorithm"), [("patient-distributed", "fedsgd"), ("patient-local", "scaffold")])
 def test_without_noise_private_runs_have_the_same_bits_in_order_and_side_by_side(
     tmp_path: Path, mode: str, algorithm: str

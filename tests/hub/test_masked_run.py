@@ -94,6 +94,7 @@ def test_a_masked_run_gives_the_bits_of_the_plain_one_in_two_exchanges_a_round(t
     assert [entry.exchanges for entry in progress[1].history] == [2, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["fedavg", "scaffold", "fedbn"])
 @pytest.mark.parametrize("heard", [False, True])
 def test_a_lost_site_leaves_the_others_mean_in_three_exchanges(tmp_path: Path, algorithm: str, heard: bool) -> None:
@@ -108,6 +109,7 @@ def test_a_lost_site_leaves_the_others_mean_in_three_exchanges(tmp_path: Path, a
     assert history[1].lost == {"east": "no-answer"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["fedavg", "scaffold", "fedbn"])
 def test_attempts_that_fail_change_no_bit(tmp_path: Path, algorithm: str) -> None:
     """Round 1 loses all words but one site's at first; round 2 loses east, then a signature, then works. Memory is committed by
@@ -155,6 +157,7 @@ class Crash(BaseException):
     """What no handler catches."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["fedavg", "scaffold"])
 def test_a_coordinator_killed_at_any_boundary_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
@@ -316,6 +319,7 @@ def restored_before_round_3(engine_of: Callable[[], Ward], of: Study, copy: Path
     return tamper
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["anew", "in place"])
 @pytest.mark.parametrize("rounds", [4, 5])
 def test_a_restored_site_stays_out_of_what_it_may_have_answered_and_comes_back_with_new_keys(

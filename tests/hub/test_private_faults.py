@@ -76,6 +76,7 @@ def assert_one_charge_a_round(of: Study, folder: Path) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "algorithm"), MODES)
 @pytest.mark.parametrize("point", ["before the store", "before the mark", "before the answer"])
 def test_a_site_killed_in_a_step_gives_one_release_for_one_charge(
@@ -133,6 +134,7 @@ def test_a_repeated_order_gets_the_same_bytes_and_is_one_charge(tmp_path: Path, 
     assert_one_charge_a_round(of, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "algorithm"), MODES)
 def test_another_attempt_masks_the_same_words(tmp_path: Path, mode: str, algorithm: str) -> None:
     """Two noises about one sum would average out. The masks are other ones, and the words under them the same bits."""

@@ -65,6 +65,7 @@ def test_without_noise_and_clipping_distributed_is_plain_gradient_descent(tmp_pa
     assert flatten(private) == pytest.approx(flatten(plain), abs=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "scaffold"])
 def test_without_noise_and_clipping_local_is_local_training(tmp_path: Path, algorithm: str) -> None:
     """Full batches on both sides, so that who is drawn is everybody."""
@@ -76,6 +77,7 @@ def test_without_noise_and_clipping_local_is_local_training(tmp_path: Path, algo
     assert flatten(private) == pytest.approx(flatten(plain), abs=5e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "algorithm"), [("patient-distributed", "fedsgd"), ("patient-local", "fedavg"), ("site", "fedavg")]
 )
@@ -92,6 +94,7 @@ def spread(of: Study, folder: Path, times: int) -> float:
     return float(np.std([flatten(model) for model in models], axis=0).mean())
 
 
+@pytest.mark.slow
 def test_the_noise_of_a_run_is_what_the_study_states(tmp_path: Path) -> None:
     """Three shares of sigma^2 / 2, a step of learning rate / (public patients): measured on whole runs, through words and masks.
     A factor of two would be seen; 16 runs of 33 values leave 3 %."""

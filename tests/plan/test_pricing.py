@@ -19,6 +19,7 @@ def wanting(target: float, mode: str = "patient-distributed", algorithm: str = "
     return of.model_copy(update={"privacy": of.privacy.model_copy(update={"epsilon": target, "noise_multiplier": None})})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "algorithm"), [("patient-distributed", "fedsgd"), ("patient-local", "fedavg"), ("site", "fedavg")]
 )

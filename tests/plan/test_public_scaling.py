@@ -39,6 +39,7 @@ def test_the_drawings_have_the_shape_of_the_study_and_are_always_the_same(shape:
     assert 200 < len(first) < 280 and 0.4 < first.labels.mean() < 0.6
 
 
+@pytest.mark.slow
 def test_the_first_model_carries_the_scale_and_it_does_not_travel_again() -> None:
     """Every hospital must scale alike to the last bit; rounds carry only what training changes."""
     plan = Plan(parse_study(STUDY))

@@ -88,6 +88,7 @@ def test_the_slack_of_integers_is_paid_first() -> None:
 SCHEDULES = st.tuples(st.floats(0.6, 50.0), st.sampled_from([0.01, 0.1, 0.4, 1.0]), st.integers(1, 300))
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(SCHEDULES, st.floats(1.01, 2.0), st.sampled_from([1e-3, 1e-5, 1e-7]))
 def test_more_noise_fewer_steps_a_lower_rate_and_a_larger_delta_cost_less(
@@ -104,6 +105,7 @@ def test_more_noise_fewer_steps_a_lower_rate_and_a_larger_delta_cost_less(
     assert epsilon({Event(multiplier, rate): steps, Event(5.0, 0.3): 1}, delta) >= cost
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [1.0, 0.1])
 def test_where_the_grid_ends_renyi_goes_on_without_a_step_down(rate: float) -> None:
     """Noise this small protects nobody, but a budget must still see that it does not."""
@@ -114,6 +116,7 @@ def test_where_the_grid_ends_renyi_goes_on_without_a_step_down(rate: float) -> N
     assert steps == sorted(steps) and steps[-1] > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "rate", "steps"), [(2.0, 1.0, 60), (0.65, 1.0, 30), (2.0, 0.1, 60), (8.0, 0.02, 100), (0.1, 0.5, 10)]
 )
@@ -140,6 +143,7 @@ def test_what_no_noise_can_reach_is_refused() -> None:
         calibrate(0.05, DELTA, 1.0, 60, Slack(1e-3, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", [{}, {Event(3.0, 0.1): 100}, {Event(2.0, 0.1): 30}])
 def test_affordable_is_the_last_count_within_the_budget(beside: dict[Event, int]) -> None:
     """One more would break the promise, one less would waste it."""

@@ -1,5 +1,6 @@
 """What a budget admits, from memory."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ A, B = Event(10.0), Event(20.0)
 BUDGET = 2.0, 1e-5
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 200)), max_size=8))
 def test_the_answer_is_always_that_of_the_accountant(asked: list[tuple[int, int]]) -> None:
@@ -23,6 +25,7 @@ def test_the_answer_is_always_that_of_the_accountant(asked: list[tuple[int, int]
         assert admission.known(counts) == (epsilon(counts, BUDGET[1]) <= BUDGET[0])
 
 
+@pytest.mark.slow
 def test_two_studies_in_turn_need_few_searches() -> None:
     """Each charge changes what stands beside the other study's next one; a search at each takes longer than training."""
     admission, counts, searches = Admission(5.0, 1e-5), {A: 0, B: 0}, 0

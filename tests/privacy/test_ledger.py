@@ -516,5 +516,5 @@ class AgainstAPlainAccount(RuleBasedStateMachine):
         assert balance.spent <= balance.committed <= EPSILON
 
 
-TestAnyOrder = AgainstAPlainAccount.TestCase
+TestAnyOrder = pytest.mark.slow(AgainstAPlainAccount.TestCase)
 TestAnyOrder.settings = settings(max_examples=10, stateful_step_count=15)

@@ -340,6 +340,7 @@ def register_many(folder: str, run_folder: str, first: int) -> None:
             registry.register_run(record(f"run-{k}"), {"safetensors": Path(run_folder) / "model.safetensors"})
 
 
+@pytest.mark.slow
 def test_two_processes_may_register_at_once(tmp_path: Path) -> None:
     """Two runs that end together, into a registry that did not exist: none is lost, none fails."""
     files(tmp_path / "run")

@@ -75,12 +75,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> wr.Run:
     return simulated(tmp_path_factory.mktemp("in-order"))
 
 
+@pytest.mark.slow
 def test_something_is_learned_at_home_and_abroad(finished: wr.Run) -> None:
     """Features that carried nothing would pass every test of bytes."""
     assert finished.metrics["pooled"]["federated"]["auc"] > 0.7
     assert finished.metrics["external"]["abroad"]["auc"] > 0.7
 
 
+@pytest.mark.slow
 def test_side_by_side_gives_the_model_and_the_figures_of_in_order_to_the_last_bit(finished: wr.Run, tmp_path: Path) -> None:
     """Processes differ in their threads; what a hospital's images look like must not depend on that."""
     other = simulated(tmp_path, workers=3)
@@ -116,6 +118,7 @@ def _stop_after_round_1(event: Notice) -> None:
         raise _Stop
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_reads_its_features_and_gives_the_same_model(
     finished: wr.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def test_the_record_says_what_was_promised_and_what_each_ledger_holds(tmp_path: 
     assert "differentially private with epsilon" in (done.folder / "model_card.md").read_text()
 
 
+@pytest.mark.slow
 def test_two_studies_over_the_same_ledgers_add_up_until_one_is_refused(tmp_path: Path, ledgers: Path) -> None:
     """The bill of a field that forgets between studies: the second costs on top, the third is refused before it begins."""
     of = private_study(noise=3.5, minimum=3)

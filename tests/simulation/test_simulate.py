@@ -72,6 +72,7 @@ def test_the_pooled_figures_are_those_of_the_hospitals_together(finished: wr.Run
         np.testing.assert_array_equal(total, sum(part[name] for part in parts))
 
 
+@pytest.mark.slow
 def test_the_same_study_data_and_seed_give_the_same_model(finished: wr.Run, tmp_path: Path) -> None:
     """Reproducibility is what makes a figure defensible."""
     again = wr.simulate(write_study(tmp_path), write_hospitals(tmp_path), out=tmp_path / "run", workers=0, register=False)
@@ -112,6 +113,7 @@ def test_a_run_is_not_resumed_with_another_study(finished: wr.Run, tmp_path: Pat
         wr.simulate(other, out=finished.folder, resume=True, workers=0, register=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["fedavg", "scaffold"])
 def test_a_run_stopped_after_any_event_resumes_to_the_same_bits(tmp_path: Path, algorithm: str) -> None:
     """Whatever stops a run, what was learned is not lost and nothing is counted twice."""
@@ -170,6 +172,7 @@ def test_an_external_test_set_that_cannot_be_read_is_found_before_the_first_roun
     assert not events
 
 
+@pytest.mark.slow
 def test_an_external_test_set_is_read_once_and_no_copy_of_it_stays(tmp_path: Path) -> None:
     """It is what was checked that is scored, also where the file is gone when a stopped run goes on. Patients' records do not
     stay in a folder that is handed around."""
@@ -185,6 +188,7 @@ def test_an_external_test_set_is_read_once_and_no_copy_of_it_stays(tmp_path: Pat
     assert not list(tmp_path.glob("*/external*"))
 
 
+@pytest.mark.slow
 def test_an_external_test_set_that_hospitals_trained_on_is_said_to_be_one(tmp_path: Path) -> None:
     """A figure on patients that the model was trained on says nothing of a new hospital's patients."""
     study, hospitals = write_study(tmp_path, more=EXTERNAL), write_hospitals(tmp_path)
@@ -200,6 +204,7 @@ def test_an_external_test_set_that_hospitals_trained_on_is_said_to_be_one(tmp_pa
         assert f"south trained on {trained} of its records" in (mixed.folder / page).read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_also_the_external_test_set_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading a public data set takes longer than a round, and its records fill the memory twice."""
     read: list[str] = []

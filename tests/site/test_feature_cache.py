@@ -160,6 +160,7 @@ def damaged(path: Path, how: str) -> None:
         write_tensors(path, {"features": np.zeros((2, 2), np.float32)}, head)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how", ["a flipped bit in the values", "a flipped bit in the header", "half", "empty", "another file", "another shape"]
 )
@@ -188,6 +189,7 @@ def test_a_full_disk_costs_time_and_nothing_else(store: SiteStore, monkeypatch: 
     assert not (store.folder / FILE).exists() and logged(store) == ["no space."]
 
 
+@pytest.mark.slow
 def test_views_are_kept_with_what_they_were_changed_by(store: SiteStore, computed: Computed) -> None:
     """Views that were changed otherwise, or are fewer, are not those that the study asks for."""
     made = ask(store, views=2)

@@ -137,6 +137,7 @@ def test_a_budget_that_ends_in_the_middle_loses_that_site_by_one_word(tmp_path: 
     assert sum(ledger_at(tmp_path / "sites" / "east").spent().values()) == 3
 
 
+@pytest.mark.slow
 def test_a_budget_that_ends_where_every_site_is_needed_stops_the_run(tmp_path: Path) -> None:
     """Three sites and c = 1 need all three: two shares of noise would be too few. What the others had worked out stays charged,
     once, and is used when the run goes on."""

