@@ -33,7 +33,7 @@ def test_a_refusal_keeps_its_word_across_a_process_border() -> None:
 
 def test_every_kind_has_its_own_code_and_exit_code() -> None:
     """A script tells failures apart by the exit code; two alike would send its owner to the wrong page."""
-    assert len(KINDS) == 9
+    assert len(KINDS) == 10
     assert len({kind.code for kind in KINDS}) == len(KINDS)
     assert len({kind.exit_code for kind in KINDS}) == len(KINDS)
     assert all(kind.exit_code > 0 for kind in KINDS)

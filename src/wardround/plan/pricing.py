@@ -55,13 +55,13 @@ def price_of(study: Study) -> Price:
 
 
 def _private_plan(study: Study) -> PrivatePlan:
-    plan = Plan(_with_sites(study)).private
+    plan = Plan(with_sites(study)).private
     if plan is None:
         raise StudyError("The study claims no differential privacy", hint="choose a privacy.mode")
     return plan
 
 
-def _with_sites(study: Study) -> Study:
+def with_sites(study: Study) -> Study:
     """The study with hospitals, where it names none yet: those it has public numbers of, or the fewest that hide one another. How
     many there are hardly changes the price: integers cost a little less over more shares of noise."""
     if study.sites.names or study.privacy.mode == "patient-local":

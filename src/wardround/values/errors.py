@@ -94,6 +94,13 @@ class RegistryError(WardroundError):
     exit_code = 8
 
 
+class AuditError(WardroundError):
+    """An attack showed more of epsilon than a study states."""
+
+    code = "audit"
+    exit_code = 10
+
+
 class MissingExtraError(WardroundError):
     """An optional part is needed that is not installed."""
 

@@ -1,0 +1,81 @@
+"""wardround audit: attacks the privacy that a study states, with the code that the study runs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from wardround.audit.study_audit import Attack, StudyAudit
+
+
+def audit(
+    path: Annotated[Path, typer.Argument(metavar="STUDY", help="The private study (TOML).")],
+    trials: Annotated[
+        int, typer.Option(min=1000, max=10_000_000, help="Made-up patients in the attack on noised sums.")
+    ] = 200_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")] = False,
+) -> None:
+    """Attack the privacy that a study states, and bound the epsilon that is surely spent. Reads no data of a hospital."""
+    import json
+    import time
+
+    from rich.console import Console
+
+    from wardround.audit.study_audit import FALSE_ALARM, audit_study
+    from wardround.plan.pricing import with_noise
+    from wardround.study.reading import load_study
+    from wardround.values.errors import AuditError
+
+    study, began = with_noise(load_study(path)), time.monotonic()
+    with Console(stderr=True).status("Attacking noised sums and training, for about a minute …"):
+        seen = audit_study(study, trials, _quiet if as_json else _print_attack)
+    seconds = time.monotonic() - began
+    if as_json:
+        facts = {"study": study.hash, "mode": study.privacy.mode, "unit": study.privacy.unit, "confidence": 1 - FALSE_ALARM}
+        typer.echo(json.dumps(facts | _audit_json(seen) | {"seconds": round(seconds, 1)}, allow_nan=False))
+    else:
+        typer.echo(f"\n{seen.verdict}\n{seconds:.0f} seconds")
+    if seen.refuting:
+        raise AuditError(
+            "An attack shows more of epsilon than the study states",
+            expected=f"epsilon at most {seen.epsilon:.3g} at delta {seen.delta:g}",
+            found=seen.verdict,
+            hint="run no study on real patients with this installation; run the audit again, and report it if it fails again",
+        )
+
+
+def _quiet(attack: "Attack") -> None:
+    """Standard output holds the JSON object alone."""
+
+
+def _print_attack(attack: "Attack") -> None:
+    proved = attack.comparison
+    verdict = "MORE THAN STATED" if proved.refuted else "below"
+    where = f"{attack.name}, {attack.steps} steps, {attack.canaries} canaries, bound by {attack.bound}, delta {proved.delta:g}"
+    typer.echo(f"{where}: stated {proved.stated:.3f}, shown {proved.audited:.3f}, {verdict}")
+
+
+def _audit_json(seen: "StudyAudit") -> dict[str, Any]:
+    from wardround.values.canonical import finite_or_none
+
+    return {
+        "delta": seen.delta,
+        "epsilon": finite_or_none(seen.epsilon),
+        "shown": finite_or_none(seen.shown),
+        "refuted": bool(seen.refuting),
+        "verdict": seen.verdict,
+        "attacks": [
+            {
+                "attack": attack.name,
+                "bound": attack.bound,
+                "canaries": attack.canaries,
+                "steps": attack.steps,
+                "delta": attack.comparison.delta,
+                "stated": finite_or_none(attack.comparison.stated),
+                "shown": finite_or_none(attack.comparison.audited),
+                "refuted": attack.comparison.refuted,
+            }
+            for attack in seen.attacks
+        ],
+    }
