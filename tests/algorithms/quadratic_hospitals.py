@@ -67,7 +67,7 @@ class Quadratic:
     def feature_mean(self, model: Tree) -> GradientSum:
         """The norm's bias stands for the centre of features."""
         sums = {name: np.zeros(w.shape) for name, w in model.items()}
-        sums["norm.bias"] = np.full(3, self.target * self.examples)
+        sums["norm.bias"] = np.full(3, self.target * self.examples)  # type: ignore[assignment]
         return GradientSum(sums, self.examples, 0.0, 0)
 
 

@@ -121,6 +121,6 @@ def test_a_whole_run_stays_below_its_bill_and_is_caught_without_clipping(tmp_pat
 @pytest.mark.slow
 def test_whole_runs_with_half_the_noise_are_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the trials of four runs."""
-    audit, draw = audits(1.0, tmp_path), noise_grid_module.draw
+    audit, draw = audits(1.0, tmp_path), noise_grid_module.draw  # type: ignore[attr-defined]
     monkeypatch.setattr(noise_grid_module, "draw", lambda size: draw(size) // 2)
     assert together([audit() for _ in range(4)]).as_gaussian(1e-5, ACCUSES).refuted

@@ -99,7 +99,7 @@ def audited(
 @pytest.fixture
 def breaks_noise(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Draw], Draw]], None]:
     """Puts another sampler into the noise_grid, made from the real one."""
-    return lambda broken: monkeypatch.setattr(noise_grid_module, "draw", broken(noise_grid_module.draw))
+    return lambda broken: monkeypatch.setattr(noise_grid_module, "draw", broken(noise_grid_module.draw))  # type: ignore[attr-defined]
 
 
 def halved(draw: Draw) -> Draw:

@@ -26,7 +26,7 @@ STRONG = STUDY.replace("noise_multiplier = 5.0", "noise_multiplier = 2.0").repla
 
 @pytest.fixture
 def halved_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw: Callable[[int], np.ndarray] = noise_grid_module.draw
+    draw: Callable[[int], np.ndarray] = noise_grid_module.draw  # type: ignore[attr-defined]
     monkeypatch.setattr(noise_grid_module, "draw", lambda size: draw(size) // 2)
 
 

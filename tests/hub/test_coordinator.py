@@ -250,7 +250,7 @@ def test_a_full_disk_leaves_the_checkpoint_and_the_run_goes_on_from_it(
             last[0] = source.read_bytes()
         return replace_file(source, target)
 
-    monkeypatch.setattr(durable.Path, "replace", replace_unless_full)
+    monkeypatch.setattr(durable.Path, "replace", replace_unless_full)  # type: ignore[attr-defined]
     stops = 0
     while stops < 20:
         try:

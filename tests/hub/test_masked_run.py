@@ -173,7 +173,7 @@ def test_a_coordinator_killed_at_any_boundary_goes_on_to_the_same_bits(
             seen.add(point)
             raise Crash
 
-    exchange, write, save = Ward.exchange, masked_summing.write_tensors, coordinator_module.save
+    exchange, write, save = Ward.exchange, masked_summing.write_tensors, coordinator_module.save  # type: ignore[attr-defined]
 
     def exchanging(self: Ward, outbox: Mapping[SiteId, bytes], *rest: Any) -> dict[SiteId, bytes]:
         point = sha256_hex(b"".join(outbox.values()))
@@ -616,7 +616,7 @@ def test_a_site_that_would_spoil_the_keys_is_left_out(tmp_path: Path, changes: d
 
     def spoiling(outbox: Mapping[SiteId, bytes], *, heard: bool) -> dict[SiteId, bytes]:
         answers = dict(exchange(outbox, heard=heard))
-        said = from_bytes(answers["emma"]) if "emma" in answers else None
+        said = from_bytes(answers["emma"]) if "emma" in answers else None  # type: ignore[index]
         if isinstance(said, Answer) and said.header.key:
             fields = said.header.model_copy(update=changes)
             statement = Statement(**fields.model_dump(include={"site", "key", "turn", "round", "signature"}))

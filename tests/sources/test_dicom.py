@@ -29,7 +29,7 @@ def _own_salt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A salt drawn anew would now and then leave a split of thirty patients empty; this one leaves 18, 8 and 4."""
     (tmp_path / "user").mkdir()
     (tmp_path / "user" / "site-salt").write_bytes(b"w" * 32)
-    monkeypatch.setattr(dicom.platformdirs, "user_data_dir", lambda *_args, **_kwargs: str(tmp_path / "user"))
+    monkeypatch.setattr(dicom.platformdirs, "user_data_dir", lambda *_args, **_kwargs: str(tmp_path / "user"))  # type: ignore[attr-defined]
 
 
 def write(path: Path, pixels: np.ndarray, patient: str = "Mustermann", **elements: object) -> Path:

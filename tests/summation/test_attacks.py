@@ -487,7 +487,7 @@ def test_turns_do_not_jump_far_nor_back_and_the_refusal_comes_before_the_work() 
     for turn in (pairwise.LONGEST_JUMP + 2, 2**53 - 1):
         message = from_bytes(ring.order(turn=turn))
         assert isinstance(message, Order)
-        with pytest.raises(masked_site.RefusedError) as caught:
+        with pytest.raises(masked_site.RefusedError) as caught:  # type: ignore[attr-defined]
             masked_site.check(member.party, member.state, message)
         assert caught.value.code == "turn"
     assert isinstance(ring.send(A, ring.order(turn=9)), ContributionMessage)
@@ -675,8 +675,13 @@ def bad_share(ring: Ring, site: SiteId, owners: Sequence[SiteId]) -> Callable[[A
 def signed_answer(ring: Ring, site: SiteId, found: Answer, arrays: Tree) -> Answer:
     given = ring.members[site].state.given
     assert given is not None
-    digest = masked_site.answer_digest(
-        bytes.fromhex(STUDY), bytes.fromhex(given.order), given.counted, site, (), masked_site.payload_digest(arrays)
+    digest = masked_site.answer_digest(  # type: ignore[attr-defined]
+        bytes.fromhex(STUDY),
+        bytes.fromhex(given.order),
+        given.counted,
+        site,
+        (),
+        masked_site.payload_digest(arrays),  # type: ignore[attr-defined]
     )
     return Answer(found.header.model_copy(update={"signature": ring.members[site].party.identity.sign(digest)}), arrays)
 
@@ -700,7 +705,7 @@ def test_where_every_share_is_needed_a_wrong_one_fails_the_sum_by_name() -> None
 
 def dealing(monkeypatch: pytest.MonkeyPatch, liar: SiteId, change: Callable[[Any], Any], *, committed: bool) -> None:
     """`liar` deals other shares than those of its secrets. committed: it also commits to them."""
-    true_contribute, true_share, true_sealed = masked_site.contribute, masked_site.share, masked_site._sealed
+    true_contribute, true_share, true_sealed = masked_site.contribute, masked_site.share, masked_site._sealed  # type: ignore[attr-defined]
     lying = [False]
 
     def contribute(party: Any, *rest: Any) -> Any:
@@ -743,8 +748,11 @@ def test_a_box_that_does_not_open_names_both_ends_and_the_sum_goes_on() -> None:
     def garbled(found: ContributionMessage) -> ContributionMessage:
         arrays = {name: array.copy() for name, array in found.arrays.items()}
         arrays[BOXES][20] ^= 1  # the box for anna
-        digest = masked_site.contribution_digest(
-            bytes.fromhex(STUDY), bytes.fromhex(found.header.order), B, masked_site.payload_digest(arrays)
+        digest = masked_site.contribution_digest(  # type: ignore[attr-defined]
+            bytes.fromhex(STUDY),
+            bytes.fromhex(found.header.order),
+            B,
+            masked_site.payload_digest(arrays),  # type: ignore[attr-defined]
         )
         signature = ring.members[B].party.identity.sign(digest)
         return ContributionMessage(found.header.model_copy(update={"signature": signature}), arrays)

@@ -89,7 +89,7 @@ def chain_of(seed: int = 2) -> dict[str, Any]:
         "seal_lo_hi": second.box_key(chain, at, *NAMES[:2]).hex(),
         "seal_hi_lo": second.box_key(chain, at, *NAMES[1::-1]).hex(),
     }
-    return vector | {"pair_commitment": second.pair_commitment(at, *NAMES[1::-1], pair).hex()}
+    return vector | {"pair_commitment": second.pair_commitment(at, *NAMES[1::-1], pair).hex()}  # type: ignore[call-arg]
 
 
 def vectors_of_our_own() -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_a_centre_takes_away_what_rows_have_in_common() -> None:
         NETWORK, INPUTS, {**TREE, FEATURE_MEAN: (found.sums[FEATURE_MEAN] / found.weight).astype(np.float32)}, torch.device("cpu")
     )
     scaling, raw = centred.module.get_submodule("scaling"), torch.from_numpy(records.inputs)
-    before, after = scaling.uncentred(raw), scaling(raw)
+    before, after = scaling.uncentred(raw), scaling(raw)  # type: ignore[operator]
     assert after.mean(0).norm() < 0.3 * before.mean(0).norm()
     torch.testing.assert_close(after.norm(dim=1), torch.ones(40))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from wardround.training.threads import PieceThreads, give_back_freed_memory, keep_freed_memory, usable_cores
+from wardround.training.threads import PieceThreads, give_back_freed_memory, keep_freed_memory, usable_cores  # type: ignore[attr-defined]
 
 
 def test_every_worker_has_one_torch_thread() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv, gammaln, ndtri  # type: ignore[import-untyped]
+from scipy.special import betainc, betaincinv, gammaln, ndtri
 
 LARGEST_EPSILON = 50.0
 _HALVINGS = 40

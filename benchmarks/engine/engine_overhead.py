@@ -10,7 +10,7 @@ Each is a whole command, timed from outside with its start, so that start-up cou
 checking the data, the checkpoint of every round, the ONNX export and the report. The last columns compare the rounds alone:
 the loop from its first step to its last score, Wardround by the seconds that the run record gives for its rounds.
 
-    python benchmarks/engine_overhead.py                     # about five minutes on two cores
+    python benchmarks/engine/engine_overhead.py                     # about five minutes on two cores
 
 Repeats are interleaved and medians are compared. The ratios in the last line are of whole commands; those of the rounds
 alone end in `_rounds`. A speed-up above 1 means that Wardround is faster.

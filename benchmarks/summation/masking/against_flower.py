@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "engine"))  # fresh environments are made there
+
 from simulators.environments import make_environment, versions
 
 NEIGHBOURS = (2, 8, 31)

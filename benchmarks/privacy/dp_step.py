@@ -8,8 +8,8 @@
     wardround     per_patient.PatientGradients, noise of the discrete Gaussian on the noise_grid
 
     pip install opacus                         # only for the comparison
-    python benchmarks/dp_step.py               # about ten minutes on two cores that have nothing else to do
-    python benchmarks/dp_step.py --network small_cnn --settings 28x64 64x64
+    python benchmarks/privacy/dp_step.py               # about ten minutes on two cores that have nothing else to do
+    python benchmarks/privacy/dp_step.py --network small_cnn --settings 28x64 64x64
 
 Each kind runs in a process of its own, which waits while the others step. They take turns of three steps, the first of which is
 not counted, nor is the first turn, and medians are compared. Memory is the most that a process held (resident, the libraries
@@ -46,7 +46,7 @@ class Worker:
     @classmethod
     def start(cls, kind: str, network: str, setting: str) -> "Worker":
         command = [sys.executable, "-m", "private_step.worker", kind, network, *setting.split("x")]
-        path = os.pathsep.join([str(HERE), str(HERE.parent / "src"), os.environ.get("PYTHONPATH", "")])
+        path = os.pathsep.join([str(HERE), str(HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path}
         return cls(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment))
 

@@ -1,6 +1,6 @@
 """The demo over five seeds: does learning together beat every hospital alone, and is the task more than brightness?
 
-    python benchmarks/demo.py
+    python benchmarks/model_quality/demo.py
 
 Each seed draws other patients and another model: `wardround demo --seed N --json`, timed from outside. The logistic regression on
 the pixels has all training pictures in one place and its strength chosen on the validation pictures, so it is a generous mark.

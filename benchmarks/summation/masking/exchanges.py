@@ -88,7 +88,12 @@ def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="wardround-exchanges-") as folder:
         sites = {
             site: Site(
-                site, study, lambda site=site: _records(site), Path(folder) / site, identity=identities[site], device="cpu"
+                site,
+                study,
+                lambda site=site: _records(site),  # type: ignore[misc]
+                Path(folder) / site,
+                identity=identities[site],
+                device="cpu",  # type: ignore[misc]
             )  # type: ignore[misc]
             for site in SITES
         }

@@ -1,7 +1,7 @@
 """Hospitals that nature divided: every hospital's own model, four federated algorithms and pooled training, on every hospital.
 
-    python benchmarks/natural_hospitals.py                    cxr_multisite (3 institutions) and uci_heart_disease (4 hospitals)
-    python benchmarks/natural_hospitals.py --only heart_disease
+    python benchmarks/model_quality/natural_hospitals.py       cxr_multisite (3 institutions) and uci_heart_disease (4 hospitals)
+    python benchmarks/model_quality/natural_hospitals.py --only heart_disease
 
 Pooled training has all records in one place: what no federation may do, the mark to reach. The table shows the first seed, every
 figure the AUC on a hospital's held-out patients with its 95 % interval; the JSON holds means over the seeds.
@@ -30,7 +30,7 @@ from wardround.tasks.evaluation import evaluation_of
 from wardround.training.scoring import score
 from wardround.values.records import Records
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 Figures = dict[str, tuple[float, tuple[float, float] | None]]
 
 
@@ -71,13 +71,13 @@ def pooled_figures(study: Study, hospitals: dict[str, Records], folder: str) -> 
 
 def _auc(sums: ScoreSums) -> tuple[float, tuple[float, float] | None]:
     found = evaluation_of(BinaryTask(LabelContract()), sums.as_sums(), 0.5)
-    return found.values["auc"], found.intervals.get("auc")
+    return found.values["auc"], found.intervals.get("auc")  # type: ignore[return-value]
 
 
 def compare(study: Study, seed: int) -> dict[str, Figures]:
     study = changed(study, training={"seed": seed})
     records, sites = read_whole(study, None)
-    hospitals = divide(records, sites, study.simulation, records.labels)
+    hospitals = divide(records, sites, study.simulation, records.labels)  # type: ignore[arg-type]
     rows: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, variant in variants(study).items():

@@ -7,9 +7,9 @@
     exchanges of a masked round, counted by a real study: masking/exchanges.py
     round     a whole round of the reference job, masked against plain: masking/whole_round.py; needs the data set kermany_cxr
 
-    python benchmarks/masked_sum.py                          # some minutes on two cores; installs Flower in a fresh environment
-    python benchmarks/masked_sum.py --folder versus          # keep the environment for the next time
-    python benchmarks/masked_sum.py --only plain,precision   # nothing to install
+    python benchmarks/summation/masked_sum.py          # some minutes on two cores; installs Flower in a fresh environment
+    python benchmarks/summation/masked_sum.py --folder versus          # keep the environment for the next time
+    python benchmarks/summation/masked_sum.py --only plain,precision   # nothing to install
 
 CPU time, since the machine may be busy, but for `speedup_vs_flower` and `round_vs_plain`; medians of interleaved repeats with
 their spread. The last line is JSON. Ratios named `_vs_plain` are ours over plain, `bytes_vs_flower` and `memory_vs_flower` ours

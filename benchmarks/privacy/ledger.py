@@ -1,7 +1,7 @@
 """The ledger under fire: real kills in a loop of charges, and thousands of charges at once from several processes.
 
-    python benchmarks/ledger.py                         # 1,000 kills, 10,000 reserves from 8 processes: 10 to 20 minutes
-    python benchmarks/ledger.py --kills 50 --reserves 500
+    python benchmarks/privacy/ledger.py                         # 1,000 kills, 10,000 reserves from 8 processes: 10 to 20 minutes
+    python benchmarks/privacy/ledger.py --kills 50 --reserves 500
 
 A kill is SIGKILL to a process that charges, marks the release, charges again, at an instant drawn at random. The release is
 marked by a file after `charge` has returned. What must hold after every kill: each marked release is charged, the entries prove

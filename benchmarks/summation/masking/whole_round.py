@@ -24,7 +24,7 @@ from wardround.study.reading import load_study
 from wardround.training import loop, scoring
 from wardround.values.tree import Tree, same_bits
 
-EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "chest_xray.toml"
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "chest_xray.toml"
 ROUNDS = 3
 
 

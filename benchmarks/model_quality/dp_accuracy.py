@@ -1,8 +1,8 @@
 """What patient-level privacy costs in accuracy: the reference job at epsilon 2 and 0.65, and three jobs in each mode.
 
-    python benchmarks/dp_accuracy.py                          the headline (5 runs each) and the table of modes
-    python benchmarks/dp_accuracy.py --only headline          the reference job alone
-    python benchmarks/dp_accuracy.py --only modes --repeats 3
+    python benchmarks/model_quality/dp_accuracy.py                          the headline (5 runs each) and the table of modes
+    python benchmarks/model_quality/dp_accuracy.py --only headline          the reference job alone
+    python benchmarks/model_quality/dp_accuracy.py --only modes --repeats 3
 
 Every run is a whole `simulate` of an example, masks, charges and all. A private run cannot be repeated exactly: runs differ in
 their noise. The reference job is scored on the publisher's official test split, the others on held-out patients of all hospitals.
@@ -30,7 +30,7 @@ from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.training.scoring import score
 from wardround.values.records import Records
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 EPSILONS = (0.65, 1.0, 2.0, 4.0, 8.0, None)
 FEATURES = "features.safetensors"
 
@@ -152,7 +152,7 @@ def modes(job: Job, repeats: int) -> None:
     print(f"| --- |{' --- |' * len(EPSILONS)}")
     rows = {"together, distributed": job.distributed, "together, local": lambda epsilon: job.locally(epsilon, sites)}
     for site in sites:
-        rows[f"{site} alone"] = lambda epsilon, site=site: job.locally(epsilon, [site])
+        rows[f"{site} alone"] = lambda epsilon, site=site: job.locally(epsilon, [site])  # type: ignore[misc]
     for title, row in rows.items():
         cells = [statistics.fmean(row(epsilon) for _ in range(repeats if epsilon else 1)) for epsilon in EPSILONS]
         print(f"| {title} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)

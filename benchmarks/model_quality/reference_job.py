@@ -1,7 +1,7 @@
 """The reference job: chest X-rays, three uneven hospitals, ten rounds of federated averaging, over three training seeds.
 
-    python benchmarks/reference_job.py                                 small_cnn on the 64-pixel arrays
-    python benchmarks/reference_job.py --network efficientnet_lite0    ImageNet weights, fine-tuned on the JPEGs
+    python benchmarks/model_quality/reference_job.py                                 small_cnn on the 64-pixel arrays
+    python benchmarks/model_quality/reference_job.py --network efficientnet_lite0    ImageNet weights, fine-tuned on the JPEGs
 
 Runs the real command, `wardround simulate examples/NAME.toml --json`, once a seed, and times it from outside. Needs the data set
 kermany_cxr (WARDROUND_DATA). The official test split is scored once a run, after every choice has been made on validation.
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 STUDIES = {"small_cnn": "chest_xray.toml", "efficientnet_lite0": "chest_xray_efficientnet.toml"}
 EXTERNAL = "official_test"
 

@@ -1,6 +1,6 @@
 """Does an attack show more of epsilon than the accountant states? And does it see what it should once something is broken?
 
-    python benchmarks/privacy_audit.py
+    python benchmarks/privacy/privacy_audit.py
 
 The attack is `wardround.audit.privacy_audit`, on the code that studies run: gradient canaries under shared noise (real words,
 sum and decoding), and record canaries in real private training. Each row gives a stated epsilon and the lower bound that the
@@ -69,7 +69,7 @@ class Training:
     def __init__(self, multiplier: float, rate: float = 1.0, steps: int = 1) -> None:
         network = NetworkSection(name="logistic")
         records = lone_features(RECORD_CANARIES, others=20)
-        stated = {"mode": "patient-local", "delta": DELTA, "noise_multiplier": multiplier, "patients": RECORD_CANARIES}
+        stated = {"mode": "patient-local", "delta": DELTA, "noise_multiplier": multiplier, "public_patients": RECORD_CANARIES}
         privacy = PrivacySection.model_validate(stated | {"clip_norm": CLIP_NORM, "sampling_rate": rate, "steps": steps})
         model = {name: np.zeros_like(array) for name, array in initial_tree(network, shape_of(records), 1).items()}
         training = TrainingSection(optimizer="sgd", learning_rate=1e-9)

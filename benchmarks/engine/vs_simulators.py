@@ -5,9 +5,9 @@ augmentation; the federated model is evaluated on every hospital's validation pa
 gets a fresh virtual environment with its newest version that installs, and runs in its own simulator. What is timed is
 the whole command, from outside, start included. A plain PyTorch loop of the same training is the reference.
 
-    python benchmarks/vs_simulators.py                       # about twenty minutes on two idle cores
-    python benchmarks/vs_simulators.py --repeats 1 --folder versus   # keep the environments for the next time
-    python benchmarks/vs_simulators.py --setting one                 # of several settings, those with "one" in their name
+    python benchmarks/engine/vs_simulators.py                       # about twenty minutes on two idle cores
+    python benchmarks/engine/vs_simulators.py --repeats 1 --folder versus   # keep the environments for the next time
+    python benchmarks/engine/vs_simulators.py --setting one                 # of several settings, those with "one" in their name
 
 Data: kermany_cxr/kermany_cxr_64.npz under WARDROUND_DATA, else generated images of the same number and size.
 

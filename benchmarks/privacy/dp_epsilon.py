@@ -1,11 +1,7 @@
 """Epsilon of 30 schedules in three ways: ours (dp-accounting's PLD), an independent accountant, and the closed form.
 
     pip install prv-accountant        # Gopi, Lee, Wutschitz 2021; used here only
-<<<<<<<< HEAD:benchmarks/accounting.py
-    python benchmarks/accounting.py
-========
-    python benchmarks/dp_epsilon.py
->>>>>>>> ledger:benchmarks/dp_epsilon.py
+    python benchmarks/privacy/dp_epsilon.py
 
 The closed form (Balle and Wang 2018, theorem 8) is known where every patient takes part in every step; there it is the truth. For
 sampled steps the reference is the PRV accountant's estimate, whose own error in epsilon is asked to be at most 0.005 of ours.

@@ -140,7 +140,7 @@ class Sum:
         identities = {site: Identity.new() for site in self.sites}
         self.keys = {site: identity.public for site, identity in identities.items()}
         self.members = {
-            site: Member(Party(site, bytes.fromhex(STUDY), self.quorum, self.keys, identity), number, self.spent)
+            site: Member(Party(site, bytes.fromhex(STUDY), self.quorum, self.keys, identity), number, self.spent)  # type: ignore[arg-type]
             for number, (site, identity) in enumerate(identities.items())
         }
 
@@ -175,7 +175,7 @@ class Sum:
     def _attempt(self, order: bytes) -> Attempt:
         name = sum_name(_order(order).header)
         layout = {NAME: ("uint16", WORDS)}
-        return Attempt(STUDY, self.quorum, self.keys, name, 1, 1, sha256_hex(order), self.sites, layout)
+        return Attempt(STUDY, self.quorum, self.keys, name, 1, 1, sha256_hex(order), self.sites, layout)  # type: ignore[arg-type]
 
     def _outbox(self, state: State, folder: Path) -> dict[SiteId, bytes]:
         outbox: dict[SiteId, bytes] = {}
