@@ -6,7 +6,14 @@ from pathlib import Path
 
 
 def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Of all its threads: the kernel keeps them apart by the thread that started them."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for children in lists for child in children.read_text().split()]
+
+
+def comm_of(pid: int) -> str:
+    """The name that `top` shows; of a hospital's process it is the hospital's."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def descendants_of(pid: int) -> list[int]:
@@ -15,9 +22,9 @@ def descendants_of(pid: int) -> list[int]:
 
 
 def is_running(pid: int) -> bool:
-    """A process that ended and waits to be reaped has no command line."""
+    """A process that has closed all it had open and waits to be reaped is not."""
     try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from wardround.engines.local.engine import InOrder, SideBySide, in_process
-from wardround.engines.local.fork_client import can_fork
-from wardround.engines.local.subprocess_child import SubprocessChild
+from wardround.engines.local.fork_client import ForkServer, can_fork
+from wardround.engines.local.scheduling import next_duration
 from wardround.hub.checkpoint import load
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.notices import ExchangeStarted, Notice, SiteAnswered, SiteLost
@@ -26,7 +26,7 @@ from wardround.wire.envelope import from_bytes
 from wardround.wire.messages import Refusal
 
 from ..federation.tiny_federation import NAMES, files_in, records, silent, study
-from .processes import children_of, wait_until_gone
+from .processes import children_of, comm_of, descendants_of, is_running, wait_until_gone
 
 EAST = SiteId("east")
 TWO = ("east", "north")
@@ -62,17 +62,17 @@ def forked(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> b
     return wanted
 
 
-def pid_of(engine: SideBySide, site: SiteId) -> int:
-    child = engine._pool._workers[site]._child
-    if isinstance(child, SubprocessChild):
-        return child._process.pid
-    (pid,) = [pid for pid in children_of(nursery_of(engine)) if Path(f"/proc/{pid}/comm").read_text().strip() == site]
+def pid_of(site: SiteId) -> int:
+    """Found by its name among the processes below this one."""
+    (pid,) = [pid for pid in descendants_of(os.getpid()) if is_running(pid) and comm_of(pid) == site]
     return pid
 
 
-def nursery_of(engine: SideBySide) -> int:
-    assert engine._fork_server is not None
-    return engine._fork_server._process.pid
+def nursery() -> int:
+    """The fork server: the one child of this process that has its module on the command line."""
+    children = [pid for pid in children_of(os.getpid()) if is_running(pid)]
+    (pid,) = [pid for pid in children if b"fork_server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return pid
 
 
 linux = pytest.mark.skipif(not can_fork(), reason="the fork server is for Linux")
@@ -97,7 +97,7 @@ def test_side_by_side_gives_the_same_bits_as_in_order(tmp_path: Path) -> None:
     with side_by_side(of, tmp_path / "side") as engine:
         assert engine.sites() == TWO
         other = run(engine, of, tmp_path / "side")
-        pids = [pid_of(engine, site) for site in engine.sites()]
+        pids = [pid_of(site) for site in engine.sites()]
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -156,11 +156,11 @@ def test_a_process_killed_in_the_middle_of_a_round_is_lost_for_that_round_and_ba
 
         def watch(event: Notice) -> None:
             if isinstance(event, ExchangeStarted) and (event.step, event.number) == ("train", 2):
-                os.kill(pid_of(engine, EAST), signal.SIGSTOP)  # the order lies in its pipe; it does not answer
+                os.kill(pid_of(EAST), signal.SIGSTOP)  # the order lies in its pipe; it does not answer
                 stopped.set()
             if isinstance(event, SiteAnswered) and stopped.is_set():
                 stopped.clear()
-                os.kill(pid_of(engine, EAST), signal.SIGKILL)
+                os.kill(pid_of(EAST), signal.SIGKILL)
             if isinstance(event, SiteLost):
                 lost.append(event)
 
@@ -181,7 +181,7 @@ def test_a_process_that_hangs_is_dropped_at_the_deadline_and_started_again(tmp_p
     with side_by_side(study(), tmp_path) as engine:
         echo = dict.fromkeys(engine.sites(), b"not an order")
         assert engine.exchange(echo, 60.0).keys() == {"east", "north"}
-        hanging = pid_of(engine, EAST)
+        hanging = pid_of(EAST)
         os.kill(hanging, signal.SIGSTOP)
         began = time.monotonic()
         answers = engine.exchange(echo, 1.0)
@@ -189,15 +189,14 @@ def test_a_process_that_hangs_is_dropped_at_the_deadline_and_started_again(tmp_p
         assert answers.keys() == {"north"}
         again = engine.exchange(echo, 60.0)
         assert again.keys() == {"east", "north"}
-        assert pid_of(engine, EAST) != hanging
+        assert pid_of(EAST) != hanging
         assert all(isinstance(from_bytes(answer), Refusal) for answer in again.values())
 
 
 def test_a_slow_site_in_order_is_counted_as_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline means the same with one process as with many."""
     with closing(InOrder(site_configs(study(), tmp_path, NAMES))) as engine:
-        for site in engine.sites():
-            engine._site(site)
+        engine.exchange(dict.fromkeys(engine.sites(), b"not an order"), 60.0)  # opens them, which takes longer than an answer
         clock = iter([0.0, 1.0, 10.0, 15.0, 20.0, 22.0])
         with monkeypatch.context() as patched:
             patched.setattr("wardround.engines.local.engine.time.monotonic", lambda: next(clock))
@@ -205,16 +204,11 @@ def test_a_slow_site_in_order_is_counted_as_lost(tmp_path: Path, monkeypatch: py
     assert answers.keys() == {"east", "south"}
 
 
-@pytest.mark.slow
-def test_a_brief_exchange_does_not_change_whose_turn_is_first(tmp_path: Path) -> None:
+def test_a_brief_exchange_does_not_change_whose_turn_is_first() -> None:
     """Between two trainings a masked sum asks for signatures and shares: milliseconds, by which nobody should be put in order."""
-    with side_by_side(study(), tmp_path) as engine:
-        engine._pool._seconds = dict.fromkeys(engine.sites(), 1000.0)
-        assert len(engine.exchange(dict.fromkeys(engine.sites(), b""), 60.0)) == 2
-        assert engine._pool._seconds == dict.fromkeys(engine.sites(), 1000.0)
-        engine._pool._seconds = {}
-        engine.exchange(dict.fromkeys(engine.sites(), b""), 60.0)
-        assert set(engine._pool._seconds) == set(engine.sites())
+    assert next_duration(1000.0, 0.01) == 1000.0
+    assert next_duration(1000.0, 400.0) == 400.0
+    assert next_duration(0.0, 0.01) == 0.01
 
 
 def test_a_seat_survives_the_way_to_its_process(tmp_path: Path) -> None:
@@ -230,7 +224,7 @@ def test_the_nursery_forks_while_it_has_one_thread(tmp_path: Path) -> None:
     """A fork copies one thread: a lock that another held would stay locked in every hospital's process, now and then."""
     with side_by_side(study(), tmp_path) as engine:
         assert engine.exchange(dict.fromkeys(engine.sites(), b""), 60.0).keys() == {"east", "north"}
-        assert len(list(Path(f"/proc/{nursery_of(engine)}/task").iterdir())) == 1
+        assert len(list(Path(f"/proc/{nursery()}/task").iterdir())) == 1
 
 
 @pytest.mark.slow
@@ -240,14 +234,12 @@ def test_a_nursery_that_dies_is_replaced_for_the_next_child(tmp_path: Path) -> N
     with side_by_side(study(), tmp_path) as engine:
         echo = dict.fromkeys(engine.sites(), b"")
         assert len(engine.exchange(echo, 60.0)) == 2
-        dead, east, north = nursery_of(engine), pid_of(engine, EAST), pid_of(engine, SiteId("north"))
+        dead, east, north = nursery(), pid_of(EAST), pid_of(SiteId("north"))
         os.kill(dead, signal.SIGKILL)
         os.kill(east, signal.SIGKILL)
-        assert engine._fork_server is not None
-        engine._fork_server._process.wait(60.0)  # while it is still dying, a request to it may be lost, and with it one exchange
-        wait_until_gone([east])
+        wait_until_gone([dead, east])  # while it is still dying, a request to it may be lost, and with it one exchange
         assert len(engine.exchange(echo, 60.0)) == 2
-        assert nursery_of(engine) != dead
+        assert nursery() != dead
     wait_until_gone([north])
 
 
@@ -255,10 +247,10 @@ def test_a_nursery_that_dies_is_replaced_for_the_next_child(tmp_path: Path) -> N
 @linux
 def test_a_nursery_without_its_coordinator_takes_even_stopped_children_along(tmp_path: Path) -> None:
     """A stopped process does not hear that its orders have ended; somebody else must end it."""
-    with side_by_side(study(), tmp_path) as engine:
+    fork_server = ForkServer()
+    with closing(SideBySide(site_configs(study(), tmp_path), 2, fork_server)) as engine:
         assert len(engine.exchange(dict.fromkeys(engine.sites(), b""), 60.0)) == 2
-        stopped = pid_of(engine, EAST)
+        stopped = pid_of(EAST)
         os.kill(stopped, signal.SIGSTOP)
-        assert engine._fork_server is not None
-        engine._fork_server.close()
+        fork_server.close()
         wait_until_gone([stopped])

@@ -12,6 +12,16 @@ WASTE = 1.15
 """Longest-first may take this many times what evenly filled cores would, before sharing them is the better way."""
 
 
+BRIEF = 0.1
+"""An exchange of less than this part of the last one's time is another kind of work, such as a signature or a share of a masked
+sum, and says nothing about how long the next training takes."""
+
+
+def next_duration(last_s: float, took_s: float) -> float:
+    """How long a site will take, after an exchange that took `took_s`. last_s: what was expected before it; 0 for nothing."""
+    return took_s if took_s >= BRIEF * last_s else last_s
+
+
 def starting_order(
     sites: Sequence[SiteId], seconds: Mapping[SiteId, float], cores: int, at_once: int
 ) -> tuple[list[SiteId], int]:

@@ -15,14 +15,10 @@ from contextlib import suppress
 
 from wardround.engines.local.child import Child, Starter
 from wardround.engines.local.frames import read_frame, write_frame
-from wardround.engines.local.scheduling import starting_order
+from wardround.engines.local.scheduling import next_duration, starting_order
 from wardround.site.config import SiteConfig
 from wardround.values.cores import usable_cores
 from wardround.values.ids import SiteId, site_id
-
-BRIEF = 0.1
-"""An exchange of less than this part of the last one's time is another kind of work, such as a signature or a share of a masked
-sum, and says nothing about how long the next training takes."""
 
 
 class Worker:
@@ -96,9 +92,7 @@ class WorkerPool:
                 continue
             until = running.pop(site, None)
             if until is not None and data is not None:
-                took = time.monotonic() - (until - deadline_s)
-                if took >= BRIEF * self._seconds.get(site, 0.0):
-                    self._seconds[site] = took
+                self._seconds[site] = next_duration(self._seconds.get(site, 0.0), time.monotonic() - (until - deadline_s))
                 answers[site] = data
                 if arrived:
                     arrived(site)
