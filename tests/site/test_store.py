@@ -64,7 +64,7 @@ def test_a_stop_between_answer_and_state_leaves_the_state_before(tmp_path: Path,
     """The state file counts, and it names a large file that is there."""
     store = opened(tmp_path)
     store.write(STATE, ANSWER)
-    write = store_module.write_tensors
+    write = store_module.write_tensors  # type: ignore[attr-defined]
 
     def full_disk(path: Path, *values: object, **options: object) -> None:
         if path.name == store_module.STATE:
