@@ -90,7 +90,7 @@ def made_up_round(k: int) -> RoundRecord:
 
 def made_up_record(**changes: Any) -> RunRecord:
     sites = {
-        site: SiteRecord(
+        site: SiteRecord(  # type: ignore[call-arg]
             patients=n - n // 10,
             images=n,
             split_patients={"train": n // 2, "validation": n // 5, "test": n // 5},

@@ -159,7 +159,7 @@ BARE: dict[str, Any] = {"pooled": None, "sites": {}, "external": {}, "cross": {}
 def one_class() -> dict[str, Any]:
     found = evaluation_of(TASK, TASK.sums(np.zeros(3), np.zeros(3)), 0.5)
     nobody = evaluation_of(TASK, ScoreSums.zero().as_sums(), 0.5)
-    lone = SiteRecord(patients=0, images=0, positives=0, own=nobody, federated=found)
+    lone = SiteRecord(patients=0, images=0, positives=0, own=nobody, federated=found)  # type: ignore[call-arg]
     return {"pooled": Pooled(federated=found, own={"a": nobody}), "sites": {"a": lone}, "external": {"b": nobody}, "cross": {}}
 
 

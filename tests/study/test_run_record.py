@@ -64,7 +64,7 @@ def record(**changes: Any) -> RunRecord:
         "privacy_mode": "none",
         "summation_mode": "plain",
         "rounds": (lost, full),
-        "sites": {"north": SiteRecord(patients=3, images=5, positives=3, own=found, federated=found)},
+        "sites": {"north": SiteRecord(patients=3, images=5, positives=3, own=found, federated=found)},  # type: ignore[call-arg]
         "pooled": Pooled(federated=found, own={"north": found}),
         "cross": {"north": {"north": found}},
         "model": ModelRecord(sha256="b" * 64, parameters=10, files={"safetensors": "model.safetensors"}, threshold=0.5),
@@ -151,13 +151,13 @@ def test_a_site_cannot_be_both_counted_and_lost() -> None:
 
 def test_what_a_task_counts_of_labels_stands_beside_the_other_counts() -> None:
     """Records of every release so far hold `positives` there; another question counts something else."""
-    site = SiteRecord(patients=3, images=5, positives=3)
+    site = SiteRecord(patients=3, images=5, positives=3)  # type: ignore[call-arg]
     assert site.label_counts == {"positives": 3}
     assert json.loads(site.model_dump_json())["positives"] == 3
     assert SiteRecord.model_validate_json(site.model_dump_json()) == site
     for wrong in (-1, 1.5, "three"):
         with pytest.raises(ValidationError):
-            SiteRecord(patients=3, images=5, positives=wrong)
+            SiteRecord(patients=3, images=5, positives=wrong)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("places", [[[5, 1], [5, 1]], [[7, 1], [5, 1]], [[1024, 1]], [[3, 0]], [[3, 1.5]]])

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wardround.cli import data, demo, models, predict, report, simulate, site, study
-from wardround.cli import audit, data, demo, models, report, simulate, site, study
+from wardround.cli import audit, data, demo, models, predict, report, simulate, site, study
 from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.errors import WardroundError
 from wardround.values.version import __version__

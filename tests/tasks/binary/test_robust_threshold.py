@@ -27,13 +27,13 @@ def logit(probability: float) -> float:
 
 def test_the_middle_of_a_clean_gap_is_chosen() -> None:
     """Furthest from both classes."""
-    assert logit(choose_robust_threshold([sums([-5, -4], [2, 3])])) == pytest.approx(-1, abs=0.05)
+    assert logit(choose_robust_threshold([sums([-5, -4], [2, 3])])) == pytest.approx(-1, abs=0.05)  # type: ignore[list-item]
 
 
 def test_shifts_narrow_the_gap_to_where_all_of_them_agree() -> None:
     """The threshold best for the images as taken may be wrong for every other scanner."""
     as_taken, shifted = sums([-5, -4], [2, 3]), sums([-1, 0], [5, 6])
-    assert logit(choose_robust_threshold([as_taken, shifted])) == pytest.approx(1, abs=0.05)
+    assert logit(choose_robust_threshold([as_taken, shifted])) == pytest.approx(1, abs=0.05)  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("given_sums", [[], [sums([], [1.0])], [sums([1.0], [])]])
@@ -47,4 +47,4 @@ def test_neither_the_number_of_patients_nor_their_mix_moves_it(scale: int, extra
     """The next hospital has another share of sick patients."""
     histogram = sums([-4, -2, 0.2], [-1, 2, 3]).histogram
     weighed = Sums(histogram * np.array([[scale], [scale * extra]]))
-    assert choose_robust_threshold([weighed]) == choose_robust_threshold([Sums(histogram)])
+    assert choose_robust_threshold([weighed]) == choose_robust_threshold([Sums(histogram)])  # type: ignore[list-item]
