@@ -41,7 +41,8 @@ def test_a_figure_that_rests_on_a_few_patients_is_no_win(make_record: Callable[.
     """With one negative patient the AUC is 1 or 0 by luck."""
     labels = np.array([1] * 30 + [0])
     tested = evaluation_of(TASK, TASK.sums(np.where(labels == 1, 2.0, -2.0), labels), 0.5)
-    entry = SiteRecord(patients=31, images=31, own=tested, federated=tested, paired=paired(0.3, 0.001, n=31))
+    fields: dict[str, Any] = {"patients": 31, "images": 31, "own": tested, "federated": tested}
+    entry = SiteRecord(**fields, paired=paired(0.3, 0.001, n=31))
     words = " ".join(headline(make_record(sites={"a": entry})))
     assert "there are too few of them to say at a" in words and "is better at" not in words
 

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,7 +167,7 @@ class SourceConformance:
         """The items in the order in which the source holds them: as written, unless it orders them itself."""
         return items
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         """What `prepare` gets for each record, in the order of the source; none where a source holds nothing raw."""
         raise NotImplementedError
 

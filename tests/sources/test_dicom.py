@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -82,7 +83,7 @@ class TestDicomFolder(SourceConformance):
     def source_order(self, items: list[Item]) -> list[Item]:
         return sorted(items, key=lambda item: f"{item.label}/{item.number}.dcm")
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         return sorted(path.rglob("*.dcm"), key=lambda file: file.relative_to(path).as_posix())
 
 
@@ -95,7 +96,7 @@ class TestDicomZip(TestDicomFolder):
         shutil.rmtree(folder / "files")
         return folder / "d.zip"
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         with zipfile.ZipFile(path) as file:
             return [file.read(name) for name in sorted(file.namelist())]
 

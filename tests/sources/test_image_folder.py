@@ -4,6 +4,7 @@ import io
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ class TestManifestFolder(SourceConformance):
     def source_order(self, items: list[Item]) -> list[Item]:
         return [item for _, item in sorted((f"{item.patient}-{at}.png", item) for at, item in enumerate(items))]
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         return sorted(path.rglob("*.png"))
 
 
@@ -69,7 +70,7 @@ class TestSubFolders(SourceConformance):
     def source_order(self, items: list[Item]) -> list[Item]:
         return sorted(items, key=lambda item: f"{item.label}/{item.patient}/{item.number}.png")
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         return sorted(path.rglob("*.png"), key=lambda file: file.relative_to(path).as_posix())
 
 
@@ -91,7 +92,7 @@ class TestZip(SourceConformance):
     def source_order(self, items: list[Item]) -> list[Item]:
         return sorted(items, key=lambda item: f"{item.label}/{item.patient}/{item.number}.png")
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         with zipfile.ZipFile(path) as file:
             return [file.read(name) for name in sorted(file.namelist())]
 

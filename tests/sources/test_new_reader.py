@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ class TestJsonLines(SourceConformance):
         (folder / "t.jsonl").write_text("\n".join(json.dumps(row) for row in self.rows(items)))
         return folder / "t.jsonl"
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     def test_the_new_reader_is_the_one_that_reads(self, tmp_path: Path) -> None:

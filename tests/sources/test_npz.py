@@ -4,6 +4,7 @@ import pickle
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ class TestFlatNpz(SourceConformance):
     def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
         return self.write(folder, [replace(item, label="") for item in items])
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         with np.load(path) as file:
             return list(file["images"])
 

@@ -1,6 +1,7 @@
 """The files of a simulation's hospitals as sources of their own."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ class TestPreparedRecords(SourceConformance):
         write_records(folder / "north.npz", records_of(items))
         return folder / "north.npz"
 
-    def raw_records(self, path: Path) -> list[object]:  # noqa: ARG002
+    def raw_records(self, path: Path) -> list[Any]:  # noqa: ARG002
         return []
 
     def test_a_source_without_labels_can_be_answered_and_not_learned_from(self, tmp_path: Path) -> None:

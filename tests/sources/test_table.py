@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -49,7 +50,7 @@ class TestCsv(SourceConformance):
         (folder / "t.csv").write_text("\n".join(lines))
         return folder
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         return pl.read_csv(path / "t.csv", infer_schema=False).to_dicts()
 
 
@@ -67,7 +68,7 @@ class TestParquet(TestCsv):
         path.unlink()
         return folder / "t.parquet"
 
-    def raw_records(self, path: Path) -> list[object]:
+    def raw_records(self, path: Path) -> list[Any]:
         return pl.read_parquet(path).to_dicts()
 
 
