@@ -51,7 +51,7 @@ def test_a_registered_kind_reads_its_own_targets(another_kind: LabelKind) -> Non
 )
 def test_a_setting_that_the_kind_does_not_read_is_refused(another_kind: LabelKind, label: str, more: str, setting: str) -> None:
     """A setting that does nothing without a word is a mistake that nobody sees."""
-    with pytest.raises(StudyError, match=rf"{setting} does nothing with data.label.kind"):
+    with pytest.raises(StudyError, match=rf"{setting} does nothing in this study"):
         parse_study(asked(f'kind = "{another_kind.name}"\n{label}', more))
 
 

@@ -66,7 +66,7 @@ def test_local_training_goes_with_every_algorithm_of_local_training(name: str) -
         ((("class_balance = false", "class_balance = false\nclip_norm = 1.0"),), "training.clip_norm"),
         ((("class_balance = false", "class_balance = false\nbatch_size = 16"),), "privacy.sampling_rate"),
         ((*LOCAL, ("class_balance = false", "class_balance = false\nlocal_epochs = 2")), "privacy.sampling_rate"),
-        ((("class_balance = false", "class_balance = false\nlearning_rate = 0.1"),), "training.learning_rate would do nothing"),
+        ((("class_balance = false", "class_balance = false\nlearning_rate = 0.1"),), "training.learning_rate does nothing"),
         ((("class_balance = false", "class_balance = true\nbatch_size = 16"),), "also: patients are drawn"),
         ((('threshold = "half"', 'threshold = "validation"'),), "evaluation.threshold"),
         ((("[network]", "[data.splits]\ndeclared = true\n[network]"),), "data.splits.declared"),

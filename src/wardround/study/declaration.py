@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.contract import DataContract
 from wardround.study.rules.private import broken_rules
-from wardround.study.rules.question import unread_settings
+from wardround.study.rules.uses import unread_settings
 from wardround.study.sections.algorithm import AlgorithmSection
 from wardround.study.sections.backbone import SMALLEST_SIDE
 from wardround.study.sections.evaluation import EvaluationSection
@@ -25,19 +25,6 @@ from wardround.study.sections.training import TrainingSection
 from wardround.values.canonical import canonical_json, sha256_hex
 from wardround.values.errors import StudyError
 from wardround.values.ids import SiteId
-
-LOCAL_STEPS = (
-    "optimizer",
-    "learning_rate",
-    "momentum",
-    "weight_decay",
-    "schedule",
-    "warmup_rounds",
-    "final_rate",
-    "local_epochs",
-    "ema_decay",
-)
-"""Settings of steps that a hospital takes by itself."""
 
 
 class Study(Section):
@@ -74,8 +61,6 @@ class Study(Section):
             )
         if self.summation.mode == "masked" and self.sites.names:
             self._quorum_fits()
-        if self.algorithm.name == "fedsgd":
-            self._steps_at_the_coordinator()
         if broken := (*unread_settings(self), *broken_rules(self)):
             raise ValueError("; also: ".join(broken))
         if not image and self.network.name not in ("mlp", "logistic"):
@@ -91,15 +76,6 @@ class Study(Section):
                 )
             self._backbone_has_images()
         return self
-
-    def _steps_at_the_coordinator(self) -> None:
-        """No setting is ignored without a word."""
-        plain = TrainingSection()
-        if found := [name for name in LOCAL_STEPS if getattr(self.training, name) != getattr(plain, name)]:
-            raise ValueError(
-                f"fedsgd takes its steps at the coordinator, so training.{found[0]} would do nothing: leave it out and set "
-                "algorithm.server_optimizer, server_learning_rate, server_schedule and server_average"
-            )
 
     def _backbone_has_images(self) -> None:
         if self.data.kind != "image":

@@ -2,15 +2,13 @@
 one patient's data change another's gradient."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from wardround.study.declaration import Study
+from wardround.study.rules.sections import Sections
 
 ONE_PART = ("fedavg", "fedprox", "fedopt", "fedbn")
 
 
-def broken_rules(study: "Study") -> Iterator[str]:
+def broken_rules(study: Sections) -> Iterator[str]:
     """One sentence for each setting that a private study cannot keep to; nothing for a sound one."""
     privacy = study.privacy
     if not privacy.private:
@@ -37,7 +35,7 @@ def broken_rules(study: "Study") -> Iterator[str]:
         yield "the words of a noised sum follow from its noise: leave summation.word_bits out"
 
 
-def _of_evaluation(study: "Study") -> Iterator[str]:
+def _of_evaluation(study: Sections) -> Iterator[str]:
     if study.evaluation.threshold != "half":
         yield (
             f'evaluation.threshold = "{study.evaluation.threshold}" is chosen on validation patients, which nobody paid for: set '
@@ -49,7 +47,7 @@ def _of_evaluation(study: "Study") -> Iterator[str]:
         yield "summation.max_auc_drop looks at validation patients, and nobody paid for that: leave it out"
 
 
-def _of_the_algorithm(study: "Study") -> Iterator[str]:
+def _of_the_algorithm(study: Sections) -> Iterator[str]:
     distributed, name = study.privacy.mode == "patient-distributed", study.algorithm.name
     if distributed and name != "fedsgd":
         yield f'mode = "patient-distributed" adds gradients step by step: set algorithm.name = "fedsgd" instead of "{name}"'
@@ -59,7 +57,7 @@ def _of_the_algorithm(study: "Study") -> Iterator[str]:
         yield f'mode = "site" protects one change of the model: choose an algorithm of {", ".join(ONE_PART)} instead of "{name}"'
 
 
-def _of_training(study: "Study") -> Iterator[str]:
+def _of_training(study: Sections) -> Iterator[str]:
     training, plain = study.training, type(study.training)()
     if training.class_balance:
         yield "training.class_balance weighs by counts of patients, so one patient changes every gradient: set it to false"

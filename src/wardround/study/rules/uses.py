@@ -1,0 +1,169 @@
+"""Settings that nothing reads. A study that sets one is refused: it would do nothing without a word.
+
+Each choice of a study has a row that says which settings it reads. A setting at its default is never refused, so that a study
+with every default written out stays sound.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from wardround.study.label import KIND_SETTINGS, LABEL_KINDS
+from wardround.study.rules.sections import Sections
+from wardround.study.sections.training import AugmentationSection
+
+
+@dataclass(frozen=True)
+class Use:
+    """settings: by their dotted names. read: whether the sections read them. reader: the choice that would."""
+
+    settings: tuple[str, ...]
+    read: Callable[[Sections], bool]
+    reader: str
+
+
+LOCAL_STEPS = (
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "warmup_rounds",
+    "final_rate",
+    "local_epochs",
+    "ema_decay",
+    "clip_norm",
+)
+"""Settings of steps that a hospital takes by itself."""
+
+ALGORITHM_SETTINGS: dict[str, tuple[str, ...]] = {
+    "proximal_mu": ("fedprox",),
+    "server_optimizer": ("fedopt", "fedsgd"),
+    "server_learning_rate": ("fedopt", "fedsgd", "scaffold"),
+    "server_momentum": ("fedopt", "fedsgd"),
+    "server_beta2": ("fedopt", "fedsgd"),
+    "server_tau": ("fedopt", "fedsgd"),
+    "server_schedule": ("fedsgd",),
+    "server_decay": ("fedsgd",),
+    "server_average": ("fedsgd",),
+}
+"""Which algorithms read each setting of theirs; `rounds` and `name` are everybody's."""
+
+_CHANGES = tuple(name for name in AugmentationSection.model_fields if name not in ("mixup", "chance", "cutout_chance"))
+_OF_CHANCE = tuple(name for name in _CHANGES if name not in ("flip", "cutout"))
+_IMAGE = ("size", "channels", "accepted_bits", "kept_bits", "white_16", "fit")
+
+
+def _names(section: str, settings: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{section}.{name}" for name in settings)
+
+
+def _changed(section: BaseModel, names: tuple[str, ...]) -> bool:
+    return any(_differs(section, name) for name in names)
+
+
+def _images(sections: Sections) -> bool:
+    return sections.data.kind == "image"
+
+
+def _noised(sections: Sections) -> bool:
+    """Whether the grid of the sum follows from the noise."""
+    return sections.privacy.private and sections.privacy.mode != "patient-local"
+
+
+def _local_steps(sections: Sections) -> bool:
+    return sections.algorithm.name != "fedsgd"
+
+
+def _adaptive(sections: Sections) -> bool:
+    return sections.algorithm.server_optimizer != "momentum"
+
+
+def _of_algorithms(setting: str, readers: tuple[str, ...]) -> Use:
+    names = " or ".join(f'"{name}"' for name in readers)
+    return Use((f"algorithm.{setting}",), lambda sections: sections.algorithm.name in readers, f"algorithm.name = {names}")
+
+
+USES: tuple[Use, ...] = (
+    *(_of_algorithms(setting, readers) for setting, readers in ALGORITHM_SETTINGS.items()),
+    Use(
+        ("algorithm.server_beta2",),
+        lambda sections: sections.algorithm.server_optimizer in ("adam", "yogi"),
+        'algorithm.server_optimizer = "adam" or "yogi"',
+    ),
+    Use(("algorithm.server_tau",), _adaptive, 'algorithm.server_optimizer = "adagrad", "adam" or "yogi"'),
+    Use(
+        _names("training", LOCAL_STEPS),
+        _local_steps,
+        "an algorithm whose hospitals take steps of their own; fedsgd takes its steps at the coordinator: "
+        "algorithm.server_optimizer, server_learning_rate, server_schedule and server_average",
+    ),
+    Use(("training.final_rate",), lambda sections: sections.training.schedule == "cosine", 'training.schedule = "cosine"'),
+    Use(
+        ("training.micro_batch",),
+        lambda sections: not sections.privacy.of_patients,
+        "a study whose unit of privacy is not the patient",
+    ),
+    Use(_names("training.augmentation", (*_CHANGES, "chance", "cutout_chance")), _images, 'data.kind = "image"'),
+    Use(
+        ("training.augmentation.chance",),
+        lambda sections: _changed(sections.training.augmentation, _OF_CHANCE),
+        "another change of the images, such as training.augmentation.shift",
+    ),
+    Use(
+        ("training.augmentation.cutout_chance",),
+        lambda sections: sections.training.augmentation.cutout > 0,
+        "training.augmentation.cutout above 0",
+    ),
+    Use(
+        ("network.scaling",),
+        lambda sections: _images(sections) or sections.network.backbone is not None,
+        'data.kind = "image"',
+    ),
+    Use(_names("data.image", _IMAGE), _images, 'data.kind = "image"'),
+    Use(("data.image.white_16",), lambda sections: 16 in sections.data.image.accepted_bits, "16 among data.image.accepted_bits"),
+    Use(("evaluation.flip_average",), _images, 'data.kind = "image"'),
+    Use(("summation.collusion",), lambda sections: sections.summation.mode == "masked", 'summation.mode = "masked"'),
+    Use(("sites.keys",), lambda sections: sections.summation.mode == "masked", 'summation.mode = "masked"'),
+    Use(("summation.clip",), lambda sections: not _noised(sections), "a sum whose grid does not follow from its noise"),
+    Use(
+        ("privacy.views",),
+        lambda sections: _images(sections) and _changed(sections.training.augmentation, _CHANGES),
+        "images that training.augmentation changes",
+    ),
+)
+
+
+def unread_settings(sections: Sections) -> Iterator[str]:
+    """One sentence for each setting that differs from its default and that the study's choices do not read."""
+    for use in USES:
+        if not use.read(sections):
+            yield from (_sentence(setting, use.reader) for setting in use.settings if _set_in(sections, setting))
+    yield from _unread_by_the_question(sections)
+
+
+def _unread_by_the_question(sections: Sections) -> Iterator[str]:
+    kind = LABEL_KINDS[sections.data.label.kind]
+    for setting in KIND_SETTINGS:
+        if setting not in kind.uses and _set_in(sections, setting):
+            readers = " or ".join(f'"{name}"' for name, other in sorted(LABEL_KINDS.items()) if setting in other.uses)
+            yield _sentence(setting, f"data.label.kind = {readers}")
+
+
+def _sentence(setting: str, reader: str) -> str:
+    return f"{setting} does nothing in this study: leave it out (it is read with {reader})"
+
+
+def _set_in(sections: Sections, setting: str) -> bool:
+    section: Any = sections
+    *parts, name = setting.split(".")
+    for part in parts:
+        section = getattr(section, part)
+    return _differs(section, name)
+
+
+def _differs(section: BaseModel, name: str) -> bool:
+    """Whether a setting was given another value than its default. How a study was written plays no part."""
+    return bool(getattr(section, name) != type(section).model_fields[name].get_default(call_default_factory=True))
