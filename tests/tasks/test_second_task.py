@@ -148,7 +148,8 @@ def test_the_onnx_file_gives_the_days_of_the_record(run: wr.Run) -> None:
     study = parse_study(run.record.study_toml)
     asked_for = Records(rows, np.zeros(2, np.float32), np.array(["a", "b"]), np.array(["test", "test"]))
     outputs = score(study.network, InputShape("table", features=2), run.model, asked_for, flip_average=False, device="cpu")
-    assert session.run(None, {"features": rows})[0] == pytest.approx(np.maximum(outputs, 0) * SCALE, abs=1e-4)
+    feed = {"age": np.array([70.0, 40.0]), "emergency": np.array(["1", "0"])}  # what becomes these rows
+    assert session.run(None, feed)[0] == pytest.approx(np.maximum(outputs, 0) * SCALE, abs=1e-4)
 
 
 def test_the_record_gives_back_the_sums_of_all_hospitals_together(run: wr.Run) -> None:

@@ -25,6 +25,8 @@ EXCEPTIONS = {
     "plan/plan.py": "reads max_auc_drop",
     "hub/acceptance.py": "reads max_auc_drop; what falls is the task's headline",
     "training/images/scanner_shift.py": "an S-curve of a film's exposure; no output of a model",
+    "prediction/": "answers for yes-or-no models alone, and refuses others",
+    "study/record/model_statement.py": "names the scores that prediction reads",
     "training/onnx_export.py": "the step from output to what is shown has a default",
     "sources/readiness/report.py": "tells a data manager of the label's two sides in the words of the label section",
     "sources/synthetic/anatomy.py": "a direction in the body",

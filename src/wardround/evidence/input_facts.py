@@ -2,8 +2,8 @@
 
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.study.reading import parse_study
-from wardround.study.record.model_statement import ModelStatement, statement_of
 from wardround.study.record.run_record import RunRecord
+from wardround.tasks.registry import task_of_record
 from wardround.values.errors import StudyError
 
 
@@ -15,23 +15,12 @@ def input_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         study = parse_study(record.study_toml)
     except StudyError:
         return ()
-    statement = statement_of(study, record.model.threshold, synthetic=record.synthetic)
-    return (*_output(statement), *(_image(statement.data) if statement.data.kind == "image" else _columns(statement.data)))
-
-
-def _output(statement: ModelStatement) -> tuple[tuple[str, str], ...]:
-    label = statement.data.label
-    return (
-        ("Output", statement.output),
-        ("Threshold", "none" if statement.threshold is None else f"{statement.threshold:.6g}"),
-        ("Positive", _values(label.positive)),
-        ("Negative", _values(label.negative)),
-        ("Trained on", "synthetic data" if statement.synthetic else "data that its hospitals gave as real"),
-    )
-
-
-def _values(side: object) -> str:
-    return side if isinstance(side, str) else ", ".join(map(str, side))  # type: ignore[call-overload]
+    words = task_of_record(record.study_toml).words
+    decision = record.model.threshold
+    decided = () if words.decision is None or decision is None else ((words.decision[1], f"{decision:.6g}"),)
+    source = "synthetic data" if record.synthetic else "data that its hospitals gave as real"
+    inputs = _image(study.data) if study.data.kind == "image" else _columns(study.data)
+    return (("Output", words.output_of(decision)), *decided, *study.data.label.sides, ("Trained on", source), *inputs)
 
 
 def _image(data: DataContract) -> tuple[tuple[str, str], ...]:

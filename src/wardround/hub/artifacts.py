@@ -20,7 +20,9 @@ MODEL, ONNX, RECORD, REPORT, CARD = "model.safetensors", "model.onnx", "record.j
 def write_artifacts(outcome: Outcome, coordinator: Coordinator, folder: RunFolder, *, register: bool) -> RunRecord:
     """Writes model and record, each whole or not at all; writing them again replaces them by the same."""
     model = coordinator.model
-    statement = statement_of(outcome.study, outcome.threshold, synthetic=outcome.plan.synthetic)
+    statement = statement_of(
+        outcome.study, outcome.threshold, output=outcome.task.words.output_of(outcome.threshold), synthetic=outcome.plan.synthetic
+    )
     data = model_bytes(model, statement)
     write_atomic(folder.path / MODEL, data)
     difference = _export(outcome, coordinator, model, statement, folder.path / ONNX)

@@ -193,10 +193,9 @@ def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
     """The study as the simulated hospitals approve it: with their names and identity keys, which this machine makes for them."""
     if study.summation.mode == "plain":
         return study
+    _ = study.quorum_of(hospitals)  # too few hospitals to hide one another are refused before any of them is started
     keys = {str(name): identity_in(folder.site(name)).public for name in sorted(hospitals)}
-    enrolled = study.revised(sites={"names": tuple(keys), "keys": keys})
-    _ = enrolled.quorum  # too few hospitals to hide one another are refused before any of them is started
-    return enrolled
+    return study.revised(sites={"names": tuple(keys), "keys": keys})
 
 
 def _site_configs(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers) -> list[SiteConfig]:

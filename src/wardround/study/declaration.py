@@ -1,7 +1,7 @@
 """A study as one frozen value: everything that decides what is learned, from which data, and how it is protected."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
@@ -131,7 +131,11 @@ class Study(Section):
     @property
     def quorum(self) -> Quorum:
         """Who is approved, and how many of them open a masked sum. StudyError where the named sites are too few to hide one."""
-        sites = tuple(sorted(SiteId(name) for name in self.sites.names))
+        return self.quorum_of(self.sites.names)
+
+    def quorum_of(self, names: Iterable[str]) -> Quorum:
+        """The quorum of these sites. StudyError where they are too few to hide one another."""
+        sites = tuple(sorted(SiteId(name) for name in names))
         collusion = self.summation.collusion
         smallest = max(smallest_threshold(len(sites), collusion), self.sites.minimum)
         return Quorum(sites, self.summation.threshold or smallest, collusion)

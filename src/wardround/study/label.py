@@ -75,6 +75,14 @@ class LabelContract(Section):
     )
     column: str = Field(default="label", min_length=1, description="The column, array or manifest column that holds the label.")
 
+    @property
+    def sides(self) -> tuple[tuple[str, str], ...]:
+        """The two sides of a yes-or-no label and their values, in words; none of another kind of question."""
+        if "data.label.positive" not in LABEL_KINDS[self.kind].uses:
+            return ()
+        sides = (("Positive", self.positive), ("Negative", self.negative))
+        return tuple((name, side if isinstance(side, str) else ", ".join(map(str, side))) for name, side in sides)
+
     @model_validator(mode="after")
     def _kind_is_one_of_ours(self) -> Self:
         if self.kind not in LABEL_KINDS:

@@ -117,6 +117,10 @@ class Words:
     task_type: str
     measures: tuple[str, ...]
 
+    def output_of(self, decision: float | None) -> str:
+        """What the output is, at a decision."""
+        return self.output_words.format(decision="the threshold" if decision is None else f"{decision:.3f}")
+
 
 class Task(Protocol):
     """One kind of question, for one study. Made from the study's label section; it holds no state."""

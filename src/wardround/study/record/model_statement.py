@@ -54,13 +54,13 @@ class ModelStatement(Section):
             ) from error
 
 
-def statement_of(study: Study, threshold: float | None, *, synthetic: bool) -> ModelStatement:
+def statement_of(study: Study, threshold: float | None, *, output: str, synthetic: bool) -> ModelStatement:
     """What a model of `study` says of itself."""
     return ModelStatement(
         study_title=study.question.title,
         study_hash=study.hash,
         synthetic=synthetic,
-        output=f"the probability that a record is positive: {study.data.label.name}",
+        output=output,
         threshold=threshold,
         data=study.data,
         wardround=__version__,
