@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from wardround.algorithms import ServerOptimizer
 from wardround.algorithms.fedavg import FedAvg
-from wardround.algorithms.fedopt import FedOpt, Rule
+from wardround.algorithms.fedopt import FedOpt
 from wardround.values.tree import Tree, flatten
 
 from .algorithm_conformance import THREE, AlgorithmConformance, federations, models
 from .quadratic_hospitals import Federation, Quadratic, filled
 
-RULES: tuple[Rule, ...] = ("momentum", "adagrad", "adam", "yogi")
+RULES: tuple[ServerOptimizer, ...] = ("momentum", "adagrad", "adam", "yogi")
 
 
 class TestMomentum(AlgorithmConformance):
@@ -44,7 +45,9 @@ class TestYogi(AlgorithmConformance):
     averages = False
 
 
-def line_by_line(rule: Rule, deltas: list[float], x: float, *, eta: float, b1: float, b2: float, tau: float) -> list[float]:
+def line_by_line(
+    rule: ServerOptimizer, deltas: list[float], x: float, *, eta: float, b1: float, b2: float, tau: float
+) -> list[float]:
     """One coordinate of Reddi et al. 2021, Algorithm 2, lines 11 to 14 (and Hsu et al. 2019 for momentum)."""
     m, v = 0.0, tau * tau
     path = []
@@ -67,7 +70,7 @@ def line_by_line(rule: Rule, deltas: list[float], x: float, *, eta: float, b1: f
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("settings", [(0.1, 0.9, 0.99, 1e-3), (1.0, 0.0, 0.5, 0.1)])
-def test_each_rule_is_the_papers(rule: Rule, settings: tuple[float, float, float, float]) -> None:
+def test_each_rule_is_the_papers(rule: ServerOptimizer, settings: tuple[float, float, float, float]) -> None:
     """A sign or a bias correction too many still trains, only worse: no other test would notice."""
     eta, b1, b2, tau = settings
     play = Federation(FedOpt(rule, eta, b1, b2, tau), THREE, filled(0.25))
@@ -105,7 +108,7 @@ def test_momentum_without_momentum_is_federated_averaging(model: Tree, hospitals
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_the_optimum_of_equal_hospitals_is_reached(rule: Rule) -> None:
+def test_the_optimum_of_equal_hospitals_is_reached(rule: ServerOptimizer) -> None:
     """Whatever the rule, hospitals that agree end where they agree."""
     play = Federation(
         FedOpt(rule, 0.3 if rule == "adagrad" else 0.05), {"a": Quadratic(1.0), "b": Quadratic(1.0, 5)}, filled(0.0)

@@ -5,13 +5,12 @@ from typing import get_args
 
 import pytest
 
+from wardround.algorithms import ALGORITHMS
 from wardround.sources.datasets.catalogue import entries
 from wardround.study.sections.algorithm import AlgorithmSection
 from wardround.study.sections.evaluation import EvaluationSection
 
 from .pages import read, sections
-
-ALGORITHMS = get_args(AlgorithmSection.model_fields["name"].annotation)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.statement import AlgorithmStatement
 from wardround.values.contribution import Contribution, weighted
 from wardround.values.local_run import LocalRun
 from wardround.values.tree import Bundle, Shapes, Tree
@@ -48,3 +49,12 @@ class FedBN:
 
     def _shared(self, model: Tree) -> Tree:
         return {name: array for name, array in model.items() if name not in self.local_names}
+
+
+STATEMENT = AlgorithmStatement(
+    "fedbn",
+    lambda settings, names: FedBN(names.normalisation),  # noqa: ARG005
+    privacy_modes=frozenset({"none", "patient-local", "site"}),
+    keeps="normalisation",
+    one_model=False,
+)

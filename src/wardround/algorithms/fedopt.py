@@ -14,25 +14,24 @@ With momentum, b1 = 0 and lr = 1 it is federated averaging up to the rounding of
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardround.algorithms.fedavg import FedAvg
 from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.statement import AlgorithmSettings, AlgorithmStatement, ServerOptimizer
 from wardround.values.contribution import Contribution
 from wardround.values.local_run import LocalRun
 from wardround.values.tree import Bundle, Shapes, Tree
-
-Rule = Literal["momentum", "adagrad", "adam", "yogi"]
 
 
 @dataclass(frozen=True)
 class FedOpt:
     """learning_rate > 0; 0 <= beta1, beta2 < 1; tau > 0. Moments are float64 and stay at the coordinator."""
 
-    rule: Rule
+    rule: ServerOptimizer
     learning_rate: float = 1.0
     beta1: float = 0.9
     beta2: float = 0.99
@@ -84,3 +83,26 @@ class FedOpt:
         else:
             v = v - (1 - self.beta2) * squared * np.sign(v - squared)
         return m, v, m / (np.sqrt(v) + self.tau)
+
+
+OPTIMIZER_SETTINGS = frozenset({"server_optimizer", "server_learning_rate", "server_momentum", "server_beta2", "server_tau"})
+"""What the coordinator's optimiser reads."""
+
+
+def optimizer_of(settings: AlgorithmSettings) -> FedOpt:
+    """The coordinator's optimiser. Without a step size: 1 for momentum, 0.01 for those whose steps are of about this size."""
+    return FedOpt(
+        settings.server_optimizer,
+        settings.server_learning_rate or (1.0 if settings.server_optimizer == "momentum" else 0.01),
+        settings.server_momentum,
+        settings.server_beta2,
+        settings.server_tau,
+    )
+
+
+STATEMENT = AlgorithmStatement(
+    "fedopt",
+    lambda settings, names: optimizer_of(settings),  # noqa: ARG005
+    reads=OPTIMIZER_SETTINGS,
+    privacy_modes=frozenset({"none", "patient-local", "site"}),
+)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wardround.algorithms.fedopt import FedOpt
+from wardround.algorithms.fedopt import OPTIMIZER_SETTINGS, FedOpt, optimizer_of
 from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.statement import AlgorithmSettings, AlgorithmStatement, NetworkNames
 from wardround.values.contribution import Contribution
 from wardround.values.local_run import LocalRun
 from wardround.values.tree import Bundle, Shapes, Tree
@@ -105,3 +106,25 @@ class FedSgd:
 
 def _wide(tree: Tree) -> Tree:
     return {name: array.astype(np.float64) for name, array in tree.items()}
+
+
+def _build(settings: AlgorithmSettings, names: NetworkNames) -> FedSgd:
+    return FedSgd(
+        optimizer_of(settings),
+        settings.rounds,
+        settings.server_schedule == "cosine",
+        settings.server_decay,
+        settings.server_average,
+        names.feature_mean,
+        names.feature_length,
+    )
+
+
+STATEMENT = AlgorithmStatement(
+    "fedsgd",
+    _build,
+    reads=OPTIMIZER_SETTINGS | {"server_schedule", "server_decay", "server_average"},
+    local_steps=False,
+    privacy_modes=frozenset({"none", "patient-distributed"}),
+    sums_feature_mean=True,
+)

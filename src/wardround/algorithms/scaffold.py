@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.statement import AlgorithmStatement, Demand
 from wardround.values.contribution import Contribution, weighted
 from wardround.values.local_run import LocalRun
 from wardround.values.tree import Bundle, Shapes, Tree
@@ -65,3 +66,16 @@ class Scaffold:
 
 def _zeros(model: Tree) -> Tree:
     return {name: np.zeros(array.shape, np.float32) for name, array in model.items()}
+
+
+STATEMENT = AlgorithmStatement(
+    "scaffold",
+    lambda settings, names: Scaffold(settings.server_learning_rate or 1.0),  # noqa: ARG005
+    reads=frozenset({"server_learning_rate"}),
+    privacy_modes=frozenset({"none", "patient-local"}),
+    keeps="its control variates",
+    demands=(
+        Demand("training.optimizer", "sgd", "corrects plain gradient steps"),
+        Demand("training.momentum", 0, "reads its correction off plain gradient steps"),
+    ),
+)

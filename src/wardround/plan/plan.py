@@ -1,11 +1,11 @@
 """What a study means for both ends: the model's names, the algorithm, and the frame of every sum. Derived, never sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from wardround.algorithms import Algorithm, build_algorithm
+from wardround.algorithms import Algorithm, NetworkNames, statement_of
 from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT
 from wardround.privacy.frame import Frame
 from wardround.privacy.mechanism import AnyFrame
@@ -72,10 +72,11 @@ class Plan:
         from wardround.training.networks import build
 
         study = self.study
-        norms = norm_names(build(study.network, self.inputs, self.task.outputs))
-        if study.network.backbone is None or not study.network.backbone.feature_mean:
-            return build_algorithm(study.algorithm, norms)
-        return build_algorithm(study.algorithm, norms, FEATURE_MEAN, study.privacy.clip_norm if study.privacy.private else 1.0)
+        names = NetworkNames(norm_names(build(study.network, self.inputs, self.task.outputs)))
+        if study.network.backbone is not None and study.network.backbone.feature_mean:
+            length = study.privacy.clip_norm if study.privacy.private else 1.0
+            names = replace(names, feature_mean=FEATURE_MEAN, feature_length=length)
+        return statement_of(study.algorithm.name).build(study.algorithm, names)
 
     @cached_property
     def shared_names(self) -> frozenset[str]:

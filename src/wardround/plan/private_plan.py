@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from wardround.algorithms import statement_of
 from wardround.privacy.events import Event, Slack
 from wardround.privacy.gaussian_mechanism import NoisedFrame
 from wardround.privacy.noise_grid import NoiseGrid, narrowest
@@ -66,7 +67,9 @@ class PrivatePlan:
     def weight(self, sites: tuple[SiteId, ...]) -> int:
         """The public number that the sum of these sites stands for."""
         everyone = sum(self.patients(site) for site in sites)
-        return public_weight(self.study.privacy.sampling_rate, everyone) if self.study.algorithm.name == "fedsgd" else everyone
+        if statement_of(self.study.algorithm.name).local_steps:
+            return everyone
+        return public_weight(self.study.privacy.sampling_rate, everyone)
 
     def noise_grid(self, size: int) -> NoiseGrid:
         """The grid of one release of `size` values."""

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.contract import DataContract
+from wardround.study.rules.algorithm import unfit_settings
 from wardround.study.rules.private import broken_rules
 from wardround.study.rules.uses import unread_settings
 from wardround.study.sections.algorithm import AlgorithmSection
@@ -45,31 +46,15 @@ class Study(Section):
     @model_validator(mode="after")
     def sections_fit_each_other(self) -> "Study":
         image = self.data.kind == "image"
-        if self.algorithm.name == "scaffold" and self.training.optimizer != "sgd":
-            raise ValueError('algorithm.name = "scaffold" corrects plain gradient steps: set training.optimizer = "sgd"')
-        if self.algorithm.name == "scaffold" and self.training.momentum:
-            raise ValueError("scaffold reads its correction off plain gradient steps: set training.momentum = 0")
-        if self.algorithm.name == "fedbn" and self.evaluation.external is not None:
-            raise ValueError(
-                "fedbn keeps normalisation at each hospital, so there is no single model for an external test: "
-                "remove [evaluation.external] or choose another algorithm"
-            )
-        if self.summation.max_auc_drop is not None and self.algorithm.name in ("scaffold", "fedbn"):
-            raise ValueError(
-                f"summation.max_auc_drop takes a round back, and what {self.algorithm.name} keeps at the hospitals cannot be: "
-                "remove it, or choose another algorithm"
-            )
         if self.summation.mode == "masked" and self.sites.names:
             self._quorum_fits()
-        if broken := (*unread_settings(self), *broken_rules(self)):
+        if broken := (*unfit_settings(self), *unread_settings(self), *broken_rules(self)):
             raise ValueError("; also: ".join(broken))
         if not image and self.network.name not in ("mlp", "logistic"):
             raise ValueError(f'network.name = "{self.network.name}" reads images, the data are a table: choose mlp or logistic')
         if not image and self.evaluation.threshold == "robust":
             raise ValueError('evaluation.threshold = "robust" shifts scanners, which a table does not have: choose validation')
         if self.network.backbone is not None:
-            if self.network.backbone.feature_mean and self.algorithm.name != "fedsgd":
-                raise ValueError('network.backbone.feature_mean is summed in a round of fedsgd: set algorithm.name = "fedsgd"')
             if self.network.backbone.views and not self.privacy.of_patients:
                 raise ValueError(
                     "network.backbone.views would count as records of their own: only the patient modes of privacy have it"

@@ -50,8 +50,12 @@ def _section(model: type[BaseModel], name: str, description: str, *, required: b
 
 
 def _row(key: str, field: FieldInfo) -> str:
-    kind = ", ".join(filter(None, (_type_words(field.annotation), _range_words(field.metadata))))
-    cells = (f"`{key}`", kind, _default(field), " ".join((field.description or "").split()))
+    schema: dict[str, Any] = {"description": field.description or ""}
+    if callable(field.json_schema_extra):
+        field.json_schema_extra(schema)  # what the algorithms say of themselves
+    words = ", ".join(map(_toml, schema["enum"])) if "enum" in schema else _type_words(field.annotation)
+    kind = ", ".join(filter(None, (words, _range_words(field.metadata))))
+    cells = (f"`{key}`", kind, _default(field), " ".join(schema["description"].split()))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -3,9 +3,15 @@ one patient's data change another's gradient."""
 
 from collections.abc import Iterator
 
+from wardround.algorithms import PrivacyMode, names_where, statement_of
 from wardround.study.rules.sections import Sections
 
-ONE_PART = ("fedavg", "fedprox", "fedopt", "fedbn")
+_WORK_UNDER: dict[PrivacyMode, str] = {
+    "patient-local": "trains inside each hospital",
+    "patient-distributed": "adds gradients step by step",
+    "site": "protects one change of the model",
+}
+"""What a mode needs of an algorithm."""
 
 
 def broken_rules(study: Sections) -> Iterator[str]:
@@ -48,13 +54,10 @@ def _of_evaluation(study: Sections) -> Iterator[str]:
 
 
 def _of_the_algorithm(study: Sections) -> Iterator[str]:
-    distributed, name = study.privacy.mode == "patient-distributed", study.algorithm.name
-    if distributed and name != "fedsgd":
-        yield f'mode = "patient-distributed" adds gradients step by step: set algorithm.name = "fedsgd" instead of "{name}"'
-    if study.privacy.mode == "patient-local" and name == "fedsgd":
-        yield 'mode = "patient-local" trains inside each hospital: choose an algorithm other than "fedsgd"'
-    if study.privacy.mode == "site" and name not in ONE_PART:
-        yield f'mode = "site" protects one change of the model: choose an algorithm of {", ".join(ONE_PART)} instead of "{name}"'
+    mode, name = study.privacy.mode, study.algorithm.name
+    if mode not in statement_of(name).privacy_modes:
+        others = names_where(lambda statement: mode in statement.privacy_modes)
+        yield f'mode = "{mode}" {_WORK_UNDER[mode]}: set algorithm.name = {others} instead of "{name}"'
 
 
 def _of_training(study: Sections) -> Iterator[str]:

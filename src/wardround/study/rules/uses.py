@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from wardround.algorithms import names_where, statement_of
 from wardround.study.label import KIND_SETTINGS, LABEL_KINDS
 from wardround.study.rules.sections import Sections
+from wardround.study.sections.algorithm import AlgorithmSection
 from wardround.study.sections.training import AugmentationSection
 
 
@@ -38,18 +40,8 @@ LOCAL_STEPS = (
 )
 """Settings of steps that a hospital takes by itself."""
 
-ALGORITHM_SETTINGS: dict[str, tuple[str, ...]] = {
-    "proximal_mu": ("fedprox",),
-    "server_optimizer": ("fedopt", "fedsgd"),
-    "server_learning_rate": ("fedopt", "fedsgd", "scaffold"),
-    "server_momentum": ("fedopt", "fedsgd"),
-    "server_beta2": ("fedopt", "fedsgd"),
-    "server_tau": ("fedopt", "fedsgd"),
-    "server_schedule": ("fedsgd",),
-    "server_decay": ("fedsgd",),
-    "server_average": ("fedsgd",),
-}
-"""Which algorithms read each setting of theirs; `rounds` and `name` are everybody's."""
+OF_EVERY_ALGORITHM = frozenset({"name", "rounds"})
+"""Settings of [algorithm] that no algorithm needs to list."""
 
 _CHANGES = tuple(name for name in AugmentationSection.model_fields if name not in ("mixup", "chance", "cutout_chance"))
 _OF_CHANCE = tuple(name for name in _CHANGES if name not in ("flip", "cutout"))
@@ -73,33 +65,17 @@ def _noised(sections: Sections) -> bool:
     return sections.privacy.private and sections.privacy.mode != "patient-local"
 
 
-def _local_steps(sections: Sections) -> bool:
-    return sections.algorithm.name != "fedsgd"
-
-
 def _adaptive(sections: Sections) -> bool:
     return sections.algorithm.server_optimizer != "momentum"
 
 
-def _of_algorithms(setting: str, readers: tuple[str, ...]) -> Use:
-    names = " or ".join(f'"{name}"' for name in readers)
-    return Use((f"algorithm.{setting}",), lambda sections: sections.algorithm.name in readers, f"algorithm.name = {names}")
-
-
 USES: tuple[Use, ...] = (
-    *(_of_algorithms(setting, readers) for setting, readers in ALGORITHM_SETTINGS.items()),
     Use(
         ("algorithm.server_beta2",),
         lambda sections: sections.algorithm.server_optimizer in ("adam", "yogi"),
         'algorithm.server_optimizer = "adam" or "yogi"',
     ),
     Use(("algorithm.server_tau",), _adaptive, 'algorithm.server_optimizer = "adagrad", "adam" or "yogi"'),
-    Use(
-        _names("training", LOCAL_STEPS),
-        _local_steps,
-        "an algorithm whose hospitals take steps of their own; fedsgd takes its steps at the coordinator: "
-        "algorithm.server_optimizer, server_learning_rate, server_schedule and server_average",
-    ),
     Use(("training.final_rate",), lambda sections: sections.training.schedule == "cosine", 'training.schedule = "cosine"'),
     Use(
         ("training.micro_batch",),
@@ -141,7 +117,25 @@ def unread_settings(sections: Sections) -> Iterator[str]:
     for use in USES:
         if not use.read(sections):
             yield from (_sentence(setting, use.reader) for setting in use.settings if _set_in(sections, setting))
+    yield from _unread_by_the_algorithm(sections)
     yield from _unread_by_the_question(sections)
+
+
+def _unread_by_the_algorithm(sections: Sections) -> Iterator[str]:
+    """The algorithm itself says what it reads."""
+    statement = statement_of(sections.algorithm.name)
+    for name in AlgorithmSection.model_fields:
+        if name not in OF_EVERY_ALGORITHM | statement.reads and _differs(sections.algorithm, name):
+            yield _sentence(f"algorithm.{name}", f"algorithm.name = {_readers_of(name)}")
+    if not statement.local_steps:
+        reader = f"an algorithm whose hospitals take steps of their own; {statement.name} takes its steps at the coordinator"
+        if settings := ", ".join(f"algorithm.{name}" for name in sorted(statement.reads)):
+            reader += f": {settings}"
+        yield from (_sentence(setting, reader) for setting in _names("training", LOCAL_STEPS) if _set_in(sections, setting))
+
+
+def _readers_of(setting: str) -> str:
+    return names_where(lambda statement: setting in statement.reads)
 
 
 def _unread_by_the_question(sections: Sections) -> Iterator[str]:

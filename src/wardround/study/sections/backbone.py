@@ -50,8 +50,9 @@ class BackboneSection(Section):
     )
     feature_mean: bool = Field(
         default=False,
-        description="Also take the mean over all hospitals' patients from the scaled features. fedsgd's first round sums it in "
-        "place of a step; in a private study it is noised and charged like one. Only with algorithm.name = fedsgd.",
+        description="Also take the mean over all hospitals' patients from the scaled features. The first round sums it in "
+        "place of a step; in a private study it is noised and charged like one. Only with an algorithm that "
+        "sums it (docs/algorithms.md).",
     )
 
     @model_validator(mode="after")

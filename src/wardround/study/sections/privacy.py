@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from wardround.algorithms import PrivacyMode
 from wardround.study.sections.section import Section
 from wardround.study.sections.site_name import SiteName
 
-PrivacyMode = Literal["none", "patient-local", "patient-distributed", "site"]
 Patients = Annotated[int, Field(ge=1, le=2**28)]
 _PATIENT_MODES = frozenset({"patient-local", "patient-distributed"})
 
