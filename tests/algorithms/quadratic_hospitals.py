@@ -8,16 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
+from typing import cast
 
 import numpy as np
 
 from wardround.algorithms.protocol import Algorithm
+from wardround.algorithms.quantities import BatchGradient, FeatureMean, Quantity, Result, TrainedModel
 from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT, protect, reveal
 from wardround.privacy.frame import Frame
 from wardround.summation.plain import Collecting, Replies, SumOpened, step
 from wardround.values.contribution import Contribution, weighted
 from wardround.values.ids import SiteId
-from wardround.values.local_run import GradientSum, LocalRun
+from wardround.values.local_run import LocalResult, LocalRun, RecordSum
 from wardround.values.randomness import rounding_key
 from wardround.values.tree import Bundle, Tree, shapes_of
 
@@ -46,7 +48,19 @@ class Quadratic:
     steps: int = 3
     learning_rate: float = 0.125
 
-    def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
+    def compute(self, quantity: Quantity[Result]) -> Result:
+        match quantity:
+            case TrainedModel(model, proximal_mu, gradient_shift):
+                result: LocalResult = self._trained(model, proximal_mu, gradient_shift)
+            case BatchGradient(model):
+                result = self._gradient(model)
+            case FeatureMean(model):
+                result = self._feature_mean(model)
+            case _:
+                raise TypeError(type(quantity).__name__)
+        return cast("Result", result)
+
+    def _trained(self, model: Tree, proximal_mu: float, gradient_shift: Tree | None) -> LocalRun:
         rate = np.float32(self.learning_rate)
         now = dict(model)
         for _ in range(self.steps):
@@ -59,16 +73,16 @@ class Quadratic:
         loss = float(sum(((w - self.target) ** 2).sum() for w in now.values()))
         return LocalRun(now, self.steps, self.steps * self.learning_rate, self.examples, loss, self.examples)
 
-    def gradient(self, model: Tree) -> GradientSum:
+    def _gradient(self, model: Tree) -> RecordSum:
         slope = {name: np.float32(self.curvature) * (w - np.float32(self.target)) for name, w in model.items()}
         loss = float(sum(((w - self.target) ** 2).sum() for w in model.values()))
-        return GradientSum(weighted(slope, self.examples), self.examples, loss, self.examples)
+        return RecordSum(weighted(slope, self.examples), self.examples, loss, self.examples)
 
-    def feature_mean(self, model: Tree) -> GradientSum:
+    def _feature_mean(self, model: Tree) -> RecordSum:
         """The norm's bias stands for the centre of features."""
         sums = {name: np.zeros(w.shape) for name, w in model.items()}
         sums["norm.bias"] = np.full(3, self.target * self.examples)  # type: ignore[assignment]
-        return GradientSum(sums, self.examples, 0.0, 0)
+        return RecordSum(sums, self.examples, 0.0, 0)
 
 
 @dataclass

@@ -74,8 +74,8 @@ class StatementConformance:
 
     def test_a_study_that_does_not_meet_a_demand_is_refused_with_the_line_to_write(self, statement: AlgorithmStatement) -> None:
         """The mend of the message must be the setting, word for word."""
-        sound = study(statement.name)
+        kept = {demand.setting.removeprefix("training."): demand.value for demand in statement.demands}
         for demand in statement.demands:
-            section, name = demand.setting.split(".")
+            broken = {**kept, demand.setting.removeprefix("training."): OTHERS[demand.value]}
             with pytest.raises(StudyError, match=f"set {demand.setting} = "):
-                sound.revised(**{section: {name: OTHERS[demand.value]}})
+                study().revised(algorithm={"name": statement.name}, training=broken)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wardround.algorithms.quantities import TrainedModel
 from wardround.hub.checkpoint import FILE, load
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.notices import ExchangeStarted, Notice, RoundFinished, SiteAnswered, SiteLost
@@ -160,7 +161,7 @@ def test_a_lost_site_leaves_exactly_the_others_mean(tmp_path: Path) -> None:
     for name in ("north", "south"):
         one = site(name, of, tmp_path / name)
         start = one.work.plan.initial_model()
-        runs[name] = one.work._trainer("train", 1).train(start)
+        runs[name] = one.work._trainer("train", 1).compute(TrainedModel(start))
         one.close()
     weight = sum(found.examples for found in runs.values())
     bound = Grid(4.0, 3).error_bound * (76 / weight)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardround.algorithms.quantities import FeatureMean, TrainedModel
 from wardround.study.sections.backbone import BackboneSection
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.privacy import PrivacySection
@@ -34,13 +35,12 @@ def features(seed: int, owners: list[int], size: float = 1.0) -> Records:
     return Records(inputs, np.zeros(count, np.int8), np.array([f"p{k}" for k in owners]), np.full(count, "train"))
 
 
-def private_centre(records: Records) -> np.ndarray:
-    how = PrivacySection(mode="patient-distributed", noise_multiplier=1.0, delta=1e-3, clip_norm=CLIP, public_patients=10)
+def private_trainer(records: Records, privacy: PrivacySection) -> PrivateTrainer:
     training = TrainingSection(class_balance=False)
-    trainer = PrivateTrainer(
+    return PrivateTrainer(
         NETWORK,
         training,
-        how,
+        privacy,
         INPUTS,
         records,
         binary_head(training),
@@ -50,10 +50,14 @@ def private_centre(records: Records) -> np.ndarray:
         rounds=2,
         device="cpu",
     )
-    found = trainer.feature_mean(TREE)
-    assert found.weight == 10
-    assert not found.sums["head.weight"].any()
-    return found.sums[FEATURE_MEAN]
+
+
+def private_centre(records: Records) -> np.ndarray:
+    privacy = PrivacySection(mode="patient-distributed", noise_multiplier=1.0, delta=1e-3, clip_norm=CLIP, public_patients=10)
+    total = private_trainer(records, privacy).compute(FeatureMean(TREE))
+    assert total.weight == 10
+    assert not total.sums["head.weight"].any()
+    return total.sums[FEATURE_MEAN]
 
 
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=12), st.integers(0, 99), st.sampled_from([1e-12, 1.0, 1e6]))
@@ -80,7 +84,7 @@ def test_a_centre_takes_away_what_rows_have_in_common() -> None:
     trainer = TorchTrainer(
         NETWORK, TrainingSection(), INPUTS, records, binary_head(), seed=1, round_number=1, rounds=2, device="cpu", threads=1
     )
-    found = trainer.feature_mean(TREE)
+    found = trainer.compute(FeatureMean(TREE))
     centred = loaded(
         NETWORK, INPUTS, {**TREE, FEATURE_MEAN: (found.sums[FEATURE_MEAN] / found.weight).astype(np.float32)}, torch.device("cpu")
     )
@@ -88,6 +92,16 @@ def test_a_centre_takes_away_what_rows_have_in_common() -> None:
     before, after = scaling.uncentred(raw), scaling(raw)  # type: ignore[operator]
     assert after.mean(0).norm() < 0.3 * before.mean(0).norm()
     torch.testing.assert_close(after.norm(dim=1), torch.ones(40))
+
+
+def test_a_sum_that_nobody_would_noise_is_refused() -> None:
+    """A new algorithm that states the wrong privacy mode must not send one clear sum."""
+    local = PrivacySection(mode="patient-local", steps=1, noise_multiplier=1.0, delta=1e-3, public_patients=10)
+    with pytest.raises(StudyError, match=r'FeatureMean is not private.*privacy\.mode = "patient-distributed"'):
+        private_trainer(features(1, [0, 1]), local).compute(FeatureMean(TREE))
+    shared = PrivacySection(mode="patient-distributed", noise_multiplier=1.0, delta=1e-3, public_patients=10)
+    with pytest.raises(StudyError, match="TrainedModel is not private"):
+        private_trainer(features(1, [0, 1]), shared).compute(TrainedModel(TREE))
 
 
 def test_a_network_that_scales_no_features_has_no_centre() -> None:
@@ -99,4 +113,4 @@ def test_a_network_that_scales_no_features_has_no_centre() -> None:
         plain, TrainingSection(), inputs, records, binary_head(), seed=1, round_number=1, rounds=1, device="cpu", threads=1
     )
     with pytest.raises(StudyError, match="feature_mean"):
-        trainer.feature_mean(initial_tree(plain, inputs, 0))
+        trainer.compute(FeatureMean(initial_tree(plain, inputs, 0)))

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wardround.algorithms.quantities import TrainedModel
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.training import AugmentationSection, TrainingSection
 from wardround.tasks.binary.loss import class_weights
@@ -59,7 +60,7 @@ def run(
         device="cpu",
         threads=threads,
     )
-    return trainer.train(model or initial_tree(network, inputs, 1), proximal_mu=mu, gradient_shift=shift)
+    return trainer.compute(TrainedModel(model or initial_tree(network, inputs, 1), mu, shift))
 
 
 def digest() -> str:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from wardround.algorithms.quantities import BatchGradient
 from wardround.privacy.gaussian_mechanism import NoisedFrame, protect_noised
 from wardround.privacy.noise_grid import narrowest
 from wardround.study.sections.network import NetworkSection
@@ -20,7 +21,7 @@ from wardround.training.model_tree import initial_tree
 from wardround.training.per_patient.contributions import Outer
 from wardround.training.per_patient.private_loop import PrivateTrainer
 from wardround.values.contribution import Contribution
-from wardround.values.local_run import GradientSum
+from wardround.values.local_run import RecordSum
 from wardround.values.records import Records
 from wardround.values.tree import Tree, flatten, shapes_of
 
@@ -50,7 +51,7 @@ def model_of(network: str, seed: int) -> Tree:
     return {name: array + rng.normal(0, 0.3, array.shape).astype(np.float32) for name, array in tree.items()}
 
 
-def gradient(network: str, model: Tree, records: Records, *, views: int = 1, clip: float = CLIP) -> GradientSum:
+def gradient(network: str, model: Tree, records: Records, *, views: int = 1, clip: float = CLIP) -> RecordSum:
     how = PrivacySection(
         mode="patient-distributed", delta=1e-3, noise_multiplier=1.0, clip_norm=clip, public_patients=12, views=views
     )
@@ -58,16 +59,16 @@ def gradient(network: str, model: Tree, records: Records, *, views: int = 1, cli
         NETWORKS[network], TrainingSection(), how, shape_of(records), records, binary_head(),
         patients=12, noise=lambda sums: sums, round_number=1, rounds=1, device="cpu", threads=1,
     )  # fmt: skip
-    return trainer.gradient(model)
+    return trainer.compute(BatchGradient(model))
 
 
-def frame_of(found: GradientSum, noise: float) -> NoisedFrame:
+def frame_of(found: RecordSum, noise: float) -> NoisedFrame:
     size = flatten(found.sums).size
     noise_grid = narrowest(clip_norm=CLIP, multiplier=noise, size=size, capacity=48.0, sites=3, honest=2)
     return NoisedFrame("gradient", shapes_of(found.sums), noise_grid, 12, shortens=False)
 
 
-def moved(one: GradientSum, other: GradientSum, frame: NoisedFrame) -> float:
+def moved(one: RecordSum, other: RecordSum, frame: NoisedFrame) -> float:
     """The Euclidean distance of two sums' words, in levels."""
     words = [protect_noised(Contribution({"gradient": found.sums}, 12), {}, frame)[frame.words] for found in (one, other)]
     apart: NDArray[np.int64] = (words[0] - words[1]).view(np.int32 if frame.noise_grid.bits == 32 else np.int64)

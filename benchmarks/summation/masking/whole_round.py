@@ -59,7 +59,7 @@ class Rounds:
     def counting(self) -> Iterator[None]:
         """What torch does inside is told apart."""
         with (
-            mock.patch.object(loop.TorchTrainer, "train", self.timed(loop.TorchTrainer.train)),
+            mock.patch.object(loop.TorchTrainer, "compute", self.timed(loop.TorchTrainer.compute)),
             mock.patch.object(scoring, "score", self.timed(scoring.score)),
         ):
             yield

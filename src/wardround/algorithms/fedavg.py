@@ -7,6 +7,7 @@ AISTATS 2017, Algorithm 1: w <- sum_k (n_k / n) w_k.
 import numpy as np
 
 from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.quantities import TrainedModel
 from wardround.algorithms.statement import AlgorithmStatement
 from wardround.values.contribution import Contribution, weighted
 from wardround.values.local_run import LocalRun
@@ -32,7 +33,7 @@ class FedAvg:
         return {"model": order["model"]}
 
     def work(self, order: Bundle, trainer: Trainer, memory: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
-        run = trainer.train(order["model"], proximal_mu=self.proximal_mu)
+        run = trainer.compute(TrainedModel(order["model"], self.proximal_mu))
         return Contribution({"model": weighted(run.model, run.examples)}, run.examples), memory, run
 
     def local_model(self, order: Bundle, memory: Bundle) -> Tree:  # noqa: ARG002  (nothing stays at the site)

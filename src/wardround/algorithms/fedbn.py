@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.quantities import TrainedModel
 from wardround.algorithms.statement import AlgorithmStatement
 from wardround.values.contribution import Contribution, weighted
 from wardround.values.local_run import LocalRun
@@ -35,7 +36,7 @@ class FedBN:
         return {"model": self._shared(order["model"])}
 
     def work(self, order: Bundle, trainer: Trainer, memory: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
-        run = trainer.train(self.local_model(order, memory))
+        run = trainer.compute(TrainedModel(self.local_model(order, memory)))
         local = {name: array for name, array in run.model.items() if name in self.local_names}
         shared = self._shared(run.model)
         return Contribution({"model": weighted(shared, run.examples)}, run.examples), {"local": local}, run

@@ -16,6 +16,7 @@ import numpy as np
 
 from wardround.algorithms.fedopt import OPTIMIZER_SETTINGS, FedOpt, optimizer_of
 from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.quantities import BatchGradient, FeatureMean
 from wardround.algorithms.statement import AlgorithmSettings, AlgorithmStatement, NetworkNames
 from wardround.values.contribution import Contribution
 from wardround.values.local_run import LocalRun
@@ -45,16 +46,17 @@ class FedSgd:
         return {**kept, "iterate": model, "mean": _wide(model), "numbers": {"round": np.array(0.0)}}
 
     def order(self, state: Bundle) -> Bundle:
-        wanted = {"feature_mean": {"wanted": np.ones(1, np.float32)}} if self._sums_feature_mean(state) else {}
-        return {"model": state["iterate"], **wanted}
+        mark: Bundle = {"feature_mean": {"wanted": np.ones(1, np.float32)}} if self._sums_feature_mean(state) else {}
+        return {"model": state["iterate"], **mark}
 
     def reference(self, order: Bundle) -> Bundle:  # noqa: ARG002  (gradients are sent as they are)
         return {}
 
     def work(self, order: Bundle, trainer: Trainer, memory: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
-        found = trainer.feature_mean(order["model"]) if "feature_mean" in order else trainer.gradient(order["model"])
-        run = LocalRun(order["model"], 1, 0.0, found.weight, found.loss_sum, found.loss_count)
-        return Contribution({"gradient": found.sums}, found.weight), memory, run
+        model = order["model"]
+        total = trainer.compute(FeatureMean(model) if "feature_mean" in order else BatchGradient(model))
+        run = LocalRun(model, 1, 0.0, total.weight, total.loss_sum, total.loss_count)
+        return Contribution({"gradient": total.sums}, total.weight), memory, run
 
     def local_model(self, order: Bundle, memory: Bundle) -> Tree:  # noqa: ARG002  (nothing stays at the site)
         return order["model"]

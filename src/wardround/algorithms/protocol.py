@@ -9,29 +9,22 @@ one site is local training; identical sites are one site; the order of sites doe
 
 from typing import Protocol
 
+from wardround.algorithms.quantities import Quantity, Result
 from wardround.values.contribution import Contribution
-from wardround.values.local_run import GradientSum, LocalRun
+from wardround.values.local_run import LocalRun
 from wardround.values.tree import Bundle, Shapes, Tree
 
 
 class Trainer(Protocol):
-    """Trains on one site's records. Deterministic: the same call gives the same bits."""
+    """Answers for one site's records. Without privacy it is deterministic: the same call gives the same bits."""
 
     @property
     def examples(self) -> int:
         """n_k, the number of training records, >= 1."""
         ...
 
-    def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
-        """Train from `model`. proximal_mu * (w - model) and gradient_shift are added to every gradient."""
-        ...
-
-    def gradient(self, model: Tree) -> GradientSum:
-        """The gradients of one step's records at `model`, summed; zeros for what no gradient changes."""
-        ...
-
-    def feature_mean(self, model: Tree) -> GradientSum:
-        """The scaled features of one step's records, summed as `sums["scaling.feature_mean"]`; zeros for all else."""
+    def compute(self, quantity: Quantity[Result]) -> Result:
+        """A quantity of these records (`algorithms/quantities.py`)."""
         ...
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.quantities import TrainedModel
 from wardround.algorithms.statement import AlgorithmStatement, Demand
 from wardround.values.contribution import Contribution, weighted
 from wardround.values.local_run import LocalRun
@@ -43,7 +44,7 @@ class Scaffold:
     def work(self, order: Bundle, trainer: Trainer, memory: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
         model, common = order["model"], order["control"]
         own = memory.get("control") or _zeros(model)
-        run = trainer.train(model, gradient_shift={name: common[name] - own[name] for name in model})
+        run = trainer.compute(TrainedModel(model, gradient_shift={name: common[name] - own[name] for name in model}))
         new = {name: own[name] - common[name] + (model[name] - run.model[name]) / np.float32(run.lr_sum) for name in model}
         change = {name: new[name].astype(np.float64) - own[name] for name in model}
         values = {"model": weighted(run.model, run.examples), "control": weighted(change, run.examples)}

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.algorithms.quantities import BatchGradient, TrainedModel
 from wardround.audit.audited_sums import SharedNoise
 from wardround.privacy.noise_grid import NoiseGrid
 from wardround.study.label import LabelContract
@@ -103,12 +104,13 @@ class TrainingCanaries:
 
     def _gradient(self, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         alone = self.records.select(np.flatnonzero(rows))
-        return np.asarray(flatten(self.trainer(alone, np.asarray, sampling_rate=1.0).gradient(self.model).sums))
+        exact = self.trainer(alone, np.asarray, sampling_rate=1.0, mode="patient-distributed")
+        return np.asarray(flatten(exact.compute(BatchGradient(self.model)).sums))
 
 
 @dataclass(frozen=True)
 class LocalTraining:
-    """`PrivateTrainer.train`, patient-local: the auditor reads every step's noised sum, though the site sends the model only.
+    """A `TrainedModel`, patient-local: the auditor reads every step's noised sum, though the site sends the model only.
 
     The learning rate must be so small that gradients at the start are those of all steps."""
 
@@ -122,13 +124,15 @@ class LocalTraining:
             seen.append(self.noise_grid.decode(self.noise_grid.encode(sums)))
             return seen[-1]
 
-        self.canaries.trainer(self.canaries.kept(included), noise).train(self.canaries.model)
+        self.canaries.trainer(self.canaries.kept(included), noise, mode="patient-local").compute(
+            TrainedModel(self.canaries.model)
+        )
         return iter([self.canaries.views(noised) for noised in seen])
 
 
 @dataclass(frozen=True)
 class SharedTraining:
-    """`PrivateTrainer.gradient` at every honest site, patient-distributed. A canary belongs to one site; the others' records are
+    """A `BatchGradient` of every honest site, patient-distributed. A canary belongs to one site; the others' records are
     at the first. The coordinator orders the same model in every step, which a study's does not: it makes the views plain."""
 
     canaries: TrainingCanaries
@@ -139,7 +143,13 @@ class SharedTraining:
         kept, names, honest = self.canaries.kept(included), self.canaries.names, self.noise.honest
         home = {name: number % len(honest) for number, name in enumerate(names.tolist())}
         homes = np.array([home.get(patient, 0) for patient in kept.patients.tolist()])
-        sites = {site: self.canaries.trainer(kept.select(homes == at), np.asarray) for at, site in enumerate(honest)}
+        sites = {
+            site: self.canaries.trainer(kept.select(homes == at), np.asarray, mode="patient-distributed")
+            for at, site in enumerate(honest)
+        }
         for _ in range(self.steps):
-            sums = {site: np.asarray(flatten(trainer.gradient(self.canaries.model).sums)) for site, trainer in sites.items()}
+            sums = {
+                site: np.asarray(flatten(trainer.compute(BatchGradient(self.canaries.model)).sums))
+                for site, trainer in sites.items()
+            }
             yield self.canaries.views(self.noise.seen(sums))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.quantities import Quantity, Result, TrainedModel
 from wardround.plan.plan import FEDERATED, LAST, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan, own_label
 from wardround.privacy.fixed_point_mechanism import RoundingKey
 from wardround.privacy.gaussian_mechanism import is_finite, unchanged
@@ -25,7 +26,7 @@ from wardround.tasks.sums import Sums
 from wardround.values.contribution import Contribution, Counts
 from wardround.values.errors import DataError, RefusedError
 from wardround.values.ids import SiteId
-from wardround.values.local_run import GradientSum, LocalRun
+from wardround.values.local_run import LocalRun
 from wardround.values.randomness import rounding_key, seed_of
 from wardround.values.records import SPLITS, Records, Split
 from wardround.values.tree import Tree
@@ -139,7 +140,7 @@ class SiteWork:
         if number != state.own_round + 1:
             raise RefusedError(f"The own model has {state.own_round} rounds; round {number} does not follow", code="old-round")
         before = self.store.read_tree(own_file(number - 1)) or {}
-        run = self._trainer("own", number).train(self.plan.trainable(before))
+        run = self._trainer("own", number).compute(TrainedModel(self.plan.trainable(before)))
         self.store.write_tree(own_file(number), run.model)
         self._report_round("own_rounds", number, run, {})
         return replace(state, own_round=number)
@@ -290,16 +291,9 @@ class _WholeModelTrainer:
     def examples(self) -> int:
         return self._trainer.examples
 
-    def train(self, model: Tree, *, proximal_mu: float = 0.0, gradient_shift: Tree | None = None) -> LocalRun:
-        whole = {**self._frozen, **model}
-        run = self._trainer.train(whole, proximal_mu=proximal_mu, gradient_shift=gradient_shift)
-        return replace(run, model={name: run.model[name] for name in model})
-
-    def gradient(self, model: Tree) -> GradientSum:
-        return self._trainer.gradient({**self._frozen, **model})
-
-    def feature_mean(self, model: Tree) -> GradientSum:
-        return self._trainer.feature_mean({**self._frozen, **model})
+    def compute(self, quantity: Quantity[Result]) -> Result:
+        whole = replace(quantity, model={**self._frozen, **quantity.model})
+        return self._trainer.compute(whole).only(quantity.model)
 
 
 def fingerprint(records: Records) -> str:

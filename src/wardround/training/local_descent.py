@@ -13,11 +13,9 @@ from torch import nn
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.training import TrainingSection
 from wardround.training.inputs import InputShape
-from wardround.training.model_tree import FEATURE_MEAN, load_tree
+from wardround.training.model_tree import load_tree
 from wardround.training.networks import build
-from wardround.training.networks.scaling import FeatureScaling
 from wardround.training.updates import Descent, Gradients, MovingAverage, clip, shift_of
-from wardround.values.errors import StudyError
 from wardround.values.tree import Tree
 
 GradientOf = Callable[[int], tuple[Gradients, float]]
@@ -53,21 +51,6 @@ def loaded(
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     return Loaded(module, tuple(name for name, _ in named), [parameter for _, parameter in named])
-
-
-def no_gradient(of: Loaded) -> Tree:
-    """Zeros for what travels with the gradients and has none."""
-    return {name: np.zeros(tuple(buffer.shape)) for name, buffer in of.module.named_buffers() if name == FEATURE_MEAN}
-
-
-def scaled_rows(of: Loaded, rows: torch.Tensor) -> torch.Tensor:
-    """Rows (n, features) as the network scales them, before they are centred: of length at most 1. StudyError for a network that
-    does not scale features."""
-    scaling = of.module.get_submodule("scaling")
-    if not isinstance(scaling, FeatureScaling):
-        raise StudyError("Only scaled features have a centre", hint="leave network.backbone.feature_mean out")
-    with torch.inference_mode():
-        return scaling.uncentred(rows)
 
 
 def descend(

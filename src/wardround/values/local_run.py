@@ -1,8 +1,18 @@
-"""What local work at a site gives back to the algorithm: a trained model, or the sum of gradients at a given one."""
+"""What local work at a site gives back to the algorithm: a trained model, or a sum over records at a given one."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 from wardround.values.tree import Tree
+
+
+class LocalResult(Protocol):
+    """What work at a site gives."""
+
+    def only(self, names: Iterable[str]) -> Self:
+        """The same, of these arrays alone: those that travel."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -21,13 +31,19 @@ class LocalRun:
     loss_sum: float
     loss_count: int
 
+    def only(self, names: Iterable[str]) -> Self:
+        return replace(self, model={name: self.model[name] for name in names})
+
 
 @dataclass(frozen=True)
-class GradientSum:
-    """sums: float64, by parameter: the summed gradients of one step's records (or, under privacy, of its patients, each
-    clipped). weight: how many that stands for, a public number under privacy. loss_sum, loss_count: as in LocalRun."""
+class RecordSum:
+    """sums: float64, by array of the model: gradients (or features) of one step's records, summed; under privacy of its patients,
+    each clipped. weight: how many that stands for, a public number under privacy. loss_sum, loss_count: as in LocalRun."""
 
     sums: Tree
     weight: int
     loss_sum: float
     loss_count: int
+
+    def only(self, names: Iterable[str]) -> Self:
+        return replace(self, sums={name: self.sums[name] for name in names})
