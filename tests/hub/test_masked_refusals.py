@@ -122,7 +122,7 @@ def test_a_further_attempt_after_the_words_are_gone_is_refused(tmp_path: Path) -
 
 @pytest.mark.parametrize("algorithm", ["fedavg", "scaffold"])
 def test_no_secret_leaves_and_none_is_left_after_the_close(tmp_path: Path, algorithm: str) -> None:
-    """Every byte that crossed, against every secret that a site held at any time: words before their masks, chains, box keys,
+    """Every byte that crossed, against every secret that a site held at any time: words before their masks, chains, seal keys,
     its own shares, its agreement keys. After the close they are gone from the disk, too."""
     of = enrolled(masked(algorithm), tmp_path)
     secrets: set[bytes] = set()
@@ -136,9 +136,9 @@ def test_no_secret_leaves_and_none_is_left_after_the_close(tmp_path: Path, algor
             secrets.update(array.tobytes() for array in store.last_answer().words.values())
         secrets.add(state.masked.offered)
         secrets.update((state.masked.chains or {}).values())
-        if state.masked.given is not None:
-            secrets.update(state.masked.given.box_keys.values())
-            secrets.add(state.masked.given.shares)
+        if state.masked.last_contribution is not None:
+            secrets.update(state.masked.last_contribution.seal_keys.values())
+            secrets.add(state.masked.last_contribution.shares)
         return answer
 
     with ward(of, tmp_path, watched) as engine:
@@ -151,7 +151,7 @@ def test_no_secret_leaves_and_none_is_left_after_the_close(tmp_path: Path, algor
     secrets.discard(b"")
     assert len(secrets) > 60
     for state, words in states:
-        assert (state.masked.chains, state.masked.given, state.masked.offered, words) == (None, None, b"", {})
+        assert (state.masked.chains, state.masked.last_contribution, state.masked.offered, words) == (None, None, b"", {})
     assert not (tmp_path / masked_summing.FILE).exists()
     left = b"\n".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "identity.key")
     for secret in secrets:

@@ -29,10 +29,10 @@ def words(rng: np.random.Generator, layout: Mapping[str, tuple[str, int]] = LAYO
     return {name: rng.integers(0, np.iinfo(kind).max, size, dtype=kind, endpoint=True) for name, (kind, size) in layout.items()}
 
 
-def plain_sum(of: Mapping[SiteId, Tree], counted: Sequence[SiteId]) -> Tree:
-    names = of[counted[0]]
+def plain_sum(words_by_site: Mapping[SiteId, Tree], counted: Sequence[SiteId]) -> Tree:
+    names = words_by_site[counted[0]]
     with np.errstate(over="ignore"):
-        return {name: np.sum([of[site][name] for site in counted], axis=0, dtype=names[name].dtype) for name in names}
+        return {name: np.sum([words_by_site[site][name] for site in counted], axis=0, dtype=names[name].dtype) for name in names}
 
 
 @dataclass
@@ -45,24 +45,24 @@ class Member:
 
     def take(self, data: bytes, values: Tree) -> Message | str:
         """The answer to one message, or the word of the refusal."""
-        found, message = sha256_hex(data), from_bytes(data)
-        if found in self.stored:
-            return self.stored[found]
+        message_hash, message = sha256_hex(data), from_bytes(data)
+        if message_hash in self.stored:
+            return self.stored[message_hash]
         try:
             reply: Message
             match message:
                 case Order():
                     ready = masked_site.check(self.party, self.state, message)
                     copies = {name: array.copy() for name, array in values.items()}
-                    self.state, reply = masked_site.contribute(self.party, ready, message, found, copies)
+                    self.state, reply = masked_site.contribute(self.party, ready, message, message_hash, copies)
                 case Ask(header=header):
                     act = {"keys": masked_site.offer, "sign": masked_site.sign, "open": masked_site.answer}[header.what]
-                    self.state, reply = act(self.party, self.state, message, found)
+                    self.state, reply = act(self.party, self.state, message, message_hash)
                 case _:
                     raise AssertionError(message)
         except RefusedError as error:
             return error.code
-        self.stored[found] = reply
+        self.stored[message_hash] = reply
         return reply
 
 
@@ -133,7 +133,7 @@ class Ring:
             quorum=self.quorum,
             keys=self.keys,
             sum=sum_name(message.header),
-            attempt=message.header.masked.attempt,
+            attempt_number=message.header.masked.attempt,
             turn=message.header.masked.turn,
             order=sha256_hex(order),
             cohort=tuple(map(SiteId, message.header.cohort)),
@@ -143,7 +143,7 @@ class Ring:
     def run(self, order: bytes, post: "Post | None" = None) -> tuple[State, int]:
         """One attempt to its end; also the number of exchanges."""
         state: State = Collecting(self.attempt(order))
-        outbox = dict.fromkeys(state.of.cohort, order)
+        outbox = dict.fromkeys(state.attempt.cohort, order)
         exchanges = 0
         while outbox:
             exchanges += 1

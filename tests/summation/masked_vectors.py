@@ -31,9 +31,9 @@ def same(found: object, expected: object, where: str) -> None:
 
 def check_shamir(vector: Vector, where: str) -> None:
     assert all(len(limb) == vector["threshold"] - 1 for limb in vector["coefficients"]), where
-    dealt = {x: second.share(unhex(vector["secret"]), vector["coefficients"], x) for x in vector["points"]}
-    same([one.hex() for one in dealt.values()], list(vector["shares"]), f"{where}.shares")
-    for points in combinations(dealt, vector["threshold"]):
+    shares = {x: second.share(unhex(vector["secret"]), vector["coefficients"], x) for x in vector["points"]}
+    same([one.hex() for one in shares.values()], list(vector["shares"]), f"{where}.shares")
+    for points in combinations(shares, vector["threshold"]):
         recovered = second.recover({x: unhex(vector["shares"][vector["points"].index(x)]) for x in points})
         same(recovered.hex(), vector["secret"], f"{where}: recovered from {points}")
 
@@ -60,8 +60,8 @@ def check_chain(vector: Vector, where: str) -> None:
 
 def derived(chain: bytes, h: bytes, lo: str, hi: str) -> tuple[str, ...]:
     seed = second.pair_seed(chain, h, lo, hi)
-    boxes = second.box_key(chain, h, lo, hi), second.box_key(chain, h, hi, lo)
-    return tuple(x.hex() for x in (seed, *boxes, second.pair_commitment(h, lo, hi, seed)))
+    seal_keys = second.seal_key(chain, h, lo, hi), second.seal_key(chain, h, hi, lo)
+    return tuple(x.hex() for x in (seed, *seal_keys, second.pair_commitment(h, lo, hi, seed)))
 
 
 def check_statement(one: Vector, study: bytes, epoch: int, where: str) -> second.Statement:
@@ -89,7 +89,7 @@ def attempt_of(vector: Vector) -> second.Attempt:
         secrets={site: unhex(x) for site, x in vector["secrets"].items()},
         own_seeds={site: unhex(x) for site, x in vector["own_seeds"].items()},
         coefficients=vector["coefficients"],
-        nonces={site: {to: unhex(x) for to, x in boxes.items()} for site, boxes in vector["nonces"].items()},
+        nonces={site: {to: unhex(x) for to, x in nonces.items()} for site, nonces in vector["nonces"].items()},
         words=vector["words"],
     )
 

@@ -133,7 +133,7 @@ def pair_seed(chain: bytes, h: bytes, i: str, j: str) -> bytes:
     return KDF(chain, h, "pair", *sorted((i, j)))
 
 
-def box_key(chain: bytes, h: bytes, owner: str, recipient: str) -> bytes:
+def seal_key(chain: bytes, h: bytes, owner: str, recipient: str) -> bytes:
     """[5.1] One for each direction."""
     return KDF(chain, h, "seal", owner, recipient)
 
@@ -168,7 +168,7 @@ def pair_commitment(h: bytes, i: str, j: str, seed: bytes) -> bytes:
 def share(secret: bytes, coefficients: Sequence[Sequence[int]], point: int) -> bytes:
     """[5.4] Of each limb, limb + a_1 x + ... + a_(t-1) x^(t-1) at x = point; `coefficients[limb]` is a_1, ..., a_(t-1)."""
     number = int.from_bytes(secret, "big")
-    limbs = [number >> (LIMB_BITS * place) & (2**LIMB_BITS - 1) for place in range(LIMBS)]
+    limbs = [number >> (LIMB_BITS * limb) & (2**LIMB_BITS - 1) for limb in range(LIMBS)]
     polynomials = [[limb, *higher] for limb, higher in zip(limbs, coefficients, strict=True)]
     return to_bytes((sum(a * point**k for k, a in enumerate(polynomial)) % P for polynomial in polynomials), 32)
 
@@ -177,16 +177,16 @@ def recover(shares: Mapping[int, bytes]) -> bytes:
     """[7.5] Lagrange at 0 from t shares by point. A result that is no secret, above a limb or 256 bits, is a wrong share."""
     columns = {point: to_words(raw, 32) for point, raw in shares.items()}
     number = 0
-    for place in range(LIMBS):
+    for position in range(LIMBS):
         limb = 0
         for point, words in columns.items():
             basis = 1
             for other in columns:
                 if other != point:
                     basis = basis * other * pow(other - point, -1, P) % P
-            limb = (limb + words[place] * basis) % P
+            limb = (limb + words[position] * basis) % P
         assert limb < 2**LIMB_BITS, "no limb of a secret"
-        number |= limb << (LIMB_BITS * place)
+        number |= limb << (LIMB_BITS * position)
     return number.to_bytes(32, "big")
 
 
@@ -195,9 +195,9 @@ def seal(key: bytes, nonce: bytes, shares: bytes, ad: bytes) -> bytes:
     return nonce + AESGCM(key).encrypt(nonce, shares, ad)
 
 
-def open_box(key: bytes, box: bytes, ad: bytes) -> bytes:
-    """The shares in a box; `cryptography.exceptions.InvalidTag` when it was not made for these ends and this attempt."""
-    return AESGCM(key).decrypt(box[:12], box[12:], ad)
+def open_sealed(key: bytes, sealed: bytes, ad: bytes) -> bytes:
+    """The shares that were sealed; `cryptography.exceptions.InvalidTag` when not for these ends and this attempt."""
+    return AESGCM(key).decrypt(sealed[:12], sealed[12:], ad)
 
 
 def share_commitment(h: bytes, owner: str, recipient: str, q: int, one: bytes) -> bytes:
@@ -246,7 +246,7 @@ class Attempt:
 
     @property
     def named(self) -> tuple[bytes, bytes, bytes, bytes]:
-        """S, sigma, u32(attempt), u64(T): how boxes and signatures name an attempt [5.5, 6.2]."""
+        """S, sigma, u32(attempt), u64(T): how sealed shares and signatures name an attempt [5.5, 6.2]."""
         sigma = prefixed([self.header["step"]]) + u32(self.header["round"]) + prefixed([self.header["label"]])
         return self.study, sigma, u32(self.header["masked"]["attempt"]), u64(self.header["masked"]["turn"])
 
@@ -270,14 +270,14 @@ class Attempt:
         return [self.own_seeds[i], *(pair_seed(self.chain(i, j), self.h, i, j) for j in self.others(i))]
 
     def shares_for(self, i: str, j: str) -> list[bytes]:
-        """[5.4] What i deals to j, by secret."""
+        """[5.4] The shares of i's secrets for j, by secret."""
         point = 1 + sorted(self.sites).index(j)
         return [share(secret, a, point) for secret, a in zip(self.secrets_of(i), self.coefficients[i], strict=True)]
 
-    def box(self, i: str, j: str) -> bytes:
+    def sealed_shares(self, i: str, j: str) -> bytes:
         """[5.5]"""
-        ad = T("box", *self.named, prefixed(self.cohort), self.h, i, j)
-        return seal(box_key(self.chain(i, j), self.h, i, j), self.nonces[i][j], b"".join(self.shares_for(i, j)), ad)
+        ad = T("sealed", *self.named, prefixed(self.cohort), self.h, i, j)
+        return seal(seal_key(self.chain(i, j), self.h, i, j), self.nonces[i][j], b"".join(self.shares_for(i, j)), ad)
 
     def masked_words(self, i: str, array: str) -> list[int]:
         """[5.2] y_i"""
@@ -293,11 +293,11 @@ class Attempt:
         own, *pairs = self.secrets_of(i)
         commitments = [own_commitment(self.h, i, own)]
         commitments += [pair_commitment(self.h, i, j, seed) for j, seed in zip(self.others(i), pairs, strict=True)]
-        dealt = [share_commitment(self.h, i, j, q, one) for j in self.cohort for q, one in enumerate(self.shares_for(i, j))]
+        committed = [share_commitment(self.h, i, j, q, one) for j in self.cohort for q, one in enumerate(self.shares_for(i, j))]
         arrays = {a: (f"U{bits}", to_bytes(self.masked_words(i, a), bits)) for a, (bits, _) in self.layout.items()}
-        arrays["masked/boxes"] = ("U8", b"".join(self.box(i, j) for j in self.others(i)))
+        arrays["masked/sealed_shares"] = ("U8", b"".join(self.sealed_shares(i, j) for j in self.others(i)))
         arrays["masked/commitments"] = ("U8", b"".join(commitments))
-        arrays["masked/share_commitments"] = ("U8", b"".join(dealt))
+        arrays["masked/share_commitments"] = ("U8", b"".join(committed))
         payload = write_payload(arrays)
         signature = sign(self.identity_seeds[i], T("contribution", self.study, self.h, i, sha256(payload)))
         header = {"kind": "contribution", "site": i, "order": self.h.hex(), "signature": signature.hex()}
@@ -311,8 +311,8 @@ class Attempt:
         """[7.2] The open for i; `signers` are those in the certificate, nobody where V = U."""
         header = {"kind": "ask", "study": self.header["study"], "what": "open", "epoch": 0, "order": self.h.hex()}
         header |= {"counted": list(v), "certificate": {site: self.counted(site, v).hex() for site in signers}}
-        boxes = b"".join(self.box(owner, i) for owner in v if owner != i)
-        return write_message(header, write_payload({"masked/boxes": ("U8", boxes)}))
+        sealed = b"".join(self.sealed_shares(owner, i) for owner in v if owner != i)
+        return write_message(header, write_payload({"masked/sealed_shares": ("U8", sealed)}))
 
     def answer(self, i: str, v: Sequence[str], ask: bytes) -> bytes:
         """[7.3] Of every owner in V: the share of its own seed, and of its seeds with the lost."""
@@ -332,10 +332,10 @@ class Attempt:
         told = {i: read_payload(read_message(answers[i])[1])["masked/shares"][1] for i in sorted(answers)[: self.threshold]}
         total = {a: [0] * count for a, (_, count) in self.layout.items()}
         for a, (bits, count) in self.layout.items():
-            for place, i in enumerate(v):
+            for row, i in enumerate(v):
                 words = to_words(arrays[i][a][1], bits)
                 for q, j in enumerate([i, *lost]):
-                    at = (place * (1 + len(lost)) + q) * SHARE_BYTES
+                    at = (row * (1 + len(lost)) + q) * SHARE_BYTES
                     points = {1 + sorted(self.sites).index(site): raw[at : at + SHARE_BYTES] for site, raw in told.items()}
                     seed = recover(points)
                     claimed = own_commitment(self.h, i, seed) if j == i else pair_commitment(self.h, i, j, seed)

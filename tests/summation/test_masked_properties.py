@@ -66,7 +66,7 @@ def written_and_read(state: MaskedState) -> MaskedState:
     """As the site's store does it: through JSON text."""
     again = value_of(MaskedState, json.loads(json.dumps(head_of(state))))
     assert head_of(again) == head_of(state)
-    for name in ("given", "chains", "offered", "position", "turn", "round", "epoch", "memory_status", "floor", "roster"):
+    for name in ("last_contribution", "chains", "offered", "position", "turn", "round", "epoch", "memory_status", "floor", "roster"):
         assert getattr(again, name) == getattr(state, name), name
     assert (again.past or {}) == (state.past or {})
     assert again.name == state.name
@@ -96,7 +96,7 @@ def run(
         return None if (stage == "Collecting" and site not in counted) or silent.get(stage) == site else answer
 
     state: State = Collecting(ring.attempt(order))
-    outbox = dict.fromkeys(state.of.cohort, order)
+    outbox = dict.fromkeys(state.attempt.cohort, order)
     exchanges = 0
     while outbox:
         exchanges += 1
@@ -187,7 +187,7 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
         "roster": "ab",
         "position": 77,
         "chains": None,
-        "given": None,
+        "last_contribution": None,
         "turn": 78,
         "round": 79,
         "past": {},
@@ -196,10 +196,10 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
     }
     assert changed.keys() == vars(state).keys()
     assert all(json.dumps(head_of(replace(state, **{name: value}))) != text for name, value in changed.items())
-    assert state.given is not None
-    other: dict[str, Any] = dict.fromkeys(("order", "sum", "content"), "other") | dict.fromkeys(("attempt", "turn"), 9)
-    other |= {"cohort": (), "box_keys": {}, "shares": b"", "counted": (), "answered": False}
-    assert other.keys() == vars(state.given).keys()
+    assert state.last_contribution is not None
+    other: dict[str, Any] = dict.fromkeys(("order", "sum", "content"), "other") | dict.fromkeys(("attempt_number", "turn"), 9)
+    other |= {"cohort": (), "seal_keys": {}, "shares": b"", "counted": (), "answered": False}
+    assert other.keys() == vars(state.last_contribution).keys()
     for name, value in other.items():
-        given_otherwise = replace(state.given, **{name: value})
-        assert json.dumps(head_of(replace(state, given=given_otherwise))) != text, name
+        changed_contribution = replace(state.last_contribution, **{name: value})
+        assert json.dumps(head_of(replace(state, last_contribution=changed_contribution))) != text, name

@@ -86,8 +86,8 @@ def chain_of(seed: int = 2) -> dict[str, Any]:
     vector = {"study": study, "epoch": 1, "sites": said, "roster": roster.hex(), "pair": NAMES[:2], "h": h}
     vector |= {"shared": shared.hex(), "chain": chain.hex(), "next": second.ratchet(chain).hex(), "pair_seed": pair.hex()}
     vector |= {
-        "seal_lo_hi": second.box_key(chain, at, *NAMES[:2]).hex(),
-        "seal_hi_lo": second.box_key(chain, at, *NAMES[1::-1]).hex(),
+        "seal_lo_hi": second.seal_key(chain, at, *NAMES[:2]).hex(),
+        "seal_hi_lo": second.seal_key(chain, at, *NAMES[1::-1]).hex(),
     }
     return vector | {"pair_commitment": second.pair_commitment(at, *NAMES[1::-1], pair).hex()}  # type: ignore[call-arg]
 
@@ -95,8 +95,8 @@ def chain_of(seed: int = 2) -> dict[str, Any]:
 def vectors_of_our_own() -> dict[str, Any]:
     draw = random.Random(3)
     secret, coefficients = draw.randbytes(32), limbs(draw, 3)
-    dealt = [second.share(secret, coefficients, point).hex() for point in (1, 2, 4, 5)]
-    shamir = {"threshold": 3, "points": [1, 2, 4, 5], "secret": secret.hex(), "coefficients": coefficients, "shares": dealt}
+    shares = [second.share(secret, coefficients, point).hex() for point in (1, 2, 4, 5)]
+    shamir = {"threshold": 3, "points": [1, 2, 4, 5], "secret": secret.hex(), "coefficients": coefficients, "shares": shares}
     masks = [{"seed": hexes(draw), "array": "model/words", "bits": bits} for bits in (16, 32, 64)]
     masks = [one | {"words": second.mask(bytes.fromhex(one["seed"]), "model/words", one["bits"], 4)} for one in masks]
     sums = [sum_of(NAMES[:3], NAMES[:3], [], 2), sum_of(NAMES, NAMES[:4], NAMES[1:2], 3)]
@@ -148,23 +148,23 @@ def test_any_threshold_of_shares_recovers_the_secret_and_fewer_do_not() -> None:
     draw = random.Random(4)
     for secret in (bytes(32), b"\xff" * 32, draw.randbytes(32)):
         coefficients = limbs(draw, 3)
-        dealt = {point: second.share(secret, coefficients, point) for point in range(1, 6)}
-        assert all(second.recover({x: dealt[x] for x in points}) == secret for points in combinations(dealt, 3))
+        shares = {point: second.share(secret, coefficients, point) for point in range(1, 6)}
+        assert all(second.recover({x: shares[x] for x in points}) == secret for points in combinations(shares, 3))
         with pytest.raises((AssertionError, OverflowError)):
-            assert second.recover({x: dealt[x] for x in (1, 2)}) == secret
+            assert second.recover({x: shares[x] for x in (1, 2)}) == secret
 
 
 @pytest.mark.parametrize("field", range(9))
-def test_a_box_under_other_associated_data_does_not_open(field: int) -> None:
-    """A box moved to another study, sum, attempt, turn, cohort, order, owner or recipient says nothing."""
+def test_shares_sealed_under_other_associated_data_do_not_open(field: int) -> None:
+    """Sealed shares taken to another study, sum, attempt, turn, cohort, order, owner or recipient say nothing."""
     attempt = attempt_of(sum_of(NAMES[:3], NAMES[:3], [], 2))
     i, j = NAMES[:2]
     fields = [*attempt.named, second.prefixed(attempt.cohort), attempt.h, i.encode(), j.encode()]
-    key = second.box_key(attempt.chain(j, i), attempt.h, i, j)
-    assert second.open_box(key, attempt.box(i, j), second.T("box", *fields)) == b"".join(attempt.shares_for(i, j))
+    key = second.seal_key(attempt.chain(j, i), attempt.h, i, j)
+    assert second.open_sealed(key, attempt.sealed_shares(i, j), second.T("sealed", *fields)) == b"".join(attempt.shares_for(i, j))
     other = [x + b"\0" * (place == field) for place, x in enumerate(fields)] + [b""] * (field == len(fields))
     with pytest.raises(InvalidTag):
-        second.open_box(key, attempt.box(i, j), second.T("box", *other))
+        second.open_sealed(key, attempt.sealed_shares(i, j), second.T("sealed", *other))
 
 
 def test_hkdf_is_that_of_rfc_5869() -> None:

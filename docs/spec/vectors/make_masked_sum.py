@@ -58,13 +58,13 @@ def fixed_bytes(label: str, size: int = 32) -> bytes:
 
 
 def shamir_vectors() -> list[dict[str, Any]]:
-    found = []
+    vectors = []
     for threshold, points in ((2, [1, 2, 3]), (3, [1, 2, 4, 5]), (51, [*range(1, 101, 2), 100])):
         secret = fixed_bytes(f"secret {threshold}")
         random = Fixed(f"shamir {threshold}")
         shares = share(np.frombuffer(secret, np.uint8).reshape(1, 32), threshold, points, random)
         table = field_elements((threshold - 1) * LIMBS, replay(random.drawn)).reshape(threshold - 1, 1, LIMBS)
-        found.append(
+        vectors.append(
             {
                 "threshold": threshold,
                 "points": points,
@@ -73,7 +73,7 @@ def shamir_vectors() -> list[dict[str, Any]]:
                 "shares": [row[0].tobytes().hex() for row in shares],
             }
         )
-    return found
+    return vectors
 
 
 def identity_of(site: str) -> tuple[bytes, Identity]:
@@ -85,13 +85,13 @@ def chain_vectors() -> list[dict[str, Any]]:
     study, epoch, sites = bytes.fromhex(STUDY), 3, ("lund", "oslo", "turku")
     secrets = {site: X25519PrivateKey.from_private_bytes(fixed_bytes(f"exchange {site}")) for site in sites}
     statements = {
-        site: keys.state_key(identity_of(site)[1], study, epoch, SiteId(site), secrets[site], place, 2 * place)
-        for place, site in enumerate(sites)
+        site: keys.state_key(identity_of(site)[1], study, epoch, SiteId(site), secrets[site], number, 2 * number)
+        for number, site in enumerate(sites)
     }
     roster = Roster(epoch, tuple(statements[site] for site in sites))
     one, other = SiteId("lund"), SiteId("turku")
     chain = keys.first_chains(study, roster, one, secrets[one])[other]
-    ahead = keys.moved({other: chain}, 1)[other]
+    ahead = keys.advanced({other: chain}, 1)[other]
     h = fixed_bytes("order")
     seed = keys.pair_seed(ahead, h, one, other)
     public = X25519PublicKey.from_public_bytes(bytes.fromhex(statements[other].key))
@@ -116,21 +116,21 @@ def chain_vectors() -> list[dict[str, Any]]:
             "next": ahead.hex(),
             "h": h.hex(),
             "pair_seed": seed.hex(),
-            "seal_lo_hi": keys.box_key(ahead, h, one, other).hex(),
-            "seal_hi_lo": keys.box_key(ahead, h, other, one).hex(),
+            "seal_lo_hi": keys.seal_key(ahead, h, one, other).hex(),
+            "seal_hi_lo": keys.seal_key(ahead, h, other, one).hex(),
             "pair_commitment": keys.pair_commitment(h, one, other, seed).hex(),
         }
     ]
 
 
 def mask_vectors() -> list[dict[str, Any]]:
-    found = []
+    vectors = []
     for bits, name in ((16, "model/words"), (32, "control/words"), (64, "counts/words")):
         seed = fixed_bytes(f"mask {bits}")
         words = {name: np.zeros(20, f"uint{bits}")}
         mask(words, [(seed, 1)])
-        found.append({"seed": seed.hex(), "array": name, "bits": bits, "words": words[name].tolist()})
-    return found
+        vectors.append({"seed": seed.hex(), "array": name, "bits": bits, "words": words[name].tolist()})
+    return vectors
 
 
 class WholeSum:
@@ -140,7 +140,7 @@ class WholeSum:
         self.label, self.lost = label, lost
         self.quorum = Quorum(tuple(map(SiteId, approved)), smallest_threshold(len(approved), collusion), collusion)
         self.identity = {site: identity_of(site) for site in approved}
-        self.keys = {site: found[1].public for site, found in self.identity.items()}
+        self.keys = {site: identity.public for site, (_, identity) in self.identity.items()}
         self.random = {site: Fixed(f"{label} {site}") for site in cohort}
         self.cohort = tuple(map(SiteId, cohort))
         self.layout = {"model/words": ("uint16", 12), "counts/words": ("uint64", 3)}
@@ -194,9 +194,11 @@ class WholeSum:
         masked = Masked(attempt=1, turn=2, epoch=1, roster=roster)
         header = OrderHeader(study=STUDY, step="train", round=4, cohort=self.cohort, weight=90, masked=masked)
         order = to_bytes(Order(header, {"model/w": np.arange(4, dtype=np.float32)}))
-        of = Attempt(STUDY, self.quorum, self.keys, sum_name(header), 1, 2, sha256_hex(order), self.cohort, dict(self.layout))
+        attempt = Attempt(
+            STUDY, self.quorum, self.keys, sum_name(header), 1, 2, sha256_hex(order), self.cohort, dict(self.layout)
+        )
         sent = {site: self.contribute(site, order) for site in self.cohort}
-        state = step(Collecting(of), received({site: data for site, data in sent.items() if site not in self.lost}))
+        state = step(Collecting(attempt), received({site: data for site, data in sent.items() if site not in self.lost}))
         signatures: dict[str, str] = {}
         if isinstance(state, Signing):
             answers = {site: self.speak(site, ask) for site, ask in asks(state).items()}
@@ -221,11 +223,11 @@ class WholeSum:
             "lost": list(self.lost),
             "layout": {name: list(kind) for name, kind in self.layout.items()},
             "identity_seeds": {site: seed.hex() for site, (seed, _) in self.identity.items()},
-            "secrets": {site: found["exchange"] for site, found in secrets.items()},
-            "own_seeds": {site: found["own"] for site, found in secrets.items()},
-            "coefficients": {site: found["coefficients"] for site, found in secrets.items()},
-            "nonces": {site: found["nonces"] for site, found in secrets.items()},
-            "words": {site: {name: array.tolist() for name, array in of.items()} for site, of in self.words.items()},
+            "secrets": {site: drawn["exchange"] for site, drawn in secrets.items()},
+            "own_seeds": {site: drawn["own"] for site, drawn in secrets.items()},
+            "coefficients": {site: drawn["coefficients"] for site, drawn in secrets.items()},
+            "nonces": {site: drawn["nonces"] for site, drawn in secrets.items()},
+            "words": {site: {name: array.tolist() for name, array in words.items()} for site, words in self.words.items()},
             "order": order.hex(),
             "contributions": {site: data.hex() for site, data in sent.items()},
             "signatures": signatures,
@@ -235,8 +237,8 @@ class WholeSum:
         }
 
 
-def received(answers: Mapping[str, bytes]) -> Received:
-    messages: dict[SiteId, Message] = {SiteId(site): from_bytes(data) for site, data in answers.items()}
+def received(answers: Mapping[SiteId, bytes]) -> Received:
+    messages: dict[SiteId, Message] = {site: from_bytes(data) for site, data in answers.items()}
     assert all(isinstance(message, ContributionMessage | Answer) for message in messages.values())
     return Received(messages)
 

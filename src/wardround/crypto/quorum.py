@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from wardround.values.errors import StudyError
 from wardround.values.ids import SiteId
 
-LARGEST = 250  # every site deals a share of every pair's seed to every site: 36 n^2 bytes each
+LARGEST = 250  # every site makes a share of every pair's seed to every site: 36 n^2 bytes each
 
 
 def smallest_threshold(sites: int, collusion: int) -> int:

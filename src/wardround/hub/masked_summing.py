@@ -55,7 +55,7 @@ class MaskedSumming:
                 roster = self._roster_after(state.lost)
                 begun = not state.silent and not Roster(self.keys.epoch, self.keys.roster).position
                 certify = self.keys.certify and not begun
-                self.keys = replace(self.keys, turn=state.of.turn, attempt=1, counted=(), roster=roster, certify=certify)
+                self.keys = replace(self.keys, turn=state.attempt.turn, attempt=1, counted=(), roster=roster, certify=certify)
                 for site, what in state.blamed.items():
                     self.listener(SiteBlamed(site, what))
                 return SumOpened(state.total, state.counted, lost), traffic
@@ -63,7 +63,7 @@ class MaskedSumming:
                 break
             roster = self._roster_after(state.lost)
             certify = self.keys.certify or "no-certificate" in state.lost.values()
-            turn, attempt = state.of.turn, state.of.attempt + 1
+            turn, attempt = state.attempt.turn, state.attempt.attempt_number + 1
             self._save(replace(self.keys, turn=turn, attempt=attempt, roster=roster, certify=certify))
         counted = tuple(SiteId(site) for site in order.header.cohort if site not in lost)
         return SumFailed(counted, lost, self.approved.quorum.threshold), traffic
@@ -83,7 +83,7 @@ class MaskedSumming:
                 return None, missing
             state = self._ordered(order, cohort, layout, traffic)
         ended = self._to_the_end(state, traffic)
-        absent = {SiteId(site): NO_ANSWER for site in order.header.cohort if site not in ended.of.cohort}
+        absent = {SiteId(site): NO_ANSWER for site in order.header.cohort if site not in ended.attempt.cohort}
         return ended, {**absent, **missing, **ended.lost}
 
     def _roster_after(self, lost: Mapping[SiteId, str]) -> tuple[Statement, ...]:
@@ -145,7 +145,7 @@ class MaskedSumming:
             quorum=self.approved.quorum,
             keys=self.approved.keys,
             sum=sum_name(header),
-            attempt=masked.attempt,
+            attempt_number=masked.attempt,
             turn=masked.turn,
             order=sha256_hex(data),
             cohort=cohort,
@@ -161,13 +161,13 @@ class MaskedSumming:
         if isinstance(state, Signing | Opening) and self.keys.counted not in ((), state.counted):
             # Sites may have spoken for that set in an earlier attempt. One that did not, and spoke for this one now, would be
             # lost to it, and the sum closed for ever.
-            state = masked_attempt.Failed(state.of, "Collecting", state.lost, len(state.counted))
+            state = masked_attempt.Failed(state.attempt, "Collecting", state.lost, len(state.counted))
         while isinstance(state, Signing | Opening):
             # Whoever was counted must stay counted: the sites speak for one set only, also after this process died.
             write_tensors(self.folder / FILE, *sum_to_tensors(state))
             self.keys = replace(self.keys, counted=state.counted)
             outbox = {site: to_bytes(ask) for site, ask in asks(state).items()}
-            state = step(state, self._exchange(outbox, traffic, contribution_layout({}, len(state.of.cohort))))
+            state = step(state, self._exchange(outbox, traffic, contribution_layout({}, len(state.attempt.cohort))))
         if not isinstance(state, masked_attempt.Opened | masked_attempt.Failed):
             raise TypeError(type(state).__name__)
         return state
@@ -179,7 +179,7 @@ class MaskedSumming:
             return None
         state = sum_from_tensors(*read_tensors(path))
         at_hand = (self.approved.hash, name, self.keys.attempt)
-        return state if (state.of.study, state.of.sum, state.of.attempt) == at_hand else None
+        return state if (state.attempt.study, state.attempt.sum, state.attempt.attempt_number) == at_hand else None
 
     def _exchange(self, outbox: Mapping[SiteId, bytes], traffic: Traffic, layout: Layout, *, heard: bool = False) -> Received:
         return exchange(self.trip, outbox, reply_limit(layout), traffic, heard=heard)

@@ -31,7 +31,7 @@ class SiteLost:
 
 @dataclass(frozen=True)
 class SiteBlamed:
-    """A masked sum opened although this site was caught at something: wrong-share, box-unreadable."""
+    """A masked sum opened although this site was caught at something: wrong-share, share-unreadable."""
 
     site: SiteId
     code: str

@@ -62,5 +62,5 @@ class MaskedParticipant:
 
 def another_attempt(state: SiteState, order: Order) -> bool:
     """Whether this site has contributed to the same sum already: then the same words are masked anew."""
-    last = state.masked.given
+    last = state.masked.last_contribution
     return last is not None and order.header.masked is not None and last.sum == sum_name(order.header)

@@ -155,7 +155,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Ask:
-    """Coordinator to site, about an order of a masked sum. arrays: `masked/boxes` of an open."""
+    """Coordinator to site, about an order of a masked sum. arrays: `masked/sealed_shares` of an open."""
 
     header: AskHeader
     arrays: Tree = field(default_factory=dict)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wardround.summation.masked.layout import BOX_EXTRA, BOXES, SHARE, SHARES, others
+from wardround.summation.masked.layout import SEAL_EXTRA, SEALED_SHARES, SHARE, SHARES, others
 from wardround.summation.masked.masks import inverse, mask, pair_sign
 from wardround.summation.masked.shamir import recover
 from wardround.values.canonical import sha256_hex
@@ -20,8 +20,8 @@ A, B, C, D, E = NAMES
 WIDE = {"model/words": ("uint16", 20_000)}
 
 
-def ring_of(n: int = 3, **how: Any) -> Ring:
-    ring = Ring(n, **how)
+def ring_of(n: int = 3, **settings: Any) -> Ring:
+    ring = Ring(n, **settings)
     ring.agree()
     return ring
 
@@ -33,12 +33,12 @@ def small_words(ring: Ring) -> None:
 
 
 def contributions(ring: Ring, order: bytes, sites: Sequence[SiteId] | None = None) -> dict[SiteId, ContributionMessage]:
-    found = {}
+    answers = {}
     for site in sites or ring.sites:
         answer = ring.send(site, order)
         assert isinstance(answer, ContributionMessage), (site, answer)
-        found[site] = answer
-    return found
+        answers[site] = answer
+    return answers
 
 
 def sign_ask(order: bytes, counted: Sequence[SiteId]) -> bytes:
@@ -47,63 +47,65 @@ def sign_ask(order: bytes, counted: Sequence[SiteId]) -> bytes:
 
 def open_ask(
     order: bytes,
-    given: Mapping[SiteId, ContributionMessage],
+    contributed: Mapping[SiteId, ContributionMessage],
     site: SiteId,
     counted: Sequence[SiteId],
     certificate: Mapping[SiteId, str] | None = None,
 ) -> bytes:
-    """An open for `site`, with the boxes that the contributions hold for it."""
+    """An open for `site`, with the sealed shares that the contributions hold for it."""
     message = from_bytes(order)
     assert isinstance(message, Order)
-    boxes = [box_of(given[owner], message.header.cohort, owner, site) for owner in counted if owner != site]
+    sealed = [sealed_of(contributed[owner], message.header.cohort, owner, site) for owner in counted if owner != site]
     signed = {str(one): signature for one, signature in (certificate or {}).items()}
     header = AskHeader(study=STUDY, what="open", order=sha256_hex(order), counted=tuple(counted), certificate=signed)
-    return to_bytes(Ask(header, {BOXES: np.frombuffer(b"".join(boxes), np.uint8)}))
+    return to_bytes(Ask(header, {SEALED_SHARES: np.frombuffer(b"".join(sealed), np.uint8)}))
 
 
-def box_of(given: ContributionMessage, cohort: Sequence[str], owner: SiteId, site: SiteId) -> bytes:
-    size, place = SHARE * len(cohort) + BOX_EXTRA, others(cohort, owner).index(site)
-    return given.arrays[BOXES].tobytes()[size * place : size * (place + 1)]
+def sealed_of(contribution: ContributionMessage, cohort: Sequence[str], owner: SiteId, site: SiteId) -> bytes:
+    size, number = SHARE * len(cohort) + SEAL_EXTRA, others(cohort, owner).index(site)
+    return contribution.arrays[SEALED_SHARES].tobytes()[size * number : size * (number + 1)]
 
 
 def signatures(ring: Ring, order: bytes, counted: Sequence[SiteId]) -> dict[SiteId, str]:
     """Those that sign that `counted` were counted."""
-    found = {site: ring.send(site, sign_ask(order, counted)) for site in counted}
-    return {site: answer.header.signature for site, answer in found.items() if isinstance(answer, Answer)}
+    answers = {site: ring.send(site, sign_ask(order, counted)) for site in counted}
+    return {site: answer.header.signature for site, answer in answers.items() if isinstance(answer, Answer)}
 
 
 class Shares:
     """What the adversary has collected: shares of each owner's secrets in one order, by (owner, other end; or itself for b)."""
 
     def __init__(self, ring: Ring, order: bytes) -> None:
-        self.ring, self.of = ring, ring.attempt(order)
-        self.found: dict[tuple[SiteId, SiteId], dict[SiteId, bytes]] = {}
+        self.ring, self.attempt = ring, ring.attempt(order)
+        self.collected: dict[tuple[SiteId, SiteId], dict[SiteId, bytes]] = {}
 
     def add(self, site: SiteId, owner: SiteId, end: SiteId, share: bytes) -> None:
-        self.found.setdefault((owner, end), {})[site] = share
+        self.collected.setdefault((owner, end), {})[site] = share
 
     def learn(self, answer: Message | str, counted: Sequence[SiteId]) -> None:
         assert isinstance(answer, Answer), answer
-        ends = [site for site in self.of.cohort if site not in counted]
+        ends = [site for site in self.attempt.cohort if site not in counted]
         shares = answer.arrays[SHARES].tobytes()
         secrets = [(owner, end) for owner in counted for end in (owner, *ends)]
-        for place, (owner, end) in enumerate(secrets):
-            self.add(SiteId(answer.header.site), owner, end, shares[SHARE * place : SHARE * (place + 1)])
+        for number, (owner, end) in enumerate(secrets):
+            self.add(SiteId(answer.header.site), owner, end, shares[SHARE * number : SHARE * (number + 1)])
 
     def seed(self, one: SiteId, other: SiteId) -> bytes | None:
-        """Of the pair, dealt by either end; or the own mask's of one site."""
+        """Of the pair, shared by either end; or the own mask's of one site."""
         for key in ((one, other), (other, one)):
-            shares = self.found.get(key, {})
-            if len(shares) >= self.of.quorum.threshold:
+            shares = self.collected.get(key, {})
+            if len(shares) >= self.attempt.quorum.threshold:
                 table = np.frombuffer(b"".join(shares.values()), np.uint8).reshape(len(shares), 1, SHARE)
-                return recover(table, [self.of.quorum.point(site) for site in shares], self.of.quorum.threshold)[0].tobytes()
+                return recover(table, [self.attempt.quorum.point(site) for site in shares], self.attempt.quorum.threshold)[
+                    0
+                ].tobytes()
         return None
 
-    def stripped(self, given: Mapping[SiteId, ContributionMessage], sites: Sequence[SiteId]) -> Tree | None:
+    def stripped(self, contributed: Mapping[SiteId, ContributionMessage], sites: Sequence[SiteId]) -> Tree | None:
         """The plain sum of the words of `sites`, where the shares give every seed that stands between; else None."""
-        total = plain_sum({site: only_words(self.ring, given[site]) for site in sites}, list(sites))
+        total = plain_sum({site: only_words(self.ring, contributed[site]) for site in sites}, list(sites))
         for site in sites:
-            for end in (site, *(end for end in self.of.cohort if end not in sites)):
+            for end in (site, *(end for end in self.attempt.cohort if end not in sites)):
                 seed = self.seed(site, end)
                 if seed is None:
                     return None
@@ -111,18 +113,18 @@ class Shares:
         return total
 
 
-def only_words(ring: Ring, given: ContributionMessage) -> Tree:
-    return {name: given.arrays[name].copy() for name in ring.layout}
+def only_words(ring: Ring, contribution: ContributionMessage) -> Tree:
+    return {name: contribution.arrays[name].copy() for name in ring.layout}
 
 
 def high_bytes(words: Tree) -> np.ndarray[Any, Any]:
     return (words["model/words"] >> 8).astype(np.uint8)
 
 
-def chi_square(found: np.ndarray[Any, Any]) -> float:
+def chi_square(values: np.ndarray[Any, Any]) -> float:
     """Over 256 values; for uniform bytes 255 with a deviation of 22.6."""
-    expected = found.size / 256
-    return float(((np.bincount(found, minlength=256) - expected) ** 2).sum() / expected)
+    expected = values.size / 256
+    return float(((np.bincount(values, minlength=256) - expected) ** 2).sum() / expected)
 
 
 def is_noise(words: Tree) -> bool:

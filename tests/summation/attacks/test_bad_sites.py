@@ -10,7 +10,7 @@ import pytest
 
 from wardround.summation.masked import site as masked_site
 from wardround.summation.masked.attempt import Failed, Opened
-from wardround.summation.masked.layout import BOXES, SHARE, SHARES
+from wardround.summation.masked.layout import SEALED_SHARES, SHARE, SHARES
 from wardround.values.canonical import sha256_hex
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree, same_bits
@@ -29,12 +29,12 @@ def replacing(stage: str, who: SiteId, change: Callable[[Any], Message]) -> Post
     return post
 
 
-def with_arrays(found: Any, change: Callable[[Tree], Tree]) -> Any:
-    return replace(found, arrays=change({name: array.copy() for name, array in found.arrays.items()}))
+def with_arrays(message: Any, change: Callable[[Tree], Tree]) -> Any:
+    return replace(message, arrays=change({name: array.copy() for name, array in message.arrays.items()}))
 
 
-def with_header(found: Any, **changes: Any) -> Any:
-    return replace(found, header=found.header.model_copy(update=changes))
+def with_header(message: Any, **changes: Any) -> Any:
+    return replace(message, header=message.header.model_copy(update=changes))
 
 
 def shorter(arrays: Tree) -> Tree:
@@ -48,7 +48,10 @@ def other_words(arrays: Tree) -> Tree:
 
 BAD_CONTRIBUTIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "wrong length": (partial(with_arrays, change=shorter), "wrong-shape"),
-    "no boxes": (partial(with_arrays, change=lambda arrays: {n: a for n, a in arrays.items() if n != BOXES}), "wrong-shape"),
+    "no sealed shares": (
+        partial(with_arrays, change=lambda arrays: {n: a for n, a in arrays.items() if n != SEALED_SHARES}),
+        "wrong-shape",
+    ),
     "other words": (partial(with_arrays, change=other_words), "wrong-signature"),
     "no signature": (partial(with_header, signature=""), "wrong-signature"),
     "another's name": (partial(with_header, site=C), "wrong-answer"),
@@ -56,7 +59,10 @@ BAD_CONTRIBUTIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "another study": (partial(with_header, study="e" * 64), "wrong-answer"),
     "another round": (partial(with_header, round=9), "wrong-answer"),
     "another step": (partial(with_header, step="evaluate"), "wrong-answer"),
-    "a refusal": (lambda found: Refusal(RefusalHeader(study=STUDY, site=B, order=found.header.order, code="x")), "wrong-answer"),
+    "a refusal": (
+        lambda message: Refusal(RefusalHeader(study=STUDY, site=B, order=message.header.order, code="x")),
+        "wrong-answer",
+    ),
 }
 
 
@@ -103,27 +109,27 @@ def test_a_late_contribution_is_no_answer_to_another_question(stage: str) -> Non
 def bad_share(ring: Ring, site: SiteId, owners: Sequence[SiteId]) -> Callable[[Answer], Answer]:
     """A signed answer with a wrong share of these owners' own masks (nobody lost)."""
 
-    def change(found: Answer) -> Answer:
-        arrays = {SHARES: found.arrays[SHARES].copy()}
+    def change(answer: Answer) -> Answer:
+        arrays = {SHARES: answer.arrays[SHARES].copy()}
         for owner in owners:
             arrays[SHARES][SHARE * ring.sites.index(owner)] ^= 1
-        return signed_answer(ring, site, found, arrays)
+        return signed_answer(ring, site, answer, arrays)
 
     return change
 
 
-def signed_answer(ring: Ring, site: SiteId, found: Answer, arrays: Tree) -> Answer:
-    given = ring.members[site].state.given
-    assert given is not None
+def signed_answer(ring: Ring, site: SiteId, answer: Answer, arrays: Tree) -> Answer:
+    last = ring.members[site].state.last_contribution
+    assert last is not None
     digest = masked_site.answer_digest(  # type: ignore[attr-defined]
         bytes.fromhex(STUDY),
-        bytes.fromhex(given.order),
-        given.counted,
+        bytes.fromhex(last.order),
+        last.counted,
         site,
         (),
         masked_site.payload_digest(arrays),  # type: ignore[attr-defined]
     )
-    return Answer(found.header.model_copy(update={"signature": ring.members[site].party.identity.sign(digest)}), arrays)
+    return Answer(answer.header.model_copy(update={"signature": ring.members[site].party.identity.sign(digest)}), arrays)
 
 
 def test_a_site_with_wrong_shares_is_named_and_the_sum_opens_where_there_are_others() -> None:
@@ -143,8 +149,8 @@ def test_where_every_share_is_needed_a_wrong_one_fails_the_sum_by_name() -> None
     assert (state.where, state.lost) == ("Opening", {B: "wrong-share", C: "wrong-share"})
 
 
-def dealing(monkeypatch: pytest.MonkeyPatch, liar: SiteId, change: Callable[[Any], Any], *, committed: bool) -> None:
-    """`liar` deals other shares than those of its secrets. committed: it also commits to them."""
+def sharing_wrongly(monkeypatch: pytest.MonkeyPatch, liar: SiteId, change: Callable[[Any], Any], *, committed: bool) -> None:
+    """`liar` gives out other shares than those of its secrets. committed: it also commits to them."""
     true_contribute, true_share, true_sealed = masked_site.contribute, masked_site.share, masked_site._sealed  # type: ignore[attr-defined]
     lying = [False]
 
@@ -155,18 +161,18 @@ def dealing(monkeypatch: pytest.MonkeyPatch, liar: SiteId, change: Callable[[Any
     def share(*args: Any) -> Any:
         return change(true_share(*args)) if lying[0] and committed else true_share(*args)
 
-    def sealed(party: Any, order: Any, h: Any, chains: Any, peer: Any, shares: bytes) -> bytes:
+    def sealed(party: Any, contribution: Any, chain: bytes, peer: Any, shares: list[bytes]) -> bytes:
         wrong = lying[0] and not committed and peer in (A, B)
-        return true_sealed(party, order, h, chains, peer, bytes(len(shares)) if wrong else shares)
+        return true_sealed(party, contribution, chain, peer, [bytes(len(one)) for one in shares] if wrong else shares)
 
     monkeypatch.setattr(masked_site, "contribute", contribute)
     monkeypatch.setattr(masked_site, "share", share)
     monkeypatch.setattr(masked_site, "_sealed", sealed)
 
 
-def test_an_owner_that_deals_wrong_shares_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its mask cannot be taken off: the sum fails, and the one who dealt is known, not those who passed its shares on."""
-    dealing(monkeypatch, C, lambda shares: shares ^ np.uint8(1), committed=True)
+def test_an_owner_that_gives_out_wrong_shares_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mask cannot be taken off: the sum fails, and its owner is known, not those who passed its shares on."""
+    sharing_wrongly(monkeypatch, C, lambda shares: shares ^ np.uint8(1), committed=True)
     ring = ring_of(5)
     state, _ = ring.run(ring.order())
     assert isinstance(state, Failed)
@@ -174,38 +180,38 @@ def test_an_owner_that_deals_wrong_shares_is_named(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_owner_that_seals_other_shares_than_it_committed_to_blames_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two honest sites pass on what they found in their boxes; they must not be named in the liar's place."""
-    dealing(monkeypatch, C, lambda shares: shares, committed=False)
+    """Two honest sites pass on what was sealed for them; they must not be named in the liar's place."""
+    sharing_wrongly(monkeypatch, C, lambda shares: shares, committed=False)
     ring = ring_of(5)
     state, _ = ring.run(ring.order())
     assert isinstance(state, Failed)
     assert state.lost == {C: "wrong-share"}
 
 
-def test_a_box_that_does_not_open_names_both_ends_and_the_sum_goes_on() -> None:
+def test_sealed_shares_that_do_not_open_name_both_ends_and_the_sum_goes_on() -> None:
     """Either could be lying: the pair is told, also where the sum opens without it [10]."""
 
-    def garbled(found: ContributionMessage) -> ContributionMessage:
-        arrays = {name: array.copy() for name, array in found.arrays.items()}
-        arrays[BOXES][20] ^= 1  # the box for anna
+    def garbled(message: ContributionMessage) -> ContributionMessage:
+        arrays = {name: array.copy() for name, array in message.arrays.items()}
+        arrays[SEALED_SHARES][20] ^= 1  # the shares for anna
         digest = masked_site.contribution_digest(  # type: ignore[attr-defined]
             bytes.fromhex(STUDY),
-            bytes.fromhex(found.header.order),
+            bytes.fromhex(message.header.order),
             B,
             masked_site.payload_digest(arrays),  # type: ignore[attr-defined]
         )
         signature = ring.members[B].party.identity.sign(digest)
-        return ContributionMessage(found.header.model_copy(update={"signature": signature}), arrays)
+        return ContributionMessage(message.header.model_copy(update={"signature": signature}), arrays)
 
     ring = ring_of(5)
     state, _ = ring.run(ring.order(), replacing("Collecting", B, garbled))
     assert isinstance(state, Opened)
-    assert state.blamed == {A: "box-unreadable", B: "box-unreadable"}
+    assert state.blamed == {A: "share-unreadable", B: "share-unreadable"}
     assert same_bits(state.total, plain_sum(ring.words, ring.sites))
     ring = ring_of(3)
     state, _ = ring.run(ring.order(), replacing("Collecting", B, garbled))
     assert isinstance(state, Failed)
-    assert state.lost == {A: "box-unreadable", B: "box-unreadable"}
+    assert state.lost == {A: "share-unreadable", B: "share-unreadable"}
 
 
 BAD_ANSWERS: dict[str, Callable[[Any], Any]] = {

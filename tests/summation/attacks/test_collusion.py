@@ -22,13 +22,13 @@ def test_two_colluding_sites_and_the_coordinator_see_noise_but_for_the_sum() -> 
     known: dict[SiteId, list[Tree]] = {site: [] for site in honest}
     for order in (ring.order(1), ring.order(1, attempt=2), ring.order(2)):
         chains = {site: chain_before(ring, site, order) for site in (D, E)}
-        given = contributions(ring, order)
+        contributed = contributions(ring, order)
         shares = Shares(ring, order)
         for site in ring.sites:
-            shares.learn(ring.send(site, open_ask(order, given, site, ring.sites)), ring.sites)
+            shares.learn(ring.send(site, open_ask(order, contributed, site, ring.sites)), ring.sites)
         h = bytes.fromhex(sha256_hex(order))
         for site in honest:
-            left = only_words(ring, given[site])
+            left = only_words(ring, contributed[site])
             assert is_noise(left)
             seeds = [(pairwise.pair_seed(chains[one][site], h, one, site), pair_sign(site, one)) for one in (D, E)]
             own = shares.seed(site, site)
@@ -52,4 +52,4 @@ def chain_before(ring: Ring, site: SiteId, order: bytes) -> dict[SiteId, bytes]:
     state = masked_site.check(member.party, member.state, message)
     assert state.chains is not None
     assert message.header.masked is not None
-    return pairwise.moved(state.chains, message.header.masked.turn - state.position)
+    return pairwise.advanced(state.chains, message.header.masked.turn - state.position)

@@ -9,7 +9,7 @@ import pytest
 
 from wardround.summation.masked.attempt import Collecting, Failed, Opening, Received, State
 from wardround.summation.masked.coordinator import asks, step
-from wardround.summation.masked.layout import BOX_EXTRA, BOXES, SHARE
+from wardround.summation.masked.layout import SEAL_EXTRA, SEALED_SHARES, SHARE
 from wardround.summation.masked.memory import after_restoring, ended
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import EngineError
@@ -18,7 +18,7 @@ from wardround.wire.envelope import from_bytes, to_bytes
 from wardround.wire.messages import Answer, Ask, AskHeader, ContributionMessage, Message, Order, Statement
 
 from ..masked_parties import NAMES, STUDY, Member, Ring
-from .parts import A, B, C, D, E, box_of, contributions, restated, ring_of, sign_ask, signatures
+from .parts import A, B, C, D, E, contributions, restated, ring_of, sealed_of, sign_ask, signatures
 
 
 class Walk:
@@ -34,23 +34,23 @@ class Walk:
                 tuple(Statement(site=s, key="ab" * 32, turn=0, round=0, signature="0" * 128) for s in ring.sites),
             )
             self.order = ring.order(5)
-            self.given = dict.fromkeys(ring.sites, ContributionMessage.__new__(ContributionMessage))
+            self.contributed = dict.fromkeys(ring.sites, ContributionMessage.__new__(ContributionMessage))
             self.certificate: dict[SiteId, str] = {}
             return
         ring.agree()
         self.order = ring.order(5)
         if state == "KeysOffered":
-            self.given = {**contributions(ring, self.order, (B, C, D)), A: ContributionMessage.__new__(ContributionMessage)}
+            self.contributed = {**contributions(ring, self.order, (B, C, D)), A: ContributionMessage.__new__(ContributionMessage)}
             self.certificate = {}
             return
-        self.given = contributions(ring, self.order)
+        self.contributed = contributions(ring, self.order)
         self.certificate = signatures(ring, self.order, (B, C, D))
         if state in ("Signed", "Answered"):
             ring.members[B].state = replace(
-                ring.members[B].state, given=replace(ring.members[B].state.given, counted=()), past={}
+                ring.members[B].state, last_contribution=replace(ring.members[B].state.last_contribution, counted=()), past={}
             )
             ring.members[C].state = replace(
-                ring.members[C].state, given=replace(ring.members[C].state.given, counted=()), past={}
+                ring.members[C].state, last_contribution=replace(ring.members[C].state.last_contribution, counted=()), past={}
             )
             self.certificate = signatures(ring, self.order, self.counted)
             assert len(self.certificate) == 3
@@ -64,9 +64,9 @@ class Walk:
             self.member.state = after_restoring(self.member.state)
         self.member.stored.clear()
 
-    def open(self, counted: Sequence[SiteId], *, certified: bool = True, boxes: int | None = None) -> bytes:
-        known = all(hasattr(self.given[site], "arrays") for site in counted if site != A)
-        size = SHARE * 4 + BOX_EXTRA
+    def open(self, counted: Sequence[SiteId], *, certified: bool = True, sealed: int | None = None) -> bytes:
+        contributions_at_hand = all(hasattr(self.contributed[site], "arrays") for site in counted if site != A)
+        size = SHARE * 4 + SEAL_EXTRA
         header = AskHeader(
             study=STUDY,
             what="open",
@@ -74,8 +74,12 @@ class Walk:
             counted=tuple(counted),
             certificate={str(site): one for site, one in self.certificate.items()} if certified else {},
         )
-        sent = b"".join(box_of(self.given[s], self.ring.sites, s, A) if known else bytes(size) for s in counted if s != A)
-        return to_bytes(Ask(header, {BOXES: np.frombuffer(sent if boxes is None else sent[:boxes], np.uint8)}))
+        sent = b"".join(
+            sealed_of(self.contributed[s], self.ring.sites, s, A) if contributions_at_hand else bytes(size)
+            for s in counted
+            if s != A
+        )
+        return to_bytes(Ask(header, {SEALED_SHARES: np.frombuffer(sent if sealed is None else sent[:sealed], np.uint8)}))
 
     def keys(self, epoch: int) -> bytes:
         return to_bytes(Ask(AskHeader(study=STUDY, what="keys", epoch=epoch)))
@@ -150,9 +154,9 @@ KINDS: dict[str, tuple[Callable[[Walk], bytes], str, dict[str, str]]] = {
     ),
     "open, too few": (lambda w: w.open((A, B)), "counted-too-small", NOTHING_GIVEN),
     "open, without me": (lambda w: w.open((B, C, D)), "counted", NOTHING_GIVEN),
-    "open, boxes cut short": (
-        lambda w: w.open(w.ring.sites, boxes=100),
-        "boxes",
+    "open, sealed shares cut short": (
+        lambda w: w.open(w.ring.sites, sealed=100),
+        "sealed-shares",
         {**NOTHING_GIVEN, "Signed": "other-set", "Answered": "other-set", "Answered all": "answered"},
     ),
 }
@@ -167,17 +171,17 @@ def test_in_every_state_every_message_is_answered_or_refused_by_its_word(at: str
     data = make(walk)
     before = walk.member.state
     answer = walk.ring.send(A, data)
-    found = answer if isinstance(answer, str) else OK
-    assert found == elsewhere.get(at, word)
-    assert (walk.member.state is before) == (found != OK or (kind == "keys, this epoch" and at == "KeysOffered"))
+    outcome = answer if isinstance(answer, str) else OK
+    assert outcome == elsewhere.get(at, word)
+    assert (walk.member.state is before) == (outcome != OK or (kind == "keys, this epoch" and at == "KeysOffered"))
 
 
 def coordinator_at(where: str) -> tuple[Ring, State, dict[str, dict[SiteId, Message]]]:
     """A coordinator's machine in one state, and what all four sites that were counted could send it, by kind."""
     ring = ring_of(5)
     order = ring.order()
-    given: dict[SiteId, Message] = dict(contributions(ring, order))
-    present = {site: found for site, found in given.items() if site != E}
+    contributed: dict[SiteId, Message] = dict(contributions(ring, order))
+    present = {site: message for site, message in contributed.items() if site != E}
     signing = step(Collecting(ring.attempt(order)), Received(present))
     signed = {site: ring.send(site, to_bytes(ask)) for site, ask in asks(signing).items()}
     opening = step(signing, Received(signed))
@@ -197,7 +201,7 @@ def coordinator_at(where: str) -> tuple[Ring, State, dict[str, dict[SiteId, Mess
         "shares": shares,
         "orders": dict.fromkeys(ring.sites, from_bytes(order)),
         "asks": dict(asks(opening)),
-        "others' contributions": dict.fromkeys(ring.sites[:4], given[E]),
+        "others' contributions": dict.fromkeys(ring.sites[:4], contributed[E]),
         "others' signatures": dict.fromkeys(ring.sites[:4], signed[A]),
         "others' shares": dict.fromkeys(ring.sites[:4], shares[A]),
     }
@@ -223,7 +227,7 @@ def test_in_every_state_the_coordinator_takes_its_messages_only(where: str) -> N
             continue
         assert isinstance(after, Failed), (where, kind)
         assert after.where == where
-        assert after.found == ((where, kind) in ONE_IS_RIGHT)
+        assert after.answers == ((where, kind) in ONE_IS_RIGHT)
         wrong = [site for site in (B, C, D) if site in messages]
         assert all(after.lost[site] == "wrong-answer" for site in wrong)
         assert wrong or all(word == "no-answer" for word in after.lost.values())
@@ -257,6 +261,6 @@ def test_asks_and_answers_have_no_room_for_arrays_that_nobody_reads(what: str) -
     if what == "sign":
         header = AskHeader(study=STUDY, what="sign", order=sha256_hex(order), counted=ring.sites[:4])
     before = ring.members[A].state
-    assert ring.send(A, to_bytes(Ask(header, {"masked/boxes": np.zeros(3, np.uint8)}))) == "boxes"
+    assert ring.send(A, to_bytes(Ask(header, {"masked/sealed_shares": np.zeros(3, np.uint8)}))) == "sealed-shares"
     assert ring.members[A].state is before
     assert isinstance(ring.send(A, to_bytes(Ask(header))), Answer)

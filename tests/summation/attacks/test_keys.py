@@ -104,23 +104,23 @@ def test_a_site_without_memory_waits_for_the_word_of_enough_others() -> None:
 
 def two_sums_with_a_site_that_forgot(ring: Ring, first: bytes, second: Callable[[], bytes]) -> list[Tree]:
     """A and B open `first` over {A, B}; A loses its state and is asked for keys anew; A and C are asked for `second`."""
-    found = []
+    totals = []
     for order, cohort in ((first, (A, B)), (b"", (A, C))):
         sent = order or second()
-        given = {site: ring.send(site, sent) for site in cohort}
-        if any(isinstance(answer, str) for answer in given.values()):
-            return found
+        answers = {site: ring.send(site, sent) for site in cohort}
+        if any(isinstance(answer, str) for answer in answers.values()):
+            return totals
         shares = Shares(ring, sent)
-        masked_words = {site: answer for site, answer in given.items() if isinstance(answer, ContributionMessage)}
+        masked_words = {site: answer for site, answer in answers.items() if isinstance(answer, ContributionMessage)}
         for site in cohort:
             answer = ring.send(site, open_ask(sent, masked_words, site, cohort))
             if not isinstance(answer, Answer):
-                return found
+                return totals
             shares.learn(answer, cohort)
         total = shares.stripped(masked_words, cohort)
         assert total is not None
-        found.append(total)
-    return found
+        totals.append(total)
+    return totals
 
 
 def asked_for_a_key_again(ring: Ring) -> None:

@@ -27,12 +27,12 @@ from .parts import (
     D,
     E,
     Shares,
-    box_of,
     contributions,
     is_noise,
     only_words,
     open_ask,
     ring_of,
+    sealed_of,
     sign_ask,
     signatures,
     small_words,
@@ -44,21 +44,21 @@ def test_a_site_said_to_be_lost_after_its_words_came_stays_hidden() -> None:
     ring = ring_of(3, collusion=0, layout=WIDE)
     small_words(ring)
     order = ring.order()
-    given = contributions(ring, order)
+    contributed = contributions(ring, order)
     signed = signatures(ring, order, (A, B))
     shares = Shares(ring, order)
     for site in (A, B):
-        shares.learn(ring.send(site, open_ask(order, given, site, (A, B), signed)), (A, B))
-    opened = shares.stripped(given, (A, B))
+        shares.learn(ring.send(site, open_ask(order, contributed, site, (A, B), signed)), (A, B))
+    opened = shares.stripped(contributed, (A, B))
     assert opened is not None
     assert same_bits(opened, plain_sum(ring.words, [A, B]))
     for site in (A, B):
         for counted in ((A, B, C), (B, C), (A, C)):
             word = "other-set" if site in counted else "counted"
             assert ring.send(site, sign_ask(order, counted)) == word
-            refusal = ring.send(site, open_ask(order, given, site, counted, signed))
+            refusal = ring.send(site, open_ask(order, contributed, site, counted, signed))
             assert refusal == ("answered" if site in counted and counted == (A, B) else word)
-    left = only_words(ring, given[C])
+    left = only_words(ring, contributed[C])
     for end in (A, B):
         seed = shares.seed(end, C)
         assert seed is not None
@@ -71,9 +71,9 @@ def test_after_one_set_no_attempt_or_cohort_opens_another() -> None:
     """The difference of two sums over the same words would be one hospital's words."""
     ring = ring_of(3, collusion=0)
     order = ring.order()
-    given = contributions(ring, order)
+    contributed = contributions(ring, order)
     for site in ring.sites:
-        assert isinstance(ring.send(site, open_ask(order, given, site, ring.sites)), Answer)
+        assert isinstance(ring.send(site, open_ask(order, contributed, site, ring.sites)), Answer)
     smaller = ring.order(cohort=(A, B), attempt=2)
     again = contributions(ring, smaller, (A, B))
     for site in (A, B):
@@ -89,11 +89,11 @@ def test_the_same_question_under_another_round_is_the_same_question() -> None:
     """A coordinator that numbers a round anew asks for words of the same model: a second set would show one site."""
     ring = ring_of(3, collusion=0)
     order = ring.order(1, model=7)
-    given = contributions(ring, order)
+    contributed = contributions(ring, order)
     assert len(signatures(ring, order, (A, B))) == 2
     renamed = ring.order(2, model=7)
     again = contributions(ring, renamed)
-    assert len(given) == len(again) == 3
+    assert len(contributed) == len(again) == 3
     for site in (A, B):
         assert ring.send(site, open_ask(renamed, again, site, ring.sites)) == "other-set"
         assert ring.send(site, sign_ask(renamed, tuple(sorted({site, C})))) == "other-set"
@@ -114,28 +114,28 @@ def test_an_earlier_attempt_is_not_opened_after_a_later_one() -> None:
     """Two openings of the same words under other masks are one chance too many; the keys of the first attempt are gone."""
     ring = ring_of(3)
     first = ring.order()
-    given = contributions(ring, first)
+    contributed = contributions(ring, first)
     second = ring.order(attempt=2)
     again = contributions(ring, second)
     for site in ring.sites:
         assert isinstance(ring.send(site, open_ask(second, again, site, ring.sites)), Answer)
-        assert ring.send(site, open_ask(first, given, site, ring.sites)) == "old-order"
+        assert ring.send(site, open_ask(first, contributed, site, ring.sites)) == "old-order"
         assert ring.send(site, sign_ask(first, ring.sites[:2])) == "old-order"
 
 
 def test_a_second_answer_with_other_bytes_is_not_given() -> None:
-    """Boxes exchanged between two opens of one set could bring out shares of other dealings."""
+    """Sealed shares swapped between two opens of one set could bring out shares of other secrets."""
     ring = ring_of(3, collusion=0)
     order = ring.order()
-    given = contributions(ring, order)
+    contributed = contributions(ring, order)
     signed = signatures(ring, order, (A, B))
-    first = open_ask(order, given, A, (A, B), signed)
+    first = open_ask(order, contributed, A, (A, B), signed)
     answer = ring.send(A, first)
     assert isinstance(answer, Answer)
     assert ring.send(A, first) is answer
     fewer = {site: one for site, one in signed.items() if site != A}
-    assert ring.send(A, open_ask(order, given, A, (A, B), {**fewer, A: "0" * 128, C: "0" * 128})) == "answered"
-    assert ring.send(A, open_ask(order, {B: given[C]}, A, (A, B), signed)) == "answered"
+    assert ring.send(A, open_ask(order, contributed, A, (A, B), {**fewer, A: "0" * 128, C: "0" * 128})) == "answered"
+    assert ring.send(A, open_ask(order, {B: contributed[C]}, A, (A, B), signed)) == "answered"
 
 
 THREE_VIEWS = {A: (A, B), B: (B, C), C: (A, C)}
@@ -147,7 +147,7 @@ def asked_for(
 ) -> tuple[dict[SiteId, ContributionMessage], dict[SiteId, Message | str], bytes]:
     """Everybody contributes; each site signs its view, and is asked to open it with every signature there is on that view."""
     order = ring.order()
-    given = contributions(ring, order)
+    contributed = contributions(ring, order)
     signed: dict[SiteId, Answer] = {}
     for site, view in views.items():
         answer = ring.send(site, sign_ask(order, view))
@@ -156,54 +156,54 @@ def asked_for(
     answers = {}
     for site, view in views.items():
         certificate = {other: signed[other].header.signature for other in view if views[other] == view}
-        answers[site] = ring.send(site, open_ask(order, given, site, view, certificate))
-    return given, answers, order
+        answers[site] = ring.send(site, open_ask(order, contributed, site, view, certificate))
+    return contributed, answers, order
 
 
 @pytest.mark.parametrize(("n", "views"), [(3, THREE_VIEWS), (5, FIVE_VIEWS)])
 def test_views_that_differ_open_nothing(n: int, views: dict[SiteId, tuple[SiteId, ...]]) -> None:
     """The attack that the certificate is there for. No site reveals a share, also where all the others' signatures are added."""
     ring = ring_of(n, collusion=0)
-    given, answers, order = asked_for(ring, views)
+    contributed, answers, order = asked_for(ring, views)
     assert set(answers.values()) == {"no-certificate"}
     signed = {site: ring.members[site].stored[sha256_hex(sign_ask(order, view))] for site, view in views.items()}
     everything = {site: answer.header.signature for site, answer in signed.items() if isinstance(answer, Answer)}
     assert len(everything) == n
     for site, view in views.items():
-        assert ring.send(site, open_ask(order, given, site, view, everything)) == "no-certificate"
+        assert ring.send(site, open_ask(order, contributed, site, view, everything)) == "no-certificate"
 
 
 def lenient_shares(
-    ring: Ring, given: Mapping[SiteId, ContributionMessage], site: SiteId, view: Sequence[SiteId]
+    ring: Ring, contributed: Mapping[SiteId, ContributionMessage], site: SiteId, view: Sequence[SiteId]
 ) -> Iterator[tuple[SiteId, SiteId, bytes]]:
-    """What 7.4 forbids: also the dealings of owners that were not counted, of their pairs with those who were."""
+    """What 7.4 forbids: also the shares of owners that were not counted, of their pairs with those who were."""
     member = ring.members[site]
-    state = member.state.given
+    state = member.state.last_contribution
     assert state is not None
     for owner in (owner for owner in state.cohort if owner not in view):
-        dealt = masked_site._opened(member.party, state, owner, box_of(given[owner], state.cohort, owner, site))
-        assert dealt is not None
+        shares = masked_site._opened(member.party, state, owner, sealed_of(contributed[owner], state.cohort, owner, site))
+        assert shares is not None
         for number, end in enumerate(others(state.cohort, owner), 1):
             if end in view:
-                yield owner, end, dealt[SHARE * number : SHARE * (number + 1)]
+                yield owner, end, shares[SHARE * number : SHARE * (number + 1)]
 
 
 def test_without_certificate_and_owner_rule_three_views_strip_each_site(monkeypatch: pytest.MonkeyPatch) -> None:
     """That both rules bear weight: with them off the coordinator reads every hospital's own words, bit for bit [11.2]."""
     monkeypatch.setattr(masked_site, "_signers", lambda *_: 250)
     ring = ring_of(3, collusion=0)
-    given, answers, order = asked_for(ring, THREE_VIEWS)
+    contributed, answers, order = asked_for(ring, THREE_VIEWS)
     shares = Shares(ring, order)
     for site, view in THREE_VIEWS.items():
         shares.learn(answers[site], view)
-    assert all(shares.stripped(given, [site]) is None for site in ring.sites)  # the owner rule alone still holds
+    assert all(shares.stripped(contributed, [site]) is None for site in ring.sites)  # the owner rule alone still holds
     for site, view in THREE_VIEWS.items():
-        for owner, end, share in lenient_shares(ring, given, site, view):
+        for owner, end, share in lenient_shares(ring, contributed, site, view):
             shares.add(site, owner, end, share)
     for site in ring.sites:
-        found = shares.stripped(given, [site])
-        assert found is not None
-        assert same_bits(found, ring.words[site])
+        opened = shares.stripped(contributed, [site])
+        assert opened is not None
+        assert same_bits(opened, ring.words[site])
 
 
 def test_without_the_certificate_five_views_open_the_sum_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,13 +211,13 @@ def test_without_the_certificate_five_views_open_the_sum_of_two(monkeypatch: pyt
     monkeypatch.setattr(masked_site, "_signers", lambda *_: 250)
     ring = ring_of(5, collusion=0)
     assert ring.quorum.threshold == 3
-    given, answers, order = asked_for(ring, FIVE_VIEWS)
+    contributed, answers, order = asked_for(ring, FIVE_VIEWS)
     shares = Shares(ring, order)
     for site, view in FIVE_VIEWS.items():
         shares.learn(answers[site], view)
-    found = shares.stripped(given, [A, B])
-    assert found is not None
-    assert same_bits(found, plain_sum(ring.words, [A, B]))
+    opened = shares.stripped(contributed, [A, B])
+    assert opened is not None
+    assert same_bits(opened, plain_sum(ring.words, [A, B]))
 
 
 @pytest.mark.parametrize("forged", ["others' keys", "another order", "another attempt", "one site twice", "not counted"])
@@ -229,7 +229,7 @@ def test_a_certificate_takes_signatures_of_the_counted_on_this_very_set(forged: 
     earlier = signatures(ring, first, (A, B, C))
     assert len(earlier) == 3
     second = ring.order(attempt=2)
-    given = contributions(ring, second)
+    contributed = contributions(ring, second)
     own = ring.send(A, sign_ask(second, (A, B, C)))
     assert isinstance(own, Answer)
     one = {A: own.header.signature}
@@ -243,12 +243,12 @@ def test_a_certificate_takes_signatures_of_the_counted_on_this_very_set(forged: 
         "one site twice": one | dict.fromkeys((B, C), one[A]),
         "not counted": one | lost,
     }[forged]
-    assert ring.send(A, open_ask(second, given, A, (A, B, C), certificate)) == "no-certificate"
-    assert isinstance(ring.send(A, open_ask(second, given, A, (A, B, C), signatures(ring, second, (A, B, C)))), Answer)
+    assert ring.send(A, open_ask(second, contributed, A, (A, B, C), certificate)) == "no-certificate"
+    assert isinstance(ring.send(A, open_ask(second, contributed, A, (A, B, C), signatures(ring, second, (A, B, C)))), Answer)
 
 
-def rehashed(found: ContributionMessage, order: bytes) -> ContributionMessage:
-    return replace(found, header=found.header.model_copy(update={"order": sha256_hex(order)}))
+def rehashed(message: ContributionMessage, order: bytes) -> ContributionMessage:
+    return replace(message, header=message.header.model_copy(update={"order": sha256_hex(order)}))
 
 
 def test_a_site_with_another_model_is_out_and_a_total_with_it_is_noise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,12 +261,12 @@ def test_a_site_with_another_model_is_out_and_a_total_with_it_is_noise(monkeypat
     order = ring.order()
     other = ring.order(model=2, turn=ring.turn)
     sent = {site: other if site == C else order for site in ring.sites}
-    given = {site: contributions(ring, sent[site], [site])[site] for site in ring.sites}
+    contributed = {site: contributions(ring, sent[site], [site])[site] for site in ring.sites}
     start = Collecting(ring.attempt(order))
-    state = step(start, Received(given))
+    state = step(start, Received(contributed))
     assert isinstance(state, Signing)
     assert state.lost == {C: "wrong-answer"}
-    relabelled = {site: rehashed(found, order) for site, found in given.items()}
+    relabelled = {site: rehashed(message, order) for site, message in contributed.items()}
     state = step(start, Received(relabelled))
     assert isinstance(state, Signing)
     assert state.lost == {C: "wrong-signature"}
@@ -274,7 +274,7 @@ def test_a_site_with_another_model_is_out_and_a_total_with_it_is_noise(monkeypat
     state = step(start, Received(relabelled))
     assert isinstance(state, Signing)
     assert state.lost == {C: "other-seed"}
-    total = plain_sum({site: only_words(ring, found) for site, found in given.items()}, ring.sites)
+    total = plain_sum({site: only_words(ring, message) for site, message in contributed.items()}, ring.sites)
     assert is_noise(mask(total, inverse([(seed, 1) for seed in drawn.values()])))
 
 
@@ -283,15 +283,15 @@ def recording(drawn: dict[SiteId, bytes], site: SiteId) -> Callable[[int], bytes
     source = np.random.Generator(np.random.Philox(NAMES.index(site)))
 
     def draw(count: int) -> bytes:
-        found = source.bytes(count)
+        random = source.bytes(count)
         if count == 32:
-            drawn.setdefault(site, found)
-        return found
+            drawn.setdefault(site, random)
+        return random
 
     return draw
 
 
-def test_boxes_of_an_earlier_round_do_not_open() -> None:
+def test_shares_sealed_in_an_earlier_round_do_not_open() -> None:
     """Shares of an old sum, asked for again under a new one, would be a second answer for the old one [11.4]."""
     ring = ring_of(3, collusion=0)
     first = ring.order(1)

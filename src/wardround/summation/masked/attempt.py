@@ -19,7 +19,7 @@ class Attempt:
     quorum: Quorum
     keys: Mapping[str, str]
     sum: str
-    attempt: int
+    attempt_number: int
     turn: int
     order: str
     cohort: tuple[SiteId, ...]
@@ -28,44 +28,45 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Dealt:
-    """What a counted site's contribution brought besides its words. Bytes as on the wire."""
+class CommittedShares:
+    """What a counted site's contribution brought besides its words: `sealed_shares` for the others, and commitments to every
+    pair's seed and to every share. Bytes as on the wire."""
 
-    boxes: bytes
+    sealed_shares: bytes
     commitments: bytes
     share_commitments: bytes
 
 
 @dataclass(frozen=True)
 class Collecting:
-    of: Attempt
+    attempt: Attempt
 
 
 @dataclass(frozen=True)
 class Signing:
     """total: the masked words of those counted, added. lost: site -> why."""
 
-    of: Attempt
+    attempt: Attempt
     total: Tree
-    dealt: Mapping[SiteId, Dealt]
+    shares: Mapping[SiteId, CommittedShares]
     lost: Mapping[SiteId, str]
 
     @property
     def counted(self) -> tuple[SiteId, ...]:
-        return tuple(sorted(self.dealt))
+        return tuple(sorted(self.shares))
 
 
 @dataclass(frozen=True)
 class Opening:
-    of: Attempt
+    attempt: Attempt
     total: Tree
-    dealt: Mapping[SiteId, Dealt]
+    shares: Mapping[SiteId, CommittedShares]
     lost: Mapping[SiteId, str]
     certificate: Mapping[SiteId, str] = field(default_factory=dict)
 
     @property
     def counted(self) -> tuple[SiteId, ...]:
-        return tuple(sorted(self.dealt))
+        return tuple(sorted(self.shares))
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Opened:
     """total: the sum of the words of those counted. blamed: site -> what it was caught at, though the sum opened without it.
     silent: who was counted and did not help to open it."""
 
-    of: Attempt
+    attempt: Attempt
     total: Tree
     counted: tuple[SiteId, ...]
     lost: Mapping[SiteId, str]
@@ -83,12 +84,12 @@ class Opened:
 
 @dataclass(frozen=True)
 class Failed:
-    """where: the state it failed in. lost: why each site is missing, or what it is blamed for."""
+    """where: the state it failed in. lost: why each site is missing, or what it is blamed for. answers: sites whose part came."""
 
-    of: Attempt
+    attempt: Attempt
     where: str
     lost: Mapping[SiteId, str]
-    found: int
+    answers: int
 
 
 @dataclass(frozen=True)

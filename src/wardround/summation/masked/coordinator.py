@@ -14,12 +14,22 @@ from itertools import combinations
 import numpy as np
 
 from wardround.crypto.identity import signed_by
-from wardround.summation.masked.attempt import Attempt, Collecting, Dealt, Failed, Opened, Opening, Received, Signing, State
+from wardround.summation.masked.attempt import (
+    Attempt,
+    Collecting,
+    CommittedShares,
+    Failed,
+    Opened,
+    Opening,
+    Received,
+    Signing,
+    State,
+)
 from wardround.summation.masked.layout import (
-    BOX_EXTRA,
-    BOXES,
     COMMITMENTS,
     HASH,
+    SEAL_EXTRA,
+    SEALED_SHARES,
     SHARE,
     SHARE_COMMITMENTS,
     SHARES,
@@ -30,8 +40,9 @@ from wardround.summation.masked.layout import (
     others,
     place_among_others,
     places,
+    slice_of,
 )
-from wardround.summation.masked.recovery import Recovery, in_most, slice_of
+from wardround.summation.masked.recovery import Recovery, in_most
 from wardround.summation.plain import NO_ANSWER, fits
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
@@ -55,94 +66,107 @@ def step(state: State, received: Received) -> State:
 def asks(state: State) -> dict[SiteId, Ask]:
     """What to send to whom next; nothing where an order is out (Collecting) or the sum is over."""
     if isinstance(state, Signing):
-        ask = Ask(AskHeader(study=state.of.study, what="sign", order=state.of.order, counted=state.counted))
+        ask = Ask(AskHeader(study=state.attempt.study, what="sign", order=state.attempt.order, counted=state.counted))
         return dict.fromkeys(state.counted, ask)
     if isinstance(state, Opening):
         header = AskHeader(
-            study=state.of.study,
+            study=state.attempt.study,
             what="open",
-            order=state.of.order,
+            order=state.attempt.order,
             counted=state.counted,
             certificate={str(site): one for site, one in state.certificate.items()},
         )
-        return {site: Ask(header, {BOXES: _boxes_for(state, site)}) for site in state.counted}
+        return {site: Ask(header, {SEALED_SHARES: _sealed_for(state, site)}) for site in state.counted}
     return {}
 
 
 def _collect(state: Collecting, received: Received) -> Signing | Opening | Failed:
-    of = state.of
-    promised = contribution_layout(of.layout, len(of.cohort))
+    attempt = state.attempt
+    good, lost = _contributed(attempt, received)
+    for site in _at_odds(attempt, good):
+        good.pop(site)
+        lost[site] = "other-seed"
+    if len(good) < attempt.quorum.threshold:
+        return Failed(attempt, "Collecting", lost, len(good))
+    total, shares = _total(attempt, good), {site: _committed_shares(arrays) for site, arrays in good.items()}
+    return Signing(attempt, total, shares, lost) if lost or attempt.certify else Opening(attempt, total, shares, lost)
+
+
+def _contributed(attempt: Attempt, received: Received) -> tuple[dict[SiteId, Tree], dict[SiteId, str]]:
+    """The arrays of each contribution that counts by itself, and why the others do not."""
+    promised = contribution_layout(attempt.layout, len(attempt.cohort))
     good: dict[SiteId, Tree] = {}
     lost: dict[SiteId, str] = {}
-    for site in of.cohort:
+    for site in attempt.cohort:
         message = received.messages.get(site)
         if message is None:
             lost[site] = received.refused.get(site, NO_ANSWER)
-        elif not isinstance(message, ContributionMessage) or not _answers_the_order(of, site, message):
+        elif not isinstance(message, ContributionMessage) or not _answers_the_order(attempt, site, message):
             lost[site] = "wrong-answer"
         elif not fits(message.arrays, promised):
             lost[site] = "wrong-shape"
-        elif not _signed(of, message):
+        elif not _signed(attempt, message):
             lost[site] = "wrong-signature"
         else:
             good[site] = message.arrays
-    for site in _at_odds(of, good):
-        good.pop(site)
-        lost[site] = "other-seed"
-    if len(good) < of.quorum.threshold:
-        return Failed(of, "Collecting", lost, len(good))
-    total: Tree = {}
-    for arrays in good.values():
-        for name in of.layout:
-            if name in total:
-                np.add(total[name], arrays[name], out=total[name])
-            else:
-                total[name] = arrays[name].copy()
-    dealt = {
-        site: Dealt(arrays[BOXES].tobytes(), arrays[COMMITMENTS].tobytes(), arrays[SHARE_COMMITMENTS].tobytes())
-        for site, arrays in good.items()
-    }
-    return Signing(of, total, dealt, lost) if lost or of.certify else Opening(of, total, dealt, lost)
+    return good, lost
 
 
-def _answers_the_order(of: Attempt, site: SiteId, message: ContributionMessage) -> bool:
-    header, (step_name, number, _) = message.header, of.sum.split("/")
-    found = (header.study, header.step, str(header.round), header.site, header.order)
-    return found == (of.study, step_name, number, site, of.order)
+def _total(attempt: Attempt, good: Mapping[SiteId, Tree]) -> Tree:
+    """The masked words of those counted, added modulo their size."""
+    first, *rest = good.values()
+    total = {name: first[name].copy() for name in attempt.layout}
+    for arrays in rest:
+        for name, words in total.items():
+            np.add(words, arrays[name], out=words)
+    return total
 
 
-def _signed(of: Attempt, message: ContributionMessage) -> bool:
+def _committed_shares(arrays: Tree) -> CommittedShares:
+    return CommittedShares(arrays[SEALED_SHARES].tobytes(), arrays[COMMITMENTS].tobytes(), arrays[SHARE_COMMITMENTS].tobytes())
+
+
+def _answers_the_order(attempt: Attempt, site: SiteId, message: ContributionMessage) -> bool:
+    header, (step_name, number, _) = message.header, attempt.sum.split("/")
+    answered = (header.study, header.step, str(header.round), header.site, header.order)
+    return answered == (attempt.study, step_name, number, site, attempt.order)
+
+
+def _signed(attempt: Attempt, message: ContributionMessage) -> bool:
     site = message.header.site
-    digest = contribution_digest(bytes.fromhex(of.study), bytes.fromhex(of.order), site, payload_digest(message.arrays))
-    return signed_by(of.keys[site], message.header.signature, digest)
+    digest = contribution_digest(bytes.fromhex(attempt.study), bytes.fromhex(attempt.order), site, payload_digest(message.arrays))
+    return signed_by(attempt.keys[site], message.header.signature, digest)
 
 
-def _at_odds(of: Attempt, good: Mapping[SiteId, Tree]) -> list[SiteId]:
+def _at_odds(attempt: Attempt, good: Mapping[SiteId, Tree]) -> list[SiteId]:
     """Sites to leave out so that both ends of every pair agree on its seed: most disagreements first, ties together."""
-    at = places(of.cohort)
+    at = places(attempt.cohort)
     committed = {site: arrays[COMMITMENTS].tobytes() for site, arrays in good.items()}
 
-    def of_pair(site: SiteId, other: SiteId) -> bytes:
+    def seed_commitment(site: SiteId, other: SiteId) -> bytes:
         return slice_of(committed[site], HASH, 1 + place_among_others(at, site, other))
 
-    return in_most([(one, other) for one, other in combinations(sorted(good), 2) if of_pair(one, other) != of_pair(other, one)])
+    pairs = combinations(sorted(good), 2)
+    return in_most([(one, other) for one, other in pairs if seed_commitment(one, other) != seed_commitment(other, one)])
 
 
 def _certify(state: Signing, received: Received) -> Opening | Failed:
-    message = counted_digest(bytes.fromhex(state.of.study), state.of, state.counted)
+    attempt = state.attempt
+    message = counted_digest(bytes.fromhex(attempt.study), attempt, state.counted)
     certificate = {
         site: answer.header.signature
         for site, answer in _answers(state.counted, received).items()
-        if not answer.arrays and signed_by(state.of.keys[site], answer.header.signature, message)
+        if not answer.arrays and signed_by(attempt.keys[site], answer.header.signature, message)
     }
-    if len(certificate) < state.of.quorum.threshold:
-        return Failed(state.of, "Signing", {**state.lost, **_missing(state.counted, certificate, received)}, len(certificate))
-    return Opening(state.of, state.total, state.dealt, state.lost, certificate)
+    if len(certificate) < attempt.quorum.threshold:
+        lost = {**state.lost, **_missing(state.counted, certificate, received)}
+        return Failed(attempt, "Signing", lost, len(certificate))
+    return Opening(attempt, state.total, state.shares, state.lost, certificate)
 
 
 def _answers(counted: Sequence[SiteId], received: Received) -> dict[SiteId, Answer]:
-    found = {site: received.messages.get(site) for site in counted}
-    return {site: message for site, message in found.items() if isinstance(message, Answer) and message.header.site == site}
+    messages = {site: received.messages.get(site) for site in counted}
+    return {site: message for site, message in messages.items() if isinstance(message, Answer) and message.header.site == site}
 
 
 def _missing(asked: Sequence[SiteId], came: Mapping[SiteId, object], received: Received) -> dict[SiteId, str]:
@@ -154,23 +178,25 @@ def _missing(asked: Sequence[SiteId], came: Mapping[SiteId, object], received: R
 
 
 def _open(state: Opening, received: Received) -> Opened | Failed:
-    of, size = state.of, SHARE * len(state.counted) * (1 + len(state.lost))
-    shares: dict[SiteId, bytes] = {}
+    attempt, size = state.attempt, SHARE * len(state.counted) * (1 + len(state.lost))
+    opened_shares: dict[SiteId, bytes] = {}
     unreadable: dict[SiteId, tuple[str, ...]] = {}
     for site, answer in _answers(state.counted, received).items():
-        study, h, payload_hash = bytes.fromhex(of.study), bytes.fromhex(of.order), payload_digest(answer.arrays)
+        study, h, payload_hash = bytes.fromhex(attempt.study), bytes.fromhex(attempt.order), payload_digest(answer.arrays)
         digest = answer_digest(study, h, state.counted, site, answer.header.unreadable, payload_hash)
-        if fits(answer.arrays, {SHARES: ("uint8", size)}) and signed_by(of.keys[site], answer.header.signature, digest):
-            shares[site] = answer.arrays[SHARES].tobytes()
+        if fits(answer.arrays, {SHARES: ("uint8", size)}) and signed_by(attempt.keys[site], answer.header.signature, digest):
+            opened_shares[site] = answer.arrays[SHARES].tobytes()
             unreadable[site] = tuple(owner for owner in others(state.counted, site) if owner in answer.header.unreadable)
-    came = _missing(state.counted, shares, received)
-    return Recovery(state, shares, unreadable, came).run()
+    came = _missing(state.counted, opened_shares, received)
+    return Recovery(state, opened_shares, unreadable, came).run()
 
 
-def _boxes_for(state: Opening, site: SiteId) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    at = places(state.of.cohort)
-    size = SHARE * len(at) + BOX_EXTRA
-    owners = others(state.counted, site)
-    return np.frombuffer(
-        b"".join(slice_of(state.dealt[owner].boxes, size, place_among_others(at, owner, site)) for owner in owners), np.uint8
+def _sealed_for(state: Opening, site: SiteId) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """The shares that the others sealed for this site, by owner."""
+    at = places(state.attempt.cohort)
+    size = SHARE * len(at) + SEAL_EXTRA
+    sealed = (
+        slice_of(state.shares[owner].sealed_shares, size, place_among_others(at, owner, site))
+        for owner in others(state.counted, site)
     )
+    return np.frombuffer(b"".join(sealed), np.uint8)

@@ -1,6 +1,6 @@
 """Pairwise secrets: signed statements, one roster an epoch, one chain a pair that only moves forward (spec, section 3).
 
-statements --signed--> roster --X25519--> chains at position P --ratchet--> position T: seeds and box keys of turn T
+statements --signed--> roster --X25519--> chains at position P --ratchet--> position T: seeds and seal keys of turn T
 """
 
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ class Roster:
             fields += [statement.site, bytes.fromhex(statement.key), u64(statement.turn), u32(statement.round)]
         return digest("roster", study, u32(self.epoch), *fields)
 
-    def of(self, site: SiteId) -> Statement | None:
+    def statement_of(self, site: SiteId) -> Statement | None:
         return next((statement for statement in self.statements if statement.site == site), None)
 
 
@@ -105,7 +105,7 @@ def holds_a_secret(key: str) -> bool:
     return True
 
 
-def moved(chains: Mapping[SiteId, bytes], steps: int) -> dict[SiteId, bytes]:
+def advanced(chains: Mapping[SiteId, bytes], steps: int) -> dict[SiteId, bytes]:
     """The chains that many turns later. There is no way back."""
     check_jump(steps)
     ahead = dict(chains)
@@ -124,7 +124,7 @@ def pair_seed(chain: bytes, order: bytes, one: SiteId, other: SiteId) -> bytes:
     return derive(chain, order, "pair", *sorted((one, other)))
 
 
-def box_key(chain: bytes, order: bytes, owner: SiteId, recipient: SiteId) -> bytes:
+def seal_key(chain: bytes, order: bytes, owner: SiteId, recipient: SiteId) -> bytes:
     return derive(chain, order, "seal", owner, recipient)
 
 
@@ -140,9 +140,9 @@ def share_commitments(order: bytes, owner: SiteId, recipient: SiteId, shares: Ma
     """shares: number of the secret -> the recipient's share of it. n sites make n^2 of these: what they begin with alike is
     hashed once."""
     start = started("share", order, owner, recipient)
-    found = []
+    commitments = []
     for secret, share in shares.items():
         one = start.copy()
         one.update(part(u32(secret)) + part(share))
-        found.append(one.digest())
-    return found
+        commitments.append(one.digest())
+    return commitments

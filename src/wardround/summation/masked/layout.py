@@ -8,15 +8,15 @@ from wardround.values.ids import SiteId
 from wardround.wire.envelope import payload_digest
 from wardround.wire.messages import Order, OrderHeader
 
-BOXES, COMMITMENTS, SHARE_COMMITMENTS, SHARES = (
-    "masked/boxes",
+SEALED_SHARES, COMMITMENTS, SHARE_COMMITMENTS, SHARES = (
+    "masked/sealed_shares",
     "masked/commitments",
     "masked/share_commitments",
     "masked/shares",
 )
 SHARE = 36  # nine limbs of 30 bits in words of 32
 NONCE = 12
-BOX_EXTRA = NONCE + 16  # the nonce and the tag
+SEAL_EXTRA = NONCE + 16  # the nonce and the tag
 HASH = 32
 
 Layout = dict[str, tuple[str, int]]
@@ -29,19 +29,24 @@ def others(sites: Iterable[str], site: str) -> list[SiteId]:
 
 def places(sites: Iterable[str]) -> dict[str, int]:
     """Every site's place, from 0."""
-    return {site: place for place, site in enumerate(sites)}
+    return {site: number for number, site in enumerate(sites)}
 
 
-def place_among_others(of: Mapping[str, int], site: str, member: str) -> int:
-    """Where `member` stands in `others(sites, site)`. of: `places(sites)`."""
-    return of[member] - (of[member] > of[site])
+def place_among_others(site_places: Mapping[str, int], site: str, member: str) -> int:
+    """Where `member` stands in `others(sites, site)`. site_places: `places(sites)`."""
+    return site_places[member] - (site_places[member] > site_places[site])
+
+
+def slice_of(data: bytes, size: int, number: int) -> bytes:
+    """Number `number` of equal pieces of `size` bytes."""
+    return data[size * number : size * (number + 1)]
 
 
 def contribution_layout(words: Layout, cohort: int) -> Layout:
     """The arrays of a masked contribution: name -> (type, length)."""
     return {
         **words,
-        BOXES: ("uint8", (cohort - 1) * (SHARE * cohort + BOX_EXTRA)),
+        SEALED_SHARES: ("uint8", (cohort - 1) * (SHARE * cohort + SEAL_EXTRA)),
         COMMITMENTS: ("uint8", HASH * cohort),
         SHARE_COMMITMENTS: ("uint8", HASH * cohort * cohort),
     }
@@ -63,13 +68,6 @@ def content_of(order: Order) -> str:
     return digest("content", order.header.step, u64(order.header.weight), payload_digest(order.arrays)).hex()
 
 
-def box_data(
-    study: bytes, sum_name: str, attempt: int, turn: int, cohort: Sequence[str], h: bytes, owner: str, recipient: str
-) -> bytes:
-    """What a box is bound to: it opens for this order and these two only."""
-    return digest("box", study, sigma(sum_name), u32(attempt), u64(turn), names(cohort), h, owner, recipient)
-
-
 def contribution_digest(study: bytes, h: bytes, site: str, payload_hash: bytes) -> bytes:
     return digest("contribution", study, h, site, payload_hash)
 
@@ -82,14 +80,25 @@ class Ordered(Protocol):
     @property
     def sum(self) -> str: ...
     @property
-    def attempt(self) -> int: ...
+    def attempt_number(self) -> int: ...
     @property
     def turn(self) -> int: ...
+    @property
+    def cohort(self) -> tuple[SiteId, ...]: ...
 
 
-def counted_digest(study: bytes, of: Ordered, counted: Sequence[str]) -> bytes:
-    """What a site signs when somebody was lost."""
-    return digest("counted", study, sigma(of.sum), u32(of.attempt), u64(of.turn), bytes.fromhex(of.order), names(counted))
+def sealed_data(study: bytes, ordered: Ordered, owner: str, recipient: str) -> bytes:
+    """What sealed shares are bound to: they open for this attempt and these two sites only."""
+    return digest("sealed", study, *_named(ordered), names(ordered.cohort), bytes.fromhex(ordered.order), owner, recipient)
+
+
+def counted_digest(study: bytes, ordered: Ordered, counted: Sequence[str]) -> bytes:
+    """What a site signs when somebody was lost. ordered: the attempt that those counted contributed to."""
+    return digest("counted", study, *_named(ordered), bytes.fromhex(ordered.order), names(counted))
+
+
+def _named(ordered: Ordered) -> tuple[bytes, bytes, bytes]:
+    return sigma(ordered.sum), u32(ordered.attempt_number), u64(ordered.turn)
 
 
 def answer_digest(

@@ -29,17 +29,17 @@ class Party:
 
 
 @dataclass(frozen=True)
-class Given:
-    """The last contribution. shares: of its own secrets, kept for itself. box_keys: to open the boxes of others addressed to it.
-    counted: the set it signed or answered for this sum, in whichever attempt; empty for none yet."""
+class LastContribution:
+    """What a site keeps of its last contribution. shares: its own of its own secrets. seal_keys: open what others
+    sealed. counted: the set it signed or answered for this sum, in whichever attempt; empty for none yet."""
 
     order: str
     sum: str
-    attempt: int
+    attempt_number: int
     turn: int
     cohort: tuple[SiteId, ...]
     content: str
-    box_keys: dict[SiteId, SecretBytes]
+    seal_keys: dict[SiteId, SecretBytes]
     shares: SecretBytes
     counted: tuple[SiteId, ...] = ()
     answered: bool = False
@@ -56,7 +56,7 @@ class MaskedState:
     roster: str = ""
     position: int = 0
     chains: Mapping[SiteId, SecretBytes] | None = None
-    given: Given | None = None
+    last_contribution: LastContribution | None = None
     turn: int = 0
     round: int = 0
     past: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] | None = None
@@ -66,16 +66,18 @@ class MaskedState:
     @property
     def name(self) -> str:
         """Its place in section 9 of the specification."""
-        if self.given is not None:
-            return "Answered" if self.given.answered else "Signed" if self.given.counted else "Contributed"
+        if self.last_contribution is not None:
+            return (
+                "Answered" if self.last_contribution.answered else "Signed" if self.last_contribution.counted else "Contributed"
+            )
         return "Ready" if self.chains is not None else "KeysOffered" if self.offered else "NoKeys"
 
 
 def ended(state: MaskedState) -> MaskedState:
     """The state after the study closed: no secret is left, only what was spoken for."""
-    return replace(state, offered=b"", roster="", chains=None, given=None)
+    return replace(state, offered=b"", roster="", chains=None, last_contribution=None)
 
 
 def after_restoring(state: MaskedState) -> MaskedState:
-    """What is left of a state that was copied or restored: it may be older than answers that were given (spec, 3.6)."""
-    return replace(state, offered=b"", roster="", chains=None, given=None, turn=0, round=0, memory_status="none")
+    """What is left of a state that was copied or restored: it may be older than answers that left (spec, 3.6)."""
+    return replace(state, offered=b"", roster="", chains=None, last_contribution=None, turn=0, round=0, memory_status="none")

@@ -8,7 +8,7 @@ import numpy as np
 
 from wardround.summation.masked.attempt import Failed, Opened, Opening
 from wardround.summation.masked.keys import own_commitment, pair_commitment, share_commitments
-from wardround.summation.masked.layout import HASH, SHARE, place_among_others, places
+from wardround.summation.masked.layout import HASH, SHARE, place_among_others, places, slice_of
 from wardround.summation.masked.masks import Seeds, inverse, mask, pair_sign
 from wardround.summation.masked.shamir import ImpossibleSecretsError, recover
 from wardround.values.ids import SiteId
@@ -21,17 +21,17 @@ class Recovery:
     def __init__(
         self,
         state: Opening,
-        shares: Mapping[SiteId, bytes],
+        opened_shares: Mapping[SiteId, bytes],
         unreadable: Mapping[SiteId, tuple[str, ...]],
         missing: Mapping[SiteId, str],
     ) -> None:
-        self.state, self.shares, self.unreadable = state, shares, unreadable
+        self.state, self.opened_shares, self.unreadable = state, opened_shares, unreadable
         self.unusable = dict(unreadable)
-        self.of = state.of
-        self.h = bytes.fromhex(state.of.order)
+        self.attempt = state.attempt
+        self.h = bytes.fromhex(state.attempt.order)
         self.lost = sorted(state.lost)
         self.each = 1 + len(self.lost)  # secrets of one owner that are opened
-        self.places = places(state.of.cohort)
+        self.places = places(state.attempt.cohort)
         self.missing = missing
         self.at_odds: list[tuple[SiteId, SiteId]] = []
         self.wrong_owner: dict[SiteId, str] = {}
@@ -41,58 +41,58 @@ class Recovery:
         if opened is None:
             opened = self._one_by_one()
         if opened is None:
-            return Failed(self.of, "Opening", {**self.state.lost, **self.missing, **self.blamed}, len(self.shares))
+            return Failed(self.attempt, "Opening", {**self.state.lost, **self.missing, **self.blamed}, len(self.opened_shares))
         # `recover` gave what each site laid on; the opposite sign takes it off.
         total = mask({name: array.copy() for name, array in self.state.total.items()}, inverse(opened))
-        return Opened(self.of, total, self.state.counted, self.state.lost, self.blamed, tuple(self.missing))
+        return Opened(self.attempt, total, self.state.counted, self.state.lost, self.blamed, tuple(self.missing))
 
     def _all_together(self) -> Seeds | None:
-        """Every owner's seeds at once, from the same answers. None where a box did not open, or somebody lied."""
-        chosen = [site for site in self.state.counted if site in self.shares][: self.of.quorum.threshold]
-        if len(chosen) < self.of.quorum.threshold or any(self.unreadable[site] for site in chosen):
+        """Every owner's seeds at once, from the same answers. None where sealed shares did not open, or somebody lied."""
+        chosen = [site for site in self.state.counted if site in self.opened_shares][: self.attempt.quorum.threshold]
+        if len(chosen) < self.attempt.quorum.threshold or any(self.unreadable[site] for site in chosen):
             return None
         seeds = self._recovered(slice(0, len(self.state.counted) * self.each), chosen)
         opened: Seeds = []
-        for place, owner in enumerate(self.state.counted):
-            of_owner = self._as_committed(owner, seeds[place * self.each : (place + 1) * self.each] if seeds else None)
-            if of_owner is None:
+        for number, owner in enumerate(self.state.counted):
+            owner_seeds = self._as_committed(owner, seeds[number * self.each : (number + 1) * self.each] if seeds else None)
+            if owner_seeds is None:
                 return None
-            opened += of_owner
+            opened += owner_seeds
         return opened
 
     def _one_by_one(self) -> Seeds | None:
         opened: Seeds = []
-        for place, owner in enumerate(self.state.counted):
-            seeds = self._seeds(place, owner)
+        for number, owner in enumerate(self.state.counted):
+            seeds = self._seeds(number, owner)
             if seeds is None:
                 return None
             opened += seeds
         return opened
 
-    def _seeds(self, place: int, owner: SiteId) -> Seeds | None:
+    def _seeds(self, owner_number: int, owner: SiteId) -> Seeds | None:
         """The owner's own seed and those of its pairs with the lost, with the signs it used. None where they cannot be had."""
         while True:
-            answered = [site for site in self.state.counted if site in self.shares and owner not in self.unusable[site]]
-            chosen = answered[: self.of.quorum.threshold]
-            if len(chosen) < self.of.quorum.threshold:
+            answered = [site for site in self.state.counted if site in self.opened_shares and owner not in self.unusable[site]]
+            chosen = answered[: self.attempt.quorum.threshold]
+            if len(chosen) < self.attempt.quorum.threshold:
                 return None
-            seeds = self._recovered(slice(place * self.each, (place + 1) * self.each), chosen)
+            seeds = self._recovered(slice(owner_number * self.each, (owner_number + 1) * self.each), chosen)
             opened = self._as_committed(owner, seeds)
             if opened is not None:
                 return opened
-            if not self._leave_out_liars(place, owner, chosen):
-                self.wrong_owner[owner] = "wrong-shares"  # all shares are as it dealt them
+            if not self._leave_out_liars(owner_number, owner, chosen):
+                self.wrong_owner[owner] = "wrong-shares"  # all shares are as it sealed them
                 return None
 
     def _recovered(self, which: slice, chosen: Sequence[SiteId]) -> list[bytes] | None:
         """The secrets of these places in an answer; None where the shares give none."""
-        rows = b"".join(self.shares[site][SHARE * which.start : SHARE * which.stop] for site in chosen)
+        rows = b"".join(self.opened_shares[site][SHARE * which.start : SHARE * which.stop] for site in chosen)
         table = np.frombuffer(rows, np.uint8).reshape(len(chosen), which.stop - which.start, SHARE)
         try:
-            found = recover(table, [self.of.quorum.point(site) for site in chosen], self.of.quorum.threshold)
+            secrets = recover(table, [self.attempt.quorum.point(site) for site in chosen], self.attempt.quorum.threshold)
         except ImpossibleSecretsError:
-            return None
-        return [row.tobytes() for row in found]
+            return None  # a lie like any other wrong share: who lied is looked for owner by owner
+        return [row.tobytes() for row in secrets]
 
     def _as_committed(self, owner: SiteId, seeds: Sequence[bytes] | None) -> Seeds | None:
         """The owner's seeds with their signs, if each is what it committed to."""
@@ -101,24 +101,24 @@ class Recovery:
         return [(seed, 1 if not number else pair_sign(owner, self.lost[number - 1])) for number, seed in enumerate(seeds)]
 
     def _secret_number(self, owner: SiteId, number: int) -> int:
-        """Where the number-th opened secret stands among those the owner dealt."""
+        """Where the number-th opened secret stands among those the owner shared."""
         return 0 if number == 0 else 1 + place_among_others(self.places, owner, self.lost[number - 1])
 
     def _agrees(self, seed: bytes, owner: SiteId, number: int) -> bool:
-        committed = slice_of(self.state.dealt[owner].commitments, HASH, self._secret_number(owner, number))
+        committed = slice_of(self.state.shares[owner].commitments, HASH, self._secret_number(owner, number))
         if number == 0:
             return own_commitment(self.h, owner, seed) == committed
         return pair_commitment(self.h, owner, SiteId(self.lost[number - 1]), seed) == committed
 
-    def _leave_out_liars(self, place: int, owner: SiteId, chosen: Sequence[SiteId]) -> bool:
+    def _leave_out_liars(self, owner_number: int, owner: SiteId, chosen: Sequence[SiteId]) -> bool:
         liars = []
         for site in chosen:
             shares = {
-                self._secret_number(owner, number): slice_of(self.shares[site], SHARE, self.each * place + number)
+                self._secret_number(owner, number): slice_of(self.opened_shares[site], SHARE, self.each * owner_number + number)
                 for number in range(self.each)
             }
             row = self.places[site] * len(self.places)
-            committed = [slice_of(self.state.dealt[owner].share_commitments, HASH, row + secret) for secret in shares]
+            committed = [slice_of(self.state.shares[owner].share_commitments, HASH, row + secret) for secret in shares]
             if share_commitments(self.h, owner, site, shares) != committed:
                 liars.append(site)
         for site in liars:
@@ -128,11 +128,11 @@ class Recovery:
 
     @property
     def blamed(self) -> dict[SiteId, str]:
-        """Of a box that does not open both ends are named: its owner sealed rubbish, or the one who says so lies."""
+        """Of sealed shares that do not open both ends are named: their owner sealed rubbish, or the one who says so lies."""
         pairs = [(site, *map(SiteId, owners)) for site, owners in self.unreadable.items() if owners]
         blamed: dict[SiteId, str] = {}
         for site in chain.from_iterable(pairs):
-            blamed[site] = "box-unreadable"
+            blamed[site] = "share-unreadable"
         for site in in_most(self.at_odds):
             blamed[site] = "wrong-share"
         return {**blamed, **self.wrong_owner}
@@ -147,8 +147,3 @@ def in_most(pairs: list[tuple[SiteId, SiteId]]) -> list[SiteId]:
         out += worst
         pairs = [pair for pair in pairs if not set(pair) & set(worst)]
     return out
-
-
-def slice_of(data: bytes, size: int, place: int) -> bytes:
-    """Number `place` of equal pieces of `size` bytes."""
-    return data[size * place : size * (place + 1)]

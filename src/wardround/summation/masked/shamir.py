@@ -31,7 +31,7 @@ RandomBytes = Callable[[int], bytes]
 
 
 class ImpossibleSecretsError(ValueError):
-    """Shares that no honest owner dealt: what they give is no secret of 256 bits, or they are no field elements.
+    """Shares that no honest owner made: what they give is no secret of 256 bits, or they are no field elements.
 
     secrets: their numbers, from 0, in order."""
 
@@ -82,11 +82,11 @@ def _check(threshold: int, points: Sequence[int]) -> None:
 
 def field_elements(count: int, random_bytes: RandomBytes) -> NDArray[np.uint64]:
     """Uniform elements of the field: words of 31 bits, where p itself is drawn anew (one in 2**31)."""
-    found = np.zeros(0, np.uint64)
-    while len(found) < count:
-        words = np.frombuffer(random_bytes(4 * (count - len(found))), "<u4") & np.uint32(FIELD)
-        found = np.concatenate([found, words[words < FIELD].astype(np.uint64)])
-    return found
+    elements = np.zeros(0, np.uint64)
+    while len(elements) < count:
+        words = np.frombuffer(random_bytes(4 * (count - len(elements))), "<u4") & np.uint32(FIELD)
+        elements = np.concatenate([elements, words[words < FIELD].astype(np.uint64)])
+    return elements
 
 
 def evaluate(coefficients: NDArray[np.uint64], points: Sequence[int], field: int = FIELD) -> NDArray[np.uint64]:

@@ -7,7 +7,7 @@
 state and returns the next; the caller makes the next state durable before it sends the message. A RefusedError changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,25 +20,26 @@ from wardround.crypto.identity import signed_by
 from wardround.summation.masked import keys as pairwise
 from wardround.summation.masked.keys import Roster
 from wardround.summation.masked.layout import (
-    BOX_EXTRA,
-    BOXES,
     COMMITMENTS,
     NONCE,
+    SEAL_EXTRA,
+    SEALED_SHARES,
     SHARE,
     SHARE_COMMITMENTS,
     SHARES,
     answer_digest,
-    box_data,
     content_of,
     contribution_digest,
     counted_digest,
     others,
     place_among_others,
     places,
+    sealed_data,
+    slice_of,
     sum_name,
 )
 from wardround.summation.masked.masks import mask, seeds_of
-from wardround.summation.masked.memory import Given, MaskedState, Party
+from wardround.summation.masked.memory import LastContribution, MaskedState, Party
 from wardround.summation.masked.shamir import share
 from wardround.values.errors import RefusedError
 from wardround.values.ids import SiteId
@@ -93,15 +94,15 @@ def check(party: Party, state: MaskedState, order: Order) -> MaskedState:
 
 
 def _with_roster(party: Party, state: MaskedState, roster: Roster) -> MaskedState:
-    known = roster.digest(party.study).hex()
+    roster_hash = roster.digest(party.study).hex()
     if roster.epoch != state.epoch or (not state.offered and state.chains is None):
         raise RefusedError("This site has no keys of that epoch", code="keys")
     if state.chains is not None:
-        if known != state.roster:
+        if roster_hash != state.roster:
             raise RefusedError("The roster differs from the one this epoch began with", code="roster")
         return state
     secret = X25519PrivateKey.from_private_bytes(state.offered)
-    mine = roster.of(party.site)
+    mine = roster.statement_of(party.site)
     if mine is None or mine.key != secret.public_key().public_bytes_raw().hex():
         raise RefusedError("The roster does not hold the key that this site offered", code="roster")
     for statement in roster.statements:
@@ -112,19 +113,25 @@ def _with_roster(party: Party, state: MaskedState, roster: Roster) -> MaskedStat
         _require_witnesses(party, len(roster.statements), "memory")
         memory_status = "forgetful" if roster.position > 0 else "new"
         floor = max(floor, roster.round) if roster.position > 0 else floor
-    chains = pairwise.moved(pairwise.first_chains(party.study, roster, party.site, secret), 1)
+    chains = pairwise.advanced(pairwise.first_chains(party.study, roster, party.site, secret), 1)
     return replace(
-        state, offered=b"", roster=known, position=roster.position + 1, chains=chains, memory_status=memory_status, floor=floor
+        state,
+        offered=b"",
+        roster=roster_hash,
+        position=roster.position + 1,
+        chains=chains,
+        memory_status=memory_status,
+        floor=floor,
     )
 
 
-def _require_witnesses(party: Party, found: int, code: str) -> None:
+def _require_witnesses(party: Party, witnesses: int, code: str) -> None:
     """A site that may have forgotten what it said speaks only before enough others: one of them would know (spec, 3.6)."""
-    if found < party.quorum.witnesses:
+    if witnesses < party.quorum.witnesses:
         raise RefusedError(
             "This site may have forgotten what it said in this study, and speaks only together with more sites",
             expected=f"at least {party.quorum.witnesses}",
-            found=str(found),
+            found=str(witnesses),
             code=code,
         )
 
@@ -138,13 +145,13 @@ def _check_turn(state: MaskedState, masked: Masked) -> None:
 
 
 def _check_sum(state: MaskedState, order: Order, masked: Masked) -> None:
-    name, given = sum_name(order.header), state.given
+    name, contribution = sum_name(order.header), state.last_contribution
     if order.header.round <= state.floor:
         raise RefusedError("This site has no memory of that round and may have answered in it already", code="memory")
-    if given is not None and given.sum == name:
-        if masked.attempt <= given.attempt:
-            raise RefusedError(f"This site contributed to attempt {given.attempt} already", code="old-attempt")
-        if content_of(order) != given.content:
+    if contribution is not None and contribution.sum == name:
+        if masked.attempt <= contribution.attempt_number:
+            raise RefusedError(f"This site contributed to attempt {contribution.attempt_number} already", code="old-attempt")
+        if content_of(order) != contribution.content:
             raise RefusedError("Another attempt of a sum must ask for the same", code="other-content")
         return
     if any(name in earlier for earlier, _ in (state.past or {}).values()):
@@ -156,119 +163,154 @@ def contribute(
 ) -> tuple[MaskedState, ContributionMessage]:
     """The masked words of a checked order (`state` as `check` returned it), with commitments and sealed shares. `words` may be
     overwritten: masks are laid over them in place."""
-    masked, cohort = order.header.masked, order.header.cohort
-    if masked is None or state.chains is None:
+    header = order.header
+    if header.masked is None or state.chains is None:
         raise RefusedError("An order is checked before it is answered", code="keys")
     h, site = bytes.fromhex(order_hash), party.site
-    chains = pairwise.moved(state.chains, masked.turn - state.position)
-    peers = others(cohort, site)
-    pairs = {peer: pairwise.pair_seed(chains[peer], h, site, peer) for peer in peers}
+    chains = pairwise.advanced(state.chains, header.masked.turn - state.position)
+    pairs = {peer: pairwise.pair_seed(chains[peer], h, site, peer) for peer in others(header.cohort, site)}
     own = party.random_bytes(32)
+    shares = _shares(party, header.cohort, [own, *pairs.values()])
+    contribution = _contribution(state, order, header.masked, order_hash)
+    sealed = [_sealed(party, contribution, chains[peer], peer, shares[peer]) for peer in pairs]
     arrays = mask(words, seeds_of(site, own, pairs))
-    secrets = np.frombuffer(b"".join([own, *(pairs[peer] for peer in peers)]), np.uint8).reshape(len(cohort), 32)
-    points = [party.quorum.point(SiteId(member)) for member in cohort]
-    shares = dict(zip(cohort, share(secrets, party.quorum.threshold, points, party.random_bytes), strict=True))
-    boxes = [_sealed(party, order, h, chains, peer, shares[peer].tobytes()) for peer in peers]
-    commitments = [
-        pairwise.own_commitment(h, site, own),
-        *(pairwise.pair_commitment(h, site, peer, pairs[peer]) for peer in peers),
-    ]
-    share_commitments: list[bytes] = []
-    for member in cohort:
-        dealt = {number: one.tobytes() for number, one in enumerate(shares[member])}
-        share_commitments += pairwise.share_commitments(h, site, SiteId(member), dealt)
-    arrays |= {BOXES: _bytes(boxes), COMMITMENTS: _bytes(commitments), SHARE_COMMITMENTS: _bytes(share_commitments)}
+    arrays |= {
+        SEALED_SHARES: _bytes(sealed),
+        COMMITMENTS: _bytes(_seed_commitments(h, site, own, pairs)),
+        SHARE_COMMITMENTS: _bytes(_share_commitments(h, site, shares)),
+    }
+    contribution = replace(
+        contribution,
+        seal_keys={peer: pairwise.seal_key(chains[peer], h, peer, site) for peer in pairs},
+        shares=b"".join(shares[site]),
+    )
     signature = party.identity.sign(contribution_digest(party.study, h, site, payload_digest(arrays)))
-    given = Given(
+    reply = ContributionHeader(
+        study=party.study.hex(), step=header.step, round=header.round, site=site, order=order_hash, signature=signature
+    )
+    return _after(state, contribution, chains, header.round), ContributionMessage(reply, arrays)
+
+
+def _shares(party: Party, cohort: Sequence[str], secrets: list[bytes]) -> dict[SiteId, list[bytes]]:
+    """Every site's shares of these secrets, by secret."""
+    rows = np.frombuffer(b"".join(secrets), np.uint8).reshape(len(secrets), 32)
+    points = [party.quorum.point(SiteId(member)) for member in cohort]
+    tables = share(rows, party.quorum.threshold, points, party.random_bytes)
+    return {SiteId(member): [one.tobytes() for one in table] for member, table in zip(cohort, tables, strict=True)}
+
+
+def _contribution(state: MaskedState, order: Order, masked: Masked, order_hash: str) -> LastContribution:
+    """The contribution to this order, before anything is sealed. It keeps the set spoken for in an earlier attempt of the sum."""
+    name, last = sum_name(order.header), state.last_contribution
+    return LastContribution(
         order=order_hash,
-        sum=sum_name(order.header),
-        attempt=masked.attempt,
+        sum=name,
+        attempt_number=masked.attempt,
         turn=masked.turn,
-        cohort=tuple(map(SiteId, cohort)),
+        cohort=tuple(map(SiteId, order.header.cohort)),
         content=content_of(order),
-        box_keys={peer: pairwise.box_key(chains[peer], h, peer, site) for peer in peers},
-        shares=shares[site].tobytes(),
-        counted=state.given.counted if state.given is not None and state.given.sum == sum_name(order.header) else (),
+        seal_keys={},
+        shares=b"",
+        counted=last.counted if last is not None and last.sum == name else (),
     )
-    ahead = replace(
+
+
+def _seed_commitments(h: bytes, site: SiteId, own: bytes, pairs: Mapping[SiteId, bytes]) -> list[bytes]:
+    return [
+        pairwise.own_commitment(h, site, own),
+        *(pairwise.pair_commitment(h, site, peer, seed) for peer, seed in pairs.items()),
+    ]
+
+
+def _share_commitments(h: bytes, site: SiteId, shares: Mapping[SiteId, list[bytes]]) -> list[bytes]:
+    return [
+        commitment
+        for member, member_shares in shares.items()
+        for commitment in pairwise.share_commitments(h, site, member, dict(enumerate(member_shares)))
+    ]
+
+
+def _after(state: MaskedState, contribution: LastContribution, chains: Mapping[SiteId, bytes], number: int) -> MaskedState:
+    """The state that remembers a contribution to round `number`: its chains stand at the next turn."""
+    return replace(
         state,
-        position=masked.turn + 1,
-        chains=pairwise.moved(chains, 1),
-        given=given,
-        turn=masked.turn,
-        round=max(state.round, order.header.round),
-        past=_remembered(state, given, _spoken(state, given.content)),
-    )
-    return ahead, ContributionMessage(
-        ContributionHeader(
-            study=party.study.hex(),
-            step=order.header.step,
-            round=order.header.round,
-            site=site,
-            order=order_hash,
-            signature=signature,
-        ),
-        arrays,
+        position=contribution.turn + 1,
+        chains=pairwise.advanced(chains, 1),
+        last_contribution=contribution,
+        turn=contribution.turn,
+        round=max(state.round, number),
+        past=_remembered(state, contribution, _spoken(state, contribution.content)),
     )
 
 
 def sign(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[MaskedState, Answer]:
     """The signature on who was counted: this site's one set for this sum."""
     _require_no_arrays(ask)
-    given = _asked_about(party, state, ask)
+    contribution = _asked_about(party, state, ask)
     counted = tuple(map(SiteId, ask.header.counted))
-    signature = party.identity.sign(counted_digest(party.study, given, counted))
+    signature = party.identity.sign(counted_digest(party.study, contribution, counted))
     header = AnswerHeader(study=party.study.hex(), site=party.site, ask=ask_hash, signature=signature)
-    return _spoke(state, replace(given, counted=counted)), Answer(header)
+    return _spoke(state, replace(contribution, counted=counted)), Answer(header)
 
 
 def answer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[MaskedState, Answer]:
     """This site's shares that open the sum over those who were counted."""
-    given = _asked_about(party, state, ask)
-    if given.answered:
+    contribution = _asked_about(party, state, ask)
+    if contribution.answered:
         raise RefusedError("This site has answered for this sum already", code="answered")
     counted = tuple(map(SiteId, ask.header.counted))
-    lost = [member for member in given.cohort if member not in counted]
+    lost = [member for member in contribution.cohort if member not in counted]
     if lost or state.memory_status != "member":
-        signers = _signers(party, given, counted, ask.header)
+        signers = _signers(party, contribution, counted, ask.header)
         if state.memory_status != "member":
             _require_witnesses(party, signers, "no-certificate")
-    boxes = _boxes(ask, given, counted, party.site)
-    unreadable: list[SiteId] = []
-    found: list[bytes] = []
-    at = places(given.cohort)
-    for owner in counted:
-        dealt = given.shares if owner == party.site else _opened(party, given, owner, boxes[owner])
-        if dealt is None:
-            unreadable.append(owner)
-            dealt = bytes(SHARE * len(given.cohort))
-        secrets = [0, *(1 + place_among_others(at, owner, member) for member in lost)]
-        found += [dealt[SHARE * number : SHARE * (number + 1)] for number in secrets]
-    arrays: Tree = {SHARES: _bytes(found)}
-    h = bytes.fromhex(given.order)
+    opened, unreadable = _opened_shares(party, contribution, _sealed_for_this_site(party, ask, contribution), lost)
+    arrays: Tree = {SHARES: _bytes(opened)}
+    h = bytes.fromhex(contribution.order)
     header = AnswerHeader(
         study=party.study.hex(),
         site=party.site,
         ask=ask_hash,
-        unreadable=tuple(unreadable),
+        unreadable=unreadable,
         signature=party.identity.sign(answer_digest(party.study, h, counted, party.site, unreadable, payload_digest(arrays))),
     )
-    spoken = _spoke(state, replace(given, counted=counted, answered=True))
+    spoken = _spoke(state, replace(contribution, counted=counted, answered=True))
     return replace(spoken, memory_status="member" if state.memory_status == "new" else state.memory_status), Answer(
         header, arrays
     )
 
 
-def _spoke(state: MaskedState, given: Given) -> MaskedState:
+def _opened_shares(
+    party: Party, contribution: LastContribution, sealed: Mapping[SiteId, bytes], lost: Sequence[SiteId]
+) -> tuple[list[bytes], tuple[SiteId, ...]]:
+    """Of every counted owner, the share of its own seed and of its seeds with the lost (spec, 7.3); and whose do not open.
+
+    sealed: by owner, for this site's own shares nothing."""
+    opened: list[bytes] = []
+    unreadable: list[SiteId] = []
+    site_places = places(contribution.cohort)
+    for owner, sealed_shares in sealed.items():
+        shares = contribution.shares if owner == party.site else _opened(party, contribution, owner, sealed_shares)
+        if shares is None:
+            unreadable.append(owner)
+            shares = bytes(SHARE * len(contribution.cohort))
+        secrets = [0, *(1 + place_among_others(site_places, owner, member) for member in lost)]
+        opened += [slice_of(shares, SHARE, number) for number in secrets]
+    return opened, tuple(unreadable)
+
+
+def _spoke(state: MaskedState, contribution: LastContribution) -> MaskedState:
     """The state that remembers which set this site spoke for, by what was asked: in whatever sum it is asked again."""
-    return replace(state, given=given, past=_remembered(state, given, given.counted))
+    return replace(state, last_contribution=contribution, past=_remembered(state, contribution, contribution.counted))
 
 
-def _remembered(state: MaskedState, given: Given, counted: tuple[str, ...]) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+def _remembered(
+    state: MaskedState, contribution: LastContribution, counted: tuple[str, ...]
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """`past` with this sum among those of its content."""
     past = dict(state.past or {})
-    sums = past.get(given.content, ((), ()))[0]
-    return {**past, given.content: (sums if given.sum in sums else (*sums, given.sum), counted)}
+    sums = past.get(contribution.content, ((), ()))[0]
+    return {**past, contribution.content: (sums if contribution.sum in sums else (*sums, contribution.sum), counted)}
 
 
 def _spoken(state: MaskedState, content: str) -> tuple[str, ...]:
@@ -277,28 +319,28 @@ def _spoken(state: MaskedState, content: str) -> tuple[str, ...]:
 
 def _require_no_arrays(ask: Ask) -> None:
     if ask.arrays:
-        raise RefusedError(f"An ask for {ask.header.what} carries arrays that nobody reads", code="boxes")
+        raise RefusedError(f"An ask for {ask.header.what} carries arrays that nobody reads", code="sealed-shares")
 
 
-def _asked_about(party: Party, state: MaskedState, ask: Ask) -> Given:
+def _asked_about(party: Party, state: MaskedState, ask: Ask) -> LastContribution:
     """The contribution that a sign or an open is about, where this site may still speak for that set (spec, 8.2)."""
-    given, counted = state.given, tuple(ask.header.counted)
-    if given is None or ask.header.order != given.order:
+    contribution, counted = state.last_contribution, tuple(ask.header.counted)
+    if contribution is None or ask.header.order != contribution.order:
         raise RefusedError("The ask is not about the order this site answered last", code="old-order")
-    if party.site not in counted or not set(counted) <= set(given.cohort):
+    if party.site not in counted or not set(counted) <= set(contribution.cohort):
         raise RefusedError("Those counted must hold this site and lie within the cohort", code="counted")
     if len(counted) < party.quorum.threshold:
         raise RefusedError("Fewer were counted than the threshold", code="counted-too-small")
-    spoken = given.counted or _spoken(state, given.content)
+    spoken = contribution.counted or _spoken(state, contribution.content)
     if spoken and counted != spoken:
         # Two sums of the same over sets that differ by one site would show that site.
         raise RefusedError("For what was asked this site has spoken for another set", code="other-set")
-    return given
+    return contribution
 
 
-def _signers(party: Party, given: Given, counted: tuple[SiteId, ...], header: AskHeader) -> int:
+def _signers(party: Party, contribution: LastContribution, counted: tuple[SiteId, ...], header: AskHeader) -> int:
     """How many of those counted signed it. RefusedError where they are fewer than the threshold."""
-    message = counted_digest(party.study, given, counted)
+    message = counted_digest(party.study, contribution, counted)
     valid = [
         site
         for site, signature in header.certificate.items()
@@ -314,32 +356,30 @@ def _signers(party: Party, given: Given, counted: tuple[SiteId, ...], header: As
     return len(valid)
 
 
-def _sealed(party: Party, order: Order, h: bytes, chains: Mapping[SiteId, bytes], peer: SiteId, shares: bytes) -> bytes:
+def _sealed(party: Party, contribution: LastContribution, chain: bytes, peer: SiteId, shares: list[bytes]) -> bytes:
     nonce = party.random_bytes(NONCE)
-    key = pairwise.box_key(chains[peer], h, party.site, peer)
-    masked = order.header.masked
-    assert masked is not None  # contribute has looked
-    data = box_data(party.study, sum_name(order.header), masked.attempt, masked.turn, order.header.cohort, h, party.site, peer)
-    return nonce + AESGCM(key).encrypt(nonce, shares, data)
+    key = pairwise.seal_key(chain, bytes.fromhex(contribution.order), party.site, peer)
+    return nonce + AESGCM(key).encrypt(nonce, b"".join(shares), sealed_data(party.study, contribution, party.site, peer))
 
 
-def _boxes(ask: Ask, given: Given, counted: tuple[SiteId, ...], site: SiteId) -> dict[SiteId, bytes]:
-    size = SHARE * len(given.cohort) + BOX_EXTRA
-    owners = others(counted, site)
-    sent = ask.arrays.get(BOXES)
-    if ask.arrays.keys() != {BOXES} or sent is None or sent.dtype != np.uint8 or sent.shape != (size * len(owners),):
-        raise RefusedError("The ask does not carry one box for each other site that was counted", code="boxes")
-    return {owner: sent[size * place : size * (place + 1)].tobytes() for place, owner in enumerate(owners)}
+def _sealed_for_this_site(party: Party, ask: Ask, contribution: LastContribution) -> dict[SiteId, bytes]:
+    """The sealed shares of every counted owner, in order; empty for this site itself, which kept its own."""
+    size = SHARE * len(contribution.cohort) + SEAL_EXTRA
+    owners = others(ask.header.counted, party.site)
+    sent = ask.arrays.get(SEALED_SHARES)
+    if ask.arrays.keys() != {SEALED_SHARES} or sent is None or sent.dtype != np.uint8 or sent.shape != (size * len(owners),):
+        raise RefusedError("The ask does not carry the sealed shares of each other site that was counted", code="sealed-shares")
+    data = sent.tobytes()
+    sealed = {owner: slice_of(data, size, number) for number, owner in enumerate(owners)}
+    return {SiteId(site): sealed.get(SiteId(site), b"") for site in ask.header.counted}
 
 
-def _opened(party: Party, given: Given, owner: SiteId, box: bytes) -> bytes | None:
-    data = box_data(
-        party.study, given.sum, given.attempt, given.turn, given.cohort, bytes.fromhex(given.order), owner, party.site
-    )
+def _opened(party: Party, contribution: LastContribution, owner: SiteId, sealed: bytes) -> bytes | None:
+    data = sealed_data(party.study, contribution, owner, party.site)
     try:
-        return AESGCM(given.box_keys[owner]).decrypt(box[:NONCE], box[NONCE:], data)
+        return AESGCM(contribution.seal_keys[owner]).decrypt(sealed[:NONCE], sealed[NONCE:], data)
     except InvalidTag:
-        return None
+        return None  # the owner is named in the answer as one whose shares do not open
 
 
 def _bytes(parts: list[bytes]) -> Any:
