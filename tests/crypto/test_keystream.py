@@ -56,11 +56,11 @@ def test_the_stream_is_aes_in_counter_mode_read_as_little_endian_words(word: typ
 @given(pieces=st.lists(st.integers(0, 50), max_size=8), chunk=st.integers(0, 2**32))
 def test_pieces_of_any_size_give_the_same_stream(pieces: list[int], chunk: int) -> None:
     """Blocks are a matter of speed alone, also where a piece is no whole number of the cipher's blocks."""
-    found = [np.empty(size, np.uint16) for size in pieces]
+    streams = [np.empty(size, np.uint16) for size in pieces]
     stream = Keystream(KEY, chunk * CHUNK)
-    for piece in found:
+    for piece in streams:
         stream.fill(piece)
-    assert b"".join(piece.tobytes() for piece in found) == aes_counter(KEY, 2 * sum(pieces), chunk)
+    assert b"".join(piece.tobytes() for piece in streams) == aes_counter(KEY, 2 * sum(pieces), chunk)
 
 
 def test_a_stream_goes_on_into_the_next_chunk() -> None:
@@ -115,11 +115,11 @@ def test_no_masks_change_nothing() -> None:
 def test_ranges_cover_everything_once_and_start_at_chunks(blocks: int, odd: int, threads: int) -> None:
     """A word masked twice or not at all is a wrong sum."""
     size = blocks * BLOCK + odd
-    found = in_ranges(size, threads, lambda start, stop: (start, stop))
-    assert len(found) <= threads
-    assert all(start * 2 % CHUNK == 0 for start, _ in found)
-    assert [start for start, _ in found] + [size] == [0] * bool(found) + [stop for _, stop in found] or not found
-    assert bool(found) == bool(size)
+    bounds = in_ranges(size, threads, lambda start, stop: (start, stop))
+    assert len(bounds) <= threads
+    assert all(start * 2 % CHUNK == 0 for start, _ in bounds)
+    assert [start for start, _ in bounds] + [size] == [0] * bool(bounds) + [stop for _, stop in bounds] or not bounds
+    assert bool(bounds) == bool(size)
 
 
 @pytest.mark.parametrize("bad", [b"", bytes(16), bytes(33)])

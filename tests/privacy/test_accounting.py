@@ -32,8 +32,8 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
 def test_releases_of_everybody_are_one_gaussian(multiplier: float, steps: int, delta: float) -> None:
     """Where the truth is known exactly, the accountant must find it, and never less."""
     exact = gaussian_epsilon(math.sqrt(steps) / multiplier, delta)
-    found = epsilon({Event(multiplier): steps}, delta)
-    assert exact - 1e-6 <= found <= exact * 1.01
+    computed = epsilon({Event(multiplier): steps}, delta)
+    assert exact - 1e-6 <= computed <= exact * 1.01
 
 
 def test_gaussians_of_different_noise_are_one_gaussian() -> None:
@@ -110,8 +110,8 @@ def test_more_noise_fewer_steps_a_lower_rate_and_a_larger_delta_cost_less(
 def test_where_the_grid_ends_renyi_goes_on_without_a_step_down(rate: float) -> None:
     """Noise this small protects nobody, but a budget must still see that it does not."""
     multipliers = [0.1, 0.19, 0.21]
-    found = [epsilon({Event(multiplier, rate): 1}, DELTA) for multiplier in multipliers]
-    assert found == sorted(found, reverse=True) and found[0] < math.inf
+    epsilons = [epsilon({Event(multiplier, rate): 1}, DELTA) for multiplier in multipliers]
+    assert epsilons == sorted(epsilons, reverse=True) and epsilons[0] < math.inf
     steps = [epsilon({Event(1.0, rate): count}, DELTA) for count in (100, 1000, 10000)]
     assert steps == sorted(steps) and steps[-1] > 50
 
@@ -164,7 +164,7 @@ def test_nothing_is_affordable_beyond_the_budget() -> None:
 def test_a_bill_shows_the_cost_at_several_deltas() -> None:
     """A privacy officer asks what epsilon is at another delta."""
     event = Event(15.45)
-    found = bill(event, 60, (1e-4, 1e-5, 1e-6))
-    assert found.epsilons == curve({event: 60}, (1e-4, 1e-5, 1e-6))
-    assert list(found.epsilons.values()) == sorted(found.epsilons.values())
-    assert found.epsilons[1e-5] == pytest.approx(2.0, rel=0.01)
+    computed = bill(event, 60, (1e-4, 1e-5, 1e-6))
+    assert computed.epsilons == curve({event: 60}, (1e-4, 1e-5, 1e-6))
+    assert list(computed.epsilons.values()) == sorted(computed.epsilons.values())
+    assert computed.epsilons[1e-5] == pytest.approx(2.0, rel=0.01)

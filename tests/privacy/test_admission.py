@@ -20,9 +20,9 @@ def test_the_answer_is_always_that_of_the_accountant(asked: list[tuple[int, int]
     admission = Admission(*BUDGET)
     for a, b in asked:
         counts = {A: a, B: b}
-        if admission.known(counts) is None:
+        if admission.within_budget(counts) is None:
             admission.learn(counts, A)
-        assert admission.known(counts) == (epsilon(counts, BUDGET[1]) <= BUDGET[0])
+        assert admission.within_budget(counts) == (epsilon(counts, BUDGET[1]) <= BUDGET[0])
 
 
 @pytest.mark.slow
@@ -32,10 +32,10 @@ def test_two_studies_in_turn_need_few_searches() -> None:
     for step in range(600):
         event = A if step % 2 else B
         counts[event] += 1
-        if admission.known(counts) is None:
+        if admission.within_budget(counts) is None:
             admission.learn(counts, event)
             searches += 1
-        if not admission.known(counts):
+        if not admission.within_budget(counts):
             break
     assert step > 150 and searches <= 25
 
@@ -44,11 +44,15 @@ def test_hoped_counts_answer_all_below_them() -> None:
     """A planned study is composed once, not at each of its steps."""
     admission = Admission(*BUDGET)
     admission.learn({A: 1}, A, hoped={A: 20, B: 5})
-    assert admission.known({A: 20, B: 5}) and admission.known({A: 7, B: 5}) and admission.known({A: 21, B: 5}) is None
+    assert (
+        admission.within_budget({A: 20, B: 5})
+        and admission.within_budget({A: 7, B: 5})
+        and admission.within_budget({A: 21, B: 5}) is None
+    )
 
 
 def test_hope_that_is_in_vain_still_gives_an_answer() -> None:
     """After a budget was lowered, a plan may be more than what is allowed, and a first step still within."""
     admission = Admission(*BUDGET)
     admission.learn({A: 1}, A, hoped={A: 20000})
-    assert admission.known({A: 1})
+    assert admission.within_budget({A: 1})

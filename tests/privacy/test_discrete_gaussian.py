@@ -73,23 +73,23 @@ def test_a_base_draw_is_as_near_to_the_discrete_gaussian_as_stated() -> None:
 def test_base_draws_follow_the_exact_law() -> None:
     """The tables may be right and the reading of them wrong. Chi-square, 2 million draws, one false alarm in a million."""
     size = 2_000_000
-    found = np.bincount(noise._base(size, stream(1)).astype(int) + noise.CUT, minlength=len(VALUES))
+    histogram = np.bincount(noise._base(size, stream(1)).astype(int) + noise.CUT, minlength=len(VALUES))
     expected = np.array([float(mass) * size for mass in exact_masses()])
     inside = expected >= 20
-    found = np.append(found[inside], found[~inside].sum())
+    histogram = np.append(histogram[inside], histogram[~inside].sum())
     expected = np.append(expected[inside], expected[~inside].sum())
-    assert ((found - expected) ** 2 / expected).sum() < chi_square_limit(len(expected) - 1)
+    assert ((histogram - expected) ** 2 / expected).sum() < chi_square_limit(len(expected) - 1)
 
 
 def test_the_rare_part_follows_its_exact_law() -> None:
     """Fewer than 3 % of base draws take this path; an error in it would hide in the whole. Chi-square, one alarm in a million."""
     size, units = 2_000_000, noise._masses()[1]
-    found = np.bincount(noise._rare(size, stream(2)).astype(int) + noise.CUT, minlength=len(VALUES))
+    histogram = np.bincount(noise._rare(size, stream(2)).astype(int) + noise.CUT, minlength=len(VALUES))
     expected = np.array([unit / 2**142 * size for unit in units])
     inside = expected >= 20
-    found = np.append(found[inside], found[~inside].sum())
+    histogram = np.append(histogram[inside], histogram[~inside].sum())
     expected = np.append(expected[inside], expected[~inside].sum())
-    assert ((found - expected) ** 2 / expected).sum() < chi_square_limit(len(expected) - 1)
+    assert ((histogram - expected) ** 2 / expected).sum() < chi_square_limit(len(expected) - 1)
 
 
 class Words:
@@ -184,9 +184,9 @@ def test_draws_are_independent_of_one_another_and_in_their_low_bits() -> None:
     pairs = [(rank[:-gap], rank[gap:]) for gap in (1, 2, block - 1, block, block + 1)]
     pairs += [(rank, draws & 15), (rank, (draws >> 4) & 15), (rank[:-block], draws[block:] & 15)]
     for first, second in pairs:
-        found = np.bincount(16 * first + second, minlength=256)
+        histogram = np.bincount(16 * first + second, minlength=256)
         expected = len(first) / 256
-        assert ((found - expected) ** 2 / expected).sum() < chi_square_limit(255, FALSE_ALARM / len(pairs))
+        assert ((histogram - expected) ** 2 / expected).sum() < chi_square_limit(255, FALSE_ALARM / len(pairs))
 
 
 def test_every_size_is_drawn_whole() -> None:

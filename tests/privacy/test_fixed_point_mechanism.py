@@ -38,47 +38,47 @@ def contribution(model: Tree, weight: int) -> Contribution:
     return Contribution({"model": weighted(model, weight)}, weight, {"loss": np.array([3 * weight, weight])})
 
 
-def total(contributions: list[Contribution], reference: Bundle, of: Frame) -> Contribution:
-    words = {SiteId(f"site-{i}"): protect(found, reference, of, random_of(i)) for i, found in enumerate(contributions)}
-    opened, _ = step(Collecting(tuple(words), of.layout, 1), Replies(words))
+def total(contributions: list[Contribution], reference: Bundle, frame_of_sum: Frame) -> Contribution:
+    words = {SiteId(f"site-{i}"): protect(one, reference, frame_of_sum, random_of(i)) for i, one in enumerate(contributions)}
+    opened, _ = step(Collecting(tuple(words), frame_of_sum.layout, 1), Replies(words))
     assert isinstance(opened, SumOpened)
-    return reveal(opened.total, reference, of)
+    return reveal(opened.total, reference, frame_of_sum)
 
 
 @given(shares, trees, st.sampled_from([16, 32]), st.integers(0, 4))
 def test_without_noise_the_total_is_the_weighted_mean(
-    of: list[tuple[Tree, int]], reference: Tree, bits: WordBits, absent: int
+    shares: list[tuple[Tree, int]], reference: Tree, bits: WordBits, absent: int
 ) -> None:
     """The law that every later mechanism with its noise turned off must keep. Some hospitals of the cohort are absent."""
-    everyone = sum(weight for _, weight in of) + 1_000 * absent
-    plan = frame(len(of) + absent, everyone, bits=bits)
-    found = total([contribution(*share) for share in of], {"model": reference}, plan)
-    counted = sum(weight for _, weight in of)
-    assert found.weight == counted
-    assert found.counts["loss"].tolist() == [3 * counted, counted]
-    assert int(found.counts[CLIPPED]) == 0
+    everyone = sum(weight for _, weight in shares) + 1_000 * absent
+    plan = frame(len(shares) + absent, everyone, bits=bits)
+    opened_sum = total([contribution(*share) for share in shares], {"model": reference}, plan)
+    counted = sum(weight for _, weight in shares)
+    assert opened_sum.weight == counted
+    assert opened_sum.counts["loss"].tolist() == [3 * counted, counted]
+    assert int(opened_sum.counts[CLIPPED]) == 0
     bound = plan.grid.error_bound * everyone / counted
     for name in SHAPES:
-        mean = sum(tree[name].astype(np.float64) * weight for tree, weight in of) / counted
-        assert np.abs(found.values["model"][name] / counted - mean).max() <= bound + 1e-12
+        mean = sum(tree[name].astype(np.float64) * weight for tree, weight in shares) / counted
+        assert np.abs(opened_sum.values["model"][name] / counted - mean).max() <= bound + 1e-12
 
 
 @given(shares)
-def test_a_part_without_a_reference_is_summed_from_zero(of: list[tuple[Tree, int]]) -> None:
+def test_a_part_without_a_reference_is_summed_from_zero(shares: list[tuple[Tree, int]]) -> None:
     """Control variates have no public point nearby."""
-    counted = sum(weight for _, weight in of)
-    plan = frame(len(of), counted)
-    found = total([contribution(*share) for share in of], {}, plan)
-    mean = sum(flatten(tree) * weight for tree, weight in of) / counted
-    assert np.abs(flatten(found.values["model"]) / counted - mean).max() <= plan.grid.error_bound + 1e-12
+    counted = sum(weight for _, weight in shares)
+    plan = frame(len(shares), counted)
+    opened_sum = total([contribution(*share) for share in shares], {}, plan)
+    mean = sum(flatten(tree) * weight for tree, weight in shares) / counted
+    assert np.abs(flatten(opened_sum.values["model"]) / counted - mean).max() <= plan.grid.error_bound + 1e-12
 
 
 def test_a_site_that_did_not_move_changes_nothing_at_all() -> None:
     """The distance from the reference is encoded: zero is a grid point, so the mean is the reference, bit for bit."""
     reference = {"b": np.array(0.1, np.float32), "w": np.full((2, 2), -0.7, np.float32)}
-    found = total([contribution(reference, 30), contribution(reference, 12)], {"model": reference}, frame(3, 50))
-    for name, array in found.values["model"].items():
-        assert np.array_equal((array / found.weight).astype(np.float32), reference[name])
+    opened_sum = total([contribution(reference, 30), contribution(reference, 12)], {"model": reference}, frame(3, 50))
+    for name, array in opened_sum.values["model"].items():
+        assert np.array_equal((array / opened_sum.weight).astype(np.float32), reference[name])
 
 
 def test_clipping_bounds_one_sites_pull_and_is_counted() -> None:
@@ -86,9 +86,9 @@ def test_clipping_bounds_one_sites_pull_and_is_counted() -> None:
     zero = {"b": np.zeros((), np.float32), "w": np.zeros((2, 2), np.float32)}
     wild = {"b": np.array(1e30, np.float32), "w": np.array([[1e30, -1e30], [0.5, 0.0]], np.float32)}
     plan = frame(2, 100, clip=2.0)
-    found = total([contribution(wild, 50), contribution(zero, 50)], {"model": zero}, plan)
-    assert int(found.counts[CLIPPED]) == 3
-    mean = flatten(found.values["model"]) / 100
+    opened_sum = total([contribution(wild, 50), contribution(zero, 50)], {"model": zero}, plan)
+    assert int(opened_sum.counts[CLIPPED]) == 3
+    mean = flatten(opened_sum.values["model"]) / 100
     assert np.abs(mean).max() <= 2.0 + plan.grid.error_bound
     assert mean[3] == pytest.approx(0.25, abs=plan.grid.error_bound)
 

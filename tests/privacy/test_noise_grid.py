@@ -190,10 +190,10 @@ def test_noise_less_the_shares_of_any_colluding_sites_has_the_variance_of_the_ce
     grid = noise_grid(size=size, honest=honest, sites=sites, multiplier=1.5, clip_norm=0.1)
     sent = shares(grid, sites)
     patterns = [
-        sorted(set(answering) - set(known))
+        sorted(set(answering) - set(known_sites))
         for number in range(threshold, sites + 1)
         for answering in combinations(range(sites), number)
-        for known in combinations(answering, colluding)
+        for known_sites in combinations(answering, colluding)
     ]
     alarm = FALSE_ALARM / (2 * len(patterns))
     limit = mean_square(size, alarm)
@@ -213,9 +213,9 @@ def test_the_total_of_honest_shares_follows_the_normal_law_it_is_accounted_as() 
     grid = noise_grid(size=400_000, honest=3, sites=3)
     total = shares(grid, 3).sum(axis=0)
     edges = [NormalDist(0, DEVIATION * 3**0.5).inv_cdf(j / 64) for j in range(1, 64)]
-    found = np.bincount(np.searchsorted(edges, total), minlength=64)
+    histogram = np.bincount(np.searchsorted(edges, total), minlength=64)
     expected = grid.size / 64
-    assert ((found - expected) ** 2 / expected).sum() < 63 * mean_square(63, 1 - FALSE_ALARM)
+    assert ((histogram - expected) ** 2 / expected).sum() < 63 * mean_square(63, 1 - FALSE_ALARM)
 
 
 def test_every_value_of_a_long_vector_is_encoded_and_has_noise_of_its_own() -> None:
@@ -253,10 +253,10 @@ def test_the_integers_are_within_the_derived_ratio_of_the_rounded_normal(squared
         for k in [0, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16]:
             y = int(k * s)
             bound = mpmath.mpf(rounding_ratio(y / s, squared))
-            found = abs(log_difference(y, squared, mpmath.mpf(1) / 12))
-            assert found <= bound * (1 + 1e-12)
+            log_ratio = abs(log_difference(y, squared, mpmath.mpf(1) / 12))
+            assert log_ratio <= bound * (1 + 1e-12)
             if y > 8 * s and squared >= 64:
-                assert found > bound / 2
+                assert log_ratio > bound / 2
 
 
 @pytest.mark.parametrize("squared", [64, VARIANCE])

@@ -99,8 +99,8 @@ def test_every_figure_is_kept_once_with_its_interval(tmp_path: Path) -> None:
     """The cross table repeats the sites' own figures; a list of figures must not."""
     with open_registry(tmp_path / "reg") as registry:
         registry.register_run(record(), files(tmp_path / "run"))
-        found = {(row.model, row.scope, row.place): (row.value, row.low, row.high) for row in registry.metrics("run-1")}
-    assert found == {
+        figures = {(row.model, row.scope, row.test_set): (row.value, row.low, row.high) for row in registry.metrics("run-1")}
+    assert figures == {
         ("federated", "pooled", ""): (0.95, 0.95 - 0.1, 0.95),
         ("north", "pooled", ""): (None, None, None),
         ("federated", "site", "north"): (0.9, 0.9 - 0.1, 0.9),

@@ -21,12 +21,12 @@ def check_vectors(vectors: Vector) -> None:
     kinds = {"shamir": check_shamir, "chain": check_chain, "mask": check_mask, "sums": check_sum}
     for kind, check in kinds.items():
         assert vectors[kind], f"no vectors of {kind}"
-        for place, vector in enumerate(vectors[kind]):
-            check(vector, f"{kind}[{place}]")
+        for number, vector in enumerate(vectors[kind]):
+            check(vector, f"{kind}[{number}]")
 
 
-def same(found: object, expected: object, where: str) -> None:
-    assert found == expected, f"{where}: the second implementation has {found!r}, the vectors {expected!r}"
+def same(computed: object, expected: object, where: str) -> None:
+    assert computed == expected, f"{where}: the second implementation has {computed!r}, the vectors {expected!r}"
 
 
 def check_shamir(vector: Vector, where: str) -> None:
@@ -54,8 +54,8 @@ def check_chain(vector: Vector, where: str) -> None:
     # The page does not say at which position the vector's seeds are taken; all of them have to be from the same one.
     names = ("pair_seed", "seal_lo_hi", "seal_hi_lo", "pair_commitment")
     possible = [derived(memory_status, h, lo, hi) for memory_status in (chain, second.ratchet(chain))]
-    found = tuple(vector[name] for name in names)
-    assert found in possible, f"{where}: {dict(zip(names, found, strict=True))} is of neither chain, {possible}"
+    computed = tuple(vector[name] for name in names)
+    assert computed in possible, f"{where}: {dict(zip(names, computed, strict=True))} is of neither chain, {possible}"
 
 
 def derived(chain: bytes, h: bytes, lo: str, hi: str) -> tuple[str, ...]:
@@ -143,12 +143,12 @@ def check_order(attempt: second.Attempt, vector: Vector, where: str) -> None:
         same(signature.hex(), one["signature"], f"{where}.order.roster, signature of {statement.site}")
 
 
-def same_message(found: bytes, expected: bytes, where: str) -> None:
+def same_message(computed: bytes, expected: bytes, where: str) -> None:
     """Names the header or the array that differs; two messages of kilobytes side by side would tell nobody anything."""
-    (header, payload), (other_header, other_payload) = read_message(found), read_message(expected)
+    (header, payload), (other_header, other_payload) = read_message(computed), read_message(expected)
     arrays, other_arrays = read_payload(payload), read_payload(other_payload)
     same(sorted(arrays), sorted(other_arrays), f"{where}: names of arrays")
     wrong = [name for name, array in arrays.items() if array != other_arrays[name]]
     assert not wrong, f"{where}: other bytes in {wrong}"
     same(json.dumps(header, sort_keys=True), json.dumps(other_header, sort_keys=True), f"{where}: header")
-    assert found == expected, where
+    assert computed == expected, where

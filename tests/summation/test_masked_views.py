@@ -107,7 +107,7 @@ def all_views(world: World, cohort: int) -> Iterator[tuple[int, tuple[View, ...]
     sites = len(world.honest(cohort))
     for kinds in combinations_with_replacement(choices, sites):
         alike = factorial(sites) // prod(factorial(number) for number in Counter(kinds).values())
-        for views in product(*(choices[kind][place] for place, kind in enumerate(kinds))):
+        for views in product(*(choices[kind][number] for number, kind in enumerate(kinds))):
             yield alike, views
 
 
@@ -173,7 +173,7 @@ def test_with_six_sites_answers_for_two_sets_add_up_to_the_sum_of_all_honest_sit
     neither has t - c = 3 honest answers.
     """
     world, everybody = World(6, 4, 1), 0b111111
-    found = set()
+    opened_sets = set()
     for cohort in world.cohorts:
         for _, views in all_views(world, cohort):
             if possible(world, cohort, views):
@@ -181,8 +181,8 @@ def test_with_six_sites_answers_for_two_sets_add_up_to_the_sum_of_all_honest_sit
                 sets = opened(world, cohort, told)
                 assert not broken(world, sets)
                 if sets and max(Counter(told).values()) < world.t - world.c:
-                    found.add((cohort, told, sets))
-    assert found == {(everybody, (0b011111, 0b011111, everybody), frozenset({0b011111}))}
+                    opened_sets.add((cohort, told, sets))
+    assert opened_sets == {(everybody, (0b011111, 0b011111, everybody), frozenset({0b011111}))}
 
 
 # --- Two orders for one sum: two attempts, or one attempt of which the coordinator sent two orders ------------------------------
@@ -195,8 +195,8 @@ def after_two_orders(world: World, cohorts: tuple[int, int], shown: tuple[tuple[
     answer the first order after the second: whatever is signed and answered in the first can be so before anybody goes on.
     """
     sets: frozenset[int] = frozenset()
-    for place, cohort in enumerate(cohorts):
-        asked = [views[place] for site, views in enumerate(shown) if cohort >> site & 1 and views[place]]
+    for number, cohort in enumerate(cohorts):
+        asked = [views[number] for site, views in enumerate(shown) if cohort >> site & 1 and views[number]]
         able = (v for v in asked if v & ~cohort == 0 and certified(world, cohort, v, asked.count(v)))
         sets |= opened(world, cohort, tuple(sorted(able)))
     return sets
@@ -274,9 +274,9 @@ def either(world: World, cohorts: tuple[int, int], site: int) -> list[int]:
 def test_without_the_certificate_five_sites_open_a_sum_of_two() -> None:
     """The attack of 11.2: two sites in all five views, the other three in no more than two of them."""
     world = World(5, 3, 0, certificate=False)
-    found = [(views, sets) for views, sets in attacks(world, 0b11111) if any(v.bit_count() < 3 for v in sets)]
-    assert found
-    for views, sets in found:
+    openings = [(views, sets) for views, sets in attacks(world, 0b11111) if any(v.bit_count() < 3 for v in sets)]
+    assert openings
+    for views, sets in openings:
         told = answers(views)
         (pair,) = sets
         assert [sum(v >> i & 1 for v in told) for i in range(5) if pair >> i & 1] == [5, 5]
@@ -333,8 +333,8 @@ def test_one_site_that_forgot_its_set_opens_a_second_only_where_2t_is_n_plus_c_p
         others = ([(v, v) for v in (0, *either(world, cohorts, site))] for site in world.honest(-1)[1:])
         return product(product(first, second), *others)
 
-    found = any(broken(world, after_two_orders(world, u, shown)) for u in pairs_of_cohorts(world) for shown in forgetful(u))
-    assert found == (2 * world.t == world.n + world.c + 1)
+    any_broken = any(broken(world, after_two_orders(world, u, shown)) for u in pairs_of_cohorts(world) for shown in forgetful(u))
+    assert any_broken == (2 * world.t == world.n + world.c + 1)
 
 
 def test_three_sites_and_a_restored_one_show_the_difference_of_the_other_two() -> None:

@@ -42,13 +42,13 @@ def opened(state: State) -> SumOpened:
 @given(replies)
 def test_the_total_is_the_integer_sum_of_those_who_answered(arrays: dict[SiteId, Tree]) -> None:
     """Modulo the size of a word: that is what lets masks cancel later, and why the grid leaves room."""
-    found = opened(step(collecting(), Replies(arrays))[0])
-    assert found.counted == tuple(site for site in SITES if site in arrays)
+    opened_sum = opened(step(collecting(), Replies(arrays))[0])
+    assert opened_sum.counted == tuple(site for site in SITES if site in arrays)
     for name, (dtype, size) in LAYOUT.items():
-        for place in range(size):
-            exact = sum(int(tree[name][place]) for tree in arrays.values())
-            assert int(found.total[name][place]) == exact % 2 ** int(dtype[4:])
-        assert found.total[name].dtype == dtype
+        for position in range(size):
+            exact = sum(int(tree[name][position]) for tree in arrays.values())
+            assert int(opened_sum.total[name][position]) == exact % 2 ** int(dtype[4:])
+        assert opened_sum.total[name].dtype == dtype
 
 
 @given(replies, st.randoms(use_true_random=False))
@@ -70,8 +70,8 @@ def test_a_lost_site_leaves_exactly_the_sum_of_the_others(arrays: dict[SiteId, T
     wrong["model/words"] = wrong["model/words"][:-1]
     ways = (Replies(others), Replies(others, {lost: "old-round"}), Replies({**others, lost: wrong}))
     totals = [opened(step(collecting(), way)[0]) for way in ways]
-    assert all(same_bits(found.total, totals[0].total) for found in totals)
-    assert [found.lost[lost] for found in totals] == ["no-answer", "old-round", "wrong-shape"]
+    assert all(same_bits(opened_sum.total, totals[0].total) for opened_sum in totals)
+    assert [opened_sum.lost[lost] for opened_sum in totals] == ["no-answer", "old-round", "wrong-shape"]
 
 
 def test_summing_leaves_the_replies_as_they_were() -> None:
@@ -117,18 +117,20 @@ def test_fewer_than_the_minimum_open_nothing(minimum: int, answered: int) -> Non
 def test_a_site_that_sends_another_layout_is_lost_and_the_others_are_summed(wrong: Tree) -> None:
     """One faulty hospital must neither stop the round nor slip a broadcast array into the sum."""
     assert not fits(wrong, LAYOUT)
-    found = opened(step(collecting(2), Replies({SITES[0]: wrong, SITES[1]: good(1), SITES[3]: good(2)}))[0])
-    assert found.counted == (SITES[1], SITES[3])
-    assert found.lost == {SITES[0]: "wrong-shape", SITES[2]: "no-answer"}
-    assert same_bits(found.total, good(3))
+    opened_sum = opened(step(collecting(2), Replies({SITES[0]: wrong, SITES[1]: good(1), SITES[3]: good(2)}))[0])
+    assert opened_sum.counted == (SITES[1], SITES[3])
+    assert opened_sum.lost == {SITES[0]: "wrong-shape", SITES[2]: "no-answer"}
+    assert same_bits(opened_sum.total, good(3))
 
 
 def test_a_stranger_is_not_summed() -> None:
     """Only the cohort that the order named may contribute."""
-    found = opened(step(collecting(), Replies({SITES[0]: good(1), SiteId("stranger"): good(7)}, {SiteId("other"): "wire"}))[0])
-    assert same_bits(found.total, good(1))
-    assert "stranger" not in found.lost
-    assert "other" not in found.lost
+    opened_sum = opened(
+        step(collecting(), Replies({SITES[0]: good(1), SiteId("stranger"): good(7)}, {SiteId("other"): "wire"}))[0]
+    )
+    assert same_bits(opened_sum.total, good(1))
+    assert "stranger" not in opened_sum.lost
+    assert "other" not in opened_sum.lost
 
 
 @pytest.mark.parametrize("answered", [0, 2])

@@ -43,7 +43,7 @@ def sum_of(sites: list[str], cohort: list[str], lost: list[str], threshold: int,
     """A whole sum in the form of the vectors, every message made by the second implementation."""
     draw = random.Random(seed)
     study, epoch, turn = hexes(draw), 3, 12
-    said = [statement_of(site, draw, study, epoch, place, 2) for place, site in enumerate(sites, 7)]
+    said = [statement_of(site, draw, study, epoch, turn, 2) for turn, site in enumerate(sites, 7)]
     masked = {"attempt": 2, "turn": turn, "epoch": epoch}
     roster = [{key: one[key] for key in ("site", "key", "turn", "round", "signature")} for one in said]
     named = {"study": study, "step": "train", "round": 4, "label": "", "cohort": cohort}
@@ -107,10 +107,10 @@ def leaves(value: Any) -> list[tuple[Any, Any]]:
     """(container, key) of every number and text in a tree."""
     if not isinstance(value, dict | list):
         return []
-    found = []
+    leaves_below = []
     for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-        found += leaves(child) if isinstance(child, dict | list) else [(value, key)]
-    return found
+        leaves_below += leaves(child) if isinstance(child, dict | list) else [(value, key)]
+    return leaves_below
 
 
 @pytest.mark.parametrize("n", [3, 4, 5])
@@ -162,7 +162,7 @@ def test_shares_sealed_under_other_associated_data_do_not_open(field: int) -> No
     fields = [*attempt.named, second.prefixed(attempt.cohort), attempt.h, i.encode(), j.encode()]
     key = second.seal_key(attempt.chain(j, i), attempt.h, i, j)
     assert second.open_sealed(key, attempt.sealed_shares(i, j), second.T("sealed", *fields)) == b"".join(attempt.shares_for(i, j))
-    other = [x + b"\0" * (place == field) for place, x in enumerate(fields)] + [b""] * (field == len(fields))
+    other = [x + b"\0" * (number == field) for number, x in enumerate(fields)] + [b""] * (field == len(fields))
     with pytest.raises(InvalidTag):
         second.open_sealed(key, attempt.sealed_shares(i, j), second.T("sealed", *other))
 
@@ -201,9 +201,9 @@ def test_the_reader_of_vectors_finds_a_changed_value() -> None:
     draw = random.Random(5)
     unread = []
     for kind in ("shamir", "chain", "mask", "sums"):
-        for place in draw.sample(range(len(leaves(vectors[kind]))), min(80, len(leaves(vectors[kind])))):
+        for leaf in draw.sample(range(len(leaves(vectors[kind]))), min(80, len(leaves(vectors[kind])))):
             changed = copy.deepcopy(vectors)
-            container, key = leaves(changed[kind])[place]
+            container, key = leaves(changed[kind])[leaf]
             value = container[key]
             container[key] = value + 1 if isinstance(value, int) else ("1" if value[:1] == "0" else "0") + value[1:]
             try:

@@ -45,8 +45,8 @@ def test_any_threshold_of_the_shares_give_the_secrets_back(secrets: list[bytes],
     shares = share(rows(secrets), threshold, points, repeatable(seed))
     assert shares.shape == (n, len(secrets), 36)
     assert shares.dtype == np.uint8
-    found = recover(shares[list(chosen)], [points[i] for i in chosen], threshold)
-    assert found.tobytes() == b"".join(secrets)
+    recovered = recover(shares[list(chosen)], [points[i] for i in chosen], threshold)
+    assert recovered.tobytes() == b"".join(secrets)
 
 
 @given(secret=secret_bytes)
@@ -102,11 +102,11 @@ def test_a_wrong_share_never_gives_the_right_secret(secret: bytes, which: int, l
     words = shares.view("<u4")
     words[which, 0, limb] = (int(words[which, 0, limb]) + change) % FIELD
     try:
-        found = recover(shares, [1, 2, 3], 3).tobytes()
+        recovered = recover(shares, [1, 2, 3], 3).tobytes()
     except ImpossibleSecretsError as error:
         assert error.secrets == (0,)
     else:
-        assert found != secret
+        assert recovered != secret
 
 
 @pytest.mark.parametrize(("limb", "value"), [(0, 2**30), (3, FIELD - 1), (8, 2**16), (0, FIELD), (0, 2**32 - 1), (8, FIELD + 5)])
@@ -184,7 +184,7 @@ def test_a_hundred_hospitals_share_and_recover_in_no_time() -> None:
     sharing = time.process_time() - began
     shares = share(secrets, 51, points)
     began = time.process_time()
-    found = recover(shares, points, 51)
+    recovered = recover(shares, points, 51)
     recovering = time.process_time() - began
-    assert np.array_equal(found, secrets)
+    assert np.array_equal(recovered, secrets)
     assert max(sharing, recovering) < 1.0

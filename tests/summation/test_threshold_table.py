@@ -26,6 +26,6 @@ def test_the_table_of_thresholds_follows_from_the_rules() -> None:
 def test_more_collusion_never_lowers_the_threshold() -> None:
     """And more than half of the sites are always needed, so that two sums cannot be opened side by side."""
     for n in range(2, 251):
-        found = [t for t in (smallest_threshold(n, c) for c in range(n)) if t is not None]
-        assert found == sorted(found)
-        assert 2 * found[0] > n
+        thresholds = [t for t in (smallest_threshold(n, c) for c in range(n)) if t is not None]
+        assert thresholds == sorted(thresholds)
+        assert 2 * thresholds[0] > n

@@ -88,8 +88,8 @@ def test_no_copy_of_a_file_has_its_place_also_where_the_inode_comes_again(tmp_pa
     """A state that was restored in place must be known for one: file systems give inode numbers away again."""
     places: list[str] = []
 
-    def content(place: str) -> list[bytes | memoryview]:
-        places.append(place)
+    def content(file_place: str) -> list[bytes | memoryview]:
+        places.append(file_place)
         return [b"sta", b"te"]
 
     for _ in range(6):

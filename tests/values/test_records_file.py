@@ -51,13 +51,13 @@ def test_a_missing_file_another_kind_of_file_and_objects_are_named(tmp_path: Pat
             read_records(tmp_path / name)
 
 
-@given(place=st.integers(0, 10_000), mask=st.integers(1, 255))
-def test_one_changed_byte_is_named_or_changes_nothing(tmp_path_factory: pytest.TempPathFactory, place: int, mask: int) -> None:
+@given(position=st.integers(0, 10_000), mask=st.integers(1, 255))
+def test_one_changed_byte_is_named_or_changes_nothing(tmp_path_factory: pytest.TempPathFactory, position: int, mask: int) -> None:
     """A bad disk must not turn into another patient's label. (Bytes of the zip that nobody reads may change.)"""
     path = tmp_path_factory.mktemp("damage") / "north.npz"
     write_records(path, records())
     data = bytearray(path.read_bytes())
-    data[place % len(data)] ^= mask
+    data[position % len(data)] ^= mask
     path.write_bytes(data)
     try:
         again = read_records(path)

@@ -53,8 +53,8 @@ def test_every_flipped_bit_of_a_value_is_found(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_tensors(path, TREE, HEAD)
     whole = path.read_bytes()
-    for place in range(len(whole) - sum(array.nbytes for array in TREE.values()), len(whole)):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+    for position in range(len(whole) - sum(array.nbytes for array in TREE.values()), len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
         with pytest.raises(RunError, match="damaged"):
             read_tensors(path)
 

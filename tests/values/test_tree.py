@@ -12,27 +12,27 @@ shapes = st.dictionaries(
 )
 
 
-def tree_of(wanted: dict[str, tuple[int, ...]]) -> Tree:
+def tree_of(shapes: dict[str, tuple[int, ...]]) -> Tree:
     count = iter(range(10_000))
     return {
         name: np.array([next(count) for _ in range(int(np.prod(shape)))], np.float32).reshape(shape)
-        for name, shape in wanted.items()
+        for name, shape in shapes.items()
     }
 
 
 @given(shapes)
-def test_flatten_then_unflatten_is_the_same_tree(wanted: dict[str, tuple[int, ...]]) -> None:
+def test_flatten_then_unflatten_is_the_same_tree(shapes: dict[str, tuple[int, ...]]) -> None:
     """One value in the wrong place and every hospital trains a broken model. Arrays without axes and empty ones count too."""
-    tree = tree_of(wanted)
+    tree = tree_of(shapes)
     vector = flatten(tree, np.float32)
-    assert len(vector) == size_of(wanted)
+    assert len(vector) == size_of(shapes)
     assert same_bits(unflatten(vector, shapes_of(tree)), tree)
 
 
 @given(shapes)
-def test_the_vector_does_not_depend_on_the_order_of_names(wanted: dict[str, tuple[int, ...]]) -> None:
+def test_the_vector_does_not_depend_on_the_order_of_names(shapes: dict[str, tuple[int, ...]]) -> None:
     """A dict's order is an accident of who built it."""
-    tree = tree_of(wanted)
+    tree = tree_of(shapes)
     turned = dict(reversed(tree.items()))
     assert flatten(tree).tobytes() == flatten(turned).tobytes()
 

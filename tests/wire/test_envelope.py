@@ -61,26 +61,26 @@ def test_a_message_is_read_as_it_was_written(message: Message) -> None:
 
 @given(messages, st.integers(0), st.integers(1, 255))
 @settings(max_examples=300)
-def test_one_changed_byte_is_refused_or_says_what_it_says(message: Message, place: int, mask: int) -> None:
+def test_one_changed_byte_is_refused_or_says_what_it_says(message: Message, position: int, mask: int) -> None:
     """What is accepted is exactly what a writer would have written: there is one spelling for each message, so that no bytes
     travel that nobody reads, and a hash of a message is a hash of its meaning."""
     data = bytearray(to_bytes(message))
-    data[place % len(data)] ^= mask
-    found = read_or_refused(bytes(data))
-    if found is not None:
-        assert to_bytes(found) == bytes(data)
-        assert not equal(found, message)
+    data[position % len(data)] ^= mask
+    message_read = read_or_refused(bytes(data))
+    if message_read is not None:
+        assert to_bytes(message_read) == bytes(data)
+        assert not equal(message_read, message)
 
 
 @pytest.mark.parametrize("message", EXAMPLES)
 def test_every_single_byte_of_a_message_counts(message: Message) -> None:
     """All places, three damages each."""
     data = to_bytes(message)
-    for place in range(len(data)):
+    for position in range(len(data)):
         for mask in (0x01, 0x20, 0x80):
-            damaged = data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :]
-            found = read_or_refused(damaged)
-            assert found is None or (to_bytes(found) == damaged and not equal(found, message))
+            damaged = data[:position] + bytes([data[position] ^ mask]) + data[position + 1 :]
+            message_read = read_or_refused(damaged)
+            assert message_read is None or (to_bytes(message_read) == damaged and not equal(message_read, message))
 
 
 @pytest.mark.parametrize("message", EXAMPLES)
@@ -108,8 +108,8 @@ def test_random_header_and_payload_raise_nothing_but_wire_errors(header: bytes, 
 def test_random_payloads_raise_nothing_but_wire_errors(payload: bytes, size: int) -> None:
     """The same, past a valid header, and with a tensor header's length that lies."""
     header = canonical_json(header_of(example_order()))
-    found = read_or_refused(sealed(header, struct.pack("<Q", size) + payload))
-    assert found is None or arrays_of(found) == {}
+    message_read = read_or_refused(sealed(header, struct.pack("<Q", size) + payload))
+    assert message_read is None or arrays_of(message_read) == {}
 
 
 def canonically_spelled(tensors: dict[str, Any], data: bytes) -> bytes:
@@ -133,8 +133,8 @@ def test_headers_with_any_value_in_any_field_raise_nothing_but_wire_errors(messa
     header = header_of(message)
     header[data.draw(st.sampled_from(sorted(header)))] = data.draw(json_values)
     raw = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
-    found = read_or_refused(sealed(raw, parts(to_bytes(message))[1]))
-    assert found is None or parts(to_bytes(found))[0] == raw
+    message_read = read_or_refused(sealed(raw, parts(to_bytes(message))[1]))
+    assert message_read is None or parts(to_bytes(message_read))[0] == raw
 
 
 @pytest.mark.parametrize("key", ["dtype", "shape", "data_offsets"])
@@ -143,8 +143,8 @@ def test_tensor_headers_with_any_value_raise_nothing_but_wire_errors(key: str, v
     """Shapes that overflow, types that do not exist, offsets that overlap."""
     entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4], key: value}
     payload = canonically_spelled({"model/w": entry}, b"\0\0\0\0")
-    found = read_or_refused(sealed(canonical_json(header_of(example_order())), payload))
-    assert found is None or parts(to_bytes(found))[1] == payload
+    message_read = read_or_refused(sealed(canonical_json(header_of(example_order())), payload))
+    assert message_read is None or parts(to_bytes(message_read))[1] == payload
 
 
 @pytest.mark.parametrize("shape", [[2**63], [2**64], [0, 2**63], [2**32, 2**32], [0, 2**62, 4], [-1], [1.0], [1] * 65, [0] * 200])

@@ -52,7 +52,7 @@ def show(name: Name, registry: Where = None) -> None:
             for metric in found.metrics(lineage.run):
                 if metric.model == "federated" and metric.name in compared and metric.value is not None:
                     lines.append(
-                        f"{metric.name:<11} {metric.value:.3f}  ({' '.join(filter(None, (metric.scope, metric.place)))})"
+                        f"{metric.name:<11} {metric.value:.3f}  ({' '.join(filter(None, (metric.scope, metric.test_set)))})"
                     )
     typer.echo("\n".join(lines))
 

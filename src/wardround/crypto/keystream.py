@@ -122,6 +122,6 @@ def in_ranges(size: int, threads: int, work: Callable[[int, int], _Result]) -> l
     each = -(-size // (max(1, threads) * _RANGE)) * _RANGE
     ranges = [(start, min(start + each, size)) for start in range(0, size, each)] if size else []
     if len(ranges) < 2:
-        return [work(*found) for found in ranges]
+        return [work(*bounds) for bounds in ranges]
     with ThreadPoolExecutor(len(ranges)) as pool:
-        return list(pool.map(lambda found: work(*found), ranges))
+        return list(pool.map(lambda bounds: work(*bounds), ranges))

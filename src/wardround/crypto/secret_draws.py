@@ -21,9 +21,9 @@ class SecretDraws:
 
     def words(self, size: int) -> NDArray[np.uint64]:
         """Independent, uniform words of 64 bits."""
-        found = np.empty(size, np.uint64)
-        self._stream.fill(found)
-        return found
+        drawn = np.empty(size, np.uint64)
+        self._stream.fill(drawn)
+        return drawn
 
     def chosen(self, size: int, rate: float) -> NDArray[np.bool_]:
         """Each of `size` chosen on its own with probability floor(rate 2**64) / 2**64: never more than `rate`; 0 <= rate <= 1."""

@@ -128,8 +128,8 @@ def _masses() -> tuple[list[int], list[int]]:
     total = sum(weights)
     parts = [divmod(weight << 16, total) for weight in weights]
     remainders = [part[1] for part in parts]
-    shared, of = _COLUMNS * _CAPACITY, sum(remainders)
-    fractions = [remainder * shared // of for remainder in remainders]
+    shared, whole = _COLUMNS * _CAPACITY, sum(remainders)
+    fractions = [remainder * shared // whole for remainder in remainders]
     fractions[remainders.index(max(remainders))] += shared - sum(fractions)
     return [part[0] for part in parts], fractions
 

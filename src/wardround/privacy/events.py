@@ -152,10 +152,10 @@ def _type_of(value: Any) -> Any:
 
 
 def _fields(value: Any, *names: str) -> tuple[Any, ...]:
-    found = cast(Mapping[str, Any], value)
-    if set(found) != set(names):
-        raise _not_understood(f"the fields {', '.join(names)}", ", ".join(sorted(map(str, found)))[:80])
-    return tuple(found[name] for name in names)
+    fields = cast(Mapping[str, Any], value)
+    if set(fields) != set(names):
+        raise _not_understood(f"the fields {', '.join(names)}", ", ".join(sorted(map(str, fields)))[:80])
+    return tuple(fields[name] for name in names)
 
 
 def _number(value: Any) -> float:
@@ -164,11 +164,11 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _not_understood(expected: str, found: str) -> RefusedError:
+def _not_understood(expected: str, value: str) -> RefusedError:
     return RefusedError(
         "A privacy event is not one this release understands; it was not charged",
         expected=expected,
-        found=found,
+        found=value,
         hint="run the same release of Wardround that wrote it, or a newer one",
         code="event",
     )

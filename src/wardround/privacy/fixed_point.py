@@ -184,10 +184,10 @@ def factor_below(limit: float, bound: float, kind: Any) -> Any:
 
 def encode_counts(counts: NDArray[Any], limit: int) -> NDArray[np.uint64]:
     """Counts as 64-bit words, exact. Every count must be a whole number in [0, limit]; limit * sites < 2**63."""
-    given = np.asarray(counts).reshape(-1)
-    if given.dtype.kind not in "iu":
-        raise ValueError(f"counts must be whole numbers, not {given.dtype}")
-    exact = given.astype(np.int64)
+    flat = np.asarray(counts).reshape(-1)
+    if flat.dtype.kind not in "iu":
+        raise ValueError(f"counts must be whole numbers, not {flat.dtype}")
+    exact = flat.astype(np.int64)
     if exact.size and (exact.min() < 0 or exact.max() > limit):
         raise ValueError(f"counts must lie in [0, {limit}]")
     return exact.astype(np.uint64)

@@ -57,8 +57,8 @@ def protect(contribution: Contribution, reference: Bundle, frame: Frame, key_of:
         arrays[f"{part}/words"] = words
     if frame.counts:
         counts = {**contribution.counts, WEIGHT: np.array(contribution.weight), CLIPPED: np.array(clipped)}
-        wanted = {name: counts[name] for name in frame.counts}
-        arrays["counts/words"] = encode_counts(flatten(wanted, np.int64), frame.count_limit)
+        framed_counts = {name: counts[name] for name in frame.counts}
+        arrays["counts/words"] = encode_counts(flatten(framed_counts, np.int64), frame.count_limit)
     return arrays
 
 

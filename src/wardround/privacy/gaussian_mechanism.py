@@ -74,8 +74,8 @@ def unchanged(contribution: Contribution, reference: Bundle) -> Contribution:
     are not finite, a refusal would say something of the step that nobody paid for."""
 
     def stayed(part: str, name: str, array: NDArray[np.float64]) -> NDArray[np.float64]:
-        known = reference.get(part, {}).get(name)
-        return np.zeros_like(array) if known is None else known.astype(np.float64) * contribution.weight
+        start = reference.get(part, {}).get(name)
+        return np.zeros_like(array) if start is None else start.astype(np.float64) * contribution.weight
 
     values = {
         part: {name: stayed(part, name, array) for name, array in tree.items()} for part, tree in contribution.values.items()

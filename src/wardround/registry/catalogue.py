@@ -23,16 +23,16 @@ WEIGHTS = "safetensors"
 """The kind of file that is the model: its hash is the model's name."""
 
 
-def open_registry(place: str | Path | None = None, *, store: Path | None = None) -> "Registry":
+def open_registry(location: str | Path | None = None, *, store: Path | None = None) -> "Registry":
     """The registry in a folder, or in the database that a URL (`postgresql://user@host/name`) names; made where there is none.
 
-    place: a folder, made with its parents; None is `default_home()`. store: the folder of the models' files, by default
+    location: a folder, made with its parents; None is `default_home()`. store: the folder of the models' files, by default
     `models` in the registry's folder (for a URL: in `default_home()`).
-    Raises RegistryError where the place cannot be used.
+    Raises RegistryError where it cannot be used.
     """
-    if isinstance(place, str) and "://" in place:
-        return Registry(open_database(place), ModelStore(store or default_home() / STORE))
-    folder = default_home() if place is None else Path(place).expanduser()
+    if isinstance(location, str) and "://" in location:
+        return Registry(open_database(location), ModelStore(store or default_home() / STORE))
+    folder = default_home() if location is None else Path(location).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -91,8 +91,8 @@ class Registry:
         return RunRecord.from_json(text.encode(), name=f"run {run_id} in the registry")
 
     def metrics(self, run_id: str) -> tuple[MetricEntry, ...]:
-        """Every figure of a run, by model, scope, place and name."""
-        order = (MetricRow.model, MetricRow.scope, MetricRow.place, MetricRow.name)
+        """Every figure of a run, by model, scope, test set and name."""
+        order = (MetricRow.model, MetricRow.scope, MetricRow.test_set, MetricRow.name)
         rows = select(MetricRow).where(MetricRow.run == run_id).order_by(*order)
 
         def work(session: Session) -> tuple[MetricEntry, ...]:
@@ -140,11 +140,11 @@ class Registry:
             raise RegistryError(
                 "A run with a model cannot be registered without its weights", expected=f"a file of kind {WEIGHTS}"
             )
-        if (found := sha256_hex(data[WEIGHTS])) != model.sha256:
+        if (sha256 := sha256_hex(data[WEIGHTS])) != model.sha256:
             raise RegistryError(
                 f"{files[WEIGHTS]} is not the model that the run record describes",
                 expected=f"SHA-256 {model.sha256}",
-                found=found,
+                found=sha256,
                 hint="register the run folder as it was written",
             )
         return tuple(_keep(self.store, kind, content, files[kind]) for kind, content in data.items())

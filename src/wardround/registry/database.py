@@ -168,12 +168,12 @@ def _prepare(session: Session) -> None:
         session.add(SchemaVersion(version=SCHEMA))
         return
     version = session.scalar(select(SchemaVersion.version)) if SchemaVersion.__tablename__ in tables else None
-    place = connection.engine.url.render_as_string(hide_password=True)
+    location = connection.engine.url.render_as_string(hide_password=True)
     if version is None or not set(Base.metadata.tables) <= tables:
-        raise RegistryError(f"{place} is a database, but not a registry", hint="choose another folder or an empty database")
+        raise RegistryError(f"{location} is a database, but not a registry", hint="choose another folder or an empty database")
     if version > SCHEMA:
         raise RegistryError(
-            f"The registry at {place} was written by a newer version of Wardround",
+            f"The registry at {location} was written by a newer version of Wardround",
             expected=f"schema {SCHEMA} or older",
             found=f"schema {version}",
             hint="update Wardround, or choose another registry",
@@ -181,20 +181,20 @@ def _prepare(session: Session) -> None:
 
 
 @contextlib.contextmanager
-def _named(place: str) -> Iterator[None]:
+def _named(location: str) -> Iterator[None]:
     """The database's own errors as ours."""
     try:
         yield
     except IntegrityError as error:
         raise _Collision from error
     except DBAPIError as error:
-        raise _broken(place, str(error.orig)) from error
+        raise _broken(location, str(error.orig)) from error
 
 
-def _broken(place: str, reason: str) -> RegistryError:
+def _broken(location: str, reason: str) -> RegistryError:
     return RegistryError(
-        f"The registry at {place} cannot be used",
+        f"The registry at {location} cannot be used",
         found=reason.strip().splitlines()[0] if reason.strip() else "an unknown fault",
-        hint="check that the place exists and is yours to write; a damaged registry is restored from a backup, or set aside and "
+        hint="check that it exists and is yours to write; a damaged registry is restored from a backup, or set aside and "
         "filled again by registering the run folders",
     )

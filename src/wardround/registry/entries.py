@@ -64,12 +64,12 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class MetricEntry:
-    """A figure and its 95 % interval; None where undefined. See tables.MetricRow for model, scope and place."""
+    """A figure and its 95 % interval; None where undefined. See tables.MetricRow for model, scope and test_set."""
 
     run: str
     model: str
     scope: str
-    place: str
+    test_set: str
     name: str
     value: float | None
     low: float | None

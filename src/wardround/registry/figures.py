@@ -12,11 +12,11 @@ def figures_of(record: RunRecord) -> tuple[dict[str, Any], ...]:
     """One row per figure. A model is "federated" or is named after the site whose data alone it saw; what the cross table
     repeats of the sites' own figures appears once."""
     rows: dict[tuple[str, str, str, str], dict[str, Any]] = {}
-    for model, scope, place, evaluation in _evaluations(record):
+    for model, scope, test_set, evaluation in _evaluations(record):
         for name, value in evaluation.values.items():
             low, high = evaluation.interval(name) or (None, None)
-            key = (model, scope, place, name)
-            rows[key] = dict(zip(("model", "scope", "place", "name"), key, strict=True)) | {
+            key = (model, scope, test_set, name)
+            rows[key] = dict(zip(("model", "scope", "test_set", "name"), key, strict=True)) | {
                 "value": value,
                 "low": low,
                 "high": high,
@@ -25,11 +25,11 @@ def figures_of(record: RunRecord) -> tuple[dict[str, Any], ...]:
 
 
 def _evaluations(record: RunRecord) -> Iterator[tuple[str, str, str, Evaluation]]:
-    for model, places in record.cross.items():
-        yield from ((model, "site", site, evaluation) for site, evaluation in places.items())
+    for model, test_sets in record.cross.items():
+        yield from ((model, "site", site, evaluation) for site, evaluation in test_sets.items())
     for site, entry in record.sites.items():
-        found = ((site, entry.own), (FEDERATED, entry.federated))
-        yield from ((model, "site", site, evaluation) for model, evaluation in found if evaluation is not None)
+        evaluations = ((site, entry.own), (FEDERATED, entry.federated))
+        yield from ((model, "site", site, evaluation) for model, evaluation in evaluations if evaluation is not None)
     yield from ((FEDERATED, "external", name, evaluation) for name, evaluation in record.external.items())
     if record.pooled is not None:
         yield FEDERATED, "pooled", "", record.pooled.federated

@@ -37,16 +37,16 @@ def model_row(session: Session, name: str) -> ModelRow:
 def enter(session: Session, record: RunRecord, files: tuple[FileEntry, ...]) -> None:
     """Insert what is not there yet. Raises RegistryError where a finished run of that name has another record."""
     text = record.to_json().decode()
-    known = session.get(RunRow, record.run_id)
-    if known is not None and known.record != text:
-        if known.finished is not None:
+    registered = session.get(RunRow, record.run_id)
+    if registered is not None and registered.record != text:
+        if registered.finished is not None:
             raise RegistryError(
                 f"The registry already has a finished run {record.run_id}, and it differs",
                 hint="give one of the two runs another name",
             )
-        _forget(session, known)
-        known = None
-    if known is None:
+        _forget(session, registered)
+        registered = None
+    if registered is None:
         _enter_run(session, record, text)
     if record.model is not None:
         _enter_model(session, record, record.model, files)
@@ -130,4 +130,4 @@ def model_entry(session: Session, row: ModelRow) -> ModelEntry:
 
 
 def metric_entry(row: MetricRow) -> MetricEntry:
-    return MetricEntry(row.run, row.model, row.scope, row.place, row.name, row.value, row.low, row.high)
+    return MetricEntry(row.run, row.model, row.scope, row.test_set, row.name, row.value, row.low, row.high)

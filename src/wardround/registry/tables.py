@@ -81,13 +81,15 @@ class LineageRow(Base):
 
 
 class MetricRow(Base):
-    """One figure of a model ("federated", or the site that trained it alone) in a scope (pooled, site, external) at a place."""
+    """One figure of a model ("federated", or the site that trained it alone) in a scope (pooled, site, external).
+
+    test_set: the site's or the external set's name, empty where pooled."""
 
     __tablename__ = "metrics"
     run: Mapped[str] = mapped_column(_RUN, ForeignKey("runs.id"), primary_key=True)
     model: Mapped[str] = mapped_column(String(200), primary_key=True)
     scope: Mapped[str] = mapped_column(String(16), primary_key=True)
-    place: Mapped[str] = mapped_column(String(200), primary_key=True)
+    test_set: Mapped[str] = mapped_column(String(200), primary_key=True)
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[float | None] = mapped_column(Float(53))
     low: Mapped[float | None] = mapped_column(Float(53))

@@ -49,16 +49,16 @@ def place_of(file: int | Path) -> str:
     The inode number alone does not: a file system gives a freed number away again, so that of three states written one after the
     other the third often has the first one's. Where the creation time cannot be had, the number is all there is.
     """
-    found = os.stat(file)  # noqa: PTH116  (also takes a descriptor)
-    return f"{found.st_ino}-{_created_ns(file, found)}"
+    status = os.stat(file)  # noqa: PTH116  (also takes a descriptor)
+    return f"{status.st_ino}-{_created_ns(file, status)}"
 
 
-def _created_ns(file: int | Path, found: os.stat_result) -> int:
+def _created_ns(file: int | Path, status: os.stat_result) -> int:
     """The file's creation time. On Linux only statx tells it, which Python has from 3.15 on."""
-    if born := getattr(found, "st_birthtime", None):
+    if born := getattr(status, "st_birthtime", None):
         return int(born * 1e9)
     if os.name != "posix":
-        return found.st_ctime_ns  # Windows calls it so
+        return status.st_ctime_ns  # Windows calls it so
     try:
         statx = ctypes.CDLL(None).statx
     except (AttributeError, OSError):
@@ -69,9 +69,9 @@ def _created_ns(file: int | Path, found: os.stat_result) -> int:
         failed = statx(file, b"", empty_path, birth_time, buffer)
     else:
         failed = statx(here, os.fsencode(file), 0, birth_time, buffer)
-    (known,) = struct.unpack_from("=I", buffer.raw, 0)
+    (known_fields,) = struct.unpack_from("=I", buffer.raw, 0)
     seconds, nanoseconds = struct.unpack_from("=qI", buffer.raw, 80)
-    return 0 if failed or not known & birth_time else int(seconds) * 10**9 + int(nanoseconds)
+    return 0 if failed or not known_fields & birth_time else int(seconds) * 10**9 + int(nanoseconds)
 
 
 def _sync_folder(folder: Path) -> None:

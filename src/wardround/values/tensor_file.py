@@ -42,8 +42,8 @@ def write_tensors(path: Path, arrays: Tree, head: Any, *, placed: bool | None = 
     placed: the header also gets `place`, the file's own (or nothing for False), which no copy of the file has.
     """
 
-    def content(place: str) -> list[bytes | memoryview]:
-        full = head if placed is None else {**head, "place": place if placed else ""}
+    def content(file_place: str) -> list[bytes | memoryview]:
+        full = head if placed is None else {**head, "place": file_place if placed else ""}
         own = canonical_json({"head": full, "sha256": _digest(arrays, full)}).decode()
         return _pieces(arrays, own)
 

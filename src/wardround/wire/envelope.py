@@ -111,8 +111,8 @@ def _read_header(raw: bytes) -> _Header:
         header = kind.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "header"
-        raise _refuse(f"a valid {value['kind']} header", f"{place}: {first['msg']}") from error
+        field = ".".join(str(part) for part in first["loc"]) or "header"
+        raise _refuse(f"a valid {value['kind']} header", f"{field}: {first['msg']}") from error
     if missing := set(type(header).model_fields) - set(value):
         raise _refuse("a header with every key written out", f"no {', '.join(sorted(missing))}")
     return header
@@ -157,7 +157,7 @@ def _read_arrays(payload: memoryview) -> Tree:
         raise _refuse("a safetensors payload", f"a header of {start - 8} bytes")
     try:
         entries = json.loads(bytes(payload[8:start]))
-        kinds = {name: (_known_type(of["dtype"]), tuple(of["shape"])) for name, of in entries.items()}
+        kinds = {name: (_known_type(entry["dtype"]), tuple(entry["shape"])) for name, entry in entries.items()}
         whole = np.frombuffer(payload[start:], np.uint8).copy()
         arrays = _cut(whole, kinds)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -199,12 +199,12 @@ def _known_type(short: str) -> str:
     return _TYPE_NAMES[short]
 
 
-def _refuse_type(found: str) -> WireError:
-    return _refuse(f"arrays of type {', '.join(sorted(_TYPES))}", found)
+def _refuse_type(type_name: str) -> WireError:
+    return _refuse(f"arrays of type {', '.join(sorted(_TYPES))}", type_name)
 
 
-def _refuse(expected: str, found: str, hint: str = "") -> WireError:
-    return WireError("A message was refused", expected=expected, found=found, hint=hint)
+def _refuse(expected: str, received: str, hint: str = "") -> WireError:
+    return WireError("A message was refused", expected=expected, found=received, hint=hint)
 
 
 def pack_bundle(bundle: Bundle) -> Tree:

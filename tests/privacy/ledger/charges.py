@@ -15,10 +15,10 @@ ROOM = affordable(EVENT, EPSILON, DELTA)
 
 
 def refused(code: str, step: Callable[[], object]) -> RefusedError:
-    with pytest.raises(RefusedError) as found:
+    with pytest.raises(RefusedError) as raised:
         step()
-    assert found.value.code == code
-    return found.value
+    assert raised.value.code == code
+    return raised.value
 
 
 def charge_many(ledger: Ledger, study: str, count: int, event: Event = EVENT) -> None:

@@ -19,7 +19,7 @@ def test_two_colluding_sites_and_the_coordinator_see_noise_but_for_the_sum() -> 
     ring = ring_of(5, collusion=2, layout=WIDE)
     small_words(ring)
     honest = (A, B, C)
-    known: dict[SiteId, list[Tree]] = {site: [] for site in honest}
+    words_at_hand: dict[SiteId, list[Tree]] = {site: [] for site in honest}
     for order in (ring.order(1), ring.order(1, attempt=2), ring.order(2)):
         chains = {site: chain_before(ring, site, order) for site in (D, E)}
         contributed = contributions(ring, order)
@@ -33,15 +33,15 @@ def test_two_colluding_sites_and_the_coordinator_see_noise_but_for_the_sum() -> 
             seeds = [(pairwise.pair_seed(chains[one][site], h, one, site), pair_sign(site, one)) for one in (D, E)]
             own = shares.seed(site, site)
             assert own is not None
-            known[site].append(mask(left, inverse([*seeds, (own, 1)])))
-    for views in known.values():
+            words_at_hand[site].append(mask(left, inverse([*seeds, (own, 1)])))
+    for views in words_at_hand.values():
         assert all(is_noise(view) for view in views)
         for one, other in ((0, 1), (0, 2), (1, 2)):
             assert is_noise({"model/words": views[one]["model/words"] - views[other]["model/words"]})
     for number in range(3):
-        of_two = plain_sum({site: known[site][number] for site in honest}, [A, B])
+        of_two = plain_sum({site: words_at_hand[site][number] for site in honest}, [A, B])
         assert is_noise(of_two)
-        total = plain_sum({site: known[site][number] for site in honest}, list(honest))
+        total = plain_sum({site: words_at_hand[site][number] for site in honest}, list(honest))
         assert same_bits(total, plain_sum(ring.words, list(honest)))
 
 

@@ -24,7 +24,7 @@ class Admission:
         self._within: list[dict[Event, int]] = [{}]
         self._above: list[dict[Event, int]] = []
 
-    def known(self, counts: Counts) -> bool | None:
+    def within_budget(self, counts: Counts) -> bool | None:
         """Whether these counts are within the budget; None where that must be computed (`learn`)."""
         if any(_covers(larger, counts) for larger in self._within):
             return True
@@ -33,8 +33,8 @@ class Admission:
         return None
 
     def learn(self, counts: Counts, event: Event, hoped: Counts | None = None) -> None:
-        """Compute enough for `known(counts)` to answer. event: what is likely to be asked for again. hoped: larger counts that
-        are likely to be within the budget and would answer this and what follows."""
+        """Compute enough for `within_budget(counts)` to answer. event: what is likely to be asked for again. hoped: larger counts
+        that are likely to be within the budget and would answer this and what follows."""
         if hoped is not None and _covers(hoped, counts) and self._try(hoped):
             return
         for grain in _GRAINS:
@@ -47,16 +47,16 @@ class Admission:
                 return
 
     def _try(self, counts: Counts) -> bool:
-        if (known := self.known(counts)) is not None:
-            return known
+        if (within := self.within_budget(counts)) is not None:
+            return within
         within = accounting.epsilon(counts, self._delta) <= self._epsilon
         self._keep(self._within if within else self._above, dict(counts))
         return within
 
     @staticmethod
-    def _keep(known: list[dict[Event, int]], counts: dict[Event, int]) -> None:
-        known.append(counts)
-        del known[1:-_KEPT]
+    def _keep(compared: list[dict[Event, int]], counts: dict[Event, int]) -> None:
+        compared.append(counts)
+        del compared[1:-_KEPT]
 
 
 def _covers(larger: Counts, smaller: Counts) -> bool:

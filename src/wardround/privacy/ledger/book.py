@@ -19,11 +19,11 @@ from wardround.privacy.ledger.state import VERSION, Budget, Kind, LedgerState, c
 from wardround.values.errors import RefusedError
 
 Answer = TypeVar("Answer")
-Wanted = tuple[Kind, Mapping[str, Any]] | None
+NewEntry = tuple[Kind, Mapping[str, Any]] | None
 _ATTEMPTS = 4
 
 
-class _NotKnown(Exception):
+class _NotComputed(Exception):
     """Whether a budget admits something must be computed, better while others can use the ledger."""
 
     def __init__(self, learn: Callable[[], None]) -> None:
@@ -53,18 +53,18 @@ class Book:
         with self._alone() as (_, ledger_state):
             return work(ledger_state)
 
-    def write(self, decide: Callable[[LedgerState], Wanted], after: Callable[[LedgerState, bool], Answer]) -> Answer:
-        """Append what `decide` wants; None is nothing. It may run several times. after: of the new ledger_state, and whether
-        anything was appended; the ledger is still locked."""
+    def write(self, decide: Callable[[LedgerState], NewEntry], after: Callable[[LedgerState, bool], Answer]) -> Answer:
+        """Append the entry that `decide` gives; None is nothing. It may run several times. after: is given the new state, and
+        whether anything was appended; the ledger is still locked."""
         for attempt in range(_ATTEMPTS + 1):
             try:
                 with self._alone() as (page, ledger_state):
                     self._now = attempt == _ATTEMPTS  # others were faster every time
-                    wanted = decide(ledger_state)
-                    if wanted is not None:
-                        self._append(page, ledger_state, wanted)
-                    return after(ledger_state, wanted is not None)
-            except _NotKnown as question:
+                    new_entry = decide(ledger_state)
+                    if new_entry is not None:
+                        self._append(page, ledger_state, new_entry)
+                    return after(ledger_state, new_entry is not None)
+            except _NotComputed as question:
                 with self._turn:
                     question.learn()
         raise AssertionError("unreachable")
@@ -81,12 +81,12 @@ class Book:
         if (budget := ledger_state.budgets.get(event.unit)) is None:
             return
         admission = self._admissions.setdefault(budget, Admission(budget.epsilon, budget.delta))
-        if (known := admission.known(counts)) is None:
+        if (within := admission.within_budget(counts)) is None:
             if not self._now:
-                raise _NotKnown(lambda: admission.learn(counts, event, hoped))
+                raise _NotComputed(lambda: admission.learn(counts, event, hoped))
             admission.learn(counts, event, hoped)
-            known = admission.known(counts)
-        if not known:
+            within = admission.within_budget(counts)
+        if not within:
             raise _over_budget("ask the site's data manager; `wardround site ledger` shows them what is left")
 
     def entries(self) -> list[LedgerEntry]:
@@ -138,10 +138,10 @@ class Book:
         if self._ledger_state.number > (receipt.number if receipt else 0):
             self._write_receipt(self._ledger_state)
 
-    def _append(self, page: Page, ledger_state: LedgerState, *wanted: tuple[Kind, Mapping[str, Any]]) -> None:
+    def _append(self, page: Page, ledger_state: LedgerState, *new_entries: tuple[Kind, Mapping[str, Any]]) -> None:
         entries, number, chain = [], ledger_state.number, ledger_state.chain
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        for kind, content in wanted:
+        for kind, content in new_entries:
             entries.append(link(chain, number := number + 1, at, kind, content))
             chain = entries[-1].chain
         page.append(entries)

@@ -73,22 +73,22 @@ class Page:
         """Empty where there is no such entry."""
         if number == 0:
             return GENESIS
-        found = self._connection.execute("SELECT chain FROM entries WHERE number = ?", (number,)).fetchone()
-        return "" if found is None else str(found[0])
+        row = self._connection.execute("SELECT chain FROM entries WHERE number = ?", (number,)).fetchone()
+        return "" if row is None else str(row[0])
 
     def after(self, number: int, before: str) -> Iterator[LedgerEntry]:
         """The entries after `number`, whose chain is `before`, each proved to follow the last."""
         rows = self._connection.execute(
             "SELECT number, at, kind, content, chain FROM entries WHERE number > ? ORDER BY 1", (number,)
         )
-        for found, at, kind, content, chain in rows:
+        for entry_number, at, kind, content, chain in rows:
             try:
-                entry = link(before, found, at, kind, json.loads(content))
+                entry = link(before, entry_number, at, kind, json.loads(content))
             except (TypeError, ValueError):
                 raise damaged() from None
-            if found != number + 1 or entry.chain != chain:
+            if entry_number != number + 1 or entry.chain != chain:
                 raise damaged()
-            number, before = found, chain
+            number, before = entry_number, chain
             yield entry
 
     def append(self, entries: Iterable[LedgerEntry]) -> None:
@@ -135,16 +135,16 @@ class LedgerFile:
             value = json.loads(text)
             proof = value.pop("sha256")
             moved = bool(value["place"]) and value["place"] != place_of(self._receipt)
-            found = Receipt(int(value["number"]), str(value["chain"]), tuple(value["spent"]), moved)
+            receipt = Receipt(int(value["number"]), str(value["chain"]), tuple(value["spent"]), moved)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise damaged() from None
         if proof != sha256_hex(canonical_json(value)):
             raise damaged()
-        return found
+        return receipt
 
     def write_receipt(self, number: int, chain: str, spent: list[Mapping[str, Any]]) -> None:
-        def content(place: str) -> list[bytes]:
-            value = {"number": number, "chain": chain, "spent": spent, "place": place}
+        def content(file_place: str) -> list[bytes]:
+            value = {"number": number, "chain": chain, "spent": spent, "place": file_place}
             return [canonical_json({**value, "sha256": sha256_hex(canonical_json(value))}), b"\n"]
 
         write_atomic(self._receipt, content, private=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from wardround.privacy import accounting
 from wardround.privacy.events import UNITS, Event, Unit
-from wardround.privacy.ledger.book import Book, Wanted, opening
+from wardround.privacy.ledger.book import Book, NewEntry, opening
 from wardround.privacy.ledger.file import LedgerEntry
 from wardround.privacy.ledger.state import Budget, Charge, Kind, LedgerState, LedgerStudy, Status, content_of
 from wardround.values.errors import RefusedError
@@ -78,12 +78,12 @@ class Ledger:
         """Room for `count` such releases in all, kept until `close`. The same plan twice is one; another count is refused."""
         _check(count, study)
 
-        def decide(ledger_state: LedgerState) -> Wanted:
-            known = _open_study(ledger_state, study)
-            if planned := known.planned[event]:
+        def decide(ledger_state: LedgerState) -> NewEntry:
+            open_study = _open_study(ledger_state, study)
+            if planned := open_study.planned[event]:
                 _refuse_if(planned != count, "The study has planned another number of these releases")
                 return None
-            more = max(count - known.charged[event], 0)
+            more = max(count - open_study.charged[event], 0)
             self._book.admit(ledger_state, event, _plus(ledger_state.committed_on(event.unit), event, more))
             return Kind.PLANNED, {"study": study, **content_of(event, count)}
 
@@ -94,7 +94,7 @@ class Ledger:
         ones are sent again and nothing is computed. count: of such events that one release consists of."""
         _check(count, study, release)
 
-        def decide(ledger_state: LedgerState) -> Wanted:
+        def decide(ledger_state: LedgerState) -> NewEntry:
             charge = ledger_state.charges.get((study, release))
             if charge is not None and charge.status is not Status.CANCELLED:
                 _refuse_if((charge.event, charge.count) != (event, count), "The release was charged as another event")
@@ -119,7 +119,7 @@ class Ledger:
         """The bytes with this digest are about to leave. They may leave again; others under this name may not."""
         _check(1, study, release, digest)
 
-        def decide(ledger_state: LedgerState) -> Wanted:
+        def decide(ledger_state: LedgerState) -> NewEntry:
             charge = ledger_state.charges.get((study, release))
             if charge is None or charge.status is Status.CANCELLED:
                 raise _illegal("The release is not charged, and nothing leaves unbilled")
@@ -133,7 +133,7 @@ class Ledger:
         next after a crash."""
         _check(1, study, release)
 
-        def decide(ledger_state: LedgerState) -> Wanted:
+        def decide(ledger_state: LedgerState) -> NewEntry:
             charge = ledger_state.charges.get((study, release))
             _refuse_if(charge is None or charge.status is not Status.RESERVED, "Only a reserved charge can be cancelled")
             _refuse_if((study, release) not in self._book.mine, "Another process made the charge; its bytes may have left")
@@ -145,7 +145,7 @@ class Ledger:
         """The study's unused room is given back, and nothing new is charged for it. Twice is once."""
         _check(1, study)
 
-        def decide(ledger_state: LedgerState) -> Wanted:
+        def decide(ledger_state: LedgerState) -> NewEntry:
             _refuse_if(study not in ledger_state.studies, "The ledger knows no such study")
             return None if ledger_state.studies[study].closed else (Kind.CLOSED, {"study": study})
 
@@ -184,7 +184,7 @@ class Ledger:
         """Everything as it was written, oldest first, with its hashes: for an audit."""
         return self._book.entries()
 
-    def _write(self, decide: Callable[[LedgerState], Wanted]) -> None:
+    def _write(self, decide: Callable[[LedgerState], NewEntry]) -> None:
         self._book.write(decide, lambda *_: None)
 
 
@@ -209,9 +209,9 @@ def _sums(ledger_state: LedgerState, unit: Unit) -> tuple[dict[Event, int], dict
 
 
 def _open_study(ledger_state: LedgerState, study: str) -> LedgerStudy:
-    known = ledger_state.studies.get(study, LedgerStudy("", ""))
-    _refuse_if(known.closed, "The study is closed; a new run needs a new name")
-    return known
+    ledger_study = ledger_state.studies.get(study, LedgerStudy("", ""))
+    _refuse_if(ledger_study.closed, "The study is closed; a new run needs a new name")
+    return ledger_study
 
 
 def _plus(counts: Mapping[Event, int], event: Event, more: int) -> dict[Event, int]:

@@ -94,13 +94,13 @@ class LedgerState:
 
     def committed_on(self, unit: Unit) -> dict[Event, int]:
         """Releases charged and room kept, by event."""
-        found: dict[Event, int] = defaultdict(int, self.spent_on(unit))
+        committed: dict[Event, int] = defaultdict(int, self.spent_on(unit))
         for study in self.studies.values():
             if not study.closed:
                 for event in study.planned:
                     if event.unit == unit and (room := study.room(event)):
-                        found[event] += room
-        return dict(found)
+                        committed[event] += room
+        return dict(committed)
 
     def add(self, entry: LedgerEntry) -> None:
         """Raises RefusedError for an entry that this release does not write."""
@@ -182,12 +182,12 @@ def content_of(event: Event, count: int) -> dict[str, Any]:
 
 def contents_of(spent: Mapping[Event, int]) -> list[Mapping[str, Any]]:
     """Counts as a receipt and a "restored" entry hold them, in a fixed order."""
-    found = [content_of(event, count) for event, count in spent.items() if count > 0]
-    return sorted(found, key=repr)
+    contents = [content_of(event, count) for event, count in spent.items() if count > 0]
+    return sorted(contents, key=repr)
 
 
 def counts_of(contents: Iterable[Mapping[str, Any]]) -> Counter[Event]:
-    found: Counter[Event] = Counter()
+    counts: Counter[Event] = Counter()
     for event, count in map(event_of, contents):
-        found[event] += count
-    return found
+        counts[event] += count
+    return counts

@@ -36,7 +36,8 @@ def state_key(
     """The signed statement of a fresh key. turn, number: the last turn and the greatest round this site contributed to."""
     key = secret.public_key().public_bytes_raw().hex()
     unsigned = Statement(site=site, key=key, turn=turn, round=number, signature="0" * 128)
-    return unsigned.model_copy(update={"signature": identity.sign(statement_digest(study, epoch, unsigned))})
+    signature = identity.sign(statement_digest(study, epoch, unsigned))
+    return Statement(site=site, key=key, turn=turn, round=number, signature=signature)
 
 
 def genuine(study: bytes, epoch: int, statement: Statement, keys: Mapping[str, str]) -> bool:
