@@ -44,11 +44,8 @@ def test_hoped_counts_answer_all_below_them() -> None:
     """A planned study is composed once, not at each of its steps."""
     admission = Admission(*BUDGET)
     admission.learn({A: 1}, A, hoped={A: 20, B: 5})
-    assert (
-        admission.within_budget({A: 20, B: 5})
-        and admission.within_budget({A: 7, B: 5})
-        and admission.within_budget({A: 21, B: 5}) is None
-    )
+    assert admission.within_budget({A: 20, B: 5}) and admission.within_budget({A: 7, B: 5})
+    assert admission.within_budget({A: 21, B: 5}) is None
 
 
 def test_hope_that_is_in_vain_still_gives_an_answer() -> None:

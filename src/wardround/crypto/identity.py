@@ -10,7 +10,17 @@ from wardround.values.errors import RunError
 
 
 class Identity:
-    """Ed25519 (RFC 8032). `public` is 64 hexadecimal digits, as `sites.keys` lists it."""
+    """A site's key pair for signatures: Ed25519.
+
+    Attributes
+    ----------
+    public : str
+        The public key, 64 hexadecimal digits, as `sites.keys` of a study lists it. Anybody may know it.
+
+    Source
+    ------
+    RFC 8032, "Edwards-Curve Digital Signature Algorithm (EdDSA)".
+    """
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self._private = private
@@ -23,7 +33,18 @@ class Identity:
 
     @classmethod
     def at(cls, path: Path) -> "Identity":
-        """The key in this file; made, readable by its owner only, where there is none. RunError where it is damaged."""
+        """The key in a file, or a new one where there is no such file.
+
+        Parameters
+        ----------
+        path : Path
+            The file: 64 hexadecimal digits. A new one is readable by its owner only.
+
+        Raises
+        ------
+        RunError
+            The file holds no key.
+        """
         if not path.exists():
             write_atomic(path, Ed25519PrivateKey.generate().private_bytes_raw().hex().encode(), private=True)
         try:
@@ -36,7 +57,7 @@ class Identity:
             ) from error
 
     def sign(self, message: bytes) -> str:
-        """128 hexadecimal digits."""
+        """The signature over these bytes: 128 hexadecimal digits. Equal messages have equal signatures."""
         return self._private.sign(message).hex()
 
 

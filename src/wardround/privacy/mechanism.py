@@ -1,6 +1,6 @@
 """From a contribution to words and back, by whichever mechanism the study's privacy mode asks for."""
 
-from wardround.privacy import fixed_point_mechanism as no_privacy
+from wardround.privacy import fixed_point_mechanism
 from wardround.privacy.fixed_point_mechanism import RoundingKey
 from wardround.privacy.frame import Frame
 from wardround.privacy.gaussian_mechanism import NoisedFrame, protect_noised, reveal_noised
@@ -14,11 +14,11 @@ def protect(contribution: Contribution, reference: Bundle, frame: AnyFrame, key_
     """Bound, encode, noise. key_of: for rounding where no privacy is claimed; a noised frame draws from the system instead."""
     if isinstance(frame, NoisedFrame):
         return protect_noised(contribution, reference, frame)
-    return no_privacy.protect(contribution, reference, frame, key_of)
+    return fixed_point_mechanism.protect(contribution, reference, frame, key_of)
 
 
 def reveal(total: Tree, reference: Bundle, frame: AnyFrame, weight: int = 0) -> Contribution:
     """What the total stands for. weight: of those who were counted, where the frame is noised and so does not sum it."""
     if isinstance(frame, NoisedFrame):
         return reveal_noised(total, reference, frame, weight)
-    return no_privacy.reveal(total, reference, frame)
+    return fixed_point_mechanism.reveal(total, reference, frame)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from wardround.registry.database import Database, open_database, sqlite_url
 from wardround.registry.entries import FileEntry, MetricEntry, ModelEntry, RunEntry, StudyEntry
-from wardround.registry.place import DATABASE, STORE, default_home
+from wardround.registry.home import DATABASE, STORE, default_home
 from wardround.registry.rows import enter, metric_entry, model_entry, model_row, run_entry, run_row
 from wardround.registry.store import ModelStore
 from wardround.registry.tables import MetricRow, ModelRow, RunRow, StudyRow
@@ -24,11 +24,24 @@ WEIGHTS = "safetensors"
 
 
 def open_registry(location: str | Path | None = None, *, store: Path | None = None) -> "Registry":
-    """The registry in a folder, or in the database that a URL (`postgresql://user@host/name`) names; made where there is none.
+    """The registry in a folder or a database; made where there is none.
 
-    location: a folder, made with its parents; None is `default_home()`. store: the folder of the models' files, by default
-    `models` in the registry's folder (for a URL: in `default_home()`).
-    Raises RegistryError where it cannot be used.
+    Parameters
+    ----------
+    location : str, Path or None
+        A folder, made with its parents, or a database's URL, as `postgresql://user@host/name`. None is `default_home()`.
+    store : Path or None
+        The folder of the models' files. None is `models` in the registry's folder, for a URL in `default_home()`.
+
+    Returns
+    -------
+    Registry
+        Open; the caller closes it, or uses it in a `with`.
+
+    Raises
+    ------
+    RegistryError
+        The folder cannot be made, the database cannot be reached, or it holds something else than a registry.
     """
     if isinstance(location, str) and "://" in location:
         return Registry(open_database(location), ModelStore(store or default_home() / STORE))

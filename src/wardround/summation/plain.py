@@ -4,8 +4,7 @@
                        \\--> SumFailed   otherwise
 
 One exchange. Addition of words is exact and commutative, so the total does not depend on the order of arrival. The coordinator
-sees each contribution: only the masked sum hides them. The machine has the masked sum's shape (states, replies, an outbox), so
-that a role drives either.
+sees each contribution: only the masked sum hides them. The machine has no clock, network or files.
 """
 
 from collections.abc import Mapping

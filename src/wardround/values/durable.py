@@ -62,7 +62,7 @@ def _created_ns(file: int | Path, status: os.stat_result) -> int:
     try:
         statx = ctypes.CDLL(None).statx
     except (AttributeError, OSError):
-        return 0
+        return 0  # an older C library, or not Linux: the inode number is all there is
     buffer = ctypes.create_string_buffer(256)
     here, empty_path, birth_time = -100, 0x1000, 0x800  # AT_FDCWD, AT_EMPTY_PATH, STATX_BTIME
     if isinstance(file, int):

@@ -8,8 +8,26 @@ from typing import ClassVar
 
 
 class WardroundError(Exception):
-    """Something the user can mend. Printed without a traceback; the process ends with `exit_code`.
+    """Something the user can mend. The command line prints it without a traceback and ends with `exit_code`.
 
+    Parameters
+    ----------
+    what : str
+        What went wrong and where, as one sentence.
+    expected, found : str
+        What the rule asks for, and what was there instead. Empty where there is nothing to say.
+    hint : str
+        What to do, as a command or an edit that works when followed to the letter.
+
+    Attributes
+    ----------
+    code : str
+        A short, fixed word without data: the only part of an error that may leave a site (docs/errors.md).
+    exit_code : int
+        From 1 to 10, one for each kind of error.
+
+    Examples
+    --------
     >>> str(WardroundError("The study has no sites.", found="an empty list", hint="name at least one site"))
     'The study has no sites. Found: an empty list. What to do: name at least one site.'
     """
