@@ -25,6 +25,7 @@ from wardround.simulation.hospitals import divide, external_records, read_whole
 from wardround.simulation.simulate import Run, simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
+from wardround.study.run_settings import settings_beside
 from wardround.tasks.binary.figures import auc
 from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.training.scoring import score
@@ -49,11 +50,12 @@ class Job:
     cache: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.study = load_study(EXAMPLES / f"{self.name}_private.toml")
+        path = EXAMPLES / f"{self.name}_private.toml"
+        self.study, settings = load_study(path), settings_beside(path)
         records, sites = read_whole(self.study, None)
-        assert self.study.simulation is not None
-        self.hospitals = divide(records, sites, self.study.simulation, records.labels)
-        outside = external_records(self.study, EXAMPLES)
+        assert settings.simulation is not None
+        self.hospitals = divide(records, sites, settings.simulation, records.labels)
+        outside = external_records(self.study, settings.external)
         judged = [outside] if outside is not None else [part.where("test") for part in self.hospitals.values()]
         plan = Plan(self.study)
         self.judged_on = [seen(part, plan)[0] for part in judged]
@@ -89,7 +91,7 @@ class Job:
         patients = self.study.privacy.public_patients
         assert isinstance(patients, dict)
         study = changed(self.study, **self.local)
-        study = changed(study, privacy={"patients": {site: patients[site] for site in sites}})
+        study = changed(study, privacy={"public_patients": {site: patients[site] for site in sites}})
         if len(sites) == 1:
             study = changed(study, summation={"mode": "plain"}, sites={"minimum": 1})
         return self.run(priced(study, epsilon), sites)

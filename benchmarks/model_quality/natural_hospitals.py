@@ -24,6 +24,7 @@ from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.study.label import LabelContract
 from wardround.study.reading import load_study
+from wardround.study.run_settings import settings_beside
 from wardround.tasks.binary import BinaryTask
 from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.tasks.evaluation import evaluation_of
@@ -74,10 +75,10 @@ def _auc(sums: ScoreSums) -> tuple[float, tuple[float, float] | None]:
     return found.values["auc"], found.intervals.get("auc")  # type: ignore[return-value]
 
 
-def compare(study: Study, seed: int) -> dict[str, Figures]:
-    study = changed(study, training={"seed": seed})
+def compare(path: Path, seed: int) -> dict[str, Figures]:
+    study = changed(load_study(path), training={"seed": seed})
     records, sites = read_whole(study, None)
-    hospitals = divide(records, sites, study.simulation, records.labels)  # type: ignore[arg-type]
+    hospitals = divide(records, sites, settings_beside(path).simulation, records.labels)  # type: ignore[arg-type]
     rows: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, variant in variants(study).items():
@@ -109,7 +110,7 @@ def main() -> None:
     chosen = parser.parse_args()
     result: dict[str, dict[str, float]] = {}
     for name in [chosen.only] if chosen.only else ["three_institutions", "heart_disease"]:
-        runs = [compare(load_study(EXAMPLES / f"{name}.toml"), seed) for seed in chosen.seeds]
+        runs = [compare(EXAMPLES / f"{name}.toml", seed) for seed in chosen.seeds]
         show(f"{name}, seed {chosen.seeds[0]}", runs[0])
         result[name] = {model: round(statistics.fmean(run[model]["all"][0] for run in runs), 4) for model in runs[0]}
         result[name]["fedavg_minus_pooled"] = round(result[name]["fedavg"] - result[name]["pooled"], 4)

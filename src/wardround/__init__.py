@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from wardround.simulation.simulate import Run, simulate
     from wardround.study.declaration import Study
     from wardround.study.reading import load_study
+    from wardround.study.run_settings import RunSettings, load_run
     from wardround.values.errors import WardroundError
 
 __all__ = [
     "Prediction",
     "Run",
+    "RunSettings",
     "SecureSum",
     "Study",
     "WardroundError",
     "__version__",
+    "load_run",
     "load_study",
     "predict",
     "secure_sum",
@@ -38,9 +41,11 @@ __all__ = [
 _HOMES = {
     "Prediction": "wardround.prediction.answers",
     "Run": "wardround.simulation.simulate",
+    "RunSettings": "wardround.study.run_settings",
     "SecureSum": "wardround.hub.sum_coordinator",
     "Study": "wardround.study.declaration",
     "WardroundError": "wardround.values.errors",
+    "load_run": "wardround.study.run_settings",
     "load_study": "wardround.study.reading",
     "predict": "wardround.prediction.answers",
     "secure_sum": "wardround.simulation.secure_sum",

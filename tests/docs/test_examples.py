@@ -8,10 +8,12 @@ import pytest
 
 from wardround.study.contract import DataContract
 from wardround.study.reading import load_study, parse_study
+from wardround.study.run_settings import SUFFIX, load_run, run_file_of
 
 from .pages import ROOT, Block, blocks
 
 STUDIES = [block for block in blocks("toml") if block.text.startswith("format = 1")]
+EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.toml")) if not path.name.endswith(SUFFIX)]
 PARTS = [block for block in blocks("toml") if not block.text.startswith("format = 1")]
 
 
@@ -29,15 +31,17 @@ def test_every_data_section_in_the_pages_is_sound(block: Block) -> None:
     DataContract.model_validate_json(json.dumps(value["data"]))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
-def test_every_example_is_a_sound_study(path: Path) -> None:
-    """The examples are the first thing that people run."""
-    load_study(path)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_is_a_sound_study_with_a_run_file_that_fits(path: Path) -> None:
+    """The examples are the first thing that people run, by the study's name alone."""
+    study, settings = load_study(path), load_run(run_file_of(path))
+    assert settings.simulation is not None
+    assert (study.evaluation.external is None) == (settings.external is None)
 
 
 def test_there_are_studies_to_check() -> None:
     """A pattern that matches nothing would let every study through."""
-    assert STUDIES and PARTS and list((ROOT / "examples").glob("*.toml"))
+    assert STUDIES and PARTS and EXAMPLES
 
 
 @pytest.mark.parametrize("block", list(blocks("python")), ids=str)

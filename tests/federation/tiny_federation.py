@@ -46,7 +46,6 @@ learning_rate = 0.5
 batch_size = 16
 local_epochs = 2
 seed = 7
-device = "cpu"
 [algorithm]
 name = "ALGORITHM"
 rounds = ROUNDS
@@ -57,7 +56,6 @@ collusion = 1
 own_baseline = OWN
 [sites]
 minimum = MINIMUM
-deadline_s = 60.0
 """
 LOCAL_STEPS = 'optimizer = "sgd"\nlearning_rate = 0.5\nbatch_size = 16\nlocal_epochs = 2\n'
 

@@ -6,6 +6,7 @@ import pytest
 
 from wardround.hub.run_folder import RunFolder
 from wardround.study.reading import load_study
+from wardround.study.run_settings import RunSettings
 from wardround.values.errors import RunError
 
 from ..federation.tiny_federation import study
@@ -15,14 +16,14 @@ def test_what_a_run_began_with_comes_back(tmp_path: Path) -> None:
     """A resumed run must be the run that was stopped: its study, its name, whether its patients are drawn."""
     folder = RunFolder(tmp_path / "runs" / "one")
     assert folder.plan is None
-    plan = folder.begin(study(), synthetic=True)
+    plan = folder.begin(study(), RunSettings(), synthetic=True)
     assert folder.plan == plan and plan.synthetic and plan.study == study().hash
     assert load_study(folder.path / "study.toml").hash == study().hash
 
 
 def test_two_runs_of_one_study_have_different_names(tmp_path: Path) -> None:
     """The registry keeps both."""
-    names = {RunFolder(tmp_path / str(number)).begin(study(), synthetic=False).run_id for number in range(5)}
+    names = {RunFolder(tmp_path / str(number)).begin(study(), RunSettings(), synthetic=False).run_id for number in range(5)}
     assert len(names) == 5
 
 
@@ -48,7 +49,7 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 def test_a_damaged_plan_is_refused_in_words(tmp_path: Path, text: str) -> None:
     """Never a traceback, and never a run with another plan."""
     folder = RunFolder(tmp_path)
-    folder.begin(study(), synthetic=False)
+    folder.begin(study(), RunSettings(), synthetic=False)
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(RunError, match="damaged"):
         _ = folder.plan
@@ -57,7 +58,7 @@ def test_a_damaged_plan_is_refused_in_words(tmp_path: Path, text: str) -> None:
 def test_an_attempt_that_stopped_before_its_opening_leaves_nothing_of_its_hospitals(tmp_path: Path) -> None:
     """The same folder is used again, also with other hospitals: records of the first must not lie beside theirs."""
     folder = RunFolder(tmp_path)
-    folder.begin(study(), synthetic=False)
+    folder.begin(study(), RunSettings(), synthetic=False)
     for name in ("sites/east/state.safetensors", "data/east.npz", "external.npz"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"records")

@@ -36,7 +36,10 @@ rounds = {rounds}
 """
 
 
-def write_study(folder: Path, *, algorithm: str = "fedavg", rounds: int = 3, more: str = "") -> Path:
+def write_study(folder: Path, *, algorithm: str = "fedavg", rounds: int = 3, more: str = "", run: str = "") -> Path:
+    """run: of the file beside it, which is written only where there is something to say."""
+    if run:
+        (folder / "study.run.toml").write_text(run, "utf-8")
     path = folder / "study.toml"
     path.write_text(TOML.format(algorithm=algorithm, rounds=rounds) + more, "utf-8")
     return path

@@ -45,9 +45,8 @@ flip_average = true
 threshold = "robust"
 [evaluation.external]
 name = "abroad"
-path = "abroad.npz"
-split = "all"
 """
+RUN = '[external]\npath = "abroad.npz"\nsplit = "all"\n'
 SIZES: dict[ScannerName, int] = {"north": 45, "harbour": 60, "valley": 50}
 
 
@@ -61,6 +60,7 @@ def abroad() -> Records:
 
 def simulated(folder: Path, *, workers: int = 0, resume: bool = False, listener: object = None) -> wr.Run:
     (folder / "study.toml").write_text(STUDY, "utf-8")
+    (folder / "study.run.toml").write_text(RUN, "utf-8")
     outside = abroad()
     np.savez(folder / "abroad.npz", images=outside.inputs, label=outside.labels, patient=outside.patients)
     hospitals = {name: hospital(name) for name in SIZES}

@@ -13,6 +13,7 @@ from wardround.hub.notices import Notice, RoundFinished, SiteLost
 from wardround.sources import Dataset
 from wardround.study.contract import DataContract
 from wardround.study.label import LabelContract
+from wardround.study.sections.external import ExternalSection
 from wardround.study.sections.simulation import SimulatedHospital, SimulationSection
 from wardround.tasks.binary import BinaryTask
 from wardround.values.errors import DataError, EngineError, RunError, StudyError
@@ -152,7 +153,7 @@ def test_a_hospital_whose_data_changed_is_refused_on_resume(tmp_path: Path) -> N
         wr.simulate(study, hospitals, out=tmp_path / "run", resume=True, workers=0, register=False)
 
 
-EXTERNAL = '[evaluation.external]\nname = "abroad"\npath = "abroad.csv"\nsplit = "all"\n'
+EXTERNAL = {"more": '[evaluation.external]\nname = "abroad"\n', "run": '[external]\npath = "abroad.csv"\nsplit = "all"\n'}
 
 
 @pytest.mark.parametrize("content", [None, "patient,pressure,smoker,ill\n", "no,such,columns\n1,2,3\n"])
@@ -163,7 +164,7 @@ def test_an_external_test_set_that_cannot_be_read_is_found_before_the_first_roun
     events: list[Notice] = []
     with pytest.raises(DataError, match=r"external test set .*abroad\.csv"):
         wr.simulate(
-            write_study(tmp_path, more=EXTERNAL),
+            write_study(tmp_path, **EXTERNAL),
             write_hospitals(tmp_path),
             out=tmp_path / "run",
             workers=0,
@@ -176,7 +177,7 @@ def test_an_external_test_set_that_cannot_be_read_is_found_before_the_first_roun
 def test_an_external_test_set_is_read_once_and_no_copy_of_it_stays(tmp_path: Path) -> None:
     """It is what was checked that is scored, also where the file is gone when a stopped run goes on. Patients' records do not
     stay in a folder that is handed around."""
-    study, hospitals = write_study(tmp_path, more=EXTERNAL), write_hospitals(tmp_path)
+    study, hospitals = write_study(tmp_path, **EXTERNAL), write_hospitals(tmp_path)
     abroad = write_hospital(tmp_path / "abroad.csv", rows=90, seed=8)
     whole = wr.simulate(study, hospitals, out=tmp_path / "whole", workers=0, register=False)
     assert whole.record.external["abroad"].sums is not None
@@ -191,7 +192,7 @@ def test_an_external_test_set_is_read_once_and_no_copy_of_it_stays(tmp_path: Pat
 @pytest.mark.slow
 def test_an_external_test_set_that_hospitals_trained_on_is_said_to_be_one(tmp_path: Path) -> None:
     """A figure on patients that the model was trained on says nothing of a new hospital's patients."""
-    study, hospitals = write_study(tmp_path, more=EXTERNAL), write_hospitals(tmp_path)
+    study, hospitals = write_study(tmp_path, **EXTERNAL), write_hospitals(tmp_path)
     write_hospital(tmp_path / "abroad.csv", rows=90, seed=8)
     honest = wr.simulate(study, hospitals, out=tmp_path / "honest", workers=0, register=False)
     assert honest.record.trained_on == {"abroad": {"north": 0, "south": 0, "west": 0}}
@@ -216,11 +217,11 @@ def test_a_data_set_that_is_also_the_external_test_set_is_read_once(tmp_path: Pa
         return Dataset(name, made[0], None, made[1])
 
     monkeypatch.setattr("wardround.sources.load_dataset", load)
-    study = wr.load_study(write_study(tmp_path, more='[evaluation.external]\ndataset = "uci_wdbc"\n'))
-    study = study.model_copy(update={"data": study.data.model_copy(update={"dataset": "uci_wdbc"})})
+    study = wr.load_study(write_study(tmp_path, more="[evaluation.external]\n")).revised(data={"dataset": "uci_wdbc"})
     hospitals = tuple(SimulatedHospital(name=name, share=0.5) for name in ("north", "south", "west"))
     division = SimulationSection(by="iid", hospitals=hospitals)
-    run = wr.simulate(study, division=division, out=tmp_path / "run", workers=0, register=False)
+    settings = wr.RunSettings(external=ExternalSection(dataset="uci_wdbc"))
+    run = wr.simulate(study, division=division, run=settings, out=tmp_path / "run", workers=0, register=False)
     assert run.record.external and read == ["uci_wdbc"]
 
 

@@ -17,6 +17,7 @@ from wardround.registry import open_registry
 from wardround.study.label import BINARY, LABEL_KINDS, LabelContract
 from wardround.study.reading import parse_study
 from wardround.study.record.run_record import RunRecord
+from wardround.study.run_settings import parse_run
 from wardround.tasks import registry
 from wardround.tasks.evaluation import sums_of
 from wardround.tasks.protocol import Task
@@ -166,8 +167,8 @@ def test_one_data_set_is_divided_by_the_tasks_groups(tmp_path: Path) -> None:
     """Otherwise one hospital gets all the long stays by chance."""
     whole = write_hospital(tmp_path / "all.csv", 300, 5)
     hospitals = "".join(f'[[simulation.hospitals]]\nname = "{name}"\n' for name in "abc")
-    study = parse_study(f'{STUDY}[simulation]\nby = "iid"\n{hospitals}')
-    done = wr.simulate(study, data=whole, out=tmp_path / "run", workers=0, register=False)
+    settings = parse_run(f'[simulation]\nby = "iid"\n{hospitals}')
+    done = wr.simulate(parse_study(STUDY), data=whole, run=settings, out=tmp_path / "run", workers=0, register=False)
     counted = [entry.label_counts["long_stays"] for entry in done.record.sites.values()]
     assert sum(counted) > 30 and max(counted) - min(counted) <= 3
 

@@ -28,7 +28,6 @@ optimizer = "adamw"
 learning_rate = {learning_rate}
 schedule = "constant"
 class_balance = false
-device = "cpu"
 seed = {seed}
 
 [algorithm]
@@ -46,7 +45,7 @@ def simulate_command(python: Path, folder: Path, job: Job, workers: int | None =
     study = folder / "study.toml"
     study.write_text(_STUDY.format(**{name: getattr(job, name) for name in _FIELDS}))
     sites = [part for name, path in zip(NAMES, job.hospitals, strict=True) for part in ("--site", f"{name}={path}")]
-    command = [str(python.with_name("wardround")), "simulate", str(study), *sites]
+    command = [str(python.with_name("wardround")), "simulate", str(study), *sites, "--device", "cpu"]
     if workers is not None:
         command += ["--workers", str(workers)]
     return (*command, "--out", str(folder / "run"), "--json")

@@ -38,7 +38,6 @@ range = [-4, 4]
 name = "logistic"
 [training]
 local_epochs = 1
-device = "cpu"
 [algorithm]
 name = "fedavg"
 rounds = 2

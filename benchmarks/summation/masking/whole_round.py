@@ -21,6 +21,7 @@ from wardround.hub.notices import ExchangeStarted, Notice, RoundFinished
 from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
+from wardround.study.run_settings import settings_beside
 from wardround.training import loop, scoring
 from wardround.values.tree import Tree, same_bits
 
@@ -66,13 +67,8 @@ class Rounds:
 
 
 def _study(mode: str) -> Study:
-    full = load_study(EXAMPLE)
-    return full.model_copy(
-        update={
-            "algorithm": full.algorithm.model_copy(update={"rounds": ROUNDS}),
-            "evaluation": full.evaluation.model_copy(update={"own_baseline": False, "external": None}),
-            "summation": full.summation.model_copy(update={"mode": mode}),
-        }
+    return load_study(EXAMPLE).revised(
+        algorithm={"rounds": ROUNDS}, evaluation={"own_baseline": False, "external": None}, summation={"mode": mode}
     )
 
 
@@ -84,7 +80,7 @@ def _run(mode: str, rounds: Rounds) -> Tree:
             workers=0,
             register=False,
             listener=rounds.listener,
-            study_folder=EXAMPLE.parent,
+            division=settings_beside(EXAMPLE).simulation,
         )
         rounds.seconds += [entry.seconds for entry in run.record.rounds]
         return run.model

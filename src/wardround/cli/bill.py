@@ -12,6 +12,7 @@ from wardround.privacy.accounting import calibrate
 from wardround.simulation.epsilon_sweep import sweep
 from wardround.study.declaration import Study
 from wardround.study.protection import promised_privacy
+from wardround.study.run_settings import RunSettings
 from wardround.values.canonical import finite_or_none
 from wardround.values.errors import StudyError
 
@@ -19,8 +20,8 @@ EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0)
 TRIED = (None, 8.0, 4.0, 2.0, 1.0, 0.5)
 
 
-def bill_json(study: Study, *, tried: bool = False, data: Path | None = None) -> dict[str, Any]:
-    """study: with its noise worked out. tried: also what accuracy each epsilon leaves on public or synthetic data."""
+def bill_json(study: Study, settings: RunSettings | None = None, data: Path | None = None) -> dict[str, Any]:
+    """study: with its noise worked out. settings: to try what accuracy each epsilon leaves on public or synthetic data."""
     price = price_of(study)
     found: dict[str, Any] = {
         "mode": study.privacy.mode,
@@ -32,8 +33,8 @@ def bill_json(study: Study, *, tried: bool = False, data: Path | None = None) ->
         "epsilons": {f"{delta:g}": finite_or_none(value) for delta, value in price.epsilons.items()},
         "noise_by_epsilon": {f"{target:g}": multiplier for target, multiplier in _noise_by_epsilon(study, price)},
     }
-    if tried:
-        found["tried"] = [vars(point) for point in sweep(study, TRIED, data)]
+    if settings is not None:
+        found["tried"] = [vars(point) for point in sweep(study, TRIED, settings, data)]
     return found
 
 
@@ -52,13 +53,13 @@ def show_bill(declared: Study, study: Study) -> None:
         console.print(_steps_table(study, price, study.privacy.epsilon))
 
 
-def show_sweep(study: Study, data: Path | None) -> None:
+def show_sweep(study: Study, settings: RunSettings, data: Path | None) -> None:
     """One run for each epsilon, a line as it ends."""
     console = Console()
     public = f"the public set {study.data.dataset}" if study.data.dataset else "synthetic pictures of no patient"
     where = f"the data at {data}" if data else public
     console.print(f"The recipe on {where}, held-out patients of all hospitals together. Your hospitals' data will differ.")
-    for point in sweep(study, TRIED, data):
+    for point in sweep(study, TRIED, settings, data):
         name = "no noise" if point.epsilon is None else f"epsilon {point.epsilon:g}"
         figures = "  ".join(f"{title} {figure(value)}" for title, value in point.figures.items())
         console.print(f"  {name:14} {figures}", highlight=False)

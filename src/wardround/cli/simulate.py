@@ -38,20 +38,27 @@ def simulate(
     epsilon: Annotated[
         float | None, typer.Option(min=0.001, max=32, help="Replace a private study's epsilon; the noise follows.")
     ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="The settings of this machine (default: STUDY.run.toml beside STUDY.toml, if there).")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Where training runs: auto, cpu, cuda or mps.")] = None,
+    deadline: Annotated[float | None, typer.Option(help="Seconds that a hospital has to answer an order.")] = None,
 ) -> None:
     """Run a study over hospitals on this machine: folders of yours, or one data set divided by patient."""
     from wardround.cli.progress import watching
     from wardround.cli.tables import show_run
     from wardround.simulation.simulate import simulate as run_simulation
     from wardround.study.reading import load_study
+    from wardround.study.run_settings import load_run, settings_beside
 
     declared = load_study(study)
     if own_baseline is not None:
         declared = declared.revised(evaluation={"own_baseline": own_baseline})
     if epsilon is not None:
         declared = _with_epsilon(declared, epsilon)
+    settings = settings_beside(study) if run is None else load_run(run)
     with watching(declared.algorithm.rounds, quiet=as_json, verbose=is_verbose()) as listener:
-        run = run_simulation(
+        finished = run_simulation(
             declared,
             dict(_site(text) for text in site or ()) or None,
             data=data,
@@ -61,13 +68,13 @@ def simulate(
             workers=workers,
             seed=seed,
             listener=listener,
-            study_folder=study.parent,
             ledgers=ledgers,
+            run=settings.with_run(device=device, deadline_s=deadline),
         )
     if as_json:
-        typer.echo(json.dumps(run.metrics, allow_nan=False))
+        typer.echo(json.dumps(finished.metrics, allow_nan=False))
     else:
-        show_run(run)
+        show_run(finished)
 
 
 def _with_epsilon(study: Study, epsilon: float) -> Study:
@@ -84,7 +91,7 @@ def _site(text: str) -> tuple[str, str]:
 
 
 def parse_split(text: str, count: int) -> SimulationSection:
-    """What --split says, as the study's [simulation] section would.
+    """What --split says, as the [simulation] section of a run file would.
 
     >>> parse_split("size=50/30/20", 3).hospitals[0].share > parse_split("size=50/30/20", 3).hospitals[1].share
     True

@@ -9,6 +9,9 @@ from wardround.values.errors import StudyError
 
 app = typer.Typer(help="Write, check and read study files.", no_args_is_help=True)
 StudyFile = Annotated[Path, typer.Argument(help="The study file (TOML).")]
+RunFile = Annotated[
+    Path | None, typer.Option("--run", help="The settings of this machine (default: STUDY.run.toml beside it, if there).")
+]
 
 
 @app.command()
@@ -28,16 +31,23 @@ def new(
 
 
 @app.command()
-def check(path: StudyFile) -> None:
-    """Say whether a study file is sound; name the line and the mend of every problem."""
+def check(path: StudyFile, run: RunFile = None) -> None:
+    """Say whether a study file and its run file are sound; name the line and the mend of every problem."""
     from wardround.study.protection import protection
     from wardround.study.reading import load_study
+    from wardround.study.run_settings import load_run, run_file_of, settings_beside, settings_in_words
 
     study = load_study(path)
+    settings = settings_beside(path) if run is None else load_run(run)
     typer.echo(f"{path} is a sound study: {study.question.title}")
     typer.echo(f"hash {study.hash}")
     for sentence in protection(study):
         typer.echo(sentence)
+    beside = run or run_file_of(path)
+    source = str(beside) if beside.is_file() else f"there is no {beside}, so these are the defaults"
+    typer.echo(f"\nOnly this machine needs, and no hospital agrees to ({source}):")
+    for sentence in settings_in_words(study, settings):
+        typer.echo(f"  {sentence}")
 
 
 @app.command()
@@ -51,6 +61,7 @@ def privacy(
         Path | None,
         typer.Option(help="With --try: the public data to divide."),
     ] = None,
+    run: RunFile = None,
 ) -> None:
     """Say what a private study will cost each hospital's patients, before it runs, and the noise that it takes."""
     import json
@@ -58,17 +69,19 @@ def privacy(
     from wardround.cli.bill import bill_json, show_bill, show_sweep
     from wardround.plan.pricing import with_noise
     from wardround.study.reading import load_study
+    from wardround.study.run_settings import load_run, settings_beside
 
-    if data is not None and not tried:
-        raise StudyError("--data says what --try runs on", hint="add --try, or leave --data out")
+    if (data is not None or run is not None) and not tried:
+        raise StudyError("--data and --run say what --try runs on", hint="add --try, or leave them out")
+    settings = (settings_beside(path) if run is None else load_run(run)) if tried else None
     declared = load_study(path)
     study = with_noise(declared)
     if as_json:
-        typer.echo(json.dumps(bill_json(study, tried=tried, data=data), allow_nan=False))
+        typer.echo(json.dumps(bill_json(study, settings, data), allow_nan=False))
         return
     show_bill(declared, study)
-    if tried:
-        show_sweep(study, data)
+    if settings is not None:
+        show_sweep(study, settings, data)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from wardround.hub.orders import Orders, require_sites, too_few
 from wardround.plan.plan import FEDERATED, LAST, Plan
 from wardround.privacy.mechanism import reveal
 from wardround.study.declaration import Study
+from wardround.study.sections.execution import DEADLINE_S
 from wardround.tasks.sums import Sums
 from wardround.values.contribution import Contribution
 from wardround.values.errors import EngineError
@@ -23,17 +24,24 @@ from wardround.values.tree import Bundle, Tree
 
 
 class Coordinator:
-    """Runs one study over one engine, keeping its checkpoint in `folder`."""
+    """Runs one study over one engine, keeping its checkpoint in `folder`. deadline_s: seconds that a site has to answer."""
 
     def __init__(
-        self, study: Study, engine: Engine, folder: Path, *, listener: Listener = silent, every_site_must_open: bool = False
+        self,
+        study: Study,
+        engine: Engine,
+        folder: Path,
+        *,
+        listener: Listener = silent,
+        every_site_must_open: bool = False,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         self.study, self.engine, self.folder, self.listener = study, engine, folder, listener
         self.every_site_must_open = every_site_must_open
         self.plan = Plan(study)
         _ = self.plan.private  # refuses a private study whose noise nobody worked out, before anything runs
         self.progress = resumed(folder, study.hash)
-        self._orders = Orders(self.plan, engine, listener)
+        self._orders = Orders(self.plan, engine, listener, deadline_s)
         self._summing = self._orders.summing(folder, self._keep_keys, self.progress.keys)
 
     @property

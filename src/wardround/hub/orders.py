@@ -26,11 +26,13 @@ _NOTHING: Layout = {}
 
 @dataclass(frozen=True)
 class Orders:
-    """Puts orders to sites over one engine, and tells the listener who is asked, answers and is lost."""
+    """Puts orders to sites over one engine, and tells the listener who is asked, answers and is lost. deadline_s: seconds that a
+    site has to answer each."""
 
     plan: Plan
     engine: Engine
     listener: Listener
+    deadline_s: float
 
     def summing(self, folder: Path, keep_keys: Callable[[KeyProgress], None], keys: KeyProgress) -> Summing:
         """The study's way of adding. folder: for what a masked sum must remember. keep_keys: makes its keys durable."""
@@ -78,7 +80,7 @@ class Orders:
 
     def _trip(self, outbox: Mapping[SiteId, bytes], *, heard: bool) -> Mapping[SiteId, bytes]:
         arrived = (lambda site: self.listener(SiteAnswered(site))) if heard else None
-        return self.engine.exchange(outbox, self.plan.study.sites.deadline_s, arrived)
+        return self.engine.exchange(outbox, self.deadline_s, arrived)
 
     def _tell_of_the_lost(self, lost: Mapping[SiteId, str]) -> None:
         for site, code in lost.items():

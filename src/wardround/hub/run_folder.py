@@ -1,6 +1,6 @@
 """The folder of one run: taken by one process at a time, and never shared by two runs.
 
-study.toml  plan.json  hospitals.json  checkpoint.safetensors  sites/NAME/...  data/NAME.npz  external.npz
+study.toml  study.run.toml  plan.json  hospitals.json  checkpoint.safetensors  sites/NAME/...  data/NAME.npz  external.npz
 model.safetensors  model.onnx  record.json  report.html  model_card.md
 """
 
@@ -15,11 +15,14 @@ from filelock import FileLock, Timeout
 from wardround.hub.checkpoint import FILE as CHECKPOINT
 from wardround.hub.checkpoint import load
 from wardround.study.declaration import Study
+from wardround.study.run_settings import RunSettings, load_run, run_file_of
 from wardround.study.writing import to_toml
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
-from wardround.values.errors import RunError
+from wardround.values.errors import RunError, StudyError
 from wardround.values.stored import head_of, value_of
+
+STUDY = "study.toml"
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,41 @@ class RunFolder:
             for staged in self.path.glob("external.*"):
                 staged.unlink()
 
-    def begin(self, study: Study, *, synthetic: bool) -> RunPlan:
-        """Records the plan; from here on the run can be resumed."""
+    def require_same_study(self, study: Study) -> None:
+        """RunError where another study has begun here."""
+        if self.plan is not None and self.plan.study != study.hash:
+            raise RunError(
+                f"{self.path} holds a run of another study",
+                hint="resume with the same study file and seed, or use a new folder",
+            )
+
+    def resumed_settings(self, stated: RunSettings) -> RunSettings:
+        """What the run in this folder was started with, and under [run] what is stated now.
+
+        Workers, device and deadline change no result. RunError where another division or external test set is stated: the
+        hospitals and the external test of a run cannot change.
+        """
+        settings = self._settings()
+        for section, name in (("simulation", "division"), ("external", "external test set")):
+            before, now = getattr(settings, section), getattr(stated, section)
+            if now is not None and now != before:
+                raise RunError(
+                    f"The run in {self.path} was started with another {name}",
+                    expected=f"[{section}] as in {run_file_of(self.path / STUDY)}",
+                    hint=f"resume with --run {run_file_of(self.path / STUDY)}, or use a new folder",
+                )
+        return settings.with_run(**stated.stated())
+
+    def _settings(self) -> RunSettings:
+        try:
+            return load_run(run_file_of(self.path / STUDY))
+        except StudyError as error:
+            raise RunError(
+                f"{run_file_of(self.path / STUDY)} is damaged", found=str(error), hint="start the run again in a new folder"
+            ) from error
+
+    def begin(self, study: Study, settings: RunSettings, *, synthetic: bool) -> RunPlan:
+        """Records the plan; from here on the run can be resumed. settings: of this machine, with absolute paths."""
         now = datetime.now(UTC)
         plan = RunPlan(
             run_id=f"{now:%Y%m%dT%H%M%S}-{study.hash[:8]}-{now.microsecond:06d}",
@@ -87,7 +123,8 @@ class RunFolder:
             created=now.isoformat(timespec="seconds"),
             synthetic=synthetic,
         )
-        write_atomic(self.path / "study.toml", to_toml(study).encode())
+        write_atomic(self.path / STUDY, to_toml(study).encode())
+        write_atomic(run_file_of(self.path / STUDY), settings.to_toml().encode())
         write_atomic(self.path / "plan.json", canonical_json(head_of(plan)))
         return plan
 

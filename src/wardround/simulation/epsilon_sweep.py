@@ -13,6 +13,7 @@ from wardround.plan.pricing import FEWEST as FEWEST_NAMES
 from wardround.plan.pricing import with_noise
 from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
+from wardround.study.run_settings import RunSettings
 from wardround.tasks.registry import task_of
 from wardround.values.errors import StudyError
 from wardround.values.records import Records
@@ -31,17 +32,21 @@ class SweepPoint:
     figures: Mapping[str, float | None]
 
 
-def sweep(study: Study, epsilons: Sequence[float | None], data: Path | None) -> Iterator[SweepPoint]:
-    """One whole run for each epsilon. data: public records, divided as the study's [simulation] says; without it the public set
-    that the study names, or else synthetic radiographs in three hospitals. These, being fewer, get less noise in the same
-    measure: it would otherwise be another study. StudyError where none of these is like the study's records."""
+def sweep(study: Study, epsilons: Sequence[float | None], settings: RunSettings, data: Path | None) -> Iterator[SweepPoint]:
+    """One whole run for each epsilon.
+
+    data: public records, divided as [simulation] of the run settings says; without it the public set that the study names, or
+    else synthetic radiographs in three hospitals. These, being fewer, get less noise in the same measure: it would otherwise be
+    another study. StudyError where none of these is like the study's records.
+    """
     words = task_of(study).words
+    alone = RunSettings(run=settings.run, simulation=settings.simulation)  # the external test is not for trying things out
     drawn = data is None and study.data.dataset is None
     sites = _synthetic(study) if drawn else None
     for epsilon in epsilons:
         with tempfile.TemporaryDirectory() as folder:
             tried, multiplier = _tried(study, epsilon, sites)
-            run = simulate(tried, sites, data=data, out=Path(folder) / "run", register=False)
+            run = simulate(tried, sites, data=data, out=Path(folder) / "run", register=False, run=alone)
         pooled = run.record.pooled
         yield SweepPoint(
             epsilon,

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.study.contract import SplitsContract
 from wardround.study.declaration import Study
+from wardround.study.sections.external import ExternalSection
 from wardround.study.sections.simulation import SimulationSection
 from wardround.tasks.registry import task_of
 from wardround.values.canonical import canonical_json
@@ -80,7 +82,7 @@ def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:
 def divide(
     records: Records, sites: NDArray[np.str_] | None, how: SimulationSection, groups: NDArray[np.intp]
 ) -> dict[str, Records]:
-    """One data set as several hospitals, patients never divided; as the study's [simulation] section says.
+    """One data set as several hospitals, patients never divided; as the [simulation] section of a run file says.
 
     groups: each record's, as the task says.
     """
@@ -93,7 +95,7 @@ def divide(
         raise StudyError(
             "A data set is divided into two hospitals or more",
             found=f"{len(sizes)} in [[simulation.hospitals]]",
-            hint="name them in the study, or use --hospitals K",
+            hint="name them in the run file, or use --hospitals K",
         )
     if how.by == "iid":
         return division.divide_evenly(records, tuple(sizes), groups, seed=how.seed)
@@ -144,29 +146,39 @@ def dataset_cache(study: Study) -> DatasetCache:
     return load
 
 
-def external_records(study: Study, study_folder: Path, datasets: DatasetCache | None = None) -> Records | None:
+def external_records(study: Study, external: ExternalSection | None, datasets: DatasetCache | None = None) -> Records | None:
     """The records of the study's external test set, of which there is at least one; they are in no hospital.
 
-    DataError or StudyError where it cannot be read or holds nothing.
+    external: where they lie. DataError or StudyError where they cannot be read or there are none.
     """
-    external = study.evaluation.external
-    if external is None:
+    test = study.evaluation.external
+    if test is None and external is None:
         return None
+    if test is None:
+        raise StudyError(
+            "The run file says where an external test set lies, and the study is not judged on one",
+            hint="add [evaluation.external] to the study, or remove [external] from the run file",
+        )
+    if external is None:
+        raise StudyError(
+            f"The study is judged on the external test set {test.name}, and no run file says where it lies",
+            hint="write [external] with dataset or path into the run file, STUDY.run.toml beside STUDY.toml or --run FILE",
+        )
     if external.dataset is not None:
-        found = (datasets or dataset_cache(study))(external.dataset).external
-        if found is None:
+        records = (datasets or dataset_cache(study))(external.dataset).external
+        if records is None:
             raise StudyError(
                 f"The data set {external.dataset} has no test split that its publisher set apart",
-                hint="name a path under [evaluation.external], or remove the section",
+                hint="name a path under [external] in the run file, or remove [evaluation.external] from the study",
             )
-        return found
-    return _external_at(study_folder / (external.path or ""), study, external.split)
+        return records
+    return _external_at(Path(external.path or ""), study, external.split)
 
 
 def _external_at(place: Path, study: Study, split: Split | Literal["all"]) -> Records:
     from wardround.sources import open_source
 
-    splits = None if split == "all" else study.data.splits.model_copy(update={"declared": True})
+    splits = None if split == "all" else SplitsContract(**{**study.data.splits.model_dump(), "declared": True})
     try:
         records = open_source(place, study.data, splits=splits).load()
     except DataError as error:
@@ -174,20 +186,20 @@ def _external_at(place: Path, study: Study, split: Split | Literal["all"]) -> Re
             f"The external test set {place} cannot be used: {error.what}",
             expected=error.expected,
             found=error.found,
-            hint=error.hint or "correct [evaluation.external]",
+            hint=error.hint or "correct [external] in the run file",
         ) from error
-    found = records if split == "all" else records.where(split)
-    if not len(found):
+    tested = records if split == "all" else records.where(split)
+    if not len(tested):
         raise DataError(f"The external test set {place} has no {split} records", hint="name another split, or all of them")
-    return found
+    return tested
 
 
-def stage_external_test(study: Study, study_folder: Path, path: Path, datasets: DatasetCache) -> None:
+def stage_external_test(study: Study, external: ExternalSection | None, path: Path, datasets: DatasetCache) -> None:
     """Reads and checks the external test set and writes it to `path`, unless it is there: a mistake in it shows before
     training, not after, and nobody holds it in memory meanwhile."""
     if path.exists():
         return
-    records = external_records(study, study_folder, datasets)
+    records = external_records(study, external, datasets)
     if records is not None:
         write_atomic(outside_of(path), canonical_json(sorted(set(records.digests()))))
         write_records(path, records)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,10 @@ from wardround.site.config import SiteConfig, identity_in
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
 from wardround.study.record.run_record import RunRecord
+from wardround.study.run_settings import RunSettings, load_run, settings_beside
 from wardround.study.sections.simulation import SimulationSection
 from wardround.values.cores import usable_cores
-from wardround.values.errors import RunError, StudyError
+from wardround.values.errors import StudyError
 from wardround.values.records import Records
 from wardround.values.tensor_file import read_tensors
 from wardround.values.tree import Tree
@@ -70,43 +71,95 @@ def simulate(
     register: bool = True,
     study_folder: Path | None = None,
     ledgers: str | Path | None = None,
+    run: RunSettings | str | Path | None = None,
 ) -> Run:
-    """Run `study` over hospitals on this machine.
+    """Run a study over hospitals on this machine.
 
-    sites: hospital -> its file or folder, or its records. Or data: one data set (default: the study's data.dataset), divided as
-    `division` or the study's [simulation] says. out: the run folder, new unless `resume`; default runs/TITLE-HASH. workers:
-    hospitals at work at once (0: in order in this process; default: as many as fit the machine); it never changes the model.
-    seed: replaces training.seed. study_folder: where relative paths in the study start. ledgers: a folder with a privacy ledger
-    for each hospital, NAME.sqlite, kept over runs and studies (private studies; default: new ones in the run folder).
-    Raises WardroundError's kinds; a run that stopped can go on with resume=True.
+    Parameters
+    ----------
+    study
+        The study, or its file.
+    sites
+        Hospital -> its file or folder, or its records.
+    data
+        Instead of `sites`: one data set to divide. Default: the study's data.dataset.
+    division
+        How to divide it. Default: [simulation] of the run settings.
+    out
+        The run folder, new unless `resume`. Default: runs/TITLE-HASH.
+    resume
+        Go on with the run in the folder.
+    workers
+        Hospitals at work at once; 0: in order in this process. It never changes the model. Default: that of the run settings.
+    seed
+        Replaces training.seed.
+    synthetic
+        Whether the records are of no patient.
+    listener
+        Hears of every event.
+    register
+        Whether the model enters the registry.
+    study_folder
+        Where a relative path in `run` starts, where that is no file. Default: the working directory.
+    ledgers
+        A folder with a privacy ledger for each hospital, NAME.sqlite, kept over runs and studies. Default: new ones in the run
+        folder.
+    run
+        The settings of this machine, or their file. Default: STUDY.run.toml beside a study that is given as a file, if there
+        is one. A resumed run takes workers, device and deadline from here, and the rest from its folder.
+
+    Returns
+    -------
+    Run
+        The finished run: its folder, record and figures.
+
+    Raises
+    ------
+    WardroundError
+        Its kinds. A run that stopped can go on with `resume`.
     """
     began = time.monotonic()
-    beside = study_folder or (Path(study).parent if isinstance(study, str | Path) else Path())
+    if sites and (data is not None or division is not None):
+        raise StudyError(
+            "Hospitals come either from their own data or from one divided data set", hint="use --site, or --data with --split"
+        )
+    stated = _settings(run, study, study_folder).with_run(workers=workers).divided(division)
     declared = load_study(study) if isinstance(study, str | Path) else study
     if seed is not None:
         declared = declared.revised(training={"seed": seed})
     if register:
         _require_registry()
     folder = RunFolder(Path(out) if out is not None else default_folder(declared))
-    fork_server = early_fork_server(default_workers(2) if workers is None else workers)
-    with closing(folder), closing(fork_server) if fork_server else nullcontext():
+    with ExitStack() as parts:
+        parts.enter_context(closing(folder))
+        settings = _resumed(folder, declared, stated) if resume else stated
+        fork_server = early_fork_server(default_workers(2) if settings.run.workers is None else settings.run.workers)
+        if fork_server:
+            parts.enter_context(closing(fork_server))
         datasets = dataset_cache(declared)
-        plan, hospitals = _planned(folder, declared, sites, data, division, datasets, resume=resume, synthetic=synthetic)
-        stage_external_test(declared, beside, folder.external, datasets)
+        plan, hospitals = _planned(folder, declared, settings, sites, data, datasets, resume=resume, synthetic=synthetic)
+        stage_external_test(declared, settings.external, folder.external, datasets)
         del datasets  # what was read is in files now, and training needs the memory
-        at_once = default_workers(len(hospitals)) if workers is None else workers
+        at_once = default_workers(len(hospitals)) if settings.run.workers is None else settings.run.workers
         enrolled = with_noise(_enrolled(declared, hospitals, folder))
         kept = Ledgers(folder, None if ledgers is None else Path(ledgers).resolve())
         kept.ready(enrolled, hospitals)
-        site_configs = _site_configs(folder, enrolled, hospitals, at_once, kept)
+        site_configs = _site_configs(folder, enrolled, hospitals, at_once, kept, settings.run.device)
         with closing(in_process(site_configs, at_once, fork_server)) as engine:
-            coordinator = Coordinator(enrolled, engine, folder.path, listener=listener, every_site_must_open=True)
+            coordinator = Coordinator(
+                enrolled,
+                engine,
+                folder.path,
+                listener=listener,
+                every_site_must_open=True,
+                deadline_s=settings.run.deadline_s,
+            )
             coordinator.run()
             score_own_models(coordinator, folder)
             coordinator.close()
         _give_back_memory()
         progress = coordinator.progress
-        outside = score_externally(declared, coordinator.model, coordinator, folder.external, declared.training.device)
+        outside = score_externally(declared, coordinator.model, coordinator, folder.external, settings.run.device)
         reports = {str(site): site_report(folder, site) for site in progress.sites}
         outcome = Outcome(declared, plan, progress, reports, outside, at_once, privacy_record(enrolled, progress.sites, kept))
         record = write_artifacts(compared(outcome, folder), coordinator, folder, register=register)
@@ -114,6 +167,21 @@ def simulate(
         folder.external.unlink(missing_ok=True)
         outside_of(folder.external).unlink(missing_ok=True)
         return Run(folder.path, record, summary_json(record, folder.path, time.monotonic() - began))
+
+
+def _settings(run: RunSettings | str | Path | None, study: Study | str | Path, study_folder: Path | None) -> RunSettings:
+    """The settings that the caller gave, or named, or wrote beside the study."""
+    if isinstance(run, RunSettings):
+        return run.starting_in(study_folder or Path())
+    if run is not None:
+        return load_run(run)
+    return RunSettings() if isinstance(study, Study) else settings_beside(study)
+
+
+def _resumed(folder: RunFolder, study: Study, stated: RunSettings) -> RunSettings:
+    """The settings that a run goes on with; those stated where none has begun."""
+    folder.require_same_study(study)
+    return stated if folder.plan is None else folder.resumed_settings(stated)
 
 
 def _require_registry() -> None:
@@ -141,27 +209,22 @@ def _give_back_memory() -> None:
 def _planned(
     folder: RunFolder,
     study: Study,
+    settings: RunSettings,
     sites: Mapping[str, str | Path | Records] | None,
     data: str | Path | None,
-    division: SimulationSection | None,
     datasets: DatasetCache,
     *,
     resume: bool,
     synthetic: bool,
 ) -> tuple[RunPlan, Hospitals]:
     """The plan of a new run, or of the one to go on with, and where its hospitals have their data."""
-    found = folder.plan
-    if resume and found is not None:
-        if found.study != study.hash:
-            raise RunError(
-                f"{folder.path} holds a run of another study",
-                hint="resume with the same study file and seed, or use a new folder",
-            )
-        return found, kept_hospitals(folder.path)
+    begun = folder.plan
+    if resume and begun is not None:
+        return begun, kept_hospitals(folder.path)
     folder.require_unused()
-    hospitals = _hospitals(folder, study, sites, data, division, datasets)
+    hospitals = _hospitals(folder, study, sites, data, settings.simulation, datasets)
     keep_hospitals(hospitals, folder.path)
-    return folder.begin(study, synthetic=synthetic), hospitals
+    return folder.begin(study, settings, synthetic=synthetic), hospitals
 
 
 def _hospitals(
@@ -172,18 +235,13 @@ def _hospitals(
     division: SimulationSection | None,
     datasets: DatasetCache,
 ) -> Hospitals:
-    if sites and (data is not None or division is not None):
-        raise StudyError(
-            "Hospitals come either from their own data or from one divided data set", hint="use --site, or --data with --split"
-        )
     if not sites:
-        how = division or study.simulation
-        if how is None:
+        if division is None:
             raise StudyError(
                 "Nobody said which hospitals there are",
-                hint="name them with --site NAME=PATH, or divide one data set with --split, or add [simulation] to the study",
+                hint="name them with --site NAME=PATH, or divide one data set with --split or [simulation] in the run file",
             )
-        return from_dataset(study, how, data, folder.path / "data", datasets)
+        return from_dataset(study, division, data, folder.path / "data", datasets)
     folders = {name: place for name, place in sites.items() if not isinstance(place, Records)}
     records = {name: place for name, place in sites.items() if isinstance(place, Records)}
     return {**from_folders(folders), **from_records(records, folder.path / "data")}
@@ -198,7 +256,9 @@ def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
     return study.revised(sites={"names": tuple(keys), "keys": keys})
 
 
-def _site_configs(folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers) -> list[SiteConfig]:
+def _site_configs(
+    folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers, device: str
+) -> list[SiteConfig]:
     """Hospitals side by side share the cores: threads of one would only stand in the way of the next."""
     outside = outside_of(folder.external)
     threads = max(1, usable_cores() // min(at_once, len(hospitals))) if at_once > 1 else 0
@@ -208,7 +268,7 @@ def _site_configs(folder: RunFolder, study: Study, hospitals: Hospitals, at_once
             study,
             place.path,
             folder.site(name),
-            device=study.training.device,
+            device=device,
             threads=threads,
             prepared=place.prepared,
             ledger=ledgers.path_of(name),

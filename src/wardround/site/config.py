@@ -10,6 +10,7 @@ from wardround.crypto.identity import Identity
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.site import Site
 from wardround.study.declaration import Study
+from wardround.study.run_settings import load_site
 from wardround.values.ids import site_id
 from wardround.values.records import Records
 from wardround.values.records_file import read_records
@@ -51,6 +52,14 @@ class SiteConfig:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "SiteConfig":
         return value_of(cls, value)
+
+    @classmethod
+    def from_toml(cls, path: str | Path, name: str, study: Study) -> "SiteConfig":
+        """The hospital `name` of a study, as its own machine's `site.toml` at `path` says. StudyError where that is not sound."""
+        settings = load_site(path)
+        folder = Path(settings.folder)
+        ledger = Path(settings.ledger) if settings.ledger is not None else folder / "ledger.sqlite"
+        return cls(name, study, Path(settings.data), folder, device=settings.device, threads=settings.threads, ledger=ledger)
 
     def open(self) -> Site:
         ledger = Ledger(self.ledger) if self.study.privacy.private and self.ledger is not None else None

@@ -19,7 +19,6 @@ from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.privacy import PrivacySection
 from wardround.study.sections.question import QuestionSection
 from wardround.study.sections.section import Section
-from wardround.study.sections.simulation import SimulationSection
 from wardround.study.sections.sites import SitesSection
 from wardround.study.sections.summation import SummationSection
 from wardround.study.sections.training import TrainingSection
@@ -41,7 +40,6 @@ class Study(Section):
     privacy: PrivacySection = Field(default_factory=PrivacySection, description="What is protected beyond that.")
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection, description="How the model is judged.")
     sites: SitesSection = Field(default_factory=SitesSection, description="Who takes part.")
-    simulation: SimulationSection | None = Field(default=None, description="How one data set becomes several hospitals.")
 
     @model_validator(mode="after")
     def sections_fit_each_other(self) -> "Study":

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from wardround.study.declaration import Study
+from wardround.study.run_settings import RunSettings, SiteSettings
 
 _HEAD = """# Study reference
 
@@ -17,24 +18,42 @@ A setting with a default may be left out, and so may a section that says so. A k
 Where a type names a range, both ends are allowed unless it says "above" or "below". A heading in double brackets, such as
 `[[data.columns]]`, may be written several times: each is one entry of a list.
 """
+_RUN_HEAD = """# The run file
+
+What only the machine that starts a run needs. Nobody else has to agree to it: it is no part of the study and not in its hash.
+`wardround simulate STUDY.toml` reads `STUDY.run.toml` beside it, if it is there, or what `--run` names. Flags win over the file.
+All of it may be left out.
+"""
+_SITE_HEAD = """# The site file
+
+What only one hospital's machine needs: its `site.toml`. It is no part of the study either, so a hospital can use its graphics
+card without a new study. It is read by `wardround.site.config.SiteConfig.from_toml`.
+"""
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 _NUMBERS = ("no", "one", "two", "three", "four")
 
 
 def reference() -> str:
     """The whole page. tests/docs holds docs/study-reference.md to it."""
-    return "\n".join([_HEAD, *_section(Study, "", "", required=True)]).rstrip() + "\n"
+    study = _section(Study, "", "", required=True)
+    return "\n".join([_HEAD, *study, _RUN_HEAD, *_body(RunSettings, ""), _SITE_HEAD, *_body(SiteSettings, "")]).rstrip() + "\n"
 
 
 def _section(model: type[BaseModel], name: str, description: str, *, required: bool) -> list[str]:
     need = "Required." if required else "May be left out."
-    lines = [
+    return [
         f"## `[{name}]`" if name else "## The top of the file",
         "",
         f"{_first(model) or description} {need if name else ''}".strip(),
+        "",
+        *_body(model, name),
     ]
+
+
+def _body(model: type[BaseModel], name: str) -> list[str]:
+    """The table of a section's settings, and the sections below it."""
+    lines: list[str] = []
     plain = {key: field for key, field in model.model_fields.items() if _inner(field.annotation) is None}
-    lines.append("")
     if plain:
         lines += ["| setting | type | default | meaning |", "| --- | --- | --- | --- |"]
         lines += [_row(key, field) for key, field in plain.items()]

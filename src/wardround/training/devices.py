@@ -12,7 +12,7 @@ def resolve(device: str) -> torch.device:
         return torch.device(next(name for name, there in available.items() if there))
     if not available.get(device, False):
         raise StudyError(
-            f"training.device is {device!r}, which this machine does not have",
+            f"The device is {device!r}, which this machine does not have",
             expected=", ".join(name for name, there in available.items() if there),
             hint='set device = "auto"',
         )

@@ -2,28 +2,15 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from wardround.study.sections.section import Section
 
 
 class ExternalTest(Section):
-    """A test set that no hospital trains on. The coordinator holds it."""
+    """A test set that no hospital trains on. The coordinator holds it, and its run file says where."""
 
     name: str = Field(default="external", pattern=r"^[a-z][a-z0-9_-]{0,40}$", description="What reports call it.")
-    dataset: str | None = Field(
-        default=None, description="A data set by name (`wardround data list`): the test split that its publisher set apart."
-    )
-    path: str | None = Field(default=None, description="Or a path, relative to the study file.")
-    split: Literal["train", "validation", "test", "all"] = Field(
-        default="test", description="With path: which of the splits that the source declares is the test set, or all records."
-    )
-
-    @model_validator(mode="after")
-    def one_place(self) -> "ExternalTest":
-        if (self.dataset is None) == (self.path is None):
-            raise ValueError("name either a dataset or a path")
-        return self
 
 
 class EvaluationSection(Section):

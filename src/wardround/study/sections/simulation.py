@@ -21,7 +21,7 @@ class SimulatedHospital(Section):
 
 
 class SimulationSection(Section):
-    """How one data set becomes several hospitals on one machine. Real hospitals ignore this section."""
+    """How one data set becomes several hospitals on one machine."""
 
     by: Literal["iid", "size", "label", "dirichlet", "column"] = Field(
         default="iid",

@@ -20,7 +20,6 @@ class SitesSection(Section):
         "its own.",
     )
     minimum: int = Field(default=2, ge=1, le=10_000, description="A round with fewer contributions than this stops the run.")
-    deadline_s: float = Field(default=3600.0, gt=0, le=604_800, description="Seconds that a hospital has to answer an order.")
 
     @model_validator(mode="after")
     def names_are_different(self) -> "SitesSection":

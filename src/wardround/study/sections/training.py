@@ -121,9 +121,6 @@ class TrainingSection(Section):
     clip_norm: Annotated[float, Field(gt=0.0)] | None = Field(
         default=None, description="Largest length of the whole gradient; longer ones are scaled down. Left out: no limit."
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        default="auto", description="Where training runs: cpu, cuda, mps, or auto (cuda, else mps, else cpu)."
-    )
     seed: Annotated[int, Field(ge=0, lt=2**53)] = Field(
         default=0, description="Start of all random choices of training, 0 to 2^53 - 1. Never used where privacy is claimed."
     )

@@ -1,0 +1,168 @@
+"""What only one machine needs to run a study. Nobody else has to agree to it, so it is not in the study and not in its hash.
+
+study.toml        what every hospital agrees to; its hash goes into every message
+study.run.toml    beside it, the settings of the machine that starts the run: RunSettings
+site.toml         the settings of a hospital's machine: SiteSettings
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import Field, ValidationError
+
+from wardround.study.declaration import Study
+from wardround.study.sections.execution import Device, ExecutionSection
+from wardround.study.sections.external import ExternalSection
+from wardround.study.sections.section import Section
+from wardround.study.sections.simulation import SimulationSection
+from wardround.study.toml_reading import read_as, read_text
+from wardround.values.errors import StudyError
+
+SUFFIX = ".run.toml"
+
+
+class RunSettings(Section):
+    """The settings of the machine that starts a run. Two runs of one study may differ in all of them.
+
+    >>> RunSettings().with_run(workers=2, device=None).run.workers
+    2
+    """
+
+    run: ExecutionSection = Field(default_factory=ExecutionSection, description="How this machine works.")
+    external: ExternalSection | None = Field(default=None, description="Where the external test set lies.")
+    simulation: SimulationSection | None = Field(default=None, description="How one data set becomes several hospitals.")
+
+    def with_run(self, **settings: object) -> "RunSettings":
+        """The same settings with others under [run], checked as a file is; None leaves a setting as it is."""
+        stated = {name: value for name, value in settings.items() if value is not None}
+        try:
+            section = ExecutionSection.model_validate_json(json.dumps({**self.stated(), **stated}))
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in problem["loc"])
+            raise StudyError(
+                f"{name} cannot be used", expected=problem["msg"], found=repr(problem["input"])[:80], hint=f"give another {name}"
+            ) from error
+        return RunSettings(run=section, external=self.external, simulation=self.simulation)
+
+    def stated(self) -> dict[str, object]:
+        """The settings under [run] that somebody wrote down; those left to their defaults are not in it."""
+        return self.run.model_dump(mode="json", exclude_unset=True)
+
+    def divided(self, division: SimulationSection | None) -> "RunSettings":
+        """The same settings with another division; None leaves it as it is."""
+        return RunSettings(run=self.run, external=self.external, simulation=division or self.simulation)
+
+    def starting_in(self, folder: Path) -> "RunSettings":
+        """The same settings with a relative external path resolved from `folder`."""
+        if self.external is None or self.external.path is None:
+            return self
+        path = str((folder / Path(self.external.path).expanduser()).resolve())
+        return RunSettings(
+            run=self.run, external=ExternalSection(path=path, split=self.external.split), simulation=self.simulation
+        )
+
+    def to_toml(self) -> str:
+        """What was set. `parse_run(settings.to_toml())` equals the settings."""
+        stated = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        return tomli_w.dumps(stated)
+
+
+class SiteSettings(Section):
+    """The settings of one hospital's machine: a graphics card is used without a new study."""
+
+    data: str = Field(description="The hospital's file or folder, relative to this file.")
+    folder: str = Field(description="Where the hospital keeps its key, memory, report and log, relative to this file.")
+    ledger: str | None = Field(
+        default=None, description="The privacy ledger of its patients, relative to this file. Left out: ledger.sqlite in folder."
+    )
+    device: Device = Field(default="auto", description="Where training runs: cpu, cuda, mps, or auto (cuda, else mps, else cpu).")
+    threads: int = Field(default=0, ge=0, le=1024, description="CPU threads that training may use; 0: all cores.")
+
+
+def load_run(path: str | Path) -> RunSettings:
+    """The settings in a run file.
+
+    Parameters
+    ----------
+    path
+        The file (TOML). A relative path in its [external] section starts in its folder.
+
+    Returns
+    -------
+    RunSettings
+        The settings; the path of an external test set is absolute.
+
+    Raises
+    ------
+    StudyError
+        Where the file is missing or not sound, with every problem's line and its mend.
+    """
+    place = Path(path)
+    text = read_text(place, "run", "correct --run, or leave it out: every setting has a default")
+    return parse_run(text, str(place)).starting_in(place.parent)
+
+
+def parse_run(text: str, name: str = "study.run.toml") -> RunSettings:
+    """The run settings that `text` declares."""
+    return read_as(RunSettings, text, name)
+
+
+def load_site(path: str | Path) -> SiteSettings:
+    """The settings in a hospital's `site.toml`, its paths absolute. Raises StudyError as `load_run` does."""
+    place = Path(path)
+    text = read_text(place, "site", 'write one with: data = "PATH" and folder = "PATH"')
+    settings = read_as(SiteSettings, text, str(place))
+    paths: dict[str, Any] = {
+        name: str((place.parent / Path(value).expanduser()).resolve())
+        for name in ("data", "folder", "ledger")
+        if (value := getattr(settings, name)) is not None
+    }
+    return SiteSettings(**{**settings.model_dump(), **paths})
+
+
+def run_file_of(study: str | Path) -> Path:
+    """Where the run file of a study file lies, if there is one.
+
+    >>> run_file_of("examples/heart_disease.toml").name
+    'heart_disease.run.toml'
+    """
+    return Path(study).with_suffix(SUFFIX)
+
+
+def settings_beside(study: str | Path) -> RunSettings:
+    """What the run file beside a study file says; the defaults where there is none."""
+    path = run_file_of(study)
+    return load_run(path) if path.is_file() else RunSettings()
+
+
+def settings_in_words(study: Study, settings: RunSettings) -> list[str]:
+    """What `wardround study check` says of the run settings, and where they and the study do not fit."""
+    workers = "as many as fit the machine" if settings.run.workers is None else str(settings.run.workers)
+    return [
+        f"hospitals at work at once: {workers}",
+        f"device: {settings.run.device}",
+        f"seconds that a hospital has to answer: {settings.run.deadline_s:g}",
+        _external_in_words(study, settings.external),
+        _division_in_words(settings.simulation),
+    ]
+
+
+def _external_in_words(study: Study, external: ExternalSection | None) -> str:
+    test = study.evaluation.external
+    if test is None:
+        unread = "; remove [external], or add [evaluation.external] to the study" if external is not None else ""
+        return f"external test set: the study is not judged on one{unread}"
+    if external is None:
+        return f"external test set {test.name}: not said where it lies; write [external] with dataset or path before a run"
+    origin = f"the data set {external.dataset}" if external.dataset else f"{external.path}, its {external.split} records"
+    return f"external test set {test.name}: {origin}"
+
+
+def _division_in_words(division: SimulationSection | None) -> str:
+    if division is None:
+        return "simulated hospitals: whoever --site names"
+    names = ", ".join(hospital.name for hospital in division.hospitals)
+    return f"simulated hospitals: one data set, divided by {division.by}{f' into {names}' if names else ''}"

@@ -1,0 +1,100 @@
+"""A TOML file to a section. Every problem is named with its line and its mend, all of them at once."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from wardround.study.positions import key_lines, line_of
+from wardround.values.errors import StudyError
+
+SIZE_LIMIT = 1 << 20
+KeyPath = tuple[str | int, ...]
+File = TypeVar("File", bound=BaseModel)
+
+
+def read_text(path: Path, kind: str, hint: str) -> str:
+    """The text of a small TOML file. kind: what the file is, for errors. hint: how to make one."""
+    if not path.is_file():
+        raise StudyError(f"There is no {kind} file at {path}", hint=hint)
+    raw = path.read_bytes()
+    if len(raw) > SIZE_LIMIT:
+        raise StudyError(f"{path} is too large for a {kind}", expected="at most 1 MiB", found=f"{len(raw)} bytes")
+    try:
+        return raw.decode("utf-8-sig")  # some editors begin a file with an invisible mark
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path} is not text", expected="UTF-8", found=f"a wrong byte at {error.start}") from error
+
+
+def toml_value(text: str, name: str) -> dict[str, Any]:
+    """What the TOML of `text` says. name: of the file, for errors."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{name} is not valid TOML", found=str(error), hint="correct that line") from error
+
+
+def read_as(model: type[File], text: str, name: str, renamed: Mapping[KeyPath, str] | None = None) -> File:
+    """The section that `text` declares. renamed: settings of earlier versions, and what they are called now."""
+    try:
+        encoded = json.dumps(toml_value(text, name), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise StudyError(f"{name} holds a date, NaN or infinity", hint="write dates as text, and finite numbers") from error
+    try:
+        return model.model_validate_json(encoded)
+    except ValidationError as error:
+        raise StudyError(_explain(model, error, text, name, renamed or {})) from error
+
+
+def _explain(model: type[File], error: ValidationError, text: str, name: str, renamed: Mapping[KeyPath, str]) -> str:
+    lines = key_lines(text)
+    problems = error.errors(include_url=False)
+    head = f"{name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}:"
+    return "\n".join([head, *(f"  {_where(problem, lines)}: {_sentence(model, problem, renamed)}" for problem in problems)])
+
+
+def _where(problem: ErrorDetails, lines: Mapping[KeyPath, int]) -> str:
+    path = tuple(problem["loc"])
+    shown = ".".join(str(part) for part in path) or "the study"
+    line = line_of(path, dict(lines))
+    return f"line {line}, {shown}" if line else shown
+
+
+def _sentence(model: type[File], problem: ErrorDetails, renamed: Mapping[KeyPath, str]) -> str:
+    kind, path = problem["type"], tuple(problem["loc"])
+    if kind == "extra_forbidden" and path in renamed:
+        return f"this setting is now called {renamed[path]}: write {renamed[path]} in its place"
+    if kind == "extra_forbidden":
+        allowed = known_keys(model, path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), allowed, 1, 0.5)
+        return f"unknown key; {f'did you mean {near[0]}?' if near else 'the known keys are ' + ', '.join(sorted(allowed))}"
+    if kind == "missing":
+        return "missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return message
+    return f"{message[0].lower()}{message[1:]}; found {str(problem['input'])[:80]!r}"
+
+
+def known_keys(file: type[BaseModel], path: KeyPath) -> list[str]:
+    """The keys that the section at `path` of a file may hold."""
+    model: Any = file
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        model = _section_in(field.annotation) if field else None
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _section_in(annotation: Any) -> Any:
+    """The section class inside an annotation such as `X | None` or `tuple[X, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_section_in(part) for part in getattr(annotation, "__args__", ()))
+    return next((section for section in inner if section is not None), None)
