@@ -1,0 +1,40 @@
+"""The run file on the command line."""
+
+from pathlib import Path
+
+from tests.cli.test_cli import wardround
+from tests.simulation.small_study import write_hospitals, write_study
+
+
+def test_study_check_shows_what_is_agreed_and_what_is_this_machines(tmp_path: Path) -> None:
+    """A privacy officer approves the one, and an administrator changes the other."""
+    study = write_study(tmp_path, more='[evaluation.external]\nname = "abroad"\n', run='[run]\nworkers = 2\ndevice = "cpu"\n')
+    done = wardround("study", "check", study, home=tmp_path)
+    agreed, _, own = done.stdout.partition("Only this machine needs")
+    assert done.returncode == 0 and "hash " in agreed and "device" not in agreed
+    assert "study.run.toml" in own and "at once: 2" in own and "device: cpu" in own and "not said where it lies" in own
+    (tmp_path / "other.toml").write_text("[run]\ndeadline_s = 5.0\n", "utf-8")
+    other = wardround("study", "check", study, "--run", tmp_path / "other.toml", home=tmp_path)
+    assert "has to answer: 5" in other.stdout and "other.toml" in other.stdout
+    assert other.stdout.partition("Only")[0] == agreed
+
+
+def test_a_run_file_that_is_not_sound_is_named(tmp_path: Path) -> None:
+    """It is checked with the study, before a night of training."""
+    study = write_study(tmp_path, run="[run]\nworkers = -2\n")
+    done = wardround("study", "check", study, home=tmp_path)
+    assert done.returncode == 2 and "study.run.toml has 1 problem" in done.stderr
+
+
+def test_flags_win_over_the_run_file(tmp_path: Path) -> None:
+    """The file names a device that is not there; for once another is meant."""
+    study = write_study(tmp_path, rounds=1, run='[run]\ndevice = "mps"\nworkers = 0\n')
+    sites = [word for name, path in write_hospitals(tmp_path).items() for word in ("--site", f"{name}={path}")]
+    command = ("simulate", study, *sites, "--no-own", "--json")
+    assert wardround(*command, "--out", tmp_path / "first", home=tmp_path).returncode == 5
+    done = wardround(*command, "--out", tmp_path / "second", "--device", "cpu", "--deadline", "50", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    kept = (tmp_path / "second" / "study.run.toml").read_text("utf-8")
+    assert 'device = "cpu"' in kept and "deadline_s = 50" in kept
+    wrong = wardround(*command, "--out", tmp_path / "third", "--device", "gpu", home=tmp_path)
+    assert wrong.returncode == 2 and "device cannot be used" in wrong.stderr

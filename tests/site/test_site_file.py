@@ -1,0 +1,24 @@
+"""A hospital's own file: what its machine needs, without a word to the others."""
+
+from pathlib import Path
+
+from tests.simulation.small_study import write_hospital, write_study
+from wardround.site.config import SiteConfig
+from wardround.study.reading import load_study
+
+
+def test_a_hospital_is_opened_from_its_own_file(tmp_path: Path) -> None:
+    """It names its data and graphics card itself; the study stays as all agreed to it."""
+    write_hospital(tmp_path / "ours.csv", rows=60, seed=1)
+    (tmp_path / "site.toml").write_text('data = "ours.csv"\nfolder = "state"\ndevice = "cpu"\nthreads = 2\n', "utf-8")
+    study = load_study(write_study(tmp_path)).revised(summation={"mode": "plain"})
+    config = SiteConfig.from_toml(tmp_path / "site.toml", "north", study)
+    assert (config.data, config.folder, config.ledger) == (
+        tmp_path / "ours.csv",
+        tmp_path / "state",
+        tmp_path / "state" / "ledger.sqlite",
+    )
+    assert (config.device, config.threads, config.study.hash) == ("cpu", 2, study.hash)
+    site = config.open()
+    site.close()
+    assert (tmp_path / "state").is_dir()
