@@ -76,7 +76,7 @@ def enrolled(of: Study, folder: Path, names: tuple[str, ...] = NAMES) -> Study:
     if of.summation.mode == "plain":
         return of
     keys = {name: identity_in(folder / "sites" / name).public for name in sorted(names)}
-    return of.model_copy(update={"sites": of.sites.model_copy(update={"names": tuple(keys), "keys": keys})})
+    return of.revised(sites={"names": tuple(keys), "keys": keys})
 
 
 def records(name: str, *, shift: float = 0.0) -> Records:

@@ -43,7 +43,7 @@ def written(case: str) -> str:
 def followed(message: str, text: str, folder: Path) -> None:
     """Does what the message says and nothing more, as a person with an editor would."""
     lines = text.splitlines()
-    target = re.search(r"Write these lines into (.*):$", message, re.MULTILINE)
+    target = re.search(r"Write these lines into (.*?)(?:, in place of what it holds)?:$", message, re.MULTILINE)
     body = re.search(r"Write these lines into [^\n]*:\n\n(.*?)\n\nAnd change", message, re.DOTALL)
     assert target and body
     (folder / Path(target[1]).name).write_text(body[1] + "\n", "utf-8")
@@ -76,6 +76,20 @@ def test_an_old_study_file_becomes_two_files_by_doing_what_its_message_says(tmp_
     assert (study.evaluation.external is None) == (external is None)
     if external and study.evaluation.external:
         assert study.evaluation.external.name == external.get("name", "external")
+
+
+def test_a_run_file_that_is_there_already_keeps_what_it_says(tmp_path: Path) -> None:
+    """[run] written twice would be no TOML, and a person's own settings are not to be lost."""
+    text, path = written("tables"), tmp_path / "study.toml"
+    path.write_text(text, "utf-8")
+    run_file_of(path).write_text('[run]\nworkers = 2\ndevice = "mps"\n[external]\ndataset = "uci_wdbc"\n', "utf-8")
+    with pytest.raises(StudyError, match="in place of what it holds") as error:
+        load_study(path)
+    followed(str(error.value), text, tmp_path)
+    load_study(path)
+    settings = settings_beside(path)
+    assert settings.stated() == {"workers": 2, "device": "cpu", "deadline_s": 60.0}
+    assert settings.external is not None and settings.external.dataset is None
 
 
 def at(value: object, path: tuple[str, ...]) -> object:

@@ -109,4 +109,4 @@ def measure() -> dict[str, float]:
 
 
 def _enrolled(study: Study, keys: dict[str, str]) -> Study:
-    return study.model_copy(update={"sites": study.sites.model_copy(update={"names": tuple(keys), "keys": keys})})
+    return study.revised(sites={"names": tuple(keys), "keys": keys})

@@ -35,14 +35,15 @@ def refuse_moved_settings(study: Mapping[str, Any], text: str, path: Path) -> No
     moved = {old: value for old in MOVED if (value := _at(study, old)) is not None}
     if not moved:
         return
+    present = _present(run_file_of(path))
     raise StudyError(
         "\n".join(
             [
                 f"{path} has settings that only the machine that runs it needs; they stand in a file of their own now, "
                 "so that no hospital has to agree to them.",
-                f"Write these lines into {run_file_of(path)}:",
+                f"Write these lines into {run_file_of(path)}{', in place of what it holds' if present else ''}:",
                 "",
-                *_run_lines(moved),
+                *_run_lines(moved, present),
                 "",
                 f"And change {path.name} from the bottom up, so that its line numbers stay as they are here:",
                 *(f"  {change}" for change in _changes(study, text, moved)),
@@ -58,11 +59,22 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _run_lines(moved: Mapping[tuple[str, ...], Any]) -> list[str]:
-    run: dict[str, Any] = {}
+def _present(path: Path) -> dict[str, Any]:
+    """What a run file that is there already says; nothing where it says nothing that could be kept."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _run_lines(moved: Mapping[tuple[str, ...], Any], present: Mapping[str, Any]) -> list[str]:
+    """The whole run file: what it says already, and what moves there. A data set and a path would contradict each other, so
+    [external] and [simulation] are replaced whole."""
+    replaced = {MOVED[old][0] for old in moved} - {"run"}
+    run = {name: dict(section) for name, section in present.items() if name not in replaced and isinstance(section, Mapping)}
     for old, value in moved.items():
         *sections, name = MOVED[old]
-        inside = run
+        inside: dict[str, Any] = run
         for section in sections:
             inside = inside.setdefault(section, {})
         inside[name] = value
