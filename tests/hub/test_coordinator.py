@@ -390,7 +390,7 @@ def test_fewer_sites_than_the_minimum_are_not_even_asked(tmp_path: Path) -> None
 def test_a_private_study_whose_noise_nobody_worked_out_never_starts(tmp_path: Path) -> None:
     """A study that promises privacy must not run without its noise, at either end; nor at a site that keeps no bill."""
     of = private_study(noise=1.0)
-    promised = of.model_copy(update={"privacy": of.privacy.model_copy(update={"noise_multiplier": None})})
+    promised = of.with_privacy(epsilon=2.0, noise_multiplier=None)
     with ward(study(), tmp_path / "engine") as engine, pytest.raises(StudyError, match="how much noise"):
         Coordinator(enrolled(promised, tmp_path), engine, tmp_path)
     with pytest.raises(StudyError, match="how much noise"):
