@@ -40,11 +40,11 @@ def wide_study(noise: float) -> Study:
         of = private_studies.private_study(rounds=1, noise=noise, collusion=0, minimum=3)
     one_step = {"server_optimizer": "momentum", "server_learning_rate": 1.0}
     changes = {
-        "algorithm": of.algorithm.model_copy(update=one_step),
-        "summation": of.summation.model_copy(update={"threshold": 3}),
-        "sites": of.sites.model_copy(update={"names": SITES}),
+        "algorithm": of.algorithm.changed(**one_step),
+        "summation": of.summation.changed(threshold=3),
+        "sites": of.sites.changed(names=SITES),
     }
-    return of.model_copy(update=changes)
+    return of.changed(**changes)
 
 
 @dataclass(frozen=True)

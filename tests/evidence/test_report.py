@@ -139,7 +139,7 @@ def hostile(make_record: Callable[..., RunRecord]) -> RunRecord:
         algorithm=EVIL,
         engine=EVIL,
         privacy_mode=EVIL,
-        model=make_record().model.model_copy(update={"files": {EVIL: EVIL}}),  # type: ignore[union-attr]
+        model=make_record().model.changed(files={EVIL: EVIL}),  # type: ignore[union-attr]
     )
 
 

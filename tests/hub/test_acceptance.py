@@ -23,7 +23,7 @@ from ..federation.tiny_federation import study, ward
 
 
 def limited(of: Study, **limits: float) -> Study:
-    return of.model_copy(update={"summation": of.summation.model_copy(update=limits)})
+    return of.changed(summation=of.summation.changed(**limits))
 
 
 def run(of: Study, folder: Path) -> tuple[Coordinator, list[RoundDiscarded]]:

@@ -371,7 +371,7 @@ def test_another_studys_folder_is_refused(tmp_path: Path) -> None:
 def test_the_sites_must_be_those_the_study_names(tmp_path: Path, names: tuple[str, ...]) -> None:
     """A stranger must not join, and nobody may be left out silently."""
     of = study()
-    named = of.model_copy(update={"sites": of.sites.model_copy(update={"names": names})})
+    named = of.changed(sites=of.sites.changed(names=names))
     with ward(named, tmp_path) as engine:
         with pytest.raises(EngineError, match="not those the study names"):
             Coordinator(named, engine, tmp_path).run()

@@ -60,7 +60,7 @@ def test_without_noise_and_clipping_distributed_is_plain_gradient_descent(tmp_pa
     """The law that ties the private step to the others: same records, same steps, within the rounding of the words."""
     of = clipless("patient-distributed", "fedsgd")
     free = study("fedsgd", rounds=3, mode="masked")
-    free = free.model_copy(update={"training": free.training.model_copy(update={"batch_size": 4096, "class_balance": False})})
+    free = free.changed(training=free.training.changed(batch_size=4096, class_balance=False))
     private, plain = run(of, tmp_path / "private"), run(free, tmp_path / "plain")
     assert flatten(private) == pytest.approx(flatten(plain), abs=2e-5)
 
@@ -72,7 +72,7 @@ def test_without_noise_and_clipping_local_is_local_training(tmp_path: Path, algo
     of = clipless("patient-local", algorithm)
     free = study(algorithm, rounds=3, mode="masked")
     whole = {"batch_size": 4096, "local_epochs": 3.0, "class_balance": False}
-    free = free.model_copy(update={"training": free.training.model_copy(update=whole)})
+    free = free.changed(training=free.training.changed(**whole))
     private, plain = run(of, tmp_path / "private"), run(free, tmp_path / "plain")
     assert flatten(private) == pytest.approx(flatten(plain), abs=5e-5)
 
@@ -99,9 +99,7 @@ def test_the_noise_of_a_run_is_what_the_study_states(tmp_path: Path) -> None:
     """Three shares of sigma^2 / 2, a step of learning rate / (public patients): measured on whole runs, through words and masks.
     A factor of two would be seen; 16 runs of 33 values leave 3 %."""
     of = private_study(rounds=1, noise=4.0)
-    of = of.model_copy(
-        update={"algorithm": of.algorithm.model_copy(update={"server_optimizer": "momentum", "server_learning_rate": 1.0})}
-    )
+    of = of.changed(algorithm=of.algorithm.changed(server_optimizer="momentum", server_learning_rate=1.0))
     expected = 4.0 * 1.0 * (3 / 2) ** 0.5 / 76
     assert spread(of, tmp_path, 16) == pytest.approx(expected, rel=0.2)
 
@@ -119,6 +117,6 @@ def test_a_study_that_the_budget_does_not_cover_is_refused_before_it_begins(tmp_
 def test_a_study_s_noise_is_part_of_what_is_approved() -> None:
     """A site that guessed its own multiplier would sum on another grid."""
     of = private_study()
-    unresolved = of.model_copy(update={"privacy": of.privacy.model_copy(update={"noise_multiplier": None})})
+    unresolved = of.changed(privacy=of.privacy.changed(noise_multiplier=None))
     with pytest.raises(Exception, match="wardround study privacy"):
         PrivatePlan(unresolved, 10)

@@ -16,7 +16,7 @@ from ..federation.tiny_federation import enrolled, study
 
 def wanting(target: float, mode: str = "patient-distributed", algorithm: str = "fedsgd") -> Study:
     of = private_study(mode, algorithm)
-    return of.model_copy(update={"privacy": of.privacy.model_copy(update={"epsilon": target, "noise_multiplier": None})})
+    return of.changed(privacy=of.privacy.changed(epsilon=target, noise_multiplier=None))
 
 
 @pytest.mark.slow
@@ -65,8 +65,8 @@ def test_a_study_without_privacy_is_left_as_it_is() -> None:
 def test_a_hospital_without_a_public_number_is_named() -> None:
     """Its weight would be a count of its patients."""
     of = private_study()
-    privacy = of.privacy.model_copy(update={"public_patients": {"east": 20}})
-    plan = Plan(of.model_copy(update={"privacy": privacy})).private
+    privacy = of.privacy.changed(public_patients={"east": 20})
+    plan = Plan(of.changed(privacy=privacy)).private
     assert plan is not None
     with pytest.raises(StudyError, match="north"):
         plan.patients("north")

@@ -130,11 +130,8 @@ def test_a_question_that_was_answered_is_not_answered_for_fewer_sites(tmp_path: 
     order = next(data for data in office.seen if isinstance(from_bytes(data), Order))
     message = from_bytes(order)
     assert isinstance(message, Order) and message.header.masked is not None
-    fewer = message.header.model_copy(
-        update={
-            "cohort": message.header.cohort[1:],
-            "masked": message.header.masked.model_copy(update={"attempt": 2, "turn": message.header.masked.turn + 1}),
-        }
+    fewer = message.header.revised(
+        cohort=message.header.cohort[1:], masked=message.header.masked.revised(attempt=2, turn=message.header.masked.turn + 1)
     )
     office.silent = {"east"}
     assert all(site.handle(order) for site in office.sites.values())

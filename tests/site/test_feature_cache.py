@@ -89,7 +89,7 @@ def test_only_this_user_may_read_the_file(store: SiteStore) -> None:
 def test_the_scaling_is_no_part_of_the_file(store: SiteStore, computed: Computed) -> None:
     """It happens later, so trying another costs nothing."""
     ask(store)
-    ask(store, section=SECTION.model_copy(update={"scaling": "none"}))
+    ask(store, section=SECTION.changed(scaling="none"))
     assert computed.times == 2
 
 
@@ -104,8 +104,8 @@ def changed_records() -> Records:
     [
         ("records", changed_records(), SECTION, True),
         ("records", RECORDS.select(np.arange(len(RECORDS))[::-1]), SECTION, True),
-        ("settings", RECORDS, SECTION.model_copy(update={"maximum": (2, 3)}), True),
-        ("settings", RECORDS, SECTION.model_copy(update={"average": (3,), "maximum": (2,)}), True),
+        ("settings", RECORDS, SECTION.changed(maximum=(2, 3)), True),
+        ("settings", RECORDS, SECTION.changed(average=(3,), maximum=(2,)), True),
         ("settings", RECORDS, SECTION, False),
     ],
 )

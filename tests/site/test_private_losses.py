@@ -43,8 +43,8 @@ def history_of(folder: Path) -> tuple[RoundHistory, ...]:
 
 def with_sites(of: Study, count: int) -> Study:
     names = tuple(f"s{number}" for number in range(count))
-    privacy = of.privacy.model_copy(update={"public_patients": 20})
-    return of.model_copy(update={"privacy": privacy, "sites": of.sites.model_copy(update={"names": names})})
+    privacy = of.privacy.changed(public_patients=20)
+    return of.changed(privacy=privacy, sites=of.sites.changed(names=names))
 
 
 def worlds() -> Iterator[tuple[int, int, int, int]]:
@@ -93,7 +93,7 @@ def totals_of(of: Study, folder: Path, monkeypatch: pytest.MonkeyPatch, tamper: 
 def test_a_run_with_a_site_lost_opens_totals_with_the_noise_of_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through words, masks and recovery. Two runs of one round differ by their noise alone. n = 3, c = 0, t = 2."""
     of = private_study(rounds=1, noise=2.0, collusion=0)
-    of = of.model_copy(update={"network": of.network.model_copy(update={"hidden": (2000,)})})
+    of = of.changed(network=of.network.changed(hidden=(2000,)))
 
     def without_east(name: SiteId, data: bytes, handle: Handle) -> bytes | None:
         return None if name == "east" and trains(data) else handle(data)
@@ -175,8 +175,8 @@ def bent(data: bytes, bundle: Tree | None = None, **changes: Any) -> bytes:
     inner: dict[str, Any] = {name: changes.pop(name) for name in ("attempt", "turn") if name in changes}
     if inner:
         assert header.masked is not None
-        changes["masked"] = header.masked.model_copy(update=inner)
-    return to_bytes(Order(header.model_copy(update=changes), message.arrays if bundle is None else bundle))
+        changes["masked"] = header.masked.revised(**inner)
+    return to_bytes(Order(header.revised(**changes), message.arrays if bundle is None else bundle))
 
 
 def shifted(data: bytes) -> Tree:

@@ -18,7 +18,7 @@ from wardround.values.errors import DataError
 from .source_conformance import Item, SourceConformance, case
 
 CONTRACT = DataContract(kind="image", image=ImageContract(size=(16, 16)))
-WORDS = CONTRACT.model_copy(update={"label": LabelContract(positive=("PNEUMONIA",), negative=("NORMAL",))})
+WORDS = CONTRACT.changed(label=LabelContract(positive=("PNEUMONIA",), negative=("NORMAL",)))
 
 
 def png(pixels: np.ndarray) -> bytes:

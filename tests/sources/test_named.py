@@ -103,7 +103,7 @@ def test_kermany_keeps_the_published_test_split_apart_and_divides_as_the_referen
 @real
 def test_kermany_jpegs_are_read_where_the_arrays_are_too_small() -> None:
     """Both forms hold the same patients and labels."""
-    contract = suggested_contract("kermany_cxr").model_copy(update={"image": ImageContract(size=(96, 96))})
+    contract = suggested_contract("kermany_cxr").changed(image=ImageContract(size=(96, 96)))
     found, small = load_dataset("kermany_cxr", contract), loaded("kermany_cxr")
     assert found.external is not None and small.external is not None
     assert found.records.inputs.shape == (5232, 96, 96)

@@ -60,7 +60,7 @@ def test_the_layout_of_medmnist_is_read_and_its_names_declare_the_splits(tmp_pat
         arrays[f"{word}_images"] = np.stack([item.image() for item in part])
         arrays[f"{word}_labels"] = np.array([[int(item.label)] for item in part])
     np.savez(tmp_path / "m.npz", **arrays)
-    contract = CONTRACT.model_copy(update={"splits": CONTRACT.splits.model_copy(update={"declared": True})})
+    contract = CONTRACT.changed(splits=CONTRACT.splits.changed(declared=True))
     records = open_source(tmp_path / "m.npz", contract).load()
     assert {split: len(records.where(split)) for split in ("train", "validation", "test")} == {
         "train": 10,

@@ -100,7 +100,7 @@ def test_a_source_without_patients_is_warned_of(tmp_path: Path) -> None:
     readiness = open_source(tmp_path / "n.npz", CONTRACT).check()
     assert codes(readiness) == {"no-patients"}
     assert readiness.ready()
-    strict = CONTRACT.model_copy(update={"patient": CONTRACT.patient.model_copy(update={"required": True})})
+    strict = CONTRACT.changed(patient=CONTRACT.patient.changed(required=True))
     assert not open_source(tmp_path / "n.npz", strict).check().ready()
 
 

@@ -89,7 +89,7 @@ def test_nan_in_a_column_is_missing_and_refused_where_none_is_allowed(tmp_path: 
     text = "age,label\n60,1\nNaN,0\n50,0\n"
     with pytest.raises(DataError, match=r"'age' has more missing values.*position 2 of the rows"):
         load(tmp_path, text, AGE)
-    allowed = AGE.model_copy(update={"max_missing": 0.5})
+    allowed = AGE.changed(max_missing=0.5)
     assert np.isfinite(load(tmp_path, text, allowed).inputs).all()
     frame = pl.DataFrame({"age": [60.0, float("nan"), None, 40.0], "label": [1, 0, 1, 0]})
     frame.write_parquet(tmp_path / "n.parquet")
@@ -107,8 +107,8 @@ def test_values_outside_the_range_follow_the_contract(tmp_path: Path) -> None:
     text = "age,label\n999,1\n50,0\n"
     with pytest.raises(DataError, match="outside 0 to 120 years"):
         load(tmp_path, text, AGE)
-    assert load(tmp_path, text, AGE.model_copy(update={"outside": "clip"})).inputs.max() == 7
-    gone = AGE.model_copy(update={"outside": "missing", "max_missing": 0.5})
+    assert load(tmp_path, text, AGE.changed(outside="clip")).inputs.max() == 7
+    gone = AGE.changed(outside="missing", max_missing=0.5)
     assert sorted(load(tmp_path, text, gone).inputs.tolist()) == [[0, 0], [0, 1]]
 
 
@@ -138,7 +138,7 @@ def test_headerless_files_take_their_names_from_the_contract(tmp_path: Path) -> 
 
 def test_records_with_a_left_out_code_are_left_out_and_counted(tmp_path: Path) -> None:
     """Complete-case handling is a choice that the report has to tell."""
-    column = AGE.model_copy(update={"left_out": ("?", "")})
+    column = AGE.changed(left_out=("?", ""))
     (tmp_path / "t.csv").write_text("age,label\n60,1\n?,0\n,1\n50,0\n")
     source = open_source(tmp_path / "t.csv", contract(column))
     assert len(source.load()) == 2

@@ -100,7 +100,7 @@ def test_missing_weights_are_named_with_the_mend(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("kind", ["unit", "synthetic"])
 def test_scaled_rows_have_length_one_whatever_the_exposure(kind: str) -> None:
     """The length bounds what one image can do to a gradient; a stage that answers ten times stronger must not shout."""
-    section = SMALL.model_copy(update={"scaling": kind})
+    section = SMALL.changed(scaling=kind)
     scaling = FeatureScaling(section)
     rows = torch.rand(5, section.features, generator=torch.Generator().manual_seed(2)) * 7 + 3
     louder = torch.cat([part * factor for part, factor in zip(rows.split(list(section.parts), 1), (10, 1, 1), strict=True)], 1)

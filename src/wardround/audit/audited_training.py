@@ -65,7 +65,7 @@ class TrainingCanaries:
         return PrivateTrainer(
             self.network,
             self.training,
-            self.privacy.model_copy(update=changes),
+            self.privacy.changed(**changes),
             shape_of(self.records),
             records,
             Head(1, BinaryTask(LabelContract()).row_loss(self.training, None)),
