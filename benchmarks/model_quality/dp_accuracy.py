@@ -22,7 +22,8 @@ from changed_study import changed
 from wardround.plan.network_view import seen
 from wardround.plan.plan import Plan
 from wardround.simulation.hospitals import divide, external_records, read_whole
-from wardround.simulation.simulate import Run, simulate
+from wardround.simulation.run import Run
+from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
 from wardround.study.run_settings import settings_beside

@@ -16,8 +16,9 @@ from wardround.values.version import __version__
 if TYPE_CHECKING:
     from wardround.hub.sum_coordinator import SecureSum
     from wardround.prediction.answers import Prediction, predict
+    from wardround.simulation.run import Run
     from wardround.simulation.secure_sum import secure_sum
-    from wardround.simulation.simulate import Run, simulate
+    from wardround.simulation.simulate import simulate
     from wardround.study.declaration import Study
     from wardround.study.reading import load_study
     from wardround.study.run_settings import RunSettings, load_run
@@ -40,7 +41,7 @@ __all__ = [
 
 _HOMES = {
     "Prediction": "wardround.prediction.answers",
-    "Run": "wardround.simulation.simulate",
+    "Run": "wardround.simulation.run",
     "RunSettings": "wardround.study.run_settings",
     "SecureSum": "wardround.hub.sum_coordinator",
     "Study": "wardround.study.declaration",

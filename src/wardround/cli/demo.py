@@ -18,9 +18,9 @@ def demo(
     """Three hospitals learn one chest X-ray model in 10 rounds, on synthetic pictures."""
     import json
 
-    from wardround.cli.progress import watching
     from wardround.cli.tables import show_run
     from wardround.simulation.demo import demo_study, run_demo
+    from wardround.simulation.progress import watching
 
     if not as_json:
         typer.echo(

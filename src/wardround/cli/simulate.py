@@ -45,8 +45,8 @@ def simulate(
     deadline: Annotated[float | None, typer.Option(help="Seconds that a hospital has to answer an order.")] = None,
 ) -> None:
     """Run a study over hospitals on this machine: folders of yours, or one data set divided by patient."""
-    from wardround.cli.progress import watching
     from wardround.cli.tables import show_run
+    from wardround.simulation.progress import watching
     from wardround.simulation.simulate import simulate as run_simulation
     from wardround.study.reading import load_study
     from wardround.study.run_settings import load_run, settings_beside

@@ -6,7 +6,7 @@ from rich.table import Table
 from wardround.evidence.privacy_words import promised
 from wardround.evidence.text import trained_on
 from wardround.hub.artifacts import made
-from wardround.simulation.simulate import Run
+from wardround.simulation.run import Run
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.protocol import Words

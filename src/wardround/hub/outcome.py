@@ -4,7 +4,7 @@ progress (sums)  +  every hospital's own report (a simulation may read them)  ->
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -36,7 +36,7 @@ from wardround.study.record.run_record import (
 from wardround.study.writing import to_toml
 from wardround.tasks.evaluation import evaluation_of
 from wardround.tasks.protocol import REPLICATES, PairedDifference, Task, read_sums
-from wardround.tasks.registry import task_of
+from wardround.tasks.registry import task_of, task_of_record
 from wardround.tasks.sums import Sums, counts_of_json
 from wardround.values.cores import usable_cores
 from wardround.values.records import SPLITS
@@ -240,6 +240,7 @@ def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: 
 
 def summary_json(record: RunRecord, folder: Path, seconds: float) -> dict[str, Any]:
     """What `simulate --json` prints."""
+    counts = {"n", *task_of_record(record.study_toml).words.counted}
     return {
         "run": str(folder),
         "rounds": len(record.rounds),
@@ -249,21 +250,24 @@ def summary_json(record: RunRecord, folder: Path, seconds: float) -> dict[str, A
             name: {
                 "patients": site.patients,
                 "images": site.images,
-                "own": _figures(site.own),
-                "federated": _figures(site.federated),
+                "own": _figures(site.own, counts),
+                "federated": _figures(site.federated, counts),
             }
             for name, site in record.sites.items()
         },
         "pooled": {
-            "federated": _figures(record.pooled.federated) if record.pooled else None,
-            "own": {name: _figures(found) for name, found in record.pooled.own.items()} if record.pooled else {},
+            "federated": _figures(record.pooled.federated, counts) if record.pooled else None,
+            "own": {name: _figures(found, counts) for name, found in record.pooled.own.items()} if record.pooled else {},
         },
-        "external": {name: _figures(found) for name, found in record.external.items()},
+        "external": {name: _figures(found, counts) for name, found in record.external.items()},
     }
 
 
-def _figures(evaluation: Evaluation | None) -> dict[str, Any] | None:
-    return None if evaluation is None else dict(evaluation.values)
+def _figures(evaluation: Evaluation | None, counts: Collection[str]) -> dict[str, Any] | None:
+    """counts: the keys that count records, which are whole numbers."""
+    if evaluation is None:
+        return None
+    return {key: int(value) if key in counts and value is not None else value for key, value in evaluation.values.items()}
 
 
 def _versions() -> VersionsRecord:

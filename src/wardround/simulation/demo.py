@@ -4,7 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from wardround.hub.notices import Listener
-from wardround.simulation.simulate import Run, simulate
+from wardround.simulation.run import Run
+from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
 

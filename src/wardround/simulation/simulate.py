@@ -1,6 +1,7 @@
 """Runs a study over hospitals on this machine, from the study to a run folder with the model and its artifacts."""
 
 import json
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -29,6 +30,8 @@ from wardround.simulation.hospitals import (
 )
 from wardround.simulation.ledgers import Ledgers, privacy_record
 from wardround.simulation.own_models import compared, score_own_models
+from wardround.simulation.progress import watching
+from wardround.simulation.run import Run
 from wardround.site.config import SiteConfig, identity_in
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
@@ -38,22 +41,6 @@ from wardround.study.sections.simulation import SimulationSection
 from wardround.values.cores import usable_cores
 from wardround.values.errors import StudyError
 from wardround.values.records import Records
-from wardround.values.tensor_file import read_tensors
-from wardround.values.tree import Tree
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run. metrics: what `wardround simulate --json` prints."""
-
-    folder: Path
-    record: RunRecord
-    metrics: dict[str, Any]
-
-    @property
-    def model(self) -> Tree:
-        """The federated model's arrays, by name."""
-        return read_tensors(self.folder / "model.safetensors")[0]
 
 
 def simulate(
@@ -72,6 +59,9 @@ def simulate(
     study_folder: Path | None = None,
     ledgers: str | Path | None = None,
     run: RunSettings | str | Path | None = None,
+    own: bool | None = None,
+    epsilon: float | None = None,
+    progress: bool | None = None,
 ) -> Run:
     """Run a study over hospitals on this machine.
 
@@ -107,6 +97,12 @@ def simulate(
     run
         The settings of this machine, or their file. Default: STUDY.run.toml beside a study that is given as a file, if there
         is one. A resumed run takes workers, device and deadline from here, and the rest from its folder.
+    own
+        Replaces evaluation.own_baseline: whether each hospital also trains a model on its own data alone.
+    epsilon
+        Replaces a private study's epsilon; the noise follows.
+    progress
+        Whether progress is drawn, on standard error. Default: on a terminal, where no `listener` hears it.
 
     Returns
     -------
@@ -125,24 +121,56 @@ def simulate(
         )
     stated = _settings(run, study, study_folder).with_run(workers=workers).divided(division)
     declared = load_study(study) if isinstance(study, str | Path) else study
+    declared = _with(declared, seed, own, epsilon)
+    if progress is None:
+        progress = listener is silent and sys.stderr.isatty()
+    with watching(declared.algorithm.rounds, quiet=not progress, also=listener) as listener:
+        return _simulated(declared, _Asked(sites, data, out, resume, synthetic, register, ledgers), stated, listener, began)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the caller said of one run, besides the study and this machine's settings."""
+
+    sites: Mapping[str, str | Path | Records] | None
+    data: str | Path | None
+    out: str | Path | None
+    resume: bool
+    synthetic: bool
+    register: bool
+    ledgers: str | Path | None
+
+
+def _with(study: Study, seed: int | None, own: bool | None, epsilon: float | None) -> Study:
+    """The study with what the caller replaces in it."""
     if seed is not None:
-        declared = declared.revised(training={"seed": seed})
-    if register:
+        study = study.revised(training={"seed": seed})
+    if own is not None:
+        study = study.revised(evaluation={"own_baseline": own})
+    if epsilon is not None and not study.privacy.private:
+        raise StudyError(
+            "An epsilon needs a private study", found='privacy.mode = "none"', hint="give the study a [privacy] mode"
+        )
+    return study if epsilon is None else study.with_privacy(epsilon=epsilon, noise_multiplier=None)
+
+
+def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Listener, began: float) -> Run:
+    if asked.register:
         _require_registry()
-    folder = RunFolder(Path(out) if out is not None else default_folder(declared))
+    folder = RunFolder(Path(asked.out) if asked.out is not None else default_folder(declared))
     with ExitStack() as parts:
         parts.enter_context(closing(folder))
-        settings = _resumed(folder, declared, stated) if resume else stated
+        settings = _resumed(folder, declared, stated) if asked.resume else stated
         fork_server = early_fork_server(default_workers(2) if settings.run.workers is None else settings.run.workers)
         if fork_server:
             parts.enter_context(closing(fork_server))
         datasets = dataset_cache(declared)
-        plan, hospitals = _planned(folder, declared, settings, sites, data, datasets, resume=resume, synthetic=synthetic)
+        plan, hospitals = _planned(folder, declared, settings, asked, datasets)
         stage_external_test(declared, settings.external, folder.external, datasets)
         del datasets  # what was read is in files now, and training needs the memory
         at_once = default_workers(len(hospitals)) if settings.run.workers is None else settings.run.workers
         enrolled = with_noise(_enrolled(declared, hospitals, folder))
-        kept = Ledgers(folder, None if ledgers is None else Path(ledgers).resolve())
+        kept = Ledgers(folder, None if asked.ledgers is None else Path(asked.ledgers).resolve())
         kept.ready(enrolled, hospitals)
         site_configs = _site_configs(folder, enrolled, hospitals, at_once, kept, settings.run.device)
         with closing(in_process(site_configs, at_once, fork_server)) as engine:
@@ -162,7 +190,7 @@ def simulate(
         outside = score_externally(declared, coordinator.model, coordinator, folder.external, settings.run.device)
         reports = {str(site): site_report(folder, site) for site in progress.sites}
         outcome = Outcome(declared, plan, progress, reports, outside, at_once, privacy_record(enrolled, progress.sites, kept))
-        record = write_artifacts(compared(outcome, folder), coordinator, folder, register=register)
+        record = write_artifacts(compared(outcome, folder), coordinator, folder, register=asked.register)
         _write_evidence(record, folder.path)
         folder.external.unlink(missing_ok=True)
         outside_of(folder.external).unlink(missing_ok=True)
@@ -207,43 +235,30 @@ def _give_back_memory() -> None:
 
 
 def _planned(
-    folder: RunFolder,
-    study: Study,
-    settings: RunSettings,
-    sites: Mapping[str, str | Path | Records] | None,
-    data: str | Path | None,
-    datasets: DatasetCache,
-    *,
-    resume: bool,
-    synthetic: bool,
+    folder: RunFolder, study: Study, settings: RunSettings, asked: _Asked, datasets: DatasetCache
 ) -> tuple[RunPlan, Hospitals]:
     """The plan of a new run, or of the one to go on with, and where its hospitals have their data."""
     begun = folder.plan
-    if resume and begun is not None:
+    if asked.resume and begun is not None:
         return begun, kept_hospitals(folder.path)
     folder.require_unused()
-    hospitals = _hospitals(folder, study, sites, data, settings.simulation, datasets)
+    hospitals = _hospitals(folder, study, settings.simulation, asked, datasets)
     keep_hospitals(hospitals, folder.path)
-    return folder.begin(study, settings, synthetic=synthetic), hospitals
+    return folder.begin(study, settings, synthetic=asked.synthetic), hospitals
 
 
 def _hospitals(
-    folder: RunFolder,
-    study: Study,
-    sites: Mapping[str, str | Path | Records] | None,
-    data: str | Path | None,
-    division: SimulationSection | None,
-    datasets: DatasetCache,
+    folder: RunFolder, study: Study, division: SimulationSection | None, asked: _Asked, datasets: DatasetCache
 ) -> Hospitals:
-    if not sites:
+    if not asked.sites:
         if division is None:
             raise StudyError(
                 "Nobody said which hospitals there are",
                 hint="name them with --site NAME=PATH, or divide one data set with --split or [simulation] in the run file",
             )
-        return from_dataset(study, division, data, folder.path / "data", datasets)
-    folders = {name: place for name, place in sites.items() if not isinstance(place, Records)}
-    records = {name: place for name, place in sites.items() if isinstance(place, Records)}
+        return from_dataset(study, division, asked.data, folder.path / "data", datasets)
+    folders = {name: data for name, data in asked.sites.items() if not isinstance(data, Records)}
+    records = {name: data for name, data in asked.sites.items() if isinstance(data, Records)}
     return {**from_folders(folders), **from_records(records, folder.path / "data")}
 
 

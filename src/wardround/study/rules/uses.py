@@ -105,6 +105,11 @@ USES: tuple[Use, ...] = (
     Use(("sites.keys",), lambda sections: sections.summation.mode == "masked", 'summation.mode = "masked"'),
     Use(("summation.clip",), lambda sections: not _noised(sections), "a sum whose grid does not follow from its noise"),
     Use(
+        ("summation.max_update_norm",),
+        lambda sections: statement_of(sections.algorithm.name).local_steps,
+        "an algorithm that sums changes of the model, not gradients",
+    ),
+    Use(
         ("privacy.views",),
         lambda sections: _images(sections) and _changed(sections.training.augmentation, _CHANGES),
         "images that training.augmentation changes",

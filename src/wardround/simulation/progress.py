@@ -4,14 +4,24 @@ One line a kind of exchange, made for 80 columns: title, bar, note, time passed;
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from wardround.hub.notices import ExchangeStarted, Notice, RoundDiscarded, RoundFinished, SiteAnswered, SiteBlamed, SiteLost
+from wardround.hub.notices import (
+    ExchangeStarted,
+    Listener,
+    Notice,
+    RoundDiscarded,
+    RoundFinished,
+    SiteAnswered,
+    SiteBlamed,
+    SiteLost,
+    silent,
+)
 
 _TITLES = {"open": "Opening", "train": "Learning", "own": "Alone", "evaluate": "Testing", "close": "Closing"}
 _NOTES = {"open": "hospitals prepare their data", "own": "each hospital's own model", "evaluate": "on held-out patients"}
@@ -20,14 +30,21 @@ _WIDEST = 120
 
 
 @contextmanager
-def watching(rounds: int, *, quiet: bool, verbose: bool = False) -> Iterator[Callable[[Notice], None]]:
-    """A listener that draws progress while the block runs. quiet: it draws nothing. verbose: also a line for each answer."""
+def watching(rounds: int, *, quiet: bool, verbose: bool = False, also: Listener = silent) -> Iterator[Listener]:
+    """A listener that draws progress while the block runs. quiet: it draws nothing. verbose: also a line for each answer.
+    also: hears of every event too."""
     if quiet:
-        yield lambda _event: None
+        yield also
         return
     console = Console(stderr=True)
     with Progress(*_columns(console.width), console=console, expand=console.width <= _WIDEST) as progress:
-        yield Display(progress, rounds, verbose=verbose)
+        display = Display(progress, rounds, verbose=verbose)
+
+        def both(event: Notice) -> None:
+            display(event)
+            also(event)
+
+        yield both
 
 
 def _columns(width: int) -> list[ProgressColumn]:

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from wardround.cli.progress import Display, _columns
 from wardround.hub.notices import ExchangeStarted, Notice, RoundDiscarded, RoundFinished, Score, SiteAnswered, SiteLost
+from wardround.simulation.progress import Display, _columns
 from wardround.values.ids import SiteId
 
 SITES = tuple(SiteId(name) for name in ("harbour", "north", "valley"))
