@@ -146,6 +146,7 @@ def learned(name: str, batch: int, folder: Path) -> tuple[Tree, wr.Run]:
     return dict(run.model), run
 
 
+@pytest.mark.slow
 def test_a_whole_run_is_the_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From files to record. Every hospital in one batch takes one step: that is averaging. In small batches it is not."""
     monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))

@@ -108,6 +108,7 @@ def audits(noise: float, folder: Path) -> Callable[[], AuditRun]:
     return lambda: run(whole.views(canaries), CANARIES, plan.event, plan.events)
 
 
+@pytest.mark.slow
 def test_a_whole_run_stays_below_its_bill_and_is_caught_without_clipping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One run each. The second shows that the auditor sees the canaries in the models at all."""
     audit = audits(2.0, tmp_path)

@@ -190,6 +190,7 @@ def test_the_masked_sum_shows_the_same() -> None:
     assert np.array_equal(noise.unveiled(opened.total, words), noise.noise_grid.decode(np.asarray(own_words)))
 
 
+@pytest.mark.slow
 def test_halved_noise_is_caught_in_one_run(breaks_noise: Callable[[Callable[[Draw], Draw]], None]) -> None:
     """Four million canaries in one sum: it takes a run's noise to be half of what was paid for, and no repetition."""
     breaks_noise(halved)
@@ -313,6 +314,7 @@ def test_training_with_half_the_noise_is_caught(
     assert together([audit(plain, honest) for _ in range(12)]).as_gaussian(1e-5, ACCUSES).refuted
 
 
+@pytest.mark.slow
 def test_a_convolutional_network_with_wrong_labels_stays_below_and_is_caught_without_noise(
     breaks_noise: Callable[[Callable[[Draw], Draw]], None],
 ) -> None:

@@ -52,12 +52,14 @@ def test_a_whole_study_stays_below_what_it_states(study: Study) -> None:
     assert all(np.isfinite(attack.comparison.stated) for attack in seen.attacks)
 
 
+@pytest.mark.slow
 def test_most_of_a_gaussian_s_epsilon_is_shown() -> None:
     """A bound of 0 would never accuse anybody."""
     seen = audit_study(with_noise(parse_study(STRONG)), 50_000)
     assert 0.75 * seen.epsilon < seen.shown <= seen.epsilon
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("halved_noise")
 def test_half_the_noise_is_caught(study: Study) -> None:
     """The kind of defect that no accuracy shows: the study states one noise and makes another."""
@@ -66,6 +68,7 @@ def test_half_the_noise_is_caught(study: Study) -> None:
     assert seen.verdict.startswith("The study states too little")
 
 
+@pytest.mark.slow
 def test_training_without_clipping_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sums are whole then: only the attack on training can see it."""
     monkeypatch.setattr(gradients_module, "scales", lambda norms, _losses, _clip_norm: torch.ones_like(norms))
@@ -101,6 +104,7 @@ def test_a_study_that_states_no_epsilon_is_refused(text: str, words: str) -> Non
     assert error.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("halved_noise")
 def test_the_command_prints_one_object_and_ends_with_the_audit_s_error(tmp_path: Path) -> None:
     """A script that asks whether to go on reads the exit code; a person reads why."""

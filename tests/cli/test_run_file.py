@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.test_cli import wardround
 from tests.simulation.small_study import write_hospitals, write_study
 
@@ -26,6 +28,7 @@ def test_a_run_file_that_is_not_sound_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2 and "study.run.toml has 1 problem" in done.stderr
 
 
+@pytest.mark.slow
 def test_flags_win_over_the_run_file(tmp_path: Path) -> None:
     """The file names a device that is not there; for once another is meant."""
     study = write_study(tmp_path, rounds=1, run='[run]\ndevice = "mps"\nworkers = 0\n')

@@ -37,6 +37,7 @@ def test_it_states_the_cost_and_the_line_to_add(study: Path, tmp_path: Path) -> 
     assert "noise_multiplier = " not in again.stdout
 
 
+@pytest.mark.slow
 def test_a_program_gets_one_json_object(study: Path, tmp_path: Path) -> None:
     """Dashboards read it; the figures are the table's."""
     done = wardround("study", "privacy", study, "--json", home=tmp_path)

@@ -240,6 +240,6 @@ def test_the_card_tells_people_what_the_files_tell_programs(tables: wr.Run, imag
     """Who reads the card decides whether a hospital's data fit."""
     card = (tables.folder / "model_card.md").read_text("utf-8")
     assert "| Column pressure | number; 60 to 200, outside: refuse; may not be missing |" in card
-    assert "| Output | the probability that a record is positive: label |" in card
+    assert "| Output | A probability; called positive at" in card
     card = (images.folder / "model_card.md").read_text("utf-8")
     assert "images of 16 x 16 pixels, grey, 8 bits, stretch" in card and "| Trained on | synthetic data |" in card

@@ -271,6 +271,7 @@ def either(world: World, cohorts: tuple[int, int], site: int) -> list[int]:
 # --- Teeth: each rule, switched off ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_the_certificate_five_sites_open_a_sum_of_two() -> None:
     """The attack of 11.2: two sites in all five views, the other three in no more than two of them."""
     world = World(5, 3, 0, certificate=False)

@@ -18,7 +18,7 @@ EXCEPTIONS = {
     "simulation/division.py": "divides by shares of positive records, where the study asks for it",
     "study/sections/simulation.py": "the setting positive_share",
     "study/sections/summation.py": "the setting max_auc_drop",
-    "study/declaration.py": "which algorithms max_auc_drop goes with",
+    "study/rules/algorithm.py": "which algorithms max_auc_drop goes with",
     "study/reading.py": "the earlier spelling of max_auc_drop",
     "study/rules/private.py": "max_auc_drop is refused under privacy",
     "study/record/run_record.py": "names the label count that older records hold",
