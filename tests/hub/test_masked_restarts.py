@@ -58,9 +58,9 @@ def test_a_coordinator_killed_at_any_boundary_goes_on_to_the_same_bits(
         return answers
 
     def writing(path: Path, arrays: Tree, head: Any) -> None:
-        at("before the sum", head["name"], head["of"]["order"])
+        at("before the sum", head["name"], head["attempt"]["order"])
         write(path, arrays, head)
-        at("after the sum", head["name"], head["of"]["order"])
+        at("after the sum", head["name"], head["attempt"]["order"])
 
     def saving(progress: Progress, folder: Path) -> None:
         keys = progress.keys
