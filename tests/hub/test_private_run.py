@@ -117,6 +117,6 @@ def test_a_study_that_the_budget_does_not_cover_is_refused_before_it_begins(tmp_
 def test_a_study_s_noise_is_part_of_what_is_approved() -> None:
     """A site that guessed its own multiplier would sum on another grid."""
     of = private_study()
-    unresolved = of.changed(privacy=of.privacy.changed(noise_multiplier=None))
+    unresolved = of.changed(privacy=of.privacy.changed(noise_multiplier=None, epsilon=2.0))
     with pytest.raises(Exception, match="wardround study privacy"):
         PrivatePlan(unresolved, 10)

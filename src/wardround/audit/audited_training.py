@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.algorithms.quantities import BatchGradient, TrainedModel
+from wardround.algorithms.statement import PrivacyMode
 from wardround.audit.audited_sums import SharedNoise
 from wardround.privacy.noise_grid import NoiseGrid
 from wardround.study.label import LabelContract
@@ -61,11 +62,13 @@ class TrainingCanaries:
     names: NDArray[np.str_]
     model: Tree
 
-    def trainer(self, records: Records, noise: Noise, **changes: Any) -> PrivateTrainer:
+    def trainer(self, records: Records, noise: Noise, mode: PrivacyMode, **changes: Any) -> PrivateTrainer:
+        """The trainer of the study's privacy, in the mode that the attack needs. Only local training counts its steps."""
+        steps = (self.privacy.steps or 1) if mode == "patient-local" else None
         return PrivateTrainer(
             self.network,
             self.training,
-            self.privacy.changed(**changes),
+            self.privacy.changed(mode=mode, steps=steps, **changes),
             shape_of(self.records),
             records,
             Head(1, BinaryTask(LabelContract()).row_loss(self.training, None)),
@@ -104,7 +107,7 @@ class TrainingCanaries:
 
     def _gradient(self, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         alone = self.records.select(np.flatnonzero(rows))
-        exact = self.trainer(alone, np.asarray, sampling_rate=1.0, mode="patient-distributed")
+        exact = self.trainer(alone, np.asarray, "patient-distributed", sampling_rate=1.0)
         return np.asarray(flatten(exact.compute(BatchGradient(self.model)).sums))
 
 
@@ -124,9 +127,7 @@ class LocalTraining:
             seen.append(self.noise_grid.decode(self.noise_grid.encode(sums)))
             return seen[-1]
 
-        self.canaries.trainer(self.canaries.kept(included), noise, mode="patient-local").compute(
-            TrainedModel(self.canaries.model)
-        )
+        self.canaries.trainer(self.canaries.kept(included), noise, "patient-local").compute(TrainedModel(self.canaries.model))
         return iter([self.canaries.views(noised) for noised in seen])
 
 
@@ -144,7 +145,7 @@ class SharedTraining:
         home = {name: number % len(honest) for number, name in enumerate(names.tolist())}
         homes = np.array([home.get(patient, 0) for patient in kept.patients.tolist()])
         sites = {
-            site: self.canaries.trainer(kept.select(homes == at), np.asarray, mode="patient-distributed")
+            site: self.canaries.trainer(kept.select(homes == at), np.asarray, "patient-distributed")
             for at, site in enumerate(honest)
         }
         for _ in range(self.steps):
