@@ -68,7 +68,7 @@ def pid_of(site: SiteId) -> int:
     return pid
 
 
-def nursery() -> int:
+def fork_server_pid() -> int:
     """The fork server: the one child of this process that has its module on the command line."""
     children = [pid for pid in children_of(os.getpid()) if is_running(pid)]
     (pid,) = [pid for pid in children if b"fork_server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -220,32 +220,32 @@ def test_a_seat_survives_the_way_to_its_process(tmp_path: Path) -> None:
 
 
 @linux
-def test_the_nursery_forks_while_it_has_one_thread(tmp_path: Path) -> None:
+def test_the_fork_server_forks_while_it_has_one_thread(tmp_path: Path) -> None:
     """A fork copies one thread: a lock that another held would stay locked in every hospital's process, now and then."""
     with side_by_side(study(), tmp_path) as engine:
         assert engine.exchange(dict.fromkeys(engine.sites(), b""), 60.0).keys() == {"east", "north"}
-        assert len(list(Path(f"/proc/{nursery()}/task").iterdir())) == 1
+        assert len(list(Path(f"/proc/{fork_server_pid()}/task").iterdir())) == 1
 
 
 @pytest.mark.slow
 @linux
-def test_a_nursery_that_dies_is_replaced_for_the_next_child(tmp_path: Path) -> None:
+def test_a_fork_server_that_dies_is_replaced_for_the_next_child(tmp_path: Path) -> None:
     """The kernel may choose it when memory runs out; that may cost a hospital a round, never all of them the run."""
     with side_by_side(study(), tmp_path) as engine:
         echo = dict.fromkeys(engine.sites(), b"")
         assert len(engine.exchange(echo, 60.0)) == 2
-        dead, east, north = nursery(), pid_of(EAST), pid_of(SiteId("north"))
+        dead, east, north = fork_server_pid(), pid_of(EAST), pid_of(SiteId("north"))
         os.kill(dead, signal.SIGKILL)
         os.kill(east, signal.SIGKILL)
         wait_until_gone([dead, east])  # while it is still dying, a request to it may be lost, and with it one exchange
         assert len(engine.exchange(echo, 60.0)) == 2
-        assert nursery() != dead
+        assert fork_server_pid() != dead
     wait_until_gone([north])
 
 
 @pytest.mark.slow
 @linux
-def test_a_nursery_without_its_coordinator_takes_even_stopped_children_along(tmp_path: Path) -> None:
+def test_a_fork_server_without_its_coordinator_takes_even_stopped_children_along(tmp_path: Path) -> None:
     """A stopped process does not hear that its orders have ended; somebody else must end it."""
     fork_server = ForkServer()
     with closing(SideBySide(site_configs(study(), tmp_path), 2, fork_server)) as engine:

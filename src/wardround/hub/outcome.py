@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -271,11 +272,9 @@ def _figures(evaluation: Evaluation | None, counts: Collection[str]) -> dict[str
 
 
 def _versions() -> VersionsRecord:
-    import torch
-
     return VersionsRecord(
         wardround=__version__,
-        torch=str(torch.__version__),
+        torch=version("torch"),
         numpy=np.__version__,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",

@@ -60,7 +60,7 @@ class Origin:
 
     @classmethod
     def from_settings(cls, fingerprint: str, section: BackboneSection, images: InputShape, kinds: FeatureKinds) -> "Origin":
-        """section.scaling and centre are no part of it: features are scaled in the network that learns."""
+        """section.scaling and feature_mean are no part of it: features are scaled in the network that learns."""
         from wardround.training.networks.efficientnet_lite0 import weights_sha256
 
         read_off = section.model_dump(mode="json", exclude={"scaling", "feature_mean", "views"})

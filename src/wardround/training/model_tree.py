@@ -67,7 +67,7 @@ def load_tree(module: nn.Module, tree: Tree) -> None:
 
 
 def trainable_names(module: nn.Module) -> frozenset[str]:
-    """Names of the parameters that training changes, and of the centre of features, which a round of sums does."""
+    """Names of the parameters that training changes, and of the mean of features, which a round of sums does."""
     learned = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     return frozenset(learned | {name for name, _ in module.named_buffers() if name == FEATURE_MEAN})
 

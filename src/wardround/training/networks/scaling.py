@@ -36,7 +36,8 @@ class FeatureScaling(nn.Module):
     """(n, features) of a backbone to the range of the network that learns. No parameters.
 
     none: as they are. unit: each part within its image, then each row to length 1. synthetic: each part within its image, then
-    (value - mean) / deviation, two arrays that come with the first model and never change, then each row to length 1. centre:
+    (value - mean) / deviation, two arrays that come with the first model and never change, then each row to length 1.
+    feature_mean:
     where the study wants it, what is then taken away before each row is brought to length 1 once more.
     """
 

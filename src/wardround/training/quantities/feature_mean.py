@@ -38,7 +38,7 @@ def _scaled_rows(network: Loaded, rows: torch.Tensor) -> torch.Tensor:
     does not scale features."""
     scaling = network.module.get_submodule("scaling")
     if not isinstance(scaling, FeatureScaling):
-        raise StudyError("Only scaled features have a centre", hint="leave network.backbone.feature_mean out")
+        raise StudyError("Only scaled features have a mean to be taken from them", hint="leave network.backbone.feature_mean out")
     with torch.inference_mode():
         return scaling.uncentred(rows)
 
