@@ -3,7 +3,7 @@
     import wardround as wr
 
     study = wr.load_study("study.toml")
-    run = wr.simulate(study, sites={"north": "data/north", "south": "data/south"})
+    run = wr.simulate(study, sites={"north": "data/north", "south": "data/south", "west": "data/west"})
     run.metrics["pooled"]["federated"]["auc"]
 
 Heavy libraries are loaded when they are first needed, so that importing this package is quick.

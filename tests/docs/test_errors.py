@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from wardround.cli.main import OUR_FAULT
 from wardround.summation.plain import NO_ANSWER
 from wardround.values import errors
 from wardround.values.errors import WardroundError
@@ -35,7 +36,7 @@ def test_exit_codes_are_different_and_all_in_the_commands_page() -> None:
     codes = [kind.exit_code for kind in error_classes()]
     assert len(set(codes)) == len(codes)
     table = sections(read("docs/commands.md"))["Exit codes"]
-    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == {0, 130, *codes}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == {0, OUR_FAULT, 130, *codes}
 
 
 def test_the_documented_words_of_a_refusal_are_those_the_program_uses() -> None:
