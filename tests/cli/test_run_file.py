@@ -41,3 +41,26 @@ def test_flags_win_over_the_run_file(tmp_path: Path) -> None:
     assert 'device = "cpu"' in kept and "deadline_s = 50" in kept
     wrong = wardround(*command, "--out", tmp_path / "third", "--device", "gpu", home=tmp_path)
     assert wrong.returncode == 2 and "device cannot be used" in wrong.stderr
+
+
+def test_a_setting_changed_for_one_run_is_checked_as_the_file_is(tmp_path: Path) -> None:
+    """A typing error must not cost a run of the wrong study."""
+    study = write_study(tmp_path)
+    for setting, said in (
+        ("training.local_epoch=1", "did you mean local_epochs"),
+        ("algorithm.proximal_mu=0.5", "fedprox"),
+        ("algorithm.rounds=many", "algorithm.rounds"),
+        ("rounds=1", "SECTION.SETTING=VALUE"),
+    ):
+        done = wardround("simulate", study, "--set", setting, home=tmp_path)
+        assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+def test_a_setting_changed_for_one_run_is_another_study(tmp_path: Path) -> None:
+    study = write_study(tmp_path, rounds=3)
+    sites = [word for name, path in write_hospitals(tmp_path).items() for word in ("--site", f"{name}={path}")]
+    command = ("simulate", study, *sites, "--no-own", "--workers", 0, "--out", tmp_path / "run")
+    assert wardround(*command, "--set", "algorithm.rounds=1", home=tmp_path).returncode == 0
+    assert "rounds = 1" in (tmp_path / "run" / "study.toml").read_text("utf-8")
+    assert wardround(*command, "--resume", home=tmp_path).returncode == 6

@@ -26,6 +26,10 @@ def simulate(
     workers: Annotated[
         int | None, typer.Option(min=0, max=1000, help="Hospitals at work at once; 0: one after the other. Same model.")
     ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting of the study, SECTION.SETTING=VALUE; once for each. Another study."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Replace the study's training.seed.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")] = False,
     own_baseline: Annotated[
@@ -48,10 +52,13 @@ def simulate(
     from wardround.cli.tables import show_run
     from wardround.simulation.progress import watching
     from wardround.simulation.simulate import simulate as run_simulation
+    from wardround.study.assignments import assigned
     from wardround.study.reading import load_study
     from wardround.study.run_settings import load_run, settings_beside
 
     declared = load_study(study)
+    if setting:
+        declared = declared.revised(**assigned(setting))
     if own_baseline is not None:
         declared = declared.revised(evaluation={"own_baseline": own_baseline})
     if epsilon is not None:

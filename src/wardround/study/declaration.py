@@ -22,6 +22,7 @@ from wardround.study.sections.section import Section
 from wardround.study.sections.sites import SitesSection
 from wardround.study.sections.summation import SummationSection
 from wardround.study.sections.training import TrainingSection
+from wardround.study.toml_reading import problem_sentence
 from wardround.values.canonical import canonical_json, sha256_hex
 from wardround.values.errors import StudyError
 from wardround.values.ids import SiteId
@@ -145,5 +146,5 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, object]) -> dict[s
 
 def _reason(problem: ErrorDetails) -> str:
     setting = ".".join(str(part) for part in problem["loc"])
-    sentence = problem["msg"].removeprefix("Value error, ")
+    sentence = problem_sentence(Study, problem, {})
     return f"{setting}: {sentence}" if setting else sentence

@@ -55,7 +55,9 @@ def _explain(model: type[File], error: ValidationError, text: str, name: str, re
     lines = key_lines(text)
     problems = error.errors(include_url=False)
     head = f"{name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}:"
-    return "\n".join([head, *(f"  {_where(problem, lines)}: {_sentence(model, problem, renamed)}" for problem in problems)])
+    return "\n".join(
+        [head, *(f"  {_where(problem, lines)}: {problem_sentence(model, problem, renamed)}" for problem in problems)]
+    )
 
 
 def _where(problem: ErrorDetails, lines: Mapping[KeyPath, int]) -> str:
@@ -65,7 +67,8 @@ def _where(problem: ErrorDetails, lines: Mapping[KeyPath, int]) -> str:
     return f"line {line}, {shown}" if line else shown
 
 
-def _sentence(model: type[File], problem: ErrorDetails, renamed: Mapping[KeyPath, str]) -> str:
+def problem_sentence(model: type[BaseModel], problem: ErrorDetails, renamed: Mapping[KeyPath, str]) -> str:
+    """What is wrong with one setting, without its name. renamed: as for `read_as`."""
     kind, path = problem["type"], tuple(problem["loc"])
     if kind == "extra_forbidden" and path in renamed:
         return f"this setting is now called {renamed[path]}: write {renamed[path]} in its place"
