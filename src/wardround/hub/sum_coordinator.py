@@ -24,7 +24,19 @@ from wardround.wire.messages import Order, OrderHeader
 
 @dataclass(frozen=True)
 class SecureSum:
-    """total: the sums by name. counted: whose arrays are in it. lost: who is not, and why. error: largest error by name."""
+    """The sums of the arrays of several sites. `sums["name"]` is one of them.
+
+    Attributes
+    ----------
+    total
+        The sums by name, in the shapes of the arrays: int64 of whole numbers, float64 of real ones.
+    counted
+        The sites whose arrays are in the sums.
+    lost
+        The sites that are not in them -> why, in one word.
+    error
+        Name -> the largest error of one number of that sum, besides clipping; 0 for whole numbers.
+    """
 
     total: dict[str, NDArray[Any]]
     counted: tuple[SiteId, ...]
@@ -39,10 +51,19 @@ Trip = Callable[[Mapping[SiteId, bytes]], Mapping[SiteId, bytes]]
 
 
 class SumCoordinator:
-    """Carries sums over sites. `trip` brings messages to sites and back whatever answers came in time."""
+    """Carries sums over sites, and reads no site's arrays.
+
+    Parameters
+    ----------
+    plan
+        What the sites agreed on.
+    trip
+        Takes the messages by site, and returns the answers that came in time, as bytes.
+    folder
+        Where it keeps what it needs to go on after a crash. Without it the sites would refuse it.
+    """
 
     def __init__(self, plan: SumPlan, trip: Trip, folder: Path) -> None:
-        """folder: what it needs to go on, also after a crash in the middle of a sum; without it the sites would refuse it."""
         self._plan, self._trip, self._file = plan, trip, folder / "keys.json"
         folder.mkdir(parents=True, exist_ok=True)
         self._summing = MaskedSumming(plan.approved, folder, self._carry, self._keep, silent, self._kept())
@@ -59,7 +80,18 @@ class SumCoordinator:
         return self._trip(outbox)
 
     def sum(self, label: str = "", *, number: int = 1) -> SecureSum:
-        """One sum over all sites. label, number: which one; asked once together. EngineError where too few contribute."""
+        """One sum over all sites.
+
+        Parameters
+        ----------
+        label, number
+            Which sum it is; number from 1. Each pair of them is asked once.
+
+        Raises
+        ------
+        EngineError
+            Where too few sites contribute, with each one's word.
+        """
         # What is asked must differ from sum to sum: for one content a site speaks for one set only.
         content = np.frombuffer(canonical_json([label, number, sorted(self._plan.quantities)]), np.uint8)
         sites = self._plan.approved.quorum.sites

@@ -35,8 +35,26 @@ class Quantity:
 
 @dataclass(frozen=True)
 class SumPlan:
-    """What all sites agree on before they sum. keys: site -> public identity key. quantities: by name. threshold: left out for
-    the smallest that protects. Raises StudyError where the sites are too few for `collusion`."""
+    """What all sites agree on before they sum.
+
+    Parameters
+    ----------
+    title
+        What is summed, in words.
+    keys
+        Site -> its public identity key, as hexadecimal text.
+    quantities
+        Name -> the shape and the bound of an array.
+    threshold
+        How many sites must answer to open the sum. Left out: the smallest number that protects.
+    collusion
+        How many sites may help the coordinator, and it still reads no other site's arrays; from 0.
+
+    Raises
+    ------
+    StudyError
+        From `approved`, where the sites are too few for `collusion`.
+    """
 
     title: str
     keys: Mapping[str, str]

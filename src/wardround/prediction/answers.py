@@ -29,8 +29,18 @@ Asked = str | Path | RawRow | NDArray[Any] | Sequence[RawImage | RawRow]
 class Prediction:
     """Answers for n records, in the order of their source.
 
-    records: what the answers are for; their names, patients and, where known, labels. scores: before the sigmoid.
-    probabilities: of being positive. answers: bool, at the model's threshold. statement: what the model says of itself.
+    Attributes
+    ----------
+    statement
+        What the model says of itself: study, label, threshold, contract.
+    records
+        What the answers are for: names, patients and, where known, labels.
+    scores
+        Float64 of shape (n,), before the sigmoid.
+    probabilities
+        Float64 of shape (n,), from 0 to 1: of being positive.
+    answers
+        Bool of shape (n,): at the model's threshold.
     """
 
     statement: ModelStatement

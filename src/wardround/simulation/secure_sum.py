@@ -33,10 +33,39 @@ def secure_sum(
 ) -> SecureSum:
     """The masked sum of every site's arrays, all parties in this process: to try it, and to see what it costs.
 
-    values: site -> one array, or arrays by name; the same names and shapes at every site. Whole numbers are summed exactly; real
-    ones need `bound`, one for all or by name. lost: sites that drop out after keys were agreed. Raises StudyError where the sites
-    are too few for `collusion`, DataError for arrays that do not fit, EngineError where too few are left.
+    Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning", CCS 2017, and Bell et al., "Secure
+    Single-Server Aggregation with (Poly)Logarithmic Overhead", CCS 2020.
 
+    Parameters
+    ----------
+    values
+        Site -> one array, or arrays by name; the same names and shapes at every site.
+    bound
+        The largest magnitude that counts, above 0: one for all arrays, or one by name. Real numbers need it, and are clipped to
+        it. Whole numbers do not read it, and are summed exactly.
+    threshold
+        How many sites must answer to open the sum. Left out: the smallest number that protects.
+    collusion
+        How many sites may help the coordinator, and it still reads no other site's arrays; from 0.
+    lost
+        Sites that drop out after keys were agreed.
+
+    Returns
+    -------
+    SecureSum
+        The sums, in the shapes of the arrays; who is in them, and how exact they are.
+
+    Raises
+    ------
+    StudyError
+        Where the sites are too few for `collusion`.
+    DataError
+        Where names, shapes or numbers do not fit.
+    EngineError
+        Where fewer than `threshold` sites are left.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> ages = {"north": np.array([3, 1]), "south": np.array([0, 5]), "west": np.array([2, 2])}
     >>> secure_sum(ages)["values"].tolist()

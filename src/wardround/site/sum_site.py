@@ -17,11 +17,28 @@ from wardround.wire.messages import Ask, Order, Refusal, RefusalHeader
 
 
 class SumSite:
-    """One site's side: bytes in, bytes out. `values` is asked once for each sum, by its label."""
+    """One site's side of a sum: bytes in, bytes out.
+
+    Parameters
+    ----------
+    plan
+        What the sites agreed on.
+    name
+        This site's name in the plan.
+    identity
+        Its identity key; the plan lists the public half.
+    values
+        Takes the label of a sum, and returns the arrays that the site adds to it. Asked once for each sum.
+    folder
+        Where the site keeps its keys and what it answered; it must outlive the process.
+
+    Raises
+    ------
+    StudyError
+        Where the plan does not list this identity.
+    """
 
     def __init__(self, plan: SumPlan, name: str, identity: Identity, values: Callable[[str], Arrays], folder: Path) -> None:
-        """folder: where the site keeps its keys and what it answered; it must outlive the process. Raises StudyError where the
-        plan does not list this identity."""
         if plan.keys.get(name) != identity.public:
             raise StudyError(
                 "The plan does not list this site's identity key", expected=identity.public, hint="agree on a plan anew"

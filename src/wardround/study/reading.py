@@ -16,7 +16,23 @@ RENAMED: dict[KeyPath, str] = {
 
 
 def load_study(path: str | Path) -> Study:
-    """The study in the file at `path`. Raises StudyError with every problem's line, what was found, and what to do."""
+    """The study in a study file.
+
+    Parameters
+    ----------
+    path
+        The file (TOML, UTF-8, at most 1 MiB).
+
+    Returns
+    -------
+    Study
+        Checked, with every default filled in.
+
+    Raises
+    ------
+    StudyError
+        Where the file is missing or not sound, with every problem's line, what was found, and what to do.
+    """
     place = Path(path)
     return parse_study(read_text(place, "study", "make one with: wardround study new study.toml"), name=str(place))
 
