@@ -145,6 +145,13 @@ def reserves(folder: Path, number: int, processes: int) -> dict[str, Any]:
     }
 
 
+def show(part: str, figures: dict[str, Any]) -> None:
+    """Print one row for each figure, under the name that the last line of JSON gives it."""
+    print(f"\n{part}")
+    for name, value in figures.items():
+        print(f"  {name:<34} {value:>12.10g}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000)
@@ -154,9 +161,9 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         killed = kills(Path(folder), chosen.kills, epsilon({EVENT: 3 * chosen.kills // 2}, DELTA), chosen.seed)
-        print("kills    ", killed, flush=True)
+        show("kills", killed)
         raced = reserves(Path(folder), chosen.reserves, chosen.processes)
-        print("reserves ", raced, flush=True)
+        show("reserves", raced)
     holds = not (
         killed["uncounted_releases"]
         or killed["receipts_ahead"]
