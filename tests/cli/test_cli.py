@@ -1,6 +1,8 @@
 """The command line, as a user meets it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.small_study import write_hospitals, write_study
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def wardround(*words: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
@@ -140,6 +144,46 @@ def test_a_fault_of_our_own_is_one_sentence_and_verbose_shows_where(tmp_path: Pa
     assert plain.returncode == told.returncode == 70
     assert "this is a fault of Wardround" in plain.stderr and "patient 7" not in plain.stderr
     assert "Traceback" in told.stderr and "patient 7" in told.stderr
+    details = Path(plain.stderr.split("Where it happened is in ")[1].split(".txt")[0] + ".txt")
+    assert "Traceback" in details.read_text() and "patient 7" in details.read_text()
+    assert os.name != "posix" or details.stat().st_mode & 0o077 == 0
+    details.unlink()
+
+
+def test_two_hospitals_of_one_name_are_refused(tmp_path: Path) -> None:
+    """The second took the place of the first, and a study of four hospitals ran over three."""
+    done = wardround("simulate", write_study(tmp_path), "--site", "north=a.csv", "--site", "north=b.csv", home=tmp_path)
+    assert done.returncode == 2 and "--site names north more than once" in done.stderr
+
+
+def test_the_shell_is_told_commands_and_options(tmp_path: Path) -> None:
+    """Completion is asked for in an environment variable; an answer with anything else in it completes nothing."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "_WARDROUND_COMPLETE": "complete_bash"}
+    for words, position, answer in (("wardround sim", 1, "simulate"), ("wardround simulate --sp", 2, "--split")):
+        asked = environment | {"COMP_WORDS": words, "COMP_CWORD": str(position)}
+        code = "from wardround.cli.main import main; import sys; sys.argv = ['wardround']; main()"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=asked, check=False)
+        assert (done.stdout.split(), done.stderr) == ([answer], "")
+    assert not list(tmp_path.iterdir())  # nothing is written before somebody asks for it
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(("words", "goes_on"), [(("demo", "--out", "run"), True), (("audit", "study.toml"), False)])
+def test_ctrl_c_says_resume_only_where_that_works(words: tuple[str, ...], goes_on: bool, tmp_path: Path) -> None:
+    """A hint that does not work when followed to the letter is worse than none."""
+    (tmp_path / "study.toml").write_text((EXAMPLES / "heart_disease_private.toml").read_text("utf-8"), "utf-8")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "WARDROUND_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "wardround", *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path
+    ) as run:
+        run.stdout.readline()  # it is at work
+        run.send_signal(signal.SIGINT)
+        _, told = run.communicate(timeout=60)
+    assert run.returncode in (130, -signal.SIGINT)  # a shell shows 130 for both; the second where an import was cut short
+    assert "Traceback" not in told
+    assert ("interrupted; the run goes on with the same command and --resume" in told) is goes_on
+    assert goes_on or told.rstrip().endswith("interrupted")
 
 
 @pytest.mark.parametrize("words", [("--help",), ("simulate", "--help"), ("report", "--help"), ("site", "ledger", "--help")])

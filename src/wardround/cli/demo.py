@@ -19,25 +19,26 @@ def demo(
     import json
 
     from wardround.cli.tables import show_run
-    from wardround.simulation.demo import demo_study, run_demo
+    from wardround.simulation.demo import run_demo
     from wardround.simulation.progress import watching
 
     if not as_json:
         typer.echo(
             "Three hospitals, chest X-rays, 10 rounds of federated averaging.\nThe pictures are synthetic: of no patient.\n"
         )
-    with watching(demo_study(seed).algorithm.rounds, quiet=as_json, verbose=is_verbose()) as listener:
+    with watching(not as_json, verbose=is_verbose()) as listener:
         run = run_demo(seed, out=out or _folder(resume=resume), resume=resume, workers=workers, listener=listener)
     if as_json:
         typer.echo(json.dumps(run.metrics, allow_nan=False))
         return
-    show_run(run)
+    show_run(run, verbose=is_verbose())
     typer.echo(
         "\nWhat to try next:\n"
         f"  open {run.folder / 'report.html'} in a browser\n"
-        "  wardround study new study.toml            a study of your own, every choice explained\n"
-        "  wardround data list                       public data sets to try it on\n"
-        "  wardround simulate study.toml --site north=FOLDER --site south=FOLDER --site west=FOLDER"
+        "  wardround study new study.toml    a study of your own, every choice explained\n"
+        "  wardround data list               public data sets to try it on\n"
+        "  wardround simulate study.toml \\\n"
+        "      --site north=FOLDER --site south=FOLDER --site west=FOLDER"
     )
 
 

@@ -2,7 +2,10 @@
 
 import atexit
 import gc
+import os
+import platform
 import sys
+import tempfile
 import traceback
 from typing import Annotated
 
@@ -32,6 +35,8 @@ app.add_typer(site.app, name="site")
 
 INTERRUPTED = 130
 OUR_FAULT = 70
+"""As in sysexits.h: an internal error."""
+_RESUMABLE = ("demo", "simulate")
 
 
 def _version(asked: bool) -> None:
@@ -44,7 +49,10 @@ def _version(asked: bool) -> None:
 def root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,  # noqa: ARG001
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more: every answer of a hospital, and where an error came from.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Say more: answers and times of hospitals, where files are, where an error came from."
+        ),
     ] = False,
 ) -> None:
     """Hospitals train models together; no patient record leaves a hospital. Start with: wardround demo"""
@@ -71,13 +79,31 @@ def main() -> None:
         sys.exit(WardroundError.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # Typer turns a Ctrl-C into this, without a word
-            typer.echo("\ninterrupted; a run goes on with the same command and --resume", err=True)
+            goes_on = _command() in _RESUMABLE
+            typer.echo("\ninterrupted" + "; the run goes on with the same command and --resume" * goes_on, err=True)
         raise
     except Exception as error:  # noqa: BLE001  a traceback tells a user nothing, and may quote what she keeps private
         typer.echo(f"error: this is a fault of Wardround, not of yours ({type(error).__name__}).", err=True)
         if not _show_traceback():
-            typer.echo("To see where, run it again as: wardround -v ... The text may quote your data.", err=True)
+            typer.echo(_where_the_details_are(), err=True)
         sys.exit(OUR_FAULT)
+
+
+def _command() -> str:
+    """The first word of the command line that is no option."""
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+
+
+def _where_the_details_are() -> str:
+    """Writes the traceback at hand to a file of this user's: a run of a night need not be repeated to see it."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="wardround-fault-", suffix=".txt")  # readable by this user only
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"wardround {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
+            file.write(f"{' '.join(sys.argv)}\n\n{traceback.format_exc()}")
+    except OSError:
+        return "To see where, run it again as: wardround -v ... The text may quote your data."
+    return f"Where it happened is in {name}. It may quote your data: read it before you send it to anyone."
 
 
 def _show_traceback() -> bool:

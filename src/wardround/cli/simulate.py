@@ -1,6 +1,8 @@
 """wardround simulate: a study over hospitals on this machine."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -64,10 +66,10 @@ def simulate(
     if epsilon is not None:
         declared = _with_epsilon(declared, epsilon)
     settings = settings_beside(study) if run is None else load_run(run)
-    with watching(declared.algorithm.rounds, quiet=as_json, verbose=is_verbose()) as listener:
+    with watching(not as_json, verbose=is_verbose()) as listener:
         finished = run_simulation(
             declared,
-            dict(_site(text) for text in site or ()) or None,
+            _sites(site or ()),
             data=data,
             division=None if split is None else parse_split(split, hospitals),
             out=out,
@@ -75,19 +77,29 @@ def simulate(
             workers=workers,
             seed=seed,
             listener=listener,
+            progress=False,  # drawn here already, or not wanted
             ledgers=ledgers,
             run=settings.with_run(device=device, deadline_s=deadline),
         )
     if as_json:
         typer.echo(json.dumps(finished.metrics, allow_nan=False))
     else:
-        show_run(finished)
+        show_run(finished, verbose=is_verbose())
 
 
 def _with_epsilon(study: Study, epsilon: float) -> Study:
     if not study.privacy.private:
         raise StudyError("--epsilon needs a private study", found='privacy.mode = "none"', hint="give the study a [privacy] mode")
     return study.with_privacy(epsilon=epsilon, noise_multiplier=None)
+
+
+def _sites(texts: Sequence[str]) -> dict[str, str] | None:
+    """Two hospitals of one name would be one, and nobody would be told."""
+    named = [_site(text) for text in texts]
+    twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
+    if twice:
+        raise StudyError(f"--site names {', '.join(twice)} more than once", hint="give each hospital a name of its own")
+    return dict(named) or None
 
 
 def _site(text: str) -> tuple[str, str]:

@@ -1,4 +1,6 @@
-"""Tables that end a run: who gained what, what was saved, what to try next."""
+"""Tables that end a run: who gained what, what was saved."""
+
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.table import Table
@@ -13,30 +15,45 @@ from wardround.tasks.protocol import Words
 from wardround.tasks.registry import task_of_record
 
 
-def show_run(run: Run) -> None:
-    """The result of a run, for a person."""
+def show_run(run: Run, *, verbose: bool = False) -> None:
+    """The result of a run, for a person. verbose: also how long it took, and where each hospital's folder is."""
     console = Console()
     record = run.record
+    if _had_ended_before(run):
+        console.print("This run was finished already: nothing was trained again.", highlight=False)
+    words = task_of_record(record.study_toml).words
     if record.synthetic:
         console.print("[bold]The data of this run are synthetic: made by a program, of no patient.[/bold]")
-    console.print(_hospitals_table(record))
-    console.print(_pooled_line(record), highlight=False)
-    for name, found in record.external.items():
-        console.print(f"External test set {name} ({trained_on(record, name)}): {_measured(record, found)}", highlight=False)
+    console.print(_hospitals_table(record, words))
+    if record.pooled is not None:
+        console.print(_pooled_table(record.pooled.federated, record.pooled.own, words))
+    for name, evaluation in record.external.items():
+        figures = _measured(evaluation, words)
+        console.print(f"External test set {name} ({trained_on(record, name)}): {figures}", highlight=False)
     if record.privacy is not None:
         for sentence in promised(record, record.privacy):
             console.print(sentence, highlight=False)
     console.print(f"\nSaved in {run.folder}:", highlight=False)
     for path in made(run.folder):
         console.print(f"  {path.name}", highlight=False)
+    if verbose:
+        console.print("  sites/NAME/    each hospital's memory, report and log.ndjson", highlight=False)
+        console.print(f"It took {run.metrics['seconds']:.1f} s.", highlight=False)
 
 
-def _hospitals_table(record: RunRecord) -> Table:
-    table = Table(title="Each hospital's own held-out patients")
-    table.add_column("hospital")
-    words = _words_of(record)
+def _had_ended_before(run: Run) -> bool:
+    """Whether the record is older than the command. Its time is cut to whole seconds."""
+    began = datetime.now(UTC) - timedelta(seconds=run.metrics["seconds"])
+    finished = run.record.finished
+    return finished is not None and datetime.fromisoformat(finished) + timedelta(seconds=1) < began
+
+
+def _hospitals_table(record: RunRecord, words: Words) -> Table:
+    """patients, records: of the whole hospital; the figures are of its test patients."""
+    table = Table(title="Each hospital's own model and the federated model, on its held-out patients")
+    table.add_column("hospital", no_wrap=True)
     figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in ("own", "federated")]
-    for title in ("patients", "images", *figures):
+    for title in ("patients", "records", *figures):
         table.add_column(title, justify="right")
     for name, site in record.sites.items():
         table.add_row(
@@ -48,30 +65,31 @@ def _hospitals_table(record: RunRecord) -> Table:
     return table
 
 
-def _pooled_line(record: RunRecord) -> str:
-    if record.pooled is None:
-        return ""
-    lines = [f"All hospitals' held-out patients together, federated model: {_measured(record, record.pooled.federated)}"]
-    lines += [f"  model of {name} alone: {_measured(record, found)}" for name, found in record.pooled.own.items()]
-    return "\n".join(lines)
+def _pooled_table(federated: Evaluation, own: dict[str, Evaluation], words: Words) -> Table:
+    """The headline stands last, with its interval."""
+    table = Table(title="All hospitals' held-out patients together")
+    table.add_column("model", no_wrap=True)
+    for key in reversed(words.compared):
+        table.add_column(words.in_text[key], justify="right")
+    table.add_column("95 % interval")
+    headline = words.compared[0]
+    for name, evaluation in {"federated": federated, **{f"{site} alone": one for site, one in own.items()}}.items():
+        table.add_row(name, *(_figure(evaluation, key) for key in reversed(words.compared)), _interval(evaluation, headline))
+    return table
 
 
-def _measured(record: RunRecord, found: Evaluation) -> str:
+def _measured(evaluation: Evaluation, words: Words) -> str:
     """The figures that models are compared by, the headline last and with its interval."""
-    words = _words_of(record)
-    figures = ", ".join(f"{words.in_text[key]} {_figure(found, key)}" for key in reversed(words.compared))
-    return figures + _interval(found, words.compared[0])
+    figures = ", ".join(f"{words.in_text[key]} {_figure(evaluation, key)}" for key in reversed(words.compared))
+    interval = _interval(evaluation, words.compared[0])
+    return f"{figures} (95 % interval {interval})" if interval else figures
 
 
-def _words_of(record: RunRecord) -> Words:
-    return task_of_record(record.study_toml).words
+def _interval(evaluation: Evaluation, key: str) -> str:
+    interval = evaluation.intervals.get(key)
+    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
 
 
-def _interval(found: Evaluation, key: str) -> str:
-    interval = found.intervals.get(key)
-    return f" (95 % interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-
-
-def _figure(found: Evaluation | None, key: str) -> str:
-    value = None if found is None else found.values.get(key)
+def _figure(evaluation: Evaluation | None, key: str) -> str:
+    value = None if evaluation is None else evaluation.values.get(key)
     return "–" if value is None else f"{value:.3f}"

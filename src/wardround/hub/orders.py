@@ -94,8 +94,7 @@ def too_few(counted: Sequence[SiteId], lost: Mapping[SiteId, str], needed: int) 
         "Too few sites contributed, so nothing was summed",
         expected=f"at least {needed}",
         found=f"{len(counted)} ({reasons})",
-        hint="read why in each site's own log (in a simulation: sites/NAME/log.ndjson in the run folder), mend it, and run again "
-        "with --resume",
+        hint="read why in each site's own log, log.ndjson in its folder, mend it, and run again with --resume",
     )
 
 

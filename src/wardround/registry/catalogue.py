@@ -52,7 +52,7 @@ def open_registry(location: str | Path | None = None, *, store: Path | None = No
         raise RegistryError(
             f"The registry's folder {folder} cannot be made",
             found=error.strerror or type(error).__name__,
-            hint="name a folder that you may write, or set WARDROUND_HOME to one",
+            hint="set WARDROUND_HOME to a folder that you may write",
         ) from error
     return Registry(open_database(sqlite_url(folder / DATABASE)), ModelStore(store or folder / STORE))
 

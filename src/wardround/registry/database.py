@@ -195,6 +195,6 @@ def _broken(location: str, reason: str) -> RegistryError:
     return RegistryError(
         f"The registry at {location} cannot be used",
         found=reason.strip().splitlines()[0] if reason.strip() else "an unknown fault",
-        hint="check that it exists and is yours to write; a damaged registry is restored from a backup, or set aside and "
-        "filled again by registering the run folders",
+        hint="check that it exists and is yours to write, or set WARDROUND_HOME to a folder that is; a damaged registry is "
+        "restored from a backup, or set aside and filled again by registering the run folders",
     )

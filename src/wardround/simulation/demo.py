@@ -17,7 +17,8 @@ def demo_study(seed: int) -> Study:
 
 
 def run_demo(seed: int, *, out: Path, resume: bool, workers: int | None, listener: Listener) -> Run:
+    """The demo's study over its hospitals; whoever calls draws progress from what the listener hears."""
     from wardround.sources.synthetic.hospitals import demo_hospitals
 
     study, hospitals = demo_study(seed), demo_hospitals(seed)
-    return simulate(study, hospitals, out=out, resume=resume, workers=workers, synthetic=True, listener=listener)
+    return simulate(study, hospitals, out=out, resume=resume, workers=workers, synthetic=True, listener=listener, progress=False)

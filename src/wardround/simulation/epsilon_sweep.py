@@ -46,7 +46,7 @@ def sweep(study: Study, epsilons: Sequence[float | None], settings: RunSettings,
     for epsilon in epsilons:
         with tempfile.TemporaryDirectory() as folder:
             tried, multiplier = _tried(study, epsilon, sites)
-            run = simulate(tried, sites, data=data, out=Path(folder) / "run", register=False, run=alone)
+            run = simulate(tried, sites, data=data, out=Path(folder) / "run", register=False, run=alone, progress=False)
         pooled = run.record.pooled
         yield SweepPoint(
             epsilon,

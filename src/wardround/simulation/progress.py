@@ -1,11 +1,18 @@
-"""What a person sees while a run goes on: rounds, hospitals, loss, time. On stderr, so that stdout stays clean.
+"""What a person sees while a run goes on: rounds, hospitals, loss, time. Never on standard output.
 
-One line a kind of exchange, made for 80 columns: title, bar, note, time passed; a wide terminal shows the time left too.
+a terminal         Bars    a line for each kind of exchange, made for 80 columns; a wide one shows the time left too
+a notebook         Cell    the same as text below the cell, replaced in place
+a file or a pipe   Lines   a line for each kind of exchange and for each round
 """
 
+import html
 import math
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -30,21 +37,45 @@ _WIDEST = 120
 
 
 @contextmanager
-def watching(rounds: int, *, quiet: bool, verbose: bool = False, also: Listener = silent) -> Iterator[Listener]:
-    """A listener that draws progress while the block runs. quiet: it draws nothing. verbose: also a line for each answer.
-    also: hears of every event too."""
-    if quiet:
+def watching(shown: bool | None, *, verbose: bool = False, also: Listener = silent) -> Iterator[Listener]:
+    """A listener that shows progress while the block runs.
+
+    shown: None shows it where somebody looks, on a terminal and in a notebook; True also in a log. verbose: also a line for each
+    answer of a hospital. also: hears of every event too.
+    """
+    if shown is False:
         yield also
-        return
+    elif in_notebook():
+        yield _both(Cell(), also)
+    elif sys.stderr.isatty():
+        with _bars(verbose=verbose) as bars:
+            yield _both(bars, also)
+    else:
+        yield _both(Lines(sys.stderr, verbose=verbose), also) if shown else also
+
+
+def in_notebook() -> bool:
+    """Whether this is the kernel of a notebook. IPython is asked only where it is loaded already."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_ipython is not None and hasattr(get_ipython(), "kernel")
+
+
+@contextmanager
+def _bars(*, verbose: bool) -> Iterator[Listener]:
+    """Nothing is drawn before the first event, so that a refusal stands alone."""
     console = Console(stderr=True)
-    with Progress(*_columns(console.width), console=console, expand=console.width <= _WIDEST) as progress:
-        display = Display(progress, rounds, verbose=verbose)
+    progress = Progress(*_columns(console.width), console=console, expand=console.width <= _WIDEST)
+    bars = Bars(progress, verbose=verbose)
 
-        def both(event: Notice) -> None:
-            display(event)
-            also(event)
+    def listener(event: Notice) -> None:
+        progress.start()
+        bars(event)
 
-        yield both
+    try:
+        yield listener
+    finally:
+        if progress.tasks:
+            progress.stop()
 
 
 def _columns(width: int) -> list[ProgressColumn]:
@@ -62,54 +93,135 @@ def _columns(width: int) -> list[ProgressColumn]:
     return columns
 
 
-class Display:
+class CurrentExchange:
+    """Which exchange is going on, and what is said where something happens in it."""
+
+    def __init__(self) -> None:
+        self.step, self.number, self._began = "", 0, time.monotonic()
+
+    def start(self, event: ExchangeStarted) -> None:
+        self.step, self.number, self._began = event.step, event.number, time.monotonic()
+
+    def sentence(self, event: Notice, *, verbose: bool) -> str:
+        """A line of its own; empty for what needs none."""
+        match event:
+            case SiteAnswered(site) if verbose:
+                return f"{self._title}: {site} answered after {time.monotonic() - self._began:.1f} s"
+            case SiteBlamed(site, code):
+                return f"{self._title}: {site} was caught at {code}; the sum holds without it"
+            case RoundDiscarded(number, why):
+                return f"round {number} is not used: {why}"
+            case SiteLost(site, code):
+                return f"{self._title}: {site} did not count ({code})"
+        return ""
+
+    @property
+    def _title(self) -> str:
+        return f"round {self.number}" if self.number and self.step == "train" else _TITLES[self.step].lower()
+
+
+class Bars:
     """One bar for each kind of exchange; a line for each hospital that is lost."""
 
-    def __init__(self, progress: Progress, rounds: int, *, verbose: bool = False) -> None:
-        self._progress, self._rounds, self._verbose = progress, rounds, verbose
+    def __init__(self, progress: Progress, *, verbose: bool = False) -> None:
+        self._progress, self._verbose = progress, verbose
         self._tasks: dict[str, TaskID] = {}
         self._totals: dict[str, int] = {}
-        self._step = ""
-        self._sites = 1
-        self._number = 0
+        self._exchange = CurrentExchange()
 
     def __call__(self, event: Notice) -> None:
         match event:
             case ExchangeStarted():
                 self._start(event)
-            case SiteAnswered(site):
-                self._progress.advance(self._tasks[self._step], 1)
-                if self._verbose:
-                    self._say(f"{site} answered")
-            case SiteBlamed(site, code):
-                self._say(f"{site} was caught at {code}; the sum holds without it")
-            case RoundDiscarded(number, why):
-                self._progress.console.print(f"  round {number} is not used: {why}", highlight=False)
-            case SiteLost(site, code):
-                self._say(f"{site} did not count ({code})")
+            case SiteAnswered():
+                self._progress.advance(self._tasks[self._exchange.step], 1)
             case RoundFinished():
-                score = _figure(event.score.name, event.score.value)
-                self._note("train", f"{event.number}/{event.rounds}{_figure('loss', event.loss)}{score}")
-
-    def _say(self, text: str) -> None:
-        where = f"round {self._number}" if self._number and self._step == "train" else _TITLES[self._step].lower()
-        self._progress.console.print(f"  {where}: {text}", highlight=False)
+                self._progress.update(self._tasks["train"], note=_figures(event))
+        if sentence := self._exchange.sentence(event, verbose=self._verbose):
+            self._progress.console.print(f"  {sentence}", highlight=False, markup=False)
 
     def _start(self, event: ExchangeStarted) -> None:
-        self._step, self._sites, self._number = event.step, len(event.sites), event.number
+        self._exchange.start(event)
+        sites = len(event.sites)
         if event.step not in self._tasks:
-            total, note = (event.rounds or 1) * self._sites, _NOTES.get(event.step, "")
-            self._totals[event.step] = total
-            self._tasks[event.step] = self._progress.add_task(_TITLES[event.step], total=total, note=note)
+            total = self._totals[event.step] = (event.rounds or 1) * sites
+            self._tasks[event.step] = self._progress.add_task(_TITLES[event.step], total=total, note=_first_note(event))
             if event.rounds:  # a resumed run does not start at round 1
-                self._progress.update(self._tasks[event.step], completed=(event.number - 1) * self._sites)
+                self._progress.update(self._tasks[event.step], completed=(event.number - 1) * sites)
         elif not event.rounds:
-            self._totals[event.step] += self._sites
+            self._totals[event.step] += sites
             self._progress.update(self._tasks[event.step], total=self._totals[event.step])
 
-    def _note(self, step: str, text: str) -> None:
-        self._progress.update(self._tasks[step], note=text)
+
+class Lines:
+    """For a log: a line when a kind of exchange begins, and one for each round."""
+
+    def __init__(self, file: TextIO, *, verbose: bool = False) -> None:
+        self._file, self._verbose = file, verbose
+        self._begun: set[str] = set()
+        self._exchange = CurrentExchange()
+
+    def __call__(self, event: Notice) -> None:
+        match event:
+            case ExchangeStarted():
+                self._exchange.start(event)
+                if event.step not in self._begun:
+                    self._begun.add(event.step)
+                    self._say(f"{_TITLES[event.step]:8} {_first_note(event)}")
+            case RoundFinished():
+                self._say(f"{_TITLES['train']:8} {_figures(event)}")
+        if sentence := self._exchange.sentence(event, verbose=self._verbose):
+            self._say(f"  {sentence}")
+
+    def _say(self, text: str) -> None:
+        print(text.rstrip(), file=self._file, flush=True)
+
+
+class Cell:
+    """Text below a notebook's cell: where the run is, and what went wrong. It is display data, no output of the program."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, str] = {}
+        self._sentences: list[str] = []
+        self._exchange = CurrentExchange()
+        self._handle: Any = None
+
+    def __call__(self, event: Notice) -> None:
+        match event:
+            case ExchangeStarted():
+                self._exchange.start(event)
+                self._notes.setdefault(event.step, _first_note(event))
+            case RoundFinished():
+                self._notes["train"] = _figures(event)
+        if sentence := self._exchange.sentence(event, verbose=False):
+            self._sentences.append(f"  {sentence}")
+        self._show()
+
+    def _show(self) -> None:
+        notebook: Any = import_module("IPython.display")
+        lines = [f"{_TITLES[step]:8} {note}".rstrip() for step, note in self._notes.items()]
+        page = notebook.HTML(f"<pre>{html.escape(chr(10).join([*lines, *self._sentences]))}</pre>")
+        if self._handle is None:
+            self._handle = notebook.display(page, display_id=True)
+        else:
+            self._handle.update(page)
+
+
+def _first_note(event: ExchangeStarted) -> str:
+    return f"{event.number - 1}/{event.rounds}" if event.step == "train" else _NOTES.get(event.step, "")
+
+
+def _figures(event: RoundFinished) -> str:
+    return f"{event.number}/{event.rounds}{_figure('loss', event.loss)}{_figure(event.score.name, event.score.value)}"
 
 
 def _figure(name: str, value: float | None) -> str:
     return "" if value is None or not math.isfinite(value) else f"  {name} {value:.3f}"
+
+
+def _both(first: Listener, second: Listener) -> Listener:
+    def listener(event: Notice) -> None:
+        first(event)
+        second(event)
+
+    return listener

@@ -1,7 +1,6 @@
 """Runs a study over hospitals on this machine, from the study to a run folder with the model and its artifacts."""
 
 import json
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -32,6 +31,7 @@ from wardround.simulation.ledgers import Ledgers, privacy_record
 from wardround.simulation.own_models import compared, score_own_models
 from wardround.simulation.progress import watching
 from wardround.simulation.run import Run
+from wardround.simulation.site_logs import Losses, naming_logs
 from wardround.site.config import SiteConfig, identity_in
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
@@ -102,7 +102,8 @@ def simulate(
     epsilon
         Replaces a private study's epsilon; the noise follows.
     progress
-        Whether progress is drawn, on standard error. Default: on a terminal, where no `listener` hears it.
+        Whether progress is shown, on standard error or below a notebook's cell; in a log it is a line a round. Default: on a
+        terminal and in a notebook, where no `listener` hears it.
 
     Returns
     -------
@@ -122,9 +123,8 @@ def simulate(
     stated = _settings(run, study, study_folder).with_run(workers=workers).divided(division)
     declared = load_study(study) if isinstance(study, str | Path) else study
     declared = _with(declared, seed, own, epsilon)
-    if progress is None:
-        progress = listener is silent and sys.stderr.isatty()
-    with watching(declared.algorithm.rounds, quiet=not progress, also=listener) as listener:
+    shown = False if progress is None and listener is not silent else progress
+    with watching(shown, also=listener) as listener:
         return _simulated(declared, _Asked(sites, data, out, resume, synthetic, register, ledgers), stated, listener, began)
 
 
@@ -173,12 +173,13 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
         kept = Ledgers(folder, None if asked.ledgers is None else Path(asked.ledgers).resolve())
         kept.ready(enrolled, hospitals)
         site_configs = _site_configs(folder, enrolled, hospitals, at_once, kept, settings.run.device)
-        with closing(in_process(site_configs, at_once, fork_server)) as engine:
+        losses = Losses(listener)
+        with naming_logs(folder, losses), closing(in_process(site_configs, at_once, fork_server)) as engine:
             coordinator = Coordinator(
                 enrolled,
                 engine,
                 folder.path,
-                listener=listener,
+                listener=losses,
                 every_site_must_open=True,
                 deadline_s=settings.run.deadline_s,
             )

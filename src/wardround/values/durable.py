@@ -39,7 +39,8 @@ def write_atomic(path: Path, data: bytes | Callable[[str], Iterable[bytes | memo
         raise RunError(
             f"{path} could not be written",
             found=error.strerror or type(error).__name__,
-            hint="free some disk space or choose another folder, then run again with --resume; the earlier file is intact",
+            hint="free some disk space or choose a folder that you may write, and try again (a run goes on with --resume); "
+            "the earlier file is intact",
         ) from error
 
 

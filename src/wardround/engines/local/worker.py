@@ -1,6 +1,6 @@
 """The process of one site: reads its site_config, then answers orders until its parent is gone.
 
-Run as a program it is a fresh interpreter (`engines.fresh`); on Linux the fork server forks it (`engines.fork_server`).
+Run as a program it is a fresh interpreter (`subprocess_child`); on Linux the fork server forks it (`fork_server`).
 """
 
 import json
@@ -8,6 +8,7 @@ import os
 import queue
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -50,7 +51,7 @@ def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
     import wardround.training.loop  # noqa: F401  loaded while the coordinator still prepares the first order
 
     while True:
-        write_frame(answers, site.handle(waiting.get()))
+        write_frame(answers, _answer(site, waiting.get(), site_config.folder))
 
 
 def _opened(site_config: "SiteConfig") -> "Site":
@@ -61,6 +62,19 @@ def _opened(site_config: "SiteConfig") -> "Site":
     except WardroundError as error:
         write_log(site_config.folder, error.code, str(error))
         os._exit(error.exit_code)
+
+
+def _answer(site: "Site", message: bytes, folder: Path) -> bytes:
+    """A site that fails in a way that nobody foresaw is gone, and the run hears that it did not answer. Its own log has the
+    traceback, which may quote records; the screen of whoever runs the study gets one line."""
+    try:
+        return site.handle(message)
+    except Exception as error:  # noqa: BLE001  whatever it was, this process ends by it
+        with suppress(OSError):  # a full disk may be the very reason
+            write_log(folder, "fault", traceback.format_exc())
+        full = isinstance(error, OSError) and error.strerror
+        print(f"{folder.name} ends: {full or 'a fault of Wardround, ' + type(error).__name__}", file=sys.stderr, flush=True)
+        os._exit(WardroundError.exit_code)
 
 
 def _name_process(name: str) -> None:
