@@ -1,0 +1,165 @@
+"""The commands that README, tutorial and the page of commands show are run from top to bottom, in a folder as the pages say.
+
+Where a page shows a whole study, it is written to study.toml first, as a reader would do it.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import wardround as wr
+from wardround.simulation.demo import demo_study
+from wardround.sources.synthetic.hospitals import demo_hospitals
+
+from .pages import ROOT, read
+
+RUN_ELSEWHERE = {
+    "wardround demo": "tests/engines",
+    "wardround study privacy study.toml --try": "tests/cli, on a small study; here it is six runs on a backbone",
+    "wardround audit": "tests/audit",
+    "wardround data get": "nowhere: it asks a publisher",
+}
+SHOWN_HASH = "1b91ca"
+"""Of a model, on the pages. The reader's own model has another."""
+HEART_DISEASE = Path(os.environ.get("WARDROUND_DATA", "")) / "uci_heart_disease"
+_STEP = re.compile(r"^```toml\n(?P<study>format = 1\n(?:(?!```).*\n)*)```|^    (?P<command>wardround .+)$", re.MULTILINE)
+
+
+def steps(page: str) -> Iterator[tuple[str, str]]:
+    """("study", TOML) and ("command", line), from top to bottom. What stands after `$ ` ends with an error or prints something:
+    a test of its own compares it."""
+    for step in _STEP.finditer(read(page)):
+        if step["study"]:
+            yield "study", step["study"]
+        else:
+            yield "command", re.sub(r" {2,}#.*", "", step["command"]).strip()
+
+
+class Reader:
+    """Somebody who follows a page in a folder of her own, on a terminal of 80 columns."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._study = folder / "study.toml"
+        self.followed: list[str] = []
+
+    def write(self, study: str) -> None:
+        self._study.write_text(study, "utf-8")
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """The command in a process of its own. What it would write with `> FILE` is in stdout."""
+        return subprocess.run(
+            [sys.executable, "-m", *shlex.split(command.partition(" > ")[0])],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"WARDROUND_HOME": str(self._folder / "home"), "COLUMNS": "80"},
+            cwd=self._folder,
+            check=False,
+        )
+
+    def follow(self, command: str) -> None:
+        if any(command.startswith(words) for words in RUN_ELSEWHERE):
+            return
+        is_starter = command.startswith("wardround study new")
+        if is_starter:
+            self._study.unlink(missing_ok=True)
+        ended = self.run(command.replace(SHOWN_HASH, self._newest_model() if SHOWN_HASH in command else ""))
+        assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
+        if "--json" in command:
+            json.loads(ended.stdout)
+        if is_starter:
+            self._shorten()
+        self.followed.append(command)
+
+    def _newest_model(self) -> str:
+        return self.run("wardround models list").stdout.split("│")[1].strip()[: len(SHOWN_HASH)]
+
+    def _shorten(self) -> None:
+        """Of the starter: two rounds of a small network. No command of a page depends on how long it trains."""
+        text = self._study.read_text("utf-8")
+        for line, shorter in (
+            (r"local_epochs = \d+", "local_epochs = 1"),
+            (r"rounds = \d+", "rounds = 2"),
+            (r'name = "small_cnn"', 'name = "logistic"'),
+        ):
+            text, count = re.subn(f"^{line}", shorter, text, flags=re.MULTILINE)
+            assert count == 1, f"the starter has no line {line}"
+        self.write(text)
+
+
+def write_images(folder: Path, patients: int, positives: int) -> None:
+    """folder/LABEL/PATIENT/a.png, the positives brighter."""
+    rng = np.random.default_rng(patients)
+    for patient in range(patients):
+        is_positive = patient < positives
+        path = folder / ("PNEUMONIA" if is_positive else "NORMAL") / f"p{patient}" / "a.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray((rng.integers(0, 200, (64, 64)) + 40 * is_positive).astype(np.uint8)).save(path)
+
+
+def write_arrays(path: Path, sites: list[str], patients_each: int) -> None:
+    """Images with the hospital of each, as `--split column` reads them."""
+    count = len(sites) * patients_each
+    np.savez(
+        path,
+        images=np.random.default_rng(1).integers(0, 255, (count, 64, 64), dtype=np.uint8),
+        label=np.arange(count) % 2,
+        patient=np.array([f"p{index}" for index in range(count)]),
+        site=np.array(sites).repeat(patients_each),
+    )
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    """data/NAME, all_images, all_hospitals.npz, scans/, examples/; in runs/demo the hospitals of the demo and one round of it."""
+    for index, hospital in enumerate(("north", "south", "west")):
+        write_images(tmp_path / "data" / hospital, 60 + index, 30)
+    write_images(tmp_path / "all_images", 200, 128)  # the share of positives to which the page's --split label adds up
+    write_images(tmp_path / "scans", 3, 1)
+    write_arrays(tmp_path / "all_hospitals.npz", ["east", "mid", "coast"], 60)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    short = demo_study(1).revised(network={"name": "logistic"}, algorithm={"rounds": 1}, evaluation={"own_baseline": False})
+    wr.simulate(short, demo_hospitals(1), out=tmp_path / "runs/demo", workers=0, register=False, synthetic=True)
+    return Reader(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HEART_DISEASE.is_dir(), reason="WARDROUND_DATA holds no uci_heart_disease, which the pages use")
+@pytest.mark.parametrize(("page", "at_least"), [("README.md", 7), ("docs/tutorial.md", 23), ("docs/commands.md", 1)])
+def test_the_commands_of_a_page_work_from_top_to_bottom(page: str, at_least: int, reader: Reader) -> None:
+    """Two commands in a row that take the same folder, or hospitals that are too few, stop a newcomer at once."""
+    for kind, text in steps(page):
+        reader.write(text) if kind == "study" else reader.follow(text)
+    assert len(reader.followed) >= at_least, reader.followed
+
+
+@pytest.mark.slow
+def test_the_shown_price_of_a_private_study_is_the_one_that_the_program_prints(tmp_path: Path) -> None:
+    """Whoever compares what she sees with the page must find the same numbers."""
+    shown = read("docs/commands.md").split("heart_disease_private.toml --json\n")[1].split("\n\n")[0]
+    printed = Reader(tmp_path).run(f"wardround study privacy {ROOT}/examples/heart_disease_private.toml --json").stdout
+    assert _to_nine_digits(printed) == _to_nine_digits(shown)
+
+
+def _to_nine_digits(text: str) -> object:
+    """Machines may differ in the last bits of a figure."""
+    return json.loads(text, parse_float=lambda digits: f"{float(digits):.9g}")
+
+
+def test_the_shown_problems_of_a_study_are_those_that_the_program_prints(tmp_path: Path) -> None:
+    """The page shows what a misspelt setting looks like."""
+    reader = Reader(tmp_path)
+    reader.run("wardround study new study.toml")
+    text = (tmp_path / "study.toml").read_text("utf-8").replace("learning_rate =", "lerning_rate =")
+    reader.write(re.sub(r"^rounds = \d+", "rounds = 0", text, flags=re.MULTILINE))
+    shown = read("docs/commands.md").split("    $ wardround study check study.toml\n")[1].split("\n\n")[0]
+    assert reader.run("wardround study check study.toml").stderr.splitlines() == [line[4:] for line in shown.splitlines()]
