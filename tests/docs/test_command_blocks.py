@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import wardround as wr
 from wardround.simulation.demo import demo_study
 from wardround.sources.synthetic.hospitals import demo_hospitals
 
-from .pages import ROOT, read
+from .pages import ROOT, read, sections
 
 RUN_ELSEWHERE = {
     "wardround demo": "tests/engines",
@@ -48,7 +49,7 @@ class Reader:
     """Somebody who follows a page in a folder of her own, on a terminal of 80 columns."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._study = folder / "study.toml"
         self.followed: list[str] = []
 
@@ -61,8 +62,8 @@ class Reader:
             [sys.executable, "-m", *shlex.split(command.partition(" > ")[0])],
             capture_output=True,
             text=True,
-            env=os.environ | {"WARDROUND_HOME": str(self._folder / "home"), "COLUMNS": "80"},
-            cwd=self._folder,
+            env=os.environ | {"WARDROUND_HOME": str(self.folder / "home"), "COLUMNS": "80"},
+            cwd=self.folder,
             check=False,
         )
 
@@ -127,7 +128,8 @@ def reader(tmp_path: Path) -> Reader:
     write_images(tmp_path / "scans", 3, 1)
     write_arrays(tmp_path / "all_hospitals.npz", ["east", "mid", "coast"], 60)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    short = demo_study(1).revised(network={"name": "logistic"}, algorithm={"rounds": 1}, evaluation={"own_baseline": False})
+    changes = {"network": {"name": "logistic", "width": None}, "algorithm": {"rounds": 1}, "evaluation": {"own_baseline": False}}
+    short = demo_study(1).revised(**changes)
     wr.simulate(short, demo_hospitals(1), out=tmp_path / "runs/demo", workers=0, register=False, synthetic=True)
     return Reader(tmp_path)
 
@@ -140,6 +142,18 @@ def test_the_commands_of_a_page_work_from_top_to_bottom(page: str, at_least: int
     for kind, text in steps(page):
         reader.write(text) if kind == "study" else reader.follow(text)
     assert len(reader.followed) >= at_least, reader.followed
+    assert list(files_that_differ_from_the_page(reader.folder / "runs")) == []
+
+
+def files_that_differ_from_the_page(runs: Path) -> Iterator[str]:
+    """Files of run folders that the page of commands does not list, or that others may read although it says no."""
+    rows = [line.split(" | ") for line in sections(read("docs/commands.md"))["wardround simulate"].splitlines()]
+    readable = {name: row[-1] != "no |" for row in rows for name in re.findall("`([^`]+)`", row[0]) if len(row) == 3}
+    for path in sorted(path for run in runs.iterdir() for path in run.rglob("*") if path.is_file()):
+        name = "/".join(path.relative_to(runs).parts[1:])
+        rules = [may for listed, may in readable.items() if fnmatchcase(name, listed.replace("NAME", "*").replace("…", "*"))]
+        if not rules or (path.stat().st_mode & 0o077 and not all(rules)):
+            yield name
 
 
 @pytest.mark.slow
