@@ -67,11 +67,11 @@ def run_wardround(job: Job, workers: int, folder: Path) -> Measured:
 def measure(job: Job, workers: int, repeats: int, folder: Path) -> dict[str, list[Measured]]:
     runs: dict[str, list[Measured]] = {LOOP: [], LOOP_1: [], IN_ORDER: [], PARALLEL: []}
     for repeat in range(repeats):
-        place = folder / f"repeat-{repeat}"
-        runs[LOOP].append(run_loop(job, 0, place / "loop"))
-        runs[IN_ORDER].append(run_wardround(job, 0, place / "in-order"))
-        runs[LOOP_1].append(run_loop(job, 1, place / "loop-1"))
-        runs[PARALLEL].append(run_wardround(job, workers, place / "parallel"))
+        repeat_folder = folder / f"repeat-{repeat}"
+        runs[LOOP].append(run_loop(job, 0, repeat_folder / "loop"))
+        runs[IN_ORDER].append(run_wardround(job, 0, repeat_folder / "in-order"))
+        runs[LOOP_1].append(run_loop(job, 1, repeat_folder / "loop-1"))
+        runs[PARALLEL].append(run_wardround(job, workers, repeat_folder / "parallel"))
         print(f"  {repeat + 1}/{repeats} " + ", ".join(f"{n} {r[-1].whole.seconds:.1f} s" for n, r in runs.items()), flush=True)
     return runs
 
@@ -85,9 +85,9 @@ def ratios(runs: Mapping[str, Sequence[Measured]]) -> dict[str, float]:
         spread = f"{min(r.whole.seconds for r in each):.1f} to {max(r.whole.seconds for r in each):.1f}"
         cpu = statistics.median(run.whole.cpu_s for run in each)
         print(f"{name:22} {whole[name]:8.1f} {spread:>13} {rounds[name]:9.1f} {cpu:6.1f} {peak[name]:9.0f}")
-    found = {**_compared(whole, ""), "peak_memory_ratio": peak[IN_ORDER] / peak[LOOP], **_compared(rounds, "_rounds")}
-    found["parallel_peak_memory_ratio"] = peak[PARALLEL] / peak[LOOP]
-    return {name: round(value, 4) for name, value in found.items()}
+    figures = {**_compared(whole, ""), "peak_memory_ratio": peak[IN_ORDER] / peak[LOOP], **_compared(rounds, "_rounds")}
+    figures["parallel_peak_memory_ratio"] = peak[PARALLEL] / peak[LOOP]
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _compared(seconds: Mapping[str, float], ending: str) -> dict[str, float]:

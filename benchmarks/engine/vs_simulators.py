@@ -125,8 +125,8 @@ def _final_model(setting: Setting, folder: Path) -> str:
     if setting.contender == "wardround":
         pooled = json.loads((folder / "stdout.txt").read_text())["pooled"]["federated"]
         return f"test accuracy {pooled['accuracy']:.3f}"
-    found = json.loads((folder / "out.json").read_text())
-    return f"validation loss {found['loss']:.3f}, accuracy {found['accuracy']:.3f}"
+    figures = json.loads((folder / "out.json").read_text())
+    return f"validation loss {figures['loss']:.3f}, accuracy {figures['accuracy']:.3f}"
 
 
 def compare(job: Job, pythons: Mapping[str, Path], settings: Sequence[Setting], repeats: int, folder: Path) -> dict[str, object]:

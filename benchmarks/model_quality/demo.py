@@ -55,10 +55,10 @@ def main() -> None:
     rows = []
     print("seed  seconds  federated AUC  accuracy  best own AUC  logistic AUC")
     for seed in parser.parse_args().seeds:
-        found = demo(seed)
-        shared = found["pooled"]["federated"]
-        own = max(figures["auc"] for figures in found["pooled"]["own"].values())
-        rows.append((found["wall_seconds"], shared["auc"], shared["accuracy"], own, logistic_auc(seed)))
+        run_summary = demo(seed)
+        shared = run_summary["pooled"]["federated"]
+        own = max(figures["auc"] for figures in run_summary["pooled"]["own"].values())
+        rows.append((run_summary["wall_seconds"], shared["auc"], shared["accuracy"], own, logistic_auc(seed)))
         print(f"{seed:>4}  {rows[-1][0]:>7.1f}  " + "  ".join(f"{value:>12.4f}" for value in rows[-1][1:]), flush=True)
     summary = {
         "seconds_max": round(max(row[0] for row in rows), 1),

@@ -67,9 +67,9 @@ class Job:
         with tempfile.TemporaryDirectory() as folder:
             for site in sites:  # features of images cost more than all that follows, and are the same for every run
                 if site in self.cache:
-                    place = Path(folder) / "run" / "sites" / site
-                    place.mkdir(parents=True)
-                    (place / FEATURES).write_bytes(self.cache[site])
+                    site_folder = Path(folder) / "run" / "sites" / site
+                    site_folder.mkdir(parents=True)
+                    (site_folder / FEATURES).write_bytes(self.cache[site])
             run = simulate(study, {site: self.hospitals[site] for site in sites}, out=f"{folder}/run", register=False)
             for site in sites:
                 made = Path(folder) / "run" / "sites" / site / FEATURES
@@ -140,13 +140,13 @@ def jobs(names: list[str]) -> list[Job]:
 
 
 def headline(job: Job, repeats: int) -> dict[str, float]:
-    found = {}
+    figures = {}
     for name, epsilon in (("auc_eps_2", 2.0), ("auc_eps_065", 0.65), ("auc_no_noise", None)):
         runs = [job.distributed(epsilon) for _ in range(repeats if epsilon else 1)]
-        found[name] = statistics.fmean(runs)
-        print(f"{name:14} mean {found[name]:.4f}  runs {' '.join(f'{value:.4f}' for value in runs)}", flush=True)
-    found["drop_eps_2"] = found["auc_no_noise"] - found["auc_eps_2"]
-    return found
+        figures[name] = statistics.fmean(runs)
+        print(f"{name:14} mean {figures[name]:.4f}  runs {' '.join(f'{value:.4f}' for value in runs)}", flush=True)
+    figures["drop_eps_2"] = figures["auc_no_noise"] - figures["auc_eps_2"]
+    return figures
 
 
 def modes(job: Job, repeats: int) -> None:

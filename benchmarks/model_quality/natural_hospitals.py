@@ -49,16 +49,16 @@ def variants(study: Study) -> dict[str, Study]:
 
 
 def cross_figures(run: Any, model: str) -> Figures:
-    found = {site: (e.values["auc"], e.intervals.get("auc")) for site, e in run.record.cross[model].items()}
+    site_figures = {site: (e.values["auc"], e.intervals.get("auc")) for site, e in run.record.cross[model].items()}
     pooled = run.record.pooled.federated if model == "federated" else run.record.pooled.own[model]
-    return {**found, "all": (pooled.values["auc"], pooled.intervals.get("auc"))}
+    return {**site_figures, "all": (pooled.values["auc"], pooled.intervals.get("auc"))}
 
 
 def pooled_figures(study: Study, hospitals: dict[str, Records], folder: str) -> Figures:
     whole = Records(*(np.concatenate([getattr(part, name) for part in hospitals.values()]) for name in Records.__annotations__))
     alone = changed(study, sites={"minimum": 1}, summation={"mode": "plain"}, evaluation={"own_baseline": False})
     run = simulate(alone, {"pooled": whole}, out=folder, register=False, workers=0)
-    total, found = ScoreSums.zero(), {}
+    total, site_figures = ScoreSums.zero(), {}
     for site, records in hospitals.items():
         held_out = records.where("test")
         logits = score(
@@ -66,13 +66,13 @@ def pooled_figures(study: Study, hospitals: dict[str, Records], folder: str) -> 
         )
         sums = ScoreSums.from_scores(logits, held_out.labels)
         total = total + sums
-        found[site] = _auc(sums)
-    return {**found, "all": _auc(total)}
+        site_figures[site] = _auc(sums)
+    return {**site_figures, "all": _auc(total)}
 
 
 def _auc(sums: ScoreSums) -> tuple[float, tuple[float, float] | None]:
-    found = evaluation_of(BinaryTask(LabelContract()), sums.as_sums(), 0.5)
-    return found.values["auc"], found.intervals.get("auc")  # type: ignore[return-value]
+    evaluation = evaluation_of(BinaryTask(LabelContract()), sums.as_sums(), 0.5)
+    return evaluation.values["auc"], evaluation.intervals.get("auc")  # type: ignore[return-value]
 
 
 def compare(path: Path, seed: int) -> dict[str, Figures]:
@@ -94,7 +94,7 @@ def show(title: str, rows: dict[str, Figures]) -> None:
     places = list(next(iter(rows.values())))
     print(f"\n{title}: AUC on held-out patients of\n| model | {' | '.join(places)} |\n| --- |{' --- |' * len(places)}")
     for name, figures in rows.items():
-        print(f"| {name} | {' | '.join(_cell(*figures[place]) for place in places)} |", flush=True)
+        print(f"| {name} | {' | '.join(_cell(*figures[hospital]) for hospital in places)} |", flush=True)
 
 
 def _cell(value: float | None, interval: tuple[float, float] | None) -> str:

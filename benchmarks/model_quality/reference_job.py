@@ -36,9 +36,9 @@ def run(study: Path, seed: int, extra: list[str]) -> dict[str, Any]:
         return {"wall_seconds": time.monotonic() - began, **json.loads(done.stdout)}
 
 
-def row(seed: int, found: dict[str, Any]) -> dict[str, float]:
-    outside, inside = found["external"][EXTERNAL], found["pooled"]["federated"]
-    best_own = max((figures["auc"] or 0.0) for figures in found["pooled"]["own"].values()) if found["pooled"]["own"] else 0.0
+def row(seed: int, summary: dict[str, Any]) -> dict[str, float]:
+    outside, inside = summary["external"][EXTERNAL], summary["pooled"]["federated"]
+    best_own = max((figures["auc"] or 0.0) for figures in summary["pooled"]["own"].values()) if summary["pooled"]["own"] else 0.0
     return {
         "seed": seed,
         "test_auc": outside["auc"],
@@ -48,7 +48,7 @@ def row(seed: int, found: dict[str, Any]) -> dict[str, float]:
         "heldout_accuracy": inside["accuracy"],
         "best_own_heldout_auc": best_own,
         "threshold": outside["threshold"],
-        "seconds": found["wall_seconds"],
+        "seconds": summary["wall_seconds"],
     }
 
 

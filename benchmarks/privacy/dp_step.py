@@ -96,12 +96,12 @@ def summary(results: dict[str, Measured]) -> dict[str, float | None]:
     """The least favourable figure over the settings of a side, or over all."""
 
     def speedup(side: str) -> float | None:
-        found = [
+        speedups = [
             one.seconds["opacus hooks"] / one.seconds["wardround"]
             for name, one in results.items()
             if name.startswith(side) and "opacus hooks" in one.seconds
         ]
-        return round(min(found), 2) if found else None
+        return round(min(speedups), 2) if speedups else None
 
     memory = [
         one.peak_bytes["wardround"] / one.peak_bytes["opacus hooks"]

@@ -102,7 +102,7 @@ def no_clipping() -> Iterator[None]:
 @contextmanager
 def everybody_drawn() -> Iterator[None]:
     drawn = PatientRows.draw
-    with mock.patch.object(PatientRows, "draw", lambda rows, _rate, *how: drawn(rows, 1.0, *how)):
+    with mock.patch.object(PatientRows, "draw", lambda rows, _rate, *rest: drawn(rows, 1.0, *rest)):
         yield
 
 
@@ -130,29 +130,29 @@ class Row:
     mechanism: str
     state: str
     method: str
-    found: Comparison
+    comparison: Comparison
 
     @property
     def as_it_should_be(self) -> bool:
-        return self.found.refuted == (self.state != "whole")
+        return self.comparison.refuted == (self.state != "whole")
 
     def __str__(self) -> str:
-        found, verdict = self.found, "" if self.as_it_should_be else "  <-- NOT AS IT SHOULD BE"
-        figures = f"{found.delta:8.0e} {found.stated:8.3f} {found.audited:8.3f}"
+        comparison, verdict = self.comparison, "" if self.as_it_should_be else "  <-- NOT AS IT SHOULD BE"
+        figures = f"{comparison.delta:8.0e} {comparison.stated:8.3f} {comparison.audited:8.3f}"
         return f"{self.mechanism:44} {self.state:34} {self.method:9} {figures}{verdict}"
 
 
-def one_run(found: AuditRun, each: int) -> Comparison:
-    return found.one_run(each, ONE_RUN_DELTA, FALSE_ALARM)
+def one_run(audit_run: AuditRun, each: int) -> Comparison:
+    return audit_run.one_run(each, ONE_RUN_DELTA, FALSE_ALARM)
 
 
-def trials(found: AuditRun) -> Comparison:
+def trials(audit_run: AuditRun) -> Comparison:
     """The comparison that comes closest, or goes farthest beyond. All three hold together."""
-    return max(found.as_trials(FALSE_ALARM), key=lambda comparison: comparison.audited / comparison.stated)
+    return max(audit_run.as_trials(FALSE_ALARM), key=lambda comparison: comparison.audited / comparison.stated)
 
 
-def gaussian(found: AuditRun) -> Comparison:
-    return found.as_gaussian(DELTA, FALSE_ALARM)
+def gaussian(audit_run: AuditRun) -> Comparison:
+    return audit_run.as_gaussian(DELTA, FALSE_ALARM)
 
 
 def rows() -> Iterator[Row]:
@@ -211,23 +211,25 @@ def _training() -> Iterator[Row]:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    began, found = time.monotonic(), list[Row]()
+    began, audited_rows = time.monotonic(), list[Row]()
     print(f"{'mechanism':44} {'state':34} {'bound':9} {'delta':>8} {'stated':>8} {'audited':>8}")
     for row in rows():
-        found.append(row)
+        audited_rows.append(row)
         print(row, flush=True)
-    print(json.dumps(summary(found) | {"seconds": round(time.monotonic() - began, 1)}))
+    print(json.dumps(summary(audited_rows) | {"seconds": round(time.monotonic() - began, 1)}))
 
 
-def summary(found: list[Row]) -> dict[str, Any]:
+def summary(audited_rows: list[Row]) -> dict[str, Any]:
     """closest: the largest share of a stated epsilon that was shown at the study's delta, whole rows."""
-    whole, broken = ([row for row in found if (row.state == "whole") == kind] for kind in (True, False))
+    whole, broken = ([row for row in audited_rows if (row.state == "whole") == kind] for kind in (True, False))
     return {
         "whole": len(whole),
-        "whole_refuted": sum(row.found.refuted for row in whole),
+        "whole_refuted": sum(row.comparison.refuted for row in whole),
         "broken": len(broken),
-        "broken_caught": sum(row.found.refuted for row in broken),
-        "closest": round(max(row.found.audited / row.found.stated for row in whole if row.found.delta == DELTA), 3),
+        "broken_caught": sum(row.comparison.refuted for row in broken),
+        "closest": round(
+            max(row.comparison.audited / row.comparison.stated for row in whole if row.comparison.delta == DELTA), 3
+        ),
         "false_alarm": FALSE_ALARM,
     }
 

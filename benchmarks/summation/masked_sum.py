@@ -84,12 +84,12 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, comma-separated: {', '.join(PARTS)}")
     chosen = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {chosen.dimension:,} values")
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="wardround-masked-") as temporary:
         folder = (chosen.folder or Path(temporary)).resolve()
         for name in chosen.only.split(","):
-            found |= PARTS[name](chosen, folder)
-    print(json.dumps({name: round(value, 4) if value > 1e-3 else float(f"{value:.3g}") for name, value in found.items()}))
+            figures |= PARTS[name](chosen, folder)
+    print(json.dumps({name: round(value, 4) if value > 1e-3 else float(f"{value:.3g}") for name, value in figures.items()}))
 
 
 if __name__ == "__main__":

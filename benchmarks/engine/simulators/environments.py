@@ -27,5 +27,5 @@ def make_environment(folder: Path, packages: Sequence[str]) -> Path:
 def versions(python: Path, names: Sequence[str]) -> str:
     """`name version, ...` of the installed ones among `names`."""
     listed = subprocess.run([python, "-m", "pip", "list", "--format", "json"], check=True, capture_output=True, text=True)
-    found = {package["name"].lower(): package["version"] for package in json.loads(listed.stdout)}
-    return ", ".join(f"{name} {found[name]}" for name in names if name in found)
+    installed = {package["name"].lower(): package["version"] for package in json.loads(listed.stdout)}
+    return ", ".join(f"{name} {installed[name]}" for name in names if name in installed)

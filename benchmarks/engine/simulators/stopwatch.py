@@ -87,13 +87,13 @@ class _Watch:
 
 
 def _processes(marker: str) -> list[int]:
-    wanted = f"{_MARKER}={marker}".encode()
-    found = []
+    variable = f"{_MARKER}={marker}".encode()
+    process_ids = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(*_GONE):
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-    return found
+            if variable in (entry / "environ").read_bytes().split(b"\0"):
+                process_ids.append(int(entry.name))
+    return process_ids
 
 
 def _proportional_bytes(process: int) -> int:

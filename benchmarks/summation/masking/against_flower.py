@@ -66,12 +66,12 @@ def compare(dimension: int, repeats: int, folder: Path) -> dict[str, float]:
     }
     print(f"\nagainst Flower's SecAgg+ ({versions(contenders[FLOWER][0], ('flwr', 'numpy'))}), one site, {dimension:,} values")
     print(f"  {'neighbours':>10} {'contender':11} {'CPU s':>7} {'spread':>16} {'wall s':>7} {'MB out':>7} {'extra MiB':>9}")
-    found = [_ratios(_measure(contenders, dimension, neighbours, repeats)) for neighbours in NEIGHBOURS]
+    ratios_by_neighbours = [_ratios(_measure(contenders, dimension, neighbours, repeats)) for neighbours in NEIGHBOURS]
     return {
-        "speedup_vs_flower": min(ratios["wall"] for ratios in found),
-        "speedup_vs_flower_cpu": min(ratios["cpu"] for ratios in found),
-        "bytes_vs_flower": max(ratios["bytes"] for ratios in found),
-        "memory_vs_flower": max(ratios["memory"] for ratios in found),
+        "speedup_vs_flower": min(ratios["wall"] for ratios in ratios_by_neighbours),
+        "speedup_vs_flower_cpu": min(ratios["cpu"] for ratios in ratios_by_neighbours),
+        "bytes_vs_flower": max(ratios["bytes"] for ratios in ratios_by_neighbours),
+        "memory_vs_flower": max(ratios["memory"] for ratios in ratios_by_neighbours),
     }
 
 
@@ -82,11 +82,11 @@ def _measure(contenders: Mapping[str, Contender], dimension: int, neighbours: in
         for name, (python, module, extra) in contenders.items():
             times = each if name == FLOWER else OFTEN * each
             runs[name].append(_run(python, module, (dimension, neighbours, times, *extra)))
-    measured = {name: _together(found) for name, found in runs.items()}
-    for name, found in measured.items():
-        spread = f"{min(found.cpu_s):.3f} to {max(found.cpu_s):.3f}"
-        row = f"  {neighbours:10} {name:11} {found.cpu:7.3f} {spread:>16} {found.wall:7.3f} {found.bytes_out / 1e6:7.1f}"
-        print(f"{row} {found.memory:9.0f}", flush=True)
+    measured = {name: _together(figures) for name, figures in runs.items()}
+    for name, figures in measured.items():
+        spread = f"{min(figures.cpu_s):.3f} to {max(figures.cpu_s):.3f}"
+        row = f"  {neighbours:10} {name:11} {figures.cpu:7.3f} {spread:>16} {figures.wall:7.3f} {figures.bytes_out / 1e6:7.1f}"
+        print(f"{row} {figures.memory:9.0f}", flush=True)
     return measured
 
 
@@ -96,8 +96,8 @@ def _run(python: Path, module: str, numbers: Sequence[int]) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": path, "FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
     command = [str(python), "-m", module, *map(str, numbers)]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    measurement: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measurement
 
 
 def _together(runs: Sequence[Mapping[str, Any]]) -> Measured:

@@ -93,9 +93,9 @@ class PlainSum:
         clock = Clock()
         self.total[:] = 0
         for update in self._updates:
-            found = self.channel.open(*self.channel.seal(update, clock), np.float32, clock)
+            opened_update = self.channel.open(*self.channel.seal(update, clock), np.float32, clock)
             with clock.of("add"):
-                np.add(self.total, found, out=self.total)
+                np.add(self.total, opened_update, out=self.total)
         return clock
 
 
@@ -117,9 +117,9 @@ class MaskedSum:
         for site, update in enumerate(self._updates):
             with clock.of("encode + mask"):
                 self._encode(update, site_masks(site, pairs, own[site]))
-            found = self.channel.open(*self.channel.seal(self._words, clock), self.grid.word, clock)
+            opened_update = self.channel.open(*self.channel.seal(self._words, clock), self.grid.word, clock)
             with clock.of("add"):
-                np.add(self.total, found, out=self.total)
+                np.add(self.total, opened_update, out=self.total)
         with clock.of("unmask"):
             apply_masks(self.total, [Mask(mask_key(seed, ARRAY), -1) for seed in own], threads=self._threads)
         return clock
@@ -151,7 +151,7 @@ def check(masked: MaskedSum, updates: Sequence[NDArray[np.float32]]) -> None:
 def compare(dimension: int, repeats: int, bound: float, threads: int) -> dict[str, float]:
     draw = np.random.Generator(np.random.Philox(7))
     updates = [(draw.standard_normal(dimension, np.float32) * np.float32(bound / 50)) for _ in range(SITES)]
-    found: dict[str, float] = {}
+    ratios: dict[str, float] = {}
     for lean in (False, True):
         plain, masked = PlainSum(updates, lean=lean), MaskedSum(updates, bound, lean=lean, threads=threads)
         runs: dict[str, list[Clock]] = {"plain": [], "masked": []}
@@ -162,12 +162,12 @@ def compare(dimension: int, repeats: int, bound: float, threads: int) -> dict[st
             runs["plain"].append(plain.run())
             runs["masked"].append(masked.run())
         ratio = _report(runs, "lean: no serialiser" if lean else "with safetensors on both paths")
-        found["cpu_vs_plain_lean" if lean else "cpu_vs_plain"] = ratio
-        found["bytes_vs_plain"] = masked.channel.sealed_bytes / plain.channel.sealed_bytes
+        ratios["cpu_vs_plain_lean" if lean else "cpu_vs_plain"] = ratio
+        ratios["bytes_vs_plain"] = masked.channel.sealed_bytes / plain.channel.sealed_bytes
     began = time.process_time()
     masked.grid.decode(masked.total)
     print(f"  (not counted: decoding the total to float64, {time.process_time() - began:.3f} s)")
-    return found
+    return ratios
 
 
 def _report(runs: Mapping[str, Sequence[Clock]], title: str) -> float:

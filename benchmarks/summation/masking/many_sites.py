@@ -169,8 +169,8 @@ class Sum:
         answer = from_bytes(self.members[site].offer(ask))
         if not isinstance(answer, Answer):
             raise TypeError(type(answer).__name__)
-        found = answer.header
-        return Statement(site=site, key=found.key, turn=found.turn, round=found.round, signature=found.signature)
+        header = answer.header
+        return Statement(site=site, key=header.key, turn=header.turn, round=header.round, signature=header.signature)
 
     def _attempt(self, order: bytes) -> Attempt:
         name = sum_name(_order(order).header)
@@ -208,7 +208,7 @@ def measure(cases: Sequence[tuple[int, int, int]] = CASES) -> dict[str, float]:
     )
     steps = (*AT_A_SITE, *AT_THE_COORDINATOR)
     print(f"  {'n':>3} {'lost':>4} {'t':>3} " + " ".join(f"{what:>10}" for what in steps) + "  open wall   MB out   KB answer")
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for n, lost, collusion in cases:
         one = Sum(n, lost, collusion)
         spent = one.run()
@@ -216,9 +216,9 @@ def measure(cases: Sequence[tuple[int, int, int]] = CASES) -> dict[str, float]:
         sizes = f"{spent.bytes_of('contribute') / 1e6:8.2f} {spent.bytes_of('answer') / 1e3:11.1f}"
         print(f"  {n:3} {lost:4} {one.quorum.threshold:3} {row} {1000 * spent.wall['open'][0]:10.1f} {sizes}", flush=True)
         kind = f"{n}_lost" if lost else f"{n}"
-        found[f"many_site_s_{kind}"] = sum(spent.of(what) for what in ("contribute", "sign", "answer"))
-        found[f"many_open_s_{kind}"] = spent.of("open")
+        seconds[f"many_site_s_{kind}"] = sum(spent.of(what) for what in ("contribute", "sign", "answer"))
+        seconds[f"many_open_s_{kind}"] = spent.of("open")
         del one
         gc.collect()
     largest = str(max(n for n, _, _ in cases))
-    return {name: value for name, value in found.items() if largest in name.split("_")}
+    return {name: value for name, value in seconds.items() if largest in name.split("_")}

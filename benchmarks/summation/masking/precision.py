@@ -65,7 +65,7 @@ def measure() -> float:
     changes = updates()
     spread = float(np.std(changes[0]))
     print(f"\nNMSE of the mean, {SITES} sites, 16-bit words, {changes[0].size:,} values, standard deviation {spread:.2g}")
-    found, clipped = nmse(changes, PUBLIC_BOUND)
-    print(f"  bound {PUBLIC_BOUND:g} = learning rate x steps: {found:.2e}, {clipped} values clipped")
+    error, clipped = nmse(changes, PUBLIC_BOUND)
+    print(f"  bound {PUBLIC_BOUND:g} = learning rate x steps: {error:.2e}, {clipped} values clipped")
     print(f"  bound {DEFAULT_BOUND:g}, the study's default: {nmse(changes, DEFAULT_BOUND)[0]:.2e}")
-    return found
+    return error

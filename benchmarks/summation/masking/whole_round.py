@@ -47,10 +47,10 @@ class Rounds:
             self.outside.append(self.cpu[-1] - self._inside)
 
     def timed(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        def inside(*given: Any, **named: Any) -> Any:
+        def inside(*arguments: Any, **named: Any) -> Any:
             began = time.process_time()
             try:
-                return work(*given, **named)
+                return work(*arguments, **named)
             finally:
                 self._inside += time.process_time() - began
 
@@ -87,15 +87,16 @@ def _run(mode: str, rounds: Rounds) -> Tree:
 
 
 def compare(repeats: int) -> dict[str, float]:
-    found = {"plain": Rounds(), "masked": Rounds()}
+    rounds_by_mode = {"plain": Rounds(), "masked": Rounds()}
     same = True
     for repeat in range(repeats):
-        models = {mode: _run(mode, found[mode]) for mode in sorted(found, reverse=bool(repeat % 2))}  # drifts cancel in turns
+        modes = sorted(rounds_by_mode, reverse=bool(repeat % 2))  # drifts cancel in turns
+        models = {mode: _run(mode, rounds_by_mode[mode]) for mode in modes}
         same = same and same_bits(models["plain"], models["masked"])
     print(f"\none round of the reference job, {repeats} x {ROUNDS} rounds each, median (spread); the same model bits: {same}")
-    for mode, rounds in found.items():
+    for mode, rounds in rounds_by_mode.items():
         print(f"  {mode:7} {_spread(rounds.seconds)} s; CPU {_spread(rounds.cpu)}, outside training {_spread(rounds.outside)} s")
-    plain, masked = found["plain"], found["masked"]
+    plain, masked = rounds_by_mode["plain"], rounds_by_mode["masked"]
     extra = statistics.median(masked.outside) - statistics.median(plain.outside)
     ratios = {
         "round_vs_plain": statistics.median(masked.seconds) / statistics.median(plain.seconds),

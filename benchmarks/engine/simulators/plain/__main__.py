@@ -44,9 +44,9 @@ def one_round(network: Network, job: Job, round_number: int) -> tuple[float, flo
 
 def pooled(network: Network, job: Job, split: str) -> tuple[float, float]:
     """Mean loss and accuracy over the hospitals' examples of a split."""
-    found = [evaluate(network, job, hospital, split) for hospital in range(len(job.hospitals))]
-    seen = sum(count for count, _, _ in found)
-    return sum(n * loss for n, loss, _ in found) / seen, sum(n * accuracy for n, _, accuracy in found) / seen
+    evaluations = [evaluate(network, job, hospital, split) for hospital in range(len(job.hospitals))]
+    seen = sum(count for count, _, _ in evaluations)
+    return sum(n * loss for n, loss, _ in evaluations) / seen, sum(n * accuracy for n, _, accuracy in evaluations) / seen
 
 
 if __name__ == "__main__":
