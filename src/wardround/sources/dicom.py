@@ -87,10 +87,10 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
     with open_file_tree(path) as file_tree:
         names = tuple(name for name in file_tree.names if has_dicom_mark(file_tree.read(name, 132) or b""))
         beside = path.with_name(MANIFEST) if path.is_file() else None
-        known, absent = known_files(file_tree, names, contract, beside, labels)
+        listed_files, absent = known_files(file_tree, names, contract, beside, labels)
         counter = ProblemCounter("of the DICOM files in name order")
-        counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
-        plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in known]
+        counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(listed_files))
+        plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in listed_files]
         scaled = full_scale(contract)
         return read_listed(file_tree, names, plain, scaled, counter, lambda content, file: _decoded(content, file, key), labels)
 

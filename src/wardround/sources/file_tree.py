@@ -65,8 +65,8 @@ class ZipFileTree:
 def open_file_tree(path: Path) -> Iterator[FileTree]:
     """The files under a folder or in a zip; hidden ones left out. Raises DataError on a damaged or unsafe zip."""
     if path.is_dir():
-        found = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
-        yield FolderFileTree(path, _shown(found_path.as_posix() for found_path in found))
+        paths = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+        yield FolderFileTree(path, _shown(found_path.as_posix() for found_path in paths))
         return
     try:
         file = zipfile.ZipFile(path)
@@ -168,20 +168,20 @@ def _from_manifest(text: bytes, names: tuple[str, ...], contract: DataContract, 
     patient, split = _named(columns, contract.patient.column, "patient"), _named(columns, "split")
     site = _named(columns, contract.site.column, "site")
     by_name = _lookup(names)
-    known: dict[str, Known] = {}
+    listed_files: dict[str, Known] = {}
     absent = 0
     for row in rows:
         name = by_name.get(row[file].strip().replace("\\", "/"))
         if name is None:
             absent += 1
-        elif name in known:
+        elif name in listed_files:
             raise DataError(f"{MANIFEST} lists a file twice", hint="keep one line for each file")
         else:
             told = {key: row[c].strip() for key, c in (("patient", patient), ("split", split), ("site", site)) if c}
-            known[name] = Known(
+            listed_files[name] = Known(
                 name, row[label] if label else "", told.get("patient", ""), told.get("split", ""), told.get("site", ""), True
             )
-    return [known[name] for name in sorted(known)], absent
+    return [listed_files[name] for name in sorted(listed_files)], absent
 
 
 def _manifest_rows(text: bytes) -> list[dict[str, str]]:
@@ -216,7 +216,7 @@ def _lookup(names: tuple[str, ...]) -> dict[str, str]:
     last: dict[str, list[str]] = {}
     for name in names:
         last.setdefault(PurePosixPath(name).name, []).append(name)
-    return {part: found[0] for part, found in last.items() if len(found) == 1} | {name: name for name in names}
+    return {part: full_names[0] for part, full_names in last.items() if len(full_names) == 1} | {name: name for name in names}
 
 
 def name_at(path: Path, position: int, suffixes: frozenset[str]) -> str:

@@ -30,12 +30,12 @@ def read_image_folder(path: Path, contract: DataContract, labels: Labels = "requ
     with open_file_tree(path) as file_tree:
         names = tuple(name for name in file_tree.names if PurePosixPath(name).suffix.casefold() in SUFFIXES)
         beside = path.with_name(MANIFEST) if path.is_file() else None
-        known, absent = known_files(file_tree, names, contract, beside, labels)
+        listed_files, absent = known_files(file_tree, names, contract, beside, labels)
         counter = ProblemCounter("of the images in name order")
-        counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(known))
+        counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(listed_files))
         for _ in range(sum(PurePosixPath(name).suffix.casefold() in UNREAD for name in file_tree.names)):
             counter.warning("unread-kind", "Images that are neither PNG nor JPEG were left out", "convert them to PNG", 0)
-        return read_listed(file_tree, names, known, contract, counter, lambda content, _: Decoded(decode(content)), labels)
+        return read_listed(file_tree, names, listed_files, contract, counter, lambda content, _: Decoded(decode(content)), labels)
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,20 @@ class Decoded:
 def read_listed(
     file_tree: FileTree,
     names: tuple[str, ...],
-    known: list[Known],
+    listed_files: list[Known],
     contract: DataContract,
     counter: ProblemCounter,
     decode_file: Callable[[bytes, Known], Decoded],
     labels: Labels = "required",
 ) -> ReadResult:
     """Decode, check and prepare the known files one by one; what cannot be used is left out and noted in the counter."""
-    stack = empty_stack(len(known), contract.image)
+    stack = empty_stack(len(listed_files), contract.image)
     position_of = {name: position for position, name in enumerate(names, 1)}
     outcomes: list[Target | None] = []
     used: list[Known] = []
     splits: list[str] = []
     sizes: list[tuple[int, int]] = []
-    for file in known:
+    for file in listed_files:
         position = position_of[file.name]
         outcome = contract.label.judge(file.label)
         if outcome is None and (labels == "required" or file.label):

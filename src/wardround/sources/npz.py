@@ -69,11 +69,11 @@ def read_npz(
 def _arrays(path: Path, contract: DataContract) -> Arrays:
     """The arrays that may be needed. allow_pickle stays off: an object array raises before any of it is read."""
     stems = ("images", "image", "labels", "label", "patient", "patients", "site", "sites", "split", "splits")
-    wanted = {*stems, contract.label.column, contract.patient.column, contract.site.column}
-    wanted |= {f"{word}_{stem}" for word, _ in _MEDMNIST for stem in stems}
+    array_names = {*stems, contract.label.column, contract.patient.column, contract.site.column}
+    array_names |= {f"{word}_{stem}" for word, _ in _MEDMNIST for stem in stems}
     try:
         with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in wanted}
+            return {name: file[name] for name in file.files if name in array_names}
     except ValueError as error:
         if "allow_pickle" in str(error) or "pickle" in str(error):
             raise DataError(
@@ -96,14 +96,14 @@ def _maybe(arrays: Arrays, *names: str) -> NDArray[Any] | None:
 
 
 def _need(arrays: Arrays, *names: str) -> NDArray[Any]:
-    found = _maybe(arrays, *names)
-    if found is None:
+    array = _maybe(arrays, *names)
+    if array is None:
         raise DataError(
             "The npz file lacks an array",
             expected=f"{' or '.join(dict.fromkeys(names))}, or the MedMNIST names train_images, train_labels, ...",
             hint="rename the arrays, or say their names in the contract",
         )
-    return found
+    return array
 
 
 def _labels(arrays: Arrays, labels: Labels, *names: str) -> NDArray[Any] | None:

@@ -42,10 +42,10 @@ class ProblemCounter:
 
     def split(self, word: str, position: int) -> str:
         """The split a word names; "" where it is empty or, with an error noted, unknown."""
-        known = split_named(word)
-        if known is None and word.strip():
+        split_name = split_named(word)
+        if split_name is None and word.strip():
             self.error("unknown-split", "Declared splits have unknown names", "use train, validation and test", position)
-        return known or ""
+        return split_name or ""
 
     def problems(self) -> tuple[Problem, ...]:
         return tuple(

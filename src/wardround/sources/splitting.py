@@ -41,10 +41,10 @@ def place_of(patient: str, salt: str) -> float:
 
 
 def split_of(patient: str, rules: SplitsContract) -> str:
-    place = place_of(patient, rules.salt)
-    if place < rules.test:
+    position = place_of(patient, rules.salt)
+    if position < rules.test:
         return "test"
-    return "validation" if place < rules.test + rules.validation else "train"
+    return "validation" if position < rules.test + rules.validation else "train"
 
 
 def split_patients(patients: NDArray[np.str_], declared: NDArray[np.str_]) -> int:

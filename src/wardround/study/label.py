@@ -126,7 +126,7 @@ def _side_of(label: LabelContract, value: Value) -> Literal[0, 1] | None:
 def _matches(side: tuple[str | int, ...] | str, value: Value) -> bool:
     text = canonical_value(value)
     if not isinstance(side, str):
-        return text in {canonical_value(known) for known in side}
+        return text in {canonical_value(label_value) for label_value in side}
     rule = _RULE.fullmatch(side)
     if rule is None or not is_number(text):
         return False

@@ -34,9 +34,9 @@ def key_lines(text: str) -> dict[Path, int]:
     return lines
 
 
-def _emptied(found: re.Match[str]) -> str:
+def _emptied(string: re.Match[str]) -> str:
     """A text over several lines keeps its lines only: what stands in it is no key."""
-    return found[0] if not found[0].startswith(('"""', "'''")) else '""' + "\n" * found[0].count("\n")
+    return string[0] if not string[0].startswith(('"""', "'''")) else '""' + "\n" * string[0].count("\n")
 
 
 def _parts(name: str) -> Path:

@@ -33,8 +33,8 @@ def load_study(path: str | Path) -> Study:
     StudyError
         Where the file is missing or not sound, with every problem's line, what was found, and what to do.
     """
-    place = Path(path)
-    return parse_study(read_text(place, "study", "make one with: wardround study new study.toml"), name=str(place))
+    study_path = Path(path)
+    return parse_study(read_text(study_path, "study", "make one with: wardround study new study.toml"), name=str(study_path))
 
 
 def parse_study(text: str, name: str = "study.toml") -> Study:

@@ -148,8 +148,8 @@ def _inner(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for part in get_args(annotation):
-        if (found := _inner(part)) is not None:
-            return found
+        if (section := _inner(part)) is not None:
+            return section
     return None
 
 

@@ -100,9 +100,9 @@ def load_run(path: str | Path) -> RunSettings:
     StudyError
         Where the file is missing or not sound, with every problem's line and its mend.
     """
-    place = Path(path)
-    text = read_text(place, "run", "correct --run, or leave it out: every setting has a default")
-    return parse_run(text, str(place)).starting_in(place.parent)
+    run_path = Path(path)
+    text = read_text(run_path, "run", "correct --run, or leave it out: every setting has a default")
+    return parse_run(text, str(run_path)).starting_in(run_path.parent)
 
 
 def parse_run(text: str, name: str = "study.run.toml") -> RunSettings:
@@ -112,11 +112,11 @@ def parse_run(text: str, name: str = "study.run.toml") -> RunSettings:
 
 def load_site(path: str | Path) -> SiteSettings:
     """The settings in a hospital's `site.toml`, its paths absolute. Raises StudyError as `load_run` does."""
-    place = Path(path)
-    text = read_text(place, "site", 'write one with: data = "PATH" and folder = "PATH"')
-    settings = read_as(SiteSettings, text, str(place))
+    site_path = Path(path)
+    text = read_text(site_path, "site", 'write one with: data = "PATH" and folder = "PATH"')
+    settings = read_as(SiteSettings, text, str(site_path))
     paths: dict[str, Any] = {
-        name: str((place.parent / Path(value).expanduser()).resolve())
+        name: str((site_path.parent / Path(value).expanduser()).resolve())
         for name in ("data", "folder", "ledger")
         if (value := getattr(settings, name)) is not None
     }

@@ -59,8 +59,8 @@ class DatasetEntry:
 def entries() -> dict[str, DatasetEntry]:
     """The catalogue, in name order."""
     text = package_files("wardround.sources.datasets").joinpath("contracts/catalogue.toml").read_text("utf-8")
-    found = {name: _entry(name, raw) for name, raw in tomllib.loads(text).items()}
-    return dict(sorted(found.items()))
+    catalogue = {name: _entry(name, raw) for name, raw in tomllib.loads(text).items()}
+    return dict(sorted(catalogue.items()))
 
 
 def _entry(name: str, raw: dict[str, object]) -> DatasetEntry:
@@ -72,10 +72,10 @@ def _entry(name: str, raw: dict[str, object]) -> DatasetEntry:
 
 
 def entry(name: str) -> DatasetEntry:
-    known = entries()
-    if name not in known:
-        raise DataError(f"There is no data set named {name!r}", expected=", ".join(known), hint="see `wardround data list`")
-    return known[name]
+    catalogue = entries()
+    if name not in catalogue:
+        raise DataError(f"There is no data set named {name!r}", expected=", ".join(catalogue), hint="see `wardround data list`")
+    return catalogue[name]
 
 
 def suggested_contract(name: str) -> DataContract:
@@ -101,18 +101,18 @@ def data_folders() -> tuple[Path, ...]:
 
 def find(name: str) -> Path:
     """The folder that holds the set, its needed files all there. Hashes are checked by `verified`, file by file as it is read."""
-    wanted = entry(name)
+    dataset = entry(name)
     for folder in data_folders():
-        if all((folder / name / file.name).is_file() for file in wanted.files if file.needed):
+        if all((folder / name / file.name).is_file() for file in dataset.files if file.needed):
             return folder / name
     hint = (
         f"run `wardround data get {name}`"
-        if wanted.downloadable
+        if dataset.downloadable
         else f"put the files into a folder {name} and set {DATA_VARIABLE}"
     )
     raise DataError(
         f"The data set {name!r} is not on this machine",
-        expected=f"a folder {name} with {', '.join(file.name for file in wanted.files if file.needed)}",
+        expected=f"a folder {name} with {', '.join(file.name for file in dataset.files if file.needed)}",
         hint=hint,
     )
 
@@ -123,7 +123,7 @@ def verified(folder: Path, name: str, file_name: str) -> Path:
     path = folder / file_name
     if not path.is_file():
         raise DataError(f"The data set {name!r} lacks {file_name}", hint="fetch the set again")
-    if file.hashes and not any(_hash_of(path, known.partition(":")[0]) == known for known in file.hashes):
+    if file.hashes and not any(_hash_of(path, digest.partition(":")[0]) == digest for digest in file.hashes):
         raise DataError(
             f"{file_name} is not the file that the catalogue knows as {name!r}",
             expected=" or ".join(file.hashes),
@@ -148,19 +148,19 @@ def get(name: str, *, progress: Progress | None = None, into: Path | None = None
 
     A broken download goes on where it stopped; a file with another hash is refused and not kept.
     """
-    wanted = entry(name)
+    dataset = entry(name)
     if into is None:
         try:
             return find(name)
         except DataError:
             into = data_folders()[-1]
-    if not wanted.downloadable:
+    if not dataset.downloadable:
         raise DataError(
             f"The data set {name!r} was prepared from other files and is served nowhere in this form",
-            hint=f"put the prepared files into a folder {name} and set {DATA_VARIABLE}; its origin: {wanted.source}",
+            hint=f"put the prepared files into a folder {name} and set {DATA_VARIABLE}; its origin: {dataset.source}",
         )
     folder = into / name
-    for file in wanted.files:
+    for file in dataset.files:
         if file.address and not (folder / file.name).is_file():
             fetch(file.address, folder / file.name, file.address_hash, progress)
     return folder

@@ -98,12 +98,12 @@ def _copy(response: BinaryIO, file: BinaryIO, start: int, total: int | None, pro
 def _refuse_wrong_hash(part: Path, expected_hash: str, name: str) -> None:
     algorithm = expected_hash.partition(":")[0]
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-    if f"{algorithm}:{found}" != expected_hash:
+        digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    if f"{algorithm}:{digest}" != expected_hash:
         part.unlink()
         raise DataError(
             f"{name} has another hash than the catalogue promises and was removed",
             expected=expected_hash,
-            found=f"{algorithm}:{found}",
+            found=f"{algorithm}:{digest}",
             hint="try again later; if it stays so, the publisher has changed the file",
         )

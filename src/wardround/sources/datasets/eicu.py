@@ -19,5 +19,5 @@ def read_eicu(file: Callable[[str], Path]) -> pl.DataFrame:
         pl.read_csv(file(f"{name}.csv.gz"), infer_schema=False) for name in ("apacheapsvar", "patient", "hospital")
     )
     stays = severity.join(patient, on="patientunitstayid").join(hospital, on="hospitalid")
-    known = stays.filter(pl.col("region").is_not_null() & pl.col("hospitaldischargestatus").is_in(["Alive", "Expired"]))
-    return known.with_columns(pl.col("age").str.replace("> 89", "90", literal=True))
+    usable_stays = stays.filter(pl.col("region").is_not_null() & pl.col("hospitaldischargestatus").is_in(["Alive", "Expired"]))
+    return usable_stays.with_columns(pl.col("age").str.replace("> 89", "90", literal=True))

@@ -26,10 +26,10 @@ def render(readiness: Readiness, *, where: bool = True) -> str:
     width = max((len(count.name) for count in readiness.counts), default=0)
     lines += [f"  {count.name:<{width}}  {count.value}" for count in readiness.counts]
     for level, title in _WORDS.items():
-        found = [finding for finding in readiness.findings if finding.level == level]
-        if found:
+        findings = [finding for finding in readiness.findings if finding.level == level]
+        if findings:
             lines += ["", title]
-        for finding in found:
+        for finding in findings:
             lines += _wrapped(f"- {finding.text}.", "  ")
             if finding.where and where:
                 lines += _wrapped(f"({finding.where})", "    ")
@@ -53,10 +53,10 @@ def render_rich(readiness: Readiness) -> "Group":
         counts.add_row(count.name, count.value)
     parts: list[Text | Table] = [Text(verdict(readiness), style="bold green" if readiness.ready() else "bold red"), counts]
     for level, title in _WORDS.items():
-        found = [finding for finding in readiness.findings if finding.level == level]
-        if found:
+        findings = [finding for finding in readiness.findings if finding.level == level]
+        if findings:
             parts.append(Text(f"\n{title}", style=_STYLES[level]))
-        for finding in found:
-            place = f"\n  ({finding.where})" if finding.where else ""
-            parts.append(Text(f"- {finding.text}.{place}" + (f"\n  -> {finding.hint}" if finding.hint else "")))
+        for finding in findings:
+            location = f"\n  ({finding.where})" if finding.where else ""
+            parts.append(Text(f"- {finding.text}.{location}" + (f"\n  -> {finding.hint}" if finding.hint else "")))
     return Group(*parts)

@@ -206,7 +206,7 @@ def _duplicate_findings(read_result: ReadResult, contract: DataContract) -> list
     surplus = int(np.sum(sizes - 1))
     if not surplus:
         return []
-    found: list[tuple[Level, str, str, str]] = [
+    findings: list[tuple[Level, str, str, str]] = [
         ("warning", "duplicates", f"Images that copy another one exactly: {count_text(surplus)}", "keep one of each")
     ]
     pairs = (
@@ -232,8 +232,8 @@ def _duplicate_findings(read_result: ReadResult, contract: DataContract) -> list
     for code, values, text, hint in pairs:
         groups = {(int(g), str(v)) for g, v in zip(group.tolist(), values.tolist(), strict=True)}
         if crossing := len(groups) - len(sizes):
-            found.append(("warning", code, f"{text}: {count_text(crossing)}", hint))
-    return found
+            findings.append(("warning", code, f"{text}: {count_text(crossing)}", hint))
+    return findings
 
 
 def _column_findings(read_result: ReadResult, contract: DataContract) -> list[Finding]:

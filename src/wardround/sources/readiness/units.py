@@ -16,9 +16,9 @@ class UnitConfusion:
     names: str = ""
 
 
-def _pair(factor: float, here: str, wanted: str, names: str) -> tuple[UnitConfusion, UnitConfusion]:
-    return UnitConfusion(factor, f"{here} in place of {wanted}", names), UnitConfusion(
-        1 / factor, f"{wanted} in place of {here}", names
+def _pair(factor: float, here: str, unit: str, names: str) -> tuple[UnitConfusion, UnitConfusion]:
+    return UnitConfusion(factor, f"{here} in place of {unit}", names), UnitConfusion(
+        1 / factor, f"{unit} in place of {here}", names
     )
 
 

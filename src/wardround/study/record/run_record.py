@@ -210,11 +210,11 @@ class RunRecord(Section):
             return cls.model_validate_json(data)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            field_path = ".".join(str(part) for part in first["loc"]) or "the file"
             raise RunError(
                 f"{name} is not a run record that this version of Wardround can read",
                 expected=f"format {FORMAT}",
-                found=f"{place}: {first['msg']}",
+                found=f"{field_path}: {first['msg']}",
                 hint="read it with the version of Wardround that wrote it, or run the study again",
             ) from error
 

@@ -186,13 +186,13 @@ def _bootstrap(sums: ScoreSums, estimates: dict[str, float], replicates: int) ->
     filled = np.flatnonzero(sums.histogram.reshape(-1))
     drawn = np.zeros((replicates, 2 * BINS), np.int64)
     drawn[:, filled] = rng.multinomial(sums.n, sums.histogram.reshape(-1)[filled] / sums.n, size=replicates)
-    found = _bootstrapped(drawn.reshape(replicates, 2, BINS))
-    return {name: _percentiles(found[name], estimate) for name, estimate in estimates.items()}
+    figures = _bootstrapped(drawn.reshape(replicates, 2, BINS))
+    return {name: _percentiles(figures[name], estimate) for name, estimate in estimates.items()}
 
 
-def _percentiles(found: Floats, estimate: float) -> Interval:
+def _percentiles(replicates: Floats, estimate: float) -> Interval:
     """Replicates that drew one class only cannot say anything and are left out."""
-    kept = found[np.isfinite(found)]
+    kept = replicates[np.isfinite(replicates)]
     if math.isnan(estimate) or not len(kept):
         return UNDEFINED
     low, high = np.clip(np.percentile(kept, (2.5, 97.5)) - kept.mean() + estimate, 0.0, 1.0)

@@ -64,9 +64,9 @@ def natural_frequencies(counts: ConfusionCounts, people: int = 100, prevalence: 
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"a prevalence is a share from 0 to 1, not {share}")
     ill = round(people * share)
-    found = round(ill * counts.true_positive / positives)
+    detected = round(ill * counts.true_positive / positives)
     alarms = round((people - ill) * counts.false_positive / negatives)
-    return NaturalFrequencies(people, found, ill - found, alarms, people - ill - alarms)
+    return NaturalFrequencies(people, detected, ill - detected, alarms, people - ill - alarms)
 
 
 def _predictive_value(right: int, answers: int) -> PredictiveValue:
