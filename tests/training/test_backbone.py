@@ -145,7 +145,7 @@ def test_the_exported_file_goes_from_pixels_to_what_the_hospitals_compute(name: 
     assert network.backbone is not None
     records, tree = make_images(6, 40), learned(network)
     images, table = shape_of(records), InputShape("table", features=network.backbone.features)
-    proof = export_onnx(network, images, tree, tmp_path / "m.onnx", flip_average=True, given=records)
+    proof = export_onnx(network, images, tree, tmp_path / "m.onnx", flip_average=True, probe_records=records)
     assert proof.max_difference <= LARGEST_DIFFERENCE and proof.checked > 6
     onnx.checker.check_model(onnx.load(tmp_path / "m.onnx"))
     backbone = Backbone(network.backbone, images)

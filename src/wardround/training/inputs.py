@@ -53,6 +53,6 @@ def shape_of(records: Records) -> InputShape:
 
 def require_shape(records: Records, inputs: InputShape) -> None:
     """DataError unless `records` are what `inputs` says."""
-    found = shape_of(records)
-    if found != inputs:
-        raise DataError("the records do not have the shape the network was built for", expected=str(inputs), found=str(found))
+    shape = shape_of(records)
+    if shape != inputs:
+        raise DataError("the records do not have the shape the network was built for", expected=str(inputs), found=str(shape))

@@ -54,7 +54,7 @@ def loaded(
 
 
 def descend(
-    of: Loaded,
+    network: Loaded,
     training: TrainingSection,
     rates: Sequence[float],
     gradient_of: GradientOf,
@@ -68,8 +68,8 @@ def descend(
     is added to every gradient (SCAFFOLD, Karimireddy et al., ICML 2020, eq. 3: c - c_i); names it lacks are not shifted. Both are
     added after clip_norm, which bounds what the data say.
     """
-    parameters = of.parameters
-    shifts = [shift_of(gradient_shift, name, parameter) for name, parameter in zip(of.names, parameters, strict=True)]
+    parameters = network.parameters
+    shifts = [shift_of(gradient_shift, name, parameter) for name, parameter in zip(network.names, parameters, strict=True)]
     starts = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
     descent = Descent(training, parameters)
     average = MovingAverage(training.ema_decay, parameters)

@@ -74,13 +74,13 @@ def export_onnx(
     path: Path,
     *,
     flip_average: bool,
-    given: Records | None = None,
+    probe_records: Records | None = None,
     outputs: int = 1,
     shown: Show = torch.sigmoid,
     output: str = "probability",
     statement: ModelStatement | None = None,
 ) -> ExportProof:
-    """Write `path` and prove it on made-up records and on `given`. inputs: what one record of the contract is.
+    """Write `path` and prove it on made-up records and on `probe_records`. inputs: what one record of the contract is.
     outputs, shown, output: of the task: numbers for a record, what is shown of them, and its name in the file.
 
     With its statement the file tells what it is, and a table's file reads the contract's columns by their names.
@@ -99,7 +99,7 @@ def export_onnx(
         parts = nn.Sequential(Described(network.backbone, inputs), learned)
     with PieceThreads(1):  # the probes are few: a second thread would mostly wait for the first, spinning
         data = _onnx_bytes(Shown(whole, mirrored, shown).eval(), inputs, output)
-        proof = _prove(Shown(parts, mirrored, shown).eval(), data, _probes(inputs, given))
+        proof = _prove(Shown(parts, mirrored, shown).eval(), data, _probes(inputs, probe_records))
     if not proof.max_difference <= LARGEST_DIFFERENCE:
         raise RunError(
             "the exported model does not give the same probabilities as the trained one",
@@ -161,8 +161,8 @@ def _onnx_bytes(model: nn.Module, inputs: InputShape, output: str) -> bytes:
     return buffer.getvalue()
 
 
-def _probes(inputs: InputShape, given: Records | None) -> list[NDArray[np.float32]]:
-    """Batches of several sizes: noise, blanks and ramps for images; normal and large values for tables; then `given`."""
+def _probes(inputs: InputShape, probe_records: Records | None) -> list[NDArray[np.float32]]:
+    """Batches of several sizes: noise, blanks and ramps for images; normal and large values for tables; then `probe_records`."""
     rng = generator("onnx probes")
     if inputs.kind == "image":
         ramp = np.broadcast_to(np.linspace(0, 1, inputs.width, dtype=np.float32), inputs.row)
@@ -170,8 +170,8 @@ def _probes(inputs: InputShape, given: Records | None) -> list[NDArray[np.float3
         made_up += [np.full((1, *inputs.row), level, np.float32) for level in (0.0, 1.0)]
     else:
         made_up = [rng.standard_normal((n, *inputs.row)).astype(np.float32) * size for n, size in ((7, 1.0), (3, 10.0), (1, 0.0))]
-    if given is not None:
-        rows = rows_of(given, inputs, torch.device("cpu"))
+    if probe_records is not None:
+        rows = rows_of(probe_records, inputs, torch.device("cpu"))
         made_up += [rows.read(torch.arange(start, min(start + 64, len(rows)))).numpy() for start in range(0, len(rows), 64)]
     return [np.ascontiguousarray(batch, np.float32) for batch in made_up if len(batch)]
 

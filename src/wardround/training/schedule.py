@@ -47,7 +47,7 @@ class EpochSampler:
         places = np.arange(start, start + count)
         turns = places // self._examples
         return np.array(
-            [self._pass(int(turn))[place % self._examples] for turn, place in zip(turns, places, strict=True)], np.intp
+            [self._pass(int(turn))[position % self._examples] for turn, position in zip(turns, places, strict=True)], np.intp
         )
 
     def _pass(self, turn: int) -> NDArray[np.intp]:

@@ -81,8 +81,8 @@ def _mirror_some(pixels: torch.Tensor, chance: float, rng: np.random.Generator) 
 def gaussian_kernel(sigma: float) -> torch.Tensor:
     """Weights of a Gaussian of `sigma` pixels, cut at three deviations, summing to 1."""
     reach = max(1, math.ceil(3 * sigma))
-    place = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    weights = torch.exp(-0.5 * (place / sigma) ** 2)
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
     return weights / weights.sum()
 
 

@@ -67,29 +67,31 @@ class PatientGradientTerms:
     def _squares_behind(self, family: _Family) -> torch.Tensor:
         """(P,) float64: squared norms over the parameters behind the family's arrays, a few patients at a time."""
         size = max(1, _AT_ONCE // sum(array.numel() for array, _ in family.uses))
-        found = []
+        norms = []
         for start in range(0, self._patients, size):
             some = slice(start, min(start + size, self._patients))
             gradients = self._back(family, [contribution.each(some) for _, contribution in family.uses], batched=True)
-            found.append(torch.stack([Kept(values).squared_norms() for values in gradients]).sum(0))
-        return torch.cat(found)
+            norms.append(torch.stack([Kept(values).squared_norms() for values in gradients]).sum(0))
+        return torch.cat(norms)
 
     def weighted_sums(self, weights: torch.Tensor) -> list[torch.Tensor]:
         """For each parameter, in its own precision, the sum of the patients' gradients times weights (P,)."""
         sums = self._small_sums(weights)
         for family in self._families:
             together = [contribution.weighted_sum(weights.to(array.dtype)) for array, contribution in family.uses]
-            found = together if family.plain else self._back(family, together, batched=False)
-            sums.update(zip(family.places, found, strict=True))
-        return [sums[place] if place in sums else torch.zeros_like(values) for place, values in enumerate(self._parameters)]
+            family_sums = together if family.plain else self._back(family, together, batched=False)
+            sums.update(zip(family.places, family_sums, strict=True))
+        return [
+            sums[position] if position in sums else torch.zeros_like(values) for position, values in enumerate(self._parameters)
+        ]
 
     def _small_sums(self, weights: torch.Tensor) -> dict[int, torch.Tensor]:
         """By the parameter's place."""
         if self._small is None:
             return {}
-        parameters = [self._parameters[place] for place in self._small_places]
+        parameters = [self._parameters[position] for position in self._small_places]
         sums = torch.split(self._small.weighted_sum(weights.to(self._small.values.dtype)), [each.numel() for each in parameters])
-        return {place: one.view(each.shape) for place, one, each in zip(self._small_places, sums, parameters, strict=True)}
+        return {position: one.view(each.shape) for position, one, each in zip(self._small_places, sums, parameters, strict=True)}
 
     def _back(self, family: _Family, gradients: list[torch.Tensor], *, batched: bool) -> Sequence[torch.Tensor]:
         """Gradients of the family's arrays as gradients of its parameters; with `batched` one more axis in front."""
@@ -97,7 +99,7 @@ class PatientGradientTerms:
             arrays = [array.view_as(array) for array, _ in family.uses]
         return torch.autograd.grad(
             arrays,
-            [self._parameters[place] for place in family.places],
+            [self._parameters[position] for position in family.places],
             gradients,
             retain_graph=True,
             is_grads_batched=batched,
@@ -106,11 +108,11 @@ class PatientGradientTerms:
 
 def _families(parameters: Sequence[torch.Tensor], uses: Sequence[Use]) -> list[_Family]:
     """The uses, together where a parameter is behind several of them."""
-    place_of = {id(parameter): place for place, parameter in enumerate(parameters)}
+    place_of = {id(parameter): position for position, parameter in enumerate(parameters)}
     family_of: dict[int, _Family] = {}
     for use in uses:
         places = {place_of[leaf] for leaf in leaves(use[0]) if leaf in place_of}
-        joined = {id(family_of[place]): family_of[place] for place in places if place in family_of}.values()
+        joined = {id(family_of[position]): family_of[position] for position in places if position in family_of}.values()
         family = _Family([use], sorted(places.union(*(other.places for other in joined))))
         for other in joined:
             family.uses.extend(other.uses)

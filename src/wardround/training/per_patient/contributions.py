@@ -58,11 +58,11 @@ class Outer:
         if places == 1:
             return squares(self.outputs) * squares(self.inputs)
         if places * (self.inputs.shape[2] + self.outputs.shape[2]) > self.inputs.shape[2] * self.outputs.shape[2]:
-            found = squares(self.outputs.mT @ self.inputs)
+            norms = squares(self.outputs.mT @ self.inputs)
         else:
             outputs, inputs = self.outputs.double(), self.inputs.double()
-            found = (outputs @ outputs.mT).mul_(inputs @ inputs.mT).sum((1, 2)).clamp_(min=0.0)
-        return lengthened(found, places, squares(self.outputs) * squares(self.inputs), self.outputs.dtype)
+            norms = (outputs @ outputs.mT).mul_(inputs @ inputs.mT).sum((1, 2)).clamp_(min=0.0)
+        return lengthened(norms, places, squares(self.outputs) * squares(self.inputs), self.outputs.dtype)
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
         weighted = self.outputs * weights.reshape(-1, 1, 1)
@@ -74,16 +74,16 @@ class Outer:
 
 def squares(values: torch.Tensor) -> torch.Tensor:
     """(P, ...) -> (P,), float64: squares of float32 numbers can underflow to nothing, and the other factor can be huge."""
-    found: torch.Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1, dtype=torch.float64).square()
-    return found
+    norms: torch.Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1, dtype=torch.float64).square()
+    return norms
 
 
-def lengthened(found: torch.Tensor, places: int, factors: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """The squared norms `found` with room for what rounding may add to sums over `places`: what cancels in float64 need not
+def lengthened(norms: torch.Tensor, places: int, factors: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The squared norms `norms` with room for what rounding may add to sums over `places`: what cancels in float64 need not
     cancel in the sum that leaves. A coordinator can craft a model for which all of a gradient is such a remainder.
 
     factors (P,): |G|^2 |X|^2. Any order of summing t products errs by at most about t u (u: half of eps) times the sum of their
     absolute values (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), for all entries together t u |G| |X| by
     Cauchy and Schwarz; twice that covers norms that were themselves taken of such sums.
     """
-    return (found.sqrt() + places * torch.finfo(dtype).eps * factors.sqrt()).square()
+    return (norms.sqrt() + places * torch.finfo(dtype).eps * factors.sqrt()).square()

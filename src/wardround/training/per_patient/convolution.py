@@ -51,7 +51,7 @@ class ConvLayer:
         shape = self.geometry
         return F.conv2d(inputs, weight.contiguous(), bias, shape.stride, shape.padding, shape.dilation, shape.groups)
 
-    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, wanted: bool) -> torch.Tensor | None:
+    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, needs_gradient: bool) -> torch.Tensor | None:
         weight, bias = self.arrays
         assert weight is not None
         inputs, gradient = inputs.detach().contiguous(), gradient.contiguous()
@@ -60,7 +60,7 @@ class ConvLayer:
         if bias is not None and learns(bias):
             by_patient = gradient.sum((2, 3)).view(self.patients, -1, gradient.shape[1]).sum(1)
             self.contributions.append((bias, Kept(by_patient)))
-        if not wanted:
+        if not needs_gradient:
             return None
         return self.geometry.backward(gradient, inputs, weight.detach().contiguous(), (True, False))[0]
 
@@ -111,11 +111,11 @@ class ConvFactors:
 
     def squared_norms(self) -> torch.Tensor:
         outputs = self._columns(self.gradient)
-        found = (outputs.mT @ outputs).mul_(self._gram()).sum((1, 2)).clamp_(min=0.0)
+        norms = (outputs.mT @ outputs).mul_(self._gram()).sum((1, 2)).clamp_(min=0.0)
         _, _, height, width = self.geometry.kernel
         # Every input stands under at most height * width places of the kernel.
         factors = squares(outputs) * squares(self.inputs.reshape(self.patients, -1)) * (height * width)
-        return lengthened(found, outputs.shape[2], factors, self.inputs.dtype)
+        return lengthened(norms, outputs.shape[2], factors, self.inputs.dtype)
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
         by_row = weights.repeat_interleave(len(self.gradient) // self.patients)
@@ -162,10 +162,10 @@ class ConvFactors:
 
 def _overlaps(kernel: int, padding: int, before: int, after: int) -> list[tuple[slice, slice]]:
     """For each place in the kernel, with stride 1: the outputs that see a pixel there, and these pixels."""
-    found = []
-    for place in range(kernel):
-        shift = place - padding
+    overlaps = []
+    for offset in range(kernel):
+        shift = offset - padding
         first, last = max(0, -shift), min(after, before - shift)
         if first < last:
-            found.append((slice(first, last), slice(first + shift, last + shift)))
-    return found
+            overlaps.append((slice(first, last), slice(first + shift, last + shift)))
+    return overlaps

@@ -21,8 +21,8 @@ class Layer(Protocol):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor: ...
 
-    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, wanted: bool) -> torch.Tensor | None:
-        """From the gradient of the outputs; the inputs' gradient only where `wanted`."""
+    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, needs_gradient: bool) -> torch.Tensor | None:
+        """From the gradient of the outputs; the inputs' gradient only where `needs_gradient`."""
         ...
 
 
@@ -47,7 +47,7 @@ class LinearLayer:
         assert weight is not None
         return torch.nn.functional.linear(inputs, weight, bias)
 
-    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, wanted: bool) -> torch.Tensor | None:
+    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, needs_gradient: bool) -> torch.Tensor | None:
         weight, bias = self.arrays
         assert weight is not None
         by_patient = gradient.reshape(self.patients, -1, gradient.shape[-1])
@@ -56,7 +56,7 @@ class LinearLayer:
             self.contributions.append((weight, outer))
         if bias is not None and learns(bias):
             self.contributions.append((bias, Kept(by_patient.sum(1))))
-        return gradient @ weight.detach() if wanted else None
+        return gradient @ weight.detach() if needs_gradient else None
 
 
 @dataclass
@@ -83,7 +83,7 @@ class GroupNormLayer:
         self._statistics = mean, deviation
         return outputs  # type: ignore[no-any-return]
 
-    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, wanted: bool) -> torch.Tensor | None:
+    def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, needs_gradient: bool) -> torch.Tensor | None:
         assert self._statistics is not None
         (weight, bias), (n, channels), places = self.arrays, inputs.shape[:2], inputs[0, 0].numel()
         mean, deviation = (values.reshape(1, -1) for values in self._statistics)
@@ -94,9 +94,9 @@ class GroupNormLayer:
             deviation,
             None if weight is None else weight.detach().repeat(n),
             *(1, n * channels, places, n * self.groups),
-            [wanted, learns(weight), learns(bias)],
+            [needs_gradient, learns(weight), learns(bias)],
         )
         for array, by_row in ((weight, scale), (bias, shift)):
             if array is not None and array.requires_grad:
                 self.contributions.append((array, Kept(by_row.view(self.patients, -1, channels).sum(1))))
-        return below.view(inputs.shape) if wanted else None
+        return below.view(inputs.shape) if needs_gradient else None

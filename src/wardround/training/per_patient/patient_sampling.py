@@ -25,8 +25,8 @@ class PatientRows:
     """The records of a site by patient. patients: (n,) whose each record is."""
 
     def __init__(self, patients: NDArray[np.str_]) -> None:
-        _, place, counts = np.unique(patients, return_inverse=True, return_counts=True)
-        self._rows = np.argsort(place, kind="stable")
+        _, patient_index, counts = np.unique(patients, return_inverse=True, return_counts=True)
+        self._rows = np.argsort(patient_index, kind="stable")
         self._counts = counts.astype(np.intp)
         self._starts = np.cumsum(self._counts) - self._counts
 

@@ -63,8 +63,8 @@ def cut(counts: Counts, most_rows: int) -> list[Piece]:
     pieces = []
     for each in map(int, np.unique(counts)):
         patients, slots = np.flatnonzero(counts == each), max(1, most_rows // each)
-        for place in range(0, len(patients), slots):
-            some = patients[place : place + slots]
+        for start in range(0, len(patients), slots):
+            some = patients[start : start + slots]
             pieces.append(Piece.filled(some, starts[some], each, slots))
     return pieces
 

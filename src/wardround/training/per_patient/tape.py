@@ -69,9 +69,9 @@ class Tape(TorchFunctionMode):
     ) -> Any:
         reader = _READERS.get(func)
         if reader is not None:
-            known = reader(self._patients, *args, **(kwargs or {}))
-            if known is not None and len(known[0]) == self._rows:
-                inputs, layer = known
+            reading = reader(self._patients, *args, **(kwargs or {}))
+            if reading is not None and len(reading[0]) == self._rows:
+                inputs, layer = reading
                 self.layers.append(layer)
                 return _Step.apply(inputs, self._anchor, layer)  # type: ignore[no-untyped-call]
         if func in _POOLS:
@@ -95,7 +95,7 @@ def leaves(value: torch.Tensor) -> set[int]:
     """The ids of the leaves that the history of `value` leads to; its own, if it is a leaf."""
     if value.grad_fn is None:
         return {id(value)}
-    found: set[int] = set()
+    leaf_ids: set[int] = set()
     seen: set[Any] = set()
     waiting: list[Any] = [value.grad_fn]
     while waiting:
@@ -104,9 +104,9 @@ def leaves(value: torch.Tensor) -> set[int]:
             continue
         seen.add(node)
         if hasattr(node, "variable"):
-            found.add(id(node.variable))
+            leaf_ids.add(id(node.variable))
         waiting += [before for before, _ in node.next_functions if before is not None]
-    return found
+    return leaf_ids
 
 
 Known = tuple[torch.Tensor, Layer] | None
