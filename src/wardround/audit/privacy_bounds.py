@@ -46,7 +46,7 @@ def guess(scores: Scores, included: Included, said_in: int, said_out: int) -> Gu
     return Guesses(len(scores), said_in + said_out, int(right))
 
 
-def guesses_p_value(found: Guesses, epsilon: float, delta: float) -> float:
+def guesses_p_value(guesses: Guesses, epsilon: float, delta: float) -> float:
     """The chance, at most, that an (epsilon, delta)-private mechanism lets anybody be right so often.
 
     Steinke, Nasr, Jagielski, "Privacy auditing with one (1) training run", NeurIPS 2023, theorem 5.2: with r guesses, v of them
@@ -54,7 +54,7 @@ def guesses_p_value(found: Guesses, epsilon: float, delta: float) -> float:
 
         P[right >= v]  <=  P[W >= v]  +  2 m delta max_i P[v > W >= v - i] / i
     """
-    made, right = found.made, found.right
+    made, right = guesses.made, guesses.right
     if right == 0:
         return 1.0
     heads = 1 / (1 + math.exp(-epsilon))
@@ -66,17 +66,17 @@ def guesses_p_value(found: Guesses, epsilon: float, delta: float) -> float:
     with np.errstate(under="ignore"):
         mass = np.exp(choose + below * math.log(heads) + (made - below) * (-epsilon - math.log1p(math.exp(-epsilon))))
     worst = float((np.cumsum(mass) / np.arange(1, right + 1)).max())
-    return min(1.0, tail + 2 * found.canaries * delta * worst)
+    return min(1.0, tail + 2 * guesses.canaries * delta * worst)
 
 
-def one_run_bound(found: Guesses, delta: float, false_alarm: float) -> float:
+def one_run_bound(guesses: Guesses, delta: float, false_alarm: float) -> float:
     """The largest epsilon that these guesses refute at this delta; 0 where they refute none. By halving, as in the paper."""
-    if guesses_p_value(found, 0.0, delta) > false_alarm:
+    if guesses_p_value(guesses, 0.0, delta) > false_alarm:
         return 0.0
     low, high = 0.0, LARGEST_EPSILON
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        refuted = guesses_p_value(found, middle, delta) <= false_alarm
+        refuted = guesses_p_value(guesses, middle, delta) <= false_alarm
         low, high = (middle, high) if refuted else (low, middle)
     return low
 
@@ -131,9 +131,9 @@ def best_threshold(scores: Scores, included: Included, delta: float, false_alarm
     return float(max(candidates, key=lambda candidate: rates(scores, included, float(candidate), false_alarm).epsilon(delta)))
 
 
-def _at_least(successes: int, of: int, error: float) -> float:
-    return float(betaincinv(successes, of - successes + 1, error)) if successes else 0.0
+def _at_least(successes: int, trials: int, error: float) -> float:
+    return float(betaincinv(successes, trials - successes + 1, error)) if successes else 0.0
 
 
-def _at_most(successes: int, of: int, error: float) -> float:
-    return 1 - _at_least(of - successes, of, error)
+def _at_most(successes: int, trials: int, error: float) -> float:
+    return 1 - _at_least(trials - successes, trials, error)

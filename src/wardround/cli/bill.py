@@ -23,7 +23,7 @@ TRIED = (None, 8.0, 4.0, 2.0, 1.0, 0.5)
 def bill_json(study: Study, settings: RunSettings | None = None, data: Path | None = None) -> dict[str, Any]:
     """study: with its noise worked out. settings: to try what accuracy each epsilon leaves on public or synthetic data."""
     price = price_of(study)
-    found: dict[str, Any] = {
+    bill: dict[str, Any] = {
         "mode": study.privacy.mode,
         "unit": study.privacy.unit,
         "epsilon": finite_or_none(price.epsilon),
@@ -34,8 +34,8 @@ def bill_json(study: Study, settings: RunSettings | None = None, data: Path | No
         "noise_by_epsilon": {f"{target:g}": multiplier for target, multiplier in _noise_by_epsilon(study, price)},
     }
     if settings is not None:
-        found["tried"] = [vars(point) for point in sweep(study, TRIED, settings, data)]
-    return found
+        bill["tried"] = [vars(point) for point in sweep(study, TRIED, settings, data)]
+    return bill
 
 
 def show_bill(declared: Study, study: Study) -> None:
@@ -89,13 +89,13 @@ def _deltas(price: Price) -> list[str]:
 def _noise_by_epsilon(study: Study, price: Price) -> list[tuple[float, float]]:
     """epsilon -> the noise multiplier that it takes, for this study's steps."""
     rate = study.privacy.sampling_rate
-    found = []
+    multipliers = []
     for target in EPSILONS:
         try:
-            found.append((target, calibrate(target, price.delta, rate, price.events)))
+            multipliers.append((target, calibrate(target, price.delta, rate, price.events)))
         except StudyError:
             continue
-    return found
+    return multipliers
 
 
 def _noise_table(study: Study, price: Price) -> Table:

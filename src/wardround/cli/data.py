@@ -59,13 +59,13 @@ def show(name: Annotated[str, typer.Argument(help="The set's name.")]) -> None:
     """Tell all that is known of a public data set: source, licence, hashes, warnings, and a [data] section to start from."""
     from wardround.sources.datasets.catalogue import entry, suggested_contract_text
 
-    found = entry(name)
-    lines = [found.title, f"source    {found.source}", f"cite      {found.citation}", f"licence   {found.licence}"]
-    lines += [f"records   {found.records}"]
-    lines += [f"file      {file.name}  {' or '.join(file.hashes)}" for file in found.files]
-    lines += [f"warning   {warning}" for warning in found.warnings]
+    dataset = entry(name)
+    lines = [dataset.title, f"source    {dataset.source}", f"cite      {dataset.citation}", f"licence   {dataset.licence}"]
+    lines += [f"records   {dataset.records}"]
+    lines += [f"file      {file.name}  {' or '.join(file.hashes)}" for file in dataset.files]
+    lines += [f"warning   {warning}" for warning in dataset.warnings]
     typer.echo("\n".join(lines))
-    if found.readable:
+    if dataset.readable:
         typer.echo(f"\n# For a study:\n{suggested_contract_text(name)}", nl=False)
 
 

@@ -22,8 +22,8 @@ def list_models(registry: Where = None) -> None:
     table.add_column("model", no_wrap=True)
     for title in ("study", "run", "data"):
         table.add_column(title)
-    with open_registry(registry) as found:
-        for run in found.runs():
+    with open_registry(registry) as models:
+        for run in models.runs():
             if run.model is not None:
                 table.add_row(run.model[:12], run.study_title, run.id, "synthetic" if run.synthetic else "real")
     if not table.row_count:
@@ -38,18 +38,18 @@ def show(name: Name, registry: Where = None) -> None:
     from wardround.registry import open_registry
     from wardround.tasks.registry import task_of_record
 
-    with open_registry(registry) as found:
-        model = found.model(name)
+    with open_registry(registry) as models:
+        model = models.model(name)
         lines = [f"model       {model.sha256}", f"parameters  {model.parameters}", *_decision(model.threshold)]
         if model.synthetic:
             lines.append("data        synthetic: made by a program, of no patient")
         lines += [f"file        {file.kind} ({file.size} bytes)" for file in model.files]
         for lineage in model.lineage:
-            run = found.run(lineage.run)
+            run = models.run(lineage.run)
             lines += [f"run         {run.id}", f"study       {run.study_title} ({lineage.study_hash[:12]})"]
             lines += [f"algorithm   {run.algorithm}, {run.rounds} rounds, network {run.network}, privacy {run.privacy_mode}"]
-            compared = task_of_record(found.record(lineage.run).study_toml).words.compared
-            for metric in found.metrics(lineage.run):
+            compared = task_of_record(models.record(lineage.run).study_toml).words.compared
+            for metric in models.metrics(lineage.run):
                 if metric.model == "federated" and metric.name in compared and metric.value is not None:
                     lines.append(
                         f"{metric.name:<11} {metric.value:.3f}  ({' '.join(filter(None, (metric.scope, metric.test_set)))})"
@@ -72,6 +72,6 @@ def export(
     """Copy a model's file out of the registry, proved to be what was registered."""
     from wardround.registry import open_registry
 
-    with open_registry(registry) as found:
-        path = found.export(name, to, kind, overwrite=force)
+    with open_registry(registry) as models:
+        path = models.export(name, to, kind, overwrite=force)
     typer.echo(f"Wrote {path}")

@@ -103,8 +103,8 @@ def _sites(texts: Sequence[str]) -> dict[str, str] | None:
 
 
 def _site(text: str) -> tuple[str, str]:
-    name, found, path = text.partition("=")
-    if not (found and name and path):
+    name, separator, path = text.partition("=")
+    if not (separator and name and path):
         raise StudyError("--site names a hospital and its data", expected="NAME=PATH", found=text)
     return name, str(Path(path).expanduser())
 
@@ -115,17 +115,17 @@ def parse_split(text: str, count: int) -> SimulationSection:
     >>> parse_split("size=50/30/20", 3).hospitals[0].share > parse_split("size=50/30/20", 3).hospitals[1].share
     True
     """
-    how, _, rest = text.partition("=")
+    division, _, rest = text.partition("=")
     try:
-        if how == "column":
+        if division == "column":
             return SimulationSection(by="column")
-        if how == "iid":
+        if division == "iid":
             return SimulationSection(by="iid", hospitals=_hospitals([1.0] * count))
-        if how == "dirichlet":
+        if division == "dirichlet":
             return SimulationSection(by="dirichlet", hospitals=_hospitals([1.0] * count), alpha=float(rest or 0.5))
-        if how == "size":
+        if division == "size":
             return SimulationSection(by="size", hospitals=_hospitals([float(part) for part in rest.split("/")]))
-        if how == "label":
+        if division == "label":
             pairs = [part.split(":") for part in rest.split("/")]
             return SimulationSection(
                 by="label", hospitals=_hospitals([float(size) for size, _ in pairs], [float(share) for _, share in pairs])

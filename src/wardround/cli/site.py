@@ -41,15 +41,15 @@ def ledger(
         raise typer.BadParameter(f"there is no ledger at {path}; --epsilon and --delta begin one", param_hint="PATH")
     if not path.exists() and not receipt.exists():
         typer.echo(f"{path} is a new ledger", err=True)
-    found = accept(path) if accept_restored else Ledger(path)
+    opened_ledger = accept(path) if accept_restored else Ledger(path)
     if close is not None:
-        found.close(close)
+        opened_ledger.close(close)
     if setting:
-        found.set_budget(*setting)
+        opened_ledger.set_budget(*setting)
     if as_json:
-        typer.echo(json.dumps(_as_json(found)))
+        typer.echo(json.dumps(_as_json(opened_ledger)))
     else:
-        _show(found)
+        _show(opened_ledger)
 
 
 def _budget(epsilon: float | None, delta: float | None, unit: str) -> Any:
@@ -65,7 +65,7 @@ def _budget(epsilon: float | None, delta: float | None, unit: str) -> Any:
     return epsilon, delta, unit
 
 
-def _show(found: "Ledger") -> None:
+def _show(ledger: "Ledger") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -73,7 +73,7 @@ def _show(found: "Ledger") -> None:
     table.add_column("study", overflow="fold")
     for title in ("status", "of each", "charged", "from", "to"):
         table.add_column(title, no_wrap=title != "of each")
-    for row in _rows(found):
+    for row in _rows(ledger):
         charged = f"{row['charged']} of {row['planned']}" if row["planned"] else f"{row['charged']}"
         table.add_row(row["study"], row["status"], row["words"], charged, row["first"], row["last"])
     console = Console()
@@ -81,14 +81,14 @@ def _show(found: "Ledger") -> None:
         console.print(table)
     else:
         console.print("Nothing was charged yet.")
-    for line in _lines(found):
+    for line in _lines(ledger):
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _rows(found: "Ledger") -> list[dict[str, Any]]:
+def _rows(ledger: "Ledger") -> list[dict[str, Any]]:
     """One for each study and event."""
     rows = []
-    for name, study in found.history().items():
+    for name, study in ledger.history().items():
         for event in dict.fromkeys((*study.planned, *study.charged)):
             rows.append(
                 {
@@ -112,9 +112,9 @@ def _words(event: "Event") -> str:
     return f"{event.unit}, {noise}{rate}"
 
 
-def _lines(found: "Ledger") -> list[str]:
+def _lines(ledger: "Ledger") -> list[str]:
     lines = []
-    for balance in _balances(found):
+    for balance in _balances(ledger):
         budget = "none is set, nothing is refused" if balance.budget is None else f"epsilon {balance.budget.epsilon:g}"
         lines.append(f"\nUnit {balance.unit}, at delta {balance.delta:g}")
         lines.append(f"  budget           {budget}")
@@ -127,17 +127,17 @@ def _lines(found: "Ledger") -> list[str]:
     return lines
 
 
-def _balances(found: "Ledger") -> "list[Balance]":
+def _balances(ledger: "Ledger") -> "list[Balance]":
     """The patients', and the site's where there is anything to tell."""
-    patient, site = found.balance("patient"), found.balance("site")
+    patient, site = ledger.balance("patient"), ledger.balance("site")
     return [patient, site] if site.budget or site.committed else [patient]
 
 
-def _as_json(found: "Ledger") -> dict[str, Any]:
+def _as_json(ledger: "Ledger") -> dict[str, Any]:
     """An epsilon that is infinite is null."""
     from wardround.values.canonical import finite_or_none
 
-    rows = [{key: value for key, value in row.items() if key != "words"} for row in _rows(found)]
+    rows = [{key: value for key, value in row.items() if key != "words"} for row in _rows(ledger)]
     balances = {
         balance.unit: {
             "budget": None if balance.budget is None else {"epsilon": balance.budget.epsilon, "delta": balance.budget.delta},
@@ -147,7 +147,7 @@ def _as_json(found: "Ledger") -> dict[str, Any]:
             "left": balance.left,
             "stopped": balance.stopped,
         }
-        for balance in _balances(found)
+        for balance in _balances(ledger)
     }
-    entries = [dataclasses.asdict(entry) for entry in found.entries()]
-    return {"ledger": str(found.path), "units": balances, "studies": rows, "entries": entries}
+    entries = [dataclasses.asdict(entry) for entry in ledger.entries()]
+    return {"ledger": str(ledger.path), "units": balances, "studies": rows, "entries": entries}

@@ -57,7 +57,7 @@ def learning_chart(record: RunRecord, task: Task) -> str | None:
         lines["all hospitals"][0] = record.start
     for site in record.sites:
         lines[site] = {
-            entry.round: found.validation for entry in record.rounds if (found := entry.per_site.get(site)) is not None
+            entry.round: site_round.validation for entry in record.rounds if (site_round := entry.per_site.get(site)) is not None
         }
     points = {name: _series(line, task.headline) for name, line in lines.items()}
     return _lines(
@@ -73,7 +73,7 @@ def loss_chart(record: RunRecord) -> str | None:
     lines = {"all hospitals": {entry.round: entry.train_loss for entry in record.rounds}}
     for site in record.sites:
         lines[site] = {
-            entry.round: found.train_loss for entry in record.rounds if (found := entry.per_site.get(site)) is not None
+            entry.round: site_round.train_loss for entry in record.rounds if (site_round := entry.per_site.get(site)) is not None
         }
     kept = {name: [(k, value) for k, value in sorted(line.items()) if value is not None] for name, line in lines.items()}
     return _lines({name: line for name, line in kept.items() if line}, tuple(record.sites), "round", "training loss (nats)")
@@ -116,7 +116,7 @@ def benefit_chart(record: RunRecord, task: Task) -> str | None:
     """Each hospital's own model against the federated one on its own test patients, with 95 % intervals; None without any."""
     metric = task.headline
     pairs = {site: (entry.own, entry.federated) for site, entry in record.sites.items() if entry.own or entry.federated}
-    if not any(found and found.value(metric) is not None for pair in pairs.values() for found in pair):
+    if not any(evaluation and evaluation.value(metric) is not None for pair in pairs.values() for evaluation in pair):
         return None
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 1.1 + 0.5 * len(pairs)), layout="constrained")
@@ -133,18 +133,20 @@ def benefit_chart(record: RunRecord, task: Task) -> str | None:
         return _svg(figure, "benefit")
 
 
-def _dot(axes: Any, found: Evaluation | None, metric: str, height: float, look: dict[str, Any], label: str | None) -> None:
-    value = found.value(metric) if found else None
-    if found is None or value is None:
+def _dot(axes: Any, evaluation: Evaluation | None, metric: str, height: float, look: dict[str, Any], label: str | None) -> None:
+    value = evaluation.value(metric) if evaluation else None
+    if evaluation is None or value is None:
         axes.plot([], [], linestyle="none", label=label, **look)
         return
-    low, high = found.interval(metric) or (value, value)
+    low, high = evaluation.interval(metric) or (value, value)
     axes.plot([low, high], [height, height], color=look["color"], linewidth=1.2)
     axes.plot([value], [height], linestyle="none", markersize=5, label=label, **look)
 
 
 def _series(line: Mapping[int, Evaluation | None], metric: str) -> list[tuple[int, float]]:
-    return [(k, value) for k, found in sorted(line.items()) if found and (value := found.value(metric)) is not None]
+    return [
+        (k, value) for k, evaluation in sorted(line.items()) if evaluation and (value := evaluation.value(metric)) is not None
+    ]
 
 
 def _lines(lines: Mapping[str, list[tuple[int, float]]], sites: Sequence[str], x: str, y: str) -> str | None:
@@ -189,11 +191,11 @@ def _legend_above(axes: Any, entries: int) -> None:
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(entries, 3))
 
 
-def _look(place: int) -> dict[str, Any]:
+def _look(position: int) -> dict[str, Any]:
     return {
-        "color": SERIES[place % len(SERIES)],
-        "linestyle": _DASHES[place % len(_DASHES)],
-        "linewidth": 2.2 if place == 0 else 1.4,
+        "color": SERIES[position % len(SERIES)],
+        "linestyle": _DASHES[position % len(_DASHES)],
+        "linewidth": 2.2 if position == 0 else 1.4,
     }
 
 

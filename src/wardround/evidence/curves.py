@@ -11,7 +11,7 @@ FEDERATED = "federated"
 
 def charts_of(task: Task, evaluations: Mapping[str, Evaluation]) -> tuple[Chart, ...]:
     """The task's drawings of models by name, the federated one first; none of models whose sums were not kept."""
-    kept = {name: sums for name, found in evaluations.items() if (sums := sums_of(task, found)) is not None}
+    kept = {name: sums for name, evaluation in evaluations.items() if (sums := sums_of(task, evaluation)) is not None}
     return task.charts(kept)
 
 

@@ -79,15 +79,15 @@ def _measures(record: RunRecord, words: Words) -> tuple[str, ...]:
 
 
 def _caveats(record: RunRecord) -> tuple[str, ...]:
-    known = ["One run with one seed: another seed gives another model, and somewhat other figures."]
+    caveats = ["One run with one seed: another seed gives another model, and somewhat other figures."]
     if not record.external:
-        known.append("No external test set was evaluated: how the model does at a hospital that did not train is not known.")
+        caveats.append("No external test set was evaluated: how the model does at a hospital that did not train is not known.")
     small = [name for name, entry in record.sites.items() if 0 < entry.split_images.get("test", 0) < 100]
     if small:
-        known.append(f"Fewer than 100 test records at: {', '.join(small)}. Figures of those hospitals are rough.")
+        caveats.append(f"Fewer than 100 test records at: {', '.join(small)}. Figures of those hospitals are rough.")
     if record.lost_sites:
-        known.append(f"Lost in some rounds: {', '.join(record.lost_sites)}.")
-    return tuple(known)
+        caveats.append(f"Lost in some rounds: {', '.join(record.lost_sites)}.")
+    return tuple(caveats)
 
 
 def _json(value: object) -> Markup:

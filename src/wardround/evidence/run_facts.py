@@ -12,7 +12,7 @@ from wardround.values.errors import StudyError
 def facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
     """Name and value of what was run, with what, by what."""
     versions, model = record.versions, record.model
-    known = [
+    rows = [
         ("Run", record.run_id),
         ("Study", f"{record.study_title} (SHA-256 {record.study_hash})"),
         ("Algorithm", record.algorithm),
@@ -31,18 +31,18 @@ def facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         ("Platform", versions.platform),
     ]
     if record.parent_model is not None:
-        known.append(("Started from the model", record.parent_model))
+        rows.append(("Started from the model", record.parent_model))
     if model is not None:
-        known.append(("Model", f"{wording.whole(model.parameters)} numbers, SHA-256 {model.sha256}"))
-        known.append(("Files", ", ".join(f"{name} ({kind})" for kind, name in sorted(model.files.items())) or wording.NONE))
-        known.append(("ONNX against PyTorch", f"largest difference in probability {_scientific(model.onnx_max_difference)}"))
-    return tuple(known)
+        rows.append(("Model", f"{wording.whole(model.parameters)} numbers, SHA-256 {model.sha256}"))
+        rows.append(("Files", ", ".join(f"{name} ({kind})" for kind, name in sorted(model.files.items())) or wording.NONE))
+        rows.append(("ONNX against PyTorch", f"largest difference in probability {_scientific(model.onnx_max_difference)}"))
+    return tuple(rows)
 
 
 def tested(record: RunRecord) -> dict[str, Evaluation]:
     """The federated model's evaluations by the name of the test set: pooled, then external."""
     pooled = {"all hospitals' test patients": record.pooled.federated} if record.pooled else {}
-    return pooled | {f"external: {name}": found for name, found in record.external.items()}
+    return pooled | {f"external: {name}": evaluation for name, evaluation in record.external.items()}
 
 
 def study_of(record: RunRecord) -> Study | None:

@@ -100,7 +100,7 @@ def _pooled_words(record: RunRecord, task: Task) -> Iterator[str]:
         f"hospitals trained together (the federated model) reached {task.words.headline} of "
         f"{with_interval(shared, task.headline)}."
     )
-    own = [value for found in record.pooled.own.values() if (value := found.value(task.headline)) is not None]
+    own = [value for evaluation in record.pooled.own.values() if (value := evaluation.value(task.headline)) is not None]
     if own:
         span = figure(own[0]) if len(own) == 1 else f"{figure(min(own))} to {figure(max(own))}"
         yield f"Models trained on one hospital's data alone reached {span} on the same patients."
@@ -140,10 +140,10 @@ def paired_words(paired: PairedRecord | None) -> str:
 
 
 def _external_words(record: RunRecord, words: Words) -> Iterator[str]:
-    for name, found in record.external.items():
+    for name, evaluation in record.external.items():
         yield (
-            f"On the external test set “{name}” ({_people(found, words)}; {trained_on(record, name)}), its "
-            + " and its ".join(_was(found, words, metric, first=k == 0) for k, metric in enumerate(words.compared))
+            f"On the external test set “{name}” ({_people(evaluation, words)}; {trained_on(record, name)}), its "
+            + " and its ".join(_was(evaluation, words, metric, first=k == 0) for k, metric in enumerate(words.compared))
             + "."
         )
 
@@ -234,8 +234,8 @@ def best_by_site(record: RunRecord, task: Task) -> dict[str, float]:
     choose = max if task.bigger_is_better else min
     best: dict[str, float] = {}
     for places in by_model_and_site(record).values():
-        for site, found in places.items():
-            value = found.value(task.headline)
+        for site, evaluation in places.items():
+            value = evaluation.value(task.headline)
             if value is not None:
                 best[site] = choose(value, best.get(site, value))
     return best

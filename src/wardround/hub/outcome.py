@@ -83,8 +83,8 @@ class Outcome:
         reports instead."""
         if not self.study.privacy.private:
             return {split: self._read(value) for split, value in self.progress.evaluations[label].items()}
-        found = [sums for site in self.progress.sites if (sums := self.site_sums(site, label)) is not None]
-        return {split: Sums.together((sums[split] for sums in found), self.task.shapes) for split in SCORED_AT_THE_END}
+        site_sums = [sums for site in self.progress.sites if (sums := self.site_sums(site, label)) is not None]
+        return {split: Sums.together((sums[split] for sums in site_sums), self.task.shapes) for split in SCORED_AT_THE_END}
 
     def incoming(self, index: int) -> Sums:
         """The validation scores of the model that came into a round, over the hospitals that scored it."""
@@ -96,8 +96,8 @@ class Outcome:
 
     def site_sums(self, site: str, label: str) -> dict[str, Sums] | None:
         """One hospital's own, by split; None where it was lost before it had scored that model."""
-        found = self.reports[site].get("evaluations", {}).get(label)
-        return None if found is None else {split: self._read(value) for split, value in found.items()}
+        split_sums = self.reports[site].get("evaluations", {}).get(label)
+        return None if split_sums is None else {split: self._read(value) for split, value in split_sums.items()}
 
     def site_test(self, site: str, label: str, decision: float | None, *, keep_sums: bool = True) -> Evaluation | None:
         """A model on one hospital's test patients."""
@@ -109,9 +109,9 @@ class Outcome:
         """Hospitals with a model of their own, and its threshold, chosen on that hospital's validation patients alone."""
         sums = {site: self.site_sums(site, own_label(site)) for site in self.progress.sites}
         return {
-            site: decided(self.study, found)
-            for site, found in sums.items()
-            if found is not None and own_label(site) in self.progress.evaluations
+            site: decided(self.study, own_sums)
+            for site, own_sums in sums.items()
+            if own_sums is not None and own_label(site) in self.progress.evaluations
         }
 
     def record(self, model: ModelRecord) -> RunRecord:
@@ -172,11 +172,11 @@ class Outcome:
         """Every model on every hospital's test patients; a hospital's own model goes by the hospital's name."""
         models = [(FEDERATED, FEDERATED, self.threshold)]
         models += [(site, own_label(site), cut) for site, cut in self.own_models.items()]
-        found = {
+        evaluations = {
             name: {site: self.site_test(site, label, cut, keep_sums=False) for site in self.progress.sites}
             for name, label, cut in models
         }
-        return {name: {site: one for site, one in row.items() if one is not None} for name, row in found.items()}
+        return {name: {site: one for site, one in row.items() if one is not None} for name, row in evaluations.items()}
 
     def _round(self, index: int) -> RoundRecord:
         entry = self.progress.history[index]
@@ -258,9 +258,9 @@ def summary_json(record: RunRecord, folder: Path, seconds: float) -> dict[str, A
         },
         "pooled": {
             "federated": _figures(record.pooled.federated, counts) if record.pooled else None,
-            "own": {name: _figures(found, counts) for name, found in record.pooled.own.items()} if record.pooled else {},
+            "own": {site: _figures(own, counts) for site, own in record.pooled.own.items()} if record.pooled else {},
         },
-        "external": {name: _figures(found, counts) for name, found in record.external.items()},
+        "external": {name: _figures(evaluation, counts) for name, evaluation in record.external.items()},
     }
 
 

@@ -137,8 +137,8 @@ class Plan:
             counts["loss"] = (2,)
             for split in SCORED_EACH_ROUND:
                 counts |= self._score_shapes(split)
-        how = self.study.summation
-        return Frame(self.grid_sites(sites), real, counts, weight, how.clip, how.word_bits, how.max_update_norm)
+        summation = self.study.summation
+        return Frame(self.grid_sites(sites), real, counts, weight, summation.clip, summation.word_bits, summation.max_update_norm)
 
     def evaluation_frame(self, sites: int, *, shifted: bool) -> Frame:
         counts: Shapes = {}

@@ -146,15 +146,15 @@ def _filled(records: Records, names: list[str], targets: Targets, groups: Groups
     shuffled = generator("divide", "patients", seed).permutation(len(owners))
     order = shuffled[np.argsort(-held[shuffled].sum(axis=1), kind="stable")]
     home = np.zeros(len(owners), np.int64)
-    given = np.zeros_like(targets)
+    assigned = np.zeros_like(targets)
     scale = np.maximum(targets, 1e-9)
     for patient in order:
-        lack = (targets - given) / scale
+        lack = (targets - assigned) / scale
         lack[targets <= 0] = -np.inf if np.any(targets[:, held[patient] > 0] > 0) else 0.0
-        wanted = np.where(held[patient] > 0, held[patient], 0)
-        score = np.where(np.isneginf(lack), -1e9, lack) @ wanted
+        patient_groups = np.where(held[patient] > 0, held[patient], 0)
+        score = np.where(np.isneginf(lack), -1e9, lack) @ patient_groups
         home[patient] = int(np.argmax(score))
-        given[home[patient]] += held[patient]
+        assigned[home[patient]] += held[patient]
     return _hospitals(records, names, home[start])
 
 

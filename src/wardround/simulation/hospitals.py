@@ -42,14 +42,14 @@ FILE = "hospitals.json"
 
 def keep_hospitals(hospitals: Hospitals, folder: Path) -> None:
     """Records where a run's hospitals have their data, so that a resumed run reads the same."""
-    write_atomic(folder / FILE, canonical_json({name: head_of(place) for name, place in hospitals.items()}))
+    write_atomic(folder / FILE, canonical_json({name: head_of(hospital) for name, hospital in hospitals.items()}))
 
 
 def kept_hospitals(folder: Path) -> Hospitals:
     """What `keep_hospitals` recorded in a run folder. RunError where it is damaged or gone."""
     try:
         places = json.loads((folder / FILE).read_bytes())
-        return {site_id(name): value_of(Place, place) for name, place in places.items()}
+        return {site_id(name): value_of(Place, hospital) for name, hospital in places.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{folder / FILE} is damaged", hint="start the run again in a new folder") from error
 
@@ -62,10 +62,10 @@ def from_folders(sites: Mapping[str, str | Path]) -> Hospitals:
     """The user's own files or folders, one a hospital. DataError where one does not exist."""
     places: Hospitals = {}
     for name, path in sites.items():
-        place = Path(path)
-        if not place.exists():
-            raise DataError(f"There is nothing at {place}, the data of site {name}", hint="check the path")
-        places[site_id(name)] = Place(place.resolve(), prepared=False)
+        folder = Path(path)
+        if not folder.exists():
+            raise DataError(f"There is nothing at {folder}, the data of site {name}", hint="check the path")
+        places[site_id(name)] = Place(folder.resolve(), prepared=False)
     return places
 
 
@@ -80,7 +80,7 @@ def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:
 
 
 def divide(
-    records: Records, sites: NDArray[np.str_] | None, how: SimulationSection, groups: NDArray[np.intp]
+    records: Records, sites: NDArray[np.str_] | None, simulation: SimulationSection, groups: NDArray[np.intp]
 ) -> dict[str, Records]:
     """One data set as several hospitals, patients never divided; as the [simulation] section of a run file says.
 
@@ -88,8 +88,8 @@ def divide(
     """
     from wardround.simulation import division
 
-    sizes = {hospital.name: hospital.share for hospital in how.hospitals}
-    if how.by == "column":
+    sizes = {hospital.name: hospital.share for hospital in simulation.hospitals}
+    if simulation.by == "column":
         return division.divide_by_column(records, sites)
     if len(sizes) < 2:
         raise StudyError(
@@ -97,24 +97,26 @@ def divide(
             found=f"{len(sizes)} in [[simulation.hospitals]]",
             hint="name them in the run file, or use --hospitals K",
         )
-    if how.by == "iid":
-        return division.divide_evenly(records, tuple(sizes), groups, seed=how.seed)
-    if how.by == "size":
-        return division.divide_by_size(records, sizes, groups, seed=how.seed)
-    if how.by == "dirichlet":
-        return division.divide_by_dirichlet(records, tuple(sizes), groups, alpha=how.alpha, seed=how.seed)
-    wanted = {hospital.name: hospital.positive_share for hospital in how.hospitals if hospital.positive_share is not None}
-    if len(wanted) != len(sizes):
+    if simulation.by == "iid":
+        return division.divide_evenly(records, tuple(sizes), groups, seed=simulation.seed)
+    if simulation.by == "size":
+        return division.divide_by_size(records, sizes, groups, seed=simulation.seed)
+    if simulation.by == "dirichlet":
+        return division.divide_by_dirichlet(records, tuple(sizes), groups, alpha=simulation.alpha, seed=simulation.seed)
+    positive_shares = {
+        hospital.name: hospital.positive_share for hospital in simulation.hospitals if hospital.positive_share is not None
+    }
+    if len(positive_shares) != len(sizes):
         raise StudyError('by = "label" needs positive_share for every hospital', hint="add positive_share to each")
-    return division.divide_by_label(records, sizes, wanted, groups, seed=how.seed)
+    return division.divide_by_label(records, sizes, positive_shares, groups, seed=simulation.seed)
 
 
 def from_dataset(
-    study: Study, how: SimulationSection, source: str | Path | None, folder: Path, datasets: DatasetCache | None = None
+    study: Study, simulation: SimulationSection, source: str | Path | None, folder: Path, datasets: DatasetCache | None = None
 ) -> Hospitals:
     """Reads a data set (by path, or by the study's data.dataset) and divides it."""
     records, sites = read_whole(study, source, datasets)
-    return from_records(divide(records, sites, how, task_of(study).strata(records.labels)), folder)
+    return from_records(divide(records, sites, simulation, task_of(study).strata(records.labels)), folder)
 
 
 def read_whole(
@@ -175,22 +177,22 @@ def external_records(study: Study, external: ExternalSection | None, datasets: D
     return _external_at(Path(external.path or ""), study, external.split)
 
 
-def _external_at(place: Path, study: Study, split: Split | Literal["all"]) -> Records:
+def _external_at(path: Path, study: Study, split: Split | Literal["all"]) -> Records:
     from wardround.sources import open_source
 
     splits = None if split == "all" else SplitsContract(**{**study.data.splits.model_dump(), "declared": True})
     try:
-        records = open_source(place, study.data, splits=splits).load()
+        records = open_source(path, study.data, splits=splits).load()
     except DataError as error:
         raise DataError(
-            f"The external test set {place} cannot be used: {error.what}",
+            f"The external test set {path} cannot be used: {error.what}",
             expected=error.expected,
             found=error.found,
             hint=error.hint or "correct [external] in the run file",
         ) from error
     tested = records if split == "all" else records.where(split)
     if not len(tested):
-        raise DataError(f"The external test set {place} has no {split} records", hint="name another split, or all of them")
+        raise DataError(f"The external test set {path} has no {split} records", hint="name another split, or all of them")
     return tested
 
 

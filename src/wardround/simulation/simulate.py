@@ -282,15 +282,15 @@ def _site_configs(
         SiteConfig(
             name,
             study,
-            place.path,
+            hospital.path,
             folder.site(name),
             device=device,
             threads=threads,
-            prepared=place.prepared,
+            prepared=hospital.prepared,
             ledger=ledgers.path_of(name),
             outside=outside if outside.exists() else None,
         )
-        for name, place in sorted(hospitals.items())
+        for name, hospital in sorted(hospitals.items())
     ]
 
 
