@@ -65,8 +65,10 @@ def _pieces(arrays: Tree, own: str) -> list[bytes | memoryview]:
 
 
 def _digest(arrays: Tree, head: Any) -> str:
-    """safetensors proves the layout of a file, not its values: a flipped bit would be a slightly other model."""
-    digest = hashlib.sha256(canonical_json(head))
+    """safetensors proves that a file's layout is possible, neither its names nor its values: a flipped bit would be a slightly
+    other model, or the right weights under another name."""
+    layout = [[name, arrays[name].dtype.name, list(arrays[name].shape)] for name in sorted(arrays)]
+    digest = hashlib.sha256(canonical_json([head, layout]))
     for name in sorted(arrays):
         digest.update(raw_bytes(arrays[name]))
     return digest.hexdigest()
