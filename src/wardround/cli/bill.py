@@ -44,7 +44,7 @@ def show_bill(declared: Study, study: Study) -> None:
     price = price_of(study)
     for sentence in promised_privacy(study):
         console.print(sentence, highlight=False)
-    console.print(_costs(study, price))
+    console.print(cost_table(study, price))
     if declared.privacy.noise_multiplier is None:
         console.print("Before real hospitals approve the study, put the noise into its [privacy] section:", markup=False)
         console.print(f"  noise_multiplier = {price.noise_multiplier:g}\n", highlight=False)
@@ -65,10 +65,14 @@ def show_sweep(study: Study, settings: RunSettings, data: Path | None) -> None:
         console.print(f"  {name:14} {figures}", highlight=False)
 
 
-def _costs(study: Study, price: Price) -> Table:
-    table = Table(title="What the whole study costs, at most")
-    for title in ("hospital", f"{study.privacy.unit}s it is about", "charged steps", *_deltas(price)):
-        table.add_column(title, justify="left" if title == "hospital" else "right", no_wrap=title == "hospital")
+def cost_table(study: Study, price: Price) -> Table:
+    """For each hospital: epsilon at every delta. No word of a figure is longer than six characters: 80 columns hold them all."""
+    table = Table(title="Epsilon of the whole study, at most, by delta")
+    table.add_column("hospital", min_width=8, overflow="fold")
+    for title in (f"{study.privacy.unit}s it is about", "charged steps"):
+        table.add_column(title, justify="right", width=max(map(len, title.split())))
+    for title in _deltas(price):  # four deltas leave room for `no bound` on one line, five do not
+        table.add_column(title, justify="right", width=8 if len(price.epsilons) < 4 else 6)
     values = [_epsilon(price.epsilon), *(_epsilon(value) for value in price.epsilons.values())]
     for name, units in _units(study):
         table.add_row(name, units, str(price.events), *values)
@@ -83,7 +87,7 @@ def _units(study: Study) -> list[tuple[str, str]]:
 
 
 def _deltas(price: Price) -> list[str]:
-    return [f"epsilon at delta {delta:g}" for delta in (price.delta, *price.epsilons)]
+    return [f"delta {delta:g}" for delta in (price.delta, *price.epsilons)]
 
 
 def _noise_by_epsilon(study: Study, price: Price) -> list[tuple[float, float]]:
@@ -132,4 +136,9 @@ def _step_noise(study: Study, delta: float, target: float, steps: int, rate: flo
 
 
 def _epsilon(value: float) -> str:
-    return "no bound" if finite_or_none(value) is None else f"{value:.3g}"
+    """In words of at most six characters. Beyond these two limits nobody chooses by digits, and `--json` has them all."""
+    if finite_or_none(value) is None:
+        return "no bound"
+    if value < 0.01:
+        return "under 0.01"
+    return f"{value:.3g}" if value < 999.5 else "over 999"
