@@ -29,7 +29,35 @@ from wardround.values.ids import SiteId
 
 
 class Study(Section):
-    """The whole study. Two studies with the same hash are the same study."""
+    """The whole study. Two studies with the same hash are the same study.
+
+    `load_study` reads one from a file. It cannot be changed: `revised` gives another, checked anew.
+
+    Parameters
+    ----------
+    format
+        Version of the file format: 1.
+    question
+        What is asked: title, description, intended use, contact.
+    data
+        What the data must look like at every hospital: kind, label, units and ranges.
+    network
+        The model. Required, as are `question` and `data`.
+    training, algorithm
+        How a hospital trains, and how the hospitals' work is joined. Learning rates, steps and rounds stand here.
+    summation, privacy
+        How contributions are added, and what is protected beyond that: clip norm, noise multiplier, epsilon and delta.
+    evaluation
+        How the model is judged.
+    sites
+        Who takes part, and their keys.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        Where a setting is unknown, out of range, read by nothing, or breaks a rule between sections. `load_study` and `revised`
+        raise StudyError in its place, with the line or the setting.
+    """
 
     format: int = Field(default=1, ge=1, le=1, description="Version of this file format: 1.")
     question: QuestionSection = Field(description="What is asked.")

@@ -26,6 +26,24 @@ SUFFIX = ".run.toml"
 class RunSettings(Section):
     """The settings of the machine that starts a run. Two runs of one study may differ in all of them.
 
+    `load_run` reads them from a file. Every setting has a default.
+
+    Parameters
+    ----------
+    run
+        How this machine works: device, deadline in seconds, processes.
+    external
+        Where the external test set lies that the study names, and which split of it is used. None: nowhere on this machine.
+    simulation
+        How one data set becomes several hospitals. None: each hospital has data of its own.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        Where a setting is unknown or out of range. `load_run` raises StudyError in its place, with the line.
+
+    Examples
+    --------
     >>> RunSettings().with_run(workers=2, device=None).run.workers
     2
     """
