@@ -38,7 +38,8 @@ def order(of: Study, step: Any, number: int = 0, model: Tree | None = None, cont
     if step == "train" and of.algorithm.name == "scaffold":
         bundle["control"] = {name: np.full_like(array, control) for name, array in model.items()}
     fields: dict[str, Any] = {"study": of.hash, "step": step, "round": number, "cohort": NAMES}
-    fields |= {} if step == "open" else {"weight": WEIGHT}
+    fields |= {"weight": WEIGHT} if step == "train" else {}
+    fields |= {"counted": dict.fromkeys(NAMES, number - 1)} if step == "train" and number > 1 else {}
     fields |= {"label": "federated"} if step == "evaluate" else {}
     return to_bytes(Order(OrderHeader(**(fields | changes)), pack_bundle(bundle)))
 

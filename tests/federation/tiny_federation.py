@@ -165,9 +165,9 @@ def run(of: Study, folder: Path, tamper: Tamper = honest, listener: Listener = s
 
 
 def files_in(folder: Path) -> dict[str, str]:
-    """Hashes of all files that hold state: not the log, which may grow, and not locks."""
+    """Hashes of all files that hold state: not the log and the count of refusals, which may grow, and not locks."""
     return {
         str(path.relative_to(folder)): sha256_hex(path.read_bytes())
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "log.ndjson" and path.suffix != ".lock"
+        if path.is_file() and path.name not in ("log.ndjson", "refusals") and path.suffix != ".lock"
     }

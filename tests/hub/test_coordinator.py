@@ -301,7 +301,7 @@ def test_a_refusal_ends_in_the_error_by_its_word(tmp_path: Path) -> None:
             one = engine._sites[SiteId(name)]
             one.close()
             engine._sites[SiteId(name)] = site(name, of, tmp_path / name, lambda: records("north").where("test"))
-        with pytest.raises(EngineError, match=r"east: data, north: data"):
+        with pytest.raises(EngineError, match=r"east: records, north: records"):
             Coordinator(of, engine, tmp_path).run()
         assert not (tmp_path / FILE).exists()
 

@@ -159,7 +159,7 @@ def test_what_cannot_be_recorded_is_not_revealed(tmp_path: Path, monkeypatch: py
 
     with ward(of, tmp_path, full) as engine:
         Coordinator(of, engine, tmp_path).run()
-    assert refused == ["run"]
+    assert refused == ["disk"]
 
 
 def full_disk(*_: Any) -> None:

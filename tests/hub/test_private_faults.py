@@ -69,7 +69,9 @@ def full_run(of: Study, folder: Path, tamper_of: Callable[[Callable[[], Ward], S
 def assert_one_charge_a_round(of: Study, folder: Path) -> None:
     for name in NAMES:
         charges = charges_of(folder / "sites" / name)
-        assert [*charges] == [f"train/{number}/" for number in range(1, of.algorithm.rounds + 1)]
+        assert [release[: len("train/1/")] for release in charges] == [
+            f"train/{number}/" for number in range(1, of.algorithm.rounds + 1)
+        ]
         assert {charge.status for charge in charges.values()} == {"released"}
         assert sum(ledger_at(folder / "sites" / name).spent(of.privacy.unit).values()) == of.algorithm.rounds * (
             of.privacy.steps or 1

@@ -92,14 +92,15 @@ def totals_of(of: Study, folder: Path, monkeypatch: pytest.MonkeyPatch, tamper: 
 
 def test_a_run_with_a_site_lost_opens_totals_with_the_noise_of_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through words, masks and recovery. Two runs of one round differ by their noise alone. n = 3, c = 0, t = 2."""
-    of = private_study(rounds=1, noise=2.0, collusion=0)
+    of = private_study(rounds=2, noise=2.0, collusion=0)
     of = of.changed(network=of.network.changed(hidden=(2000,)))
 
     def without_east(name: SiteId, data: bytes, handle: Handle) -> bytes | None:
-        return None if name == "east" and trains(data) else handle(data)
+        header = trains(data)
+        return None if name == "east" and header and header.round == 2 else handle(data)
 
-    (one,), (other,) = (totals_of(of, tmp_path / which, monkeypatch, without_east) for which in ("a", "b"))
-    assert [entry.counted for entry in history_of(tmp_path / "a")] == [("north", "south")]
+    (_, one), (_, other) = (totals_of(of, tmp_path / which, monkeypatch, without_east) for which in ("a", "b"))
+    assert [entry.counted for entry in history_of(tmp_path / "a")] == [NAMES, ("north", "south")]
     ratio = float(np.var(one - other)) / (2 * (2.0 * 1.0) ** 2)
     assert ratio == pytest.approx(1.0, abs=FALSE_ALARM * math.sqrt(2 / one.size))
 
@@ -185,6 +186,12 @@ def shifted(data: bytes) -> Tree:
     return {name: array + np.float32(1.0) for name, array in message.arrays.items()}
 
 
+def model_alone(data: bytes) -> Tree:
+    message = from_bytes(data)
+    assert isinstance(message, Order)
+    return {name: array for name, array in message.arrays.items() if name.startswith("model/")}
+
+
 def questions(data: bytes) -> dict[str, tuple[bytes, str]]:
     """To be asked after the order `data` was answered: what, the bytes, the word."""
     masked = trains(data).masked
@@ -197,12 +204,15 @@ def questions(data: bytes) -> dict[str, tuple[bytes, str]]:
         "another model": (bent(data, shifted(data), **later), "other-content"),
         "another weight": (bent(data, weight=77, **later), "other-content"),
         "a cohort below the threshold": (bent(data, cohort=("east", "north"), round=2, **later), "cohort-too-small"),
-        "a second name": (bent(data, label="again", **later), "old-round"),
+        "a second name": (bent(data, label="again", **later), "not-in-study"),
         "a second name for the next round": (bent(data, label="again", round=2, **later), "not-in-study"),
         "a round after the last": (bent(data, round=3, **later), "not-in-study"),
-        "scores under a mask": (bent(data, step="evaluate", **later), "masked"),
+        "scores under a mask": (
+            bent(data, step="evaluate", round=2, label="federated", weight=0, bundle=model_alone(data), **later),
+            "masked",
+        ),
         "an own model": (bent(data, step="own", masked=None), "not-in-study"),
-        "open again": (bent(data, step="open", round=0, masked=None), "already-open"),
+        "open again": (bent(data, step="open", round=0, weight=0, masked=None), "already-open"),
         "another study": (bent(data, study="f" * 64), "study"),
     }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wardround.plan.usable_arrays import LARGEST
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.site import Site
 from wardround.values.records import Records
@@ -72,18 +73,18 @@ def test_whether_a_site_answers_does_not_depend_on_a_patient(tmp_path: Path, ste
             return found
 
         one = opened(LOCAL, tmp_path / world, load)
-        said_of[world] = said(one, order(LOCAL, step, 1, prying()))
+        said_of[world] = said(one, order(LOCAL, step, 1 if step == "train" else 3, prying()))
         one.close()
-    assert said_of == {"without": "contribution", "with": "contribution"}
+    assert said_of == {"without": "model", "with": "model"}
 
 
 def test_a_step_that_diverges_is_charged_and_not_refused(tmp_path: Path) -> None:
     """That noised steps ended beyond all numbers is worked out from them, so it is part of what was paid for; and it must not be
     asked again for nothing."""
     one = opened(SCAFFOLD, tmp_path)
-    assert said(one, order(SCAFFOLD, "train", 1, control=3e38)) == "contribution"
-    state = one.store.read()
-    assert state.pending == {}
+    assert said(one, order(SCAFFOLD, "train", 1, control=3e38)) == "model"
+    assert charged(one) == 0
+    assert said(one, order(SCAFFOLD, "train", 1, control=LARGEST)) == "contribution"
     assert charged(one) == SCAFFOLD.privacy.steps
 
 
@@ -95,6 +96,10 @@ def test_a_step_that_failed_stays_charged_and_is_the_same_charge_when_it_is_trie
     with monkeypatch.context() as broken:
         broken.setattr(one.work, "_trainer", None)
         assert said(one, order(LOCAL, "train", 1)) == "internal"
+    assert said(one, order(LOCAL, "train", 1)) == "stopped"
+    one.close()
+    one = site("north", LOCAL, tmp_path)
+    one.store.go_on()
     assert charged(one) == LOCAL.privacy.steps
     assert said(one, order(LOCAL, "train", 1)) == "contribution"
     assert charged(one) == LOCAL.privacy.steps
@@ -127,14 +132,14 @@ def test_a_run_of_the_same_study_in_a_new_folder_finds_every_step_released(tmp_p
     one = opened(LOCAL, tmp_path)
     assert said(one, order(LOCAL, "train", 1)) == "contribution"
     one.close()
-    for name in ("state.safetensors", "begun", "report.json", "start.safetensors"):
+    for name in ("state.safetensors", "report.json", "start.safetensors"):
         (tmp_path / name).unlink()
     again = opened(LOCAL, tmp_path)
     assert said(again, order(LOCAL, "train", 1)) == "released-before"
     assert said(again, order(LOCAL, "train", 2)) == "contribution"
-    assert said(again, order(LOCAL, "close", 2)) == "contribution"
+    assert said(again, order(LOCAL, "close", 3)) == "contribution"
     again.close()
-    for name in ("state.safetensors", "begun", "report.json", "start.safetensors"):
+    for name in ("state.safetensors", "report.json", "start.safetensors"):
         (tmp_path / name).unlink()
     third = site("north", LOCAL, tmp_path)
     assert said(third, order(LOCAL, "open")) == "ledger-step"
@@ -145,7 +150,7 @@ def test_after_the_close_no_step_is_left(tmp_path: Path) -> None:
     """A coordinator that ends a study early and goes on later finds the room given back."""
     one = opened(LOCAL, tmp_path)
     assert said(one, order(LOCAL, "train", 1)) == "contribution"
-    assert said(one, order(LOCAL, "close", 1)) == "contribution"
-    assert said(one, order(LOCAL, "train", 2)) == "ledger-step"
+    assert said(one, order(LOCAL, "close", 3)) == "contribution"
+    assert said(one, order(LOCAL, "train", 2)) == "closed"
     assert charged(one) == LOCAL.privacy.steps
     one.close()

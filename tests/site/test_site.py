@@ -32,7 +32,7 @@ def order(step: Any, number: int = 0, bundle: Bundle | None = None, **changes: A
     """The bytes of an order as this study's coordinator would send it, with `changes` to its header."""
     bundles = {"open": {"model": MODEL}, "train": TRAIN, "evaluate": {"model": MODEL}}
     fields: dict[str, Any] = {"study": STUDY.hash, "step": step, "round": number, "cohort": COHORT}
-    if step != "open":
+    if step == "train":
         fields["weight"] = WEIGHT
     if step == "evaluate":
         fields["label"] = "federated"
@@ -115,7 +115,7 @@ EVERYWHERE = [
 ]
 NEW = [
     ("train before open", ROUND_1, "not-open"),
-    ("own before open", order("own", 1), "not-open"),
+    ("own before open", order("own", 1), "not-in-study"),
     ("evaluate before open", order("evaluate", 3), "not-open"),
     ("close before open", order("close", 3), "not-open"),
 ]
@@ -124,13 +124,12 @@ TRAINED = [
     ("the same round, said otherwise", order("train", 2, counted={"east": 1}), "old-round"),
     ("the same round for a smaller cohort", order("train", 2, cohort=("east", "north"), counted=ALL_OF_1), "old-round"),
     ("open after training", order("open", cohort=("east", "north")), "already-open"),
-    ("an own round out of turn", order("own", 2), "old-round"),
     ("a total below this site's weight", order("train", 3, weight=3), "weight"),
-    ("a model of other names", order("train", 3, {"model": {"w": ZERO["head.bias"]}, "control": ZERO}), None),
-    ("a model of another shape", order("train", 3, {**TRAIN, "model": {**MODEL, "head.bias": np.zeros(9, np.float32)}}), None),
-    ("no model", order("train", 3, {}), None),
-    ("a model that is not finite", order("train", 3, {**TRAIN, "model": {n: a + np.nan for n, a in MODEL.items()}}), None),
-    ("a round after the last", order("train", 4), None),
+    ("a model of other names", order("train", 3, {"model": {"w": ZERO["head.bias"]}, "control": ZERO}), "model"),
+    ("a model of another shape", order("train", 3, {**TRAIN, "model": {**MODEL, "head.bias": np.zeros(9, np.float32)}}), "model"),
+    ("no model", order("train", 3, {}), "model"),
+    ("a model that is not finite", order("train", 3, {**TRAIN, "model": {n: a + np.nan for n, a in MODEL.items()}}), "model"),
+    ("a round after the last", order("train", 4), "not-in-study"),
 ]
 CASES = [(history, *case) for history in HISTORIES for case in EVERYWHERE]
 CASES += [("new", *case) for case in NEW] + [("trained", *case) for case in TRAINED]
@@ -140,12 +139,12 @@ CASES += [("new", *case) for case in NEW] + [("trained", *case) for case in TRAI
     ("history", "data", "code"), [(h, d, c) for h, _, d, c in CASES], ids=[f"{h}-{w}" for h, w, _, _ in CASES]
 )
 def test_an_illegal_order_is_refused_by_a_fixed_word_and_changes_nothing(
-    start: Callable[..., Site], history: str, data: bytes, code: str | None
+    start: Callable[..., Site], history: str, data: bytes, code: str
 ) -> None:
     """Every illegal transition. After the refusal the legal order is answered as if nothing had been asked."""
     one = after(start(), history)
     found = refused(one, data)
-    assert found == code if code else found in {"internal", "registry", "run"}
+    assert found == code
     legal = {"new": OPEN, "opened": ROUND_1, "trained": order("train", 3, counted=ALL_OF_2)}[history]
     contributed(one, legal)
 
@@ -153,7 +152,7 @@ def test_an_illegal_order_is_refused_by_a_fixed_word_and_changes_nothing(
 def test_a_repeated_order_gets_the_stored_bytes_without_a_second_training(start: Callable[..., Site]) -> None:
     """A reply lost on the way, or a coordinator killed before its checkpoint: two trainings could give two sums."""
     one = start()
-    for data in (OPEN, ROUND_1, ROUND_2, order("evaluate", 2), order("own", 1), order("close", 2)):
+    for data in (OPEN, ROUND_1, ROUND_2, order("evaluate", 3), order("close", 3)):
         first = one.handle(data)
         before = files_in(one.store.folder)
         one.work._trainer = None  # type: ignore[method-assign, assignment]  # any work would fail
@@ -173,7 +172,7 @@ def test_a_site_killed_before_its_reply_was_recorded_answers_the_same(
     monkeypatch.setattr(one.store, "write", full_disk)
     answer = from_bytes(one.handle(ROUND_1))
     assert isinstance(answer, Refusal)
-    assert answer.header.code == "run"
+    assert answer.header.code == "disk"
     again = contributed(start(), ROUND_1)
     fresh = site("north", STUDY, one.store.folder.parent / "fresh")
     assert same_bits(again, contributed(after(fresh, "opened"), ROUND_1))
@@ -202,9 +201,9 @@ def test_hearing_twice_that_a_round_counted_changes_nothing(start: Callable[...,
     """Several orders follow one round; only the first of them settles it."""
     one = after(start(), "opened")
     contributed(one, ROUND_1)
-    contributed(one, order("own", 1, counted=ALL_OF_1))
+    contributed(one, order("evaluate", 3, counted=ALL_OF_1))
     memory = one.store.read().memory
-    contributed(one, order("evaluate", 1, counted={"east": 1}))
+    contributed(one, order("close", 3, counted={"east": 1}))
     assert one.store.read().memory.keys() == memory.keys() == {"control"}
     assert same_bits(one.store.read().memory["control"], memory["control"])
 
@@ -224,7 +223,7 @@ def test_a_reply_lost_long_ago_is_not_counted_later(start: Callable[..., Site]) 
     """Answered round 2, of which the reply was lost; missed round 3. Last counted: round 1."""
     one = after(start(), "trained")
     older = one.store.read().memory
-    contributed(one, order("own", 1, counted={"east": 3, "north": 1, "south": 3}))
+    contributed(one, order("evaluate", 3, counted={"east": 3, "north": 1, "south": 3}))
     assert one.store.read().pending is None
     assert same_bits(one.store.read().memory["control"], older["control"])
 
@@ -238,15 +237,16 @@ def test_changed_records_are_refused(start: Callable[..., Site]) -> None:
     after(start(), "opened")
     for other in (changed, relabelled, records("north").select(np.arange(42))):
         one = start(lambda other=other: other)
-        for data in (ROUND_1, order("own", 1), order("evaluate", 3)):
-            assert refused(one, data) == "data-changed"
+        for data, word in ((ROUND_1, "records"), (ROUND_2, "stopped"), (order("evaluate", 3), "stopped")):
+            assert refused_code(one, data) == word
+        one.store.go_on()
     contributed(start(), ROUND_1)
 
 
 def test_a_site_without_training_records_does_not_open(start: Callable[..., Site]) -> None:
     """It would be counted with weight 0 and could only learn about the others."""
     empty = records("north").where("test")
-    assert refused_code(start(lambda: empty), OPEN) == "data"
+    assert refused_code(start(lambda: empty), OPEN) == "records"
 
 
 def refused_code(one: Site, data: bytes) -> str:
@@ -283,7 +283,7 @@ def test_what_goes_wrong_with_a_patients_record_stays_at_the_site(start: Callabl
     message = from_bytes(answers[0])
     if kind != "objects":
         assert isinstance(message, Refusal)
-        assert message.header.code == kind
+        assert message.header.code == {"data": "records"}.get(kind, kind)
         assert MARKER in (one.store.folder / "log.ndjson").read_text("utf-8")
 
 
@@ -291,8 +291,8 @@ def test_no_byte_that_leaves_names_a_patient(start: Callable[..., Site]) -> None
     """Every answer of a whole run: contributions are words and counts, refusals are words."""
     one = start()
     answers = [one.handle(data) for _, _, data, _ in CASES[:16]]
-    answers += [one.handle(data) for data in (OPEN, ROUND_1, ROUND_2, order("own", 1), order("evaluate", 2), order("close", 2))]
-    assert len(answers) == 22
+    answers += [one.handle(data) for data in (OPEN, ROUND_1, ROUND_2, order("evaluate", 3), order("close", 3))]
+    assert len(answers) == 21
     for answer in answers:
         assert MARKER.encode() not in answer
         assert MARKER.encode("utf-16-le") not in answer
@@ -310,10 +310,17 @@ def test_only_sums_leave_never_a_count_below_a_whole_split(start: Callable[..., 
     assert images == [32, 8, 8]
 
 
-@pytest.mark.parametrize("step", ["own", "close"])
-def test_steps_that_give_nothing_send_nothing(start: Callable[..., Site], step: str) -> None:
+def test_steps_that_give_nothing_send_nothing(start: Callable[..., Site]) -> None:
     """A hospital's own model never leaves."""
-    assert contributed(after(start(), "opened"), order(step, 1)) == {}
+    with_own = study("scaffold", own=True)
+    one = start(of=with_own)
+    for data in (
+        order("open", study=with_own.hash),
+        order("own", 1, study=with_own.hash),
+        order("close", 3, study=with_own.hash),
+    ):
+        assert contributed(one, data).keys() <= {"counts/words"}
+    assert refused_code(one, order("own", 2, study=with_own.hash)) == "closed"
 
 
 def test_a_damaged_memory_is_a_refusal_not_a_new_start(start: Callable[..., Site]) -> None:
@@ -323,8 +330,9 @@ def test_a_damaged_memory_is_a_refusal_not_a_new_start(start: Callable[..., Site
     for damage in (b"", b"\0" * 40, state.read_bytes()[:-1]):
         whole = state.read_bytes()
         state.write_bytes(damage)
-        assert refused(one, order("train", 3, counted=ALL_OF_2)) == "run"
+        assert refused(one, order("train", 3, counted=ALL_OF_2)) == "disk"
         state.write_bytes(whole)
+        one = start()
     contributed(one, order("train", 3, counted=ALL_OF_2))
 
 

@@ -40,7 +40,7 @@ class Member:
     """One site: its machine, its state, and the stored answers that a repeated message gets."""
 
     party: Party
-    state: MaskedState = field(default_factory=MaskedState)
+    state: MaskedState = field(default_factory=lambda: MaskedState(memory_status="member"))
     stored: dict[str, Message] = field(default_factory=dict)
 
     def take(self, data: bytes, values: Tree) -> Message | str:
@@ -78,6 +78,7 @@ class Ring:
         seed: int = 0,
         quorum: Quorum | None = None,
         layout: Mapping[str, tuple[str, int]] = LAYOUT,
+        set_changes: int = 100,
     ) -> None:
         if quorum is not None:
             self.sites = quorum.sites
@@ -87,7 +88,9 @@ class Ring:
         identities = {site: Identity.new() for site in self.sites}
         self.keys = {site: identity.public for site, identity in identities.items()}
         study = bytes.fromhex(STUDY)
-        self.members = {site: Member(Party(site, study, self.quorum, self.keys, identities[site])) for site in self.sites}
+        self.members = {
+            site: Member(Party(site, study, self.quorum, self.keys, identities[site], set_changes)) for site in self.sites
+        }
         self.rng = np.random.Generator(np.random.Philox(seed))
         self.layout = dict(layout)
         self.words = {site: words(self.rng, layout) for site in self.sites}
@@ -109,7 +112,14 @@ class Ring:
             header = answer.header
             assert header.key
             statements.append(
-                Statement(site=site, key=header.key, turn=header.turn, round=header.round, signature=header.signature)
+                Statement(
+                    site=site,
+                    key=header.key,
+                    turn=header.turn,
+                    round=header.round,
+                    counter=header.counter,
+                    signature=header.signature,
+                )
             )
         self.roster = tuple(statements)
 

@@ -190,7 +190,11 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
         "last_contribution": None,
         "turn": 78,
         "round": 79,
-        "past": {},
+        "past": (),
+        "last_set": ("x",),
+        "set_changes": 81,
+        "counter": 82,
+        "peers": {},
         "memory_status": "forgetful",
         "floor": 80,
     }

@@ -33,9 +33,9 @@ def limbs(draw: random.Random, threshold: int) -> list[list[int]]:
 
 def statement_of(site: str, draw: random.Random, study: str, epoch: int, turn: int, round_: int) -> dict[str, Any]:
     identity, secret = draw.randbytes(32), draw.randbytes(32)
-    said = second.Statement(site, second.public_key(secret), turn, round_)
+    said = second.Statement(site, second.public_key(secret), turn, round_, 3 * turn)
     one = {"site": site, "identity_seed": identity.hex(), "identity": second.public_identity(identity).hex()}
-    one |= {"secret": secret.hex(), "key": said.key.hex(), "turn": turn, "round": round_}
+    one |= {"secret": secret.hex(), "key": said.key.hex(), "turn": turn, "round": round_, "counter": 3 * turn}
     return one | {"signature": second.sign(identity, said.signing_input(bytes.fromhex(study), epoch)).hex()}
 
 
@@ -45,9 +45,9 @@ def sum_of(sites: list[str], cohort: list[str], lost: list[str], threshold: int,
     study, epoch, turn = hexes(draw), 3, 12
     said = [statement_of(site, draw, study, epoch, turn, 2) for turn, site in enumerate(sites, 7)]
     masked = {"attempt": 2, "turn": turn, "epoch": epoch}
-    roster = [{key: one[key] for key in ("site", "key", "turn", "round", "signature")} for one in said]
+    roster = [{key: one[key] for key in ("site", "key", "turn", "round", "counter", "signature")} for one in said]
     named = {"study": study, "step": "train", "round": 4, "label": "", "cohort": cohort}
-    header = named | {"kind": "order", "counted": {}, "weight": 9, "masked": masked | {"roster": roster}}
+    header = named | {"kind": "order", "counted": {}, "unused": [], "weight": 9, "masked": masked | {"roster": roster}}
     vector = named | masked | {"threshold": threshold, "sites": sites, "lost": lost, "layout": LAYOUT}
     vector |= {
         "order": write_message(header, write_payload({"model/w": ("F32", bytes(8))})).hex(),
@@ -78,7 +78,7 @@ def chain_of(seed: int = 2) -> dict[str, Any]:
     draw = random.Random(seed)
     study, h = hexes(draw), hexes(draw)
     said = [statement_of(site, draw, study, 1, 0, 0) for site in NAMES[:3]]
-    statements = [second.Statement(one["site"], bytes.fromhex(one["key"]), 0, 0) for one in said]
+    statements = [second.Statement(one["site"], bytes.fromhex(one["key"]), 0, 0, 0) for one in said]
     roster = second.roster_hash(bytes.fromhex(study), 1, statements)
     shared = second.shared_secret(bytes.fromhex(said[0]["secret"]), statements[1].key)
     chain = second.first_chain(shared, roster, NAMES[1], NAMES[0])

@@ -140,7 +140,7 @@ class Sum:
         identities = {site: Identity.new() for site in self.sites}
         self.keys = {site: identity.public for site, identity in identities.items()}
         self.members = {
-            site: Member(Party(site, bytes.fromhex(STUDY), self.quorum, self.keys, identity), number, self.spent)  # type: ignore[arg-type]
+            site: Member(Party(site, bytes.fromhex(STUDY), self.quorum, self.keys, identity, n), number, self.spent)  # type: ignore[arg-type]
             for number, (site, identity) in enumerate(identities.items())
         }
 
@@ -169,8 +169,7 @@ class Sum:
         answer = from_bytes(self.members[site].offer(ask))
         if not isinstance(answer, Answer):
             raise TypeError(type(answer).__name__)
-        header = answer.header
-        return Statement(site=site, key=header.key, turn=header.turn, round=header.round, signature=header.signature)
+        return Statement(site=site, **answer.header.model_dump(include={"key", "turn", "round", "counter", "signature"}))
 
     def _attempt(self, order: bytes) -> Attempt:
         name = sum_name(_order(order).header)

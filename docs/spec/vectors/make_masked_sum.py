@@ -85,7 +85,9 @@ def chain_vectors() -> list[dict[str, Any]]:
     study, epoch, sites = bytes.fromhex(STUDY), 3, ("lund", "oslo", "turku")
     secrets = {site: X25519PrivateKey.from_private_bytes(fixed_bytes(f"exchange {site}")) for site in sites}
     statements = {
-        site: keys.state_key(identity_of(site)[1], study, epoch, SiteId(site), secrets[site], number, 2 * number)
+        site: keys.state_key(
+            identity_of(site)[1], study, epoch, SiteId(site), secrets[site], keys.Reached(number, 2 * number, 3 * number)
+        )
         for number, site in enumerate(sites)
     }
     roster = Roster(epoch, tuple(statements[site] for site in sites))
@@ -105,7 +107,7 @@ def chain_vectors() -> list[dict[str, Any]]:
                     "identity_seed": identity_of(site)[0].hex(),
                     "identity": identity_of(site)[1].public,
                     "secret": secrets[site].private_bytes_raw().hex(),
-                    **statements[site].model_dump(include={"key", "turn", "round", "signature"}),
+                    **statements[site].model_dump(include={"key", "turn", "round", "counter", "signature"}),
                 }
                 for site in sites
             ],
@@ -149,17 +151,24 @@ class WholeSum:
             site: {name: rng.integers(0, np.iinfo(kind).max, size, dtype=kind) for name, (kind, size) in self.layout.items()}
             for site in cohort
         }
-        self.states = {site: MaskedState() for site in cohort}
+        self.states = {site: MaskedState(memory_status="member") for site in cohort}
 
     def party(self, site: str) -> Party:
         study, identity = bytes.fromhex(STUDY), self.identity[site][1]
-        return Party(SiteId(site), study, self.quorum, self.keys, identity, self.random[site])
+        return Party(SiteId(site), study, self.quorum, self.keys, identity, len(self.keys), self.random[site])
 
     def statement(self, site: str) -> Statement:
         ask = Ask(AskHeader(study=STUDY, what="keys", epoch=1))
         self.states[site], answer = masked_site.offer(self.party(site), self.states[site], ask, sha256_hex(to_bytes(ask)))
         header = answer.header
-        return Statement(site=site, key=header.key, turn=header.turn, round=header.round, signature=header.signature)
+        return Statement(
+            site=site,
+            key=header.key,
+            turn=header.turn,
+            round=header.round,
+            counter=header.counter,
+            signature=header.signature,
+        )
 
     def contribute(self, site: str, order: bytes) -> bytes:
         message = from_bytes(order)

@@ -46,15 +46,18 @@ class FedSgd:
         return {**kept, "iterate": model, "mean": _wide(model), "numbers": {"round": np.array(0.0)}}
 
     def order(self, state: Bundle) -> Bundle:
-        mark: Bundle = {"feature_mean": {"wanted": np.ones(1, np.float32)}} if self._sums_feature_mean(state) else {}
-        return {"model": state["iterate"], **mark}
+        if not self.feature_mean:
+            return {"model": state["iterate"]}
+        summed = np.full(1, self._sums_feature_mean(state), np.float32)
+        return {"model": state["iterate"], "feature_mean": {"summed": summed}}  # in every round, so that all have one shape
 
     def reference(self, order: Bundle) -> Bundle:  # noqa: ARG002  (gradients are sent as they are)
         return {}
 
     def work(self, order: Bundle, trainer: Trainer, memory: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
         model = order["model"]
-        total = trainer.compute(FeatureMean(model) if "feature_mean" in order else BatchGradient(model))
+        sums_mean = bool(self.feature_mean) and order["feature_mean"]["summed"][0] > 0
+        total = trainer.compute(FeatureMean(model) if sums_mean else BatchGradient(model))
         run = LocalRun(model, 1, 0.0, total.weight, total.loss_sum, total.loss_count)
         return Contribution({"gradient": total.sums}, total.weight), memory, run
 

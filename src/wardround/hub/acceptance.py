@@ -8,8 +8,10 @@ Nothing here finds a poison that is small, patient and aimed at few; see docs/se
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wardround.hub.checkpoint import Progress
 from wardround.plan.plan import Plan, under
@@ -23,6 +25,8 @@ from wardround.values.errors import WireError
 from wardround.values.tree import Bundle, flatten, size_of
 
 IMPOSSIBLE, TOO_LONG, DROPPED, FROM_DISCARDED = "impossible-counts", "too-long", "validation-drop", "from-a-discarded-model"
+LARGEST_COUNT = 2**40
+CLOSED_FOR_EVER = "closed-for-ever"  # sites spoke for a set, and one of them will never help to open it
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,12 @@ def impossible(task: Task, total: Contribution, dataset_counts: Mapping[str, Seq
     except WireError:  # numbers that no scores of patients add up to
         return True
     return task.records(scores) > validation
+
+
+def possible_counts(counts: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether the counts of an opening can be those of hospitals that have patients to train on."""
+    whole = all((array >= 0).all() and (array < LARGEST_COUNT).all() for array in counts.values())
+    return whole and int(counts["images"][0]) >= 1
 
 
 def too_long(total: Contribution, reference: Bundle, frame: Frame) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from wardround.hub.exchange import Traffic
 from wardround.plan.plan import LOSS_UNIT
 from wardround.privacy.fixed_point_mechanism import CLIPPED
-from wardround.summation.plain import SumOpened
+from wardround.summation.plain import SumFailed, SumOpened
 from wardround.tasks.sums import Sums
 from wardround.values.canonical import finite_or_none
 from wardround.values.contribution import Contribution
@@ -32,22 +32,36 @@ class KeyProgress:
     """What the coordinator keeps of the masked sums. turn: the last one used up. attempt: the next of the sum at hand.
 
     counted: the set that sites may have spoken for in this sum; they speak for no other. certify: whether some site speaks only
-    before witnesses. roster: the keys of the epoch, as the sites stated them.
+    before witnesses, as each does until its first sum. roster: the keys of the epoch, as the sites stated them. turns: site ->
+    the last turn in which others may hold its shares; one that states less has forgotten.
+
+    last_set: the set that sites may have spoken for last. set_changes: how often that was another one than before: no site has
+    counted more.
     """
 
     epoch: int = 0
     turn: int = 0
     attempt: int = 1
     counted: tuple[str, ...] = ()
-    certify: bool = False
+    certify: bool = True
     roster: tuple[Statement, ...] = ()
+    turns: dict[str, int] = field(default_factory=dict)
+    last_set: tuple[str, ...] = ()
+    set_changes: int = 0
+
+    def asked_for(self, counted: tuple[SiteId, ...], turn: int) -> "KeyProgress":
+        """After the sites were asked to speak for a set: from now on each of them may have."""
+        changed = bool(self.last_set) and self.last_set != counted
+        turns = {**self.turns, **{str(site): turn for site in counted}}
+        return replace(self, counted=counted, last_set=counted, set_changes=self.set_changes + changed, turns=turns)
 
 
 @dataclass(frozen=True)
 class RoundHistory:
     """One finished training round. loss: mean over the last local epoch. validation: summed counts of the model that came in.
 
-    discarded: why the total was not used, or was rolled back.
+    Both are left out of a round that misses a site of the opening: their difference to another round's would show that site.
+    discarded: why the total was not used, or was rolled back, or why there is none.
     """
 
     round: int
@@ -63,18 +77,37 @@ class RoundHistory:
     discarded: str = ""
 
     @classmethod
-    def of_total(
-        cls, number: int, seconds: float, opened: SumOpened, total: Contribution, traffic: Traffic, scores: Sums
+    def without_total(
+        cls, number: int, seconds: float, failed: SumFailed, traffic: Traffic, reason: str, scores: Sums
     ) -> "RoundHistory":
-        """A round as its sum gave it. scores: of the model that came in."""
-        loss, count = (int(value) for value in total.counts["loss"]) if "loss" in total.counts else (0, 0)
+        """A round that cannot be opened any more. scores: of no records."""
+        return cls(
+            round=number,
+            seconds=seconds,
+            counted=(),
+            lost=dict(failed.lost),
+            loss=None,
+            clipped=0,
+            validation=scores.to_json(),
+            bytes_out=traffic.out,
+            bytes_in=traffic.back,
+            exchanges=traffic.exchanges,
+            discarded=reason,
+        )
+
+    @classmethod
+    def of_total(
+        cls, number: int, seconds: float, opened: SumOpened, total: Contribution, traffic: Traffic, scores: Sums, *, whole: bool
+    ) -> "RoundHistory":
+        """A round as its sum gave it. scores: of the model that came in. whole: whether every site of the opening is in it."""
+        loss, count = (int(value) for value in total.counts["loss"]) if whole and "loss" in total.counts else (0, 0)
         return cls(
             round=number,
             seconds=seconds,
             counted=opened.counted,
             lost=dict(opened.lost),
             loss=finite_or_none(loss * LOSS_UNIT / count) if count else None,
-            clipped=int(total.counts.get(CLIPPED, 0)),
+            clipped=int(total.counts.get(CLIPPED, 0)) if whole else 0,
             validation=scores.to_json(),
             bytes_out=traffic.out,
             bytes_in=traffic.back,
@@ -105,8 +138,13 @@ class Progress:
 
     @property
     def last_counted(self) -> dict[str, int]:
-        """The last round that each site was counted in; sites that never were are absent."""
-        return {str(site): entry.round for entry in self.history for site in entry.counted if not entry.discarded}
+        """The last round in whose total each site was; sites that were in none are absent."""
+        return {str(site): entry.round for entry in self.history for site in entry.counted}
+
+    @property
+    def unused(self) -> tuple[int, ...]:
+        """The rounds whose totals were not used, or rolled back."""
+        return tuple(entry.round for entry in self.history if entry.discarded)
 
     def with_round(self, entry: RoundHistory, state: Bundle | None = None, before: Bundle | None = None) -> "Progress":
         """The progress after one more round. state, before: as they are now where they are not given."""

@@ -7,18 +7,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from wardround.hub.acceptance import Verdict, judge, validation_of
+from wardround.hub.acceptance import CLOSED_FOR_EVER, Verdict, judge, possible_counts, validation_of
 from wardround.hub.checkpoint import Progress, RoundHistory, resumed, save
 from wardround.hub.engine import Engine
+from wardround.hub.exchange import Traffic
 from wardround.hub.notices import Listener, RoundDiscarded, RoundFinished, Score, silent
 from wardround.hub.orders import Orders, require_sites, too_few
 from wardround.plan.plan import FEDERATED, LAST, Plan
 from wardround.privacy.mechanism import reveal
 from wardround.study.declaration import Study
 from wardround.study.sections.execution import DEADLINE_S
+from wardround.summation.plain import SumFailed
 from wardround.tasks.sums import Sums
 from wardround.values.contribution import Contribution
-from wardround.values.errors import EngineError
+from wardround.values.errors import EngineError, WireError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Bundle, Tree
 
@@ -67,12 +69,14 @@ class Coordinator:
     def close(self) -> None:
         """Tells the sites that the run is over, and whose last contribution was counted."""
         if not self.progress.closed:
-            self._orders.tell(self.progress, "close", max(self.progress.round, 1))
+            self._orders.tell(self.progress, "close", self.study.algorithm.rounds)
             self._summing.close()
             self._save(replace(self.progress, closed=True))
 
     def evaluate(self, label: str, model: Tree) -> dict[str, Sums]:
-        """Summed scores of `model` over all sites, by split; once per label. Of a private study none: each site keeps its own."""
+        """Summed scores of `model` over all sites, by split; once per label. Of a private study none: each site keeps its own.
+
+        None either where a site is missing: less its numbers, the sums of the opening would show them."""
         if label not in self.progress.evaluations:
             sums = self._evaluated(label, {"model": model})
             stored = {split: one.to_json() for split, one in sums.items()}
@@ -84,10 +88,17 @@ class Coordinator:
         if self.plan.private is not None:
             self._orders.tell(self.progress, "evaluate", last, bundle, label)
             return {}
-        frame = self.plan.evaluation_frame(len(self.progress.sites), shifted=self.plan.wants_shifted(label))
-        opened, _ = self._orders.sum(self._summing, self.progress, "evaluate", last, bundle, frame, label)
+        everybody = len(self.progress.sites)
+        frame = self.plan.evaluation_frame(everybody, shifted=self.plan.wants_shifted(label))
+        opened, _ = self._orders.sum(self._summing, self.progress, "evaluate", last, bundle, frame, label=label, least=everybody)
+        if isinstance(opened, SumFailed):
+            self._summing.give_up()
+            return {}
         counts = reveal(opened.total, {}, frame).counts
-        return {split: self.plan.scores(counts, split) for split in sorted({name.partition(".")[0] for name in counts})}
+        try:
+            return {split: self.plan.scores(counts, split) for split in sorted({name.partition(".")[0] for name in counts})}
+        except WireError:  # numbers that no scores of patients add up to
+            return {}
 
     def _open(self) -> None:
         model = self.plan.initial_model()
@@ -117,8 +128,16 @@ class Coordinator:
             sites, lost = self._orders.tell(self.progress, "open", 0, bundle)
             return sites, lost, self.plan.private.weight(sites), {}
         frame = self.plan.opening_frame(len(self.progress.sites))
-        opened, _ = self._orders.sum(self._summing, self.progress, "open", 0, bundle, frame)
+        least = len(self.progress.sites) if self.every_site_must_open else 0
+        opened, _ = self._orders.sum(self._summing, self.progress, "open", 0, bundle, frame, least=least)
+        if isinstance(opened, SumFailed):
+            raise too_few(opened.counted, opened.lost, opened.minimum)
         counts = reveal(opened.total, {}, frame).counts
+        if not possible_counts(counts):
+            raise EngineError(
+                "The hospitals' counts at the opening add up to numbers that no hospitals have, so one of them states false ones",
+                hint="which one cannot be seen in a sum: agree on a new study, with fewer hospitals, until one opens",
+            )
         weight = int(counts["images"][0])
         return opened.counted, dict(opened.lost), weight, {name: array.tolist() for name, array in counts.items()}
 
@@ -127,17 +146,30 @@ class Coordinator:
         bundle = self.plan.algorithm.order(self.progress.state)
         frame = self.plan.training_frame(bundle["model"], len(self.progress.sites), self.progress.weight)
         opened, traffic = self._orders.sum(self._summing, self.progress, "train", number, bundle, frame)
+        if isinstance(opened, SumFailed):
+            self._without_total(number, time.monotonic() - began, opened, traffic)
+            return
         private = self.plan.private
         reference = self.plan.algorithm.reference(bundle)
         total = reveal(opened.total, reference, frame, 0 if private is None else private.weight(opened.counted))
         if total.weight < 1:
             raise EngineError(f"Round {number} has no training records in its sum", hint="check the sites' data")
         verdict = judge(self.plan, self.progress, total, reference, frame)
-        scores = validation_of(self.plan, total, verdict)
-        entry = RoundHistory.of_total(number, time.monotonic() - began, opened, total, traffic, scores)
+        whole = opened.counted == self.progress.sites
+        scores = validation_of(self.plan, total, verdict) if whole else self.plan.no_scores
+        entry = RoundHistory.of_total(number, time.monotonic() - began, opened, total, traffic, scores, whole=whole)
         self._save(self._after(replace(entry, discarded=verdict.discarded), verdict, total))
         score = Score(self.plan.task.words.in_text[self.plan.task.headline], self.plan.task.score(scores))
         self.listener(RoundFinished(number, self.study.algorithm.rounds, entry.seconds, entry.loss, score, opened.lost))
+
+    def _without_total(self, number: int, seconds: float, failed: SumFailed, traffic: Traffic) -> None:
+        """Goes on to the next round where this one can never be opened. EngineError where hospitals that come back cure it."""
+        if not self._summing.closed_for_ever(failed):
+            raise too_few(failed.counted, failed.lost, failed.minimum)
+        self._summing.give_up()
+        entry = RoundHistory.without_total(number, seconds, failed, traffic, CLOSED_FOR_EVER, self.plan.no_scores)
+        self.listener(RoundDiscarded(number, entry.discarded))
+        self._save(self.progress.with_round(entry))
 
     def _after(self, entry: RoundHistory, verdict: Verdict, total: Contribution) -> Progress:
         """The progress after a round, by what became of its total."""
@@ -156,7 +188,8 @@ class Coordinator:
         """The last round's model has no next round in which it would be scored."""
         if self.plan.rolls_back and self.progress.before and FEDERATED not in self.progress.evaluations:
             sums = self.evaluate(LAST, self.progress.state["model"])
-            verdict = Verdict.of_scores(self.plan, self.progress, sums["validation"])
+            scores = sums.get("validation", self.plan.no_scores)
+            verdict = Verdict.of_scores(self.plan, self.progress, scores)
             if verdict.rolls_back:
                 self._save(self._rolled_back(verdict))
 

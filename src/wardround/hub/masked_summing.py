@@ -29,7 +29,7 @@ from wardround.wire.envelope import to_bytes
 from wardround.wire.messages import Answer, Ask, AskHeader, Masked, Message, Order, Statement
 
 ATTEMPTS = 3
-NEW_KEYS = frozenset({"keys", "roster", "turn"})
+NEW_KEYS = frozenset({"keys", "roster", "turn", "peer-forgot"})
 """Refusals that a new epoch mends."""
 FILE = "sum.safetensors"
 
@@ -45,12 +45,15 @@ class MaskedSumming:
     listener: Listener
     keys: KeyProgress = field(default_factory=KeyProgress)
 
-    def sum(self, order: Order, layout: Layout) -> tuple[SumOpened | SumFailed, Traffic]:
-        """The sum that `order` asks of its cohort. After ATTEMPTS that fail it is SumFailed, with the last one's reasons."""
+    def sum(self, order: Order, layout: Layout, least: int = 0) -> tuple[SumOpened | SumFailed, Traffic]:
+        """The sum that `order` asks of its cohort. After ATTEMPTS that fail it is SumFailed, with the last one's reasons.
+
+        The first sum takes as many sites as are witnesses of each other's beginning."""
         traffic = Traffic()
         lost: dict[SiteId, str] = {}
+        least = max(least, self.approved.quorum.witnesses) if not self.keys.last_set else least
         for _ in range(ATTEMPTS):
-            state, lost = self._one_attempt(order, layout, traffic)
+            state, lost = self._one_attempt(order, layout, least, traffic)
             if isinstance(state, masked_attempt.Opened):
                 roster = self._roster_after(state.lost)
                 begun = not state.silent and not Roster(self.keys.epoch, self.keys.roster).position
@@ -66,23 +69,45 @@ class MaskedSumming:
             turn, attempt = state.attempt.turn, state.attempt.attempt_number + 1
             self._save(replace(self.keys, turn=turn, attempt=attempt, roster=roster, certify=certify))
         counted = tuple(SiteId(site) for site in order.header.cohort if site not in lost)
-        return SumFailed(counted, lost, self.approved.quorum.threshold), traffic
+        return SumFailed(counted, lost, max(least, self.approved.quorum.threshold)), traffic
+
+    def closed_for_ever(self, failed: SumFailed) -> bool:
+        """Whether a sum that failed can never be opened: sites spoke for a set, and one of that set refuses to help."""
+        return any(failed.lost.get(SiteId(site), NO_ANSWER) != NO_ANSWER for site in self.keys.counted)
+
+    def give_up(self) -> None:
+        """The sum at hand is over without a total; the next one has another name."""
+        self.close()
+        self.keys = replace(self.keys, attempt=1, counted=())
+
+    def _within_changes(self, cohort: tuple[str, ...]) -> tuple[str, ...]:
+        """Whom to ask, so that the set changes as seldom as the study allows. Whoever comes back changes it, and one change is
+        kept for whoever is lost next."""
+        left = self.approved.set_changes - self.keys.set_changes
+        return cohort if left > 1 or not self.keys.last_set else tuple(site for site in cohort if site in self.keys.last_set)
+
+    def _may_ask_for(self, counted: tuple[SiteId, ...], least: int) -> bool:
+        """Whether the sites may be asked to speak for a set. If not, they have not spoken, and the sum can be tried again."""
+        if self.keys.counted not in ((), counted) or len(counted) < least:
+            return False
+        left = self.approved.set_changes - self.keys.set_changes
+        return left > 0 or not self.keys.last_set or self.keys.last_set == counted
 
     def _one_attempt(
-        self, order: Order, layout: Layout, traffic: Traffic
+        self, order: Order, layout: Layout, least: int, traffic: Traffic
     ) -> tuple[masked_attempt.Opened | masked_attempt.Failed | None, dict[SiteId, str]]:
         """How the next attempt ended, and who was lost; None where too few have keys to begin one."""
         state: State | None = self._resumed(sum_name(order.header))
         missing: dict[SiteId, str] = {}
         if state is None:
             # Sites that spoke for a set in an earlier attempt speak for that one only: so nobody else is asked.
-            candidates = self.keys.counted or order.header.cohort
+            candidates = self.keys.counted or self._within_changes(order.header.cohort)
             missing = self._agree_where_needed(candidates, traffic)
             cohort = tuple(SiteId(site) for site in candidates if site not in missing)
             if len(cohort) < self.approved.quorum.threshold:
                 return None, missing
             state = self._ordered(order, cohort, layout, traffic)
-        ended = self._to_the_end(state, traffic)
+        ended = self._to_the_end(state, least, traffic)
         absent = {SiteId(site): NO_ANSWER for site in order.header.cohort if site not in ended.attempt.cohort}
         return ended, {**absent, **missing, **ended.lost}
 
@@ -119,14 +144,23 @@ class MaskedSumming:
         }
 
     def _statement(self, site: SiteId, epoch: int, message: Message) -> Statement | None:
-        """A site's key, if it signed it. One that claims turns that never were would only push the others' keys ahead, and with a
-        degenerate one the others would refuse the whole roster."""
+        """A site's key, if it signed it. One that claims turns that never were would only push the others' keys ahead; with a
+        degenerate key, or where it states less than it did before, the others would refuse the whole roster."""
         if not isinstance(message, Answer) or message.header.turn > self.keys.turn + ATTEMPTS:
             return None
         header = message.header
         if message.arrays or not header.key or not holds_a_secret(header.key):
             return None
-        statement = Statement(site=site, key=header.key, turn=header.turn, round=header.round, signature=header.signature)
+        if header.turn and header.turn < self.keys.turns.get(site, 0):
+            return None
+        statement = Statement(
+            site=site,
+            key=header.key,
+            turn=header.turn,
+            round=header.round,
+            counter=header.counter,
+            signature=header.signature,
+        )
         return statement if genuine(bytes.fromhex(self.approved.hash), epoch, statement, self.approved.keys) else None
 
     def _ordered(self, order: Order, cohort: tuple[SiteId, ...], layout: Layout, traffic: Traffic) -> State:
@@ -157,15 +191,15 @@ class MaskedSumming:
         )
         return step(Collecting(attempt), received)
 
-    def _to_the_end(self, state: State, traffic: Traffic) -> masked_attempt.Opened | masked_attempt.Failed:
-        if isinstance(state, Signing | Opening) and self.keys.counted not in ((), state.counted):
-            # Sites may have spoken for that set in an earlier attempt. One that did not, and spoke for this one now, would be
+    def _to_the_end(self, state: State, least: int, traffic: Traffic) -> masked_attempt.Opened | masked_attempt.Failed:
+        if isinstance(state, Signing | Opening) and not self._may_ask_for(state.counted, least):
+            # Sites may have spoken for another set in an earlier attempt. One that did not, and spoke for this one now, would be
             # lost to it, and the sum closed for ever.
             state = masked_attempt.Failed(state.attempt, "Collecting", state.lost, len(state.counted))
         while isinstance(state, Signing | Opening):
             # Whoever was counted must stay counted: the sites speak for one set only, also after this process died.
             write_tensors(self.folder / FILE, *sum_to_tensors(state))
-            self.keys = replace(self.keys, counted=state.counted)
+            self.keys = self.keys.asked_for(state.counted, state.attempt.turn)
             outbox = {site: to_bytes(ask) for site, ask in asks(state).items()}
             state = step(state, self._exchange(outbox, traffic, contribution_layout({}, len(state.attempt.cohort))))
         if not isinstance(state, masked_attempt.Opened | masked_attempt.Failed):

@@ -59,7 +59,8 @@ class RoundFinished:
 
 @dataclass(frozen=True)
 class RoundDiscarded:
-    """A round's total was not used, or was taken back: impossible-counts, too-long, validation-drop, from-a-discarded-model."""
+    """A round's total was not used, or was taken back: impossible-counts, too-long, validation-drop,
+    from-a-discarded-model, closed-for-ever."""
 
     number: int
     why: str

@@ -39,17 +39,24 @@ class Orders:
         study = self.plan.study
         if not self.plan.masked:
             return PlainSumming(study.sites.minimum, self._trip)
-        approved = Approved(study.hash, study.quorum, study.sites.keys)
+        approved = Approved(study.hash, study.quorum, study.sites.keys, study.set_changes)
         return MaskedSumming(approved, folder, self._trip, keep_keys, self.listener, keys)
 
     def sum(
-        self, summing: Summing, progress: Progress, step: Step, number: int, bundle: Bundle, frame: AnyFrame, label: str = ""
-    ) -> tuple[SumOpened, Traffic]:
-        """One sum over the sites of the run, and what it took. EngineError where too few contributed."""
-        outcome, traffic = summing.sum(self._order(progress, step, number, bundle, label), frame.layout)
+        self,
+        summing: Summing,
+        progress: Progress,
+        step: Step,
+        number: int,
+        bundle: Bundle,
+        frame: AnyFrame,
+        *,
+        label: str = "",
+        least: int = 0,
+    ) -> tuple[SumOpened | SumFailed, Traffic]:
+        """One sum over the sites of the run, and what it took. least: with fewer contributions nothing is opened."""
+        outcome, traffic = summing.sum(self._order(progress, step, number, bundle, label), frame.layout, least)
         self._tell_of_the_lost(outcome.lost)
-        if isinstance(outcome, SumFailed):
-            raise too_few(outcome.counted, outcome.lost, outcome.minimum)
         return outcome, traffic
 
     def tell(
@@ -74,7 +81,8 @@ class Orders:
             label=label,
             cohort=progress.sites,
             counted=progress.last_counted,
-            weight=progress.weight,
+            unused=progress.unused,
+            weight=progress.weight if step == "train" else 0,
         )
         return Order(header, pack_bundle(bundle))
 

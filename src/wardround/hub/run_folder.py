@@ -76,7 +76,7 @@ class RunFolder:
             )
         if self.plan is not None:
             (self.path / CHECKPOINT).unlink(missing_ok=True)  # it held keys at most
-            for leftover in ("sites", "data"):
+            for leftover in ("sites", "counters", "data"):
                 shutil.rmtree(self.path / leftover, ignore_errors=True)
             for staged in self.path.glob("external.*"):
                 staged.unlink()
@@ -135,3 +135,7 @@ class RunFolder:
 
     def site(self, name: str) -> Path:
         return self.path / "sites" / name
+
+    def counter(self, name: str) -> Path:
+        """How often a simulated hospital has spoken, outside of its folder."""
+        return self.path / "counters" / name

@@ -85,14 +85,16 @@ class SumCoordinator:
         Parameters
         ----------
         label, number
-            Which sum it is; number from 1. Each pair of them is asked once.
+            Which of the plan's sums it is; number from 1. Each pair of them is asked once.
 
         Raises
         ------
+        RefusedError
+            Where the plan has no such sum.
         EngineError
             Where too few sites contribute, with each one's word.
         """
-        # What is asked must differ from sum to sum: for one content a site speaks for one set only.
+        self._plan.require_named(label, number)
         content = np.frombuffer(canonical_json([label, number, sorted(self._plan.quantities)]), np.uint8)
         sites = self._plan.approved.quorum.sites
         header = OrderHeader(study=self._plan.approved.hash, step="evaluate", round=number, label=label, cohort=sites)

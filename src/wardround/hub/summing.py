@@ -19,8 +19,17 @@ class Summing(Protocol):
         """What must be in the checkpoint for the next sum, recorded together with what this one gave."""
         ...
 
-    def sum(self, order: Order, layout: Layout) -> tuple[SumOpened | SumFailed, Traffic]:
-        """The total of what the cohort of `order` promises, or why there is none; and what it took."""
+    def sum(self, order: Order, layout: Layout, least: int = 0) -> tuple[SumOpened | SumFailed, Traffic]:
+        """The total of what the cohort of `order` promises, or why there is none; and what it took. least: with fewer
+        contributions nothing is opened."""
+        ...
+
+    def closed_for_ever(self, failed: SumFailed) -> bool:
+        """Whether a sum that failed can never be opened, whoever comes back."""
+        ...
+
+    def give_up(self) -> None:
+        """The sum that failed is over without a total."""
         ...
 
     def close(self) -> None:
@@ -36,11 +45,17 @@ class PlainSumming:
     trip: Trip
     keys: KeyProgress = field(default_factory=KeyProgress)
 
-    def sum(self, order: Order, layout: Layout) -> tuple[SumOpened | SumFailed, Traffic]:
+    def sum(self, order: Order, layout: Layout, least: int = 0) -> tuple[SumOpened | SumFailed, Traffic]:
         cohort, traffic = tuple(SiteId(site) for site in order.header.cohort), Traffic()
         received = exchange(self.trip, dict.fromkeys(cohort, to_bytes(order)), reply_limit(layout), traffic, heard=True)
-        outcome, _ = step(Collecting(cohort, layout, self.minimum), replies_to(order.header, received))
+        outcome, _ = step(Collecting(cohort, layout, max(self.minimum, least)), replies_to(order.header, received))
         return outcome, traffic
+
+    def closed_for_ever(self, failed: SumFailed) -> bool:  # noqa: ARG002  (a late site may always answer the same order)
+        return False
+
+    def give_up(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -94,6 +94,14 @@ class Plan:
         tree = initial_tree(self.study.network, self.inputs, self.study.training.seed, self.task.outputs)
         return {**tree, **public_scaling(self.study.network.backbone, self.records)}
 
+    @cached_property
+    def model_shapes(self) -> Shapes:
+        """Names and shapes of every array of the model: what travels with the opening."""
+        from wardround.training.model_tree import tree_of
+        from wardround.training.networks import build
+
+        return shapes_of(tree_of(build(self.study.network, self.inputs, self.task.outputs)))
+
     def trainable(self, model: Tree) -> Tree:
         return {name: array for name, array in model.items() if name in self.shared_names}
 

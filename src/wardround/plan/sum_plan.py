@@ -13,7 +13,7 @@ from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.privacy.fixed_point import Grid
 from wardround.summation.approved import Approved
 from wardround.values.canonical import canonical_json, sha256_hex
-from wardround.values.errors import DataError
+from wardround.values.errors import DataError, RefusedError
 from wardround.values.ids import site_id
 from wardround.values.tree import Tree
 
@@ -49,6 +49,12 @@ class SumPlan:
         How many sites must answer to open the sum. Left out: the smallest number that protects.
     collusion
         How many sites may help the coordinator, and it still reads no other site's arrays; from 0.
+    labels
+        The sums, by label: each is asked once for each number. Up to 80 letters, digits, `_` and `-`.
+    numbers
+        How often each label may be asked, under the numbers 1, 2, ...; at least 1.
+    set_changes
+        How often the set of sites in a sum may change from one sum to the next. Left out: as often as there are sites.
 
     Raises
     ------
@@ -61,19 +67,37 @@ class SumPlan:
     quantities: Mapping[str, Quantity]
     threshold: int | None = None
     collusion: int = 1
+    labels: tuple[str, ...] = ("",)
+    numbers: int = 1
+    set_changes: int | None = None
+
+    def require_named(self, label: str, number: int) -> None:
+        """RefusedError for a sum that the sites did not agree on."""
+        if label not in self.labels or not 1 <= number <= self.numbers:
+            raise RefusedError(
+                "The sum is not one that the sites agreed on",
+                expected=f"one of {', '.join(map(repr, self.labels))}, number 1 to {self.numbers}",
+                found=f"{label!r}, number {number}",
+                hint="agree on a plan with this label and number",
+                code="not-in-study",
+            )
 
     @cached_property
     def approved(self) -> Approved:
         sites = tuple(sorted(site_id(name) for name in self.keys))
         threshold = self.threshold or smallest_threshold(len(sites), self.collusion)
+        changes = len(sites) if self.set_changes is None else self.set_changes
         agreed = {
             "title": self.title,
             "keys": dict(self.keys),
             "quantities": {name: asdict(quantity) for name, quantity in self.quantities.items()},
             "threshold": threshold,
             "collusion": self.collusion,
+            "labels": list(self.labels),
+            "numbers": self.numbers,
+            "set_changes": changes,
         }
-        return Approved(sha256_hex(canonical_json(agreed)), Quorum(sites, threshold, self.collusion), self.keys)
+        return Approved(sha256_hex(canonical_json(agreed)), Quorum(sites, threshold, self.collusion), self.keys, changes)
 
     @property
     def layout(self) -> dict[str, tuple[str, int]]:

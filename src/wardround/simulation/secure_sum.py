@@ -7,7 +7,7 @@ error is stated. `secure_sum` runs all parties in this process, over the same by
 """
 
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +83,7 @@ def secure_sum(
         plan.encode(own)  # a mistake is told here, in full; a site would only say `data`
     with tempfile.TemporaryDirectory(prefix="wardround-sum-") as temporary:
         folder = Path(temporary)
-        sites = {
-            SiteId(name): SumSite(plan, name, identities[name], lambda _, name=name: arrays[name], folder / name)  # type: ignore[misc]
-            for name in arrays
-        }
+        sites = {SiteId(name): SumSite(plan, name, identities[name], _always(arrays[name]), folder / name) for name in arrays}
 
         def trip(outbox: Mapping[SiteId, bytes]) -> dict[SiteId, bytes]:
             asks_for_keys = all(
@@ -99,6 +96,11 @@ def secure_sum(
         finally:
             for site in sites.values():
                 site.close()
+
+
+def _always(arrays: Arrays) -> Callable[[str, int], Arrays]:
+    """The values of a site that is asked for one sum."""
+    return lambda label, number: arrays  # noqa: ARG005
 
 
 def _bound_of(name: str, array: NDArray[Any], bound: float | Mapping[str, float] | None) -> float | None:

@@ -33,6 +33,7 @@ from wardround.simulation.progress import watching
 from wardround.simulation.run import Run
 from wardround.simulation.site_logs import Losses, naming_logs
 from wardround.site.config import SiteConfig, identity_in
+from wardround.site.store import STATE, SiteStore
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
 from wardround.study.record.run_record import RunRecord
@@ -173,6 +174,7 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
         kept = Ledgers(folder, None if asked.ledgers is None else Path(asked.ledgers).resolve())
         kept.ready(enrolled, hospitals)
         site_configs = _site_configs(folder, enrolled, hospitals, at_once, kept, settings.run.device)
+        _let_go_on(site_configs)
         losses = Losses(listener)
         with naming_logs(folder, losses), closing(in_process(site_configs, at_once, fork_server)) as engine:
             coordinator = Coordinator(
@@ -289,9 +291,18 @@ def _site_configs(
             prepared=hospital.prepared,
             ledger=ledgers.path_of(name),
             outside=outside if outside.exists() else None,
+            counter=folder.counter(name),
         )
         for name, hospital in sorted(hospitals.items())
     ]
+
+
+def _let_go_on(site_configs: list[SiteConfig]) -> None:
+    """Whoever runs a simulation again is the person at each of its hospitals who has looked why it stopped."""
+    for config in site_configs:
+        if (config.folder / STATE).exists():
+            with closing(SiteStore(config.folder, config.counter)) as store:
+                store.go_on()
 
 
 def site_report(folder: RunFolder, site: str) -> dict[str, Any]:

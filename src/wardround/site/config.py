@@ -32,8 +32,8 @@ def identity_in(folder: Path) -> Identity:
 @dataclass(frozen=True)
 class SiteConfig:
     """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
-    keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside: see
-    Site."""
+    keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside, counter:
+    see Site."""
 
     name: str
     study: StudyAsJson
@@ -44,6 +44,7 @@ class SiteConfig:
     prepared: bool = False
     ledger: Path | None = None
     outside: Path | None = None
+    counter: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What another process needs to open the same site."""
@@ -56,10 +57,21 @@ class SiteConfig:
     @classmethod
     def from_toml(cls, path: str | Path, name: str, study: Study) -> "SiteConfig":
         """The hospital `name` of a study, as its own machine's `site.toml` at `path` says. StudyError where that is not sound."""
+        from wardround.registry.home import default_home
+
         settings = load_site(path)
         folder = Path(settings.folder)
         ledger = Path(settings.ledger) if settings.ledger is not None else folder / "ledger.sqlite"
-        return cls(name, study, Path(settings.data), folder, device=settings.device, threads=settings.threads, ledger=ledger)
+        return cls(
+            name,
+            study,
+            Path(settings.data),
+            folder,
+            device=settings.device,
+            threads=settings.threads,
+            ledger=ledger,
+            counter=default_home() / "counters" / f"{study.hash[:16]}-{name}",
+        )
 
     def open(self) -> Site:
         ledger = Ledger(self.ledger) if self.study.privacy.private and self.ledger is not None else None
@@ -75,6 +87,7 @@ class SiteConfig:
             threads=self.threads,
             ledger=ledger,
             outside=self.outside,
+            counter=self.counter,
         )
 
     def _load(self) -> Records:

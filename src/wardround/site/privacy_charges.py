@@ -30,20 +30,23 @@ class PrivacyCharges:
             raise StudyError("A private study needs the ledger of this site's patients", hint="start the site with its ledger")
         self._plan, self._ledger = plan, ledger
 
-    def pay(self, order: OrderHeader, answered: int) -> None:
+    def pay(self, order: OrderHeader, answered: int, content: str) -> None:
         """Before the work of an order. RefusedError ("budget") where the budget does not reach. answered: the last round that
-        this site has answered, 0 for none."""
+        this site has answered, 0 for none. content: what is asked, as a hash: another model under the same name is another
+        charge."""
         if order.step == "open":
             self._require_stated_epsilon()
             self._ledger.plan(order.study, self._plan.event, self._plan.events)
         if order.step == "train":
             self._require_same_ledger(order.study, answered)
-            self._charge(order)
+            self._charge(order, content)
 
     def _require_same_ledger(self, study: str, answered: int) -> None:
         """A ledger that was lost together with its receipt, or overwritten by an older pair, agrees with itself. The site's own
         state tells it from the right one."""
-        charged = answered == 0 or (study, f"train/{answered}/") in self._ledger.charges()
+        charged = answered == 0 or any(
+            one == study and release.startswith(f"train/{answered}/") for one, release in self._ledger.charges()
+        )
         if not charged or study not in self._ledger.history():
             raise RefusedError(
                 "The ledger does not know what this site has opened or answered: it is another one, or was lost or restored",
@@ -51,8 +54,8 @@ class PrivacyCharges:
                 code="ledger-restored",
             )
 
-    def _charge(self, order: OrderHeader) -> None:
-        release = sum_name(order)
+    def _charge(self, order: OrderHeader, content: str) -> None:
+        release = release_name(order, content)
         status = self._ledger.charge(order.study, release, self._plan.event, self._plan.events_a_round)
         if status is Status.RELEASED:
             raise RefusedError(
@@ -66,12 +69,17 @@ class PrivacyCharges:
         if self._plan.study.privacy.epsilon is not None:
             with_noise(self._plan.study)
 
-    def leaves(self, order: OrderHeader, answer: Callable[[], LastAnswer]) -> None:
+    def leaves(self, order: OrderHeader, content: str, answer: Callable[[], LastAnswer]) -> None:
         """To be called when the answer is stored, before it is sent; calling it again changes nothing."""
         if order.step == "train":
-            self._ledger.released(order.study, sum_name(order), _digest(answer()))
+            self._ledger.released(order.study, release_name(order, content), _digest(answer()))
         elif order.step == "close":
             self._ledger.close(order.study)
+
+
+def release_name(order: OrderHeader, content: str) -> str:
+    """What a charge is for: the step, and what it asked. The same step with another model is another release."""
+    return f"{sum_name(order)}{content[:16]}"
 
 
 def _digest(answer: LastAnswer) -> str:

@@ -3,23 +3,30 @@
     bytes --read--> message --checks--> allowed --charges--> paid --work--> words --mask--> reply --recorded--> bytes
                        \\--answered before--> the stored bytes            \\--ask of a masked sum--> signature or shares
 
-Nothing that leaves a site on failure carries data: a refusal is a fixed word. The reason, in full, goes to the site's own log.
+Nothing that leaves a site on failure carries data: a refusal is a word of a closed list (`refusals`). The reason, in full, goes
+to the site's own log.
 """
 
+import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from wardround.crypto.identity import Identity
+from wardround.plan.permission import Permission, PlannedOrder, require_planned_arrays
 from wardround.plan.plan import Plan
+from wardround.plan.usable_arrays import require_usable
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.masked_participant import MaskedParticipant
 from wardround.site.order_checks import require_allowed, require_study
 from wardround.site.privacy_charges import PrivacyCharges
+from wardround.site.refusals import ENDING, NOT_COUNTED, REFUSALS, word_of
 from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.site.work import SiteWork
 from wardround.study.declaration import Study
+from wardround.summation.masked.layout import content_of
 from wardround.summation.masked.memory import Party
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import RefusedError, StudyError, WardroundError, WireError
@@ -28,6 +35,10 @@ from wardround.values.records import Records
 from wardround.values.tree import Tree
 from wardround.wire.envelope import from_bytes, to_bytes
 from wardround.wire.messages import Ask, ContributionHeader, ContributionMessage, Order, Refusal, RefusalHeader
+
+REFUSALS_IN_A_ROW = 50
+"""Honest runs get a handful, around a restart. More means that somebody tries what this site gives."""
+TOLD_NOT_COUNTED = 2
 
 
 class Site:
@@ -45,71 +56,127 @@ class Site:
         threads: int = 0,
         ledger: Ledger | None = None,
         outside: Path | None = None,
+        counter: Path | None = None,
+        refusals_in_a_row: int = REFUSALS_IN_A_ROW,
     ) -> None:
         """identity: this hospital's signing key; a masked study needs it, and must list its public half. ledger: of the patients
         whose records these are; a private study needs it. outside: a file with the digests of an external test set's records, to
-        be compared with those that are trained on."""
+        be compared with those that are trained on. counter: see SiteStore. refusals_in_a_row: after so many it stops."""
         self.name = name
         self.study_hash = study.hash
         party = _party(name, study, identity) if study.summation.mode == "masked" else None
-        self.store = SiteStore(folder)
+        self.store = SiteStore(folder, counter)
         self.participant = MaskedParticipant(party, self.store) if party is not None else None
         self.plan = Plan(study)
+        self.permission = Permission(self.plan)
         self.work = SiteWork(name, self.plan, load, self.store, device=device, threads=threads, outside=outside)
         self.charges = PrivacyCharges(self.plan.private, ledger) if self.plan.private is not None else None
+        self._owner = (str(name), identity.public if identity is not None else "")
+        self._refusals_in_a_row = refusals_in_a_row
+        self._stopped = ""
+        self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
         self.store.close()
 
     def handle(self, data: bytes) -> bytes:
-        """The answer to one message: a contribution or a refusal."""
-        message_hash = sha256_hex(data)
+        """The answer to one message: a contribution or a refusal. Messages that come together are answered one after another:
+        two at a time would each find that nothing was said yet."""
+        with self._one_at_a_time:
+            message_hash = sha256_hex(data)
+            try:
+                message = _read(data)
+                require_study(message.header.study, self.study_hash)
+            except WardroundError as error:
+                self.store.log(error.code, str(error))
+                return self._refusal(message_hash, word_of(error))
+            return self._answer(message, message_hash)
+
+    def _answer(self, message: Order | Ask, message_hash: str) -> bytes:
+        """The answer to a message of this study."""
         try:
-            message = _read(data)
-            state = self.store.read()
+            state = self._own_state()
             if state.order == message_hash:
-                return self._sent(message, self.store.last_answer().reply)
-            if isinstance(message, Ask):
-                return self._spoken(message, message_hash, state)
-            return self._sent(message, self._contributed(message, message_hash, state))
+                reply = self._sent(message, self.store.last_answer().reply)
+            elif isinstance(message, Ask):
+                reply = self._spoken(message, message_hash, state)
+            else:
+                reply = self._sent(message, self._contributed(message, message_hash, state))
+            if self.store.refusals():
+                self.store.count_refusals(0)
         except WardroundError as error:
-            self.store.log(error.code, str(error))
-            return self._refusal(message_hash, error.code)
+            return self._refused(error, str(error), message_hash)
         except Exception as error:  # noqa: BLE001  a site's error must not end the run, and its text must not leave
-            self.store.log("internal", "".join(traceback.format_exception(error)))
-            return self._refusal(message_hash, "internal")
+            return self._refused(error, "".join(traceback.format_exception(error)), message_hash)
+        return reply
+
+    def _own_state(self) -> SiteState:
+        state = self.store.read()
+        if reason := self._stopped or state.stopped:
+            raise RefusedError(
+                f"This site has stopped ({reason}) until a person has looked",
+                hint=f"read {self.store.folder / 'log.ndjson'}, then run: wardround site go-on {self.store.folder}",
+                code="stopped",
+            )
+        if state.site and (state.site, state.key) != self._owner:
+            raise RefusedError(
+                f"The state in {self.store.folder} is that of another site or key",
+                expected=" ".join(self._owner).strip(),
+                found=f"{state.site} {state.key}".strip(),
+                hint="give every site a folder of its own, and keep identity.key and state.safetensors together",
+                code="memory",
+            )
+        return replace(state, site=self._owner[0], key=self._owner[1])
 
     def _contributed(self, order: Order, order_hash: str, state: SiteState) -> bytes:
         """The reply to an order, recorded before it is sent: a repeated order must get these bytes, whatever happens next."""
-        require_allowed(order, state, self.plan, self.name)
+        planned = self.permission.order(order.header)
+        require_planned_arrays(planned, order.arrays)
+        require_usable(order.arrays)
+        require_allowed(order, planned, state, self.plan, self.name)
         if self.participant is not None and order.header.step in self.plan.summed:
             ready = self.participant.check(order, state)
             words = self.participant.earlier_words(order, state)
-            words, state = self._paid_work(order, state) if words is None else (words, state)
+            words, state = self._paid_work(order, planned, state) if words is None else (words, state)
             return self.participant.reply(ready, order, order_hash, state, words)
         if order.header.masked is not None:
             raise RefusedError("The order is for a masked sum, which this study or step does not have", code="masked")
-        words, state = self._paid_work(order, state)
+        words, state = self._paid_work(order, planned, state)
         reply = to_bytes(ContributionMessage(self._header(order, order_hash), words))
         self.store.write(replace(state, order=order_hash), LastAnswer(reply, {}))
         return reply
 
-    def _paid_work(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
+    def _paid_work(self, order: Order, planned: PlannedOrder, state: SiteState) -> tuple[Tree, SiteState]:
         """The order's words, before any mask; a private step is charged first."""
+        state = self._told_who_counted(order, state)
+        state = replace(state, asked={**state.asked, planned.name: content_of(order)}, weight=state.weight or order.header.weight)
         if self.charges is not None:
             if order.header.step == "train":
                 self.work.require_same_records(state)  # before the charge: a file that cannot be read costs nothing
-            self.charges.pay(order.header, state.round)
+            self.charges.pay(order.header, state.round, content_of(order))
         return self.work.words(order, state)
+
+    def _told_who_counted(self, order: Order, state: SiteState) -> SiteState:
+        """The state after hearing whether the last answer counted. An answer that does not count, and a sum that does without it,
+        differ by this site: after the second time a person should ask why."""
+        settled = state.settled(order.header.counted.get(self.name, 0), order.header.unused)
+        if settled.uncounted > state.uncounted:
+            self.store.log(NOT_COUNTED, f"The answer to round {state.round} was not counted ({settled.uncounted} in this study).")
+        if settled.uncounted >= TOLD_NOT_COUNTED:
+            raise RefusedError(
+                f"This site was told {settled.uncounted} times that its answer did not count",
+                hint="ask the coordinator why; answers that come late are the usual reason",
+                code=NOT_COUNTED,
+            )
+        return settled
 
     def _sent(self, message: Order | Ask, reply: bytes) -> bytes:
         """Before the stored answer to an order leaves: from here on its charge stays."""
         if self.charges is not None and isinstance(message, Order):
-            self.charges.leaves(message.header, self.store.last_answer)
+            self.charges.leaves(message.header, content_of(message), self.store.last_answer)
         return reply
 
     def _spoken(self, ask: Ask, ask_hash: str, state: SiteState) -> bytes:
-        require_study(ask.header.study, self.study_hash)
         if self.participant is None:
             raise RefusedError("This study has no masked sums", code="masked")
         return self.participant.speak(ask, ask_hash, state)
@@ -117,6 +184,31 @@ class Site:
     def _header(self, order: Order, order_hash: str) -> ContributionHeader:
         header = order.header
         return ContributionHeader(study=self.study_hash, step=header.step, round=header.round, site=self.name, order=order_hash)
+
+    def _refused(self, error: Exception, text: str, message_hash: str) -> bytes:
+        """The refusal that an error becomes. The reason goes to the log; after some errors, and too many refusals, the site
+        stops."""
+        word = word_of(error)
+        self.store.log(word, text)
+        if word in ENDING:
+            self._stop(word)
+        elif word != "stopped":
+            self._count_refusal()
+        return self._refusal(message_hash, word)
+
+    def _count_refusal(self) -> None:
+        with suppress(OSError, ValueError, WardroundError):
+            number = self.store.refusals() + 1
+            self.store.count_refusals(number)
+            if number >= self._refusals_in_a_row:
+                self.store.log(REFUSALS, f"{number} refusals in a row: somebody asks for what the study does not have.")
+                self._stop(REFUSALS)
+
+    def _stop(self, reason: str) -> None:
+        """Nothing more is answered until a person has looked, also by the next process where the disk takes the note."""
+        self._stopped = reason
+        with suppress(OSError, ValueError, WardroundError):
+            self.store.write(replace(self.store.read(), stopped=reason))
 
     def _refusal(self, order_hash: str, code: str) -> bytes:
         return to_bytes(Refusal(RefusalHeader(study=self.study_hash, site=self.name, order=order_hash, code=code)))
@@ -137,4 +229,4 @@ def _party(name: SiteId, study: Study, identity: Identity | None) -> Party:
             found=study.sites.keys.get(name, "no key"),
             hint="put the key into the study and have every hospital approve it anew",
         )
-    return Party(name, bytes.fromhex(study.hash), study.quorum, study.sites.keys, identity)
+    return Party(name, bytes.fromhex(study.hash), study.quorum, study.sites.keys, identity, study.set_changes)

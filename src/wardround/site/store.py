@@ -6,7 +6,7 @@ A site killed at any point goes on from here: an order it has answered gets the 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,20 +25,29 @@ from wardround.values.tree import Tree
 
 LOCK_WAIT_S = 60.0
 STATE = "state.safetensors"
-BEGUN = "begun"
+REFUSALS = "refusals"
 
 
 @dataclass(frozen=True)
 class SiteState:
     """round: the last training round answered (0: none). order: hash of the last order answered. memory: what counts.
 
-    pending: what will count if `round` was counted. asks: the last keys, sign and open that were answered, by their hashes.
-    said: the bytes of those answers. records: the fingerprint of the records that the study was opened with.
+    site, key: whose state this is. asked: name of each order that was worked for -> what it asked, as a hash. weight: the total
+    that training orders state; 0 before the first. pending: what will count if `round` was counted. asks: the last keys, sign and
+    open that were answered, by their hashes. said: the bytes of those answers. records: the fingerprint of the records that the
+    study was opened with.
+
+    closed: the study is over here. uncounted: how often this site was told that its answer did not count. stopped: why it answers
+    nothing until a person has looked; empty where it does.
     """
 
+    site: str = ""
+    key: str = ""
     study: str = ""
     round: int = 0
     order: str = ""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    weight: int = 0
     memory: StoredBundle = field(default_factory=dict)
     pending: StoredBundle | None = None
     records: str = ""
@@ -46,15 +55,22 @@ class SiteState:
     masked: MaskedState = field(default_factory=MaskedState)
     asks: Mapping[str, str] = field(default_factory=dict)
     said: StoredTree = field(default_factory=dict)
+    closed: bool = False
+    uncounted: int = 0
+    stopped: str = ""
 
-    def settled(self, last_counted: int) -> "SiteState":
-        """The state after hearing in which round this site was last counted (0: never). Hearing it twice changes nothing.
+    def settled(self, last_counted: int, unused: Collection[int] = ()) -> "SiteState":
+        """The state after hearing in which round this site was last counted (0: never), and which rounds were not used. Hearing
+        it twice changes nothing.
 
         The round is needed: a site that misses a whole exchange hears of an older round than the last.
         """
         if self.pending is None:
             return self
-        return replace(self, memory=self.pending if last_counted == self.round else self.memory, pending=None)
+        counted = last_counted == self.round
+        left_out = not counted and self.round not in unused
+        memory = self.pending if counted and self.round not in unused else self.memory
+        return replace(self, memory=memory, pending=None, uncounted=self.uncounted + left_out)
 
 
 @dataclass(frozen=True)
@@ -67,11 +83,16 @@ class LastAnswer:
 
 
 class SiteStore:
-    """The site's folder. One process at a time: the lock outlives no process."""
+    """The site's folder. One process at a time: the lock outlives no process.
 
-    def __init__(self, folder: Path) -> None:
+    counter: a small file outside the folder, which says how often this site has spoken. A folder that was moved away and back, or
+    restored from a snapshot, says less; without the file only its place on the disk would tell.
+    """
+
+    def __init__(self, folder: Path, counter: Path | None = None) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._counter = counter
         self._committed = ""  # the large file that the state file names; another one was left by a crash
         self._lock = FileLock(folder / "site.lock")
         try:
@@ -85,15 +106,31 @@ class SiteStore:
         self._lock.release()
 
     def read(self) -> SiteState:
-        path = self.folder / STATE
+        """The state as it was written; one that may be older than what the site has said since keeps no keys."""
+        path, spoken = self.folder / STATE, self._spoken()
         if not path.exists():
-            lost = (self.folder / BEGUN).exists()
-            return SiteState(masked=after_restoring(MaskedState()) if lost else MaskedState())
+            return SiteState(masked=MaskedState(counter=spoken))
         arrays, head = read_tensors(path)
         self._committed = head["last"]
         state = value_of(SiteState, head["state"], arrays)
         restored = head["place"] and head["place"] != place_of(path)
-        return replace(state, masked=after_restoring(state.masked)) if restored else state
+        if not restored and spoken <= state.masked.counter:
+            return state
+        forgotten = after_restoring(state.masked)
+        return replace(state, masked=replace(forgotten, counter=max(spoken, forgotten.counter)))
+
+    def _spoken(self) -> int:
+        """What the file outside says; 0 where there is none."""
+        if self._counter is None or not self._counter.exists():
+            return 0
+        text = self._counter.read_text("ascii", errors="replace").strip()
+        if not text.isdecimal():
+            raise RunError(
+                f"{self._counter} does not hold a number",
+                expected="how often this site has spoken in the study",
+                hint="remove the file and the site's state.safetensors; the site then takes part as one that has forgotten",
+            )
+        return int(text)
 
     def last_answer(self) -> LastAnswer:
         """The answer to the order that the state names, which was read or written before."""
@@ -113,11 +150,20 @@ class SiteStore:
         with_keys = state.masked.epoch > 0
         write_tensors(self.folder / STATE, stored_arrays(state), head, placed=with_keys)
         self._committed = last
-        if not (self.folder / BEGUN).exists():
-            write_atomic(self.folder / BEGUN, b"A site that finds this and no state has lost its state.\n", private=True)
+        if self._counter is not None and state.masked.counter > self._spoken():
+            # After the state and before the answer leaves: a crash between the two makes the file say less, which is no loss.
+            write_atomic(self._counter, f"{state.masked.counter}\n".encode(), private=True)
         for old in self.folder.glob("answer-*.safetensors"):
             if old.name != last:
                 old.unlink()
+
+    def go_on(self) -> str:
+        """A person has looked: the site answers again. Why it had stopped; empty where it had not."""
+        state = self.read()
+        if state.stopped:
+            self.write(replace(state, stopped="", uncounted=0))
+            self.count_refusals(0)
+        return state.stopped
 
     def read_tree(self, name: str) -> Tree | None:
         path = self.folder / f"{name}.safetensors"
@@ -139,3 +185,11 @@ class SiteStore:
     def log(self, code: str, text: str) -> None:
         """A line of the site's own log."""
         write_log(self.folder, code, text)
+
+    def refusals(self) -> int:
+        """How many orders and asks were refused since the last one that was answered. It is no part of the state."""
+        path = self.folder / REFUSALS
+        return int(path.read_text("ascii")) if path.exists() else 0
+
+    def count_refusals(self, number: int) -> None:
+        write_atomic(self.folder / REFUSALS, f"{number}\n".encode(), private=True)

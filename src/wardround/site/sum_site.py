@@ -1,11 +1,14 @@
 """One site's side of sums of plain arrays: bytes in, bytes out."""
 
+import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from wardround.crypto.identity import Identity
 from wardround.plan.sum_plan import Arrays, SumPlan
 from wardround.site.masked_participant import MaskedParticipant
+from wardround.site.refusals import INTERNAL
 from wardround.site.store import SiteStore
 from wardround.summation.masked.memory import Party
 from wardround.values.canonical import sha256_hex
@@ -28,9 +31,11 @@ class SumSite:
     identity
         Its identity key; the plan lists the public half.
     values
-        Takes the label of a sum, and returns the arrays that the site adds to it. Asked once for each sum.
+        Takes the label and the number of a sum, and returns the arrays that the site adds to it. Asked once for each sum.
     folder
         Where the site keeps its keys and what it answered; it must outlive the process.
+    counter
+        A file outside `folder` that tells a folder which was restored from a backup. Left out: only its place on the disk does.
 
     Raises
     ------
@@ -38,16 +43,26 @@ class SumSite:
         Where the plan does not list this identity.
     """
 
-    def __init__(self, plan: SumPlan, name: str, identity: Identity, values: Callable[[str], Arrays], folder: Path) -> None:
+    def __init__(
+        self,
+        plan: SumPlan,
+        name: str,
+        identity: Identity,
+        values: Callable[[str, int], Arrays],
+        folder: Path,
+        *,
+        counter: Path | None = None,
+    ) -> None:
         if plan.keys.get(name) != identity.public:
             raise StudyError(
                 "The plan does not list this site's identity key", expected=identity.public, hint="agree on a plan anew"
             )
         approved = plan.approved
-        self._plan, self._values, self._store = plan, values, SiteStore(folder)
+        self._plan, self._values, self._store = plan, values, SiteStore(folder, counter)
         self._site = SiteId(name)
-        party = Party(self._site, bytes.fromhex(approved.hash), approved.quorum, approved.keys, identity)
+        party = Party(self._site, bytes.fromhex(approved.hash), approved.quorum, approved.keys, identity, approved.set_changes)
         self._participant = MaskedParticipant(party, self._store)
+        self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
         self._store.close()
@@ -55,11 +70,17 @@ class SumSite:
     def handle(self, data: bytes) -> bytes:
         """The answer to one message; a refusal in one word where a rule forbids an answer."""
         message_hash = sha256_hex(data)
-        try:
-            return self._handle(data, message_hash)
-        except WardroundError as error:
-            header = RefusalHeader(study=self._plan.approved.hash, site=self._site, order=message_hash, code=error.code)
-            return to_bytes(Refusal(header))
+        with self._one_at_a_time:
+            try:
+                return self._handle(data, message_hash)
+            except WardroundError as error:
+                return self._refusal(message_hash, error.code, str(error))
+            except Exception as error:  # noqa: BLE001  whatever `values` raises, its text must not leave
+                return self._refusal(message_hash, INTERNAL, "".join(traceback.format_exception(error)))
+
+    def _refusal(self, message_hash: str, code: str, text: str) -> bytes:
+        self._store.log(code, text)
+        return to_bytes(Refusal(RefusalHeader(study=self._plan.approved.hash, site=self._site, order=message_hash, code=code)))
 
     def _handle(self, data: bytes, message_hash: str) -> bytes:
         message, state = from_bytes(data), self._store.read()
@@ -69,11 +90,15 @@ class SumSite:
             raise RefusedError("The message belongs to another plan", code="study")
         if state.order == message_hash:
             return self._store.last_answer().reply
-        if isinstance(message, Order):
-            ready = self._participant.check(message, state)
-            words = self._participant.earlier_words(message, state) or self._words(message)
-            return self._participant.reply(ready, message, message_hash, state, words)
-        return self._participant.speak(message, message_hash, state)
+        if isinstance(message, Ask):
+            return self._participant.speak(message, message_hash, state)
+        header = message.header
+        self._plan.require_named(header.label, header.round)
+        if header.step != "evaluate" or header.weight:
+            raise RefusedError("The order is not one for a sum of arrays", code="not-in-study")
+        ready = self._participant.check(message, state)
+        words = self._participant.earlier_words(message, state) or self._words(message)
+        return self._participant.reply(ready, message, message_hash, state, words)
 
     def _words(self, order: Order) -> Tree:
-        return self._plan.encode(self._values(order.header.label))
+        return self._plan.encode(self._values(order.header.label, order.header.round))

@@ -82,7 +82,6 @@ class SiteWork:
 
     def words(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
         """The words of an order's contribution, before any mask, and the state that goes with them."""
-        state = state.settled(order.header.counted.get(self.name, 0))
         match order.header.step:
             case "open":
                 return self.open(order, state)
@@ -93,7 +92,7 @@ class SiteWork:
             case "evaluate":
                 return self.evaluate(order, state), state
             case "close":
-                return {}, replace(state, masked=ended(state.masked))
+                return {}, replace(state, masked=ended(state.masked), closed=True)
 
     def open(self, order: Order, before: SiteState) -> tuple[Tree, SiteState]:
         """Keeps what does not travel, and contributes the counts of this site's patients, images and labels: under privacy
@@ -109,8 +108,7 @@ class SiteWork:
         labelled = [self.plan.task.count_labels(part.labels) for part in parts]
         counts |= {name: np.array([one[name] for one in labelled]) for name in self.plan.task.words.counted}
         self.store.add_to_report("dataset_counts", "counts", {name: array.tolist() for name, array in counts.items()})
-        state = SiteState(study=order.header.study, records=self._read.fingerprint, masked=before.masked)
-        state = replace(state, asks=before.asks, said=before.said)
+        state = replace(before, study=order.header.study, records=self._read.fingerprint, memory={}, pending=None)
         if "open" not in self.plan.summed:
             return {}, state
         frame = self.plan.opening_frame(len(order.header.cohort))

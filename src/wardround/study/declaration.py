@@ -153,6 +153,12 @@ class Study(Section):
         return Quorum(sites, self.summation.threshold or smallest, collusion)
 
     @property
+    def set_changes(self) -> int:
+        """How often the set of sites in a masked sum may change."""
+        stated = self.summation.max_set_changes
+        return len(self.sites.names) if stated is None else stated
+
+    @property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, with every default written out."""
         return sha256_hex(canonical_json(self.model_dump(mode="json")))

@@ -31,12 +31,14 @@ class Header(BaseModel):
 
 
 class Statement(Header):
-    """One site's key for one epoch. turn, round: the last turn and the greatest round it contributed to."""
+    """One site's key for one epoch. turn, round: the last turn and the greatest round it contributed to. counter: how often it
+    has spoken in this study."""
 
     site: Site
     key: Hash
     turn: Turn
     round: int = Field(ge=0, le=100_000)
+    counter: Turn
     signature: Signature
 
 
@@ -60,6 +62,8 @@ def _require_sorted(sites: Sequence[str]) -> None:
 
 
 class OrderHeader(Header):
+    """counted: site -> the last round in whose total it was. unused: rounds whose total was not used, in order."""
+
     kind: Literal["order"] = "order"
     study: Hash
     step: Step
@@ -67,12 +71,15 @@ class OrderHeader(Header):
     label: str = Field(default="", pattern=r"^[A-Za-z0-9_-]{0,80}$")
     cohort: tuple[Site, ...]
     counted: dict[Site, Round] = Field(default_factory=dict)
+    unused: tuple[Round, ...] = ()
     weight: int = Field(default=0, ge=0, lt=2**53)
     masked: Masked | None = None
 
     @model_validator(mode="after")
     def lists_are_sorted_and_rounds_fit(self) -> "OrderHeader":
         _require_sorted(self.cohort)
+        if list(self.unused) != sorted(set(self.unused)):
+            raise ValueError("lists of rounds must be sorted and hold none twice")
         if (self.round == 0) != (self.step == "open"):
             raise ValueError("round 0 is the opening, and only the opening")
         return self
@@ -115,6 +122,7 @@ class AnswerHeader(Header):
     key: NoneOrHash = ""
     turn: Turn = 0
     round: int = Field(default=0, ge=0, le=100_000)
+    counter: Turn = 0
     unreadable: tuple[Site, ...] = ()
     signature: Signature
 

@@ -128,8 +128,8 @@ def asked_for_a_key_again(ring: Ring) -> None:
     answer = ring.send(A, to_bytes(Ask(AskHeader(study=STUDY, what="keys", epoch=ring.epoch))))
     assert isinstance(answer, Answer)
     header = answer.header
-    fields = {"site": A, "key": header.key, "turn": header.turn, "round": header.round, "signature": header.signature}
-    ring.roster = tuple(Statement(**fields) if one.site == A else one for one in ring.roster)
+    fields = header.model_dump(include={"key", "turn", "round", "counter", "signature"})
+    ring.roster = tuple(Statement(site=A, **fields) if one.site == A else one for one in ring.roster)
 
 
 def test_stale_statements_do_not_give_a_site_without_memory_its_voice() -> None:
@@ -153,7 +153,7 @@ def test_a_site_that_forgot_is_not_asked_the_same_under_a_later_round() -> None:
 
     def again() -> bytes:
         ring.members[A].state = after_restoring(ring.members[A].state)
-        ring.members[A].state = replace(ring.members[A].state, past={})  # the copy was older than round 1
+        ring.members[A].state = replace(ring.members[A].state, past=())  # the copy was older than round 1
         ring.agree()
         return ring.order(2, cohort=(A, C), model=7)
 

@@ -85,19 +85,25 @@ def test_after_one_set_no_attempt_or_cohort_opens_another() -> None:
     assert ring.send(A, open_ask(later, anew, A, (A, B))) == "other-set"
 
 
-def test_the_same_question_under_another_round_is_the_same_question() -> None:
-    """A coordinator that numbers a round anew asks for words of the same model: a second set would show one site."""
-    ring = ring_of(3, collusion=0)
-    order = ring.order(1, model=7)
-    contributed = contributions(ring, order)
-    assert len(signatures(ring, order, (A, B))) == 2
-    renamed = ring.order(2, model=7)
-    again = contributions(ring, renamed)
-    assert len(contributed) == len(again) == 3
-    for site in (A, B):
-        assert ring.send(site, open_ask(renamed, again, site, ring.sites)) == "other-set"
-        assert ring.send(site, sign_ask(renamed, tuple(sorted({site, C})))) == "other-set"
-    assert signatures(ring, renamed, (A, B)).keys() == {A, B}
+@pytest.mark.permission
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_the_set_changes_as_often_as_was_approved_whatever_is_asked(allowed: int) -> None:
+    """A model that is asked again under the next name, over one site less, shows that site: each change of the set is a chance.
+    Every site counts for itself, and a set that stays is never refused."""
+    ring = ring_of(4, collusion=0, set_changes=allowed)
+    sets = [(A, B, C, D), (A, B, C), (A, B, D), (A, B, C)]
+    last, changes = sets[0], 0
+    for number, counted in enumerate(sets, 1):
+        order = ring.order(number, model=7)
+        contributions(ring, order)
+        said = {site: ring.send(site, sign_ask(order, counted)) for site in (A, B)}
+        if counted != last and changes == allowed:
+            assert set(said.values()) == {"set-changes"}
+            assert all(isinstance(ring.send(site, sign_ask(order, last)), Answer) for site in (A, B))
+        else:
+            assert all(isinstance(answer, Answer) for answer in said.values())
+            last, changes = counted, changes + (counted != last)
+    assert ring.members[A].state.set_changes == allowed
 
 
 def test_once_a_question_was_asked_under_two_names_neither_sum_comes_again() -> None:

@@ -30,6 +30,14 @@ class SummationSection(Section):
         description="masked: how many hospitals may work together with the coordinator and still learn nothing but the sum. With "
         "1, three hospitals need all three in every round. 0 trusts every hospital not to help the coordinator.",
     )
+    max_set_changes: int | None = Field(
+        default=None,
+        ge=0,
+        le=100_000,
+        description="masked: how often the set of hospitals in a sum may change from one sum to the next, counted by each "
+        "hospital for itself. Two sums over sets that differ by one hospital are a chance to compare them; more need a new "
+        "approval. Left out: as many as there are hospitals.",
+    )
     word_bits: Literal[16, 32] = Field(
         default=32,
         description="Bits per value on the wire. 16 halves what travels and needs a tight clip: measured on a small network "
@@ -64,4 +72,6 @@ class SummationSection(Section):
     def plain_has_no_threshold(self) -> "SummationSection":
         if self.mode == "plain" and self.threshold is not None:
             raise ValueError("summation.threshold belongs to the masked sum; sites.minimum is what the plain sum keeps")
+        if self.mode == "plain" and self.max_set_changes is not None:
+            raise ValueError("summation.max_set_changes belongs to the masked sum; the plain one shows each contribution")
         return self

@@ -27,17 +27,26 @@ def statement_digest(study: bytes, epoch: int, statement: Statement) -> bytes:
         bytes.fromhex(statement.key),
         u64(statement.turn),
         u32(statement.round),
+        u64(statement.counter),
     )
 
 
+@dataclass(frozen=True)
+class Reached:
+    """How far a site has come: the last turn and the greatest round it contributed to, and how often it has spoken."""
+
+    turn: int = 0
+    round: int = 0
+    counter: int = 0
+
+
 def state_key(
-    identity: Identity, study: bytes, epoch: int, site: SiteId, secret: X25519PrivateKey, turn: int, number: int
+    identity: Identity, study: bytes, epoch: int, site: SiteId, secret: X25519PrivateKey, reached: Reached
 ) -> Statement:
-    """The signed statement of a fresh key. turn, number: the last turn and the greatest round this site contributed to."""
+    """The signed statement of a fresh key."""
     key = secret.public_key().public_bytes_raw().hex()
-    unsigned = Statement(site=site, key=key, turn=turn, round=number, signature="0" * 128)
-    signature = identity.sign(statement_digest(study, epoch, unsigned))
-    return Statement(site=site, key=key, turn=turn, round=number, signature=signature)
+    unsigned = Statement(site=site, key=key, turn=reached.turn, round=reached.round, counter=reached.counter, signature="0" * 128)
+    return unsigned.revised(signature=identity.sign(statement_digest(study, epoch, unsigned)))
 
 
 def genuine(study: bytes, epoch: int, statement: Statement, keys: Mapping[str, str]) -> bool:
@@ -75,7 +84,8 @@ class Roster:
     def digest(self, study: bytes) -> bytes:
         fields: list[bytes | str] = []
         for statement in self.statements:
-            fields += [statement.site, bytes.fromhex(statement.key), u64(statement.turn), u32(statement.round)]
+            fields += [statement.site, bytes.fromhex(statement.key)]
+            fields += [u64(statement.turn), u32(statement.round), u64(statement.counter)]
         return digest("roster", study, u32(self.epoch), *fields)
 
     def statement_of(self, site: SiteId) -> Statement | None:

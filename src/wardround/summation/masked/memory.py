@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from wardround.crypto.identity import Identity
@@ -12,19 +12,22 @@ from wardround.values.stored import SecretBytes
 
 RandomBytes = Callable[[int], bytes]
 MemoryStatus = Literal["none", "new", "member", "forgetful"]
-"""member: it has been there from the beginning. none: its state was lost or restored, and it has no keys since. new: so, but the
-study seems to begin only now; one word before witnesses proves it. forgetful: so, and the study was on its way before."""
+"""member: others witnessed what it said first. none: no state was there, or it was lost or restored, and it has no keys since.
+new: so, but the study seems to begin only now; one word before witnesses proves it. forgetful: so, and the study was on its way
+before."""
 
 
 @dataclass(frozen=True)
 class Party:
-    """Who this site is in one study. keys: site -> identity key, as approved. random_bytes: only test vectors replace it."""
+    """Who this site is in one study. keys: site -> identity key, as approved. set_changes: how often the set that it speaks for
+    may change from one sum to the next. random_bytes: only test vectors replace it."""
 
     site: SiteId
     study: bytes
     quorum: Quorum
     keys: Mapping[str, str]
     identity: Identity
+    set_changes: int
     random_bytes: RandomBytes = os.urandom
 
 
@@ -48,8 +51,12 @@ class LastContribution:
 @dataclass(frozen=True)
 class MaskedState:
     """What a site remembers. offered: the X25519 secret of the epoch it offered a key for. position: where the chains stand.
-    past: content -> (its sums, the set spoken for) of every order it contributed to. memory_status: how far its memory goes back
-    (see `MemoryStatus`). floor: it contributes to later rounds than this only."""
+    past: the names of all sums that it contributed to. memory_status: how far its memory goes back (see `MemoryStatus`).
+    floor: it contributes to later rounds than this only.
+
+    last_set: the set that it spoke for last. set_changes: how often that was another one than before. counter: contributions,
+    signatures and openings so far. peers: of each other site, the last turn in which this one held its shares, and the greatest
+    counter that it stated: one that states less has forgotten."""
 
     epoch: int = 0
     offered: SecretBytes = b""
@@ -59,9 +66,13 @@ class MaskedState:
     last_contribution: LastContribution | None = None
     turn: int = 0
     round: int = 0
-    past: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] | None = None
-    memory_status: MemoryStatus = "member"
+    past: tuple[str, ...] = ()
+    memory_status: MemoryStatus = "none"
     floor: int = -1
+    last_set: tuple[SiteId, ...] = ()
+    set_changes: int = 0
+    counter: int = 0
+    peers: Mapping[SiteId, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -45,7 +45,17 @@ from wardround.values.errors import RefusedError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree
 from wardround.wire.envelope import payload_digest
-from wardround.wire.messages import Answer, AnswerHeader, Ask, AskHeader, ContributionHeader, ContributionMessage, Masked, Order
+from wardround.wire.messages import (
+    Answer,
+    AnswerHeader,
+    Ask,
+    AskHeader,
+    ContributionHeader,
+    ContributionMessage,
+    Masked,
+    Order,
+    Statement,
+)
 
 
 def offer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[MaskedState, Answer]:
@@ -57,7 +67,8 @@ def offer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[Ma
             f"Keys of epoch {epoch} cannot be offered any more", expected=f"an epoch after {state.epoch}", code="old-epoch"
         )
     secret = X25519PrivateKey.from_private_bytes(party.random_bytes(32))
-    statement = pairwise.state_key(party.identity, party.study, epoch, party.site, secret, state.turn, state.round)
+    reached = pairwise.Reached(state.turn, state.round, state.counter)
+    statement = pairwise.state_key(party.identity, party.study, epoch, party.site, secret, reached)
     # The old chains go now: a coordinator that asks for new keys has no further use for them, and an epoch never comes back.
     ahead = replace(state, epoch=epoch, offered=secret.private_bytes_raw(), roster="", chains=None)
     header = AnswerHeader(
@@ -67,6 +78,7 @@ def offer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[Ma
         key=statement.key,
         turn=statement.turn,
         round=statement.round,
+        counter=statement.counter,
         signature=statement.signature,
     )
     return ahead, Answer(header)
@@ -108,6 +120,7 @@ def _with_roster(party: Party, state: MaskedState, roster: Roster) -> MaskedStat
     for statement in roster.statements:
         if not pairwise.genuine(party.study, roster.epoch, statement, party.keys):
             raise RefusedError(f"The key of {statement.site} is not signed by the key the study lists", code="roster")
+        _require_memory(state, statement)
     memory_status, floor = state.memory_status, state.floor
     if memory_status in ("none", "new"):
         _require_witnesses(party, len(roster.statements), "memory")
@@ -122,7 +135,31 @@ def _with_roster(party: Party, state: MaskedState, roster: Roster) -> MaskedStat
         chains=chains,
         memory_status=memory_status,
         floor=floor,
+        peers=_heard(state, roster),
     )
+
+
+def _require_memory(state: MaskedState, statement: Statement) -> None:
+    """A site that says less than it did has forgotten, and does not know it. Turn 0 says so itself: such a site speaks only
+    before witnesses (spec, 3.6)."""
+    turn, counter = state.peers.get(SiteId(statement.site), (0, 0))
+    if statement.turn and (statement.turn < turn or statement.counter < counter):
+        raise RefusedError(
+            f"{statement.site} states less than it has said before: its state is an older one",
+            expected=f"turn {turn} and counter {counter}, or later",
+            found=f"turn {statement.turn} and counter {statement.counter}",
+            hint=f"at {statement.site}, remove the state file; the site then knows that it has forgotten",
+            code="peer-forgot",
+        )
+
+
+def _heard(state: MaskedState, roster: Roster) -> dict[SiteId, tuple[int, int]]:
+    """`peers` with the counters of a roster."""
+    peers = dict(state.peers)
+    for statement in roster.statements:
+        turn, counter = peers.get(SiteId(statement.site), (0, 0))
+        peers[SiteId(statement.site)] = turn, max(counter, statement.counter)
+    return peers
 
 
 def _require_witnesses(party: Party, witnesses: int, code: str) -> None:
@@ -154,7 +191,7 @@ def _check_sum(state: MaskedState, order: Order, masked: Masked) -> None:
         if content_of(order) != contribution.content:
             raise RefusedError("Another attempt of a sum must ask for the same", code="other-content")
         return
-    if any(name in earlier for earlier, _ in (state.past or {}).values()):
+    if name in state.past:
         raise RefusedError("This site has contributed to a later sum since", code="old-sum")
 
 
@@ -239,7 +276,8 @@ def _after(state: MaskedState, contribution: LastContribution, chains: Mapping[S
         last_contribution=contribution,
         turn=contribution.turn,
         round=max(state.round, number),
-        past=_remembered(state, contribution, _spoken(state, contribution.content)),
+        past=state.past if contribution.sum in state.past else (*state.past, contribution.sum),
+        counter=state.counter + 1,
     )
 
 
@@ -275,9 +313,18 @@ def answer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[M
         signature=party.identity.sign(answer_digest(party.study, h, counted, party.site, unreadable, payload_digest(arrays))),
     )
     spoken = _spoke(state, replace(contribution, counted=counted, answered=True))
-    return replace(spoken, memory_status="member" if state.memory_status == "new" else state.memory_status), Answer(
-        header, arrays
+    spoken = replace(
+        spoken,
+        memory_status="member" if state.memory_status == "new" else state.memory_status,
+        peers={**state.peers, **{peer: _later(state, peer, contribution.turn) for peer in others(counted, party.site)}},
     )
+    return spoken, Answer(header, arrays)
+
+
+def _later(state: MaskedState, peer: SiteId, turn: int) -> tuple[int, int]:
+    """What this site knows of a peer whose shares it has held in this turn."""
+    last, counter = state.peers.get(peer, (0, 0))
+    return max(last, turn), counter
 
 
 def _opened_shares(
@@ -300,21 +347,15 @@ def _opened_shares(
 
 
 def _spoke(state: MaskedState, contribution: LastContribution) -> MaskedState:
-    """The state that remembers which set this site spoke for, by what was asked: in whatever sum it is asked again."""
-    return replace(state, last_contribution=contribution, past=_remembered(state, contribution, contribution.counted))
-
-
-def _remembered(
-    state: MaskedState, contribution: LastContribution, counted: tuple[str, ...]
-) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """`past` with this sum among those of its content."""
-    past = dict(state.past or {})
-    sums = past.get(contribution.content, ((), ()))[0]
-    return {**past, contribution.content: (sums if contribution.sum in sums else (*sums, contribution.sum), counted)}
-
-
-def _spoken(state: MaskedState, content: str) -> tuple[str, ...]:
-    return (state.past or {}).get(content, ((), ()))[1]
+    """The state that remembers which set this site spoke for."""
+    changed = bool(state.last_set) and state.last_set != contribution.counted
+    return replace(
+        state,
+        last_contribution=contribution,
+        last_set=contribution.counted,
+        set_changes=state.set_changes + changed,
+        counter=state.counter + 1,
+    )
 
 
 def _require_no_arrays(ask: Ask) -> None:
@@ -331,10 +372,17 @@ def _asked_about(party: Party, state: MaskedState, ask: Ask) -> LastContribution
         raise RefusedError("Those counted must hold this site and lie within the cohort", code="counted")
     if len(counted) < party.quorum.threshold:
         raise RefusedError("Fewer were counted than the threshold", code="counted-too-small")
-    spoken = contribution.counted or _spoken(state, contribution.content)
-    if spoken and counted != spoken:
-        # Two sums of the same over sets that differ by one site would show that site.
-        raise RefusedError("For what was asked this site has spoken for another set", code="other-set")
+    if contribution.counted and counted != contribution.counted:
+        # Two sums of one name over sets that differ by one site would show that site.
+        raise RefusedError("For this sum the site has spoken for another set", code="other-set")
+    if state.last_set and counted != state.last_set and state.set_changes >= party.set_changes:
+        raise RefusedError(
+            "The set of sites has changed as often as the study allows",
+            expected=f"at most {party.set_changes} changes, so the set {', '.join(state.last_set)}",
+            found=", ".join(counted),
+            hint="bring back the sites of that set, or approve a study with more summation.max_set_changes",
+            code="set-changes",
+        )
     return contribution
 
 

@@ -1,0 +1,148 @@
+"""The finite list of what a study asks of a site: the study is the whole permission.
+
+    open -> train/1 .. train/R -> own/1 .. own/R (where the study has own models) -> evaluate/LABEL -> close
+
+A site answers each name of the list at most once over one set of sites, with exactly these arrays, and nothing else. Everything
+here follows from the study, so that both ends have the same list and neither sends it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.plan.plan import FEDERATED, LAST, Plan, own_label
+from wardround.values.errors import RefusedError
+from wardround.values.tree import Shapes, shapes_of
+from wardround.wire.envelope import pack_bundle
+from wardround.wire.messages import OrderHeader, Step
+
+ARRAY_TYPE = "float32"
+
+
+@dataclass(frozen=True)
+class PlannedOrder:
+    """One order that a study has. arrays: name on the wire -> shape, all float32. weighted: whether the order's total weight is
+    read; elsewhere it is 0."""
+
+    step: Step
+    number: int
+    label: str = ""
+    arrays: Shapes | None = None
+    weighted: bool = False
+
+    @property
+    def name(self) -> str:
+        """step/round/label, as in `summation.masked.layout.sum_name`."""
+        return f"{self.step}/{self.number}/{self.label}"
+
+    @property
+    def size(self) -> int:
+        """Numbers that the order carries."""
+        return sum(int(np.prod(shape, dtype=np.int64)) for shape in (self.arrays or {}).values())
+
+
+class Permission:
+    """The list of one study. sites: every site of the study, where it names them; else any cohort may stand in a label."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def order(self, header: OrderHeader) -> PlannedOrder:
+        """The planned order that a header asks for. RefusedError where the study has none such."""
+        planned = self._orders.get(f"{header.step}/{header.round}/{header.label}") or self._own_model_of_cohort(header)
+        if planned is None:
+            raise RefusedError(
+                "The order asks for what the approved study does not have",
+                expected=f"one of {len(self._orders)} orders: opening, rounds 1 to {self._rounds}, its evaluations, closing",
+                found=f"{header.step} {header.round} {header.label}".strip(),
+                code="not-in-study",
+            )
+        if planned.weighted != (header.weight > 0):
+            raise RefusedError(
+                "The order states a total weight where the study reads none, or none where it reads one",
+                found=f"{header.weight} with {planned.name}",
+                code="weight",
+            )
+        return planned
+
+    def __iter__(self) -> Iterator[PlannedOrder]:
+        return iter(self._orders.values())
+
+    @property
+    def _rounds(self) -> int:
+        return self._plan.study.algorithm.rounds
+
+    @cached_property
+    def _orders(self) -> Mapping[str, PlannedOrder]:
+        return {planned.name: planned for planned in self._listed()}
+
+    def _listed(self) -> Iterator[PlannedOrder]:
+        yield PlannedOrder("open", 0, arrays=self._whole_model)
+        for number in range(1, self._rounds + 1):
+            yield PlannedOrder("train", number, arrays=self._training, weighted=True)
+        if self._own_models:
+            for number in range(1, self._rounds + 1):
+                yield PlannedOrder("own", number)
+        labels = [FEDERATED, *([LAST] if self._plan.rolls_back else [])]
+        labels += [own_label(site) for site in self._plan.study.sites.names] if self._own_models else []
+        for label in labels:
+            yield PlannedOrder("evaluate", self._rounds, label, arrays=self._shared_model)
+        yield PlannedOrder("close", self._rounds)
+
+    @property
+    def _own_models(self) -> bool:
+        return self._plan.study.evaluation.own_baseline
+
+    def _own_model_of_cohort(self, header: OrderHeader) -> PlannedOrder | None:
+        """A study without a list of sites is run by whoever is there."""
+        if self._plan.study.sites.names or not self._own_models or (header.step, header.round) != ("evaluate", self._rounds):
+            return None
+        if header.label not in map(own_label, header.cohort):
+            return None
+        return PlannedOrder("evaluate", self._rounds, header.label, arrays=self._shared_model)
+
+    @cached_property
+    def _whole_model(self) -> Shapes:
+        return _on_the_wire({"model": self._plan.model_shapes})
+
+    @cached_property
+    def _shared_model(self) -> Shapes:
+        return _on_the_wire({"model": self._shared_shapes})
+
+    @property
+    def _shared_shapes(self) -> Shapes:
+        return {name: shape for name, shape in self._plan.model_shapes.items() if name in self._plan.shared_names}
+
+    @cached_property
+    def _training(self) -> Shapes:
+        """What the algorithm sends the sites: the same names and shapes in every round."""
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in self._shared_shapes.items()}
+        algorithm = self._plan.algorithm
+        return shapes_of(pack_bundle(algorithm.order(algorithm.start(zeros, 1))))
+
+
+def _on_the_wire(parts: Mapping[str, Shapes]) -> Shapes:
+    return {f"{part}/{name}": shape for part, shapes in parts.items() for name, shape in shapes.items()}
+
+
+def require_planned_arrays(planned: PlannedOrder, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """RefusedError unless these are exactly the arrays of the plan: names, shapes, types."""
+    shapes = planned.arrays or {}
+    if arrays.keys() != shapes.keys():
+        raise RefusedError(
+            "The order's arrays are not the study's",
+            expected=f"{len(shapes)} arrays",
+            found=f"{len(arrays)}, of which {len(shapes.keys() & arrays.keys())} have names of the study's",
+            code="model",
+        )
+    for name, array in arrays.items():
+        if array.shape != shapes[name] or array.dtype != ARRAY_TYPE:
+            raise RefusedError(
+                f"The order's array {name} has another shape or type than the study's",
+                expected=f"{ARRAY_TYPE} {shapes[name]}",
+                found=f"{array.dtype} {array.shape}",
+                code="model",
+            )

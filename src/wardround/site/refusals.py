@@ -1,0 +1,67 @@
+"""The closed list of words that a site refuses with. Each follows from public things: the study, the orders so far, the machine.
+
+    error --word_of--> a public word                            the site goes on
+                   \\--> records, disk, internal                 the site ends the study for itself until a person has looked
+
+Whether files can be read, and what a program does with values that nobody foresaw, may depend on records. So such a word is given
+once, and what comes after it depends on a person, not on the next question.
+"""
+
+from wardround.values.errors import WardroundError
+
+OF_ORDERS = frozenset(
+    {
+        "wire",
+        "study",
+        "cohort",
+        "cohort-too-small",
+        "not-open",
+        "already-open",
+        "closed",
+        "old-round",
+        "asked-before",
+        "not-in-study",
+        "model",
+        "weight",
+    }
+)
+OF_MASKED_SUMS = frozenset(
+    {
+        "not-masked",
+        "masked",
+        "keys",
+        "old-epoch",
+        "roster",
+        "peer-forgot",
+        "memory",
+        "turn",
+        "old-turn",
+        "old-attempt",
+        "old-sum",
+        "other-content",
+        "old-order",
+        "counted",
+        "counted-too-small",
+        "other-set",
+        "set-changes",
+        "no-certificate",
+        "answered",
+        "sealed-shares",
+    }
+)
+OF_LEDGERS = frozenset(["budget", "released-before", "event", "ledger", "ledger-restored", "ledger-step", "ledger-busy"])
+OF_MACHINES = frozenset(["missing-extra", "arithmetic"])
+PUBLIC = OF_ORDERS | OF_MASKED_SUMS | OF_LEDGERS | OF_MACHINES | {"stopped"}
+
+RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS = "records", "disk", "internal", "not-counted", "refusals"
+ENDING = frozenset({RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS})
+"""With one of these a site answers nothing more until a person has looked."""
+
+_MEANT = {"data": RECORDS, "data-changed": RECORDS, "run": DISK, NOT_COUNTED: NOT_COUNTED}
+
+
+def word_of(error: Exception) -> str:
+    """The word that leaves for an error."""
+    if not isinstance(error, WardroundError):
+        return DISK if isinstance(error, OSError) else INTERNAL
+    return error.code if error.code in PUBLIC else _MEANT.get(error.code, INTERNAL)
