@@ -25,6 +25,7 @@ from wardround.values.tree import Bundle
 from wardround.wire.messages import Statement
 
 FILE = "checkpoint.safetensors"
+LATEST = 16
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,10 @@ class Progress:
 
     @property
     def unused(self) -> tuple[int, ...]:
-        """The rounds whose totals were not used, or rolled back."""
-        return tuple(entry.round for entry in self.history if entry.discarded)
+        """Rounds whose totals were not used, or rolled back: as far as a site may have been in one last, so that headers stay
+        small."""
+        told = {*self.last_counted.values(), *range(self.round - LATEST + 1, self.round + 1)}
+        return tuple(entry.round for entry in self.history if entry.discarded and entry.round in told)
 
     def with_round(self, entry: RoundHistory, state: Bundle | None = None, before: Bundle | None = None) -> "Progress":
         """The progress after one more round. state, before: as they are now where they are not given."""

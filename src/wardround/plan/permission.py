@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wardround.plan.plan import FEDERATED, LAST, Plan, own_label
 from wardround.values.errors import RefusedError
 from wardround.values.tree import Shapes, shapes_of
 from wardround.wire.envelope import pack_bundle
 from wardround.wire.messages import OrderHeader, Step
+from wardround.wire.payload import ArrayKind, payload_size
 
 ARRAY_TYPE = "float32"
 
@@ -39,9 +39,9 @@ class PlannedOrder:
         return f"{self.step}/{self.number}/{self.label}"
 
     @property
-    def size(self) -> int:
-        """Numbers that the order carries."""
-        return sum(int(np.prod(shape, dtype=np.int64)) for shape in (self.arrays or {}).values())
+    def kinds(self) -> dict[str, ArrayKind]:
+        """The arrays, as a reader of bytes compares them."""
+        return {name: (ARRAY_TYPE, shape) for name, shape in (self.arrays or {}).items()}
 
 
 class Permission:
@@ -70,6 +70,11 @@ class Permission:
 
     def __iter__(self) -> Iterator[PlannedOrder]:
         return iter(self._orders.values())
+
+    @cached_property
+    def largest_payload(self) -> int:
+        """Bytes of the largest order of the list."""
+        return max(payload_size(planned.kinds) for planned in self)
 
     @property
     def _rounds(self) -> int:
@@ -126,23 +131,3 @@ class Permission:
 
 def _on_the_wire(parts: Mapping[str, Shapes]) -> Shapes:
     return {f"{part}/{name}": shape for part, shapes in parts.items() for name, shape in shapes.items()}
-
-
-def require_planned_arrays(planned: PlannedOrder, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-    """RefusedError unless these are exactly the arrays of the plan: names, shapes, types."""
-    shapes = planned.arrays or {}
-    if arrays.keys() != shapes.keys():
-        raise RefusedError(
-            "The order's arrays are not the study's",
-            expected=f"{len(shapes)} arrays",
-            found=f"{len(arrays)}, of which {len(shapes.keys() & arrays.keys())} have names of the study's",
-            code="model",
-        )
-    for name, array in arrays.items():
-        if array.shape != shapes[name] or array.dtype != ARRAY_TYPE:
-            raise RefusedError(
-                f"The order's array {name} has another shape or type than the study's",
-                expected=f"{ARRAY_TYPE} {shapes[name]}",
-                found=f"{array.dtype} {array.shape}",
-                code="model",
-            )

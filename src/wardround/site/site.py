@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wardround.crypto.identity import Identity
-from wardround.plan.permission import Permission, PlannedOrder, require_planned_arrays
+from wardround.plan.permission import Permission, PlannedOrder
 from wardround.plan.plan import Plan
 from wardround.plan.usable_arrays import require_usable
 from wardround.privacy.ledger.ledger import Ledger
@@ -26,15 +26,25 @@ from wardround.site.refusals import ENDING, NOT_COUNTED, REFUSALS, word_of
 from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.site.work import SiteWork
 from wardround.study.declaration import Study
-from wardround.summation.masked.layout import content_of
+from wardround.summation.masked.layout import content_of, largest_ask
 from wardround.summation.masked.memory import Party
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import RefusedError, StudyError, WardroundError, WireError
 from wardround.values.ids import SiteId
 from wardround.values.records import Records
 from wardround.values.tree import Tree
-from wardround.wire.envelope import from_bytes, to_bytes
-from wardround.wire.messages import Ask, ContributionHeader, ContributionMessage, Order, Refusal, RefusalHeader
+from wardround.wire.envelope import HEADER_LIMIT, Envelope, largest_header, open_envelope, to_bytes
+from wardround.wire.messages import (
+    Ask,
+    AskHeader,
+    ContributionHeader,
+    ContributionMessage,
+    Order,
+    OrderHeader,
+    Refusal,
+    RefusalHeader,
+)
+from wardround.wire.payload import PayloadLimits
 
 REFUSALS_IN_A_ROW = 50
 """Honest runs get a handful, around a restart. More means that somebody tries what this site gives."""
@@ -71,6 +81,9 @@ class Site:
         self.permission = Permission(self.plan)
         self.work = SiteWork(name, self.plan, load, self.store, device=device, threads=threads, outside=outside)
         self.charges = PrivacyCharges(self.plan.private, ledger) if self.plan.private is not None else None
+        sites = len(study.sites.names)
+        self._header_limit = largest_header(sites) if sites else HEADER_LIMIT
+        self._payload_limit = max(self.permission.largest_payload, largest_ask(sites))
         self._owner = (str(name), identity.public if identity is not None else "")
         self._refusals_in_a_row = refusals_in_a_row
         self._stopped = ""
@@ -83,25 +96,25 @@ class Site:
         """The answer to one message: a contribution or a refusal. Messages that come together are answered one after another:
         two at a time would each find that nothing was said yet."""
         with self._one_at_a_time:
-            message_hash = sha256_hex(data)
             try:
-                message = _read(data)
-                require_study(message.header.study, self.study_hash)
+                envelope = open_envelope(data, header_limit=self._header_limit, payload_limit=self._payload_limit)
+                require_study(envelope.header.study, self.study_hash)
             except WardroundError as error:
                 self.store.log(error.code, str(error))
-                return self._refusal(message_hash, word_of(error))
-            return self._answer(message, message_hash)
+                return self._refusal(sha256_hex(data), word_of(error))
+            return self._answer(envelope, sha256_hex(data))
 
-    def _answer(self, message: Order | Ask, message_hash: str) -> bytes:
-        """The answer to a message of this study."""
+    def _answer(self, envelope: Envelope, message_hash: str) -> bytes:
+        """The answer to a message of this study, whose arrays are not read yet."""
         try:
             state = self._own_state()
-            if state.order == message_hash:
-                reply = self._sent(message, self.store.last_answer().reply)
-            elif isinstance(message, Ask):
-                reply = self._spoken(message, message_hash, state)
-            else:
-                reply = self._sent(message, self._contributed(message, message_hash, state))
+            match envelope.header:
+                case OrderHeader() as header:
+                    reply = self._order_answered(self.permission.order(header), envelope, message_hash, state)
+                case AskHeader():
+                    reply = self._spoken(envelope, message_hash, state)
+                case header:
+                    raise WireError("A site takes orders and asks only", expected="an order", found=header.kind)
             if self.store.refusals():
                 self.store.count_refusals(0)
         except WardroundError as error:
@@ -128,10 +141,15 @@ class Site:
             )
         return replace(state, site=self._owner[0], key=self._owner[1])
 
-    def _contributed(self, order: Order, order_hash: str, state: SiteState) -> bytes:
+    def _order_answered(self, planned: PlannedOrder, envelope: Envelope, message_hash: str, state: SiteState) -> bytes:
+        """The stored answer to an order that was answered before, else a new one."""
+        order = _planned(envelope, planned)
+        if state.order == message_hash:
+            return self._sent(order, self.store.last_answer().reply)
+        return self._sent(order, self._contributed(order, planned, message_hash, state))
+
+    def _contributed(self, order: Order, planned: PlannedOrder, order_hash: str, state: SiteState) -> bytes:
         """The reply to an order, recorded before it is sent: a repeated order must get these bytes, whatever happens next."""
-        planned = self.permission.order(order.header)
-        require_planned_arrays(planned, order.arrays)
         require_usable(order.arrays)
         require_allowed(order, planned, state, self.plan, self.name)
         if self.participant is not None and order.header.step in self.plan.summed:
@@ -170,15 +188,17 @@ class Site:
             )
         return settled
 
-    def _sent(self, message: Order | Ask, reply: bytes) -> bytes:
+    def _sent(self, order: Order, reply: bytes) -> bytes:
         """Before the stored answer to an order leaves: from here on its charge stays."""
-        if self.charges is not None and isinstance(message, Order):
-            self.charges.leaves(message.header, content_of(message), self.store.last_answer)
+        if self.charges is not None:
+            self.charges.leaves(order.header, content_of(order), self.store.last_answer)
         return reply
 
-    def _spoken(self, ask: Ask, ask_hash: str, state: SiteState) -> bytes:
+    def _spoken(self, envelope: Envelope, ask_hash: str, state: SiteState) -> bytes:
         if self.participant is None:
             raise RefusedError("This study has no masked sums", code="masked")
+        ask = envelope.message(PayloadLimits(1, self._payload_limit))
+        assert isinstance(ask, Ask)
         return self.participant.speak(ask, ask_hash, state)
 
     def _header(self, order: Order, order_hash: str) -> ContributionHeader:
@@ -214,11 +234,16 @@ class Site:
         return to_bytes(Refusal(RefusalHeader(study=self.study_hash, site=self.name, order=order_hash, code=code)))
 
 
-def _read(data: bytes) -> Order | Ask:
-    message = from_bytes(data)
-    if not isinstance(message, Order | Ask):
-        raise WireError("A site takes orders and asks only", expected="an order", found=message.header.kind)
-    return message
+def _planned(envelope: Envelope, planned: PlannedOrder) -> Order:
+    """The order, where it carries exactly the arrays of the plan: names, shapes, types."""
+    try:
+        order = envelope.exact_message(planned.kinds)
+    except WireError as error:
+        raise RefusedError(
+            "The order's arrays are not the study's", expected=error.expected, found=error.found, code="model"
+        ) from error
+    assert isinstance(order, Order)
+    return order
 
 
 def _party(name: SiteId, study: Study, identity: Identity | None) -> Party:

@@ -52,6 +52,11 @@ def contribution_layout(words: Layout, cohort: int) -> Layout:
     }
 
 
+def largest_ask(sites: int) -> int:
+    """Bytes of the arrays of an open, in a study of so many sites."""
+    return 1024 + sites * (SHARE * sites + SEAL_EXTRA)
+
+
 def sum_name(order: OrderHeader) -> str:
     """step/round/label: what is summed, in whichever attempt."""
     return f"{order.step}/{order.round}/{order.label}"
