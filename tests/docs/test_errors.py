@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from wardround.cli.main import OUR_FAULT
+from wardround.site.refusals import ENDING, PUBLIC, word_of
 from wardround.summation.plain import NO_ANSWER
 from wardround.values import errors
 from wardround.values.errors import WardroundError
@@ -14,6 +15,19 @@ from wardround.values.errors import WardroundError
 from .pages import ROOT, read, sections
 
 PAGE = read("docs/errors.md")
+AT_A_SITE_ONLY = {"data", "data-changed", "diverged", "engine", "error", "refused", "registry", "run"}
+"""Words of errors whose place a word of the closed list takes when something leaves."""
+OF_THE_COORDINATOR = {
+    "audit",
+    "no-answer",
+    "other-seed",
+    "share-unreadable",
+    "wrong-answer",
+    "wrong-shape",
+    "wrong-share",
+    "wrong-shares",
+    "wrong-signature",
+}
 WORDS = re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \| (?:site|coordinator|site or coordinator) \|", PAGE, re.MULTILINE)
 
 
@@ -42,7 +56,15 @@ def test_exit_codes_are_different_and_all_in_the_commands_page() -> None:
 def test_the_documented_words_of_a_refusal_are_those_the_program_uses() -> None:
     """The word is all that leaves a site: its reader has nothing else to go by."""
     documented = {word.strip("`") for group in WORDS for word in group.split(", ")}
-    assert documented == set(refusal_words())
+    assert documented == set(refusal_words()) - AT_A_SITE_ONLY | PUBLIC | ENDING
+
+
+def test_a_site_refuses_with_words_of_the_closed_list_alone() -> None:
+    """A word that an error brings along, and that nobody looked at, could depend on a record."""
+    outside = set(refusal_words()) - AT_A_SITE_ONLY - PUBLIC - ENDING
+    assert outside == OF_THE_COORDINATOR
+    assert {word_of(kind("x")) for kind in error_classes() if kind.code in AT_A_SITE_ONLY} <= ENDING
+    assert not PUBLIC & ENDING
 
 
 def refusal_words() -> Iterator[str]:

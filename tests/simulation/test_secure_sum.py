@@ -13,7 +13,7 @@ from wardround.crypto.identity import Identity
 from wardround.hub.sum_coordinator import SumCoordinator
 from wardround.plan.sum_plan import Quantity, SumPlan
 from wardround.site.sum_site import SumSite
-from wardround.values.errors import DataError, EngineError, StudyError
+from wardround.values.errors import DataError, EngineError, RefusedError, StudyError
 from wardround.values.ids import SiteId
 from wardround.wire.envelope import from_bytes, to_bytes
 from wardround.wire.messages import Order, Refusal
@@ -86,7 +86,7 @@ class Office:
         self.folder = folder
         self.identities = {site: Identity.new() for site in SITES}
         keys = {site: identity.public for site, identity in self.identities.items()}
-        self.plan = SumPlan("Patients", keys, {"patients": Quantity((2,))})
+        self.plan = SumPlan("Patients", keys, {"patients": Quantity((2,))}, labels=("2024", "2025"), numbers=2)
         self.values = {"2024": 1, "2025": 10}
         self.sites = {SiteId(site): self.site(site) for site in SITES}
         self.silent: set[str] = set()
@@ -98,7 +98,7 @@ class Office:
             self.plan,
             name,
             self.identities[name],
-            lambda label: {"patients": np.array([place, self.values[label]])},
+            lambda label, number: {"patients": np.array([place, number * self.values[label]])},
             self.folder / name,
         )
 
@@ -119,7 +119,7 @@ def test_several_sums_with_sites_that_restart_and_drop_out(tmp_path: Path) -> No
     office.restart("south")
     assert coordinator.sum("2025")["patients"].tolist() == [6, 40]
     again = SumCoordinator(office.plan, office.trip, tmp_path / "coordinator")
-    assert again.sum("2025", number=2)["patients"].tolist() == [6, 40]
+    assert again.sum("2025", number=2)["patients"].tolist() == [6, 80]
 
 
 def test_a_question_that_was_answered_is_not_answered_for_fewer_sites(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_question_that_was_answered_is_not_answered_for_fewer_sites(tmp_path: 
 def test_another_plan_is_refused(tmp_path: Path) -> None:
     """A coordinator with a list of its own hospitals has another hash."""
     office = Office(tmp_path)
-    other = SumPlan("Patients", {**office.plan.keys, "west": Identity.new().public}, office.plan.quantities)
+    other = SumPlan("Patients", {**office.plan.keys, "west": Identity.new().public}, office.plan.quantities, labels=("2024",))
     seen: list[bytes] = []
 
     def trip(outbox: Mapping[SiteId, bytes]) -> dict[SiteId, bytes]:
@@ -156,4 +156,31 @@ def test_another_plan_is_refused(tmp_path: Path) -> None:
         SumCoordinator(other, trip, tmp_path / "coordinator").sum("2024")
     assert all(isinstance(from_bytes(answer), Refusal) for answer in seen)
     with pytest.raises(StudyError, match="key"):
-        SumSite(other, "west", office.identities["west"], lambda _: {}, tmp_path / "w")
+        SumSite(other, "west", office.identities["west"], lambda label, number: {}, tmp_path / "w")  # noqa: ARG005
+
+
+@pytest.mark.permission
+@pytest.mark.parametrize(("label", "number"), [("2023", 1), ("2024", 3), ("", 1)])
+def test_a_sum_that_was_not_agreed_on_is_refused_at_both_ends(tmp_path: Path, label: str, number: int) -> None:
+    """The label is the name; a repeat under a new number, with one site silent, would show that site."""
+    office = Office(tmp_path)
+    coordinator = SumCoordinator(office.plan, office.trip, tmp_path / "coordinator")
+    with pytest.raises(RefusedError, match="not one that the sites agreed on"):
+        coordinator.sum(label, number=number)
+    coordinator.sum("2024")
+    order = next(message for data in office.seen if isinstance(message := from_bytes(data), Order))
+    bent = to_bytes(Order(order.header.revised(label=label, round=number), order.arrays))
+    answer = from_bytes(office.sites[SiteId("south")].handle(bent))
+    assert isinstance(answer, Refusal)
+    assert answer.header.code == "not-in-study"
+
+
+@pytest.mark.permission
+def test_what_the_values_raise_stays_at_the_site(tmp_path: Path) -> None:
+    """A KeyError of the site's own function came out of `handle`, with its text."""
+    office = Office(tmp_path)
+    office.values.clear()
+    with pytest.raises(EngineError, match="internal") as stopped:
+        SumCoordinator(office.plan, office.trip, tmp_path / "coordinator").sum("2024")
+    assert "KeyError" not in str(stopped.value)
+    assert "KeyError" in (tmp_path / "south" / "log.ndjson").read_text("utf-8")

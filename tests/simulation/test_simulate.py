@@ -149,7 +149,7 @@ def test_a_hospital_whose_data_changed_is_refused_on_resume(tmp_path: Path) -> N
     with pytest.raises(_Stop):
         wr.simulate(study, hospitals, out=tmp_path / "run", workers=0, register=False, listener=_Stopper(9))
     write_hospital(hospitals["west"], rows=61, seed=9)
-    with pytest.raises(EngineError, match="west: data-changed"):
+    with pytest.raises(EngineError, match="west: records"):
         wr.simulate(study, hospitals, out=tmp_path / "run", resume=True, workers=0, register=False)
 
 
@@ -235,7 +235,7 @@ def test_a_hospital_that_cannot_take_part_stops_the_opening_and_is_named(tmp_pat
     """A typo in a path or a broken file must be seen at once, not after ten rounds without that hospital."""
     study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
     hospitals["west"].write_text("patient,pressure,smoker,ill\n", "utf-8")
-    with pytest.raises(EngineError, match="west: data"):
+    with pytest.raises(EngineError, match="west: records"):
         wr.simulate(study, hospitals, out=tmp_path / "run", workers=0, register=False)
     with pytest.raises(DataError, match="nothing at"):
         wr.simulate(study, {**hospitals, "west": tmp_path / "absent.csv"}, out=tmp_path / "run", workers=0, register=False)

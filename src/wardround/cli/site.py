@@ -1,4 +1,4 @@
-"""wardround site ledger."""
+"""wardround site: its privacy ledger, and why it stopped."""
 
 import dataclasses
 import json
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from wardround.privacy.events import Event
     from wardround.privacy.ledger.ledger import Balance, Ledger
 
-app = typer.Typer(help="What a hospital keeps for itself: its privacy ledger.", no_args_is_help=True)
+app = typer.Typer(help="What a hospital keeps for itself: its privacy ledger, and why it stopped.", no_args_is_help=True)
 
 
 @app.callback()
 def site() -> None:
-    """What a hospital keeps for itself: its privacy ledger."""
+    """What a hospital keeps for itself: its privacy ledger, and why it stopped."""
 
 
 @app.command()
@@ -50,6 +50,35 @@ def ledger(
         typer.echo(json.dumps(_as_json(opened_ledger)))
     else:
         _show(opened_ledger)
+
+
+@app.command("go-on")
+def go_on(
+    folder: Annotated[Path, typer.Argument(help="The site's folder, with state.safetensors and log.ndjson.")],
+    look: Annotated[bool, typer.Option("--look", help="Only say why it stopped.")] = False,
+) -> None:
+    """Let a site answer again that had stopped until a person has looked."""
+    from contextlib import closing
+
+    from wardround.site.refusals import meaning_of
+    from wardround.site.store import STATE, SiteStore
+    from wardround.values.log import LOG, last_lines
+
+    if not (folder / STATE).is_file():
+        raise typer.BadParameter(f"there is no {STATE} in {folder}: name the folder of a site", param_hint="FOLDER")
+    with closing(SiteStore(folder)) as store:
+        reason = store.stopped()
+        if not reason:
+            typer.echo("This site has not stopped.")
+            return
+        typer.echo(f"This site has stopped ({reason}): {meaning_of(reason)}.\nThe end of {folder / LOG}:")
+        for line in last_lines(folder, 5):
+            typer.echo(f"  {line}")
+        if look:
+            typer.echo(f"To let it answer again: wardround site go-on {folder}")
+            return
+        store.go_on()
+        typer.echo("It answers again.")
 
 
 def _budget(epsilon: float | None, delta: float | None, unit: str) -> Any:

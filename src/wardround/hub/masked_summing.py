@@ -32,6 +32,7 @@ ATTEMPTS = 3
 NEW_KEYS = frozenset({"keys", "roster", "turn", "peer-forgot"})
 """Refusals that a new epoch mends."""
 FILE = "sum.safetensors"
+STOPPED = "stopped"
 
 
 @dataclass
@@ -53,7 +54,10 @@ class MaskedSumming:
         lost: dict[SiteId, str] = {}
         least = max(least, self.approved.quorum.witnesses) if not self.keys.last_set else least
         for _ in range(ATTEMPTS):
+            before = lost
             state, lost = self._one_attempt(order, layout, least, traffic)
+            # A site says once why it stops.
+            lost = {site: before.get(site, word) if word == STOPPED else word for site, word in lost.items()}
             if isinstance(state, masked_attempt.Opened):
                 roster = self._roster_after(state.lost)
                 begun = not state.silent and not Roster(self.keys.epoch, self.keys.roster).position

@@ -78,7 +78,9 @@ def secure_sum(
         name: Quantity(np.asarray(array).shape, _bound_of(name, np.asarray(array), bound)) for name, array in first.items()
     }
     keys = {name: identity.public for name, identity in identities.items()}
-    plan = SumPlan("secure_sum", keys, quantities, threshold, collusion)
+    # In their first sum sites witness each other's beginning: whoever is to be lost must have been in one.
+    labels = ("begin", "") if lost else ("",)
+    plan = SumPlan("secure_sum", keys, quantities, threshold, collusion, labels)
     for own in arrays.values():
         plan.encode(own)  # a mistake is told here, in full; a site would only say `data`
     with tempfile.TemporaryDirectory(prefix="wardround-sum-") as temporary:
@@ -89,10 +91,16 @@ def secure_sum(
             asks_for_keys = all(
                 isinstance(message := from_bytes(data), Ask) and message.header.what == "keys" for data in outbox.values()
             )
-            return {site: sites[site].handle(data) for site, data in outbox.items() if asks_for_keys or site not in lost}
+            silent = lost if begun and not asks_for_keys else ()
+            return {site: sites[site].handle(data) for site, data in outbox.items() if site not in silent}
 
+        begun = False
         try:
-            return SumCoordinator(plan, trip, folder / "coordinator").sum()
+            coordinator = SumCoordinator(plan, trip, folder / "coordinator")
+            if lost:
+                coordinator.sum("begin")
+            begun = True
+            return coordinator.sum()
         finally:
             for site in sites.values():
                 site.close()

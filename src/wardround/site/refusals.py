@@ -57,7 +57,20 @@ RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS = "records", "disk", "internal", 
 ENDING = frozenset({RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS})
 """With one of these a site answers nothing more until a person has looked."""
 
+_MEANINGS = {
+    RECORDS: "its records cannot be read, or are not those that it opened the study with",
+    DISK: "its folder cannot be read or written",
+    INTERNAL: "something happened in it that Wardround does not expect",
+    NOT_COUNTED: "it was told twice that its answer did not count; late answers are the usual reason",
+    REFUSALS: "the coordinator asked many times in a row for what the study does not have",
+}
+
 _MEANT = {"data": RECORDS, "data-changed": RECORDS, "run": DISK, NOT_COUNTED: NOT_COUNTED}
+
+
+def meaning_of(reason: str) -> str:
+    """Why a site stopped, for a person there."""
+    return _MEANINGS[reason]
 
 
 def word_of(error: Exception) -> str:

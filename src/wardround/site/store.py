@@ -157,6 +157,10 @@ class SiteStore:
             if old.name != last:
                 old.unlink()
 
+    def stopped(self) -> str:
+        """Why the site answers nothing until a person has looked; empty where it does."""
+        return self.read().stopped
+
     def go_on(self) -> str:
         """A person has looked: the site answers again. Why it had stopped; empty where it had not."""
         state = self.read()

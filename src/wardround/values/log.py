@@ -14,3 +14,13 @@ def write_log(folder: Path, code: str, text: str) -> None:
     descriptor = os.open(folder / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+def last_lines(folder: Path, number: int) -> list[str]:
+    """The last lines of the log in `folder`, as "time code: text", each text's first line only."""
+    try:
+        lines = (folder / LOG).read_text("utf-8").splitlines()[-number:]
+    except OSError:
+        return []
+    entries = [json.loads(line) for line in lines]
+    return [f"{entry['time']} {entry['code']}: {entry['text'].splitlines()[0] if entry['text'] else ''}" for entry in entries]
