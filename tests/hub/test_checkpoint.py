@@ -28,15 +28,17 @@ WEIGHTS = np.array([[0.1, -2.5e-30, np.inf]], np.float32)
 PLAIN: dict[Any, Any] = {str: "west", SiteId: SiteId("west"), int: 3, float: 0.1, bool: True, Any: {"test": [[1, 2], [3, 4]]}}
 
 
-def sample(hint: Any) -> Any:
+def sample(hint: Any, default: Any = None) -> Any:
     """A value of the type of a field that no field has by default."""
+    if hint is bool:
+        return default is not True
     if hint in PLAIN:
         return PLAIN[hint]
     if hint is Statement:
-        return Statement(site="west", key="c" * 64, turn=4, round=2, signature="d" * 128)
+        return Statement(site="west", key="c" * 64, turn=4, round=2, counter=5, signature="d" * 128)
     if is_dataclass(hint):
         kind: Any = hint
-        return kind(**{name: sample(inner) for name, inner in _hints(kind).items()})
+        return kind(**{each.name: sample(_hints(kind)[each.name], each.default) for each in fields(kind)})
     origin, inside = get_origin(hint), get_args(hint)
     if origin is tuple:
         return (sample(inside[0]),)
@@ -71,7 +73,7 @@ def alike(one: Any, other: Any) -> bool:
 
 def with_field(kind: type, name: str) -> Progress:
     """A progress that differs from a new one in this field alone."""
-    value = sample(_hints(kind)[name])
+    value = sample(_hints(kind)[name], {each.name: each.default for each in fields(kind)}[name])
     if kind is Progress:
         return replace(Progress(STUDY), **{name: value})
     if kind is KeyProgress:
@@ -194,7 +196,7 @@ def test_a_rolled_back_round_leaves_the_state_before_it_and_stays_in_the_history
     back = second.rolled_back("the AUC fell")
     assert alike(back.state, first.state) and back.before == {}
     assert [entry.discarded for entry in back.history] == ["", "the AUC fell"]
-    assert (back.round, back.last_counted) == (2, {"east": 1})
+    assert (back.round, back.last_counted, back.unused) == (2, {"east": 2, "west": 2}, (2,))
 
 
 def test_a_round_without_a_new_state_keeps_the_old_one() -> None:
@@ -210,6 +212,10 @@ def test_the_loss_of_a_round_is_a_mean_or_nothing(counts: dict[str, list[int]], 
     assert LOSS_UNIT == 2.0**-20
     total = Contribution({}, 6, {name: np.array(value) for name, value in counts.items()})
     opened = SumOpened(total=total, counted=(SiteId("east"),), lost={SiteId("west"): "no-answer"})
-    entry = RoundHistory.of_total(4, 1.5, opened, total, Traffic(out=10, back=20, exchanges=2), Plan(study()).no_scores)
+    entry = RoundHistory.of_total(
+        4, 1.5, opened, total, Traffic(out=10, back=20, exchanges=2), Plan(study()).no_scores, whole=True
+    )
     assert (entry.loss, entry.round, entry.counted, entry.lost) == (loss, 4, ("east",), {"west": "no-answer"})
+    partial = RoundHistory.of_total(4, 1.5, opened, total, Traffic(), Plan(study()).no_scores, whole=False)
+    assert partial.loss is None
     assert (entry.bytes_out, entry.bytes_in, entry.exchanges, entry.clipped) == (10, 20, 2, 0)

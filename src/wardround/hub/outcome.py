@@ -81,7 +81,8 @@ class Outcome:
     def sums(self, label: str) -> dict[str, Sums]:
         """Summed over all hospitals, by split. Where nothing was summed, as in a private study, a simulation may read the
         hospitals' own reports instead."""
-        if summed := self.progress.evaluations[label]:
+        summed = {} if self.study.privacy.private else self.progress.evaluations[label]
+        if summed:
             return {split: self._read(value) for split, value in summed.items()}
         site_sums = [sums for site in self.progress.sites if (sums := self.site_sums(site, label)) is not None]
         return {split: Sums.together((sums[split] for sums in site_sums), self.task.shapes) for split in SCORED_AT_THE_END}
