@@ -30,8 +30,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
+
+from last_line import last_line
 from simulators.hospitals import BATCH, write_hospitals
 from simulators.job import JOB_VARIABLE, Job
+from simulators.network import network_width
 from simulators.stopwatch import Timed, timed
 from simulators.study import simulate_command
 
@@ -104,7 +108,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--local-epochs", type=int, default=1)
-    parser.add_argument("--width", type=int, default=16, help="channels of the network's first stage")
+    parser.add_argument("--width", type=network_width, default=16, help="channels of the network's first stage, a multiple of 8")
     parser.add_argument("--workers", type=int, default=2, help="hospitals at work at once in the parallel run")
     chosen = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, seed {SEED}")
@@ -122,7 +126,7 @@ def main() -> None:
             width=chosen.width,
             seed=SEED,
         )
-        print(json.dumps(ratios(measure(job, chosen.workers, chosen.repeats, folder))))
+        print(last_line(ratios(measure(job, chosen.workers, chosen.repeats, folder)), SEED))
 
 
 if __name__ == "__main__":

@@ -32,10 +32,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
+
+from last_line import last_line
 from simulators.environments import make_environment, versions
 from simulators.flower.app_folder import write_app
 from simulators.hospitals import BATCH, write_hospitals
 from simulators.job import JOB_VARIABLE, Job
+from simulators.network import network_width
 from simulators.stopwatch import Timed, timed
 from simulators.study import simulate_command
 
@@ -192,15 +196,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--local-epochs", type=int, default=1)
-    parser.add_argument("--width", type=int, default=16, help="channels of the network's first stage")
+    parser.add_argument("--width", type=network_width, default=16, help="channels of the network's first stage, a multiple of 8")
     parser.add_argument("--folder", type=Path, help="keep environments and outputs here; default: a temporary folder")
     parser.add_argument("--only", default=",".join(everyone), help=f"contenders, comma-separated: {', '.join(everyone)}")
     parser.add_argument("--setting", default="", help="of a contender's several settings, only those whose name has this text")
     chosen = parser.parse_args()
+    contenders = set(chosen.only.split(","))
+    if unknown := sorted(contenders - set(everyone)):
+        parser.error(f"--only: expected some of {', '.join(everyone)}, separated by commas, found {', '.join(unknown)}")
     with tempfile.TemporaryDirectory(prefix="wardround-versus-") as temporary:
         folder = (chosen.folder or Path(temporary)).resolve()
         runs = Path(tempfile.mkdtemp(prefix="runs-", dir=temporary if chosen.folder is None else _made(folder)))
-        contenders = set(chosen.only.split(","))
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, seed {SEED}")
         pythons = prepare(folder, contenders, chosen.width)
         described, hospitals = write_hospitals(runs / "data", SEED)
@@ -216,7 +222,7 @@ def main() -> None:
             seed=SEED,
         )
         settings = select(contenders, chosen.setting)
-        print(json.dumps(compare(job, pythons, settings, chosen.repeats, runs)))
+        print(last_line(compare(job, pythons, settings, chosen.repeats, runs), SEED))
 
 
 def _made(folder: Path) -> Path:

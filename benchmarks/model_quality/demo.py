@@ -14,12 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
+
+from last_line import last_line
 from wardround.sources.synthetic.hospitals import demo_hospitals
 from wardround.values.records import Split
 
@@ -54,11 +58,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     rows = []
     print("seed  seconds  federated AUC  accuracy  best own AUC  logistic AUC")
-    for seed in parser.parse_args().seeds:
-        run_summary = demo(seed)
-        shared = run_summary["pooled"]["federated"]
-        own = max(figures["auc"] for figures in run_summary["pooled"]["own"].values())
-        rows.append((run_summary["wall_seconds"], shared["auc"], shared["accuracy"], own, logistic_auc(seed)))
+    seeds = parser.parse_args().seeds
+    for seed in seeds:
+        shown = demo(seed)
+        shared = shown["pooled"]["federated"]
+        own = max(figures["auc"] for figures in shown["pooled"]["own"].values())
+        rows.append((shown["wall_seconds"], shared["auc"], shared["accuracy"], own, logistic_auc(seed)))
         print(f"{seed:>4}  {rows[-1][0]:>7.1f}  " + "  ".join(f"{value:>12.4f}" for value in rows[-1][1:]), flush=True)
     summary = {
         "seconds_max": round(max(row[0] for row in rows), 1),
@@ -68,7 +73,7 @@ def main() -> None:
         "smallest_gap_to_own": round(min(row[1] - row[3] for row in rows), 4),
         "smallest_gap_to_logistic": round(min(row[1] - row[4] for row in rows), 4),
     }
-    print(json.dumps(summary))
+    print(last_line(summary, seeds))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python benchmarks/model_quality/dp_accuracy.py                          the headline (5 runs each) and the table of modes
     python benchmarks/model_quality/dp_accuracy.py --only headline          the reference job alone
     python benchmarks/model_quality/dp_accuracy.py --only modes --repeats 3
+    python benchmarks/model_quality/dp_accuracy.py --only modes --jobs heart_disease --repeats 1 --epsilons 2 none      short
 
 Every run is a whole `simulate` of an example, masks, charges and all. A private run cannot be repeated exactly: runs differ in
 their noise. The reference job is scored on the publisher's official test split, the others on held-out patients of all hospitals.
@@ -10,15 +11,18 @@ Rows: the hospitals together (`patient-distributed`), each with its own noise (`
 """
 
 import argparse
-import json
 import statistics
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from changed_study import changed
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
+
+from last_line import last_line
 from wardround.plan.network_view import seen
 from wardround.plan.plan import Plan
 from wardround.simulation.hospitals import divide, external_records, read_whole
@@ -63,7 +67,7 @@ class Job:
 
     def run(self, study: Study, sites: list[str]) -> float:
         """AUC of one run over these hospitals."""
-        study = changed(study, evaluation={"external": None})
+        study = study.revised(evaluation={"external": None})
         with tempfile.TemporaryDirectory() as folder:
             for site in sites:  # features of images cost more than all that follows, and are the same for every run
                 if site in self.cache:
@@ -86,22 +90,22 @@ class Job:
 
     def distributed(self, epsilon: float | None) -> float:
         gentle = self.gentle if epsilon is not None and epsilon <= 1 else {}
-        return self.run(priced(changed(self.study, **gentle), epsilon), list(self.hospitals))
+        return self.run(priced(self.study.revised(**gentle), epsilon), list(self.hospitals))
 
     def locally(self, epsilon: float | None, sites: list[str]) -> float:
         patients = self.study.privacy.public_patients
         assert isinstance(patients, dict)
-        study = changed(self.study, **self.local)
-        study = changed(study, privacy={"public_patients": {site: patients[site] for site in sites}})
+        study = self.study.revised(**self.local)
+        study = study.revised(privacy={"public_patients": {site: patients[site] for site in sites}})
         if len(sites) == 1:
-            study = changed(study, summation={"mode": "plain"}, sites={"minimum": 1})
+            study = study.revised(summation={"mode": "plain"}, sites={"minimum": 1})
         return self.run(priced(study, epsilon), sites)
 
 
 def priced(study: Study, epsilon: float | None) -> Study:
     """None: the same recipe without noise."""
     noise = {"epsilon": epsilon, "noise_multiplier": None} if epsilon else {"epsilon": None, "noise_multiplier": 0.0}
-    return changed(study, privacy=noise)
+    return study.revised(privacy=noise)
 
 
 def local_training(rounds: int, rate: float, clip: float) -> dict[str, dict[str, Any]]:
@@ -113,6 +117,8 @@ def local_training(rounds: int, rate: float, clip: float) -> dict[str, dict[str,
             "server_optimizer": "momentum",
             "server_momentum": 0.9,
             "server_learning_rate": 1.0,
+            "server_decay": 0.0,  # the examples', which only fedsgd reads, are put back
+            "server_average": 0.0,
         },
         "training": {"optimizer": "sgd", "learning_rate": rate, "schedule": "constant"},
         "privacy": {"mode": "patient-local", "steps": 1, "clip_norm": clip},
@@ -140,29 +146,38 @@ def jobs(names: list[str]) -> list[Job]:
 
 
 def headline(job: Job, repeats: int) -> dict[str, float]:
-    figures = {}
-    for name, epsilon in (("auc_eps_2", 2.0), ("auc_eps_065", 0.65), ("auc_no_noise", None)):
+    means = {}
+    print(f"{job.name}, official test split\n{'figure':14} {'mean':>7}  runs")
+    for figure, epsilon in (("auc_eps_2", 2.0), ("auc_eps_065", 0.65), ("auc_no_noise", None)):
         runs = [job.distributed(epsilon) for _ in range(repeats if epsilon else 1)]
-        figures[name] = statistics.fmean(runs)
-        print(f"{name:14} mean {figures[name]:.4f}  runs {' '.join(f'{value:.4f}' for value in runs)}", flush=True)
-    figures["drop_eps_2"] = figures["auc_no_noise"] - figures["auc_eps_2"]
-    return figures
+        means[figure] = statistics.fmean(runs)
+        print(f"{figure:14} {means[figure]:7.4f}  {' '.join(f'{value:.4f}' for value in runs)}", flush=True)
+    means["drop_eps_2"] = means["auc_no_noise"] - means["auc_eps_2"]
+    return {figure: round(value, 4) for figure, value in means.items()}
 
 
-def modes(job: Job, repeats: int) -> None:
+def modes(job: Job, repeats: int, epsilons: Sequence[float | None]) -> dict[str, dict[str, float]]:
+    """Mean AUC by row of the table and epsilon."""
     sites = list(job.hospitals)
-    print(f"\n{job.name}: AUC, means of {repeats}\n| epsilon | {' | '.join(name(epsilon) for epsilon in EPSILONS)} |")
-    print(f"| --- |{' --- |' * len(EPSILONS)}")
+    print(f"\n{job.name}: AUC, means of {repeats}\n| epsilon | {' | '.join(map(name, epsilons))} |")
+    print(f"| --- |{' --- |' * len(epsilons)}")
     rows = {"together, distributed": job.distributed, "together, local": lambda epsilon: job.locally(epsilon, sites)}
     for site in sites:
         rows[f"{site} alone"] = lambda epsilon, site=site: job.locally(epsilon, [site])  # type: ignore[misc]
+    means: dict[str, dict[str, float]] = {}
     for title, row in rows.items():
-        cells = [statistics.fmean(row(epsilon) for _ in range(repeats if epsilon else 1)) for epsilon in EPSILONS]
+        cells = [statistics.fmean(row(epsilon) for _ in range(repeats if epsilon else 1)) for epsilon in epsilons]
         print(f"| {title} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
+        means[title] = {name(epsilon): round(cell, 4) for epsilon, cell in zip(epsilons, cells, strict=True)}
+    return means
 
 
 def name(epsilon: float | None) -> str:
     return "no noise" if epsilon is None else f"{epsilon:g}"
+
+
+def price(text: str) -> float | None:
+    return None if text == "none" else float(text)
 
 
 def main() -> None:
@@ -171,15 +186,21 @@ def main() -> None:
     every = ["chest_xray", "heart_disease", "intensive_care"]
     parser.add_argument("--jobs", nargs="+", choices=every, default=every)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--epsilons", nargs="+", type=price, default=EPSILONS, help="columns of the table of modes; none: no noise"
+    )
     chosen = parser.parse_args()
-    began, result = time.monotonic(), {}
-    for job in jobs(chosen.jobs):
+    if chosen.only == "headline" and "chest_xray" not in chosen.jobs:
+        parser.error("the headline is the job chest_xray: expected it among --jobs")
+    began, figures, seeds = time.monotonic(), dict[str, Any](), set[int]()
+    for job in jobs(["chest_xray"] if chosen.only == "headline" else chosen.jobs):
+        seeds.add(job.study.training.seed)
         if job.name == "chest_xray" and chosen.only != "modes":
-            result = {key: round(value, 4) for key, value in headline(job, chosen.repeats).items()}
+            figures |= headline(job, chosen.repeats)
         if chosen.only != "headline":
-            modes(job, chosen.repeats)
+            figures.setdefault("modes", {})[job.name] = modes(job, chosen.repeats, chosen.epsilons)
     print(f"\n{time.monotonic() - began:.0f} seconds")
-    print(json.dumps(result))
+    print(last_line(figures, sorted(seeds)))
 
 
 if __name__ == "__main__":

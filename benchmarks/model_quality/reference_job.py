@@ -2,9 +2,11 @@
 
     python benchmarks/model_quality/reference_job.py                                 small_cnn on the 64-pixel arrays
     python benchmarks/model_quality/reference_job.py --network efficientnet_lite0    ImageNet weights, fine-tuned on the JPEGs
+    python benchmarks/model_quality/reference_job.py --seeds 1 --no-own --set algorithm.rounds=1      short
 
-Runs the real command, `wardround simulate examples/NAME.toml --json`, once a seed, and times it from outside. Needs the data set
-kermany_cxr (WARDROUND_DATA). The official test split is scored once a run, after every choice has been made on validation.
+Runs the real command, `wardround simulate examples/NAME.toml --json`, once a seed, and times it from outside. Options that this
+program does not have go to that command. Needs the data set kermany_cxr (WARDROUND_DATA). The official test split is scored once
+a run, after every choice has been made on validation.
 """
 
 import argparse
@@ -17,6 +19,10 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
+
+from last_line import last_line
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 STUDIES = {"small_cnn": "chest_xray.toml", "efficientnet_lite0": "chest_xray_efficientnet.toml"}
@@ -36,9 +42,9 @@ def run(study: Path, seed: int, extra: list[str]) -> dict[str, Any]:
         return {"wall_seconds": time.monotonic() - began, **json.loads(done.stdout)}
 
 
-def row(seed: int, summary: dict[str, Any]) -> dict[str, float]:
-    outside, inside = summary["external"][EXTERNAL], summary["pooled"]["federated"]
-    best_own = max((figures["auc"] or 0.0) for figures in summary["pooled"]["own"].values()) if summary["pooled"]["own"] else 0.0
+def row(seed: int, shown: dict[str, Any]) -> dict[str, float]:
+    outside, inside = shown["external"][EXTERNAL], shown["pooled"]["federated"]
+    best_own = max((figures["auc"] or 0.0) for figures in shown["pooled"]["own"].values()) if shown["pooled"]["own"] else 0.0
     return {
         "seed": seed,
         "test_auc": outside["auc"],
@@ -48,7 +54,7 @@ def row(seed: int, summary: dict[str, Any]) -> dict[str, float]:
         "heldout_accuracy": inside["accuracy"],
         "best_own_heldout_auc": best_own,
         "threshold": outside["threshold"],
-        "seconds": summary["wall_seconds"],
+        "seconds": shown["wall_seconds"],
     }
 
 
@@ -65,9 +71,7 @@ def main() -> None:
         print("  ".join(f"{value:>22.4f}" for value in rows[-1].values()), flush=True)
     means = {name: statistics.fmean(entry[name] for entry in rows) for name in rows[0] if name != "seed"}
     print("  ".join(f"{value:>22.4f}" for value in [float("nan"), *means.values()]), " mean")
-    print(
-        json.dumps({"network": chosen.network, "seeds": chosen.seeds, **{name: round(value, 4) for name, value in means.items()}})
-    )
+    print(last_line({"network": chosen.network, **{name: round(value, 4) for name, value in means.items()}}, chosen.seeds))
 
 
 if __name__ == "__main__":

@@ -18,20 +18,24 @@ included). On a shared machine compare the minima too (--best).
 
 import argparse
 import importlib.util
-import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
+
+from last_line import last_line
 
 HERE = Path(__file__).resolve().parent
 KINDS = ("stock", "tuned", "opacus hooks", "opacus ghost", "vmap", "wardround")
 SETTINGS = ("28x64", "28x256", "64x64", "64x256")
 HEAVY = {"64x256": ("opacus ghost",)}  # 6 s a step; left out unless named with --kinds
+SEED = 0  # of every worker's network, images and targets
 WARM_UP, IN_TURN = 1, 3  # turns, and steps in a turn
 
 
@@ -45,7 +49,7 @@ class Worker:
 
     @classmethod
     def start(cls, kind: str, network: str, setting: str) -> "Worker":
-        command = [sys.executable, "-m", "private_step.worker", kind, network, *setting.split("x")]
+        command = [sys.executable, "-m", "private_step.worker", kind, network, *setting.split("x"), str(SEED)]
         path = os.pathsep.join([str(HERE), str(HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path}
         return cls(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment))
@@ -93,34 +97,35 @@ def measure(setting: str, network: str, kinds: Sequence[str], rounds: int, middl
 
 
 def summary(results: dict[str, Measured]) -> dict[str, float | None]:
-    """The least favourable figure over the settings of a side, or over all."""
+    """The least favourable figure over the settings of a side, or over all; None where a kind that it compares did not run."""
 
-    def speedup(side: str) -> float | None:
-        speedups = [
-            one.seconds["opacus hooks"] / one.seconds["wardround"]
-            for name, one in results.items()
-            if name.startswith(side) and "opacus hooks" in one.seconds
-        ]
-        return round(min(speedups), 2) if speedups else None
+    def seconds(over: str, under: str, side: str = "") -> list[float]:
+        return _ratios({name: one.seconds for name, one in results.items() if name.startswith(side)}, over, under)
 
-    memory = [
-        one.peak_bytes["wardround"] / one.peak_bytes["opacus hooks"]
-        for one in results.values()
-        if "opacus hooks" in one.peak_bytes
-    ]
+    memory = _ratios({name: one.peak_bytes for name, one in results.items()}, "wardround", "opacus hooks")
     return {
-        "speedup_vs_opacus_28": speedup("28x"),
-        "speedup_vs_opacus_64": speedup("64x"),
-        "worst_vs_stock": round(max(one.seconds["wardround"] / one.seconds["stock"] for one in results.values()), 3),
-        "memory_vs_opacus": round(max(memory), 3) if memory else None,
+        "speedup_vs_opacus_28": _rounded(min, seconds("opacus hooks", "wardround", "28x"), 2),
+        "speedup_vs_opacus_64": _rounded(min, seconds("opacus hooks", "wardround", "64x"), 2),
+        "worst_vs_stock": _rounded(max, seconds("wardround", "stock"), 3),
+        "memory_vs_opacus": _rounded(max, memory, 3),
     }
 
 
+def _ratios(figures: Mapping[str, Mapping[str, float]], over: str, under: str) -> list[float]:
+    """One kind over another, of every setting where both ran."""
+    return [by_kind[over] / by_kind[under] for by_kind in figures.values() if over in by_kind and under in by_kind]
+
+
+def _rounded(worst: Callable[[list[float]], float], ratios: list[float], digits: int) -> float | None:
+    return round(worst(ratios), digits) if ratios else None
+
+
 def show(setting: str, measured: Measured) -> None:
-    ours = measured.seconds["wardround"]
+    ours = measured.seconds.get("wardround")
     for kind, seconds in measured.seconds.items():
+        ratio = f"{seconds / ours:12.2f}" if ours else f"{'':12}"
         memory = measured.peak_bytes[kind] / 2**20
-        print(f"{setting:>7}  {kind:<13} {seconds * 1e3:9.1f} ms  {seconds / ours:5.2f} x ours  {memory:7.0f} MiB", flush=True)
+        print(f"{setting:>7}  {kind:<13} {seconds * 1e3:9.1f} {ratio} {memory:9.0f}", flush=True)
 
 
 def main() -> None:
@@ -135,14 +140,17 @@ def main() -> None:
     if not has_opacus:
         print("Opacus is not installed: its steps are left out. To have them: pip install opacus")
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
+    if asked.kinds and not has_opacus and all(kind.startswith("opacus") for kind in asked.kinds):
+        parser.error("--kinds: only steps of Opacus were asked for, which is not installed; install it with: pip install opacus")
     results = {}
+    print(f"\n{'setting':>7}  {'step':<13} {'ms':>9} {'over ours':>12} {'peak MiB':>9}")
     for setting in asked.settings:
         kinds = asked.kinds or [kind for kind in KINDS if kind not in HEAVY.get(setting, ())]
         kinds = [kind for kind in kinds if has_opacus or not kind.startswith("opacus")]
         results[setting] = measure(setting, asked.network, kinds, asked.rounds, min if asked.best else statistics.median)
         show(setting, results[setting])
     print(f"load {os.getloadavg()[0]:.1f} at the end")
-    print(json.dumps(summary(results)))
+    print(last_line(summary(results), SEED))
 
 
 if __name__ == "__main__":

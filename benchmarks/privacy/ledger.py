@@ -14,11 +14,15 @@ import os
 import random
 import signal
 import sqlite3
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
+
+from last_line import last_line
 from wardround.privacy.accounting import epsilon
 from wardround.privacy.events import Event
 from wardround.privacy.ledger.ledger import Ledger
@@ -173,7 +177,8 @@ def main() -> None:
         or raced["charged"] != raced["granted"]
         or raced["epsilon_over_budget"]
     )
-    print(json.dumps({"holds": holds, **killed, **{f"race_{name}": value for name, value in raced.items()}}))
+    figures = {"holds": holds, **killed, **{f"race_{name}": value for name, value in raced.items()}}
+    print(last_line(figures, chosen.seed))
 
 
 if __name__ == "__main__":

@@ -14,17 +14,21 @@ Nothing is seeded: canaries and noise come from the operating system, so that fi
 """
 
 import argparse
-import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
+
+from last_line import last_line
 from wardround.audit.audited_sums import GradientCanaries, SharedNoise
 from wardround.audit.audited_training import LocalTraining, SharedTraining, TrainingCanaries, lone_features
 from wardround.audit.privacy_audit import AuditRun, Comparison, run, together
@@ -102,7 +106,7 @@ def no_clipping() -> Iterator[None]:
 @contextmanager
 def everybody_drawn() -> Iterator[None]:
     drawn = PatientRows.draw
-    with mock.patch.object(PatientRows, "draw", lambda rows, _rate, *rest: drawn(rows, 1.0, *rest)):
+    with mock.patch.object(PatientRows, "draw", lambda rows, _rate, *settings: drawn(rows, 1.0, *settings)):
         yield
 
 
@@ -130,14 +134,14 @@ class Row:
     mechanism: str
     state: str
     method: str
-    comparison: Comparison
+    found: Comparison
 
     @property
     def as_it_should_be(self) -> bool:
-        return self.comparison.refuted == (self.state != "whole")
+        return self.found.refuted == (self.state != "whole")
 
     def __str__(self) -> str:
-        comparison, verdict = self.comparison, "" if self.as_it_should_be else "  <-- NOT AS IT SHOULD BE"
+        comparison, verdict = self.found, "" if self.as_it_should_be else "  <-- NOT AS IT SHOULD BE"
         figures = f"{comparison.delta:8.0e} {comparison.stated:8.3f} {comparison.audited:8.3f}"
         return f"{self.mechanism:44} {self.state:34} {self.method:9} {figures}{verdict}"
 
@@ -211,25 +215,23 @@ def _training() -> Iterator[Row]:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    began, audited_rows = time.monotonic(), list[Row]()
+    began, shown = time.monotonic(), list[Row]()
     print(f"{'mechanism':44} {'state':34} {'bound':9} {'delta':>8} {'stated':>8} {'audited':>8}")
     for row in rows():
-        audited_rows.append(row)
+        shown.append(row)
         print(row, flush=True)
-    print(json.dumps(summary(audited_rows) | {"seconds": round(time.monotonic() - began, 1)}))
+    print(last_line(summary(shown) | {"seconds": round(time.monotonic() - began, 1)}, seed=None))
 
 
-def summary(audited_rows: list[Row]) -> dict[str, Any]:
+def summary(shown: list[Row]) -> dict[str, Any]:
     """closest: the largest share of a stated epsilon that was shown at the study's delta, whole rows."""
-    whole, broken = ([row for row in audited_rows if (row.state == "whole") == kind] for kind in (True, False))
+    whole, broken = ([row for row in shown if (row.state == "whole") == kind] for kind in (True, False))
     return {
         "whole": len(whole),
-        "whole_refuted": sum(row.comparison.refuted for row in whole),
+        "whole_refuted": sum(row.shown.refuted for row in whole),
         "broken": len(broken),
-        "broken_caught": sum(row.comparison.refuted for row in broken),
-        "closest": round(
-            max(row.comparison.audited / row.comparison.stated for row in whole if row.comparison.delta == DELTA), 3
-        ),
+        "broken_caught": sum(row.shown.refuted for row in broken),
+        "closest": round(max(row.shown.audited / row.shown.stated for row in whole if row.shown.delta == DELTA), 3),
         "false_alarm": FALSE_ALARM,
     }
 

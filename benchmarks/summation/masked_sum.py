@@ -25,7 +25,6 @@ agreement, shares and the parsing of messages are left out on both sides.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import signal
@@ -34,13 +33,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
+
+from last_line import last_line
 from masking import against_flower, against_plain, exchanges, many_sites, precision, whole_round
 
+SEED = 7  # of the updates and of the small network; masks come from the operating system
 Part = Callable[[argparse.Namespace, Path], dict[str, float]]
 
 
 def plain(chosen: argparse.Namespace, _folder: Path) -> dict[str, float]:
-    return against_plain.compare(chosen.dimension, chosen.repeats, precision.PUBLIC_BOUND, chosen.threads)
+    return against_plain.compare(chosen.dimension, chosen.repeats, precision.PUBLIC_BOUND, chosen.threads, SEED)
 
 
 def flower(chosen: argparse.Namespace, folder: Path) -> dict[str, float]:
@@ -48,7 +51,7 @@ def flower(chosen: argparse.Namespace, folder: Path) -> dict[str, float]:
 
 
 def nmse(_chosen: argparse.Namespace, _folder: Path) -> dict[str, float]:
-    return {"nmse": precision.measure()}
+    return {"nmse": precision.measure(SEED)}
 
 
 def many(_chosen: argparse.Namespace, _folder: Path) -> dict[str, float]:
@@ -83,13 +86,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep Flower's environment here; default: a temporary folder")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, comma-separated: {', '.join(PARTS)}")
     chosen = parser.parse_args()
+    parts = chosen.only.split(",")
+    if unknown := sorted(set(parts) - set(PARTS)):
+        parser.error(f"--only: expected some of {', '.join(PARTS)}, separated by commas, found {', '.join(unknown)}")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {chosen.dimension:,} values")
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="wardround-masked-") as temporary:
         folder = (chosen.folder or Path(temporary)).resolve()
-        for name in chosen.only.split(","):
+        for name in parts:
             figures |= PARTS[name](chosen, folder)
-    print(json.dumps({name: round(value, 4) if value > 1e-3 else float(f"{value:.3g}") for name, value in figures.items()}))
+    short = {name: round(value, 4) if value > 1e-3 else float(f"{value:.3g}") for name, value in figures.items()}
+    print(last_line(short, SEED))
 
 
 if __name__ == "__main__":

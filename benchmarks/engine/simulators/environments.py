@@ -19,9 +19,20 @@ def make_environment(folder: Path, packages: Sequence[str]) -> Path:
     if not finished.exists():
         print(f"installing {', '.join(packages)} ...", flush=True)
         venv.EnvBuilder(with_pip=True, clear=True).create(folder)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages, TORCH, "numpy"], check=True, capture_output=True)
+        _install(python, (*packages, TORCH, "numpy"))
         finished.write_text("\n".join(packages))
     return python
+
+
+def _install(python: Path, packages: Sequence[str]) -> None:
+    """Ends the benchmark with pip's own last lines where the package index cannot be reached or has no such package."""
+    command = [str(python), "-m", "pip", "install", "--quiet", *packages]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        reason = "\n".join(done.stderr.strip().splitlines()[-5:])
+        raise SystemExit(
+            f"{packages[0]} could not be installed for the comparison; leave it out with --only. pip says:\n{reason}"
+        )
 
 
 def versions(python: Path, names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ It is Wardround's `small_cnn` written out once more, so that the other simulator
     pixels -> each image to mean 0, deviation 1 -> conv 5x5 / 2 -> four stages, halving and doubling -> mean and max -> logit
 """
 
+from argparse import ArgumentTypeError
 from itertools import pairwise
 
 import torch
@@ -14,6 +15,13 @@ from torch import Tensor, nn
 
 STAGES = 4
 GROUPS = 8
+
+
+def network_width(text: str) -> int:
+    """Reads `--width`. ArgumentTypeError where the channels cannot be divided into the groups that are normalised."""
+    if not text.isdecimal() or int(text) == 0 or int(text) % GROUPS:
+        raise ArgumentTypeError(f"expected a multiple of {GROUPS}, such as 8 or 16, found {text}")
+    return int(text)
 
 
 class Block(nn.Module):

@@ -148,8 +148,8 @@ def check(masked: MaskedSum, updates: Sequence[NDArray[np.float32]]) -> None:
         raise RuntimeError("the masked sum is not the sum")
 
 
-def compare(dimension: int, repeats: int, bound: float, threads: int) -> dict[str, float]:
-    draw = np.random.Generator(np.random.Philox(7))
+def compare(dimension: int, repeats: int, bound: float, threads: int, seed: int) -> dict[str, float]:
+    draw = np.random.Generator(np.random.Philox(seed))
     updates = [(draw.standard_normal(dimension, np.float32) * np.float32(bound / 50)) for _ in range(SITES)]
     ratios: dict[str, float] = {}
     for lean in (False, True):
@@ -172,10 +172,15 @@ def compare(dimension: int, repeats: int, bound: float, threads: int) -> dict[st
 
 def _report(runs: Mapping[str, Sequence[Clock]], title: str) -> float:
     print(f"\n{title}: CPU seconds of {SITES} sites and the coordinator, median (spread)")
+    print(f"  {'sum':7} {'seconds':>8} {'spread':>16}  steps")
     for name, clocks in runs.items():
-        totals = [clock.total for clock in clocks]
         steps = ", ".join(f"{step} {statistics.median(c.steps[step] for c in clocks):.3f}" for step in clocks[0].steps)
-        print(f"  {name:7} {statistics.median(totals):.3f} ({min(totals):.3f} to {max(totals):.3f}): {steps}")
+        print(f"  {name:7} {_cells([clock.total for clock in clocks])}  {steps}")
     ratios = [masked.total / plain.total for plain, masked in zip(runs["plain"], runs["masked"], strict=True)]
-    print(f"  ratio   {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), run by run")
+    print(f"  {'ratio':7} {_cells(ratios)}  masked over plain, run by run")
     return statistics.median(ratios)
+
+
+def _cells(values: Sequence[float]) -> str:
+    spread = f"{min(values):.3f} to {max(values):.3f}"
+    return f"{statistics.median(values):8.3f} {spread:>16}"

@@ -104,7 +104,9 @@ def measure() -> dict[str, float]:
     full, one_lost = coordinator.progress.history
     if full.lost or list(one_lost.lost) != [LOST]:
         raise RuntimeError(f"lost were {dict(full.lost)} and {dict(one_lost.lost)}")
-    print(f"\nexchanges of a masked round: {full.exchanges} with everybody, {one_lost.exchanges} with one site lost")
+    print(f"\na masked round of {len(SITES)} sites\n  {'lost':>4} {'exchanges':>9}")
+    for number in (full, one_lost):
+        print(f"  {len(number.lost):4} {number.exchanges:9}")
     return {"exchanges": full.exchanges, "exchanges_one_lost": one_lost.exchanges}
 
 

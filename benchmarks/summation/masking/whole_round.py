@@ -47,10 +47,10 @@ class Rounds:
             self.outside.append(self.cpu[-1] - self._inside)
 
     def timed(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        def inside(*arguments: Any, **named: Any) -> Any:
+        def inside(*positional: Any, **named: Any) -> Any:
             began = time.process_time()
             try:
-                return work(*arguments, **named)
+                return work(*positional, **named)
             finally:
                 self._inside += time.process_time() - began
 
@@ -87,26 +87,25 @@ def _run(mode: str, rounds: Rounds) -> Tree:
 
 
 def compare(repeats: int) -> dict[str, float]:
-    rounds_by_mode = {"plain": Rounds(), "masked": Rounds()}
+    rounds = {"plain": Rounds(), "masked": Rounds()}
     same = True
     for repeat in range(repeats):
-        modes = sorted(rounds_by_mode, reverse=bool(repeat % 2))  # drifts cancel in turns
-        models = {mode: _run(mode, rounds_by_mode[mode]) for mode in modes}
+        models = {mode: _run(mode, rounds[mode]) for mode in sorted(rounds, reverse=bool(repeat % 2))}  # drifts cancel in turns
         same = same and same_bits(models["plain"], models["masked"])
     print(f"\none round of the reference job, {repeats} x {ROUNDS} rounds each, median (spread); the same model bits: {same}")
-    for mode, rounds in rounds_by_mode.items():
-        print(f"  {mode:7} {_spread(rounds.seconds)} s; CPU {_spread(rounds.cpu)}, outside training {_spread(rounds.outside)} s")
-    plain, masked = rounds_by_mode["plain"], rounds_by_mode["masked"]
+    print(f"  {'sum':7} {'wall s':>25} {'CPU s':>25} {'CPU s outside training':>25}")
+    for mode, each in rounds.items():
+        print(f"  {mode:7} {_spread(each.seconds):>25} {_spread(each.cpu):>25} {_spread(each.outside):>25}")
+    plain, masked = rounds["plain"], rounds["masked"]
     extra = statistics.median(masked.outside) - statistics.median(plain.outside)
-    ratios = {
-        "round_vs_plain": statistics.median(masked.seconds) / statistics.median(plain.seconds),
-        "round_cpu_vs_plain": statistics.median(masked.cpu) / statistics.median(plain.cpu),
-        "round_extra_cpu_share": extra / statistics.median(plain.cpu),
-    }
-    print(
-        f"  ratio {ratios['round_vs_plain']:.3f}, by CPU {ratios['round_cpu_vs_plain']:.3f}; masks take {extra:.3f} s of a round"
-    )
-    return {**ratios, "same_bits": float(same)}
+    wall, cpu = (statistics.median(over) / statistics.median(under) for over, under in _pairs(masked, plain))
+    print(f"  {'ratio':7} {wall:>25.3f} {cpu:>25.3f} {f'{extra:+.3f} s':>25}")
+    shares = {"round_vs_plain": wall, "round_cpu_vs_plain": cpu, "round_extra_cpu_share": extra / statistics.median(plain.cpu)}
+    return {**shares, "same_bits": float(same)}
+
+
+def _pairs(masked: Rounds, plain: Rounds) -> tuple[tuple[list[float], list[float]], tuple[list[float], list[float]]]:
+    return (masked.seconds, plain.seconds), (masked.cpu, plain.cpu)
 
 
 def _spread(values: list[float]) -> str:
