@@ -228,10 +228,10 @@ def summary(shown: list[Row]) -> dict[str, Any]:
     whole, broken = ([row for row in shown if (row.state == "whole") == kind] for kind in (True, False))
     return {
         "whole": len(whole),
-        "whole_refuted": sum(row.shown.refuted for row in whole),
+        "whole_refuted": sum(row.found.refuted for row in whole),
         "broken": len(broken),
-        "broken_caught": sum(row.shown.refuted for row in broken),
-        "closest": round(max(row.shown.audited / row.shown.stated for row in whole if row.shown.delta == DELTA), 3),
+        "broken_caught": sum(row.found.refuted for row in broken),
+        "closest": round(max(row.found.audited / row.found.stated for row in whole if row.found.delta == DELTA), 3),
         "false_alarm": FALSE_ALARM,
     }
 
