@@ -49,6 +49,8 @@ class Verdict:
 
 def judge(plan: Plan, progress: Progress, total: Contribution, reference: Bundle, frame: AnyFrame) -> Verdict:
     """What becomes of a round's total. A private one holds no counts that could be impossible, and no scores."""
+    if total.weight < 1:
+        return Verdict(IMPOSSIBLE)
     if plan.private is None:
         if impossible(plan.task, total, progress.dataset_counts):
             return Verdict(IMPOSSIBLE)

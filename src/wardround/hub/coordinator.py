@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from wardround.hub.acceptance import CLOSED_FOR_EVER, Verdict, judge, possible_counts, validation_of
+from wardround.hub.acceptance import CLOSED_FOR_EVER, IMPOSSIBLE, Verdict, judge, possible_counts, validation_of
 from wardround.hub.checkpoint import Progress, RoundHistory, resumed, save
 from wardround.hub.engine import Engine
 from wardround.hub.exchange import Traffic
@@ -152,10 +152,8 @@ class Coordinator:
         private = self.plan.private
         reference = self.plan.algorithm.reference(bundle)
         total = reveal(opened.total, reference, frame, 0 if private is None else private.weight(opened.counted))
-        if total.weight < 1:
-            raise EngineError(f"Round {number} has no training records in its sum", hint="check the sites' data")
         verdict = judge(self.plan, self.progress, total, reference, frame)
-        whole = opened.counted == self.progress.sites
+        whole = opened.counted == self.progress.sites and verdict.discarded != IMPOSSIBLE
         scores = validation_of(self.plan, total, verdict) if whole else self.plan.no_scores
         entry = RoundHistory.of_total(number, time.monotonic() - began, opened, total, traffic, scores, whole=whole)
         self._save(self._after(replace(entry, discarded=verdict.discarded), verdict, total))
