@@ -3,15 +3,18 @@
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
-from wardround.values.durable import place_of, write_atomic
+from wardround.values.durable import place_of, sweep, write_atomic
 from wardround.values.errors import RunError
 
 
@@ -101,3 +104,94 @@ def test_no_copy_of_a_file_has_its_place_also_where_the_inode_comes_again(tmp_pa
     (tmp_path / "state").rename(tmp_path / "moved")
     assert place_of(tmp_path / "moved") == places[-1]
     assert place_of(Path(shutil.copy2(tmp_path / "moved", tmp_path / "state"))) not in places
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from wardround.values.durable import write_atomic
+
+def content(place):
+    yield b"chains and shares"
+    os.kill(os.getpid(), int(sys.argv[2]))
+
+write_atomic(Path(sys.argv[1]), content, private=True)
+"""
+
+
+def stopped_write(target: Path, number: signal.Signals) -> "subprocess.Popen[bytes]":
+    """A process that this signal hits in the middle of a write."""
+    writer = subprocess.Popen([sys.executable, "-c", KILLED, str(target), str(int(number))])
+    deadline = time.monotonic() + 30
+    while not list(target.parent.glob(".*.part")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    return writer
+
+
+@pytest.mark.permission
+def test_what_a_killed_write_left_is_swept(tmp_path: Path) -> None:
+    """Chains and shares of a kill in a state write stayed in the folder for ever, past every ratchet that was to forget them."""
+    write_atomic(tmp_path / "state", b"old", private=True)
+    stopped_write(tmp_path / "state", signal.SIGKILL).wait()
+    (left,) = tmp_path.glob(".*.part")
+    assert sweep(tmp_path, "another") == [] and left.exists()
+    assert sweep(tmp_path, "state") == [left]
+    assert [path.name for path in tmp_path.iterdir()] == ["state"] and sweep(tmp_path) == []
+
+
+@pytest.mark.permission
+@pytest.mark.skipif(os.name != "posix", reason="stops a process by a signal")
+def test_a_write_that_goes_on_elsewhere_is_not_swept(tmp_path: Path) -> None:
+    """Two processes may share a folder: the sweep of one must not cost the other its file."""
+    writer = stopped_write(tmp_path / "state", signal.SIGSTOP)
+    try:
+        (part,) = tmp_path.glob(".*.part")
+        assert sweep(tmp_path) == [] and part.exists()
+    finally:
+        writer.send_signal(signal.SIGCONT)
+        assert writer.wait() == 0
+    assert (tmp_path / "state").read_bytes() == b"chains and shares"
+
+
+@pytest.mark.permission
+def test_a_sweep_during_many_writes_costs_none_of_them(tmp_path: Path) -> None:
+    """Between making a file and locking it, a sweeper takes it for a dead one's: the writer notices, and begins anew."""
+    swept = 0
+
+    def write() -> None:
+        for number in range(100):
+            write_atomic(tmp_path / "state", str(number).encode())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        swept += len(sweep(tmp_path))
+    writer.join()
+    assert (tmp_path / "state").read_bytes() == b"99"
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["state"], swept
+
+
+@pytest.mark.permission
+def test_only_what_an_atomic_write_names_so_is_swept(tmp_path: Path) -> None:
+    """In a folder that people use, too, nothing of theirs is removed: no link, no folder, no file with another name."""
+    (tmp_path / "real").write_bytes(b"x")
+    (tmp_path / ".link.abcdefgh.part").symlink_to(tmp_path / "real")
+    (tmp_path / ".folder.abcdefgh.part").mkdir()
+    for name in ("film.part", ".film.part", ".state.ABCDEFGH.part", ".state.abcdefghi.part", "state.abcdefgh.part"):
+        (tmp_path / name).write_bytes(b"x")
+    before = sorted(tmp_path.iterdir())
+    assert sweep(tmp_path) == [] and sorted(tmp_path.iterdir()) == before
+    assert sweep(tmp_path / "none") == []
+
+
+@pytest.mark.permission
+@pytest.mark.skipif(os.name != "posix", reason="file modes are a POSIX thing")
+def test_folders_made_for_a_private_file_are_private(tmp_path: Path) -> None:
+    """The name of a file and when it changes tell something as well."""
+    write_atomic(tmp_path / "site" / "north" / "key", b"x", private=True)
+    write_atomic(tmp_path / "public" / "report", b"x")
+    (tmp_path / "plain").mkdir()
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("site", "site/north")} == {0o700}
+    assert (tmp_path / "public").stat().st_mode == (tmp_path / "plain").stat().st_mode

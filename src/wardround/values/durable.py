@@ -3,34 +3,46 @@
 import contextlib
 import ctypes
 import os
+import re
+import stat
 import struct
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from wardround.values.errors import RunError
+from wardround.values.private_files import make_private, open_unfollowed
+
+_PART = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
+"""How `write_atomic` names a file until it is whole."""
 
 
 def write_atomic(path: Path, data: bytes | Callable[[str], Iterable[bytes | memoryview]], *, private: bool = False) -> None:
     """Replace `path` by `data` so that a crash or a full disk leaves either the old content or the new.
 
-    private: only this user may read the file; otherwise the user's umask decides. data: the content, or what makes it, in
-    pieces, from the file's `place_of`, which it keeps when it is renamed but not when it is copied or restored.
+    private: only this user may read the file, and a folder that is made for it is this user's alone; otherwise the user's umask
+    decides. data: the content, or what makes it, in pieces, from the file's `place_of`, which it keeps when it is renamed but not
+    when it is copied or restored.
 
     Raises RunError, with the old file untouched, where the disk refuses.
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        temporary = Path(name)
+        if private:
+            make_private(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = _begun(path)
         with os.fdopen(handle, "wb") as file:
             file.writelines(data(place_of(file.fileno())) if callable(data) else [data])
             file.flush()
             if not private and os.name == "posix":
                 os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
-        temporary.replace(path)
+            if os.name == "posix":
+                temporary.replace(path)  # as long as the lock is held: an unlocked part is swept
+        if os.name != "posix":
+            temporary.replace(path)  # Windows renames no open file, and sweeps none either
         _sync_folder(path.parent)
     except OSError as error:
         if temporary is not None:
@@ -42,6 +54,67 @@ def write_atomic(path: Path, data: bytes | Callable[[str], Iterable[bytes | memo
             hint="free some disk space or choose a folder that you may write, and try again (a run goes on with --resume); "
             "the earlier file is intact",
         ) from error
+
+
+def sweep(folder: Path, name: str = "") -> list[Path]:
+    """Removes what `write_atomic` had not finished when its process was killed, and returns it. No living writer loses a file.
+
+    name: of the one file whose remains are meant, in a folder that is not ours alone; else of every file in the folder. Removing
+    a file does not erase it: until the disk uses its blocks again, whoever reads the raw disk reads it.
+    """
+    swept = []
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            match = _PART.fullmatch(path.name)
+            if match is not None and name in ("", match["name"]) and _removed(path):
+                swept.append(path)
+    return swept
+
+
+def _begun(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, under a lock that says that its writer lives."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        if _locked(handle) is not False and os.fstat(handle).st_nlink > 0:
+            return handle, Path(name)
+        os.close(handle)  # somebody swept between the two calls
+
+
+def _locked(handle: int) -> bool | None:
+    """Whether this process has the lock of the open file now; None where the file system has no locks. Windows needs none:
+    nobody can remove a file there that is open."""
+    if os.name != "posix":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _removed(path: Path) -> bool:
+    """Whether the file had no living writer and is gone."""
+    try:
+        handle = open_unfollowed(path, os.O_RDWR)
+    except OSError:
+        return False  # another user's, or a link
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode) or not _locked(handle):
+            return False
+        if os.name == "posix":
+            path.unlink()
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    if os.name != "posix":
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return not path.exists()
 
 
 def place_of(file: int | Path) -> str:
