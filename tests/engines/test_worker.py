@@ -37,6 +37,8 @@ def test_a_fault_is_one_line_on_the_screen_and_whole_in_the_hospitals_log(tmp_pa
 
 @pytest.mark.parametrize("error", ["OSError(28, 'No space left on device')"])
 def test_what_the_system_refuses_is_said_as_it_says_it(error: str, tmp_path: Path) -> None:
-    """On a full disk the log cannot be written either: the one line is all there is."""
+    """On a full disk the log cannot be written either: what is on the screen is all there is, and says so."""
     done = ended_by(error, tmp_path / "no-folder" / "north")
-    assert done.stderr == "north ends: No space left on device\n"
+    log_line, last = done.stderr.splitlines()
+    assert "log.ndjson cannot be written" in log_line and "left out: fault" in log_line
+    assert last == "north ends: No space left on device"

@@ -70,8 +70,7 @@ def _answer(site: "Site", message: bytes, folder: Path) -> bytes:
     try:
         return site.handle(message)
     except Exception as error:  # noqa: BLE001  whatever it was, this process ends by it
-        with suppress(OSError):  # a full disk may be the very reason
-            write_log(folder, "fault", traceback.format_exc())
+        write_log(folder, "fault", traceback.format_exc())
         full = isinstance(error, OSError) and error.strerror
         print(f"{folder.name} ends: {full or 'a fault of Wardround, ' + type(error).__name__}", file=sys.stderr, flush=True)
         os._exit(WardroundError.exit_code)
