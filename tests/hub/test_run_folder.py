@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from wardround.crypto.identity import Identity
 from wardround.hub.run_folder import RunFolder
+from wardround.hub.sum_coordinator import SumCoordinator
+from wardround.plan.sum_plan import Quantity, SumPlan
 from wardround.study.reading import load_study
 from wardround.study.run_settings import RunSettings
 from wardround.values.errors import RunError
@@ -72,3 +75,18 @@ def test_a_folder_without_a_run_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "data" / "mine.npz").write_bytes(b"mine")
     RunFolder(tmp_path).require_unused()
     assert (tmp_path / "data" / "mine.npz").exists()
+
+
+@pytest.mark.permission
+def test_what_killed_writes_left_is_gone_when_the_coordinator_starts_again(tmp_path: Path) -> None:
+    """A checkpoint half written holds masked totals and sealed shares; prepared records half written hold patients."""
+    parts = [tmp_path / ".checkpoint.safetensors.abcdefgh.part", tmp_path / "data" / ".north.npz.abcdefgh.part"]
+    keys = tmp_path / "sums" / ".keys.json.abcdefgh.part"
+    for part in (*parts, keys):
+        part.parent.mkdir(exist_ok=True)
+        part.write_bytes(b"half")
+    RunFolder(tmp_path).close()
+    assert [part.exists() for part in (*parts, keys)] == [False, False, True]
+    plan = SumPlan("t", {name: Identity.new().public for name in ("a", "b", "c")}, {"x": Quantity((1,))})
+    SumCoordinator(plan, lambda _: {}, tmp_path / "sums")
+    assert not keys.exists()

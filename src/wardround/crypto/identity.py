@@ -5,8 +5,11 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from wardround.values.durable import write_atomic
+from wardround.values.durable import sweep, write_atomic
 from wardround.values.errors import RunError
+from wardround.values.private_files import read_private
+
+_LONGEST = 200  # bytes of a key's file: the digits, and white space that an editor left
 
 
 class Identity:
@@ -43,12 +46,14 @@ class Identity:
         Raises
         ------
         RunError
-            The file holds no key.
+            The file holds no key, is a link, or belongs or is open to other users.
         """
-        if not path.exists():
-            write_atomic(path, Ed25519PrivateKey.generate().private_bytes_raw().hex().encode(), private=True)
+        sweep(path.parent, path.name)
+        if (text := read_private(path, _LONGEST)) is None:
+            text = Ed25519PrivateKey.generate().private_bytes_raw().hex().encode()
+            write_atomic(path, text, private=True)
         try:
-            return cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text("ascii"))))
+            return cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text.decode("ascii"))))
         except ValueError as error:
             raise RunError(
                 f"The identity key {path} is damaged",

@@ -18,7 +18,7 @@ from wardround.study.declaration import Study
 from wardround.study.run_settings import RunSettings, load_run, run_file_of
 from wardround.study.writing import to_toml
 from wardround.values.canonical import canonical_json
-from wardround.values.durable import write_atomic
+from wardround.values.durable import sweep, write_atomic
 from wardround.values.errors import RunError, StudyError
 from wardround.values.stored import head_of, value_of
 
@@ -52,6 +52,8 @@ class RunFolder:
             raise RunError(
                 f"{path} cannot be used as a run folder", found=error.strerror or "", hint="choose another with --out"
             ) from error
+        for below in ("", "data"):
+            sweep(path / below)
 
     def close(self) -> None:
         self._lock.release()

@@ -15,7 +15,7 @@ from wardround.hub.notices import silent
 from wardround.plan.sum_plan import SumPlan
 from wardround.summation.plain import SumFailed
 from wardround.values.canonical import canonical_json
-from wardround.values.durable import write_atomic
+from wardround.values.durable import sweep, write_atomic
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
 from wardround.values.stored import head_of, value_of
@@ -66,6 +66,7 @@ class SumCoordinator:
     def __init__(self, plan: SumPlan, trip: Trip, folder: Path) -> None:
         self._plan, self._trip, self._file = plan, trip, folder / "keys.json"
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
         self._summing = MaskedSumming(plan.approved, folder, self._carry, self._keep, silent, self._kept())
 
     def _kept(self) -> KeyProgress:

@@ -17,6 +17,7 @@ from wardround.study.sections.training import AugmentationSection
 from wardround.training.inputs import InputShape
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError
+from wardround.values.private_files import private_status
 from wardround.values.records import Records
 from wardround.values.stored import head_of
 from wardround.values.tensor_file import read_tensors, write_tensors
@@ -84,7 +85,7 @@ def features_of(
     put there. Where the disk refuses they are used all the same."""
     origin = Origin.from_settings(fingerprint, section, images, kinds)
     path = store.folder / FILE
-    if path.exists():
+    if private_status(path) is not None:
         stored = _read(path, origin, _shapes(records, section, kinds))
         if isinstance(stored, Features):
             return stored

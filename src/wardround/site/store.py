@@ -9,23 +9,31 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from wardround.summation.masked.memory import MaskedState, after_restoring
-from wardround.values.canonical import canonical_json
-from wardround.values.durable import place_of, write_atomic
+from wardround.values.canonical import canonical_json, finite_or_none
+from wardround.values.durable import place_of, sweep, write_atomic
 from wardround.values.errors import RunError
 from wardround.values.log import write_log
+from wardround.values.private_files import private_folder, private_lock, private_status, read_private
 from wardround.values.stored import StoredBundle, StoredTree, head_of, stored_arrays, value_of
 from wardround.values.tensor_file import read_tensors, write_tensors
 from wardround.values.tree import Tree
 
 LOCK_WAIT_S = 60.0
 STATE = "state.safetensors"
+LOCK = "site.lock"
 REFUSALS = "refusals"
+REPORT = "report.json"
+REPORT_BYTES = 1 << 26
+REPORT_ENTRIES = 250_000  # of a study with 100,000 rounds, own models too
+_NUMBER_BYTES = 100
+_KEPT_HERE = ("*.safetensors", REPORT, REFUSALS, "log*.ndjson", "identity.key")
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class LastAnswer:
 
 
 class SiteStore:
-    """The site's folder. One process at a time: the lock outlives no process.
+    """The site's folder. One process at a time: the lock outlives no process. Raises RunError where others can get at it.
 
     counter: a small file outside the folder, which says how often this site has spoken. A folder that was moved away and back, or
     restored from a snapshot, says less; without the file only its place on the disk would tell.
@@ -91,16 +99,28 @@ class SiteStore:
 
     def __init__(self, folder: Path, counter: Path | None = None) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder, sign=LOCK)
         self._counter = counter
         self._committed = ""  # the large file that the state file names; another one was left by a crash
-        self._lock = FileLock(folder / "site.lock")
+        self._lock = private_lock(folder / LOCK)
         try:
             self._lock.acquire(timeout=LOCK_WAIT_S)
         except Timeout as error:
             raise RunError(
                 f"The site folder {folder} is in use", hint="stop the other run, or wait for it, and start again"
             ) from error
+        try:
+            self._take_over()
+        except RunError:
+            self.close()
+            raise
+
+    def _take_over(self) -> None:
+        """Removes what a killed process had not finished, and refuses files that others could read, change or lead elsewhere."""
+        sweep(self.folder)
+        for pattern in _KEPT_HERE:
+            for path in self.folder.glob(pattern):
+                private_status(path)
 
     def close(self) -> None:
         self._lock.release()
@@ -108,7 +128,7 @@ class SiteStore:
     def read(self) -> SiteState:
         """The state as it was written; one that may be older than what the site has said since keeps no keys."""
         path, spoken = self.folder / STATE, self._spoken()
-        if not path.exists():
+        if private_status(path) is None:
             return SiteState(masked=MaskedState(counter=spoken))
         arrays, head = read_tensors(path)
         self._committed = head["last"]
@@ -121,9 +141,10 @@ class SiteStore:
 
     def _spoken(self) -> int:
         """What the file outside says; 0 where there is none."""
-        if self._counter is None or not self._counter.exists():
+        data = read_private(self._counter, _NUMBER_BYTES) if self._counter is not None else None
+        if data is None:
             return 0
-        text = self._counter.read_text("ascii", errors="replace").strip()
+        text = data.decode("ascii", "replace").strip()
         if not text.isdecimal():
             raise RunError(
                 f"{self._counter} does not hold a number",
@@ -134,6 +155,7 @@ class SiteStore:
 
     def last_answer(self) -> LastAnswer:
         """The answer to the order that the state names, which was read or written before."""
+        private_status(self.folder / self._committed)
         words, _ = read_tensors(self.folder / self._committed)
         return LastAnswer(words.pop("reply").tobytes(), words)
 
@@ -171,20 +193,33 @@ class SiteStore:
 
     def read_tree(self, name: str) -> Tree | None:
         path = self.folder / f"{name}.safetensors"
-        return read_tensors(path)[0] if path.exists() else None
+        return read_tensors(path)[0] if private_status(path) is not None else None
 
     def write_tree(self, name: str, tree: Tree) -> None:
         write_tensors(self.folder / f"{name}.safetensors", tree, {})
 
     def report(self) -> dict[str, Any]:
         """This hospital's own figures: they stay here unless its policy releases them."""
-        path = self.folder / "report.json"
-        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+        path = self.folder / REPORT
+        data = read_private(path, REPORT_BYTES)
+        try:
+            report: dict[str, Any] = json.loads(data) if data is not None else {}
+            if not all(isinstance(section, dict) for section in report.values()):
+                raise ValueError("no report")
+        except (ValueError, AttributeError) as error:
+            mend = f"mv {quote(str(path))} {quote(f'{path}.damaged')}"
+            raise RunError(f"{path} is damaged", hint=f"move it away, and a new one is begun: {mend}") from error
+        return report
 
     def add_to_report(self, section: str, key: str, value: Any) -> None:
+        """Figures that are not finite are written as null. A full report takes no more, and the log says so."""
         report = self.report()
-        report.setdefault(section, {})[key] = value
-        write_atomic(self.folder / "report.json", canonical_json(report), private=True)
+        report.setdefault(section, {})[key] = _finite(value)
+        data = canonical_json(report)
+        if len(data) > REPORT_BYTES or sum(map(len, report.values())) > REPORT_ENTRIES:
+            self.log("report", f"{REPORT} is full: {section} {key} is not in it")
+            return
+        write_atomic(self.folder / REPORT, data, private=True)
 
     def log(self, code: str, text: str) -> None:
         """A line of the site's own log."""
@@ -193,7 +228,22 @@ class SiteStore:
     def refusals(self) -> int:
         """How many orders and asks were refused since the last one that was answered. It is no part of the state."""
         path = self.folder / REFUSALS
-        return int(path.read_text("ascii")) if path.exists() else 0
+        text = (read_private(path, _NUMBER_BYTES) or b"0").decode("ascii", "replace").strip()
+        if not text.isdecimal():
+            raise RunError(f"{path} does not hold a number", hint=f"remove it, once you have read the log: rm {quote(str(path))}")
+        return int(text)
 
     def count_refusals(self, number: int) -> None:
         write_atomic(self.folder / REFUSALS, f"{number}\n".encode(), private=True)
+
+
+def _finite(value: Any) -> Any:
+    """The value, of what JSON can hold, with null for every figure that is not finite."""
+    match value:
+        case dict():
+            return {name: _finite(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_finite(inner) for inner in value]
+        case float():
+            return finite_or_none(value)
+    return value

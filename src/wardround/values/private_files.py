@@ -135,7 +135,7 @@ def _loose(path: Path, mode: int, own_mode: int, besides: str) -> RunError:
         f"Other users can get at {path}",
         expected=f"rights for its owner alone, {own_mode:o}",
         found=f"{mode:o}",
-        hint=f"{_mend(f'chmod {own_mode:o}', path)} ; {besides}",
+        hint=f"{_mend(f'chmod {own_mode:o}', path)}; {besides}",
     )
 
 

@@ -64,6 +64,7 @@ class TestTampering:
         """Not written over."""
         path = tmp_path / "letter"
         path.write_bytes(b"Dear Sir or Madam, " * 100)
+        path.chmod(0o600)  # else its rights are what is refused
         refused("ledger", lambda: Ledger(path))
         assert path.read_bytes().startswith(b"Dear")
 
@@ -71,6 +72,7 @@ class TestTampering:
         """A wrong path must not add a table to somebody's data."""
         path = tmp_path / "registry.db"
         self.edit(path, "CREATE TABLE models (name TEXT)")
+        path.chmod(0o600)
         before = path.read_bytes()
         refused("ledger", lambda: Ledger(path))
         assert path.read_bytes() == before

@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from wardround.values.canonical import canonical_json, sha256_hex
-from wardround.values.durable import place_of, write_atomic
+from wardround.values.durable import place_of, sweep, write_atomic
 from wardround.values.errors import RefusedError
+from wardround.values.private_files import make_private, private_lock, private_status, read_private
 
 WAIT_S = 120.0
+_RECEIPT_LIMIT = 1 << 26
 _POLL_S = 0.002
 GENESIS = "0" * 64
 _SCHEMA = """CREATE TABLE IF NOT EXISTS entries (
@@ -105,14 +107,17 @@ class LedgerFile:
         self.path = path
         self._lock = path.with_name(f"{path.name}.lock")
         self._receipt = path.with_name(f"{path.name}.receipt")
+        for name in (path.name, self._receipt.name):
+            sweep(path.parent, name)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[Page]:
         """The entries as they are, while nobody else reads or writes. What was not appended is rolled back."""
         with self._named():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._lock).acquire(timeout=WAIT_S, poll_interval=_POLL_S):
-                self.path.touch(mode=0o600)  # SQLite gives its journal the same rights
+            make_private(self.path.parent)
+            with private_lock(self._lock).acquire(timeout=WAIT_S, poll_interval=_POLL_S):
+                if private_status(self.path) is None:
+                    write_atomic(self.path, b"", private=True)  # SQLite gives its journal the same rights
                 connection = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
                 try:
                     if not {"entries"}.issuperset(name for (name,) in connection.execute("SELECT name FROM sqlite_master")):
@@ -127,9 +132,8 @@ class LedgerFile:
 
     def receipt(self) -> Receipt | None:
         """None where there is none. Raises RefusedError(code="ledger") for one that was changed."""
-        try:
-            text = self._receipt.read_bytes()
-        except FileNotFoundError:
+        text = read_private(self._receipt, _RECEIPT_LIMIT)
+        if text is None:
             return None
         try:
             value = json.loads(text)
