@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.crypto.curve_points import is_signing_key
 from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.privacy.fixed_point import Grid
 from wardround.summation.approved import Approved
 from wardround.values.canonical import canonical_json, sha256_hex
-from wardround.values.errors import DataError, RefusedError
+from wardround.values.errors import DataError, RefusedError, StudyError
 from wardround.values.ids import site_id
 from wardround.values.tree import Tree
 
@@ -59,7 +60,7 @@ class SumPlan:
     Raises
     ------
     StudyError
-        From `approved`, where the sites are too few for `collusion`.
+        A key is no identity key, or two sites have the same; from `approved`, where the sites are too few for `collusion`.
     """
 
     title: str
@@ -70,6 +71,18 @@ class SumPlan:
     labels: tuple[str, ...] = ("",)
     numbers: int = 1
     set_changes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, key in self.keys.items():
+            if not is_signing_key(key):
+                raise StudyError(
+                    f"The key of {name} is no identity key: anybody could sign under it, or nobody",
+                    expected="64 hexadecimal digits of an Ed25519 public key",
+                    found=repr(key)[:80],
+                    hint=f"ask {name} for its identity.public, and compare it by telephone",
+                )
+        if len(set(self.keys.values())) != len(self.keys):
+            raise StudyError("Two sites have the same identity key: somebody would be counted twice")
 
     def require_named(self, label: str, number: int) -> None:
         """RefusedError for a sum that the sites did not agree on."""

@@ -2,12 +2,23 @@
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from wardround.crypto.curve_points import is_signing_key
 from wardround.study.sections.section import Section
 from wardround.study.sections.site_name import SiteName
 
-IdentityKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+def _sound(key: str) -> str:
+    if not is_signing_key(key):
+        raise ValueError(
+            "these 64 digits are no identity key: anybody could sign under it, or nobody. Ask the hospital for its public key, "
+            "and compare it by telephone"
+        )
+    return key
+
+
+IdentityKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), AfterValidator(_sound)]
 
 
 class SitesSection(Section):

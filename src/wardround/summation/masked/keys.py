@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from wardround.crypto.curve_points import is_canonical_coordinate
 from wardround.crypto.identity import Identity, signed_by
 from wardround.summation.masked.transcript import derive, digest, part, started, u32, u64
 from wardround.values.errors import RefusedError
@@ -100,7 +101,7 @@ def first_chains(study: bytes, roster: Roster, site: SiteId, secret: X25519Priva
         if statement.site == site:
             continue
         try:
-            shared = secret.exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(statement.key)))
+            shared = _agreed(secret, statement.key)
         except ValueError as error:
             raise RefusedError(f"The key of {statement.site} has no secret in it", code="roster") from error
         chains[SiteId(statement.site)] = derive(shared, salt, "chain", *sorted((site, statement.site)))
@@ -110,10 +111,17 @@ def first_chains(study: bytes, roster: Roster, site: SiteId, secret: X25519Priva
 def holds_a_secret(key: str) -> bool:
     """Whether an X25519 public key, in hexadecimal, agrees on anything: with a degenerate one everybody's secret is zero."""
     try:
-        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(key)))
+        _agreed(X25519PrivateKey.generate(), key)
     except ValueError:
         return False
     return True
+
+
+def _agreed(secret: X25519PrivateKey, key: str) -> bytes:
+    """The secret shared with a public key. ValueError for a key of small order, or one that has another spelling."""
+    if not is_canonical_coordinate(key):
+        raise ValueError("no canonical coordinate")
+    return secret.exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(key)))
 
 
 def advanced(chains: Mapping[SiteId, bytes], steps: int) -> dict[SiteId, bytes]:
