@@ -53,7 +53,10 @@ def test_a_key_that_the_site_did_not_sign_is_refused() -> None:
             assert ring.send(A, ring.order(2)) == "roster"
 
 
-@pytest.mark.parametrize("key", ["00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f"])
+OTHER_SPELLING = ["ed" + "ff" * 30 + "7f", "09" + "00" * 30 + "80", "ff" * 32]
+
+
+@pytest.mark.parametrize("key", ["00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f", *OTHER_SPELLING])
 def test_degenerate_keys_are_refused_by_sites_and_known_to_the_coordinator(key: str) -> None:
     """With such a key the pair's secret is zero, and the network reads every seed of the pair."""
     ring = ring_of(3)
