@@ -21,7 +21,7 @@ from wardround.wire.envelope import from_bytes
 from wardround.wire.messages import Refusal
 
 from ..federation.private_site import LOCAL, opened, order, said
-from ..federation.tiny_federation import run, site, study
+from ..federation.tiny_federation import enrolled, run, site, study
 
 pytestmark = [pytest.mark.permission, pytest.mark.skipif(os.name != "posix", reason="rights of files are a POSIX thing")]
 
@@ -111,6 +111,15 @@ def test_a_folder_of_an_earlier_version_is_closed_and_goes_on(tmp_path: Path) ->
     (tmp_path / "site" / "site.lock").chmod(0o644)
     SiteStore(tmp_path / "site").close()
     assert loose(tmp_path / "site") == {}
+
+
+def test_an_empty_folder_that_a_person_made_is_taken_by_the_site(tmp_path: Path) -> None:
+    """By `mkdir`, with the umask's 0755: the key is made there first, and the folder must still be known for the site's."""
+    (tmp_path / "sites" / "north").mkdir(parents=True)
+    (tmp_path / "sites" / "north").chmod(0o755)
+    of = enrolled(study(mode="masked"), tmp_path)
+    site("north", of, tmp_path / "sites" / "north").close()
+    assert loose(tmp_path / "sites" / "north") == {}
 
 
 def test_a_folder_that_others_may_write_to_is_refused_and_its_lock_is_let_go(tmp_path: Path) -> None:

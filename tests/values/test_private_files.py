@@ -13,7 +13,7 @@ from wardround.values.errors import RunError
 from wardround.values.private_files import make_private, private_folder, private_lock, private_status, read_private
 
 pytestmark = [pytest.mark.permission, pytest.mark.skipif(os.name != "posix", reason="rights of files are a POSIX thing")]
-SIGN = "site.lock"
+SIGN, SIGNS = "site.lock", ("key", "site.lock")
 STRANGER = 54_321
 
 
@@ -44,7 +44,7 @@ def file_in(folder: Path, name: str = "a key's file", mode: int = 0o600) -> Path
 def test_folders_are_for_their_owner_whatever_the_umask(tmp_path: Path, any_umask: int) -> None:
     """A hospital's server has the umask that somebody once set; the parents that we make must not be open either."""
     folder = tmp_path / "made" / "for" / "site"
-    private_folder(folder, sign=SIGN)
+    private_folder(folder, signs=SIGNS)
     assert [rights(one) for one in (folder, folder.parent, folder.parent.parent)] == [0o700] * 3, oct(any_umask)
     make_private(folder / "more")
     assert rights(folder / "more") == 0o700
@@ -61,7 +61,7 @@ def test_a_folder_of_ours_that_others_could_only_read_is_closed(tmp_path: Path, 
         file_in(folder, SIGN)
         file_in(folder, "state")
     folder.chmod(mode)
-    private_folder(folder, sign=SIGN)
+    private_folder(folder, signs=SIGNS)
     assert rights(folder) == 0o700
     assert rights(tmp_path) == 0o755, "a parent that was there is not ours to close"
 
@@ -73,9 +73,9 @@ def test_a_folder_that_others_may_write_to_is_refused_until_a_person_has_looked(
     folder.mkdir()
     folder.chmod(mode)
     with pytest.raises(RunError, match=f"Expected: .*700. Found: {mode:o}") as error:
-        private_folder(folder, sign=SIGN)
+        private_folder(folder, signs=SIGNS)
     mended(error)
-    private_folder(folder, sign=SIGN)
+    private_folder(folder, signs=SIGNS)
 
 
 def test_a_folder_of_something_else_is_not_closed_behind_its_owner_s_back(tmp_path: Path) -> None:
@@ -85,10 +85,10 @@ def test_a_folder_of_something_else_is_not_closed_behind_its_owner_s_back(tmp_pa
     folder.chmod(0o755)
     file_in(folder, "letter.txt")
     with pytest.raises(RunError, match="nothing else uses") as error:
-        private_folder(folder, sign=SIGN)
+        private_folder(folder, signs=SIGNS)
     assert rights(folder) == 0o755
     mended(error)
-    private_folder(folder, sign=SIGN)
+    private_folder(folder, signs=SIGNS)
 
 
 @pytest.mark.parametrize("read", [private_status, lambda path: read_private(path, 100)], ids=["status", "bytes"])
@@ -158,7 +158,7 @@ def test_another_user_s_folder_is_refused(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     os.chown(folder, STRANGER, STRANGER)
     with pytest.raises(RunError, match="another user"):
-        private_folder(folder, sign=SIGN)
+        private_folder(folder, signs=SIGNS)
 
 
 def test_no_more_is_read_than_was_asked_for(tmp_path: Path) -> None:

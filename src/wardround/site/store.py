@@ -33,6 +33,7 @@ REPORT = "report.json"
 REPORT_BYTES = 1 << 26
 REPORT_ENTRIES = 250_000  # of a study with 100,000 rounds, own models too
 _NUMBER_BYTES = 100
+_SIGNS = (LOCK, "identity.key", "ledger.sqlite")  # key and ledger are opened before the site is
 _KEPT_HERE = ("*.safetensors", REPORT, REFUSALS, "log*.ndjson", "identity.key")
 
 
@@ -99,7 +100,7 @@ class SiteStore:
 
     def __init__(self, folder: Path, counter: Path | None = None) -> None:
         self.folder = folder
-        private_folder(folder, sign=LOCK)
+        private_folder(folder, signs=_SIGNS)
         self._counter = counter
         self._committed = ""  # the large file that the state file names; another one was left by a crash
         self._lock = private_lock(folder / LOCK)

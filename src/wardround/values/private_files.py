@@ -22,12 +22,12 @@ _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 
 
-def private_folder(folder: Path, *, sign: str) -> None:
+def private_folder(folder: Path, *, signs: tuple[str, ...]) -> None:
     """Makes the folder, or takes one that is there. Afterwards nobody else can list it, read in it or write to it.
 
-    sign: a file that tells a folder of ours. A folder that others could only read becomes 0700 where it is empty or has the sign:
-    an earlier version made it by the umask, and nobody else could have changed a file in it. Any other folder with loose rights
-    is somebody's to decide about, and RunError says what to run.
+    signs: files by which a folder of ours is told. One that others could only read becomes 0700 where it is empty or has a sign:
+    an earlier version or its owner made it by the umask, and nobody else could have changed a file in it. Any other folder with
+    loose rights is somebody's to decide about, and RunError says what to run.
     """
     make_private(folder)
     if not CHECKED:
@@ -38,7 +38,7 @@ def private_folder(folder: Path, *, sign: str) -> None:
     if mode & _OTHERS_WRITE:
         raise _loose(folder, mode, 0o700, "look whether everything in it is yours, since others could write there")
     if mode & _OTHERS:
-        if any(folder.iterdir()) and not os.path.lexists(folder / sign):
+        if any(folder.iterdir()) and not any(os.path.lexists(folder / sign) for sign in signs):
             raise _loose(folder, mode, 0o700, "or choose a folder that nothing else uses")
         _tighten(folder)
 
