@@ -10,7 +10,7 @@ from wardround.hub.coordinator import Coordinator
 from wardround.hub.notices import Listener, Notice
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.config import identity_in
-from wardround.site.site import Site
+from wardround.site.site import REFUSALS_IN_A_ROW, Site
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
 from wardround.values.canonical import sha256_hex
@@ -93,11 +93,28 @@ def records(name: str, *, shift: float = 0.0) -> Records:
     )
 
 
-def site(name: str, of: Study, folder: Path, load: Callable[[], Records] | None = None) -> Site:
+def site(
+    name: str,
+    of: Study,
+    folder: Path,
+    load: Callable[[], Records] | None = None,
+    *,
+    refusals_in_a_row: int = REFUSALS_IN_A_ROW,
+) -> Site:
     identity = identity_in(folder) if of.summation.mode == "masked" else None
     ledger = Ledger(folder / "ledger.sqlite") if of.privacy.private else None
     read = load or (lambda: records(name))
-    return Site(site_id(name), of, read, folder, identity=identity, device="cpu", threads=1, ledger=ledger)
+    return Site(
+        site_id(name),
+        of,
+        read,
+        folder,
+        identity=identity,
+        device="cpu",
+        threads=1,
+        ledger=ledger,
+        refusals_in_a_row=refusals_in_a_row,
+    )
 
 
 Handle = Callable[[bytes], bytes]
@@ -112,8 +129,18 @@ def honest(name: SiteId, order: bytes, handle: Callable[[bytes], bytes]) -> byte
 class Ward:
     """An engine whose exchanges a test can tamper with. Keeps every byte that went either way."""
 
-    def __init__(self, of: Study, folder: Path, *, tamper: Tamper = honest, names: tuple[str, ...] = NAMES) -> None:
-        self._sites = {site_id(name): site(name, of, folder / "sites" / name) for name in names}
+    def __init__(
+        self,
+        of: Study,
+        folder: Path,
+        *,
+        tamper: Tamper = honest,
+        names: tuple[str, ...] = NAMES,
+        refusals_in_a_row: int = REFUSALS_IN_A_ROW,
+    ) -> None:
+        self._sites = {
+            site_id(name): site(name, of, folder / "sites" / name, refusals_in_a_row=refusals_in_a_row) for name in names
+        }
         self.tamper = tamper
         self.orders: list[bytes] = []
         self.answers: list[bytes] = []

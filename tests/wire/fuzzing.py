@@ -30,6 +30,7 @@ from wardround.hub.coordinator import Coordinator
 from wardround.hub.exchange import read_reply
 from wardround.hub.sum_coordinator import SumCoordinator
 from wardround.plan.sum_plan import Quantity, SumPlan
+from wardround.site.store import REFUSALS
 from wardround.site.sum_site import SumSite
 from wardround.study.declaration import Study
 from wardround.summation.masked.layout import contribution_digest
@@ -42,7 +43,7 @@ from wardround.wire.envelope import from_bytes, open_envelope, payload_digest, t
 from wardround.wire.messages import Answer, Ask, ContributionMessage, Message, Order, Refusal
 
 from ..federation.private_studies import private_study
-from ..federation.tiny_federation import enrolled, silent, study, ward
+from ..federation.tiny_federation import Ward, enrolled, silent, study
 
 STUDIES: dict[str, Callable[[], Study]] = {
     "plain": lambda: study(own=True, rounds=2),
@@ -53,6 +54,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "site": lambda: private_study("site", "fedavg", rounds=2, noise=4.0),
 }
 SUM = "secure sum"
+FOR_EVER = 10**9  # refusals in a row: a site that stopped would be no test of anything
 NUMBERS = [0, 1, 2, -1, 3, 99_999, 100_000, 100_001, 2**32 - 1, 2**32, 2**53 - 1, 2**53, 2**63, 2**64, 10**30, 0.5, True, None]
 WORDS = [
     *("", "a", "federated", "last", "own-north", "north", "0" * 64, "f" * 64, "0" * 128, "../x", "\n", "é", "x" * 5000),
@@ -248,8 +250,9 @@ def _with(message: Order | ContributionMessage | Ask | Answer, tree: Tree) -> Me
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """What tells each file of the site from what it was: all but locks and the log, which may grow."""
-    status = {path.name: path.stat() for path in folder.iterdir() if not path.name.startswith("log.") and path.suffix != ".lock"}
+    """What tells each file of the site from what it was: all but locks, the log, and the number of refusals, which may grow."""
+    grows = ("log.", REFUSALS)
+    status = {path.name: path.stat() for path in folder.iterdir() if not path.name.startswith(grows) and path.suffix != ".lock"}
     return {name: (one.st_ino, one.st_mtime_ns, one.st_size) for name, one in status.items() if not name.endswith("-journal")}
 
 
@@ -352,25 +355,26 @@ def fuzz(count: int, seed: int = 0, *, each: int = 20, kinds: tuple[str, ...] = 
 
 def _one_run(declared: Study, folder: Path, flood: Flood, tally: Tally) -> None:
     enlisted = enrolled(declared, folder)
-    with ward(enlisted, folder, flood) as engine:
-        coordinator = Coordinator(enlisted, engine, folder, listener=silent)
-        with _counted(tally):
-            coordinator.run()
-        coordinator.close()
+    engine = Ward(enlisted, folder, tamper=flood, refusals_in_a_row=FOR_EVER)
+    coordinator = Coordinator(enlisted, engine, folder, listener=silent)
+    with _counted(tally):
+        coordinator.run()
+    coordinator.close()
+    engine.close()
 
 
 def _one_sum(folder: Path, flood: Flood, tally: Tally) -> None:
     """Two sums of plain arrays over four hospitals."""
-    values = {"first": {"ages": np.arange(5), "dose": np.ones(3)}, "second": {"ages": np.arange(5), "dose": np.zeros(3)}}
+    labels = ("first", "second")
     identities = {name: Identity.at(folder / "sites" / name / "identity.key") for name in ("a", "b", "c", "d")}
     plan = SumPlan(
         "fuzzed",
         {name: identity.public for name, identity in identities.items()},
         {"ages": Quantity((5,)), "dose": Quantity((3,), 1.0)},
+        labels=labels,
     )
     sites = {
-        SiteId(name): SumSite(plan, name, identity, lambda label: values[label], folder / "sites" / name)
-        for name, identity in identities.items()
+        SiteId(name): SumSite(plan, name, identity, _values, folder / "sites" / name) for name, identity in identities.items()
     }
 
     def trip(outbox: Mapping[SiteId, bytes]) -> dict[SiteId, bytes]:
@@ -379,10 +383,18 @@ def _one_sum(folder: Path, flood: Flood, tally: Tally) -> None:
 
     with _counted(tally):
         coordinator = SumCoordinator(plan, trip, folder / "coordinator")
-        for number, label in enumerate(values, start=1):
-            coordinator.sum(label, number=number)
+        for label in labels:
+            coordinator.sum(label)
     for site in sites.values():
         site.close()
+
+
+def _values(label: str, number: int) -> dict[str, np.ndarray]:
+    """One hospital's arrays for the sums that were agreed on; it knows no other."""
+    return {
+        ("first", 1): {"ages": np.arange(5), "dose": np.ones(3)},
+        ("second", 1): {"ages": np.ones(5, int), "dose": np.zeros(3)},
+    }[label, number]
 
 
 @contextmanager
