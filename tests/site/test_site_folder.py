@@ -15,6 +15,7 @@ from wardround.crypto.identity import Identity
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site import store as store_module
 from wardround.site.store import LastAnswer, SiteState, SiteStore
+from wardround.summation.masked.memory import MaskedState
 from wardround.values.errors import RunError
 from wardround.values.log import LOG
 from wardround.wire.envelope import from_bytes
@@ -58,11 +59,12 @@ def a_store(folder: Path) -> SiteStore:
     store.write_tree("start", {"w": np.ones(2, np.float32)})
     store.add_to_report("rounds", "1", {"loss": 0.5})
     store.log("data", "why")
+    store.count_refusals(2)
     store.close()
     return store
 
 
-OURS = ["state.safetensors", f"answer-{'0' * 64}.safetensors", "start.safetensors", "report.json", LOG, "begun"]
+OURS = ["state.safetensors", f"answer-{'0' * 64}.safetensors", "start.safetensors", "report.json", LOG, "refusals"]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -101,6 +103,35 @@ def test_a_file_that_is_loosened_while_the_site_works_is_refused_too(tmp_path: P
     }
     with pytest.raises(RunError, match="chmod 600"):
         readers[name]()
+    store.close()
+
+
+@pytest.mark.parametrize("harm", ["writable", "link"])
+def test_a_counter_outside_that_others_can_reach_is_refused(tmp_path: Path, harm: str) -> None:
+    """It tells a state that was moved away and back; whoever can lower it can have the site forget."""
+    counter = tmp_path / "counters" / "north"
+    store = SiteStore(tmp_path / "site", counter)
+    store.write(SiteState(study="s", masked=MaskedState(epoch=1, counter=3)))
+    assert loose(tmp_path / "counters") == {}
+    if harm == "link":
+        counter.rename(tmp_path / "elsewhere")
+        counter.symlink_to(tmp_path / "elsewhere")
+    else:
+        counter.chmod(0o662)
+    with pytest.raises(RunError, match="counters/north"):
+        store.read()
+    store.close()
+
+
+def test_a_count_of_refusals_that_is_no_number_is_named(tmp_path: Path) -> None:
+    """A ValueError would end the study at this site."""
+    a_store(tmp_path / "site")
+    (tmp_path / "site" / "refusals").write_text("many")
+    store = SiteStore(tmp_path / "site")
+    with pytest.raises(RunError, match="does not hold a number") as error:
+        store.refusals()
+    subprocess.run(error.value.hint.split(": ")[1], shell=True, check=True)
+    assert store.refusals() == 0
     store.close()
 
 
