@@ -10,6 +10,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+import wardround  # noqa: F401  before any test imports onnxruntime, whose telemetry is then off
+
 pytest.register_assert_rewrite("tests.algorithms.algorithm_conformance")
 
 ALIKE = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

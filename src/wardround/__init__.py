@@ -11,7 +11,10 @@ Heavy libraries are loaded when they are first needed, so that importing this pa
 
 from typing import TYPE_CHECKING, Any
 
+from wardround.values.telemetry import switch_off_telemetry
 from wardround.values.version import __version__
+
+switch_off_telemetry()  # here, since a library that was imported first would not listen any more
 
 if TYPE_CHECKING:
     from wardround.hub.sum_coordinator import SecureSum

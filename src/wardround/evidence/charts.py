@@ -11,13 +11,15 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
+from wardround.evidence.matplotlib_folder import own_folder
 from wardround.study.record.run_record import Evaluation, RunRecord
 from wardround.tasks.protocol import Chart, Dots, Task
+
+with own_folder():
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 INK, FAINT = "#010203", "#040506"
 SERIES = tuple(f"#0a0b0{k}" for k in range(8))

@@ -1,0 +1,28 @@
+"""Libraries that would report their use to their makers, and how each of them is told not to.
+
+Such a library reads its environment variable once, while it is imported: onnxruntime 1.29 and later then leaves a device id and a
+queue of events in the user's cache folder, and asks the network for its maker's host. So the variables are set the moment
+`wardround` is imported, before any library, and every process that is started from this one inherits them.
+"""
+
+import os
+import sys
+import warnings
+
+OFF = {"ORT_DISABLE_TELEMETRY": "1", "FLWR_TELEMETRY_ENABLED": "0"}
+"""The variable of onnxruntime and of Flower, with the value that switches its telemetry off."""
+
+
+def switch_off_telemetry() -> None:
+    """Switches it off for this process and its children, except where the user has set a variable.
+
+    Warns where onnxruntime is loaded already and was not told: its telemetry cannot be stopped then.
+    """
+    if "onnxruntime" in sys.modules and "ORT_DISABLE_TELEMETRY" not in os.environ:
+        warnings.warn(
+            "onnxruntime was imported before wardround, so its telemetry may be running; import wardround first, or set "
+            "ORT_DISABLE_TELEMETRY=1 in the environment",
+            stacklevel=2,
+        )
+    for variable, value in OFF.items():
+        os.environ.setdefault(variable, value)
