@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wardround.plan.plan import Plan
-from wardround.plan.pricing import price_of, with_noise
+from wardround.plan.pricing import price_of, private_plan_of, with_noise
+from wardround.plan.private_plan import PrivatePlan
 from wardround.privacy.accounting import epsilon
+from wardround.privacy.gaussian_mechanism import protect_noised, reveal_noised
 from wardround.study.declaration import Study
+from wardround.values.contribution import Contribution
 from wardround.values.errors import StudyError
 
 from ..federation.private_studies import private_study
@@ -60,6 +64,29 @@ def test_a_study_without_privacy_is_left_as_it_is() -> None:
     assert with_noise(of) is of
     with pytest.raises(StudyError, match=r"privacy\.mode"):
         price_of(of)
+
+
+@pytest.mark.parametrize(("collusion", "rate"), [(1, 1.0), (0, 0.5)])
+def test_the_stated_noise_of_a_step_is_that_of_the_sum_that_is_opened(collusion: int, rate: float, tmp_path: Path) -> None:
+    """The noise of all shares is in the total, more than the bound needs: who chooses by less finds his model worse than told."""
+    approved = enrolled(private_study(noise=3.0, clip=0.5, rate=rate, collusion=collusion), tmp_path)
+    plan = PrivatePlan(approved, 40_000)
+    sites = tuple(approved.quorum.sites)
+    frame = plan.frame({"gradient": {"w": (plan.size,)}}, plan.weight(sites))
+    nothing = Contribution({"gradient": {"w": np.zeros(plan.size)}}, 1)
+    words = frame.words
+    total = sum((protect_noised(nothing, {}, frame)[words] for _ in sites), np.zeros(plan.size, frame.layout[words][0]))
+    noise = reveal_noised({words: total}, {}, frame, 1).values["gradient"]["w"]
+    drawn = rate * (20 + 32 + 24)
+    assert plan.noise_of_mean(3.0, rate) == pytest.approx(np.std(noise) / 0.5 / drawn, rel=0.03)
+
+
+def test_one_public_number_for_every_hospital_counts_for_each_of_them() -> None:
+    """The mean is over the patients of all hospitals; as if there were one, the noise would look three times as large."""
+    stated = private_study()
+    each = stated.changed(privacy=stated.privacy.changed(public_patients=76))
+    by_name = stated.changed(privacy=stated.privacy.changed(public_patients={"east": 76, "north": 76, "south": 76}))
+    assert private_plan_of(each).noise_of_mean(1.0, 1.0) == private_plan_of(by_name).noise_of_mean(1.0, 1.0)
 
 
 def test_a_hospital_without_a_public_number_is_named() -> None:

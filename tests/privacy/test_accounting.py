@@ -139,8 +139,29 @@ def test_calibrated_noise_pays_for_the_slack_too() -> None:
 
 def test_what_no_noise_can_reach_is_refused() -> None:
     """A study that cannot be calibrated must not start with some other noise."""
-    with pytest.raises(StudyError):
+    with pytest.raises(StudyError, match="Rounding to whole numbers alone"):
         calibrate(0.05, DELTA, 1.0, 60, Slack(1e-3, 0))
+    with pytest.raises(StudyError, match="No noise multiplier up to 1,000,000"):
+        calibrate(1e-5, DELTA, 1.0, 10**6)
+
+
+@pytest.mark.parametrize(("target", "rate", "steps"), [(0.001, 1.0, 60), (0.001, 0.01, 60), (1e-4, 1.0, 1000)])
+def test_a_very_small_epsilon_has_its_noise(target: float, rate: float, steps: int) -> None:
+    """Where a search ends is no law of nature: "no noise gives this" would be false."""
+    multiplier = calibrate(target, DELTA, rate, steps)
+    assert 0.98 * target < epsilon({Event(multiplier, rate): steps}, DELTA) <= target
+
+
+@pytest.mark.slow
+def test_few_compositions_find_the_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes up to a second; somebody waits at a terminal for a dozen of these answers."""
+    composed: list[float] = []
+    real = accounting._continuous
+    monkeypatch.setattr(accounting, "_continuous", lambda *asked: (composed.append(asked[2]), real(*asked))[1])
+    for target, rate, steps in [(2.0, 1.0, 61), (2.0, 0.3, 41), (8.0, 0.02, 101)]:
+        composed.clear()
+        calibrate(target, DELTA, rate, steps)
+        assert len(composed) <= (6 if rate == 1 else 12)
 
 
 @pytest.mark.slow

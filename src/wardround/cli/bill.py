@@ -1,5 +1,7 @@
 """What a private study costs, for a person: who is protected against whom, the noise, epsilon at several deltas."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wardround.evidence.text import figure
-from wardround.plan.pricing import Price, price_of
+from wardround.plan.pricing import Price, price_of, private_plan_of
 from wardround.privacy.accounting import calibrate
 from wardround.simulation.epsilon_sweep import sweep
 from wardround.study.declaration import Study
@@ -18,6 +20,13 @@ from wardround.values.errors import StudyError
 
 EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0)
 TRIED = (None, 8.0, 4.0, 2.0, 1.0, 0.5)
+
+
+@contextmanager
+def working_out(what: str) -> Iterator[None]:
+    """At a terminal, on stderr, what takes some seconds; elsewhere nothing."""
+    with Console(stderr=True).status(f"Working out {what} ..."):
+        yield
 
 
 def bill_json(study: Study, settings: RunSettings | None = None, data: Path | None = None) -> dict[str, Any]:
@@ -41,16 +50,21 @@ def bill_json(study: Study, settings: RunSettings | None = None, data: Path | No
 def show_bill(declared: Study, study: Study) -> None:
     """declared: as the file stands. study: the same with its noise worked out."""
     console = Console()
-    price = price_of(study)
+    with working_out("what the whole study costs"):
+        price = price_of(study)
     for sentence in promised_privacy(study):
         console.print(sentence, highlight=False)
     console.print(cost_table(study, price))
     if declared.privacy.noise_multiplier is None:
         console.print("Before real hospitals approve the study, put the noise into its [privacy] section:", markup=False)
         console.print(f"  noise_multiplier = {price.noise_multiplier:g}\n", highlight=False)
-    console.print(_noise_table(study, price))
+    with working_out("the noise of other epsilons"):
+        table = _noise_table(study, price)
+    console.print(table)
     if study.privacy.of_patients and study.privacy.epsilon is not None:
-        console.print(_steps_table(study, price, study.privacy.epsilon))
+        with working_out("other steps and sampling rates"):
+            table = _steps_table(study, price, study.privacy.epsilon)
+        console.print(table)
 
 
 def show_sweep(study: Study, settings: RunSettings, data: Path | None) -> None:
@@ -112,8 +126,8 @@ def _noise_table(study: Study, price: Price) -> Table:
 
 
 def _steps_table(study: Study, price: Price, target: float) -> Table:
-    """For one epsilon: how noisy the mean gradient of a step is, for other numbers of steps and rates. Fewer and larger draws are
-    less noisy each; more steps average more of it out."""
+    """For one epsilon: how noisy the mean gradient of a step is, all hospitals present, for other numbers of steps and rates.
+    Fewer and larger draws are less noisy each; more steps average more of it out."""
     rates = sorted({study.privacy.sampling_rate, 1.0, 0.3}, reverse=True)
     table = Table(title=f"Steps and rate: noise of one step's mean gradient, in clip norms, at epsilon {target:g}")
     table.add_column("steps", justify="right")
@@ -125,14 +139,11 @@ def _steps_table(study: Study, price: Price, target: float) -> Table:
 
 
 def _step_noise(study: Study, delta: float, target: float, steps: int, rate: float) -> str:
-    stated = study.privacy.public_patients
-    patients = sum(stated.values()) if isinstance(stated, dict) else stated or 1
-    if study.privacy.mode == "patient-local" and isinstance(stated, dict):
-        patients = patients // len(stated)
     try:
-        return f"{calibrate(target, delta, rate, steps) / (rate * patients):.2g}"
+        multiplier = calibrate(target, delta, rate, steps)
     except StudyError:
         return "–"
+    return f"{private_plan_of(study).noise_of_mean(multiplier, rate):.2g}"
 
 
 def _epsilon(value: float) -> str:

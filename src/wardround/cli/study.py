@@ -66,7 +66,7 @@ def privacy(
     """Say what a private study will cost each hospital's patients, before it runs, and the noise that it takes."""
     import json
 
-    from wardround.cli.bill import bill_json, show_bill, show_sweep
+    from wardround.cli.bill import bill_json, show_bill, show_sweep, working_out
     from wardround.plan.pricing import with_noise
     from wardround.study.reading import load_study
     from wardround.study.run_settings import load_run, settings_beside
@@ -75,7 +75,8 @@ def privacy(
         raise StudyError("--data and --run say what --try runs on", hint="add --try, or leave them out")
     settings = (settings_beside(path) if run is None else load_run(run)) if tried else None
     declared = load_study(path)
-    study = with_noise(declared)
+    with working_out("the noise that the study takes"):
+        study = with_noise(declared)
     if as_json:
         typer.echo(json.dumps(bill_json(study, settings, data), allow_nan=False))
         return

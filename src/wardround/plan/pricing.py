@@ -31,7 +31,7 @@ def with_noise(study: Study) -> Study:
     if not privacy.private:
         return study
     if privacy.noise_multiplier is None and privacy.epsilon is not None and privacy.delta is not None:
-        trial = _private_plan(study.with_privacy(noise_multiplier=1.0))
+        trial = private_plan_of(study.with_privacy(noise_multiplier=1.0))
         slack: Slack = trial.event.slack
         multiplier = calibrate(privacy.epsilon, privacy.delta, privacy.sampling_rate, trial.events, slack)
         return study.with_privacy(noise_multiplier=multiplier)
@@ -48,13 +48,14 @@ def with_noise(study: Study) -> Study:
 
 def price_of(study: Study) -> Price:
     """Of a private study whose noise is known."""
-    plan, delta = _private_plan(study), study.privacy.delta or 0.0
+    plan, delta = private_plan_of(study), study.privacy.delta or 0.0
     others = tuple(other for other in DELTAS if other != delta)
     costs = bill(plan.event, plan.events, (delta, *others)).epsilons
     return Price(costs[delta], delta, plan.event.noise_multiplier, plan.events, {other: costs[other] for other in others})
 
 
-def _private_plan(study: Study) -> PrivatePlan:
+def private_plan_of(study: Study) -> PrivatePlan:
+    """Of a private study whose noise is known, with hospitals where it names none yet."""
     plan = Plan(with_sites(study)).private
     if plan is None:
         raise StudyError("The study claims no differential privacy", hint="choose a privacy.mode")

@@ -1,5 +1,6 @@
 """What a study's privacy section means for both ends: grid, weights, and the charge of every release. Derived, never sent."""
 
+import math
 from dataclasses import dataclass
 
 from wardround.algorithms import statement_of
@@ -84,6 +85,19 @@ class PrivatePlan:
             sites=sites,
             honest=honest,
         )
+
+    def noise_of_mean(self, multiplier: float, sampling_rate: float) -> float:
+        """Deviation of the noise in one step's mean over the patients drawn (or over the sites), in clip norms.
+
+        multiplier, sampling_rate: in place of the study's. Made together by all m hospitals: each share has the variance
+        multiplier² / (t - c), and all m of them are in the total. Made alone: in a hospital of mean size.
+        """
+        if self.distributed:
+            sites, honest, everyone = self._shared()
+            return multiplier * math.sqrt(sites / honest) / (sampling_rate * everyone)
+        stated = self.study.privacy.public_patients
+        patients = sum(stated.values()) / len(stated) if isinstance(stated, dict) else stated or 1
+        return multiplier / (sampling_rate * patients)
 
     def _shared(self) -> tuple[int, int, int]:
         """Sites; t - c, the shares of noise that are surely there and unknown to the coordinator and c others; and the public

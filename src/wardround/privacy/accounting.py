@@ -82,37 +82,94 @@ def affordable(event: Event, target_epsilon: float, delta: float, beside: Spent 
     return _largest(fits(GRID), _largest(fits(_ROUGH), 1))
 
 
+@lru_cache(maxsize=256)
 def calibrate(target_epsilon: float, delta: float, sampling_rate: float, steps: int, slack: Slack = NO_SLACK) -> float:
     """The smallest noise multiplier of four digits with which `steps` releases cost at most the target. slack: of one release.
 
-    Raises StudyError where no noise is enough, which is so where the slack alone is more than the target.
+    Raises StudyError where none up to LARGEST_MULTIPLIER is enough, which is so where the slack alone is more than the target.
 
     >>> calibrate(2.0, 1e-5, 1.0, 60)
     15.45
     """
     if not target_epsilon > 0 or steps < 1:
         raise ValueError("the target epsilon must be above 0, and steps at least 1")
-    top = 6 * _PER_DECADE  # from 0.01 to 10,000
 
-    def enough(grid: float) -> Callable[[int], bool]:
-        def holds(below: int) -> bool:
-            event = Event(_multiplier(top - below), sampling_rate, slack=slack)
-            return below <= top and _epsilon({event: steps}, delta, grid) <= target_epsilon
+    def cost_on(grid: float) -> Callable[[float], float]:
+        return lambda multiplier: _epsilon({Event(multiplier, sampling_rate, slack=slack): steps}, delta, grid)
 
-        return holds
+    def enough(below: int) -> bool:
+        return below <= _TOP and cost_on(GRID)(_multiplier(_TOP - below)) <= target_epsilon
 
-    if not enough(GRID)(0):
-        raise StudyError(
-            "No noise gives this epsilon",
-            expected="an epsilon that the steps can reach",
-            found=f"epsilon {target_epsilon:g} at delta {delta:g} over {steps} steps",
-            hint="a larger epsilon or delta, or fewer steps",
-        )
-    return _multiplier(top - _largest(enough(GRID), _largest(enough(_ROUGH), top - _HALF)))
+    near = _as_gaussians(target_epsilon, delta, sampling_rate, steps)
+    for grid, tolerance in ((_ROUGH, 1e-2), (GRID, 3e-5)):
+        near = _approached(target_epsilon, cost_on(grid), near, tolerance)
+    below = _largest(enough, _TOP - _index(near))
+    if not enough(below):
+        raise _out_of_reach(target_epsilon, delta, steps, slack)
+    return _multiplier(_TOP - below)
 
 
+def _out_of_reach(target_epsilon: float, delta: float, steps: int, slack: Slack) -> StudyError:
+    rounding = slack.delta * steps >= delta or slack.epsilon * steps >= target_epsilon
+    return StudyError(
+        "Rounding to whole numbers alone costs more than this epsilon or delta"
+        if rounding
+        else f"No noise multiplier up to {LARGEST_MULTIPLIER:,} keeps to this epsilon",
+        expected="an epsilon and a delta that the steps can reach",
+        found=f"epsilon {target_epsilon:g} at delta {delta:g} over {steps} steps",
+        hint="a larger epsilon or delta, or fewer steps",
+    )
+
+
+def _as_gaussians(target_epsilon: float, delta: float, sampling_rate: float, steps: int) -> float:
+    """The multiplier that the target would take if all steps together were one Gaussian: exact where everybody is drawn, else the
+    limit of many steps (Bu, Dong, Long, Su: Deep learning with Gaussian differential privacy, 2020, corollary 5.4)."""
+    low, high = 1e-9, 1e3
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _delta_of_gaussian(middle, target_epsilon) <= delta else (low, middle)
+    if sampling_rate == 1:
+        return math.sqrt(steps) / low
+    return 1 / math.sqrt(math.log1p((low / sampling_rate) ** 2 / steps))
+
+
+def _delta_of_gaussian(distance: float, target_epsilon: float) -> float:
+    """Of two Gaussians of deviation 1 at this distance (Balle, Wang: ICML 2018, theorem 5). Near enough to begin a search at."""
+
+    def below(x: float) -> float:
+        return math.erfc(-x / math.sqrt(2)) / 2
+
+    shift = min(target_epsilon, _HIGHEST_EPSILON) / distance
+    return below(distance / 2 - shift) - math.exp(min(target_epsilon, _HIGHEST_EPSILON)) * below(-distance / 2 - shift)
+
+
+def _approached(target_epsilon: float, cost: Callable[[float], float], multiplier: float, tolerance: float) -> float:
+    """A multiplier whose cost differs from the target by about this part of it. Secants of log cost over log multiplier, each at
+    most a factor of e^2: a few do what dozens of halvings would."""
+    at, slope, before = math.log(multiplier), -1.0, None
+    for _ in range(_SECANTS):
+        apart = math.log(max(cost(math.exp(at)), _TINY) / target_epsilon)
+        if abs(apart) <= tolerance:
+            break
+        if before is not None and before[0] != at:
+            slope = min(max((apart - before[1]) / (at - before[0]), -4.0), -0.25)
+        before = (at, apart)
+        at = min(max(at - min(max(apart / slope, -2.0), 2.0), math.log(_LEAST)), math.log(LARGEST_MULTIPLIER))
+    return math.exp(at)
+
+
+LARGEST_MULTIPLIER = 10**6
+"""A study may state no larger one."""
+_LEAST, _TINY, _SECANTS = 0.01, 1e-12, 12
 _PER_DECADE = 9 * 10 ** (DIGITS - 1)
-_HALF = _PER_DECADE + 4 * 10 ** (DIGITS - 1)  # of 0.5; less noise is slow to account and seldom wanted
+_TOP = 8 * _PER_DECADE  # the index of LARGEST_MULTIPLIER
+
+
+def _index(multiplier: float) -> int:
+    """Of the four-digit number next to this one."""
+    mantissa, decade = f"{multiplier:.{DIGITS - 1}e}".split("e")
+    beyond_one = round((float(mantissa) - 1) * 10 ** (DIGITS - 1))
+    return min(max((int(decade) + 2) * int(_PER_DECADE) + beyond_one, 0), int(_TOP))
 
 
 def _multiplier(index: int) -> float:
