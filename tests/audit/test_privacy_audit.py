@@ -68,7 +68,7 @@ mode = "patient-distributed"
 noise_multiplier = 5.0
 delta = 1e-5
 clip_norm = 0.3
-public_patients = 50_000
+public_patients = 20_000
 """
 
 

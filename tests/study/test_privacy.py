@@ -80,6 +80,14 @@ def test_local_training_goes_with_every_algorithm_of_local_training(name: str) -
         ((*SITE, ('name = "fedavg"', 'name = "scaffold"'), ("class_balance = false", 'optimizer = "sgd"')), "one change"),
         ((("delta = 1e-5\n", ""),), "delta"),
         ((("delta = 1e-5", "delta = 0.02"),), "below 1 / patients"),
+        ((("delta = 1e-5", "delta = 0.006"), ("= 100", "= { north = 90, south = 90 }")), "below 1 / patients of all hospitals"),
+        ((("delta = 1e-5", "delta = 0.006"),), "0.005 for 200"),
+        (
+            (("delta = 1e-5", "delta = 0.003"), ("[privacy]", '[sites]\nnames = ["a", "b", "c", "d"]\n[privacy]')),
+            "below 1 / patients",
+        ),
+        ((*SITE, ("delta = 1e-5", "delta = 0.09")), "set it to 0.001 or less"),
+        ((*SITE, ("delta = 1e-5", "delta = 0.0011")), "set it to 0.001 or less"),
         ((("epsilon = 2.0\n", ""),), "epsilon"),
         ((("public_patients = 100\n", ""),), "public_patients is missing"),
         ((("public_patients = 100", "public_patients = 100\nsteps = 3"),), "steps"),
@@ -93,6 +101,22 @@ def test_what_would_leave_unpaid_or_break_the_sensitivity_is_refused(changes: tu
     """Each of these would let something out that nobody paid for, or let one patient move another's gradient."""
     with pytest.raises(StudyError, match=said.replace(".", r"\.")):
         study(*changes)
+
+
+def test_a_delta_that_is_well_below_one_over_the_units_is_accepted() -> None:
+    """The limit is for what would give one whole unit away, and for nothing below it."""
+    assert study(*SITE, ("delta = 1e-5", "delta = 0.001")).privacy.delta == 0.001
+    assert study(("delta = 1e-5", "delta = 0.0049")).privacy.delta == 0.0049
+    many = ", ".join(f'"s{number}"' for number in range(200))
+    with pytest.raises(StudyError, match=r"set it to 0\.0005 or less"):
+        study(*SITE, ("delta = 1e-5", f"delta = 0.001\n[sites]\nnames = [{many}]\n"))
+
+
+def test_a_delta_near_one_over_the_patients_is_told() -> None:
+    """It is sound, and hardly worth approving: whoever approves it should see why."""
+    near, far = study(("delta = 1e-5", "delta = 0.001")), study()
+    assert "more than a tenth of 1 / patients (200 in all hospitals together)" in " ".join(protection(near))
+    assert "a tenth of 1 / patients" not in " ".join(protection(far))
 
 
 def test_images_must_name_their_patients() -> None:

@@ -161,15 +161,15 @@ def _approached(target_epsilon: float, cost: Callable[[float], float], multiplie
 LARGEST_MULTIPLIER = 10**6
 """A study may state no larger one."""
 _LEAST, _TINY, _SECANTS = 0.01, 1e-12, 12
-_PER_DECADE = 9 * 10 ** (DIGITS - 1)
+_PER_DECADE: int = 9 * 10 ** (DIGITS - 1)
 _TOP = 8 * _PER_DECADE  # the index of LARGEST_MULTIPLIER
 
 
 def _index(multiplier: float) -> int:
     """Of the four-digit number next to this one."""
     mantissa, decade = f"{multiplier:.{DIGITS - 1}e}".split("e")
-    beyond_one = round((float(mantissa) - 1) * 10 ** (DIGITS - 1))
-    return min(max((int(decade) + 2) * int(_PER_DECADE) + beyond_one, 0), int(_TOP))
+    beyond_one: int = round((float(mantissa) - 1) * 10 ** (DIGITS - 1))
+    return min(max((int(decade) + 2) * _PER_DECADE + beyond_one, 0), _TOP)
 
 
 def _multiplier(index: int) -> float:

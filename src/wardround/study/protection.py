@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.declaration import Study
+from wardround.study.rules.private import units_together
 
 
 def protection(study: Study) -> tuple[str, ...]:
@@ -49,6 +50,11 @@ def _promised(study: Study) -> Iterator[str]:
     yield f"Differentially private for {whom} added or removed: {cost}, at delta {privacy.delta:g}, over the whole study."
     if privacy.epsilon is not None and privacy.delta is not None:
         yield guessing_words(privacy.epsilon, privacy.delta)
+    if privacy.of_patients and privacy.delta is not None and privacy.delta * units_together(study) > 0.1:
+        yield (
+            f"Delta is more than a tenth of 1 / patients ({units_together(study)} in all hospitals together): a delta near it "
+            "would let one whole record out. Choose it ten to a hundred times smaller."
+        )
     if privacy.mode == "patient-local":
         yield "Each hospital adds its own noise: this holds against everybody else together."
     else:

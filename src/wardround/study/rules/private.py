@@ -12,6 +12,17 @@ _WORK_UNDER: dict[PrivacyMode, str] = {
     "site": "protects one change of the model",
 }
 """What a mode needs of an algorithm."""
+LARGEST_DELTA_OF_SITES = 1e-3
+"""Sites are few, so 1 / sites says little; and where the bound fails, all patients of a hospital may show at once."""
+
+
+def units_together(study: Sections) -> int:
+    """The public number of patients (or of sites) of all hospitals together; of the fewest there may be where none is named."""
+    sites = max(len(study.sites.names), study.sites.minimum)
+    if not study.privacy.of_patients:
+        return sites
+    stated = study.privacy.public_patients
+    return sum(stated.values()) if isinstance(stated, dict) else (stated or 1) * sites
 
 
 def broken_rules(study: Sections) -> Iterator[str]:
@@ -21,6 +32,7 @@ def broken_rules(study: Sections) -> Iterator[str]:
         return
     yield from _of_evaluation(study)
     yield from _of_the_algorithm(study)
+    yield from _of_delta(study)
     if privacy.mode != "patient-local" and study.summation.mode == "plain":
         yield f'privacy.mode = "{privacy.mode}" adds noise by shares, which the masked sum hides: set summation.mode = "masked"'
     if privacy.of_patients:
@@ -39,6 +51,22 @@ def broken_rules(study: Sections) -> Iterator[str]:
         yield "summation.max_update_norm and privacy.clip_norm bound the same thing: leave summation.max_update_norm out"
     if privacy.mode != "patient-local" and study.summation.word_bits != 32:
         yield "the words of a noised sum follow from its noise: leave summation.word_bits out"
+
+
+def _of_delta(study: Sections) -> Iterator[str]:
+    """Whoever gives one unit's data away, drawn by lot, keeps to epsilon 0 with a delta of 1 / units."""
+    delta, units = study.privacy.delta or 0.0, units_together(study)
+    if study.privacy.of_patients and delta * units >= 1:
+        yield (
+            f"privacy.delta = {delta:g} must be below 1 / patients of all hospitals together, {1 / units:.2g} for {units}: with "
+            "it, giving a whole patient's record away would count as private"
+        )
+    most = min(LARGEST_DELTA_OF_SITES, 0.1 / units)
+    if not study.privacy.of_patients and delta > most:
+        yield (
+            f"privacy.delta = {delta:g} is the chance that a whole hospital shows, with all its patients: set it to {most:.1g} "
+            "or less, a tenth of 1 / sites and never above 0.001"
+        )
 
 
 def _of_evaluation(study: Sections) -> Iterator[str]:

@@ -35,7 +35,8 @@ class PrivacySection(Section):
         default=None,
         gt=0,
         lt=0.1,
-        description="Chance, above 0 to below 0.1, that epsilon does not hold; well below 1 / patients.",
+        description="Chance, above 0 to below 0.1, that epsilon does not hold. Patient modes: below 1 / patients of all "
+        "hospitals together, better a hundred times; site: at most 0.001, and a tenth of 1 / sites.",
     )
     noise_multiplier: float | None = Field(
         default=None,
@@ -113,13 +114,3 @@ class PrivacySection(Section):
         of_patients = (self.public_patients, self.sampling_rate, self.images_per_patient, self.views)
         if not self.of_patients and of_patients != (None, 1.0, None, 1):
             raise ValueError('public_patients, sampling_rate, images_per_patient and views mean nothing with mode = "site"')
-
-    @model_validator(mode="after")
-    def delta_is_small(self) -> "PrivacySection":
-        most = max(self.public_patients.values(), default=1) if isinstance(self.public_patients, dict) else self.public_patients
-        if self.delta is not None and most is not None and self.delta * most >= 1:
-            raise ValueError(
-                f"delta must be below 1 / patients: with {self.delta:g} and {most} patients, giving a whole record away would "
-                "count as private"
-            )
-        return self
