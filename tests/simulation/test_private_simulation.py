@@ -7,9 +7,10 @@ import pytest
 import wardround as wr
 from tests.federation.private_studies import private_study
 from tests.federation.tiny_federation import NAMES, records
+from wardround.hub.notices import Notice, RoundFinished
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.study.declaration import Study
-from wardround.values.errors import EngineError, StudyError
+from wardround.values.errors import EngineError, RefusedError, StudyError
 
 
 @pytest.fixture
@@ -48,6 +49,29 @@ def test_two_studies_over_the_same_ledgers_add_up_until_one_is_refused(tmp_path:
     with pytest.raises(EngineError, match="budget"):
         for number in range(5):
             run(of, tmp_path / f"more-{number}", ledgers)
+
+
+def _stop_after_round_1(notice: Notice) -> None:
+    if isinstance(notice, RoundFinished):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.permission
+@pytest.mark.parametrize("receipt_too", [True, False])
+def test_a_hospital_at_work_is_given_no_new_ledger(tmp_path: Path, receipt_too: bool) -> None:
+    """A new one would know of no release: the study would be paid for again, or by nobody."""
+    declared, folder = private_study(noise=3.0, epsilon=2.0), tmp_path / "run"
+    hospitals = {name: records(name) for name in NAMES}
+    with pytest.raises(KeyboardInterrupt):
+        wr.simulate(declared, hospitals, out=folder, workers=0, register=False, listener=_stop_after_round_1)
+    ledger = folder / "sites" / "north" / "ledger.sqlite"
+    ledger.unlink()
+    if receipt_too:
+        ledger.with_name("ledger.sqlite.receipt").unlink()
+    for _ in range(2):  # the refusal itself must not leave a file that passes for a ledger
+        with pytest.raises(RefusedError) as refusal:
+            wr.simulate(declared, hospitals, out=folder, workers=0, register=False, resume=True)
+        assert refusal.value.code == ("ledger" if receipt_too else "ledger-restored")
 
 
 def test_a_kept_ledger_must_have_a_budget(tmp_path: Path) -> None:

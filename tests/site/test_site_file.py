@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
+from tests.federation.private_studies import private_study
 from tests.simulation.small_study import write_hospital, write_study
+from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.config import SiteConfig
 from wardround.study.reading import load_study
+from wardround.values.errors import RefusedError
 
 
 def test_a_hospital_is_opened_from_its_own_file(tmp_path: Path) -> None:
@@ -22,3 +27,15 @@ def test_a_hospital_is_opened_from_its_own_file(tmp_path: Path) -> None:
     site = config.open()
     site.close()
     assert (tmp_path / "state").is_dir()
+
+
+@pytest.mark.permission
+def test_a_private_hospital_without_a_ledger_is_refused_with_the_command_that_begins_one(tmp_path: Path) -> None:
+    """A ledger that the program made by itself would have no budget, and would refuse nothing for ever."""
+    (tmp_path / "site.toml").write_text('data = "ours.csv"\nfolder = "state"\nledger = "patients.ledger"\n', "utf-8")
+    config = SiteConfig.from_toml(tmp_path / "site.toml", "east", private_study("patient-local", "fedavg", summation="plain"))
+    with pytest.raises(RefusedError, match="wardround site ledger") as refusal:
+        config.open()
+    assert refusal.value.code == "ledger" and not (tmp_path / "patients.ledger").exists()
+    Ledger(tmp_path / "patients.ledger").set_budget(2.0, 1e-3)
+    config.open().close()

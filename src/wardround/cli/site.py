@@ -41,7 +41,7 @@ def ledger(
         raise typer.BadParameter(f"there is no ledger at {path}; --epsilon and --delta begin one", param_hint="PATH")
     if not path.exists() and not receipt.exists():
         typer.echo(f"{path} is a new ledger", err=True)
-    opened_ledger = accept(path) if accept_restored else Ledger(path)
+    opened_ledger = accept(path) if accept_restored else Ledger(path, begin=setting is not None)
     if close is not None:
         opened_ledger.close(close)
     if setting:

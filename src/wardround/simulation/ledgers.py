@@ -8,6 +8,7 @@ from wardround.hub.run_folder import RunFolder
 from wardround.plan.pricing import price_of
 from wardround.privacy.events import Unit
 from wardround.privacy.ledger.ledger import Ledger
+from wardround.site.store import STATE
 from wardround.study.declaration import Study
 from wardround.study.record.run_record import PrivacyRecord
 from wardround.values.errors import StudyError
@@ -28,7 +29,8 @@ class Ledgers:
 
     def ready(self, study: Study, sites: Iterable[str]) -> None:
         """A kept ledger must be there, with a budget: a name that was mistyped would be a hospital without one. In a new one the
-        hospital grants what the study states, and no more; a study that states no epsilon is recorded and refused nothing."""
+        hospital grants what the study states, and no more; a study that states no epsilon is recorded and refused nothing. None
+        is begun for a hospital that is at work already: it must find its own."""
         privacy = study.privacy
         if not privacy.private:
             return
@@ -36,14 +38,16 @@ class Ledgers:
             path = self.path_of(site)
             if self.kept is not None:
                 _require_budget(path, privacy.unit)
-            elif privacy.epsilon is not None and privacy.delta is not None and privacy.noise_multiplier != 0:
-                ledger = Ledger(path)
-                if ledger.balance(privacy.unit).budget is None:
-                    ledger.set_budget(privacy.epsilon, privacy.delta, privacy.unit)
+                continue
+            at_work = (self.folder.site(site) / STATE).exists() or self.folder.counter(site).exists()
+            ledger = Ledger(path, begin=not at_work)
+            granted = None if privacy.noise_multiplier == 0 else privacy.epsilon
+            if granted is not None and privacy.delta is not None and ledger.balance(privacy.unit).budget is None:
+                ledger.set_budget(granted, privacy.delta, privacy.unit)
 
 
 def _require_budget(path: Path, unit: Unit) -> None:
-    if not path.exists() or Ledger(path).balance(unit).budget is None:
+    if not path.exists() or Ledger(path, begin=False).balance(unit).budget is None:
         raise StudyError(
             f"The ledger {path} has no budget for one {unit}",
             expected="a ledger for each hospital, with a budget",
@@ -60,7 +64,7 @@ def privacy_record(study: Study, sites: tuple[str, ...], ledgers: Ledgers) -> Pr
     price = price_of(study)
     spent: dict[str, float | None] = {}
     for site in sites:
-        spent[site] = Ledger(ledgers.path_of(site)).epsilon_spent(privacy.unit, privacy.delta)
+        spent[site] = Ledger(ledgers.path_of(site), begin=False).epsilon_spent(privacy.unit, privacy.delta)
     return PrivacyRecord(
         unit=privacy.unit,
         delta=privacy.delta,

@@ -74,7 +74,7 @@ class SiteConfig:
         )
 
     def open(self) -> Site:
-        ledger = Ledger(self.ledger) if self.study.privacy.private and self.ledger is not None else None
+        ledger = Ledger(self.ledger, begin=False) if self.study.privacy.private and self.ledger is not None else None
         identity = identity_in(self.folder) if self.study.summation.mode == "masked" else None
         name = site_id(self.name)
         return Site(

@@ -44,6 +44,11 @@ class Book:
     def path(self) -> Path:
         return self._file.path
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file of entries, or the receipt of one that was lost. To look makes none."""
+        return self._file.is_there
+
     def _own(self) -> None:
         """What belongs to this process alone. mine: the charges it made."""
         self._process, self._turn, self._ledger_state = os.getpid(), threading.RLock(), LedgerState()

@@ -110,6 +110,10 @@ class LedgerFile:
         for name in (path.name, self._receipt.name):
             sweep(path.parent, name)
 
+    @property
+    def is_there(self) -> bool:
+        return self.path.exists() or self._receipt.exists()
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[Page]:
         """The entries as they are, while nobody else reads or writes. What was not appended is rolled back."""

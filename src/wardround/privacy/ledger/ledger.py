@@ -59,9 +59,15 @@ class Ledger:
     than its receipt; "ledger", changed from outside or damaged; "ledger-busy", locked or not writable.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """Opens the ledger, or begins one where there is none, and proves every entry."""
+    def __init__(self, path: Path | str, *, begin: bool = True) -> None:
+        """Opens the ledger, and proves every entry.
+
+        begin: where there is none, one is begun, without a budget. False is for who only goes on: a ledger that is gone, its
+        receipt too, is then refused ("ledger"), since a new one would know of no release and refuse nothing.
+        """
         self._book = Book(Path(path))
+        if not begin and not (self._book.is_there and self._book.read(lambda ledger_state: ledger_state.number)):
+            raise _gone(self.path)
         self._write(lambda ledger_state: None if ledger_state.number else opening())
 
     @property
@@ -223,6 +229,15 @@ def _check(count: int, *names: str) -> None:
         raise ValueError("a count is a whole number from 1")
     if not all(0 < len(name) <= NAME_LIMIT for name in names):
         raise ValueError(f"a study, a release and a digest are named by 1 to {NAME_LIMIT} characters")
+
+
+def _gone(path: Path) -> RefusedError:
+    return RefusedError(
+        f"There is no privacy ledger at {path}, nor a receipt of one",
+        expected="the ledger of this site's patients, begun by its data manager",
+        hint=f"bring back the latest ledger; if there was never one: wardround site ledger {path} --epsilon E --delta D",
+        code="ledger",
+    )
 
 
 def _refuse_if(wrong: bool, why: str) -> None:
