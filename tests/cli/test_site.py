@@ -60,6 +60,37 @@ def test_a_study_that_will_not_come_back_gives_its_room_back(path: Path) -> None
     Ledger(path).plan("another", EVENT, 40)
 
 
+def test_the_first_letters_of_a_study_close_it_and_those_of_two_close_none(path: Path) -> None:
+    """A study's name is 64 digits; a wrong one that is taken for another closes a study that is at work."""
+    Ledger(path).plan("chest-2", EVENT, 1)
+    wrong = site_ledger(path, "--close", "che")
+    assert wrong.exit_code == 2 and "2 studies begin with 'che'" in " ".join(wrong.output.replace("│", "").split())
+    assert site_ledger(path, "--close", "hand").exit_code == 2
+    assert [study.closed for study in Ledger(path).history().values()] == [False, False]
+    assert site_ledger(path, "--close", "chest-").exit_code == 0
+    assert site_ledger(path, "--close", "chest").exit_code == 0
+    assert all(study.closed for study in Ledger(path).history().values())
+
+
+def test_a_study_is_named_as_people_know_it(tmp_path: Path) -> None:
+    """A number of 64 digits says nothing to a data manager who looks at the account after a year."""
+    ledger = Ledger(tmp_path / "named", run="20260302T101500-aabbccdd-000001")
+    ledger.plan("ab" * 32, EVENT, 60, "Pneumonia on chest X-rays")
+    text = site_ledger(ledger.path).output
+    assert "Pneumonia" in text and "abababababab: entry 2, run 20260302T101500-aabbccdd-000001" in text
+    row = json.loads(site_ledger(ledger.path, "--json").output)["studies"][0]
+    assert (row["study"], row["title"], row["entry"]) == ("ab" * 32, "Pneumonia on chest X-rays", 2)
+    assert row["run"] == "20260302T101500-aabbccdd-000001" and row["first"] == ledger.entries()[1].at[:10]
+
+
+@pytest.mark.parametrize(("epsilon", "delta", "warned"), [(400, 1e-5, True), (2, 0.01, True), (2, 1e-5, False)])
+def test_a_budget_that_allows_nearly_everything_is_warned_of(path: Path, epsilon: float, delta: float, warned: bool) -> None:
+    """A slip of two zeros would be kept for good, and nothing would ever be refused."""
+    done = site_ledger(path, "--epsilon", epsilon, "--delta", delta)
+    assert done.exit_code == 0 and ("warning: " in done.stderr) == warned
+    assert Ledger(path).balance().budget is not None, "the hospital decides"
+
+
 def test_a_restored_ledger_is_accepted_in_two_steps(path: Path) -> None:
     """First that it goes on, then with which budget."""
     path.unlink()

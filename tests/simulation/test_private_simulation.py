@@ -36,6 +36,22 @@ def test_the_record_says_what_was_promised_and_what_each_ledger_holds(tmp_path: 
     assert "differentially private with epsilon" in (done.folder / "model_card.md").read_text()
 
 
+def test_record_report_and_card_name_the_entry_that_each_ledger_has(tmp_path: Path) -> None:
+    """Who holds the card must find the charge at the hospital, and who holds the ledger must find the run."""
+    done = run(private_study(noise=3.0, rounds=1), tmp_path / "run")
+    cost = done.record.privacy
+    assert cost is not None and set(cost.ledger_entries) == set(NAMES)
+    for name in NAMES:
+        ledger = Ledger(done.folder / "sites" / name / "ledger.sqlite")
+        ((study, history),) = ledger.history().items()
+        assert (study, history.entry) == (cost.ledger_study, cost.ledger_entries[name])
+        assert (history.title, history.run) == (done.record.study_title, done.record.run_id)
+        assert ledger.entries()[history.entry - 1].content["study"] == study
+    words = f"the study {cost.ledger_study[:12]} of the run {done.record.run_id}: entry {cost.ledger_entries['east']} at east"
+    for page in ("report.html", "model_card.md"):
+        assert words in " ".join((done.folder / page).read_text().replace("\\", "").split()), page
+
+
 @pytest.mark.slow
 def test_two_studies_over_the_same_ledgers_add_up_until_one_is_refused(tmp_path: Path, ledgers: Path) -> None:
     """The bill of a field that forgets between studies: the second costs on top, the third is refused before it begins."""

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from wardround.privacy.events import Event
     from wardround.privacy.ledger.ledger import Balance, Ledger
 
+WEAK, LARGE_DELTA = 0.99, 1e-3
+"""A guess that is right so often, and such a delta, are told when a budget is set."""
+SHOWN_LETTERS = 12
+
 app = typer.Typer(help="What a hospital keeps for itself: its privacy ledger, and why it stopped.", no_args_is_help=True)
 
 
@@ -26,7 +30,9 @@ def ledger(
     epsilon: Annotated[float | None, typer.Option(help="Set the budget: epsilon. Needs --delta.")] = None,
     delta: Annotated[float | None, typer.Option(help="Set the budget: delta. Needs --epsilon.")] = None,
     unit: Annotated[str, typer.Option(help="Whose budget is set: patient or site.")] = "patient",
-    close: Annotated[str | None, typer.Option(metavar="STUDY", help="Give back the room that a study keeps unused.")] = None,
+    close: Annotated[
+        str | None, typer.Option(metavar="STUDY", help="Give back the room that a study keeps unused; its first letters do.")
+    ] = None,
     accept_restored: Annotated[
         bool, typer.Option("--accept-restored", help="Go on with an older or copied ledger; it then needs a new budget.")
     ] = False,
@@ -43,9 +49,11 @@ def ledger(
         typer.echo(f"{path} is a new ledger", err=True)
     opened_ledger = accept(path) if accept_restored else Ledger(path, begin=setting is not None)
     if close is not None:
-        opened_ledger.close(close)
+        opened_ledger.close(_study_of(opened_ledger, close))
     if setting:
         opened_ledger.set_budget(*setting)
+        for sentence in _warnings(*setting):
+            typer.echo(f"warning: {sentence}", err=True)
     if as_json:
         typer.echo(json.dumps(_as_json(opened_ledger)))
     else:
@@ -94,6 +102,30 @@ def _budget(epsilon: float | None, delta: float | None, unit: str) -> Any:
     return epsilon, delta, unit
 
 
+def _study_of(ledger: "Ledger", letters: str) -> str:
+    """The one study whose name is this or begins so."""
+    names = list(ledger.history())
+    matching = [letters] if letters in names else [name for name in names if name.startswith(letters)]
+    if len(matching) != 1:
+        raise typer.BadParameter(
+            f"{len(matching)} studies begin with {letters!r}: {', '.join(matching or names) or 'the ledger has none'}",
+            param_hint="--close",
+        )
+    return matching[0]
+
+
+def _warnings(epsilon: float, delta: float, unit: str) -> list[str]:
+    """What a budget like this allows, where that is nearly everything. It is set all the same: the hospital decides."""
+    from wardround.study.protection import guessing_words, right_guesses
+
+    sentences = []
+    if right_guesses(epsilon, 0.0) >= WEAK:
+        sentences.append(f"a budget of epsilon {epsilon:g} for one {unit}. {guessing_words(epsilon, delta)}")
+    if delta > LARGE_DELTA:
+        sentences.append(f"delta {delta:g} is the chance that the budget fails altogether; choose it well below 1 / {unit}s")
+    return sentences
+
+
 def _show(ledger: "Ledger") -> None:
     from rich.console import Console
     from rich.table import Table
@@ -104,14 +136,22 @@ def _show(ledger: "Ledger") -> None:
         table.add_column(title, no_wrap=title != "of each")
     for row in _rows(ledger):
         charged = f"{row['charged']} of {row['planned']}" if row["planned"] else f"{row['charged']}"
-        table.add_row(row["study"], row["status"], row["words"], charged, row["first"], row["last"])
+        table.add_row(_named(row), row["status"], row["words"], charged, row["first"], row["last"])
     console = Console()
     if table.row_count:
         console.print(table)
+        for name, study in ledger.history().items():
+            run = f", run {study.run}" if study.run else ""
+            console.print(f"{name[:SHOWN_LETTERS]}: entry {study.entry}{run}", highlight=False, soft_wrap=True)
     else:
         console.print("Nothing was charged yet.")
     for line in _lines(ledger):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _named(row: dict[str, Any]) -> str:
+    """Title, and the first letters of the name: enough to close it."""
+    return f"{row['title']}\n{row['study'][:SHOWN_LETTERS]}" if row["title"] else str(row["study"])
 
 
 def _rows(ledger: "Ledger") -> list[dict[str, Any]]:
@@ -122,6 +162,9 @@ def _rows(ledger: "Ledger") -> list[dict[str, Any]]:
             rows.append(
                 {
                     "study": name,
+                    "title": study.title,
+                    "run": study.run,
+                    "entry": study.entry,
                     "status": "closed" if study.closed else "open",
                     "unit": event.unit,
                     "event": event.to_json(),

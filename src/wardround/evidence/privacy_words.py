@@ -23,6 +23,11 @@ def promised(record: RunRecord, cost: PrivacyRecord) -> Iterator[str]:
     )
     if cost.spent:
         yield f"Each hospital's ledger stood after this run at: {_ledgers(cost)}."
+    if cost.ledger_entries:
+        yield (
+            f"There it is the study {cost.ledger_study[:12]} of the run {record.run_id}: "
+            f"{', '.join(f'entry {number} at {site}' for site, number in sorted(cost.ledger_entries.items()))}."
+        )
     if cost.unit == "patient":
         yield "A patient who is known to two hospitals is protected by the sum of both costs."
     if record.engine == "in_process":

@@ -63,8 +63,11 @@ def privacy_record(study: Study, sites: tuple[str, ...], ledgers: Ledgers) -> Pr
         return None
     price = price_of(study)
     spent: dict[str, float | None] = {}
+    entries: dict[str, int] = {}
     for site in sites:
-        spent[site] = Ledger(ledgers.path_of(site), begin=False).epsilon_spent(privacy.unit, privacy.delta)
+        ledger = Ledger(ledgers.path_of(site), begin=False)
+        spent[site] = ledger.epsilon_spent(privacy.unit, privacy.delta)
+        entries[site] = ledger.history()[study.hash].entry
     return PrivacyRecord(
         unit=privacy.unit,
         delta=privacy.delta,
@@ -76,4 +79,6 @@ def privacy_record(study: Study, sites: tuple[str, ...], ledgers: Ledgers) -> Pr
         events=price.events,
         collusion=None if privacy.mode == "patient-local" else study.summation.collusion,
         spent=spent,
+        ledger_study=study.hash,
+        ledger_entries=entries,
     )

@@ -278,7 +278,7 @@ def _site_configs(
     folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers, device: str
 ) -> list[SiteConfig]:
     """Hospitals side by side share the cores: threads of one would only stand in the way of the next."""
-    outside = outside_of(folder.external)
+    outside, plan = outside_of(folder.external), folder.plan
     threads = max(1, usable_cores() // min(at_once, len(hospitals))) if at_once > 1 else 0
     return [
         SiteConfig(
@@ -292,6 +292,7 @@ def _site_configs(
             ledger=ledgers.path_of(name),
             outside=outside if outside.exists() else None,
             counter=folder.counter(name),
+            run="" if plan is None else plan.run_id,
         )
         for name, hospital in sorted(hospitals.items())
     ]

@@ -33,7 +33,7 @@ def identity_in(folder: Path) -> Identity:
 class SiteConfig:
     """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
     keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside, counter:
-    see Site."""
+    see Site. run: the run's name, for the ledger."""
 
     name: str
     study: StudyAsJson
@@ -45,6 +45,7 @@ class SiteConfig:
     ledger: Path | None = None
     outside: Path | None = None
     counter: Path | None = None
+    run: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What another process needs to open the same site."""
@@ -74,7 +75,9 @@ class SiteConfig:
         )
 
     def open(self) -> Site:
-        ledger = Ledger(self.ledger, begin=False) if self.study.privacy.private and self.ledger is not None else None
+        ledger = (
+            Ledger(self.ledger, begin=False, run=self.run) if self.study.privacy.private and self.ledger is not None else None
+        )
         identity = identity_in(self.folder) if self.study.summation.mode == "masked" else None
         name = site_id(self.name)
         return Site(

@@ -36,7 +36,7 @@ class PrivacyCharges:
         charge."""
         if order.step == "open":
             self._require_stated_epsilon()
-            self._ledger.plan(order.study, self._plan.event, self._plan.events)
+            self._ledger.plan(order.study, self._plan.event, self._plan.events, self._plan.study.question.title)
         if order.step == "train":
             self._require_same_ledger(order.study, answered)
             self._charge(order, content)

@@ -59,13 +59,13 @@ class Ledger:
     than its receipt; "ledger", changed from outside or damaged; "ledger-busy", locked or not writable.
     """
 
-    def __init__(self, path: Path | str, *, begin: bool = True) -> None:
-        """Opens the ledger, and proves every entry.
+    def __init__(self, path: Path | str, *, begin: bool = True, run: str = "") -> None:
+        """Opens the ledger, and proves every entry. run: the name of the run at work, for the entries of its study.
 
         begin: where there is none, one is begun, without a budget. False is for who only goes on: a ledger that is gone, its
         receipt too, is then refused ("ledger"), since a new one would know of no release and refuse nothing.
         """
-        self._book = Book(Path(path))
+        self._book, self._run = Book(Path(path)), run
         if not begin and not (self._book.is_there and self._book.read(lambda ledger_state: ledger_state.number)):
             raise _gone(self.path)
         self._write(lambda ledger_state: None if ledger_state.number else opening())
@@ -80,8 +80,10 @@ class Ledger:
             raise ValueError("a budget is a finite epsilon from 0 and a delta between 0 and 1, for one unit")
         self._write(lambda _: (Kind.BUDGET, {"unit": unit, "epsilon": float(epsilon), "delta": float(delta)}))
 
-    def plan(self, study: str, event: Event, count: int) -> None:
-        """Room for `count` such releases in all, kept until `close`. The same plan twice is one; another count is refused."""
+    def plan(self, study: str, event: Event, count: int, title: str = "") -> None:
+        """Room for `count` such releases in all, kept until `close`. The same plan twice is one; another count is refused.
+
+        study: the name that charges are made under, such as the study's hash. title: what people call it."""
         _check(count, study)
 
         def decide(ledger_state: LedgerState) -> NewEntry:
@@ -91,7 +93,12 @@ class Ledger:
                 return None
             more = max(count - open_study.charged[event], 0)
             self._book.admit(ledger_state, event, _plus(ledger_state.committed_on(event.unit), event, more))
-            return Kind.PLANNED, {"study": study, **content_of(event, count)}
+            people = {"title": title[:NAME_LIMIT], "run": self._run[:NAME_LIMIT]}
+            return Kind.PLANNED, {
+                "study": study,
+                **{key: text for key, text in people.items() if text},
+                **content_of(event, count),
+            }
 
         self._write(decide)
 

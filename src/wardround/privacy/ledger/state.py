@@ -64,10 +64,14 @@ class Charge:
 
 @dataclass
 class LedgerStudy:
-    """planned, charged: releases by event; a cancelled charge is not among them. first, last: when anything happened."""
+    """planned, charged: releases by event; a cancelled charge is not among them. first, last: when anything happened. entry: the
+    number of its first entry. title, run: of the study and its run, in words; empty where nobody said."""
 
     first: str
     last: str
+    entry: int = 0
+    title: str = ""
+    run: str = ""
     planned: Counter[Event] = field(default_factory=Counter)
     charged: Counter[Event] = field(default_factory=Counter)
     closed: bool = False
@@ -111,7 +115,7 @@ class LedgerState:
         self.number, self.chain = entry.number, entry.chain
 
     def _study(self, name: str, at: str) -> LedgerStudy:
-        study = self.studies.setdefault(name, LedgerStudy(at, at))
+        study = self.studies.setdefault(name, LedgerStudy(at, at, entry=self.number + 1))
         study.last = at
         return study
 
@@ -127,7 +131,9 @@ class LedgerState:
 
     def _planned(self, at: str, content: Mapping[str, Any]) -> None:
         event, count = event_of(content)
-        self._study(content["study"], at).planned[event] += count
+        study = self._study(content["study"], at)
+        study.planned[event] += count
+        study.title, study.run = str(content.get("title", study.title)), str(content.get("run", study.run))
 
     def _reserved(self, at: str, content: Mapping[str, Any]) -> None:
         event, count = event_of(content)

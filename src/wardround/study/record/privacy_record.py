@@ -25,3 +25,11 @@ class PrivacyRecord(Section):
         default=None, description="Hospitals that may help the coordinator; null where the guarantee holds against all others."
     )
     spent: dict[str, Cost] = Field(default_factory=dict, description="Each hospital's ledger after the run, at delta.")
+    ledger_study: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = Field(
+        default="",
+        description="The study's name in the hospitals' ledgers: its hash as they approved it, with their names and keys and the "
+        "noise; study_hash is of the file.",
+    )
+    ledger_entries: dict[str, Count] = Field(
+        default_factory=dict, description="Number of the entry in each hospital's ledger with which this study begins."
+    )
