@@ -49,7 +49,7 @@ def test_each_hospital_has_its_own_number_of_patients() -> None:
     """The price is that of one patient; for how many it was worked out is the hospital's own public number."""
     text = " ".join(" ".join(row) for row in cells(printed(private_study(), PRICE, width=200)))
     for site, count in {"east": 20, "north": 32, "south": 24}.items():
-        assert f"{site} about {count} 3 1.14" in text
+        assert f"{site} {count} 3 1.14" in text
     assert "each 1 3 1.14" in " ".join(" ".join(row) for row in cells(printed(private_study("site", "fedavg"), PRICE, width=200)))
 
 

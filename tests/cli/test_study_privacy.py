@@ -1,12 +1,15 @@
 """`wardround study privacy`: the bill before anything runs, as a privacy officer reads it and as a program does."""
 
 import json
+import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_cli import wardround
 from tests.study.test_privacy import BASE, LOCAL
+from wardround.cli.bill import working_out
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def test_it_states_the_cost_and_the_line_to_add(study: Path, tmp_path: Path) -> 
     for words in (
         "one patient, with all",
         "the coordinator together with one hospital",
-        "about 100",
+        "each │ 100 │ 10",
         "[privacy]",
         "other values of epsilon",
     ):
@@ -73,3 +76,22 @@ def test_a_mistake_is_a_sentence(study: Path, tmp_path: Path, change: tuple[str,
     done = wardround("study", "privacy", study, *words, home=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr + done.stdout and "Traceback" not in done.stderr
+
+
+class _Terminal(StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [_Terminal(), StringIO()], ids=["terminal", "pipe"])
+def test_a_person_at_a_terminal_sees_what_takes_time_and_a_pipe_nothing(
+    monkeypatch: pytest.MonkeyPatch, stream: StringIO
+) -> None:
+    """Some seconds without a word look like a hang; in a log the same words would be noise."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with working_out("the noise"):
+        pass
+    assert ("Working out the noise" in stream.getvalue()) == stream.isatty()

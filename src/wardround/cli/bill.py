@@ -96,8 +96,8 @@ def cost_table(study: Study, price: Price) -> Table:
 def _units(study: Study) -> list[tuple[str, str]]:
     stated = study.privacy.public_patients
     if isinstance(stated, dict):
-        return [(site, f"about {count}") for site, count in sorted(stated.items())]
-    return [("each", "1" if stated is None else f"about {stated}")]
+        return [(site, str(count)) for site, count in sorted(stated.items())]
+    return [("each", str(stated or 1))]
 
 
 def _deltas(price: Price) -> list[str]:
