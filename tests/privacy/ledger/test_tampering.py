@@ -140,6 +140,17 @@ class TestRestoring:
         refused("ledger-restored", lambda: Ledger(ledger.path))
         assert accept_restored(ledger.path).spent() == {EVENT: 1}
 
+    @pytest.mark.permission
+    def test_one_that_is_gone_with_its_receipt_is_refused_by_who_goes_on(self, ledger: Ledger) -> None:
+        """In the process that knew it, and in the next one: nothing on the disk tells that there ever was one."""
+        ledger.charge("s", "1", EVENT)
+        for file in (ledger.path, ledger.path.with_name("patients.ledger.receipt")):
+            file.unlink()
+        refused("ledger", lambda: Ledger(ledger.path, begin=False))
+        assert not ledger.path.exists()
+        refused("ledger-restored", lambda: ledger.charge("s", "2", EVENT))
+        refused("ledger", lambda: Ledger(ledger.path, begin=False))
+
     def test_a_sound_ledger_cannot_be_accepted(self, ledger: Ledger) -> None:
         """It would be stopped for nothing."""
         ledger.charge("s", "1", EVENT)
