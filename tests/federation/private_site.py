@@ -1,7 +1,6 @@
 """One site of a tiny private study, alone with a coordinator that a test plays."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ from wardround.wire.envelope import from_bytes, pack_bundle, to_bytes
 from wardround.wire.messages import ContributionMessage, Order, OrderHeader, Refusal
 
 from .private_studies import private_study
-from .tiny_federation import NAMES, records, site
+from .tiny_federation import NAMES, site
 
 LOCAL = private_study("patient-local", "fedavg", summation="plain")
-SCAFFOLD = private_study("patient-local", "scaffold", summation="plain")
 WEIGHT = 76
 
 
@@ -56,11 +54,3 @@ def said(one: Site, data: bytes) -> str:
     answer = from_bytes(one.handle(data))
     assert isinstance(answer, ContributionMessage | Refusal)
     return "contribution" if isinstance(answer, ContributionMessage) else answer.header.code
-
-
-def with_value(place: tuple[int, int], value: float) -> Records:
-    """North's records, one value of one of them another."""
-    found = records("north")
-    inputs = found.inputs.copy()
-    inputs[place] = value
-    return replace(found, inputs=inputs)

@@ -12,10 +12,9 @@ from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT, protect, re
 from wardround.privacy.frame import COUNT_LIMIT, Frame
 from wardround.summation.plain import Collecting, Replies, SumOpened, step
 from wardround.values.contribution import Contribution, weighted
-from wardround.values.errors import RefusedError
 from wardround.values.ids import SiteId
 from wardround.values.randomness import rounding_key
-from wardround.values.tree import Bundle, Tree, flatten
+from wardround.values.tree import Bundle, Tree, flatten, unflatten
 
 SHAPES = {"b": (), "w": (2, 2)}
 COUNTS = {WEIGHT: (), CLIPPED: (), "loss": (2,)}
@@ -94,22 +93,27 @@ def test_clipping_bounds_one_sites_pull_and_is_counted() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_diverged_model_is_refused_with_its_own_word(bad: float) -> None:
-    """One NaN in one hospital would erase the model of all."""
-    model = {"b": np.zeros((), np.float32), "w": np.array([[0, bad], [0, 0]], np.float32)}
-    zero = {"b": np.zeros((), np.float32), "w": np.zeros((2, 2), np.float32)}
-    with pytest.raises(RefusedError, match="diverged") as caught:
-        protect(contribution(model, 5), {"model": zero}, frame(2, 10), random_of(0))
-    assert caught.value.code == "diverged"
+def test_a_diverged_model_counts_as_no_change_with_its_weight(bad: float) -> None:
+    """One NaN in one hospital would erase the model of all, and a refusal would tell of the records that it came from."""
+    before = {"b": np.array(0.25, np.float32), "w": np.array([[1.5, -2.0], [0.0, 3.0]], np.float32)}
+    diverged = {"b": np.zeros((), np.float32), "w": np.array([[0, bad], [0, 0]], np.float32)}
+    words = [protect(contribution(one, 5), {"model": before}, frame(2, 10), random_of(0)) for one in (diverged, before)]
+    assert words[0].keys() == words[1].keys()
+    for name in words[0]:
+        assert np.array_equal(words[0][name], words[1][name])
 
 
-def test_a_weight_above_the_stated_total_is_refused() -> None:
-    """Otherwise n_k / N passes 1 and with it the bound that keeps the sum from wrapping."""
-    zero = {"b": np.zeros((), np.float32), "w": np.zeros((2, 2), np.float32)}
-    protect(contribution(zero, 10), {}, frame(2, 10), random_of(0))
-    with pytest.raises(RefusedError) as caught:
-        protect(contribution(zero, 11), {}, frame(2, 10), random_of(0))
-    assert caught.value.code == "weight"
+@given(trees, st.integers(1, 1000), st.integers(1, 1000))
+def test_a_weight_above_the_stated_total_counts_as_that_total(model: Tree, total_weight: int, above: int) -> None:
+    """A refusal would give a hospital's number of patients to whoever states one total after the other."""
+    reference = {"b": np.array(0.5, np.float32), "w": np.full((2, 2), -0.5, np.float32)}
+    plan = frame(2, total_weight)
+    larger, stated = (contribution(model, weight) for weight in (total_weight + above, total_weight))
+    words = [protect(one, {"model": reference}, plan, random_of(0))["model/words"] for one in (larger, stated)]
+    change = [plan.grid.decode(one) for one in words]
+    assert np.abs(change[0] - change[1]).max() <= 2 * plan.grid.step
+    counts = unflatten(protect(larger, {"model": reference}, plan, random_of(0))["counts/words"].astype(np.int64), COUNTS)
+    assert int(counts[WEIGHT]) == total_weight
 
 
 def test_only_the_promised_counts_and_parts_leave() -> None:

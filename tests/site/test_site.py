@@ -129,6 +129,8 @@ TRAINED = [
     ("a model of another shape", order("train", 3, {**TRAIN, "model": {**MODEL, "head.bias": np.zeros(9, np.float32)}}), "model"),
     ("no model", order("train", 3, {}), "model"),
     ("a model that is not finite", order("train", 3, {**TRAIN, "model": {n: a + np.nan for n, a in MODEL.items()}}), "model"),
+    ("a control that is not finite", order("train", 3, {**TRAIN, "control": {n: a + np.inf for n, a in ZERO.items()}}), "model"),
+    ("a model beyond the bound", order("train", 3, {**TRAIN, "model": {n: a + 1e30 for n, a in MODEL.items()}}), "model"),
     ("a round after the last", order("train", 4), "not-in-study"),
 ]
 CASES = [(history, *case) for history in HISTORIES for case in EVERYWHERE]

@@ -168,6 +168,15 @@ class TaskConformance:
         with pytest.raises(RunError, match="not numbers"):
             self.sums((outputs, labels))
 
+    def test_infinite_outputs_are_scores_as_any_other(self) -> None:
+        """A site has no refusal for them: whether a model overflows for a patient would be told by it."""
+        outputs, labels = self.draw(np.random.default_rng(8), 6)
+        outputs = outputs.copy()
+        outputs[2], outputs[3] = np.inf, -np.inf
+        sums = self.sums((outputs, labels))
+        assert self.task().records(sums) == 6
+        self.task().check(sums)
+
     def decision(self) -> float | None:
         """One that the task itself chose, on other records."""
         return self.task().decide("validation", {"validation": self.sums(self.draw(np.random.default_rng(99), 80))})

@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.crypto.keystream import BLOCK
-from wardround.privacy.fixed_point import NotFiniteError, encode_counts
+from wardround.privacy.fixed_point import encode_counts
 from wardround.privacy.frame import Frame
 from wardround.values.contribution import Contribution
-from wardround.values.errors import RefusedError
 from wardround.values.tree import Bundle, Tree, flatten, unflatten
 
 RoundingKey = Callable[[str], bytes]
@@ -30,15 +29,14 @@ WEIGHT, CLIPPED = "weight", "clipped"
 
 
 def protect(contribution: Contribution, reference: Bundle, frame: Frame, key_of: RoundingKey) -> Tree:
-    """The words of one contribution, as `frame.layout` says. Raises RefusedError where the values cannot be sent as promised."""
-    if frame.real and contribution.weight > frame.weight:
-        raise RefusedError(
-            "This site's weight is larger than the total the coordinator stated",
-            expected=f"at most {frame.weight}",
-            found=str(contribution.weight),
-            hint="start a new run: the data changed since the opening",
-            code="weight",
-        )
+    """The words of one contribution, as `frame.layout` says, whatever its values are.
+
+    A refusal here would tell of the records that they come from. So a weight above the frame's total counts as that total, and
+    values that are not finite as no change.
+    """
+    if frame.real:
+        contribution = contribution.weighing(min(contribution.weight, frame.weight))
+        contribution = contribution if contribution.is_finite else contribution.unchanged(reference)
     arrays: Tree = {}
     clipped = 0
     for part in frame.real:
@@ -46,14 +44,7 @@ def protect(contribution: Contribution, reference: Bundle, frame: Frame, key_of:
         if frame.max_update_norm is not None and part in reference:
             distance.shorten(frame.max_update_norm)
         words = np.empty(distance.size, frame.grid.word)
-        try:
-            clipped += frame.grid.encode_into(words, distance.read, key_of(part))
-        except NotFiniteError:
-            raise RefusedError(
-                "Training diverged: the model holds values that are not finite",
-                hint="lower training.learning_rate, or set training.clip_norm",
-                code="diverged",
-            ) from None
+        clipped += frame.grid.encode_into(words, distance.read, key_of(part))
         arrays[f"{part}/words"] = words
     if frame.counts:
         counts = {**contribution.counts, WEIGHT: np.array(contribution.weight), CLIPPED: np.array(clipped)}
@@ -98,7 +89,7 @@ class _Distance:
         return self._starts[-1]
 
     def shorten(self, max_update_norm: float) -> None:
-        """Scale all of it so that w_k - reference has at most this Euclidean length. What is not finite is refused later."""
+        """Scale all of it so that w_k - reference has at most this Euclidean length."""
         blocks = (self.read(start, min(start + BLOCK, self.size)) for start in range(0, self.size, BLOCK))
         length = math.sqrt(sum(float(np.dot(block, block)) for block in blocks)) * self._total / max(self._weight, 1)
         if length > max_update_norm:

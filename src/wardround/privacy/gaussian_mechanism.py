@@ -7,7 +7,7 @@ Guarantee: that of the Gaussian mechanism with the grid's multiplier, for one pa
 against whoever knows all shares but `noise_grid.honest` of them. Nothing else of the contribution leaves: no weight, no count.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,24 +63,6 @@ def reveal_noised(total: Tree, reference: Bundle, frame: NoisedFrame, weight: in
     for name, array in reference.get(frame.part, {}).items():
         sums[name] += array.astype(np.float64) * weight
     return Contribution({frame.part: sums}, weight)
-
-
-def is_finite(contribution: Contribution) -> bool:
-    return all(np.isfinite(array).all() for tree in contribution.values.values() for array in tree.values())
-
-
-def unchanged(contribution: Contribution, reference: Bundle) -> Contribution:
-    """What the site would give whose work had changed nothing, with the same weight: where a private step ends in values that
-    are not finite, a refusal would say something of the step that nobody paid for."""
-
-    def stayed(part: str, name: str, array: NDArray[np.float64]) -> NDArray[np.float64]:
-        start = reference.get(part, {}).get(name)
-        return np.zeros_like(array) if start is None else start.astype(np.float64) * contribution.weight
-
-    values = {
-        part: {name: stayed(part, name, array) for name, array in tree.items()} for part, tree in contribution.values.items()
-    }
-    return replace(contribution, values=values)
 
 
 def shortened(vector: NDArray[np.float64], longest: float) -> NDArray[np.float64]:

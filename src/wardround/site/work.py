@@ -1,4 +1,15 @@
-"""The work a site does for an order, on its own records. The heavy room, training, is loaded on first use."""
+"""The work a site does for an order, on its own records. The heavy room, training, is loaded on first use.
+
+Whether there is an answer, and how long it is, follows from the order and the study alone, under every privacy mode: one refusal
+more for some patients would be a question about them that the coordinator may ask for nothing, again and again. So what can go
+wrong with numbers has a value of its own, which goes into the sum like any other:
+
+    an output that is not a number --> 0, a probability of one half          a loss that is none --> the loss of no records
+    an update with a value that is not finite --> no change, with its weight; the site's memory stays
+    a weight above the total that the order states --> that total (`privacy.fixed_point_mechanism`)
+
+The hospital's own log says what happened. tests/site/test_two_worlds.py holds all of this.
+"""
 
 import hashlib
 import json
@@ -15,26 +26,31 @@ from numpy.typing import NDArray
 from wardround.algorithms.protocol import Trainer
 from wardround.algorithms.quantities import Quantity, Result, TrainedModel
 from wardround.plan.plan import FEDERATED, LAST, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan, own_label
+from wardround.plan.usable_arrays import is_usable
 from wardround.privacy.fixed_point_mechanism import RoundingKey
-from wardround.privacy.gaussian_mechanism import is_finite, unchanged
 from wardround.privacy.mechanism import protect
 from wardround.site.comparison import outputs_file
 from wardround.site.records import Read, read
 from wardround.site.store import SiteState, SiteStore
 from wardround.summation.masked.memory import ended
 from wardround.tasks.sums import Sums
-from wardround.values.contribution import Contribution, Counts
+from wardround.values.canonical import finite_or_none
+from wardround.values.contribution import Contribution, Counts, is_finite
 from wardround.values.errors import DataError, RefusedError
 from wardround.values.ids import SiteId
 from wardround.values.local_run import LocalRun
 from wardround.values.randomness import rounding_key, seed_of
 from wardround.values.records import SPLITS, Records, Split
-from wardround.values.tree import Tree
+from wardround.values.tree import Bundle, Tree
 from wardround.wire.envelope import unpack_bundle
 from wardround.wire.messages import Order
 
 if TYPE_CHECKING:
     from wardround.training.head import Head
+
+LARGEST_LOSS = 2.0**29
+"""Of a round at one site. In units of LOSS_UNIT it fits the counts of 10,000 sites (`privacy.frame`)."""
+_MENDS = "Lower training.learning_rate, or set training.clip_norm."
 
 
 def own_file(number: int) -> str:
@@ -82,6 +98,11 @@ class SiteWork:
 
     def words(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
         """The words of an order's contribution, before any mask, and the state that goes with them."""
+        # Under `python -W error` a warning of NumPy's would be an error, which some records cause and others do not.
+        with np.errstate(all="ignore"):
+            return self._words(order, state)
+
+    def _words(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
         match order.header.step:
             case "open":
                 return self.open(order, state)
@@ -119,15 +140,26 @@ class SiteWork:
         bundle = unpack_bundle(order.arrays)
         number = order.header.round
         scored = self._scores(self.plan.algorithm.local_model(bundle, state.memory), SCORED_EACH_ROUND)
-        contribution, memory, run = self.plan.algorithm.work(bundle, self._trainer("train", number), state.memory)
+        contribution, memory, run = self._update(bundle, number, state.memory)
         reference = self.plan.algorithm.reference(bundle)
-        if self.plan.private is not None and not is_finite(contribution):
-            contribution, memory = unchanged(contribution, reference), state.memory
-        counts = {**_prefixed(scored), "loss": np.array([_in_loss_units(run), run.loss_count])}
+        counts = {**_prefixed(scored), "loss": self._loss_counts(run)}
         frame = self.plan.training_frame(bundle["model"], len(order.header.cohort), order.header.weight)
         arrays = protect(replace(contribution, counts=counts), reference, frame, self._rounding_key("train", number))
         self._report_round("rounds", number, run, scored)
         return arrays, replace(state, round=number, pending=memory)
+
+    def _update(self, bundle: Bundle, number: int, before: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
+        """What this site has to say in a round, the memory that goes with it, and the run. before: the memory until then."""
+        contribution, memory, run = self.plan.algorithm.work(bundle, self._trainer("train", number), before)
+        if not (contribution.is_finite and all(map(is_finite, memory.values()))):
+            self.store.log("diverged", f"Round {number} ended in values that are not finite and counts as no change. {_MENDS}")
+            contribution, memory = contribution.unchanged(self.plan.algorithm.reference(bundle)), before
+        return contribution, memory, run
+
+    def _loss_counts(self, run: LocalRun) -> NDArray[np.int64]:
+        """The loss of a round in units of LOSS_UNIT, and the records that it is of."""
+        loss, records = (run.loss_sum, run.loss_count) if math.isfinite(run.loss_sum) else (0.0, 0)
+        return np.array([round(min(max(loss, 0.0), LARGEST_LOSS) / LOSS_UNIT), records])
 
     def train_own(self, order: Order, state: SiteState) -> SiteState:
         """One more round of the model that learns from this site's records alone. Nothing of it leaves."""
@@ -139,7 +171,10 @@ class SiteWork:
             raise RefusedError(f"The own model has {state.own_round} rounds; round {number} does not follow", code="old-round")
         before = self.store.read_tree(own_file(number - 1)) or {}
         run = self._trainer("own", number).compute(TrainedModel(self.plan.trainable(before)))
-        self.store.write_tree(own_file(number), run.model)
+        usable = is_usable(run.model)
+        if not usable:  # it could not be evaluated later, and everything that follows from it would be no number either
+            self.store.log("diverged", f"Own round {number} ended in values beyond all use and counts as no change. {_MENDS}")
+        self.store.write_tree(own_file(number), run.model if usable else self.plan.trainable(before))
         self._report_round("own_rounds", number, run, {})
         return replace(state, own_round=number)
 
@@ -188,7 +223,8 @@ class SiteWork:
 
         def noise(sums: NDArray[np.float64]) -> NDArray[np.float64]:
             noise_grid = private.noise_grid(sums.size)
-            return noise_grid.decode(noise_grid.encode(sums))
+            finite = sums if np.isfinite(sums).all() else np.zeros_like(sums)
+            return noise_grid.decode(noise_grid.encode(finite))
 
         return PrivateTrainer(
             study.network,
@@ -245,8 +281,7 @@ class SiteWork:
             mirrored=mirrored,
             outputs=self.plan.task.outputs,
         )
-        if self.plan.private is not None and (lost := np.isnan(outputs)).any():
-            # A model that overflows for some records: a refusal would tell the coordinator, who chose it, that there are such.
+        if (lost := np.isnan(outputs)).any():
             self.store.log("diverged", f"{lost.sum()} of {lost.size} outputs are not numbers; they count as 0")
             outputs = np.where(lost, np.float32(0.0), outputs)
         return outputs
@@ -274,7 +309,8 @@ class SiteWork:
         return lambda part: rounding_key(seed, self.name, step, number, part)
 
     def _report_round(self, section: str, number: int, run: LocalRun, scored: dict[str, Sums]) -> None:
-        figures = {"loss_sum": run.loss_sum, "loss_count": run.loss_count, "steps": run.steps}
+        loss = finite_or_none(run.loss_sum)
+        figures = {"loss_sum": loss, "loss_count": 0 if loss is None else run.loss_count, "steps": run.steps}
         evaluations = {split: sums.to_json() for split, sums in scored.items()}
         self.store.add_to_report(section, str(number), {**figures, "evaluations": evaluations})
 
@@ -305,8 +341,3 @@ def fingerprint(records: Records) -> str:
 
 def _prefixed(scored: dict[str, Sums]) -> Counts:
     return {f"{split}.{name}": array for split, sums in scored.items() for name, array in sums.to_counts().items()}
-
-
-def _in_loss_units(run: LocalRun) -> int:
-    """A diverged loss is not a number that can be summed; protect() refuses the model that goes with it."""
-    return round(min(max(run.loss_sum, 0.0), 2.0**30) / LOSS_UNIT) if math.isfinite(run.loss_sum) else 0

@@ -1,12 +1,12 @@
 """One site's share of one sum."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.values.tree import Bundle
+from wardround.values.tree import Bundle, Tree
 
 Counts = dict[str, NDArray[Any]]
 
@@ -29,6 +29,34 @@ class Contribution:
         }
         counts = {name: array + other.counts[name] for name, array in self.counts.items()}
         return Contribution(values, self.weight + other.weight, counts)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every value is a number."""
+        return all(is_finite(tree) for tree in self.values.values())
+
+    def unchanged(self, reference: Bundle) -> "Contribution":
+        """What the site would give whose work had changed nothing, with the same weight and counts. reference: what its values
+        are a change of, part by part; a missing part is zero."""
+
+        def stayed(part: str, tree: Tree) -> Tree:
+            start = weighted(reference.get(part, {}), self.weight)
+            return {name: start[name] if name in start else np.zeros_like(array) for name, array in tree.items()}
+
+        return replace(self, values={part: stayed(part, tree) for part, tree in self.values.items()})
+
+    def weighing(self, weight: int) -> "Contribution":
+        """The same work with another weight, and the same bits where it is the weight that it has."""
+        if weight == self.weight:
+            return self
+        scale = weight / max(self.weight, 1)
+        values = {part: {name: array * scale for name, array in tree.items()} for part, tree in self.values.items()}
+        return replace(self, values=values, weight=weight)
+
+
+def is_finite(tree: Tree) -> bool:
+    """Whether every value of the arrays is a number."""
+    return all(bool(np.isfinite(array).all()) for array in tree.values())
 
 
 def weighted(tree: dict[str, NDArray[Any]], weight: int) -> dict[str, NDArray[np.float64]]:
