@@ -51,7 +51,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "warmup_rounds": 0.5,
         "augmentation": {"mixup": 0.4},
     },
-    "summation": {"max_update_norm": 0.5, "word_bits": 16, "clip": 0.1},
+    "summation": {"max_update_norm": 0.5, "weight_step": 3, "word_bits": 16, "clip": 0.1},
 }
 
 PICTURES: dict[str, tuple[str, str, str]] = {

@@ -111,6 +111,7 @@ UNSEEN = {
     "algorithm.name": "every algorithm is tried",
     "summation.mode": "the same bits either way, by design: tests/simulation",
     "summation.max_set_changes": "no hospital is lost here: tests/summation/attacks/test_lying_coordinator",
+    "summation.weight_step": "weighs hospitals of unequal size, and these are alike: tests/site/test_weight_step",
     "summation.max_auc_drop": "a round is rolled back where the figure falls: tests/hub/test_acceptance",
     "evaluation.threshold": "where a score becomes a yes, after the run: tests/tasks, tests/simulation",
     "evaluation.own_baseline": "another model is trained beside the run: tests/simulation",

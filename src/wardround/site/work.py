@@ -117,7 +117,8 @@ class SiteWork:
 
     def open(self, order: Order, before: SiteState) -> tuple[Tree, SiteState]:
         """Keeps what does not travel, and contributes the counts of this site's patients, images and labels: under privacy
-        they stay in its own report."""
+        they stay in its own report. The report has them as they are; those of training leave in steps of
+        `summation.weight_step`, the images as the weights of all rounds will."""
         model = unpack_bundle(order.arrays).get("model", {})
         self._frozen = {name: array for name, array in model.items() if name not in self.plan.shared_names}
         self.store.write_tree("start", model)
@@ -133,7 +134,13 @@ class SiteWork:
         if "open" not in self.plan.summed:
             return {}, state
         frame = self.plan.opening_frame(len(order.header.cohort))
-        return protect(Contribution({}, 0, counts), {}, frame, self._rounding_key("open", 0)), state
+        leaving = {name: self._stepped(array) for name, array in counts.items()}
+        return protect(Contribution({}, 0, leaving), {}, frame, self._rounding_key("open", 0)), state
+
+    def _stepped(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Counts in train, validation and test, that of train in steps of `summation.weight_step`."""
+        step = self.plan.study.summation.stepped
+        return np.array([step(int(count)) if split == "train" else count for split, count in zip(SPLITS, counts, strict=True)])
 
     def train(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
         self.require_same_records(state)
@@ -142,7 +149,7 @@ class SiteWork:
         scored = self._scores(self.plan.algorithm.local_model(bundle, state.memory), SCORED_EACH_ROUND)
         contribution, memory, run = self._update(bundle, number, state.memory)
         reference = self.plan.algorithm.reference(bundle)
-        counts = {**_prefixed(scored), "loss": self._loss_counts(run)}
+        counts = {**_prefixed(scored), "loss": self._loss_counts(run, contribution.weight)}
         frame = self.plan.training_frame(bundle["model"], len(order.header.cohort), order.header.weight)
         arrays = protect(replace(contribution, counts=counts), reference, frame, self._rounding_key("train", number))
         self._report_round("rounds", number, run, scored)
@@ -154,11 +161,14 @@ class SiteWork:
         if not (contribution.is_finite and all(map(is_finite, memory.values()))):
             self.store.log("diverged", f"Round {number} ended in values that are not finite and counts as no change. {_MENDS}")
             contribution, memory = contribution.unchanged(self.plan.algorithm.reference(bundle)), before
-        return contribution, memory, run
+        return contribution.weighing(self.plan.study.summation.stepped(contribution.weight)), memory, run
 
-    def _loss_counts(self, run: LocalRun) -> NDArray[np.int64]:
-        """The loss of a round in units of LOSS_UNIT, and the records that it is of."""
+    def _loss_counts(self, run: LocalRun, weight: int) -> NDArray[np.int64]:
+        """The loss of a round in units of LOSS_UNIT, and the records that it is of. weight: of the contribution; where weights
+        have steps, the loss is that of as many records, since the true number would tell what the steps hide."""
         loss, records = (run.loss_sum, run.loss_count) if math.isfinite(run.loss_sum) else (0.0, 0)
+        if records and self.plan.study.summation.weight_step > 1:
+            loss, records = loss * weight / records, weight
         return np.array([round(min(max(loss, 0.0), LARGEST_LOSS) / LOSS_UNIT), records])
 
     def train_own(self, order: Order, state: SiteState) -> SiteState:

@@ -103,6 +103,11 @@ USES: tuple[Use, ...] = (
     Use(("evaluation.flip_average",), _images, 'data.kind = "image"'),
     Use(("summation.collusion",), lambda sections: sections.summation.mode == "masked", 'summation.mode = "masked"'),
     Use(("sites.keys",), lambda sections: sections.summation.mode == "masked", 'summation.mode = "masked"'),
+    Use(
+        ("summation.weight_step",),
+        lambda sections: not sections.privacy.private,
+        'privacy.mode = "none"; else weights are public',
+    ),
     Use(("summation.clip",), lambda sections: not _noised(sections), "a sum whose grid does not follow from its noise"),
     Use(
         ("summation.max_update_norm",),

@@ -52,7 +52,14 @@ class SummationSection(Section):
         "The default fits any training and wastes most of a 16-bit word: with those choose a tight one, for AdamW about "
         "learning rate x steps of a round.",
     )
-
+    weight_step: int = Field(
+        default=1,
+        ge=1,
+        le=2**20,
+        description="Step of the weights: a hospital's number of training records leaves it, and weighs its model, rounded to "
+        "the nearest multiple of this, and at least one. So do the opening's counts of training patients and labels. A hospital "
+        "that misses a round then shows its size in such steps only; the mean over hospitals moves by the rounding. 1 is exact.",
+    )
     max_update_norm: float | None = Field(
         default=None,
         gt=0,
@@ -67,6 +74,15 @@ class SummationSection(Section):
         description="A round is taken back where its model lowers the validation AUC of all hospitals together by more than "
         "this. Left out: never.",
     )
+
+    def stepped(self, count: int) -> int:
+        """A count of training records as it may leave a hospital; none stays none.
+
+        >>> [SummationSection(weight_step=10).stepped(count) for count in (0, 1, 14, 15, 20)]
+        [0, 10, 10, 20, 20]
+        """
+        nearest = (2 * count + self.weight_step) // (2 * self.weight_step) * self.weight_step
+        return max(nearest, self.weight_step) if count else 0
 
     @model_validator(mode="after")
     def plain_has_no_threshold(self) -> "SummationSection":
