@@ -15,11 +15,13 @@ from wardround.values.canonical import sha256_hex
 from wardround.values.errors import WireError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree
-from wardround.wire.envelope import from_bytes
+from wardround.wire.envelope import open_envelope
 from wardround.wire.messages import Answer, ContributionMessage, Message, OrderHeader, Refusal
+from wardround.wire.payload import PayloadLimits
 
 WRONG_ANSWER = "wrong-answer"
 SPARE_BYTES = 4096  # of a reply besides its arrays
+REPLY_ARRAYS = 64  # a vector for each part, and those of a mask
 _WORD_BYTES = {"uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8}
 
 
@@ -57,7 +59,7 @@ def exchange(trip: Trip, outbox: Mapping[SiteId, bytes], limit: int, traffic: Tr
 def read_reply(site: SiteId, sent: str, data: bytes, limit: int) -> Message | str:
     """The contribution or answer of `site` to the message with the hash `sent`, or the word that stands for none."""
     try:
-        message = from_bytes(data, payload_limit=limit)
+        message = open_envelope(data, payload_limit=limit).message(PayloadLimits(REPLY_ARRAYS, limit))
     except WireError:
         return "wire"
     match message:

@@ -31,6 +31,7 @@ OF_MASKED_SUMS = frozenset(
         "masked",
         "keys",
         "old-epoch",
+        "epoch",
         "roster",
         "peer-forgot",
         "memory",

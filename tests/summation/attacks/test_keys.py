@@ -161,3 +161,13 @@ def test_a_site_that_forgot_is_not_asked_the_same_under_a_later_round() -> None:
         return ring.order(2, cohort=(A, C), model=7)
 
     assert len(two_sums_with_a_site_that_forgot(ring, first, again)) == 1
+
+
+@pytest.mark.permission
+def test_one_ask_for_keys_does_not_use_up_all_epochs() -> None:
+    """After keys of the last epoch that there is, no key could be agreed on: the study would be over at this site."""
+    ring = ring_of(3)
+    for epoch in (2**32 - 1, ring.epoch + 1001):
+        assert ring.send(A, to_bytes(Ask(AskHeader(study=STUDY, what="keys", epoch=epoch)))) == "epoch"
+    ring.agree()
+    assert all(isinstance(ring.send(site, order), ContributionMessage) for order in [ring.order()] for site in ring.sites)

@@ -57,6 +57,8 @@ from wardround.wire.messages import (
     Statement,
 )
 
+LONGEST_EPOCH_JUMP = 1000
+
 
 def offer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[MaskedState, Answer]:
     """A fresh key for a later epoch than any before."""
@@ -65,6 +67,11 @@ def offer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[Ma
     if ask.header.what != "keys" or epoch <= state.epoch:
         raise RefusedError(
             f"Keys of epoch {epoch} cannot be offered any more", expected=f"an epoch after {state.epoch}", code="old-epoch"
+        )
+    if epoch > state.epoch + LONGEST_EPOCH_JUMP:
+        # The last epoch that there is would be the last of this site: after it no key could be agreed on.
+        raise RefusedError(
+            f"Keys of epoch {epoch} are far ahead", expected=f"at most {state.epoch + LONGEST_EPOCH_JUMP}", code="epoch"
         )
     secret = X25519PrivateKey.from_private_bytes(party.random_bytes(32))
     reached = pairwise.Reached(state.turn, state.round, state.counter)
