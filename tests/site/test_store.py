@@ -11,6 +11,7 @@ import pytest
 from wardround.site import store as store_module
 from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.values.errors import RunError
+from wardround.values.tensor_file import write_tensors
 from wardround.values.tree import same_bits
 
 OLD, NEW = {"model": {"a": np.zeros(3)}}, {"model": {"a": np.ones(3)}}
@@ -126,3 +127,13 @@ def test_report_and_log_grow_and_are_for_this_user_alone(tmp_path: Path) -> None
     store.write(STATE, ANSWER)
     private = [path for path in tmp_path.iterdir() if path.name != "site.lock"]
     assert {path.stat().st_mode & 0o077 for path in private} == {0}
+
+
+def test_a_file_that_is_no_state_is_named(tmp_path: Path) -> None:
+    """A state of another release, or another file under its name, ended in a KeyError."""
+    store = opened(tmp_path)
+    for head in ({}, {"last": "", "place": "", "state": {"unknown": 1}}, {"last": "", "state": {}}):
+        write_tensors(tmp_path / store_module.STATE, {}, head)
+        with pytest.raises(RunError, match="no state of a site of this release"):
+            store.read()
+    store.close()

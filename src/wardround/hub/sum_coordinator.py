@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from wardround.hub.checkpoint import KeyProgress
@@ -96,10 +95,9 @@ class SumCoordinator:
             Where too few sites contribute, with each one's word.
         """
         self._plan.require_named(label, number)
-        content = np.frombuffer(canonical_json([label, number, sorted(self._plan.quantities)]), np.uint8)
         sites = self._plan.approved.quorum.sites
         header = OrderHeader(study=self._plan.approved.hash, step="evaluate", round=number, label=label, cohort=sites)
-        outcome, _ = self._summing.sum(Order(header, {"ask/what": content}), self._plan.layout)
+        outcome, _ = self._summing.sum(Order(header), self._plan.layout)
         if isinstance(outcome, SumFailed):
             raise EngineError(
                 "Too few sites contributed, so nothing was summed",

@@ -10,13 +10,15 @@ from wardround.plan.sum_plan import Arrays, SumPlan
 from wardround.site.masked_participant import MaskedParticipant
 from wardround.site.refusals import INTERNAL
 from wardround.site.store import SiteStore
+from wardround.summation.masked.layout import largest_ask
 from wardround.summation.masked.memory import Party
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import RefusedError, StudyError, WardroundError, WireError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree
-from wardround.wire.envelope import from_bytes, to_bytes
+from wardround.wire.envelope import largest_header, open_envelope, to_bytes
 from wardround.wire.messages import Ask, Order, Refusal, RefusalHeader
+from wardround.wire.payload import PayloadLimits
 
 
 class SumSite:
@@ -83,11 +85,15 @@ class SumSite:
         return to_bytes(Refusal(RefusalHeader(study=self._plan.approved.hash, site=self._site, order=message_hash, code=code)))
 
     def _handle(self, data: bytes, message_hash: str) -> bytes:
-        message, state = from_bytes(data), self._store.read()
+        sites = len(self._plan.keys)
+        limit = largest_ask(sites)
+        envelope = open_envelope(data, header_limit=largest_header(sites), payload_limit=limit)
+        if envelope.header.study != self._plan.approved.hash:
+            raise RefusedError("The message belongs to another plan", code="study")
+        arrays = PayloadLimits(0 if envelope.header.kind == "order" else 1, limit)
+        message, state = envelope.message(arrays), self._store.read()
         if not isinstance(message, Order | Ask):
             raise WireError("A site takes orders and asks only")
-        if message.header.study != self._plan.approved.hash:
-            raise RefusedError("The message belongs to another plan", code="study")
         if state.order == message_hash:
             return self._store.last_answer().reply
         if isinstance(message, Ask):

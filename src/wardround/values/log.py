@@ -79,8 +79,16 @@ def _append(path: Path, line: bytes) -> None:
 def last_lines(folder: Path, number: int) -> list[str]:
     """The last lines of the log in `folder`, as "time code: text", each text's first line only."""
     try:
-        lines = (folder / LOG).read_text("utf-8").splitlines()[-number:]
+        lines = (folder / LOG).read_text("utf-8", errors="replace").splitlines()[-number:]
     except OSError:
         return []
-    entries = [json.loads(line) for line in lines]
-    return [f"{entry['time']} {entry['code']}: {entry['text'].splitlines()[0] if entry['text'] else ''}" for entry in entries]
+    return [_shown(line) for line in lines]
+
+
+def _shown(line: str) -> str:
+    """A line for a person; as it stands where it is damaged."""
+    try:
+        entry = json.loads(line)
+        return f"{entry['time']} {entry['code']}: {''.join(str(entry['text']).splitlines()[:1])}"
+    except (ValueError, LookupError, TypeError):
+        return line
