@@ -22,6 +22,11 @@ def declared(names: str = "", summation: str = "") -> Study:
         ('names = ["a", "b", "c", "d", "e"]', "", "one hospital may be missing"),
         ('names = ["a", "b"]', "collusion = 0", "every hospital trusts every other"),
         ("", 'mode = "plain"', "reads each hospital's contribution"),
+        ("", "", "may change as often as there are hospitals"),
+        ("", "max_set_changes = 2", "may change 2 times"),
+        ('names = ["a", "b", "c", "d"]', "", "one hospital may be missing from a round. The first sum takes 4."),
+        ("", "", "No patient is protected by noise: a coordinator that crafts models could read records"),
+        ("", "weight_step = 50", "shows how many training records it has in steps of 50"),
     ],
 )
 def test_it_says_who_could_see_a_contribution(names: str, summation: str, said: str) -> None:

@@ -10,7 +10,8 @@ from wardround.study.rules.private import units_together
 
 def protection(study: Study) -> tuple[str, ...]:
     """One sentence a line. Where the study names no hospitals yet, the smallest numbers that its settings allow."""
-    return (*(_masked(study) if study.summation.mode == "masked" else _plain()), *promised_privacy(study))
+    summed = _masked(study) if study.summation.mode == "masked" else _plain()
+    return (*summed, *(promised_privacy(study) if study.privacy.private else _unprotected(study)))
 
 
 def promised_privacy(study: Study) -> tuple[str, ...]:
@@ -76,6 +77,7 @@ def _masked(study: Study) -> Iterator[str]:
     yield f"The sum is masked: the coordinator cannot read one hospital's contribution{helpers if collusion else ''}."
     if collusion == 0:
         yield "summation.collusion = 0: every hospital trusts every other not to help the coordinator. All must agree to that."
+    yield _changes(study)
     if study.sites.names:
         yield _counted(study.quorum)
     else:
@@ -83,10 +85,24 @@ def _masked(study: Study) -> Iterator[str]:
         yield f"It takes at least {needed} hospitals. The study names none yet; the threshold follows from how many there are."
 
 
+def _unprotected(study: Study) -> Iterator[str]:
+    step = study.summation.weight_step
+    rounded = "" if step == 1 else f" in steps of {step}"
+    yield f"A hospital that misses a round shows how many training records it has{rounded}: by the difference of two totals."
+    yield "No patient is protected by noise: a coordinator that crafts models could read records out of the totals."
+
+
+def _changes(study: Study) -> str:
+    stated = study.summation.max_set_changes
+    changes = "as often as there are hospitals" if stated is None else f"{stated} times" if stated != 1 else "once"
+    return f"The set of hospitals in a sum may change {changes}: each change is a chance to compare two sums."
+
+
 def _counted(quorum: Quorum) -> str:
     n, t = len(quorum.sites), quorum.threshold
     without = "none of them may be missing" if t == n else f"{_hospitals(n - t)} may be missing from a round"
-    return f"{t} of {n} hospitals must contribute to each round and help to open its sum: {without}."
+    first = f" The first sum takes {quorum.witnesses}." if quorum.witnesses > t else ""
+    return f"{t} of {n} hospitals must contribute to each round and help to open its sum: {without}.{first}"
 
 
 def _hospitals(count: int) -> str:
