@@ -11,6 +11,9 @@ import pytest
 from wardround.hub.acceptance import IMPOSSIBLE
 from wardround.hub.checkpoint import load
 from wardround.hub.coordinator import Coordinator
+from wardround.hub.notices import RoundDiscarded
+from wardround.plan.plan import Plan
+from wardround.plan.usable_arrays import is_usable
 from wardround.site.work import SiteWork
 from wardround.study.declaration import Study
 from wardround.values.errors import EngineError
@@ -155,3 +158,24 @@ def test_a_hospital_that_comes_and_goes_stays_out_before_the_last_change_is_used
     assert declared.set_changes == 3
     assert counted == [two, NAMES, two, two, two, two, two, two]
     assert history_of(tmp_path).keys.set_changes == 3
+
+
+def test_training_that_diverges_everywhere_is_said_by_the_round(tmp_path: Path) -> None:
+    """No hospital may refuse for it, since that would tell of records; so the totals must say it, or the run ends as if fine."""
+    declared = study("fedprox", rounds=3).revised(
+        training={"learning_rate": 10.0, "local_epochs": 20}, algorithm={"proximal_mu": 100.0}
+    )
+    heard: list[object] = []
+    model = run(declared, tmp_path, listener=heard.append)
+    assert [entry.discarded for entry in history_of(tmp_path).history] == ["diverged"] * 3
+    assert sum(isinstance(one, RoundDiscarded) for one in heard) == 3
+    assert same_bits(model, Plan(declared).initial_model())
+
+
+def test_a_model_that_no_hospital_would_work_with_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide steps pass the bound of an order in the end: the next one would be refused by everybody, and the run be over."""
+    monkeypatch.setattr("wardround.plan.usable_arrays.LARGEST", 3.0)  # so that a few rounds of a tiny study get there
+    run(study("fedavg", rounds=3).revised(training={"learning_rate": 10.0}), tmp_path)
+    progress = history_of(tmp_path)
+    assert progress.closed and is_usable(progress.state["model"])
+    assert "diverged" in {entry.discarded for entry in progress.history}

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.permission
 
 OPEN = Asked("open")
 ATTACKED = ("none-plain-fedavg", "none-masked-scaffold", "patient-local-fedavg", "patient-distributed-fedsgd", "site-fedavg")
-OUR_FAULTS = {"internal", "run", "data", "diverged", "registry"}
+OUR_FAULTS = {"internal", "disk", "records", "run", "data", "diverged", "registry"}
 """Words that an order which is written as the specification says must not get of any records."""
 
 

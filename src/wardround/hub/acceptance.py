@@ -25,6 +25,7 @@ from wardround.values.errors import WireError
 from wardround.values.tree import Bundle, flatten, size_of
 
 IMPOSSIBLE, TOO_LONG, DROPPED, FROM_DISCARDED = "impossible-counts", "too-long", "validation-drop", "from-a-discarded-model"
+DIVERGED = "diverged"  # no hospital has a loss that is a number, or none would work with the model that came out
 LARGEST_COUNT = 2**40
 CLOSED_FOR_EVER = "closed-for-ever"  # sites spoke for a set, and one of them will never help to open it
 
@@ -54,6 +55,8 @@ def judge(plan: Plan, progress: Progress, total: Contribution, reference: Bundle
     if plan.private is None:
         if impossible(plan.task, total, progress.dataset_counts):
             return Verdict(IMPOSSIBLE)
+        if plan.takes_local_steps and int(total.counts["loss"][1]) == 0:
+            return Verdict(DIVERGED)
         verdict = Verdict.of_scores(plan, progress, validation_of(plan, total, Verdict()))
         if verdict.discarded:
             return verdict

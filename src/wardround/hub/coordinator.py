@@ -7,22 +7,23 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from wardround.hub.acceptance import CLOSED_FOR_EVER, IMPOSSIBLE, Verdict, judge, possible_counts, validation_of
+from wardround.hub.acceptance import CLOSED_FOR_EVER, DIVERGED, IMPOSSIBLE, Verdict, judge, possible_counts, validation_of
 from wardround.hub.checkpoint import Progress, RoundHistory, resumed, save
 from wardround.hub.engine import Engine
 from wardround.hub.exchange import Traffic
 from wardround.hub.notices import Listener, RoundDiscarded, RoundFinished, Score, silent
 from wardround.hub.orders import Orders, require_sites, too_few
 from wardround.plan.plan import FEDERATED, LAST, Plan
+from wardround.plan.usable_arrays import is_usable
 from wardround.privacy.mechanism import reveal
 from wardround.study.declaration import Study
 from wardround.study.sections.execution import DEADLINE_S
 from wardround.summation.plain import SumFailed
 from wardround.tasks.sums import Sums
-from wardround.values.contribution import Contribution
 from wardround.values.errors import EngineError, WireError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Bundle, Tree
+from wardround.wire.envelope import pack_bundle
 
 
 class Coordinator:
@@ -156,7 +157,10 @@ class Coordinator:
         whole = opened.counted == self.progress.sites and verdict.discarded != IMPOSSIBLE
         scores = validation_of(self.plan, total, verdict) if whole else self.plan.no_scores
         entry = RoundHistory.of_total(number, time.monotonic() - began, opened, total, traffic, scores, whole=whole)
-        self._save(self._after(replace(entry, discarded=verdict.discarded), verdict, total))
+        state = {} if verdict.discarded else self.plan.algorithm.update(self._state_before(verdict), total)
+        if state and not is_usable(pack_bundle(self.plan.algorithm.order(state))):
+            verdict = replace(verdict, discarded=DIVERGED)  # no hospital would work with it
+        self._save(self._after(replace(entry, discarded=verdict.discarded), verdict, state))
         score = Score(self.plan.task.words.in_text[self.plan.task.headline], self.plan.task.score(scores))
         self.listener(RoundFinished(number, self.study.algorithm.rounds, entry.seconds, entry.loss, score, opened.lost))
 
@@ -169,14 +173,18 @@ class Coordinator:
         self.listener(RoundDiscarded(number, entry.discarded))
         self._save(self.progress.with_round(entry))
 
-    def _after(self, entry: RoundHistory, verdict: Verdict, total: Contribution) -> Progress:
-        """The progress after a round, by what became of its total."""
+    def _state_before(self, verdict: Verdict) -> Bundle:
+        """The state that a total is applied to."""
+        return self.progress.before if verdict.rolls_back else self.progress.state
+
+    def _after(self, entry: RoundHistory, verdict: Verdict, state: Bundle) -> Progress:
+        """The progress after a round, by what became of its total. state: what the total makes of the one before."""
         progress = self._rolled_back(verdict) if verdict.rolls_back else self.progress
         if entry.discarded:
             self.listener(RoundDiscarded(entry.round, entry.discarded))
             return progress.with_round(entry)
         before = progress.state if self.plan.rolls_back else {}
-        return progress.with_round(entry, self.plan.algorithm.update(progress.state, total), before)
+        return progress.with_round(entry, state, before)
 
     def _rolled_back(self, verdict: Verdict) -> Progress:
         self.listener(RoundDiscarded(self.progress.history[-1].round, verdict.rolls_back))

@@ -60,7 +60,7 @@ class RoundFinished:
 @dataclass(frozen=True)
 class RoundDiscarded:
     """A round's total was not used, or was taken back: impossible-counts, too-long, validation-drop,
-    from-a-discarded-model, closed-for-ever."""
+    from-a-discarded-model, closed-for-ever, diverged."""
 
     number: int
     why: str

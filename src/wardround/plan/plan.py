@@ -124,6 +124,11 @@ class Plan:
         return frozenset({"train"}) if self.study.privacy.private else frozenset({"open", "train", "evaluate"})
 
     @property
+    def takes_local_steps(self) -> bool:
+        """Whether hospitals take steps of their own, of which each round tells a loss."""
+        return statement_of(self.study.algorithm.name).local_steps
+
+    @property
     def masked(self) -> bool:
         return self.study.summation.mode == "masked"
 
