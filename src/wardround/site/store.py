@@ -133,12 +133,12 @@ class SiteStore:
             return SiteState(masked=MaskedState(counter=spoken))
         arrays, head = read_tensors(path)
         try:
-            state, self._committed, place = value_of(SiteState, head["state"], arrays), str(head["last"]), head["place"]
+            state, self._committed, written_at = value_of(SiteState, head["state"], arrays), str(head["last"]), head["place"]
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{path} is no state of a site of this release", hint="finish the study with the release that wrote it"
             ) from error
-        restored = place and place != place_of(path)
+        restored = written_at and written_at != place_of(path)
         if not restored and spoken <= state.masked.counter:
             return state
         forgotten = after_restoring(state.masked)
