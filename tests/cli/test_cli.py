@@ -167,6 +167,7 @@ def test_the_shell_is_told_commands_and_options(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())  # nothing is written before somebody asks for it
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize(("words", "goes_on"), [(("demo", "--out", "run"), True), (("audit", "study.toml"), False)])
 def test_ctrl_c_says_resume_only_where_that_works(words: tuple[str, ...], goes_on: bool, tmp_path: Path) -> None:

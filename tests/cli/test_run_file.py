@@ -43,6 +43,7 @@ def test_flags_win_over_the_run_file(tmp_path: Path) -> None:
     assert wrong.returncode == 2 and "device cannot be used" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_setting_changed_for_one_run_is_checked_as_the_file_is(tmp_path: Path) -> None:
     """A typing error must not cost a run of the wrong study."""
     study = write_study(tmp_path)

@@ -128,7 +128,7 @@ def one_run(folder: Path, seed: int, chance: float) -> None:
 
 
 @pytest.mark.permission
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_few_runs_with_faults_end_with_a_model(tmp_path: Path, seed: int) -> None:
     """What a developer sees at once; the many runs are below."""
     one_run(tmp_path, seed, 0.08)

@@ -88,6 +88,7 @@ def test_telemetry_that_the_user_has_switched_on_is_seen(machine: Machine) -> No
     assert any(path.name == "deviceid" for path in calls.outside([machine.work, machine.registry, machine.temporary]))
 
 
+@pytest.mark.slow
 def test_a_notebook_that_imports_wardround_first_stays_silent(machine: Machine) -> None:
     """A notebook starts no command of ours, so the import alone must do it; and telemetry speaks some seconds later."""
     lines = [
@@ -99,6 +100,7 @@ def test_a_notebook_that_imports_wardround_first_stays_silent(machine: Machine) 
     machine.requires_silence(PYTHON, "-c", "\n".join(lines))
 
 
+@pytest.mark.slow
 def test_a_simulation_with_report_and_model_file_stays_silent(machine: Machine, sites: list[str]) -> None:
     """The report draws with matplotlib, the export runs onnxruntime, and hospitals are processes of their own."""
     machine.wardround("simulate", "study.toml", *sites, "--out", "run", "--workers", "2")

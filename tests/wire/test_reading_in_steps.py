@@ -122,6 +122,7 @@ def test_a_header_is_read_whatever_lies_behind_it() -> None:
         open_envelope(data).message()
 
 
+@pytest.mark.slow
 def test_fifty_thousand_empty_arrays_cost_nothing_before_they_are_refused() -> None:
     """Ten megabytes of them took seconds of a hospital's processor before the study's hash was looked at."""
     data, bound = order_of_empty_arrays(), PayloadLimits(arrays=20, bytes_in_all=64 * MIB)
