@@ -45,9 +45,9 @@ def test_a_piece_without_some_has_the_others(counts: list[int], most_rows: int, 
         )
 
 
-def test_rows_that_lie_together_are_not_copied() -> None:
-    """A batch of images is large."""
+def test_a_piece_lies_in_memory_of_its_own() -> None:
+    """A view lies where other patients put it, and kernels are chosen by alignment: one patient more would change everybody's."""
     rows = torch.arange(12.0)
     together, apart = cut([1] * 12, 4)[1], cut([1, 2, 1], 2)[0]
-    assert together.of(rows).data_ptr() == rows[4:].data_ptr() and together.of(rows).tolist() == [4.0, 5.0, 6.0, 7.0]
-    assert apart.of(rows).tolist() == [0.0, 3.0]
+    assert together.of(rows).data_ptr() % 64 == 0 and together.of(rows).data_ptr() != rows[4:].data_ptr()
+    assert together.of(rows).tolist() == [4.0, 5.0, 6.0, 7.0] and apart.of(rows).tolist() == [0.0, 3.0]

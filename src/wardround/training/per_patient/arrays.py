@@ -75,23 +75,33 @@ class PatientGradientTerms:
         return torch.cat(norms)
 
     def weighted_sums(self, weights: torch.Tensor) -> list[torch.Tensor]:
-        """For each parameter, in its own precision, the sum of the patients' gradients times weights (P,)."""
+        """For each parameter, float64, the sum of the patients' gradients times weights (P,), float64."""
         sums = self._small_sums(weights)
         for family in self._families:
-            together = [contribution.weighted_sum(weights.to(array.dtype)) for array, contribution in family.uses]
-            family_sums = together if family.plain else self._back(family, together, batched=False)
-            sums.update(zip(family.places, family_sums, strict=True))
-        return [
-            sums[position] if position in sums else torch.zeros_like(values) for position, values in enumerate(self._parameters)
-        ]
+            arrays = [contribution.weighted_sum(weights) for _, contribution in family.uses]
+            parameters = arrays if family.plain else self._sums_behind(family, arrays)
+            sums.update(zip(family.places, parameters, strict=True))
+        nothing = [torch.zeros(parameter.shape, dtype=torch.float64) for parameter in self._parameters]
+        return [sums.get(place, zeros) for place, zeros in enumerate(nothing)]
+
+    def _sums_behind(self, family: _Family, arrays: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Of the parameters behind the family's arrays, from sums of these."""
+        narrow = [values.to(array.dtype) for values, (array, _) in zip(arrays, family.uses, strict=True)]
+        return [values.double() for values in self._back(family, narrow, batched=False)]
+
+    def numbers(self) -> list[torch.Tensor]:
+        """(P, ...) each: all numbers that the patients' gradients follow from."""
+        small = [] if self._small is None else [self._small.values]
+        uses = [use for family in self._families for use in family.uses]
+        return [*small, *(numbers for _, form in uses for numbers in form.numbers())]
 
     def _small_sums(self, weights: torch.Tensor) -> dict[int, torch.Tensor]:
         """By the parameter's place."""
         if self._small is None:
             return {}
-        parameters = [self._parameters[position] for position in self._small_places]
-        sums = torch.split(self._small.weighted_sum(weights.to(self._small.values.dtype)), [each.numel() for each in parameters])
-        return {position: one.view(each.shape) for position, one, each in zip(self._small_places, sums, parameters, strict=True)}
+        parameters = [self._parameters[place] for place in self._small_places]
+        sums = torch.split(self._small.weighted_sum(weights), [each.numel() for each in parameters])
+        return {place: one.view(each.shape) for place, one, each in zip(self._small_places, sums, parameters, strict=True)}
 
     def _back(self, family: _Family, gradients: list[torch.Tensor], *, batched: bool) -> Sequence[torch.Tensor]:
         """Gradients of the family's arrays as gradients of its parameters; with `batched` one more axis in front."""

@@ -1,12 +1,19 @@
 """What each patient of a piece adds to the gradient of one array, in the form in which it is cheap.
 
 A form gives the patients' squared norms, their weighted sum and, where an array is a function of parameters, each gradient.
+Its numbers have the same bits wherever a patient stands. Sums over patients do not: they are taken in float64, in any order, and
+`clipping` has room for what their rounding may change.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+
+CANCELLATION = 2.0**6
+"""How often longer than a gradient its terms may be before they count instead: of a patient with t records whose gradients point
+anywhere, they are about sqrt(t) times longer."""
+_COLUMNS = 2**14  # numbers of a patient's gradient: their float64 copies stay in the cache
 
 
 class GradientForm(Protocol):
@@ -17,11 +24,15 @@ class GradientForm(Protocol):
         ...
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
-        """The sum over patients of weight (P,) times gradient; of the array's shape."""
+        """The sum over patients of weight (P,), float64, times gradient; of the array's shape."""
         ...
 
     def each(self, patients: slice) -> torch.Tensor:
         """(p, *shape): the gradients of some of the patients."""
+        ...
+
+    def numbers(self) -> tuple[torch.Tensor, ...]:
+        """(P, ...) each: all numbers that a patient's gradient follows from."""
         ...
 
 
@@ -35,10 +46,14 @@ class Kept:
         return squares(self.values)
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
-        return (weights @ self.values.flatten(1)).view(self.values.shape[1:])
+        parts = [weights @ part.double() for part in torch.split(self.values.flatten(1), _COLUMNS, 1)]
+        return torch.cat(parts).view(self.values.shape[1:])
 
     def each(self, patients: slice) -> torch.Tensor:
         return self.values[patients]
+
+    def numbers(self) -> tuple[torch.Tensor, ...]:
+        return (self.values,)
 
 
 @dataclass(frozen=True)
@@ -47,7 +62,7 @@ class Outer:
 
     The norm comes from the factors (Goodfellow, 2015; Li et al., ICLR 2022, "ghost norm"):
     |G^T X|^2 = sum over places s, t of (G G^T)[s, t] (X X^T)[s, t]. With more than one place that sum cancels, so it is taken in
-    float64, and `lengthened`: otherwise float32's rounding could hide part of a gradient from the clipping.
+    float64, and `bounded_below`: otherwise rounding could hide part of a gradient from the clipping.
     """
 
     outputs: torch.Tensor
@@ -57,19 +72,22 @@ class Outer:
         places = self.inputs.shape[1]
         if places == 1:
             return squares(self.outputs) * squares(self.inputs)
+        outputs, inputs = self.outputs.double(), self.inputs.double()
         if places * (self.inputs.shape[2] + self.outputs.shape[2]) > self.inputs.shape[2] * self.outputs.shape[2]:
-            norms = squares(self.outputs.mT @ self.inputs)
+            norms = squares(outputs.mT @ inputs)
         else:
-            outputs, inputs = self.outputs.double(), self.inputs.double()
             norms = (outputs @ outputs.mT).mul_(inputs @ inputs.mT).sum((1, 2)).clamp_(min=0.0)
-        return lengthened(norms, places, squares(self.outputs) * squares(self.inputs), self.outputs.dtype)
+        return bounded_below(norms, squares(self.outputs) * squares(self.inputs), CANCELLATION)
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
-        weighted = self.outputs * weights.reshape(-1, 1, 1)
-        return weighted.flatten(0, 1).T @ self.inputs.flatten(0, 1)
+        weighted = self.outputs.double() * weights.reshape(-1, 1, 1)
+        return weighted.flatten(0, 1).T @ self.inputs.double().flatten(0, 1)
 
     def each(self, patients: slice) -> torch.Tensor:
         return self.outputs[patients].mT @ self.inputs[patients]
+
+    def numbers(self) -> tuple[torch.Tensor, ...]:
+        return self.outputs, self.inputs
 
 
 def squares(values: torch.Tensor) -> torch.Tensor:
@@ -78,12 +96,18 @@ def squares(values: torch.Tensor) -> torch.Tensor:
     return norms
 
 
-def lengthened(norms: torch.Tensor, places: int, factors: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """The squared norms `norms` with room for what rounding may add to sums over `places`: what cancels in float64 need not
-    cancel in the sum that leaves. A coordinator can craft a model for which all of a gradient is such a remainder.
+def bounded_below(norms: torch.Tensor, factors: torch.Tensor, cancellation: float) -> torch.Tensor:
+    """The squared norms, but at least factors / cancellation^2; factors (P,): |G|^2 |X|^2.
 
-    factors (P,): |G|^2 |X|^2. Any order of summing t products errs by at most about t u (u: half of eps) times the sum of their
-    absolute values (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), for all entries together t u |G| |X| by
-    Cauchy and Schwarz; twice that covers norms that were themselves taken of such sums.
+    What cancels in the norm need not cancel in the sum that leaves: any order of summing t products errs by at most about t u
+    times the sum of their absolute values (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), for all entries
+    together t u |G| |X| by Cauchy and Schwarz. A coordinator can craft a model for which all of a gradient is such a remainder:
+    it then counts for what it is made of.
     """
+    return torch.maximum(norms, factors / cancellation**2)
+
+
+def lengthened(norms: torch.Tensor, places: int, factors: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Squared norms with room for what rounding in `dtype` adds to sums over `places`: twice t u |G| |X| as in `bounded_below`,
+    which covers norms that were themselves taken of such sums."""
     return (norms.sqrt() + places * torch.finfo(dtype).eps * factors.sqrt()).square()

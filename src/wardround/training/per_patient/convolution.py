@@ -118,15 +118,18 @@ class ConvFactors:
         return lengthened(norms, outputs.shape[2], factors, self.inputs.dtype)
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
-        by_row = weights.repeat_interleave(len(self.gradient) // self.patients)
+        by_row = weights.repeat_interleave(len(self.gradient) // self.patients).to(self.gradient.dtype)
         weight = self.inputs.new_empty(self.geometry.kernel)
-        return self.geometry.backward(self.gradient * by_row.reshape(-1, 1, 1, 1), self.inputs, weight, (False, True))[1]
+        return self.geometry.backward(self.gradient * by_row.reshape(-1, 1, 1, 1), self.inputs, weight, (False, True))[1].double()
 
     def each(self, patients: slice) -> torch.Tensor:
         inputs, gradient = (
             values.reshape(self.patients, -1, *values.shape[1:])[patients] for values in (self.inputs, self.gradient)
         )
         return by_patient(self.geometry, inputs.flatten(0, 1), gradient.flatten(0, 1), len(inputs))
+
+    def numbers(self) -> tuple[torch.Tensor, ...]:
+        return tuple(values.reshape(self.patients, -1) for values in (self.gradient, self.inputs))
 
     def _columns(self, values: torch.Tensor) -> torch.Tensor:
         """(P each, c, h, w) -> (P, c, each h w), float64."""

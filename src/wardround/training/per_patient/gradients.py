@@ -13,6 +13,7 @@ from torch import nn
 
 from wardround.training.per_patient.arrays import PatientGradientTerms
 from wardround.training.per_patient.clipping import scales
+from wardround.training.per_patient.fixed_order import row_losses
 from wardround.training.per_patient.pieces import Counts, Piece, cut, require_counts
 from wardround.training.per_patient.tape import Tape, strangers
 from wardround.training.threads import PieceThreads
@@ -32,7 +33,7 @@ class ClippedSum:
 
 @dataclass(frozen=True)
 class _Part:
-    """One piece's share of the clipped sum, float32."""
+    """One piece's share of the clipped sum, float64."""
 
     sums: list[torch.Tensor]
     norms: torch.Tensor
@@ -78,7 +79,7 @@ class PatientGradients:
         weights = scales(norms, losses, self._clip_norm)
         left_out = (weights[:count] == 0.0).numpy()
         if left_out.all():
-            return _Part([torch.zeros_like(parameter) for parameter in self._parameters], norms[:count], 0.0)
+            return _Part([torch.zeros(parameter.shape) for parameter in self._parameters], norms[:count], 0.0)
         if left_out.any():  # the others again, alone: zero times what is not finite is not zero
             others = self._part(piece.without(left_out), inputs, targets, loss)
             return _Part(others.sums, norms[:count], others.loss)
@@ -93,7 +94,7 @@ class PatientGradients:
         with torch.enable_grad():
             with Tape(len(rows), piece.slots) as tape:
                 outputs = self._module(rows)
-            losses = loss(outputs, piece.of(targets)).view(piece.slots, -1).mean(1)
+            losses = row_losses(loss, outputs, piece.of(targets)).view(piece.slots, -1).mean(1)
             total = losses.sum()
             if strangers(total, self._parameters):
                 return self._one_by_one(piece, inputs, targets, loss)

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 
 from wardround.training.per_patient.contributions import GradientForm, Kept, Outer
+from wardround.training.per_patient.fixed_order import product, tree_sum
 
 Pair = tuple[torch.Tensor | None, torch.Tensor | None]
 
@@ -36,7 +37,10 @@ def detached(array: torch.Tensor | None) -> torch.Tensor | None:
 
 @dataclass
 class LinearLayer:
-    """inputs (n, ..., in) -> (n, ..., out); n rows are `patients` times the rows of each."""
+    """inputs (n, ..., in) -> (n, ..., out); n rows are `patients` times the rows of each.
+
+    Both products are taken in a fixed order: an output, and what goes back from it, has the same bits wherever its row stands.
+    """
 
     arrays: Pair
     patients: int
@@ -45,7 +49,8 @@ class LinearLayer:
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         weight, bias = map(detached, self.arrays)
         assert weight is not None
-        return torch.nn.functional.linear(inputs, weight, bias)
+        outputs = product(inputs.reshape(-1, inputs.shape[-1]), weight)
+        return (outputs if bias is None else outputs + bias).reshape(*inputs.shape[:-1], len(weight))
 
     def backward(self, inputs: torch.Tensor, gradient: torch.Tensor, needs_gradient: bool) -> torch.Tensor | None:
         weight, bias = self.arrays
@@ -55,8 +60,10 @@ class LinearLayer:
             outer = Outer(by_patient, inputs.detach().reshape(self.patients, -1, inputs.shape[-1]))
             self.contributions.append((weight, outer))
         if bias is not None and learns(bias):
-            self.contributions.append((bias, Kept(by_patient.sum(1))))
-        return gradient @ weight.detach() if needs_gradient else None
+            self.contributions.append((bias, Kept(tree_sum(by_patient.transpose(0, 1)))))
+        if not needs_gradient:
+            return None
+        return product(gradient.reshape(-1, gradient.shape[-1]), weight.detach().T).reshape(inputs.shape)
 
 
 @dataclass

@@ -1,14 +1,12 @@
 """How a batch is cut: pieces of whole patients who all have the same number of rows, always the same number of patients.
 
 The last piece is filled up with copies of its last patient, who count zero. Libraries choose their kernels by the number of rows,
-and another kernel rounds otherwise, which now and then turns a unit off that was on: in pieces of one size a patient's
-gradient has the same bits whoever else was drawn and wherever the patient stands. (It is also faster: kernels are compiled
-for each number of rows.)
+and another kernel rounds otherwise: pieces of one size leave them no choice. Within a piece a row's place must not matter
+either: `fixed_order` ensures it for dense layers. (It is also faster: kernels are compiled for each number of rows.)
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -37,14 +35,9 @@ class Piece:
         return cls(patients, each, slots, rows)
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
-        """This piece's rows of a tensor of all rows; a view where they lie together."""
-        if self._together:
-            return tensor[int(self.rows[0]) : int(self.rows[-1]) + 1]
+        """This piece's rows of a tensor of all rows, in memory of their own: a view would lie where other patients put it, and
+        libraries choose kernels by alignment."""
         return tensor.index_select(0, torch.from_numpy(self.rows).to(tensor.device))
-
-    @cached_property
-    def _together(self) -> bool:
-        return bool((np.diff(self.rows) == 1).all())
 
     def without(self, left_out: NDArray[np.bool_]) -> "Piece":
         """The same piece less some of its patients; at least one must be left."""

@@ -2,7 +2,8 @@
 
 Inside `Tape` every use of a parameter in a layer we know becomes a step of its own (`_Step`): the graph of the loss then leads to
 the layers' outputs and stops there, and one backward hands each layer the gradient of its outputs. A parameter that enters
-anywhere else is still in that graph, so that nothing can be overlooked: `strangers` names it.
+anywhere else is still in that graph, so that nothing can be overlooked: `strangers` names it. Products with a matrix and sums of
+whole rows are taken in a fixed order there (`fixed_order`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from wardround.training.per_patient.convolution import ConvLayer, Geometry
+from wardround.training.per_patient.fixed_order import is_reduction, reduced_rows
 from wardround.training.per_patient.layers import GroupNormLayer, Layer, LinearLayer, Pair, learns
 
 
@@ -74,6 +76,9 @@ class Tape(TorchFunctionMode):
                 inputs, layer = reading
                 self.layers.append(layer)
                 return _Step.apply(inputs, self._anchor, layer)  # type: ignore[no-untyped-call]
+        if is_reduction(func):
+            reduced = reduced_rows(func, *args, **(kwargs or {}))
+            return func(*args, **(kwargs or {})) if reduced is None else reduced
         if func in _POOLS:
             return _pooled(func, *args, **(kwargs or {}))
         if func is F.batch_norm and _uses_the_batch(*args, **(kwargs or {})):
@@ -117,8 +122,8 @@ def _learn(arrays: Pair) -> bool:
 
 
 def _linear(patients: int, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Known:
-    arrays = weight, bias
-    return (input, LinearLayer(arrays, patients)) if _learn(arrays) and input.ndim >= 2 else None
+    """Also one that does not learn: what learns behind it must get the same bits."""
+    return (input, LinearLayer((weight, bias), patients)) if input.ndim >= 2 else None
 
 
 def _convolution(

@@ -8,6 +8,7 @@ from wardround.algorithms.quantities import FeatureMean
 from wardround.training.local_descent import Loaded
 from wardround.training.model_tree import FEATURE_MEAN, wide
 from wardround.training.networks.scaling import FeatureScaling
+from wardround.training.per_patient.fixed_order import FixedReductions
 from wardround.training.per_patient.patient_sampling import Drawn
 from wardround.values.errors import StudyError
 from wardround.values.local_run import RecordSum
@@ -39,7 +40,7 @@ def _scaled_rows(network: Loaded, rows: torch.Tensor) -> torch.Tensor:
     scaling = network.module.get_submodule("scaling")
     if not isinstance(scaling, FeatureScaling):
         raise StudyError("Only scaled features have a mean to be taken from them", hint="leave network.backbone.feature_mean out")
-    with torch.inference_mode():
+    with torch.inference_mode(), FixedReductions():
         return scaling.uncentred(rows)
 
 
