@@ -119,6 +119,10 @@ class SiteWork:
         """Keeps what does not travel, and contributes the counts of this site's patients, images and labels: under privacy
         they stay in its own report. The report has them as they are; those of training leave in steps of
         `summation.weight_step`, the images as the weights of all rounds will."""
+        if self.plan.study.privacy.of_patients:
+            from wardround.training.per_patient.position_proof import require_fixed_gradients
+
+            require_fixed_gradients(self.plan.study.network, self.plan.inputs, self._head(None), self.plan.records)
         model = unpack_bundle(order.arrays).get("model", {})
         self._frozen = {name: array for name, array in model.items() if name not in self.plan.shared_names}
         self.store.write_tree("start", model)

@@ -4,6 +4,7 @@ One forward and one backward to the layers' outputs give every patient's norm an
 second backward (Bu et al., "Differentially private optimization on large model at small cost", ICML 2023, "book-keeping").
 """
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +73,17 @@ class PatientGradients:
                 norms[torch.from_numpy(piece.patients)] = part.norms
                 total += part.loss
         return ClippedSum(sums, norms, total)
+
+    def digests(self, inputs: torch.Tensor, targets: torch.Tensor, counts: Counts, loss: Loss) -> list[bytes]:
+        """For each patient a hash of all numbers that the patient's gradient is made of."""
+        require_counts(counts, len(inputs), len(targets))
+        digests = [b""] * len(counts)
+        for piece in cut(counts, most_rows(inputs)):
+            numbers = self._gathered(piece, inputs, targets, loss)[0].numbers()
+            for slot, patient in enumerate(piece.patients):
+                own = [(values[slot] + 0.0).contiguous().numpy() for values in numbers]  # a zero has one sign
+                digests[patient] = hashlib.sha256(b"".join(map(bytes, own))).digest()
+        return digests
 
     def _part(self, piece: Piece, inputs: torch.Tensor, targets: torch.Tensor, loss: Loss) -> _Part:
         terms, losses = self._gathered(piece, inputs, targets, loss)
