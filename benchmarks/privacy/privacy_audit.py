@@ -31,6 +31,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark 
 from last_line import last_line
 from wardround.audit.audited_sums import GradientCanaries, SharedNoise
 from wardround.audit.audited_training import LocalTraining, SharedTraining, TrainingCanaries, lone_features
+from wardround.audit.crafted_model import OTHERS, CraftedModel
 from wardround.audit.privacy_audit import AuditRun, Comparison, run, together
 from wardround.privacy import discrete_gaussian
 from wardround.privacy.events import Event, Slack
@@ -89,6 +90,14 @@ class Training:
 
     def runs(self, number: int, honest: int = 0) -> AuditRun:
         return together([self.run(honest) for _ in range(number)])
+
+
+def crafted(multiplier: float) -> AuditRun:
+    """The coordinator makes every output a rounding remainder; 10,000 trials of one patient in or out."""
+    stated = {"mode": "patient-local", "delta": DELTA, "noise_multiplier": multiplier, "public_patients": OTHERS}
+    attack = CraftedModel(PrivacySection.model_validate(stated | {"clip_norm": CLIP_NORM, "steps": 1}))
+    grid = noise_grid(multiplier, attack.size, 1)
+    return run(attack.views(grid), 10_000, charged(grid, 1.0), 1)
 
 
 @contextmanager
@@ -163,6 +172,14 @@ def rows() -> Iterator[Row]:
     yield from _shared_noise()
     yield from _sampled()
     yield from _training()
+    yield from _malicious_model()
+
+
+def _malicious_model() -> Iterator[Row]:
+    name = "malicious model, mlp of 10, 1 step, z = 2"
+    yield Row(name, "whole", "Gaussian", gaussian(crafted(2.0)))
+    with mock.patch("wardround.training.per_patient.layers.product", torch.nn.functional.linear):
+        yield Row(name, "broken: a library's product", "Gaussian", gaussian(crafted(2.0)))
 
 
 def _shared_noise() -> Iterator[Row]:
