@@ -75,19 +75,19 @@ class PatientGradientTerms:
         return torch.cat(norms)
 
     def weighted_sums(self, weights: torch.Tensor) -> list[torch.Tensor]:
-        """For each parameter, float64, the sum of the patients' gradients times weights (P,), float64."""
+        """For each parameter the sum of the patients' gradients times weights (P,), float64: in float64 but for convolutions
+        and for parameters behind a function."""
         sums = self._small_sums(weights)
         for family in self._families:
             arrays = [contribution.weighted_sum(weights) for _, contribution in family.uses]
             parameters = arrays if family.plain else self._sums_behind(family, arrays)
             sums.update(zip(family.places, parameters, strict=True))
-        nothing = [torch.zeros(parameter.shape, dtype=torch.float64) for parameter in self._parameters]
-        return [sums.get(place, zeros) for place, zeros in enumerate(nothing)]
+        return [sums[place] if place in sums else torch.zeros(values.shape) for place, values in enumerate(self._parameters)]
 
     def _sums_behind(self, family: _Family, arrays: list[torch.Tensor]) -> list[torch.Tensor]:
         """Of the parameters behind the family's arrays, from sums of these."""
         narrow = [values.to(array.dtype) for values, (array, _) in zip(arrays, family.uses, strict=True)]
-        return [values.double() for values in self._back(family, narrow, batched=False)]
+        return list(self._back(family, narrow, batched=False))
 
     def numbers(self) -> list[torch.Tensor]:
         """(P, ...) each: all numbers that the patients' gradients follow from."""

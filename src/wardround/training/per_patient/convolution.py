@@ -120,7 +120,7 @@ class ConvFactors:
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
         by_row = weights.repeat_interleave(len(self.gradient) // self.patients).to(self.gradient.dtype)
         weight = self.inputs.new_empty(self.geometry.kernel)
-        return self.geometry.backward(self.gradient * by_row.reshape(-1, 1, 1, 1), self.inputs, weight, (False, True))[1].double()
+        return self.geometry.backward(self.gradient * by_row.reshape(-1, 1, 1, 1), self.inputs, weight, (False, True))[1]
 
     def each(self, patients: slice) -> torch.Tensor:
         inputs, gradient = (

@@ -34,7 +34,7 @@ class ClippedSum:
 
 @dataclass(frozen=True)
 class _Part:
-    """One piece's share of the clipped sum, float64."""
+    """One piece's share of the clipped sum."""
 
     sums: list[torch.Tensor]
     norms: torch.Tensor
