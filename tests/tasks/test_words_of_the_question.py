@@ -34,7 +34,6 @@ EXCEPTIONS = {
     "audit/privacy_bounds.py": "true and false positives of an attack",
     "study/record/privacy_record.py": "sensitivity of a sum, as differential privacy has it",
     "privacy/": "sensitivity of a sum, as differential privacy has it",
-    "training/per_patient/clipping.py": "names the test of a sum's sensitivity",
 }
 
 

@@ -3,7 +3,7 @@
     flagged records --the first patient in or out--> PrivateTrainer at the crafted model --> two clipped sums
     one of the two, by coin --+ noise of the study's grid--> how far along their difference it lies, in clip norms
 
-Column 0 is 1 for everybody, as a constant or a common flag is. A large weight on it and the opposite bias leave of each logit
+Column 0 is 1 for everybody, as a constant or a common flag is. A large weight on it and the opposite bias leave of each output
 what rounding leaves. Where that depends on the order in which a library adds, the first patient, who moves all others one place
 up, changes hundreds of clipped gradients and not one.
 """

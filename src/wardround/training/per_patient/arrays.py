@@ -82,7 +82,7 @@ class PatientGradientTerms:
             arrays = [contribution.weighted_sum(weights) for _, contribution in family.uses]
             parameters = arrays if family.plain else self._sums_behind(family, arrays)
             sums.update(zip(family.places, parameters, strict=True))
-        return [sums[place] if place in sums else torch.zeros(values.shape) for place, values in enumerate(self._parameters)]
+        return [sums[index] if index in sums else torch.zeros(values.shape) for index, values in enumerate(self._parameters)]
 
     def _sums_behind(self, family: _Family, arrays: list[torch.Tensor]) -> list[torch.Tensor]:
         """Of the parameters behind the family's arrays, from sums of these."""
@@ -99,9 +99,9 @@ class PatientGradientTerms:
         """By the parameter's place."""
         if self._small is None:
             return {}
-        parameters = [self._parameters[place] for place in self._small_places]
+        parameters = [self._parameters[index] for index in self._small_places]
         sums = torch.split(self._small.weighted_sum(weights), [each.numel() for each in parameters])
-        return {place: one.view(each.shape) for place, one, each in zip(self._small_places, sums, parameters, strict=True)}
+        return {index: one.view(each.shape) for index, one, each in zip(self._small_places, sums, parameters, strict=True)}
 
     def _back(self, family: _Family, gradients: list[torch.Tensor], *, batched: bool) -> Sequence[torch.Tensor]:
         """Gradients of the family's arrays as gradients of its parameters; with `batched` one more axis in front."""

@@ -58,7 +58,7 @@ class _Drawn:
     targets: list[torch.Tensor]
 
     def joined(self, order: list[int]) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-        rows, targets = ([values[place] for place in order] for values in (self.rows, self.targets))
+        rows, targets = ([values[patient] for patient in order] for values in (self.rows, self.targets))
         return torch.cat(rows), torch.cat(targets), [len(one) for one in rows]
 
 
@@ -125,8 +125,8 @@ def _chaotic(name: str, shape: torch.Size, rng: torch.Generator) -> torch.Tensor
         return 64.0 * (drawn - drawn.mean((1, 2, 3), keepdim=True))
     if len(shape) == 2:
         return drawn
-    positive = name.endswith(("var", "deviation", "weight"))
-    return 1.0 + 0.1 * drawn.abs() if positive else 0.1 * drawn
+    above_zero = name.endswith(("var", "deviation", "weight"))
+    return 1.0 + 0.1 * drawn.abs() if above_zero else 0.1 * drawn
 
 
 def _flag(layers: list[nn.Linear]) -> None:
