@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -47,7 +47,6 @@ def test_the_first_patient_moves_nobody_else(hidden: tuple[int, ...], first: int
     assert moved(module, rows, targets, [first, *[1] * 600], 0) <= 1.0
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 200), st.floats(20.0, 30.0), st.data())
 def test_no_width_and_no_number_of_inputs_lets_a_patient_move_more(
     seed: int, width: int, features: int, exponent: float, data: st.DataObject
@@ -99,7 +98,6 @@ def test_the_attack_is_one() -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 200), st.integers(0, 70))
-@settings(deadline=None, max_examples=60)
 def test_a_row_has_the_same_product_and_loss_wherever_it_stands(seed: int, width: int, features: int, lead: int) -> None:
     """The whole proof is this sentence."""
     rng = np.random.default_rng(seed)
