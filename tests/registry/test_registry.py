@@ -270,6 +270,14 @@ def foreign(folder: Path) -> None:
     connection.close()
 
 
+def earlier(folder: Path) -> None:
+    open_registry(folder).close()
+    connection = sqlite3.connect(folder / "registry.db")
+    with connection:
+        connection.execute("ALTER TABLE metrics RENAME COLUMN test_set TO place_of_test")
+    connection.close()
+
+
 def cut(folder: Path) -> None:
     open_registry(folder).close()
     os.truncate(folder / "registry.db", 6000)
@@ -278,6 +286,7 @@ def cut(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (earlier, "made by an earlier build .* a table metrics with test_set"),
         (newer, rf"written by a newer version .* schema {SCHEMA + 1}"),
         (foreign, "is a database, but not a registry"),
         (cut, "cannot be used"),

@@ -178,6 +178,20 @@ def _prepare(session: Session) -> None:
             found=f"schema {version}",
             hint="update Wardround, or choose another registry",
         )
+    _require_columns(connection, location)
+
+
+def _require_columns(connection: Connection, location: str) -> None:
+    """A registry of an earlier build is noticed when it is opened, not when the first model of a night's run is to go in."""
+    for name, table in Base.metadata.tables.items():
+        columns = {column["name"] for column in inspect(connection).get_columns(name)}
+        if missing := sorted({column.name for column in table.columns} - columns):
+            raise RegistryError(
+                f"The registry at {location} was made by an earlier build of Wardround",
+                expected=f"a table {name} with {', '.join(missing)}",
+                found=f"a table {name} without",
+                hint="move registry.db and the models folder beside it away; the run folders keep every model",
+            )
 
 
 @contextlib.contextmanager
