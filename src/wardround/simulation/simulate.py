@@ -13,7 +13,7 @@ from wardround.hub.artifacts import CARD, REPORT, write_artifacts
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.notices import Listener, silent
 from wardround.hub.outcome import Outcome, score_externally, summary_json
-from wardround.hub.run_folder import RunFolder, RunPlan
+from wardround.hub.run_folder import RunFolder
 from wardround.plan.pricing import with_noise
 from wardround.simulation.hospitals import (
     DatasetCache,
@@ -166,11 +166,13 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
         if fork_server:
             parts.enter_context(closing(fork_server))
         datasets = dataset_cache(declared)
-        plan, hospitals = _planned(folder, declared, settings, asked, datasets)
+        hospitals = _placed_hospitals(folder, declared, settings, asked, datasets)
         stage_external_test(declared, settings.external, folder.external, datasets)
         del datasets  # what was read is in files now, and training needs the memory
         at_once = default_workers(len(hospitals)) if settings.run.workers is None else settings.run.workers
         enrolled = with_noise(_enrolled(declared, hospitals, folder))
+        begun = folder.plan if asked.resume else None
+        plan = begun or folder.begin(declared, settings, synthetic=asked.synthetic)
         kept = Ledgers(folder, None if asked.ledgers is None else Path(asked.ledgers).resolve())
         kept.ready(enrolled, hospitals)
         site_configs = _site_configs(folder, enrolled, hospitals, at_once, kept, settings.run.device)
@@ -237,17 +239,16 @@ def _give_back_memory() -> None:
     give_back_freed_memory()
 
 
-def _planned(
+def _placed_hospitals(
     folder: RunFolder, study: Study, settings: RunSettings, asked: _Asked, datasets: DatasetCache
-) -> tuple[RunPlan, Hospitals]:
-    """The plan of a new run, or of the one to go on with, and where its hospitals have their data."""
-    begun = folder.plan
-    if asked.resume and begun is not None:
-        return begun, kept_hospitals(folder.path)
+) -> Hospitals:
+    """Where the hospitals of a new run, or of the one to go on with, have their data."""
+    if asked.resume and folder.plan is not None:
+        return kept_hospitals(folder.path)
     folder.require_unused()
     hospitals = _hospitals(folder, study, settings.simulation, asked, datasets)
     keep_hospitals(hospitals, folder.path)
-    return folder.begin(study, settings, synthetic=asked.synthetic), hospitals
+    return hospitals
 
 
 def _hospitals(
