@@ -85,7 +85,9 @@ def test_killed_and_resumed_private_runs_end_with_one_release_for_each_step(
     for name in NAMES:
         ledger = Ledger(folder / "sites" / name / "ledger.sqlite")
         charges = {release: charge for (_, release), charge in ledger.charges().items()}
-        assert [*charges] == [f"train/{number}/" for number in range(1, of.algorithm.rounds + 1)]
+        assert [release[: len("train/1/")] for release in charges] == [
+            f"train/{number}/" for number in range(1, of.algorithm.rounds + 1)
+        ]
         assert {charge.status for charge in charges.values()} == {"released"}
         assert sum(ledger.spent().values()) == of.algorithm.rounds * (of.privacy.steps or 1)
         assert all(charges[release].digest == digest for (site, release), digest in released.items() if site == name)

@@ -96,7 +96,7 @@ def test_ctrl_c_ends_every_process_with_one_sentence_and_the_run_can_be_resumed(
         os.killpg(process.pid, signal.SIGINT)
         out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert errors.strip() == "interrupted; a run goes on with the same command and --resume"
+    assert errors.strip() == "interrupted; the run goes on with the same command and --resume"
     assert len(processes) == 4
     wait_until_gone(processes)
 

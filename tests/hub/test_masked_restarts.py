@@ -90,7 +90,7 @@ def test_a_coordinator_killed_at_any_boundary_goes_on_to_the_same_bits(
     assert model is not None
     assert same_bits(model, straight)
     # open, 2 trainings, evaluation: order and open each; keys, sign, close; 4 sums and one signing; keys and 5 steps
-    assert len(seen) == 2 * (4 * 2 + 3) + 2 * (4 + 1) + 2 * 6
+    assert len(seen) == 2 * (4 * 2 + 4) + 2 * (4 + 2) + 2 * 6
     assert not any(isinstance(from_bytes(answer), Refusal) for answer in answered if answer)
     sets: dict[str, set[tuple[str, ...]]] = {}
     for data in asked:

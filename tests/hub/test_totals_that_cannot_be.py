@@ -138,9 +138,24 @@ def test_an_evaluation_without_everybody_is_left_out(tmp_path: Path) -> None:
         return None if name == "east" and getattr(header_of(data), "step", "") == "evaluate" else handle(data)
 
     declared = enrolled(masked(), tmp_path)
-    run(declared, tmp_path, tamper)
+    with pytest.raises(EngineError, match="east: no-answer"):  # it may come back
+        run(declared, tmp_path, tamper)
+    run(declared, tmp_path, tamper)  # it did not
     progress = history_of(tmp_path)
     assert progress.closed and progress.evaluations == {"federated": {}}
+
+
+def test_a_hospital_that_comes_back_for_the_evaluation_is_in_it(tmp_path: Path) -> None:
+    """Silent once at the very end, it would else have cost everybody the figures."""
+
+    def tamper(name: SiteId, data: bytes, handle: Callable[[bytes], bytes]) -> bytes | None:
+        return None if name == "east" and getattr(header_of(data), "step", "") == "evaluate" else handle(data)
+
+    declared = enrolled(masked(), tmp_path)
+    with pytest.raises(EngineError, match="east: no-answer"):
+        run(declared, tmp_path, tamper)
+    run(declared, tmp_path)
+    assert history_of(tmp_path).evaluations["federated"]["test"]
 
 
 def test_a_hospital_that_comes_and_goes_stays_out_before_the_last_change_is_used_up(tmp_path: Path) -> None:

@@ -194,6 +194,7 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
         "last_set": ("x",),
         "set_changes": 81,
         "counter": 82,
+        "spoken": 83,
         "peers": {},
         "memory_status": "forgetful",
         "floor": 80,

@@ -34,7 +34,8 @@ class KeyProgress:
 
     counted: the set that sites may have spoken for in this sum; they speak for no other. certify: whether some site speaks only
     before witnesses, as each does until its first sum. roster: the keys of the epoch, as the sites stated them. turns: site ->
-    the last turn in which others may hold its shares; one that states less has forgotten.
+    the last turn in which others may hold its shares. counters: how often each said that it has spoken. One that states less of
+    either has forgotten.
 
     last_set: the set that sites may have spoken for last. set_changes: how often that was another one than before: no site has
     counted more.
@@ -47,6 +48,7 @@ class KeyProgress:
     certify: bool = True
     roster: tuple[Statement, ...] = ()
     turns: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
     last_set: tuple[str, ...] = ()
     set_changes: int = 0
 
@@ -121,6 +123,7 @@ class Progress:
     """study: its hash. sites: who opened the run. dataset_counts: summed counts. state: the algorithm's.
 
     before: the state that the last round began with, where a round can be rolled back. evaluations: label -> split -> sums.
+    missed: labels whose evaluation stopped a run, since a site was missing; a resumed one goes on without their figures.
     """
 
     study: str
@@ -134,6 +137,7 @@ class Progress:
     history: tuple[RoundHistory, ...] = ()
     evaluations: dict[str, Any] = field(default_factory=dict)
     closed: bool = False
+    missed: tuple[str, ...] = ()
     before: StoredBundle = field(default_factory=dict)
     keys: KeyProgress = field(default_factory=KeyProgress)
 

@@ -93,7 +93,7 @@ class Coordinator:
         frame = self.plan.evaluation_frame(everybody, shifted=self.plan.wants_shifted(label))
         opened, _ = self._orders.sum(self._summing, self.progress, "evaluate", last, bundle, frame, label=label, least=everybody)
         if isinstance(opened, SumFailed):
-            self._summing.give_up()
+            self._without_figures(label, opened)
             return {}
         counts = reveal(opened.total, {}, frame).counts
         try:
@@ -101,13 +101,27 @@ class Coordinator:
         except WireError:  # numbers that no scores of patients add up to
             return {}
 
+    def _without_figures(self, label: str, failed: SumFailed) -> None:
+        """Stops once, so that a hospital can come back; a run that is resumed without it ends without these figures."""
+        hopeless = self._summing.closed_for_ever(failed) or self._summing.leaves_out(self.progress.sites)
+        if label not in self.progress.missed and not hopeless:
+            self._save(replace(self.progress, missed=(*self.progress.missed, label)))
+            raise too_few(failed.counted, failed.lost, failed.minimum)
+        self._summing.give_up()
+
+    @property
+    def _fewest(self) -> int:
+        """Sites without which no sum opens."""
+        minimum = self.study.sites.minimum
+        return max(minimum, self.study.quorum.threshold) if self.plan.masked else minimum
+
     def _open(self) -> None:
         model = self.plan.initial_model()
         asked = self.engine.sites()
         require_sites(self.study.sites, asked)
         self.progress = replace(self.progress, sites=asked)
         sites, lost, weight, dataset_counts = self._opened({"model": model})
-        needed = len(asked) if self.every_site_must_open else self.study.sites.minimum
+        needed = len(asked) if self.every_site_must_open else self._fewest
         if len(sites) < needed:
             raise too_few(sites, lost, needed)
         trainable = self.plan.trainable(model)

@@ -60,7 +60,7 @@ class MaskedSumming:
             lost = {site: before.get(site, word) if word == STOPPED else word for site, word in lost.items()}
             if isinstance(state, masked_attempt.Opened):
                 roster = self._roster_after(state.lost)
-                begun = not state.silent and not Roster(self.keys.epoch, self.keys.roster).position
+                begun = not state.silent and Roster(self.keys.epoch, self.keys.roster).nobody_spoke
                 certify = self.keys.certify and not begun
                 self.keys = replace(self.keys, turn=state.attempt.turn, attempt=1, counted=(), roster=roster, certify=certify)
                 for site, what in state.blamed.items():
@@ -78,6 +78,10 @@ class MaskedSumming:
     def closed_for_ever(self, failed: SumFailed) -> bool:
         """Whether a sum that failed can never be opened: sites spoke for a set, and one of that set refuses to help."""
         return any(failed.lost.get(SiteId(site), NO_ANSWER) != NO_ANSWER for site in self.keys.counted)
+
+    def leaves_out(self, sites: Sequence[str]) -> bool:
+        """Whether some of these are not asked any more, since the set may not change for them."""
+        return len(self._within_changes(tuple(sites))) < len(sites)
 
     def give_up(self) -> None:
         """The sum at hand is over without a total; the next one has another name."""
@@ -106,7 +110,7 @@ class MaskedSumming:
         if state is None:
             # Sites that spoke for a set in an earlier attempt speak for that one only: so nobody else is asked.
             candidates = self.keys.counted or self._within_changes(order.header.cohort)
-            missing = self._agree_where_needed(candidates, traffic)
+            missing = self._agree_where_needed(candidates, order.header.round, traffic)
             cohort = tuple(SiteId(site) for site in candidates if site not in missing)
             if len(cohort) < self.approved.quorum.threshold:
                 return None, missing
@@ -127,35 +131,42 @@ class MaskedSumming:
         self.keys = progress
         self.keep(progress)
 
-    def _agree_where_needed(self, cohort: Sequence[str], traffic: Traffic) -> dict[SiteId, str]:
-        """Who of the cohort has no key in this epoch, and why. A new epoch is tried first where somebody has none."""
+    def _agree_where_needed(self, cohort: Sequence[str], number: int, traffic: Traffic) -> dict[SiteId, str]:
+        """Who of the cohort has no key in this epoch, and why. A new epoch is tried first where somebody has none. number: of the
+        round at hand; no site has been in a later one."""
         with_keys = {statement.site for statement in self.keys.roster}
         if set(cohort) <= with_keys:
             return {}
         epoch = self.keys.epoch + 1
         ask = to_bytes(Ask(AskHeader(study=self.approved.hash, what="keys", epoch=epoch)))
         received = self._exchange({SiteId(site): ask for site in cohort}, traffic, {})
-        statements = {site: self._statement(site, epoch, message) for site, message in received.messages.items()}
+        statements = {site: self._statement(site, epoch, number, message) for site, message in received.messages.items()}
         good = {site: statement for site, statement in statements.items() if statement is not None}
         entries = tuple(good[site] for site in sorted(good))
         # Who never contributed, though the study is on its way, may have forgotten that it did.
         forgetful = self.keys.turn > 0 and any(statement.turn == 0 for statement in good.values())
-        self._save(replace(self.keys, epoch=epoch, roster=entries, certify=self.keys.certify or forgetful))
+        counters = {**self.keys.counters, **{one.site: one.counter for one in entries}}
+        keys = replace(self.keys, epoch=epoch, roster=entries, certify=self.keys.certify or forgetful, counters=counters)
+        self._save(keys)
         return {
             SiteId(site): received.refused.get(SiteId(site), "wrong-signature" if site in received.messages else NO_ANSWER)
             for site in cohort
             if site not in good
         }
 
-    def _statement(self, site: SiteId, epoch: int, message: Message) -> Statement | None:
+    def _statement(self, site: SiteId, epoch: int, number: int, message: Message) -> Statement | None:
         """A site's key, if it signed it. One that claims turns that never were would only push the others' keys ahead; with a
         degenerate key, or where it states less than it did before, the others would refuse the whole roster."""
-        if not isinstance(message, Answer) or message.header.turn > self.keys.turn + ATTEMPTS:
+        if not isinstance(message, Answer):
             return None
         header = message.header
+        latest = self.keys.turn + (1 if epoch > 1 else 0)  # one order may be out that this process has not recorded
+        if header.turn > latest or header.round > number or (header.counter and not self.keys.last_set):
+            return None
         if message.arrays or not header.key or not holds_a_secret(header.key):
             return None
-        if header.turn and header.turn < self.keys.turns.get(site, 0):
+        before = self.keys.turns.get(site, 0), self.keys.counters.get(site, 0)
+        if header.turn and (header.turn < before[0] or header.counter < before[1]):
             return None
         statement = Statement(
             site=site,

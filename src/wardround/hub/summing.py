@@ -1,5 +1,6 @@
 """How a coordinator gets a total: one protocol, two ways. The plain one is here, the masked one in `masked_summing`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +29,10 @@ class Summing(Protocol):
         """Whether a sum that failed can never be opened, whoever comes back."""
         ...
 
+    def leaves_out(self, sites: Sequence[str]) -> bool:
+        """Whether some of these sites are not asked any more."""
+        ...
+
     def give_up(self) -> None:
         """The sum that failed is over without a total."""
         ...
@@ -52,6 +57,9 @@ class PlainSumming:
         return outcome, traffic
 
     def closed_for_ever(self, failed: SumFailed) -> bool:  # noqa: ARG002  (a late site may always answer the same order)
+        return False
+
+    def leaves_out(self, sites: Sequence[str]) -> bool:  # noqa: ARG002
         return False
 
     def give_up(self) -> None:

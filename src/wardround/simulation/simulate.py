@@ -239,9 +239,7 @@ def _give_back_memory() -> None:
     give_back_freed_memory()
 
 
-def _placed_hospitals(
-    folder: RunFolder, study: Study, settings: RunSettings, asked: _Asked, datasets: DatasetCache
-) -> Hospitals:
+def _placed_hospitals(folder: RunFolder, study: Study, settings: RunSettings, asked: _Asked, datasets: DatasetCache) -> Hospitals:
     """Where the hospitals of a new run, or of the one to go on with, have their data."""
     if asked.resume and folder.plan is not None:
         return kept_hospitals(folder.path)

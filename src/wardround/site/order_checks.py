@@ -17,7 +17,7 @@ from wardround.wire.messages import Order, OrderHeader
 def require_allowed(order: Order, planned: PlannedOrder, state: SiteState, plan: Plan, site: SiteId) -> None:
     """RefusedError for an order of the study's list that this site may not follow now."""
     _require_cohort(order.header, plan.study, site)
-    _require_turn(order, planned, state)
+    _require_turn(order, planned, state, masked=plan.masked)
     if planned.weighted:
         _require_weight(order.header, state, plan, site)
 
@@ -39,7 +39,7 @@ def _require_cohort(header: OrderHeader, study: Study, site: SiteId) -> None:
         )
 
 
-def _require_turn(order: Order, planned: PlannedOrder, state: SiteState) -> None:
+def _require_turn(order: Order, planned: PlannedOrder, state: SiteState, *, masked: bool) -> None:
     """Whether the order comes when it may: after the opening, before the closing, and not a second time."""
     header = order.header
     if state.closed:
@@ -51,7 +51,7 @@ def _require_turn(order: Order, planned: PlannedOrder, state: SiteState) -> None
         raise RefusedError(f"{planned.name} was asked before, with something else", code="other-content")
     if another_attempt(state, order):
         return
-    if header.step == "open" and state.study:
+    if header.step == "open" and state.study and (masked or state.round):
         # Opening anew would forget which rounds were answered, and let them be asked again over another cohort.
         raise RefusedError("This site has opened this study already", code="already-open")
     if header.step == "train" and header.round <= state.round:

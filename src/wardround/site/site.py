@@ -115,8 +115,6 @@ class Site:
                     reply = self._spoken(envelope, message_hash, state)
                 case header:
                     raise WireError("A site takes orders and asks only", expected="an order", found=header.kind)
-            if self.store.refusals():
-                self.store.count_refusals(0)
         except WardroundError as error:
             return self._refused(error, str(error), message_hash)
         except Exception as error:  # noqa: BLE001  a site's error must not end the run, and its text must not leave
@@ -152,6 +150,12 @@ class Site:
         """The reply to an order, recorded before it is sent: a repeated order must get these bytes, whatever happens next."""
         require_usable(order.arrays)
         require_allowed(order, planned, state, self.plan, self.name)
+        reply = self._worked_out(order, planned, order_hash, state)
+        if self.store.refusals():  # new work begins the count anew; a repeated message does not
+            self.store.count_refusals(0)
+        return reply
+
+    def _worked_out(self, order: Order, planned: PlannedOrder, order_hash: str, state: SiteState) -> bytes:
         if self.participant is not None and order.header.step in self.plan.summed:
             ready = self.participant.check(order, state)
             words = self.participant.earlier_words(order, state)
@@ -197,6 +201,8 @@ class Site:
     def _spoken(self, envelope: Envelope, ask_hash: str, state: SiteState) -> bytes:
         if self.participant is None:
             raise RefusedError("This study has no masked sums", code="masked")
+        if state.closed:
+            raise RefusedError("The study is closed at this site", code="closed")
         ask = envelope.message(PayloadLimits(1, self._payload_limit))
         assert isinstance(ask, Ask)
         return self.participant.speak(ask, ask_hash, state)

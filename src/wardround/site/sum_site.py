@@ -3,12 +3,14 @@
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from wardround.crypto.identity import Identity
 from wardround.plan.sum_plan import Arrays, SumPlan
 from wardround.site.masked_participant import MaskedParticipant
-from wardround.site.refusals import INTERNAL
+from wardround.site.refusals import ENDING, word_of
 from wardround.site.store import SiteStore
 from wardround.summation.masked.layout import largest_ask
 from wardround.summation.masked.memory import Party
@@ -65,6 +67,7 @@ class SumSite:
         party = Party(self._site, bytes.fromhex(approved.hash), approved.quorum, approved.keys, identity, approved.set_changes)
         self._participant = MaskedParticipant(party, self._store)
         self._one_at_a_time = threading.Lock()
+        self._stopped = ""
 
     def close(self) -> None:
         self._store.close()
@@ -76,12 +79,17 @@ class SumSite:
             try:
                 return self._handle(data, message_hash)
             except WardroundError as error:
-                return self._refusal(message_hash, error.code, str(error))
+                return self._refusal(message_hash, word_of(error), str(error))
             except Exception as error:  # noqa: BLE001  whatever `values` raises, its text must not leave
-                return self._refusal(message_hash, INTERNAL, "".join(traceback.format_exception(error)))
+                return self._refusal(message_hash, word_of(error), "".join(traceback.format_exception(error)))
 
     def _refusal(self, message_hash: str, code: str, text: str) -> bytes:
+        """After some words the site stops until a person has looked: the next question must not depend on the last failure."""
         self._store.log(code, text)
+        if code in ENDING:
+            self._stopped = code
+            with suppress(OSError, ValueError, WardroundError):
+                self._store.write(replace(self._store.read(), stopped=code))
         return to_bytes(Refusal(RefusalHeader(study=self._plan.approved.hash, site=self._site, order=message_hash, code=code)))
 
     def _handle(self, data: bytes, message_hash: str) -> bytes:
@@ -94,6 +102,12 @@ class SumSite:
         message, state = envelope.message(arrays), self._store.read()
         if not isinstance(message, Order | Ask):
             raise WireError("A site takes orders and asks only")
+        if reason := self._stopped or state.stopped:
+            raise RefusedError(
+                f"This site has stopped ({reason}) until a person has looked",
+                hint=f"read its log, then run: wardround site go-on {self._store.folder}",
+                code="stopped",
+            )
         if state.order == message_hash:
             return self._store.last_answer().reply
         if isinstance(message, Ask):

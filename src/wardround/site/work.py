@@ -113,7 +113,7 @@ class SiteWork:
             case "evaluate":
                 return self.evaluate(order, state), state
             case "close":
-                return {}, replace(state, masked=ended(state.masked), closed=True)
+                return {}, replace(state, masked=ended(state.masked), closed=True, asks={}, said={})
 
     def open(self, order: Order, before: SiteState) -> tuple[Tree, SiteState]:
         """Keeps what does not travel, and contributes the counts of this site's patients, images and labels: under privacy
@@ -176,13 +176,14 @@ class SiteWork:
         return np.array([round(min(max(loss, 0.0), LARGEST_LOSS) / LOSS_UNIT), records])
 
     def train_own(self, order: Order, state: SiteState) -> SiteState:
-        """One more round of the model that learns from this site's records alone. Nothing of it leaves."""
+        """The model that learns from this site's records alone, up to the order's round. Nothing of it leaves, so rounds whose
+        orders were missed are made up for."""
         self.require_same_records(state)
-        number = order.header.round
-        if number <= state.own_round:
-            return state
-        if number != state.own_round + 1:
-            raise RefusedError(f"The own model has {state.own_round} rounds; round {number} does not follow", code="old-round")
+        for number in range(state.own_round + 1, order.header.round + 1):
+            self._train_own_round(number)
+        return replace(state, own_round=max(state.own_round, order.header.round))
+
+    def _train_own_round(self, number: int) -> None:
         before = self.store.read_tree(own_file(number - 1)) or {}
         run = self._trainer("own", number).compute(TrainedModel(self.plan.trainable(before)))
         usable = is_usable(run.model)
@@ -190,7 +191,6 @@ class SiteWork:
             self.store.log("diverged", f"Own round {number} ended in values beyond all use and counts as no change. {_MENDS}")
         self.store.write_tree(own_file(number), run.model if usable else self.plan.trainable(before))
         self._report_round("own_rounds", number, run, {})
-        return replace(state, own_round=number)
 
     def evaluate(self, order: Order, state: SiteState) -> Tree:
         self.require_same_records(state)

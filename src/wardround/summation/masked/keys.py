@@ -78,6 +78,11 @@ class Roster:
         return max(statement.turn for statement in self.statements)
 
     @property
+    def nobody_spoke(self) -> bool:
+        """Whether no site says that it has signed or opened a set: then the study begins, whoever has contributed already."""
+        return all(statement.counter == 0 for statement in self.statements)
+
+    @property
     def round(self) -> int:
         """The greatest round that any site has contributed to."""
         return max(statement.round for statement in self.statements)

@@ -55,8 +55,8 @@ class MaskedState:
     floor: it contributes to later rounds than this only.
 
     last_set: the set that it spoke for last. set_changes: how often that was another one than before. counter: contributions,
-    signatures and openings so far. peers: of each other site, the last turn in which this one held its shares, and the greatest
-    counter that it stated: one that states less has forgotten."""
+    signatures and openings so far. spoken: signatures and openings alone. peers: of each other site, the last turn in which this
+    one held its shares, and how often it said that it had spoken: one that states less has forgotten."""
 
     epoch: int = 0
     offered: SecretBytes = b""
@@ -72,6 +72,7 @@ class MaskedState:
     last_set: tuple[SiteId, ...] = ()
     set_changes: int = 0
     counter: int = 0
+    spoken: int = 0
     peers: Mapping[SiteId, tuple[int, int]] = field(default_factory=dict)
 
     @property

@@ -74,7 +74,7 @@ def offer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[Ma
             f"Keys of epoch {epoch} are far ahead", expected=f"at most {state.epoch + LONGEST_EPOCH_JUMP}", code="epoch"
         )
     secret = X25519PrivateKey.from_private_bytes(party.random_bytes(32))
-    reached = pairwise.Reached(state.turn, state.round, state.counter)
+    reached = pairwise.Reached(state.turn, state.round, state.spoken)
     statement = pairwise.state_key(party.identity, party.study, epoch, party.site, secret, reached)
     # The old chains go now: a coordinator that asks for new keys has no further use for them, and an epoch never comes back.
     ahead = replace(state, epoch=epoch, offered=secret.private_bytes_raw(), roster="", chains=None)
@@ -131,8 +131,10 @@ def _with_roster(party: Party, state: MaskedState, roster: Roster) -> MaskedStat
     memory_status, floor = state.memory_status, state.floor
     if memory_status in ("none", "new"):
         _require_witnesses(party, len(roster.statements), "memory")
-        memory_status = "forgetful" if roster.position > 0 else "new"
-        floor = max(floor, roster.round) if roster.position > 0 else floor
+    if memory_status == "none":  # one that is new stays so, in later epochs too, until others have witnessed its word
+        begins = roster.nobody_spoke and state.counter == 0
+        memory_status = "new" if begins else "forgetful"
+        floor = floor if begins else max(floor, roster.round)
     chains = pairwise.advanced(pairwise.first_chains(party.study, roster, party.site, secret), 1)
     return replace(
         state,
@@ -362,6 +364,7 @@ def _spoke(state: MaskedState, contribution: LastContribution) -> MaskedState:
         last_set=contribution.counted,
         set_changes=state.set_changes + changed,
         counter=state.counter + 1,
+        spoken=state.spoken + 1,
     )
 
 

@@ -1,0 +1,115 @@
+"""What a site still does after `close`, and how the count of refusals is got round."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wardround.crypto.identity import Identity
+from wardround.hub.coordinator import Coordinator
+from wardround.hub.sum_coordinator import SumCoordinator
+from wardround.plan.sum_plan import Quantity, SumPlan
+from wardround.site.refusals import ENDING
+from wardround.site.sum_site import SumSite
+from wardround.values.errors import EngineError
+from wardround.values.ids import SiteId
+from wardround.wire.envelope import from_bytes, to_bytes
+from wardround.wire.messages import Ask, AskHeader, Order, OrderHeader, Refusal
+
+from ..hub.test_honest_faults import BadDays, masked_study
+
+
+def closed_run(folder: Path) -> tuple[BadDays, list[bytes]]:
+    declared = masked_study(folder)
+    engine = BadDays(declared, folder, 1, 0.0)
+    sent: list[bytes] = []
+
+    def keep(name: SiteId, data: bytes, handle: Callable[[bytes], bytes]) -> bytes:
+        if name == "east":
+            sent.append(data)
+        return handle(data)
+
+    engine.tamper = keep
+    coordinator = Coordinator(declared, engine, folder)
+    coordinator.run()
+    coordinator.close()
+    return engine, sent
+
+
+@pytest.mark.permission
+def test_a_closed_site_makes_no_keys(tmp_path: Path) -> None:
+    """After `close` a site gives nothing but the bytes of its answer to it (wire.md, 6.2)."""
+    engine, _ = closed_run(tmp_path)
+    site = engine._sites[SiteId("east")]
+    before = site.store.read()
+    assert before.closed
+    ask = Ask(AskHeader(study=site.study_hash, what="keys", epoch=before.masked.epoch + 1))
+    answer = from_bytes(site.handle(to_bytes(ask)))
+    after = site.store.read()
+    engine.close()
+    assert isinstance(answer, Refusal), (after.masked.epoch, len(after.masked.offered))
+    assert not after.masked.offered
+
+
+@pytest.mark.permission
+def test_a_closed_site_keeps_and_gives_no_shares(tmp_path: Path) -> None:
+    """`ended` leaves no secret; the stored answers to the last asks hold shares."""
+    engine, sent = closed_run(tmp_path)
+    site = engine._sites[SiteId("east")]
+    opens = [data for data in sent if isinstance(one := from_bytes(data), Ask) and one.header.what == "open"]
+    answer = from_bytes(site.handle(opens[-1]))
+    said = dict(site.store.read().said)
+    engine.close()
+    assert isinstance(answer, Refusal), list(answer.arrays)
+    assert not said
+
+
+@pytest.mark.permission
+def test_refusals_are_counted_whatever_is_repeated_in_between(tmp_path: Path) -> None:
+    """A repeated ask gets stored bytes, costs nothing, and sets the count of refusals to zero."""
+    declared = masked_study(tmp_path)
+    engine = BadDays(declared, tmp_path, 1, 0.0)
+    site = engine._sites[SiteId("east")]
+    free = to_bytes(Ask(AskHeader(study=site.study_hash, what="keys", epoch=1)))
+    cohort = tuple(sorted(declared.sites.names))
+    words = []
+    for number in range(200):
+        bad = Order(OrderHeader(study=site.study_hash, step="train", round=7000 + number, cohort=cohort, weight=1), {})
+        words.append(from_bytes(site.handle(to_bytes(bad))).header.code)
+        if number % 40 == 0:
+            site.handle(free)
+    engine.close()
+    assert "stopped" in words, len(words)
+
+
+@pytest.mark.permission
+def test_a_sum_site_stops_after_a_word_that_depends_on_its_values(tmp_path: Path) -> None:
+    """The closed list and the stop hold for a study's site; here the values are asked for again and again."""
+    names = ("a", "b", "c")
+    identities = {name: Identity.new() for name in names}
+    plan = SumPlan("t", {n: i.public for n, i in identities.items()}, {"v": Quantity((1,), 5.0)})
+    calls = []
+
+    def values(_: str, number: int) -> dict[str, np.ndarray]:
+        calls.append(number)
+        return {"v": np.array([np.nan])}
+
+    sites = {
+        SiteId(n): SumSite(plan, n, identities[n], values if n == "a" else lambda *_: {"v": np.ones(1)}, tmp_path / n)
+        for n in names
+    }
+    words: list[str] = []
+
+    def trip(outbox):  # type: ignore[no-untyped-def]
+        answers = {site: sites[site].handle(data) for site, data in outbox.items()}
+        words.extend(m.header.code for a in answers.values() if isinstance(m := from_bytes(a), Refusal))
+        return answers
+
+    for _ in range(2):
+        with pytest.raises(EngineError):
+            SumCoordinator(plan, trip, tmp_path / "hub").sum()
+    for one in sites.values():
+        one.close()
+    assert len(calls) == 1, (calls, words)
+    assert set(words) <= ENDING | {"stopped"}, words

@@ -1,0 +1,124 @@
+"""Holes that one malicious hospital, or one unlucky one, opens against an honest hub."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+import wardround.summation.masked.keys as pairwise
+from wardround.hub.checkpoint import load
+from wardround.site.site import Site
+from wardround.study.declaration import Study
+from wardround.values.canonical import sha256_hex
+from wardround.values.ids import SiteId
+from wardround.wire.envelope import from_bytes, to_bytes
+from wardround.wire.messages import Answer, Ask, Order, Refusal, RefusalHeader
+
+from ..hub.test_honest_faults import BadDays, ended, masked_study
+
+EAST = SiteId("east")
+
+
+class Liar(BadDays):
+    """Three honest hospitals and east, which states what it likes when keys are made."""
+
+    def __init__(self, declared: Study, folder: Path, reached: Callable[[int, pairwise.Reached], pairwise.Reached]) -> None:
+        super().__init__(declared, folder, 1, 0.0)
+        self.declared, self.reached, self.honest = declared, reached, False
+        self.refuse_orders: set[int] = set()
+        self.words: list[str] = []
+        self.tamper = self.lie
+
+    def lie(self, name: SiteId, data: bytes, handle: Callable[[bytes], bytes]) -> bytes | None:
+        message = from_bytes(data)
+        if name == EAST and not self.honest:
+            if isinstance(message, Order) and message.header.step == "train" and message.header.round in self.refuse_orders:
+                header = RefusalHeader(study=message.header.study, site=EAST, order=sha256_hex(data), code="keys")
+                self.refuse_orders.discard(message.header.round)
+                return to_bytes(Refusal(header))
+            if isinstance(message, Ask) and message.header.what == "keys":
+                return self.lying_keys(message, handle(data))
+        answer = handle(data)
+        if isinstance(refusal := from_bytes(answer), Refusal):
+            self.words.append(f"{name}:{refusal.header.code}")
+        return answer
+
+    def lying_keys(self, ask: Ask, honest: bytes) -> bytes:
+        answer = from_bytes(honest)
+        assert isinstance(answer, Answer)
+        site: Site = self._sites[EAST]
+        assert site.participant is not None
+        party = site.participant._party
+        header = answer.header
+        reached = self.reached(ask.header.epoch, pairwise.Reached(header.turn, header.round, header.counter))
+        secret = X25519PrivateKey.from_private_bytes(site.store.read().masked.offered)
+        one = pairwise.state_key(party.identity, party.study, ask.header.epoch, EAST, secret, reached)
+        return to_bytes(Answer(header.revised(turn=one.turn, round=one.round, counter=one.counter, signature=one.signature), {}))
+
+
+def to_an_end(declared: Study, engine: Liar, folder: Path, tries: int = 5) -> bool:
+    for number in range(tries):
+        if ended(declared, engine, folder):
+            return True
+        engine.all_back()
+        if number >= 1:
+            engine.honest = True  # even a liar that has repented does not help
+    return False
+
+
+@pytest.mark.permission
+def test_one_false_round_in_the_first_statement_does_not_stop_a_study_for_good(tmp_path: Path) -> None:
+    """One message of one hospital: 'I have contributed to turn 1, round 100,000'."""
+    declared = masked_study(tmp_path)
+    engine = Liar(declared, tmp_path, lambda epoch, true: pairwise.Reached(1, 100_000, 1) if epoch == 1 else true)
+    try:
+        done = to_an_end(declared, engine, tmp_path)
+        assert done, sorted(set(engine.words))
+    finally:
+        engine.close()
+
+
+@pytest.mark.permission
+def test_a_counter_that_goes_back_does_not_stop_a_study_for_good(tmp_path: Path) -> None:
+    """One hospital states a high counter once, and the true one later: the others refuse every roster that holds it."""
+    declared = masked_study(tmp_path)
+    engine = Liar(declared, tmp_path, lambda epoch, true: pairwise.Reached(true.turn, true.round, 10**9) if epoch == 1 else true)
+    engine.refuse_orders = {2}
+    try:
+        done = to_an_end(declared, engine, tmp_path)
+        progress = load(tmp_path)
+        assert done, (sorted(set(engine.words)), progress and progress.round)
+    finally:
+        engine.close()
+
+
+@pytest.mark.permission
+def test_a_hospital_that_loses_its_state_before_anybody_spoke_does_not_stop_the_study(tmp_path: Path) -> None:
+    """A machine that dies at the opening, and comes back empty, as an honest hospital's may."""
+    declared = masked_study(tmp_path)
+    engine = Liar(declared, tmp_path, lambda _, true: true)
+    died = []
+
+    def fate(name: SiteId, data: bytes, handle: Callable[[bytes], bytes]) -> bytes | None:
+        message = from_bytes(data)
+        what = message.header.what if isinstance(message, Ask) else "order"
+        if name == EAST and what == "order" and not died:
+            died.append(1)
+            handle(data)
+            (engine._sites[EAST].store.folder / "state.safetensors").unlink()
+            (engine._folder / "counters" / "east").unlink(missing_ok=True)
+            engine._restarted(EAST)
+            return None
+        answer = handle(data)
+        if isinstance(refusal := from_bytes(answer), Refusal):
+            engine.words.append(f"{name}:{refusal.header.code}")
+        return answer
+
+    engine.tamper = fate
+    try:
+        done = any(ended(declared, engine, tmp_path) or engine.all_back() for _ in range(5))
+        assert died
+        assert done, sorted(set(engine.words))
+    finally:
+        engine.close()
