@@ -109,6 +109,7 @@ def test_data_check_tells_ready_from_not_ready_by_its_exit_code(tmp_path: Path) 
     assert "MARKER" not in unready.stdout + unready.stderr and "900" not in unready.stdout
 
 
+@pytest.mark.slow
 def test_two_hospitals_end_with_a_sentence_and_nothing_else(tmp_path: Path) -> None:
     """The first thing that a newcomer tries. A process of a hospital must not print its own traceback before the reason."""
     hospitals = dict(list(write_hospitals(tmp_path).items())[:2])

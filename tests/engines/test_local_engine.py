@@ -84,6 +84,7 @@ def side_by_side(of: Study, folder: Path, workers: int = 2) -> Iterator[SideBySi
         yield engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forked", KINDS, indirect=True)
 @pytest.mark.usefixtures("forked")
 def test_side_by_side_gives_the_same_bits_as_in_order(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def test_many_hospitals_with_long_and_foreign_names_fit(make_record: Callable[..
     assert all(name in html for name in names)
 
 
+@pytest.mark.slow
 def test_the_same_record_gives_the_same_bytes_in_another_process(record: RunRecord, html: str, tmp_path: Path) -> None:
     """A report can be made again from the record and compared."""
     (tmp_path / "record.json").write_bytes(record.to_json())

@@ -233,7 +233,7 @@ SEEN = [name for name in CHANGES if name not in UNSEEN]
 @pytest.mark.parametrize(
     ("kind", "algorithm"),
     [
-        pytest.param(kind, algorithm, marks=[] if algorithm in ("fedavg", "fedsgd") and kind == "table" else pytest.mark.slow)
+        pytest.param(kind, algorithm, marks=[] if algorithm == "fedavg" and kind == "table" else pytest.mark.slow)
         for kind in ("table", "image")
         for algorithm in ALGORITHMS
     ],

@@ -129,6 +129,7 @@ def test_a_whole_run_learns_days_from_files_to_report(run: wr.Run, capsys: pytes
     assert "federated error in days" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_the_report_and_the_card_speak_of_days_alone(run: wr.Run) -> None:
     """A word of another question in a report would be a claim about the wrong thing."""
     page, card = render_report(run.record), render_model_card(run.record)
@@ -141,6 +142,7 @@ def test_the_report_and_the_card_speak_of_days_alone(run: wr.Run) -> None:
     assert "by error in days on each hospital" in page
 
 
+@pytest.mark.slow
 def test_the_onnx_file_gives_the_days_of_the_record(run: wr.Run) -> None:
     """What the file says of a patient must be what was evaluated."""
     session = onnxruntime.InferenceSession((run.folder / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"])
@@ -153,6 +155,7 @@ def test_the_onnx_file_gives_the_days_of_the_record(run: wr.Run) -> None:
     assert session.run(None, feed)[0] == pytest.approx(np.maximum(outputs, 0) * SCALE, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_record_gives_back_the_sums_of_all_hospitals_together(run: wr.Run) -> None:
     """The masked sum of evaluations is the sum of the hospitals' own, whatever the arrays mean."""
     task = task_of_record(run.record.study_toml)
@@ -163,6 +166,7 @@ def test_the_record_gives_back_the_sums_of_all_hospitals_together(run: wr.Run) -
     assert sums_of(task, run.record.pooled.federated) == together
 
 
+@pytest.mark.slow
 def test_one_data_set_is_divided_by_the_tasks_groups(tmp_path: Path) -> None:
     """Otherwise one hospital gets all the long stays by chance."""
     whole = write_hospital(tmp_path / "all.csv", 300, 5)
