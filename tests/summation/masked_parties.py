@@ -111,16 +111,7 @@ class Ring:
             assert isinstance(answer, Answer), answer
             header = answer.header
             assert header.key
-            statements.append(
-                Statement(
-                    site=site,
-                    key=header.key,
-                    turn=header.turn,
-                    round=header.round,
-                    counter=header.counter,
-                    signature=header.signature,
-                )
-            )
+            statements.append(header.statement(site))
         self.roster = tuple(statements)
 
     def order(self, number: int = 1, *, cohort: Sequence[SiteId] | None = None, attempt: int = 1, **changes: Any) -> bytes:

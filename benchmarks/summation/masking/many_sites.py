@@ -169,7 +169,7 @@ class Sum:
         answer = from_bytes(self.members[site].offer(ask))
         if not isinstance(answer, Answer):
             raise TypeError(type(answer).__name__)
-        return Statement(site=site, **answer.header.model_dump(include={"key", "turn", "round", "counter", "signature"}))
+        return answer.header.statement(site)
 
     def _attempt(self, order: bytes) -> Attempt:
         name = sum_name(_order(order).header)

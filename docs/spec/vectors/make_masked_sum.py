@@ -161,14 +161,7 @@ class WholeSum:
         ask = Ask(AskHeader(study=STUDY, what="keys", epoch=1))
         self.states[site], answer = masked_site.offer(self.party(site), self.states[site], ask, sha256_hex(to_bytes(ask)))
         header = answer.header
-        return Statement(
-            site=site,
-            key=header.key,
-            turn=header.turn,
-            round=header.round,
-            counter=header.counter,
-            signature=header.signature,
-        )
+        return header.statement(site)
 
     def contribute(self, site: str, order: bytes) -> bytes:
         message = from_bytes(order)

@@ -168,14 +168,7 @@ class MaskedSumming:
         before = self.keys.turns.get(site, 0), self.keys.counters.get(site, 0)
         if header.turn and (header.turn < before[0] or header.counter < before[1]):
             return None
-        statement = Statement(
-            site=site,
-            key=header.key,
-            turn=header.turn,
-            round=header.round,
-            counter=header.counter,
-            signature=header.signature,
-        )
+        statement = header.statement(site)
         return statement if genuine(bytes.fromhex(self.approved.hash), epoch, statement, self.approved.keys) else None
 
     def _ordered(self, order: Order, cohort: tuple[SiteId, ...], layout: Layout, traffic: Traffic) -> State:

@@ -126,6 +126,12 @@ class AnswerHeader(Header):
     unreadable: tuple[Site, ...] = ()
     signature: Signature
 
+    def statement(self, site: str) -> Statement:
+        """The key that this answer states for `site`. ValueError where it states none."""
+        return Statement(
+            site=site, key=self.key, turn=self.turn, round=self.round, counter=self.counter, signature=self.signature
+        )
+
     @model_validator(mode="after")
     def the_list_is_sorted(self) -> "AnswerHeader":
         _require_sorted(self.unreadable)
