@@ -16,10 +16,10 @@ from wardround.plan.private_plan import PrivatePlan
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.privacy.ledger.state import Status
 from wardround.site.store import LastAnswer
-from wardround.summation.masked.layout import sum_name
+from wardround.summation.masked.layout import content_of, sum_name
 from wardround.values.errors import RefusedError, StudyError
 from wardround.values.tree import raw_bytes
-from wardround.wire.messages import OrderHeader
+from wardround.wire.messages import Order
 
 
 class PrivacyCharges:
@@ -30,16 +30,16 @@ class PrivacyCharges:
             raise StudyError("A private study needs the ledger of this site's patients", hint="start the site with its ledger")
         self._plan, self._ledger = plan, ledger
 
-    def pay(self, order: OrderHeader, answered: int, content: str) -> None:
+    def pay(self, order: Order, answered: int) -> None:
         """Before the work of an order. RefusedError ("budget") where the budget does not reach. answered: the last round that
-        this site has answered, 0 for none. content: what is asked, as a hash: another model under the same name is another
-        charge."""
-        if order.step == "open":
+        this site has answered, 0 for none."""
+        study, step = order.header.study, order.header.step
+        if step == "open":
             self._require_stated_epsilon()
-            self._ledger.plan(order.study, self._plan.event, self._plan.events, self._plan.study.question.title)
-        if order.step == "train":
-            self._require_same_ledger(order.study, answered)
-            self._charge(order, content)
+            self._ledger.plan(study, self._plan.event, self._plan.events, self._plan.study.question.title)
+        if step == "train":
+            self._require_same_ledger(study, answered)
+            self._charge(order)
 
     def _require_same_ledger(self, study: str, answered: int) -> None:
         """A ledger that was lost together with its receipt, or overwritten by an older pair, agrees with itself. The site's own
@@ -54,9 +54,8 @@ class PrivacyCharges:
                 code="ledger-restored",
             )
 
-    def _charge(self, order: OrderHeader, content: str) -> None:
-        release = release_name(order, content)
-        status = self._ledger.charge(order.study, release, self._plan.event, self._plan.events_a_round)
+    def _charge(self, order: Order) -> None:
+        status = self._ledger.charge(order.header.study, release_name(order), self._plan.event, self._plan.events_a_round)
         if status is Status.RELEASED:
             raise RefusedError(
                 "This step has left already and its bytes are not here: the site's state is older than its ledger",
@@ -69,17 +68,18 @@ class PrivacyCharges:
         if self._plan.study.privacy.epsilon is not None:
             with_noise(self._plan.study)
 
-    def leaves(self, order: OrderHeader, content: str, answer: Callable[[], LastAnswer]) -> None:
+    def leaves(self, order: Order, answer: Callable[[], LastAnswer]) -> None:
         """To be called when the answer is stored, before it is sent; calling it again changes nothing."""
-        if order.step == "train":
-            self._ledger.released(order.study, release_name(order, content), _digest(answer()))
-        elif order.step == "close":
-            self._ledger.close(order.study)
+        study, step = order.header.study, order.header.step
+        if step == "train":
+            self._ledger.released(study, release_name(order), _digest(answer()))
+        elif step == "close":
+            self._ledger.close(study)
 
 
-def release_name(order: OrderHeader, content: str) -> str:
+def release_name(order: Order) -> str:
     """What a charge is for: the step, and what it asked. The same step with another model is another release."""
-    return f"{sum_name(order)}{content[:16]}"
+    return f"{sum_name(order.header)}{content_of(order)[:16]}"
 
 
 def _digest(answer: LastAnswer) -> str:

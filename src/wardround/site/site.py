@@ -86,7 +86,6 @@ class Site:
         self._payload_limit = max(self.permission.largest_payload, largest_ask(sites))
         self._owner = (str(name), identity.public if identity is not None else "")
         self._refusals_in_a_row = refusals_in_a_row
-        self._stopped = ""
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
@@ -123,12 +122,7 @@ class Site:
 
     def _own_state(self) -> SiteState:
         state = self.store.read()
-        if reason := self._stopped or state.stopped:
-            raise RefusedError(
-                f"This site has stopped ({reason}) until a person has looked",
-                hint=f"read {self.store.folder / 'log.ndjson'}, then run: wardround site go-on {self.store.folder}",
-                code="stopped",
-            )
+        self.store.require_going(state)
         if state.site and (state.site, state.key) != self._owner:
             raise RefusedError(
                 f"The state in {self.store.folder} is that of another site or key",
@@ -175,7 +169,7 @@ class Site:
         if self.charges is not None:
             if order.header.step == "train":
                 self.work.require_same_records(state)  # before the charge: a file that cannot be read costs nothing
-            self.charges.pay(order.header, state.round, content_of(order))
+            self.charges.pay(order, state.round)
         return self.work.words(order, state)
 
     def _told_who_counted(self, order: Order, state: SiteState) -> SiteState:
@@ -195,7 +189,7 @@ class Site:
     def _sent(self, order: Order, reply: bytes) -> bytes:
         """Before the stored answer to an order leaves: from here on its charge stays."""
         if self.charges is not None:
-            self.charges.leaves(order.header, content_of(order), self.store.last_answer)
+            self.charges.leaves(order, self.store.last_answer)
         return reply
 
     def _spoken(self, envelope: Envelope, ask_hash: str, state: SiteState) -> bytes:
@@ -217,7 +211,7 @@ class Site:
         word = word_of(error)
         self.store.log(word, text)
         if word in ENDING:
-            self._stop(word)
+            self.store.stop(word)
         elif word != "stopped":
             self._count_refusal()
         return self._refusal(message_hash, word)
@@ -228,13 +222,7 @@ class Site:
             self.store.count_refusals(number)
             if number >= self._refusals_in_a_row:
                 self.store.log(REFUSALS, f"{number} refusals in a row: somebody asks for what the study does not have.")
-                self._stop(REFUSALS)
-
-    def _stop(self, reason: str) -> None:
-        """Nothing more is answered until a person has looked, also by the next process where the disk takes the note."""
-        self._stopped = reason
-        with suppress(OSError, ValueError, WardroundError):
-            self.store.write(replace(self.store.read(), stopped=reason))
+                self.store.stop(REFUSALS)
 
     def _refusal(self, order_hash: str, code: str) -> bytes:
         return to_bytes(Refusal(RefusalHeader(study=self.study_hash, site=self.name, order=order_hash, code=code)))

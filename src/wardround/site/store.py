@@ -7,6 +7,7 @@ A site killed at any point goes on from here: an order it has answered gets the 
 
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
@@ -18,8 +19,8 @@ from filelock import Timeout
 from wardround.summation.masked.memory import MaskedState, after_restoring
 from wardround.values.canonical import canonical_json, finite_or_none
 from wardround.values.durable import place_of, sweep, write_atomic
-from wardround.values.errors import RunError
-from wardround.values.log import write_log
+from wardround.values.errors import RefusedError, RunError, WardroundError
+from wardround.values.log import LOG, write_log
 from wardround.values.private_files import private_folder, private_lock, private_status, read_private
 from wardround.values.stored import StoredBundle, StoredTree, head_of, stored_arrays, value_of
 from wardround.values.tensor_file import read_tensors, write_tensors
@@ -102,6 +103,7 @@ class SiteStore:
         self.folder = folder
         private_folder(folder, signs=_SIGNS)
         self._counter = counter
+        self._stopped = ""  # also where the disk did not take the note
         self._committed = ""  # the large file that the state file names; another one was left by a crash
         self._lock = private_lock(folder / LOCK)
         try:
@@ -183,6 +185,21 @@ class SiteStore:
         for old in self.folder.glob("answer-*.safetensors"):
             if old.name != last:
                 old.unlink()
+
+    def stop(self, reason: str) -> None:
+        """Nothing more is answered until a person has looked, also by the next process where the disk takes the note."""
+        self._stopped = reason
+        with suppress(OSError, ValueError, WardroundError):
+            self.write(replace(self.read(), stopped=reason))
+
+    def require_going(self, state: SiteState) -> None:
+        """RefusedError where this site has stopped. state: as it was read."""
+        if reason := self._stopped or state.stopped:
+            raise RefusedError(
+                f"This site has stopped ({reason}) until a person has looked",
+                hint=f"read {self.folder / LOG}, then run: wardround site go-on {self.folder}",
+                code="stopped",
+            )
 
     def stopped(self) -> str:
         """Why the site answers nothing until a person has looked; empty where it does."""

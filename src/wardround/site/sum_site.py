@@ -3,8 +3,6 @@
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from wardround.crypto.identity import Identity
@@ -67,7 +65,6 @@ class SumSite:
         party = Party(self._site, bytes.fromhex(approved.hash), approved.quorum, approved.keys, identity, approved.set_changes)
         self._participant = MaskedParticipant(party, self._store)
         self._one_at_a_time = threading.Lock()
-        self._stopped = ""
 
     def close(self) -> None:
         self._store.close()
@@ -87,9 +84,7 @@ class SumSite:
         """After some words the site stops until a person has looked: the next question must not depend on the last failure."""
         self._store.log(code, text)
         if code in ENDING:
-            self._stopped = code
-            with suppress(OSError, ValueError, WardroundError):
-                self._store.write(replace(self._store.read(), stopped=code))
+            self._store.stop(code)
         return to_bytes(Refusal(RefusalHeader(study=self._plan.approved.hash, site=self._site, order=message_hash, code=code)))
 
     def _handle(self, data: bytes, message_hash: str) -> bytes:
@@ -102,12 +97,7 @@ class SumSite:
         message, state = envelope.message(arrays), self._store.read()
         if not isinstance(message, Order | Ask):
             raise WireError("A site takes orders and asks only")
-        if reason := self._stopped or state.stopped:
-            raise RefusedError(
-                f"This site has stopped ({reason}) until a person has looked",
-                hint=f"read its log, then run: wardround site go-on {self._store.folder}",
-                code="stopped",
-            )
+        self._store.require_going(state)
         if state.order == message_hash:
             return self._store.last_answer().reply
         if isinstance(message, Ask):
