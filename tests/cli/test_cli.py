@@ -99,14 +99,16 @@ def test_mistakes_end_with_a_sentence_and_never_a_traceback(tmp_path: Path) -> N
 
 
 def test_data_check_tells_ready_from_not_ready_by_its_exit_code(tmp_path: Path) -> None:
-    """A data manager's script reads the exit code; she reads the words."""
+    """A data manager's script reads the exit code; she reads the words, and only what may be sent is silent of values."""
     study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
     ready = wardround("data", "check", hospitals["north"], "--contract", study, home=tmp_path)
     assert ready.returncode == 0 and "READY: these data can take part" in ready.stdout, ready.stdout + ready.stderr
     hospitals["north"].write_text("patient,pressure,smoker,ill\nMARKER-1,900,0,1\n", "utf-8")
     unready = wardround("data", "check", hospitals["north"], "--contract", study, home=tmp_path)
     assert unready.returncode == 3 and "NOT READY" in unready.stdout
-    assert "MARKER" not in unready.stdout + unready.stderr and "900" not in unready.stdout
+    assert "values: '900' (1)" in unready.stdout
+    sent = wardround("data", "check", hospitals["north"], "--contract", study, "--json", home=tmp_path)
+    assert sent.returncode == 3 and "MARKER" not in sent.stdout + sent.stderr and "900" not in sent.stdout
 
 
 @pytest.mark.slow

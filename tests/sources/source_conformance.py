@@ -10,6 +10,7 @@ import pytest
 
 from wardround.sources import prepare
 from wardround.sources.opening import open_source
+from wardround.sources.readiness.rendering import render
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records
@@ -112,12 +113,12 @@ class SourceConformance:
         assert "label-outside" in {finding.code for finding in source.check().findings}
 
     def test_errors_and_reports_name_no_patient(self, tmp_path: Path) -> None:
-        """What is shown is copied into mails; a patient's name may not be in it."""
+        """What may be sent on is copied into mails; a patient's name may not be in it."""
         items = [*case(), Item(999, "Mustermann-999", "7")]
         source = open_source(self.write(tmp_path / "a", items), self.contract())
         with pytest.raises(DataError) as caught:
             source.load()
-        told = f"{caught.value} {source.check()}"
+        told = f"{caught.value} {source.check().to_json()} {render(source.check(), where=False)}"
         assert "mustermann" not in told.lower()
         assert not any(item.patient in told for item in items)
 

@@ -1,5 +1,7 @@
 """What a data manager is told."""
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround.sources.opening import open_source
+from wardround.sources.readiness.listing import write_listing
 from wardround.sources.readiness.rendering import render, render_rich
 from wardround.sources.readiness.report import HIDDEN, Readiness, count_text, suppressed
 from wardround.study.contract import DataContract, ImageContract
@@ -139,6 +142,18 @@ def test_where_is_told_here_and_never_sent_on(tmp_path: Path) -> None:
     """The data manager must find the record; the study's other readers need not."""
     path = write_flat(tmp_path / "w.npz", [Item(k, f"p{k}", "9" if k == 6 else str(k % 2)) for k in range(40)])
     readiness = open_source(path, CONTRACT).check()
-    assert "the first is number 7 in the order of the file" in render(readiness)
-    assert "number 7" not in render(readiness, where=False)
-    assert "number 7" not in str(readiness.to_json())
+    assert "record 7; values: '9' (1)" in render(readiness)
+    assert "record 7" not in render(readiness, where=False)
+    assert "record 7" not in str(readiness.to_json())
+
+
+def test_the_list_names_every_place_and_is_private(tmp_path: Path) -> None:
+    """Forty wrong cells are mended from a list, which holds values, and is for this user alone."""
+    path = write_flat(tmp_path / "w.npz", [Item(k, f"p{k}", "-9" if k % 2 else "0") for k in range(40)])
+    rows = write_listing(open_source(path, CONTRACT).check(), tmp_path / "list.csv")
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "list.csv").read_text("utf-8-sig"))))
+    labels = [line for line in lines if line["code"] == "label-outside"]
+    assert rows == len(lines)
+    assert [int(line["record"]) for line in labels] == list(range(2, 41, 2))
+    assert {line["value"] for line in labels} == {"'-9"}
+    assert (tmp_path / "list.csv").stat().st_mode & 0o777 == 0o600

@@ -13,12 +13,17 @@ app = typer.Typer(help="Check a hospital's data; find and fetch public data sets
 def check(
     path: Annotated[Path, typer.Argument(help="The hospital's data: a file or folder.")],
     contract: Annotated[Path, typer.Option(help="The study whose [data] section says what is expected.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, without any name or value.")] = False,
+    listing: Annotated[
+        Path | None,
+        typer.Option("--list", help="Write every place of every finding, with values, to this CSV. It stays at the hospital."),
+    ] = None,
 ) -> None:
     """Say in plain language whether the data can take part in a study. Exit code 0: ready; 3: not ready."""
     from rich.console import Console
 
     from wardround.sources import open_source
+    from wardround.sources.readiness.listing import write_listing
     from wardround.sources.readiness.rendering import render_rich
     from wardround.study.reading import load_study
 
@@ -27,6 +32,9 @@ def check(
         typer.echo(json.dumps(readiness.to_json()))
     else:
         Console().print(render_rich(readiness))
+    if listing is not None:
+        rows = write_listing(readiness, listing)
+        typer.echo(f"{rows} places are in {listing}. It holds values: it may not be sent.", err=True)
     raise typer.Exit(readiness.exit_code)
 
 

@@ -21,7 +21,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.file_tree import MANIFEST, Known, known_files, open_file_tree, shown_files, zip_members
+from wardround.sources.file_tree import MANIFEST, Known, known_files, note_manifest, open_file_tree, shown_files, zip_members
 from wardround.sources.image_folder import SUFFIXES, Decoded, read_listed
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, ReadResult
@@ -89,7 +89,7 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
         beside = path.with_name(MANIFEST) if path.is_file() else None
         listed_files, absent = known_files(file_tree, names, contract, beside, labels)
         counter = ProblemCounter("of the DICOM files in name order")
-        counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(listed_files))
+        note_manifest(counter, absent, names, listed_files)
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in listed_files]
         scaled = full_scale(contract)
         return read_listed(file_tree, names, plain, scaled, counter, lambda content, file: _decoded(content, file, key), labels)

@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from wardround.sources.damage import DAMAGE
+from wardround.sources.places import Place
+from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels
 from wardround.sources.splitting import split_named
 from wardround.study.contract import DataContract
@@ -126,15 +128,25 @@ class Known:
 
 def known_files(
     file_tree: FileTree, names: tuple[str, ...], contract: DataContract, beside: Path | None, labels: Labels = "required"
-) -> tuple[list[Known], int]:
-    """What is known of each of `names`, in name order, and how many manifest lines name a file that is not there.
+) -> tuple[list[Known], list[Place]]:
+    """What is known of each of `names`, in name order, and the manifest lines that name a file which is not there.
 
     Files that a manifest does not list are left out. `beside`: a manifest outside the zip.
     """
     text = _manifest_text(file_tree, beside)
     if text is None:
-        return [_from_folders(name, contract, labels) for name in names], 0
+        return [_from_folders(name, contract, labels) for name in names], []
     return _from_manifest(text, names, contract, labels)
+
+
+def note_manifest(counter: ProblemCounter, absent: list[Place], names: tuple[str, ...], listed_files: list[Known]) -> None:
+    """Where the list and the files disagree: lines without a file, and files without a line."""
+    for line_place in absent:
+        text = f"{MANIFEST} names images that are not there"
+        counter.error("file-absent", text, "add the images, or take out their lines", line_place)
+    for name in sorted(set(names) - {file.name for file in listed_files}):
+        text = f"Images are not in {MANIFEST} and were left out"
+        counter.warning("unlisted", text, "list them if they belong to the study", Place(file=name))
 
 
 def _manifest_text(file_tree: FileTree, beside: Path | None) -> bytes | None:
@@ -155,7 +167,9 @@ def _from_folders(name: str, contract: DataContract, labels: Labels) -> Known:
     return Known(name, label=folders[at], patient="/".join(below), split=split)
 
 
-def _from_manifest(text: bytes, names: tuple[str, ...], contract: DataContract, labels: Labels) -> tuple[list[Known], int]:
+def _from_manifest(
+    text: bytes, names: tuple[str, ...], contract: DataContract, labels: Labels
+) -> tuple[list[Known], list[Place]]:
     rows = _manifest_rows(text)
     columns = rows[0].keys() if rows else ()
     file, label = _named(columns, "file", "filename", "path", "image"), _named(columns, contract.label.column, "label")
@@ -169,11 +183,11 @@ def _from_manifest(text: bytes, names: tuple[str, ...], contract: DataContract, 
     site = _named(columns, contract.site.column, "site")
     by_name = _lookup(names)
     listed_files: dict[str, Known] = {}
-    absent = 0
-    for row in rows:
+    absent: list[Place] = []
+    for line, row in enumerate(rows, 2):
         name = by_name.get(row[file].strip().replace("\\", "/"))
         if name is None:
-            absent += 1
+            absent.append(Place(file=MANIFEST, line=line, column=file, value=row[file]))
         elif name in listed_files:
             raise DataError(f"{MANIFEST} lists a file twice", hint="keep one line for each file")
         else:

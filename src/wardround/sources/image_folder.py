@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.file_tree import MANIFEST, FileTree, Known, known_files, open_file_tree, shown_files, starts_as_zip
+from wardround.sources.file_tree import (
+    MANIFEST,
+    FileTree,
+    Known,
+    known_files,
+    note_manifest,
+    open_file_tree,
+    shown_files,
+    starts_as_zip,
+)
 from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
+from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, ReadResult, collect
 from wardround.sources.reader import Reader
@@ -32,9 +42,10 @@ def read_image_folder(path: Path, contract: DataContract, labels: Labels = "requ
         beside = path.with_name(MANIFEST) if path.is_file() else None
         listed_files, absent = known_files(file_tree, names, contract, beside, labels)
         counter = ProblemCounter("of the images in name order")
-        counter.manifest(MANIFEST, absent=absent, unlisted=len(names) - len(listed_files))
-        for _ in range(sum(PurePosixPath(name).suffix.casefold() in UNREAD for name in file_tree.names)):
-            counter.warning("unread-kind", "Images that are neither PNG nor JPEG were left out", "convert them to PNG", 0)
+        note_manifest(counter, absent, names, listed_files)
+        for name in (name for name in file_tree.names if PurePosixPath(name).suffix.casefold() in UNREAD):
+            text = "Images that are neither PNG nor JPEG were left out"
+            counter.warning("unread-kind", text, "convert them to PNG", Place(file=name))
         return read_listed(file_tree, names, listed_files, contract, counter, lambda content, _: Decoded(decode(content)), labels)
 
 
@@ -65,26 +76,26 @@ def read_listed(
     splits: list[str] = []
     sizes: list[tuple[int, int]] = []
     for file in listed_files:
-        position = position_of[file.name]
+        image_place = Place(position_of[file.name], file.name)
         outcome = contract.label.judge(file.label)
         if outcome is None and (labels == "required" or file.label):
-            counter.unknown_label(position, labels)
+            counter.unknown_label(replace(image_place, value=file.label), labels)
         if outcome is None and labels == "required":
             continue
         content = file_tree.read(file.name)
         decoded = Decoded(None) if content is None else decode_file(content, file)
         image = decoded.pixels
         if decoded.problem is not None:
-            counter.error(*decoded.problem, position)
+            counter.error(*decoded.problem, image_place)
         elif image is None:
-            counter.unreadable(position)
+            counter.unreadable(image_place)
         elif code := fault(image, contract.image):
-            counter.error(code, *FAULTS[code], position)
+            counter.error(code, *FAULTS[code], image_place)
         else:
             stack[len(used)] = prepared(image, contract.image)
             outcomes.append(outcome)
             used.append(replace(file, patient=decoded.patient or file.patient))
-            splits.append(counter.split(file.split, position))
+            splits.append(counter.split(file.split, replace(image_place, value=file.split)))
             sizes.append((image.shape[0], image.shape[1]))
     return collect(
         stack[: len(used)],
@@ -106,9 +117,8 @@ def patients_of(used: list[Known], names: tuple[str, ...], counter: ProblemCount
     if len(bare) < len(used):
         at = {name: position for position, name in enumerate(names, 1)}
         for name in bare:
-            counter.error(
-                "patient-absent", "Some images name a patient and others do not", "name the patient of every image", at[name]
-            )
+            text = "Some images name a patient and others do not"
+            counter.error("patient-absent", text, "name the patient of every image", Place(at[name], name))
     return None
 
 

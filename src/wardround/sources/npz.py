@@ -15,6 +15,7 @@ from wardround.sources.columns import cell_of
 from wardround.sources.damage import DAMAGE
 from wardround.sources.file_tree import starts_as_zip, zip_members
 from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
+from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, ReadResult, collect
 from wardround.sources.reader import Reader
@@ -148,10 +149,10 @@ def _gathered(
             cell = cells[position - 1]
             outcome = contract.label.judge(cell)
             if code is not None:
-                counter.error(code, *FAULTS[code], position)
+                counter.error(code, *FAULTS[code], Place(position))
                 continue
             if outcome is None and (labels == "required" or cell_of(cell)):
-                counter.unknown_label(position, labels)
+                counter.unknown_label(Place(position, value=str(cell)), labels)
             if outcome is not None or labels == "optional":
                 kept[len(rows)] = prepared(image, contract.image)
                 outcomes.append(outcome)
@@ -161,12 +162,17 @@ def _gathered(
         kept[: len(rows)],
         outcomes,
         patients=None if patients is None else [str(patients[row]) for row in rows],
-        declared=None if splits is None else [counter.split(str(splits[row]), row + 1) for row in rows],
+        declared=None if splits is None else [_split(counter, splits, row) for row in rows],
         sites=None if sites is None else [str(sites[row]) for row in rows],
         originals=sizes,
         problems=counter.problems(),
         names=[str(row + 1) for row in rows],
     )
+
+
+def _split(counter: ProblemCounter, splits: NDArray[Any], row: int) -> str:
+    word = str(splits[row])
+    return counter.split(word, Place(row + 1, value=word))
 
 
 def is_npz(path: Path) -> bool:

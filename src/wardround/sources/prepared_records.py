@@ -9,6 +9,7 @@ import numpy as np
 
 from wardround.sources.file_tree import zip_members
 from wardround.sources.pixels import empty_stack
+from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, ReadResult, collect
 from wardround.sources.reader import Reader
@@ -37,7 +38,7 @@ def read_prepared(path: Path, contract: DataContract, _labels: Labels = "require
         records.inputs[rows],
         [judged[row] for row in rows],
         patients=[str(patient) for patient in records.patients[rows]],
-        declared=[counter.split(str(records.splits[row]), row + 1) for row in rows],
+        declared=[counter.split(str(records.splits[row]), Place(row + 1, value=str(records.splits[row]))) for row in rows],
         originals=[contract.image.size] * len(rows) if contract.kind == "image" else (),
         problems=counter.problems(),
         names=[str(row + 1) for row in rows],
@@ -65,13 +66,12 @@ def _usable(records: Records, judged: list[int | None], contract: DataContract, 
     rows: list[int] = []
     for row, label in enumerate(judged):
         if contract.kind == "table" and not np.isfinite(records.inputs[row]).all():
-            counter.error(
-                "not-a-number", "Records hold values that are not numbers", "name the data they were made from", row + 1
-            )
+            text = "Records hold values that are not numbers"
+            counter.error("not-a-number", text, "name the data they were made from", Place(row + 1))
         elif not records.patients[row]:
-            counter.error("patient-absent", "Rows name no patient", "name the patient of every row", row + 1)
+            counter.error("patient-absent", "Rows name no patient", "name the patient of every row", Place(row + 1))
         elif label is None:
-            counter.unknown_label(row + 1)
+            counter.unknown_label(Place(row + 1, value=str(records.labels[row])))
         else:
             rows.append(row)
     return rows

@@ -4,8 +4,8 @@
                       `-> readiness  -> Readiness      (tells of all problems)
 
 A problem of a single record (a corrupt image, an unknown label) does not stop the reader: the record is left out and the problem
-noted, so that a data manager hears of all of them at once. Texts carry counts and positions only, never a patient, a file name
-or a value.
+noted, so that a data manager hears of all of them at once. Texts carry no patient, no file name, no value: those stand in the
+places of a problem, which never leave.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.sources.places import Place
 from wardround.sources.splitting import assign_splits
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.study.label import Target
@@ -23,21 +24,31 @@ from wardround.values.errors import DataError
 from wardround.values.records import Records
 
 Level = Literal["error", "warning", "note"]
+POSITIONS_TOLD = 5
+
 Labels = Literal["required", "optional"]
 """optional: a record may lack its label, as one does that a model is asked about."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something the reader met `count` times; `positions` are the first few, from 1, in the reader's order (`counted_in`)."""
+    """Something the reader met `count` times, at `places` (the first PLACES_KEPT).
+
+    text and hint may be sent on and hold no value, no name; places never leave. counted_in: what a place's position counts.
+    """
 
     level: Level
     code: str
     text: str
     hint: str
     count: int = 1
-    positions: tuple[int, ...] = ()
+    places: tuple[Place, ...] = ()
     counted_in: str = ""
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Of the first few records, from 1."""
+        return tuple(place.position for place in self.places[:POSITIONS_TOLD] if place.position)
 
     def error(self) -> DataError:
         where = f" at position {', '.join(map(str, self.positions))} {self.counted_in}" if self.positions else ""

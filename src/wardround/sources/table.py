@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wardround.sources.columns import Cells, prepare_column
 from wardround.sources.damage import DAMAGE
+from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResult, collect
 from wardround.sources.reader import Reader
@@ -60,7 +61,7 @@ def rows_result(count: int, cells_of: CellsOf, words_of: CellsOf, contract: Data
         features,
         [targets[row] for row in rows.tolist()],
         patients=_patients(words_of(contract.patient.column), rows, counter),
-        declared=[counter.split(word, row + 1) for word, row in zip(splits, rows.tolist(), strict=True)],
+        declared=[counter.split(word, _row_place(row, "split", word)) for word, row in zip(splits, rows.tolist(), strict=True)],
         sites=sites,
         problems=(*counter.problems(), *problems),
         columns=facts,
@@ -91,7 +92,7 @@ def _targets(
         if target is not None or labels == "optional":
             targets[row] = target
         if target is None and (cells[row] or labels == "required"):
-            counter.unknown_label(row + 1, labels)
+            counter.unknown_label(_row_place(row, contract.label.column, cells[row]), labels)
     return targets
 
 
@@ -105,7 +106,7 @@ def _patients(words: list[str] | None, rows: NDArray[np.int64], counter: Problem
     names = _at(words, rows)
     for row, patient in zip(rows.tolist(), names, strict=True):
         if not patient:
-            counter.error("patient-absent", "Rows name no patient", "name the patient of every row", row + 1)
+            counter.error("patient-absent", "Rows name no patient", "name the patient of every row", _row_place(row))
     return names
 
 
@@ -130,18 +131,23 @@ def _column_features(
     """The prepared features (n, f) of one column, f = len(column.features), and what it held."""
     prepared = prepare_column(column, cells)
     for fault in prepared.faults:
-        for row in rows[fault.rows]:
-            counter.error(fault.code, fault.text, fault.hint, int(row) + 1)
+        for at in fault.rows.tolist():
+            counter.error(fault.code, fault.text, fault.hint, _row_place(int(rows[at]), column.name, cells[at]))
     share = float(prepared.missing.mean()) if len(cells) else 0.0
     # Of records to be answered, each is judged by itself: the share is a rule for a whole hospital.
     if share > (column.max_missing if labels == "required" or column.max_missing == 0 else 1.0):
         text = f"Column {column.name!r} has more missing values than the contract allows ({column.max_missing:.0%} of the rows)"
         hint = "fill them at the source, or raise max_missing for everyone"
         for row in rows[prepared.missing]:
-            counter.error(f"missing:{column.name}", text, hint, int(row) + 1)
+            counter.error(f"missing:{column.name}", text, hint, _row_place(int(row), column.name))
     factor = None if column.range is None else likely_factor(prepared.measured, *column.range, column.name)
     missing, outside = int(prepared.missing.sum()), int(prepared.outside.sum())
     return prepared.features, ColumnFacts(column.name, column.unit, len(cells), missing, outside, factor)
+
+
+def _row_place(row: int, column: str = "", value: str | None = None) -> Place:
+    """Of a row counted from 0."""
+    return Place(row + 1, column=column, value=value)
 
 
 def is_table(path: Path) -> bool:

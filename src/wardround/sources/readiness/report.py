@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from wardround.sources.places import Place, places_text
 from wardround.sources.read_result import Level, Problem, ReadResult
 from wardround.sources.readiness.photometry import image_findings
 from wardround.sources.readiness.units import words_for
@@ -22,6 +23,8 @@ SMALL_CELL = 5
 """Counts below it, except 0, are not told."""
 
 HIDDEN = "hidden, so that a small count cannot be worked out"
+_SENT_OF_FINDING = ("level", "code", "text", "hint")
+
 UNEVEN = 0.1
 """A label with a smaller share is worth a note."""
 
@@ -30,7 +33,8 @@ UNEVEN = 0.1
 class Finding:
     """level: error (must be mended), warning (look at it) or note. code: stable, for programs.
 
-    where: the first place, for the person at this machine; it is left out of everything that may be sent on.
+    where: places and values in words, for the person at this machine. places: all that were kept. Both are left out of
+    everything that may be sent on.
     """
 
     level: Level
@@ -38,6 +42,7 @@ class Finding:
     text: str
     hint: str = ""
     where: str = ""
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,8 @@ class Readiness:
         return 0 if self.ready() else DataError.exit_code
 
     def to_json(self) -> dict[str, Any]:
-        """Without `where`: this form may be sent on."""
-        findings = [{key: value for key, value in asdict(finding).items() if key != "where"} for finding in self.findings]
+        """Without `where` and `places`: this form may be sent on."""
+        findings = [{key: getattr(finding, key) for key in _SENT_OF_FINDING} for finding in self.findings]
         return {
             "ready": self.ready(),
             "kind": self.kind,
@@ -109,7 +114,9 @@ def suppressed(cells: Mapping[str, int]) -> dict[str, str]:
 
 def refused(kind: str, error: DataError) -> Readiness:
     """The report on a source that cannot be read at all."""
-    return Readiness(kind, (), (Finding("error", "unreadable", error.what, error.hint),))
+    parts = (("expected", error.expected), ("found", error.found))
+    where = "; ".join(f"{name} {text}" for name, text in parts if text)
+    return Readiness(kind, (), (Finding("error", "unreadable", error.what, error.hint, where),))
 
 
 def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> Readiness:
@@ -129,10 +136,9 @@ def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, spl
 
 
 def _told(problem: Problem) -> Finding:
-    where = (
-        f"the first is number {problem.positions[0]} {problem.counted_in}" if problem.positions and problem.positions[0] else ""
-    )
-    return Finding(problem.level, problem.code, f"{problem.text}: {count_text(problem.count)}", problem.hint, where)
+    where = places_text(problem.places, problem.count)
+    text = f"{problem.text}: {count_text(problem.count)}"
+    return Finding(problem.level, problem.code, text, problem.hint, where, problem.places)
 
 
 def _patient_findings(read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> list[Finding]:
