@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround.sources.opening import open_source
+from wardround.sources.places import Place
 from wardround.sources.readiness.listing import write_listing
 from wardround.sources.readiness.rendering import render, render_rich
-from wardround.sources.readiness.report import HIDDEN, Readiness, count_text, suppressed
+from wardround.sources.readiness.report import HIDDEN, Finding, Readiness, count_text, suppressed
 from wardround.study.contract import DataContract, ImageContract
 
 from .source_conformance import Item
@@ -149,11 +150,19 @@ def test_where_is_told_here_and_never_sent_on(tmp_path: Path) -> None:
 
 def test_the_list_names_every_place_and_is_private(tmp_path: Path) -> None:
     """Forty wrong cells are mended from a list, which holds values, and is for this user alone."""
-    path = write_flat(tmp_path / "w.npz", [Item(k, f"p{k}", "-9" if k % 2 else "0") for k in range(40)])
+    path = write_flat(tmp_path / "w.npz", [Item(k, f"p{k}", "9" if k % 2 else "0") for k in range(40)])
     rows = write_listing(open_source(path, CONTRACT).check(), tmp_path / "list.csv")
     lines = list(csv.DictReader(io.StringIO((tmp_path / "list.csv").read_text("utf-8-sig"))))
     labels = [line for line in lines if line["code"] == "label-outside"]
     assert rows == len(lines)
     assert [int(line["record"]) for line in labels] == list(range(2, 41, 2))
-    assert {line["value"] for line in labels} == {"'-9"}
+    assert {line["value"] for line in labels} == {"9"}
     assert (tmp_path / "list.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_cell_of_the_list_is_no_formula(tmp_path: Path) -> None:
+    """The list is opened with a spreadsheet, and a value in it was chosen by whoever wrote the data."""
+    finding = Finding("error", "label-outside", "Labels are outside the contract: 1", places=(Place(1, value="=1+1"),))
+    write_listing(Readiness("table", (), (finding,)), tmp_path / "list.csv")
+    (line,) = csv.DictReader(io.StringIO((tmp_path / "list.csv").read_text("utf-8-sig")))
+    assert line["value"] == "'=1+1"
