@@ -11,6 +11,7 @@ a run, after every choice has been made on validation.
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -44,7 +45,7 @@ def run(study: Path, seed: int, extra: list[str]) -> dict[str, Any]:
 
 def row(seed: int, shown: dict[str, Any]) -> dict[str, float]:
     outside, inside = shown["external"][EXTERNAL], shown["pooled"]["federated"]
-    best_own = max((figures["auc"] or 0.0) for figures in shown["pooled"]["own"].values()) if shown["pooled"]["own"] else 0.0
+    own_aucs = [figures["auc"] for figures in shown["pooled"]["own"].values() if figures["auc"] is not None]
     return {
         "seed": seed,
         "test_auc": outside["auc"],
@@ -52,7 +53,7 @@ def row(seed: int, shown: dict[str, Any]) -> dict[str, float]:
         "test_accuracy_at_half": outside["accuracy_at_half"],
         "heldout_auc": inside["auc"],
         "heldout_accuracy": inside["accuracy"],
-        "best_own_heldout_auc": best_own,
+        "best_own_heldout_auc": max(own_aucs, default=math.nan),
         "threshold": outside["threshold"],
         "seconds": shown["wall_seconds"],
     }
@@ -71,7 +72,8 @@ def main() -> None:
         print("  ".join(f"{value:>22.4f}" for value in rows[-1].values()), flush=True)
     means = {name: statistics.fmean(entry[name] for entry in rows) for name in rows[0] if name != "seed"}
     print("  ".join(f"{value:>22.4f}" for value in [float("nan"), *means.values()]), " mean")
-    print(last_line({"network": chosen.network, **{name: round(value, 4) for name, value in means.items()}}, chosen.seeds))
+    told = {name: None if math.isnan(value) else round(value, 4) for name, value in means.items()}
+    print(last_line({"network": chosen.network, **told}, chosen.seeds))
 
 
 if __name__ == "__main__":
