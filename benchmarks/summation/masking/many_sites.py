@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +91,12 @@ class Member:
         return to_bytes(answer)
 
     def agree(self, data: bytes) -> None:
-        """Takes the order's roster in: afterwards `contribute` costs what it costs in every later round."""
+        """Takes the order's roster in: afterwards `contribute` costs what it costs in every later round.
+
+        The site is one that has been counted before, so that a sum with nobody lost needs no signatures on the set.
+        """
         with self._spent.on("agree"):
-            self._state = masked_site.check(self._party, self._state, _order(data))
+            self._state = replace(masked_site.check(self._party, self._state, _order(data)), memory_status="member")
 
     def contribute(self, data: bytes) -> bytes:
         words = self.words()
