@@ -63,8 +63,38 @@ def list_sets() -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="The set's name.")]) -> None:
-    """Tell all that is known of a public data set: source, licence, hashes, warnings, and a [data] section to start from."""
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A public set's name; with --contract a hospital's data.")],
+    contract: Annotated[Path | None, typer.Option(help="The study to show a hospital's data by.")] = None,
+    out: Annotated[Path, typer.Option(help="With --contract: the page to write.")] = Path("data.html"),
+) -> None:
+    """Tell all that is known of a public data set; or, with --contract, write a page that shows a hospital's data to itself.
+
+    The page has pictures as the network will see them, each column by label, and examples of every finding. It holds patients'
+    data and may not be sent.
+    """
+    if contract is None:
+        _show_public_set(name)
+    else:
+        _show_hospital(Path(name), contract, out)
+
+
+def _show_hospital(path: Path, contract: Path, out: Path) -> None:
+    from wardround.sources import open_source
+    from wardround.sources.readiness.page import write_page
+    from wardround.sources.readiness.rendering import verdict
+    from wardround.study.reading import load_study
+
+    data_contract = load_study(contract).data
+    source = open_source(path, data_contract)
+    readiness, read_result = source.look()
+    write_page(out, source.path, readiness, read_result, data_contract)
+    typer.echo(f"{verdict(readiness)}\nThe page is in {out}. It holds patients' data: it may not be sent.")
+    raise typer.Exit(readiness.exit_code)
+
+
+def _show_public_set(name: str) -> None:
+    """Source, licence, hashes, warnings, and a [data] section to start from."""
     from wardround.sources.datasets.catalogue import entry, suggested_contract_text
 
     dataset = entry(name)

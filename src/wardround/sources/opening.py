@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wardround.sources import dicom, image_folder, npz, prepared_records, table
 from wardround.sources.dicom import is_dicom
 from wardround.sources.file_tree import MANIFEST, shown_files
-from wardround.sources.read_result import NamedRecords, to_named, to_records
+from wardround.sources.read_result import NamedRecords, ReadResult, to_named, to_records
 from wardround.sources.reader import Read, Reader
 from wardround.sources.readiness.report import Readiness, readiness_of, refused
 from wardround.study.contract import DataContract, SplitsContract
@@ -84,11 +84,15 @@ class FileSource:
         return to_named(self.reader(self.path, self.contract, "optional"))
 
     def check(self) -> Readiness:
+        return self.look()[0]
+
+    def look(self) -> tuple[Readiness, ReadResult | None]:
+        """The report and what was read, from one reading; None where it could not be read at all."""
         try:
             read_result = self.reader(self.path, self.contract)
         except DataError as error:
-            return refused(self.kind, error)
-        return readiness_of(self.kind, read_result, self.contract, self.splits)
+            return refused(self.kind, error), None
+        return readiness_of(self.kind, read_result, self.contract, self.splits), read_result
 
 
 def open_source(path: str | Path, contract: DataContract, *, splits: SplitsContract | None = None) -> FileSource:
