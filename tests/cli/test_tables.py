@@ -42,6 +42,22 @@ def test_a_figure_and_its_interval_stand_on_one_line(finished: wr.Run, monkeypat
     assert max(len(line) for line in lines if "│" in line) <= 80
 
 
+@pytest.mark.parametrize("name", ["universitaetsklinikum", "universitaetsklinikum-hamburg-eppendorf", "n" * 63])
+def test_the_longest_name_of_a_hospital_leaves_every_word_and_figure_whole(
+    finished: wr.Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A name of 21 letters cut "federated" to `feder…`, one of 56 left no figure at all."""
+    renamed = json.loads(re.sub(r'"north"', json.dumps(name), finished.record.model_dump_json()))
+    text = told(replace(finished, record=type(finished.record).model_validate_json(json.dumps(renamed))), monkeypatch)
+    hospitals, pooled = (part.split("└")[0] for part in text.split("All hospitals'"))
+    assert "…" not in text and max(len(line) for line in text.splitlines() if "│" in line) <= 80
+    assert all(word in hospitals for word in ("patients", "records", "own", "federated", "accuracy", "AUC"))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in hospitals.splitlines() if line.startswith("│")]
+    assert "".join(row[0] for row in rows if row[0] not in ("south", "west")) == name
+    assert sum(re.fullmatch(r"[01]\.\d{3}", cell) is not None for row in rows for cell in row) == 12
+    assert len(re.findall(r"0\.\d{3} to [01]\.\d{3}", pooled)) == 4
+
+
 def test_a_run_that_was_finished_before_says_so(finished: wr.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With --resume it showed the same tables at once, as if it had trained in a second."""
     assert "finished already" not in told(finished, monkeypatch)

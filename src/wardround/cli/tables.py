@@ -1,5 +1,6 @@
 """Tables that end a run: who gained what, what was saved."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
@@ -24,9 +25,10 @@ def show_run(run: Run, *, verbose: bool = False) -> None:
     words = task_of_record(record.study_toml).words
     if record.synthetic:
         console.print("[bold]The data of this run are synthetic: made by a program, of no patient.[/bold]")
-    console.print(_hospitals_table(record, words))
+    console.print(_fitting(console, lambda between: _hospitals_table(record, words, between)))
     if record.pooled is not None:
-        console.print(_pooled_table(record.pooled.federated, record.pooled.own, words))
+        pooled = record.pooled
+        console.print(_fitting(console, lambda between: _pooled_table(pooled.federated, pooled.own, words, between)))
     for name, evaluation in record.external.items():
         figures = _measured(evaluation, words)
         console.print(f"External test set {name} ({trained_on(record, name)}): {figures}", highlight=False)
@@ -48,13 +50,13 @@ def _had_ended_before(run: Run) -> bool:
     return finished is not None and datetime.fromisoformat(finished) + timedelta(seconds=1) < began
 
 
-def _hospitals_table(record: RunRecord, words: Words) -> Table:
+def _hospitals_table(record: RunRecord, words: Words, between: str) -> Table:
     """patients, records: of the whole hospital; the figures are of its test patients."""
     table = Table(title="Each hospital's own model and the federated model, on its held-out patients")
-    table.add_column("hospital", no_wrap=True)
+    table.add_column("hospital", overflow="fold")
     figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in ("own", "federated")]
     for title in ("patients", "records", *figures):
-        table.add_column(title, justify="right")
+        _add_figures(table, title, between)
     for name, site in record.sites.items():
         table.add_row(
             name,
@@ -65,17 +67,29 @@ def _hospitals_table(record: RunRecord, words: Words) -> Table:
     return table
 
 
-def _pooled_table(federated: Evaluation, own: dict[str, Evaluation], words: Words) -> Table:
+def _pooled_table(federated: Evaluation, own: dict[str, Evaluation], words: Words, between: str) -> Table:
     """The headline stands last, with its interval."""
     table = Table(title="All hospitals' held-out patients together")
-    table.add_column("model", no_wrap=True)
+    table.add_column("model", overflow="fold")
     for key in reversed(words.compared):
-        table.add_column(words.in_text[key], justify="right")
-    table.add_column("95 % interval")
+        _add_figures(table, words.in_text[key], between)
+    table.add_column("95 % interval", no_wrap=True)
     headline = words.compared[0]
     for name, evaluation in {"federated": federated, **{f"{site} alone": one for site, one in own.items()}}.items():
         table.add_row(name, *(_figure(evaluation, key) for key in reversed(words.compared)), _interval(evaluation, headline))
     return table
+
+
+def _fitting(console: Console, table_with: Callable[[str], Table]) -> Table:
+    """The table with what stands between the words of its headings: a blank, or where that is too wide a line break."""
+    table = table_with(" ")
+    width = console.measure(table, options=console.options.update(max_width=10_000)).maximum
+    return table if width <= console.width else table_with("\n")
+
+
+def _add_figures(table: Table, title: str, between: str) -> None:
+    """A column whose heading and figures are never cut: the names in the first column make room, on several lines."""
+    table.add_column(title.replace(" ", between), justify="right", no_wrap=True)
 
 
 def _measured(evaluation: Evaluation, words: Words) -> str:
