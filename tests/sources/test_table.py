@@ -121,6 +121,21 @@ def test_cells_that_are_no_numbers_are_refused(tmp_path: Path, value: str, match
         load(tmp_path, f"age,label\n{value},1\n50,0\n", AGE)
 
 
+@pytest.mark.parametrize(("center", "scale"), [(0.0, 1e-12), (-1e308, 1.0), (0.0, 1e-300)])
+def test_a_number_that_no_network_can_read_after_scaling_is_refused(tmp_path: Path, center: float, scale: float) -> None:
+    """It became infinity with a warning, and one such record made the whole hospital's update count as no change."""
+    dose = ColumnContract(name="dose", center=center, scale=scale)
+    with pytest.raises(DataError, match=r"'dose' has numbers that are too large after scaling.*larger scale"):
+        load(tmp_path, "dose,label\n1e30,1\n9e29,0\n3e29,1\n", dose)
+
+
+def test_a_number_that_is_no_measurement_is_one_fault_under_any_scale(tmp_path: Path) -> None:
+    """It is left out before it is scaled: a second message for it would send its reader to the contract."""
+    with pytest.raises(DataError, match="not numbers") as caught:
+        load(tmp_path, "dose,label\n1e31,1\n0,0\n", ColumnContract(name="dose", center=0.0, scale=1e-12))
+    assert "too large" not in str(caught.value)
+
+
 def test_an_unknown_category_is_refused(tmp_path: Path) -> None:
     """All zeros would be an invented category."""
     with pytest.raises(DataError, match="'pain' has values the contract does not name"):

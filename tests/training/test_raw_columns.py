@@ -25,6 +25,7 @@ COLUMNS = (
     ColumnContract(name="chol", range=(100, 600), missing=("?", 0, -9), max_missing=0.7, outside="missing"),
     ColumnContract(name="pulse", range=(30, 220), outside="clip", max_missing=0.5, left_out=(-1,)),
     ColumnContract(name="blutdruck übrig", center=0.1, scale=0.3),
+    ColumnContract(name="dose", center=0, scale=1e-12, max_missing=0.5),
     ColumnContract(name="sex", kind="binary", categories=("F", "M"), max_missing=0.2),
     ColumnContract(name="smoker", kind="binary"),
     ColumnContract(name="pain", kind="category", categories=(1, 2, "None"), max_missing=0.5, left_out=("refused",)),
@@ -44,6 +45,7 @@ ROW = st.fixed_dictionaries(
         "chol": st.one_of(st.floats(50, 700), st.sampled_from([0.0, -9.0, 100.0, NAN, float("inf")])),
         "pulse": st.one_of(st.floats(0, 300), st.sampled_from([-1.0, NAN, -1e31])),
         "blutdruck übrig": st.one_of(st.floats(-5, 5), st.sampled_from([NAN, 1e30])),
+        "dose": st.one_of(st.floats(0, 5e-12), st.sampled_from([NAN, 1e30, -4e26, 1e31])),
         "sex": st.sampled_from(["f", "M", "m", "", "NA", "d", "?", "null"]),
         "smoker": st.sampled_from(["0", "1", "", "2"]),
         "pain": st.sampled_from(["1", "2", "None", "none", "", "?", "refused", "3"]),
@@ -52,8 +54,8 @@ ROW = st.fixed_dictionaries(
     }
 )
 SOUND = {
-    "age in years": 60.0, "chol": NAN, "pulse": 400.0, "blutdruck übrig": 0.2, "sex": "", "smoker": "1", "pain": "none",
-    "probability": "high", "wardround/0": 0.25,
+    "age in years": 60.0, "chol": NAN, "pulse": 400.0, "blutdruck übrig": 0.2, "dose": 2e-12, "sex": "", "smoker": "1",
+    "pain": "none", "probability": "high", "wardround/0": 0.25,
 }  # fmt: skip
 
 

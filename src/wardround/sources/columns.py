@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.study.cell_codes import LARGEST, missing_codes
+from wardround.study.cell_codes import LARGEST, LARGEST_SCALED, missing_codes
 from wardround.study.contract import ColumnContract, canonical_value, is_number
 
 Cells = list[str]
@@ -74,7 +74,7 @@ def _numbers(column: ColumnContract, cells: Cells, missing: NDArray[np.bool_]) -
     values = np.where(missing, 0.0, np.array([number[cell] for cell in cells], np.float64))
     wrong = ~np.isfinite(values) | (np.abs(values) > LARGEST)
     values[wrong] = 0.0
-    measured = values[~missing & ~wrong]
+    raw, absent = values, missing
     text = f"Column {column.name!r} has cells that are not numbers"
     faults = [CellFault(f"not-a-number:{column.name}", text, _HINT_CELLS, np.flatnonzero(wrong))]
     outside = np.zeros(len(cells), bool)
@@ -90,8 +90,14 @@ def _numbers(column: ColumnContract, cells: Cells, missing: NDArray[np.bool_]) -
             values = np.clip(values, low, high)
     missing = missing | (outside & (column.outside == "missing"))
     center, scale = column.constants
-    plain = np.where(missing, 0.0, (values - center) / scale)[:, None]
-    return PreparedColumn(plain.astype(np.float32), missing, outside, measured, _met(faults))
+    with np.errstate(over="ignore"):
+        plain = np.where(missing | wrong, 0.0, (values - center) / scale)
+    huge = np.abs(plain) > LARGEST_SCALED
+    text = f"Column {column.name!r} has numbers that are too large after scaling"
+    hint = "correct them, or give the column a larger scale in the contract"
+    faults.append(CellFault(f"too-large:{column.name}", text, hint, np.flatnonzero(huge)))
+    plain = np.where(huge, 0.0, plain)[:, None]
+    return PreparedColumn(plain.astype(np.float32), missing, outside, raw[~absent & ~wrong & ~huge], _met(faults))
 
 
 def _coded(column: ColumnContract, cells: Cells, missing: NDArray[np.bool_]) -> PreparedColumn:

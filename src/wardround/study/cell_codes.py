@@ -3,7 +3,10 @@
 from wardround.study.contract import ColumnContract, canonical_value
 
 LARGEST = 1e30
-"""A number beyond it does not fit the network's float32 after scaling, and is no measurement."""
+"""A number beyond it is no measurement."""
+
+LARGEST_SCALED = 3.4028234663852886e38
+"""The largest float32, as which the network reads a number after scaling."""
 
 ALWAYS_MISSING = frozenset({"", "nan"})
 

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from wardround.study.cell_codes import ALWAYS_MISSING, LARGEST, left_out_codes, missing_codes
+from wardround.study.cell_codes import ALWAYS_MISSING, LARGEST, LARGEST_SCALED, left_out_codes, missing_codes
 from wardround.study.contract import ColumnContract, DataContract, Value, canonical_value, is_number
 
 UNKNOWN, MISSING, LEFT_OUT = -1, -2, -3
@@ -130,6 +130,7 @@ def _number(graph: _Nodes, column: ColumnContract) -> tuple[list[str], list[str]
                 missing = graph.add("Or", missing, outside)
     scaled = graph.add("Div", graph.add("Sub", usable, center), scale)
     plain = graph.add("Where", missing, graph.constant(0.0, np.float64), scaled)
+    refused.append(graph.add("Greater", graph.add("Abs", plain), graph.constant(LARGEST_SCALED, np.float64)))
     return _with_indicator(graph, column, _as_column(graph, plain), missing, refused)
 
 
