@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 import wardround as wr
 from tests.simulation.small_study import write_hospital, write_hospitals, write_study
 from wardround.hub.notices import Notice, RoundFinished, SiteLost
+from wardround.simulation.hospitals import dataset_cache, stage_external_test
 from wardround.sources import Dataset
 from wardround.study.contract import DataContract
 from wardround.study.label import LabelContract
@@ -187,6 +188,15 @@ def test_an_external_test_set_is_read_once_and_no_copy_of_it_stays(tmp_path: Pat
     resumed = wr.simulate(study, hospitals, out=tmp_path / "run", resume=True, workers=0, register=False)
     assert resumed.metrics["external"] == whole.metrics["external"]
     assert not list(tmp_path.glob("*/external*"))
+
+
+def test_what_is_kept_of_an_external_test_set_is_for_this_user_alone(tmp_path: Path) -> None:
+    """Who has a record's digest can try whether a patient is in the set; the digests had the rights that the umask says."""
+    study = wr.load_study(write_study(tmp_path, more=EXTERNAL["more"]))
+    section = ExternalSection(path=str(write_hospital(tmp_path / "abroad.csv", rows=20, seed=8)), split="all")
+    stage_external_test(study, section, tmp_path / "run" / "external.npz", dataset_cache(study))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()}
+    assert modes == {"external.npz": 0o600, "external.digests.json": 0o600}
 
 
 @pytest.mark.slow

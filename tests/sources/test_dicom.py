@@ -14,11 +14,11 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage, generate_uid
 
-from wardround.sources import dicom
 from wardround.sources.dicom import pseudonym, read_dicom, site_salt
 from wardround.sources.opening import open_source
 from wardround.study.contract import DataContract, ImageContract
-from wardround.values.errors import DataError, MissingExtraError
+from wardround.values.durable import write_atomic
+from wardround.values.errors import DataError, MissingExtraError, RunError
 
 from .source_conformance import Item, SourceConformance, case
 
@@ -28,9 +28,8 @@ CONTRACT = DataContract(kind="image", image=ImageContract(size=(16, 16)))
 @pytest.fixture(autouse=True)
 def _own_salt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A salt drawn anew would now and then leave a split of thirty patients empty; this one leaves 18, 8 and 4."""
-    (tmp_path / "user").mkdir()
-    (tmp_path / "user" / "site-salt").write_bytes(b"w" * 32)
-    monkeypatch.setattr(dicom.platformdirs, "user_data_dir", lambda *_args, **_kwargs: str(tmp_path / "user"))  # type: ignore[attr-defined]
+    write_atomic(tmp_path / "user" / "site-salt", b"w" * 32, private=True)
+    monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "user"))
 
 
 def write(path: Path, pixels: np.ndarray, patient: str = "Mustermann", **elements: object) -> Path:
@@ -122,6 +121,22 @@ def test_the_salt_is_made_once_for_this_user_alone(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
     path.write_bytes(b"short")
     with pytest.raises(DataError, match="not a salt"):
+        site_salt()
+
+
+def test_the_salt_lies_where_everything_of_this_user_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hospitals on one machine are kept apart by their homes; with one salt their patients could be compared."""
+    first = site_salt()
+    monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "other"))
+    assert site_salt() != first
+    assert (tmp_path / "other" / "site-salt").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")
+def test_a_salt_that_others_could_have_is_not_used(tmp_path: Path) -> None:
+    """With it they undo the pseudonyms of every patient by trying all ids."""
+    (tmp_path / "user" / "site-salt").chmod(0o644)
+    with pytest.raises(RunError, match=r"site-salt.*chmod 600"):
         site_salt()
 
 

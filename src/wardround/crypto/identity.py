@@ -5,9 +5,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from wardround.values.durable import sweep, write_atomic
+from wardround.values.durable import kept_secret
 from wardround.values.errors import RunError
-from wardround.values.private_files import read_private
 
 _LONGEST = 200  # bytes of a key's file: the digits, and white space that an editor left
 
@@ -36,7 +35,7 @@ class Identity:
 
     @classmethod
     def at(cls, path: Path) -> "Identity":
-        """The key in a file, or a new one where there is no such file.
+        """The key in a file, or a new one where there is no such file. Processes that come at once get the same one.
 
         Parameters
         ----------
@@ -48,10 +47,7 @@ class Identity:
         RunError
             The file holds no key, is a link, or belongs or is open to other users.
         """
-        sweep(path.parent, path.name)
-        if (text := read_private(path, _LONGEST)) is None:
-            text = Ed25519PrivateKey.generate().private_bytes_raw().hex().encode()
-            write_atomic(path, text, private=True)
+        text = kept_secret(path, _LONGEST, lambda: Ed25519PrivateKey.generate().private_bytes_raw().hex().encode())
         try:
             return cls(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text.decode("ascii"))))
         except ValueError as error:

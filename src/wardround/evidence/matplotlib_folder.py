@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from wardround.registry.home import default_home
+from wardround.values.home import default_home
 
 
 @contextmanager

@@ -8,8 +8,8 @@ Entries come from run records; nothing here computes a figure. The database is S
 
 from wardround.registry.catalogue import Registry, open_registry
 from wardround.registry.entries import FileEntry, LineageEntry, MetricEntry, ModelEntry, RunEntry, StudyEntry
-from wardround.registry.home import default_home
 from wardround.registry.store import ModelStore
+from wardround.values.home import default_home
 
 __all__ = [
     "FileEntry",

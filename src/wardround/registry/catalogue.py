@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from wardround.registry.database import Database, open_database, sqlite_url
 from wardround.registry.entries import FileEntry, MetricEntry, ModelEntry, RunEntry, StudyEntry
-from wardround.registry.home import DATABASE, STORE, default_home
 from wardround.registry.rows import enter, metric_entry, model_entry, model_row, run_entry, run_row
 from wardround.registry.store import ModelStore
 from wardround.registry.tables import MetricRow, ModelRow, RunRow, StudyRow
@@ -18,7 +17,10 @@ from wardround.study.record.run_record import ModelRecord, RunRecord
 from wardround.values.canonical import sha256_hex
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RegistryError, RunError
+from wardround.values.home import default_home
 
+DATABASE = "registry.db"
+STORE = "models"
 WEIGHTS = "safetensors"
 """The kind of file that is the model: its hash is the model's name."""
 

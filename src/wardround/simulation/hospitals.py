@@ -203,7 +203,7 @@ def stage_external_test(study: Study, external: ExternalSection | None, path: Pa
         return
     records = external_records(study, external, datasets)
     if records is not None:
-        write_atomic(outside_of(path), canonical_json(sorted(set(records.digests()))))
+        write_atomic(outside_of(path), canonical_json(sorted(set(records.digests()))), private=True)
         write_records(path, records)
 
 

@@ -11,6 +11,7 @@ from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.site import Site
 from wardround.study.declaration import Study
 from wardround.study.run_settings import load_site
+from wardround.values.home import default_home
 from wardround.values.ids import site_id
 from wardround.values.records import Records
 from wardround.values.records_file import read_records
@@ -58,8 +59,6 @@ class SiteConfig:
     @classmethod
     def from_toml(cls, path: str | Path, name: str, study: Study) -> "SiteConfig":
         """The hospital `name` of a study, as its own machine's `site.toml` at `path` says. StudyError where that is not sound."""
-        from wardround.registry.home import default_home
-
         settings = load_site(path)
         folder = Path(settings.folder)
         ledger = Path(settings.ledger) if settings.ledger is not None else folder / "ledger.sqlite"

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from wardround.sources.damage import DAMAGE
@@ -27,8 +25,9 @@ from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract, ImageContract
-from wardround.values.durable import write_atomic
+from wardround.values.durable import kept_secret
 from wardround.values.errors import DataError, MissingExtraError
+from wardround.values.home import default_home
 
 Problem = tuple[str, str, str]
 
@@ -59,12 +58,8 @@ def has_dicom_mark(head: bytes) -> bool:
 
 def site_salt() -> bytes:
     """32 random bytes of this machine's user, made on first use. Losing them only divides patients anew."""
-    path = Path(platformdirs.user_data_dir("wardround", appauthor=False)) / "site-salt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # two first runs at once must agree
-        if not path.is_file():
-            write_atomic(path, secrets.token_bytes(SALT_BYTES), private=True)
-        salt = path.read_bytes()
+    path = default_home() / "site-salt"
+    salt = kept_secret(path, SALT_BYTES + 1, lambda: secrets.token_bytes(SALT_BYTES))
     if len(salt) != SALT_BYTES:
         raise DataError(
             f"{path} is not a salt of {SALT_BYTES} bytes", hint="remove it; patients are then divided into splits anew"

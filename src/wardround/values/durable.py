@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from wardround.values.errors import RunError
-from wardround.values.private_files import make_private, open_unfollowed
+from wardround.values.private_files import make_private, open_unfollowed, private_lock, read_private
 
 _PART = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
 """How `write_atomic` names a file until it is whole."""
@@ -48,12 +48,29 @@ def write_atomic(path: Path, data: bytes | Callable[[str], Iterable[bytes | memo
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        raise RunError(
-            f"{path} could not be written",
-            found=error.strerror or type(error).__name__,
-            hint="free some disk space or choose a folder that you may write, and try again (a run goes on with --resume); "
-            "the earlier file is intact",
-        ) from error
+        raise _refused(path, error) from error
+
+
+def kept_secret(path: Path, limit: int, make: Callable[[], bytes]) -> bytes:
+    """The content of a file of this user alone, at most `limit` bytes; `make` gives it where there is no such file yet.
+
+    Processes that come at once get the same bytes: the first of them makes the file. Raises RunError as `read_private` and
+    `write_atomic`.
+    """
+    sweep(path.parent, path.name)
+    content = read_private(path, limit)
+    if content is not None:
+        return content
+    try:
+        make_private(path.parent)
+        with private_lock(path.with_name(f"{path.name}.lock")):
+            content = read_private(path, limit)
+            if content is None:
+                content = make()
+                write_atomic(path, content, private=True)
+    except OSError as error:
+        raise _refused(path, error) from error
+    return content
 
 
 def sweep(folder: Path, name: str = "") -> list[Path]:
@@ -69,6 +86,15 @@ def sweep(folder: Path, name: str = "") -> list[Path]:
             if match is not None and name in ("", match["name"]) and _removed(path):
                 swept.append(path)
     return swept
+
+
+def _refused(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"{path} could not be written",
+        found=error.strerror or type(error).__name__,
+        hint="free some disk space or choose a folder that you may write, and try again (a run goes on with --resume); "
+        "the earlier file is intact",
+    )
 
 
 def _begun(path: Path) -> tuple[int, Path]:

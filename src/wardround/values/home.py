@@ -1,12 +1,9 @@
-"""Where a registry lies when nobody says: the user's data folder, or WARDROUND_HOME."""
+"""Where this user's own files lie when nobody says: registry, counters, the salt for DICOM patients."""
 
 import os
 from pathlib import Path
 
 import platformdirs
-
-DATABASE = "registry.db"
-STORE = "models"
 
 
 def default_home() -> Path:
