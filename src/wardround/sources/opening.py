@@ -14,18 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources import dicom, image_folder, npz, prepared_records, table
+from wardround.sources.databases import readers as databases
 from wardround.sources.dicom import is_dicom
 from wardround.sources.file_tree import MANIFEST, shown_files
 from wardround.sources.read_result import NamedRecords, ReadResult, to_named, to_records
 from wardround.sources.reader import Read, Reader
 from wardround.sources.readiness.report import Readiness, readiness_of, refused
 from wardround.study.contract import DataContract, SplitsContract
+from wardround.values.address import Address, address_of, is_address, sqlite_path
 from wardround.values.errors import DataError
 from wardround.values.records import Records
 
 READERS: tuple[Reader, ...] = (
     prepared_records.READER,
     npz.READER,
+    *databases.READERS,
     dicom.READER,
     image_folder.READER,
     table.READER,  # last: any text may be a table
@@ -97,7 +100,9 @@ class FileSource:
 
 def open_source(path: str | Path, contract: DataContract, *, splits: SplitsContract | None = None) -> FileSource:
     """The source at `path`; `splits` replaces the contract's. DataError where there is nothing that can be read."""
-    named = Path(path)
+    if is_address(path) and (file := sqlite_path(path)) is None:
+        return _database(address_of(path), contract, splits or contract.splits)
+    named = Path(path) if (file := sqlite_path(path)) is None else file
     if not named.exists():
         raise DataError(f"There is nothing at {named}", hint="check the path")
     reader, file = _folder_reader(named) if named.is_dir() else (_file_reader(named), named)
@@ -108,6 +113,12 @@ def open_source(path: str | Path, contract: DataContract, *, splits: SplitsContr
             hint="name other data, or correct kind",
         )
     return FileSource(reader.kind, file, contract, splits or contract.splits, reader.read)
+
+
+def _database(address: Address, contract: DataContract, splits: SplitsContract) -> FileSource:
+    if contract.kind != "table":
+        raise DataError(f"{address} is a database", expected=f"{contract.kind} data, as [data] kind says", hint="name other data")
+    return FileSource("postgresql", Path(str(address)), contract, splits, databases.AddressRead(address))
 
 
 def _folder_reader(folder: Path) -> tuple[Reader, Path]:

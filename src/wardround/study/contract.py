@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from wardround.study.cell_values import Value, canonical_value, is_number
 from wardround.study.label import LabelContract
+from wardround.study.sections.cohort import CohortSection
 from wardround.study.sections.section import Section
 
 Kind = Literal["image", "table"]
@@ -186,6 +187,9 @@ class DataContract(Section):
     header: tuple[str, ...] = Field(
         default=(), description="For tables without a header line: all columns of the file, in order."
     )
+    cohort: CohortSection | None = Field(
+        default=None, description="How the columns and the label come out of a database or a FHIR export."
+    )
     splits: SplitsContract = Field(default=SplitsContract(), description="Train, validation and test.")
 
     @model_validator(mode="after")
@@ -201,6 +205,24 @@ class DataContract(Section):
             raise ValueError(f"the label {self.label.column!r} may not be one of the columns the network sees")
         if self.header and (absent := sorted({*names, self.label.column} - set(self.header))):
             raise ValueError(f"the header does not name {', '.join(absent)}")
+        return self
+
+    @model_validator(mode="after")
+    def _cohort_fills_the_columns(self) -> Self:
+        if self.cohort is None:
+            return self
+        filled, names = [feature.column for feature in self.cohort.features], [column.name for column in self.columns]
+        if self.kind != "table":
+            raise ValueError('a cohort is a table: write kind = "table"')
+        if sorted(filled) != sorted(names):
+            raise ValueError(
+                f"each column is filled by one feature of [data.cohort]: columns are {', '.join(sorted(names))}; features fill "
+                f"{', '.join(sorted(filled))}"
+            )
+        if self.patient.column in (*names, self.label.column):
+            raise ValueError(f"the cohort fills {self.patient.column!r} with the person: call the column or the label otherwise")
+        if self.label.kind != "binary" or self.label.judge(1) != 1 or self.label.judge(0) != 0:
+            raise ValueError("a cohort's outcome is 1 or 0: leave positive = [1] and negative = [0] under [data.label]")
         return self
 
     @property

@@ -18,6 +18,7 @@ from wardround.study.sections.external import ExternalSection
 from wardround.study.sections.section import Section
 from wardround.study.sections.simulation import SimulationSection
 from wardround.study.toml_reading import read_as, read_text
+from wardround.values.address import is_address
 from wardround.values.errors import StudyError
 
 SUFFIX = ".run.toml"
@@ -134,7 +135,7 @@ def load_site(path: str | Path) -> SiteSettings:
     text = read_text(site_path, "site", 'write one with: data = "PATH" and folder = "PATH"')
     settings = read_as(SiteSettings, text, str(site_path))
     paths: dict[str, Any] = {
-        name: str((site_path.parent / Path(value).expanduser()).resolve())
+        name: value if is_address(value) else str((site_path.parent / Path(value).expanduser()).resolve())
         for name in ("data", "folder", "ledger")
         if (value := getattr(settings, name)) is not None
     }

@@ -1,0 +1,115 @@
+"""The concept sets of a cohort as OMOP's concept numbers, by the vocabulary that a hospital holds itself.
+
+    "SNOMED|59621000" --concept--> 320128 --concept_ancestor, where the set asks for descendants--> all below it
+
+An event belongs to a set where its standard concept or its source concept is one of these numbers. No code is translated into
+another vocabulary, since several codes often share one translation.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from wardround.sources.databases.events import Tally
+from wardround.sources.databases.tables import Tables, Wanted, integers, words
+from wardround.study.code_systems import OMOP, Code
+from wardround.study.sections.cohort import CohortSection, ConceptSet
+from wardround.values.errors import DataError
+
+
+@dataclass(frozen=True)
+class ConceptNumbers:
+    """The numbers of one set; None where every event of its kind belongs to it."""
+
+    concept_set: ConceptSet
+    numbers: frozenset[int] | None
+
+
+def concept_numbers(cohort: CohortSection, vocabulary: Tables, tally: Tally) -> tuple[ConceptNumbers, ...]:
+    """Every set of the cohort, in order. DataError where a set cannot be told at this hospital."""
+    codes = {code for concept_set in cohort.concepts for code in concept_set.parsed_codes}
+    by_code = _looked_up(codes, vocabulary)
+    return tuple(_numbers(concept_set, by_code, vocabulary, tally) for concept_set in cohort.concepts)
+
+
+def _numbers(concept_set: ConceptSet, by_code: dict[Code, frozenset[int]], vocabulary: Tables, tally: Tally) -> ConceptNumbers:
+    if not concept_set.codes:
+        return ConceptNumbers(concept_set, None)
+    if all(code.vocabulary is None for code in concept_set.parsed_codes):
+        raise DataError(
+            f"OMOP can hold none of the codes of the concept set {concept_set.name!r}",
+            expected="a code of a vocabulary, or a concept as OMOP|320128",
+            hint="add one to the study, for all hospitals",
+        )
+    numbers = frozenset().union(*(by_code.get(code, frozenset()) for code in concept_set.parsed_codes))
+    if not numbers:
+        tally.add(
+            "warning", f"concepts-unknown:{concept_set.name}",
+            f"The table concept holds no code of the concept set {concept_set.name!r}",
+            "load the vocabularies that the study names, if this hospital uses them",
+        )  # fmt: skip
+    if concept_set.descendants:
+        numbers = _with_descendants(concept_set, numbers, vocabulary)
+    return ConceptNumbers(concept_set, numbers)
+
+
+def _looked_up(codes: Iterable[Code], vocabulary: Tables) -> dict[Code, frozenset[int]]:
+    """The concept numbers of each code. OMOP's own numbers need no table."""
+    found_numbers = {code: frozenset({int(code.code)}) for code in codes if code.system == OMOP}
+    named = {(code.vocabulary, code.code): code for code in codes if code.system != OMOP and code.vocabulary is not None}
+    if not named:
+        return found_numbers
+    require_columns(vocabulary, "concept", ("concept_id", "vocabulary_id", "concept_code"), "codes are looked up in it")
+    wanted = Wanted(("concept_code",), frozenset(code for _, code in named))
+    met: dict[Code, set[int]] = {}
+    for batch in vocabulary.batches("concept", ("concept_id", "vocabulary_id", "concept_code"), wanted):
+        rows = integers(words(batch, "vocabulary_id", "concept_code"), "concept_id")
+        for number, system, text in rows.filter(pl.col("concept_code").is_in(sorted(wanted.values))).iter_rows():
+            if (code := named.get((system, text))) is not None and number is not None:
+                met.setdefault(code, set()).add(number)
+    return found_numbers | {code: frozenset(numbers) for code, numbers in met.items()}
+
+
+def _with_descendants(concept_set: ConceptSet, numbers: frozenset[int], vocabulary: Tables) -> frozenset[int]:
+    """The numbers and all below them. The table lists every pair, however far apart: no chain is followed, so none can turn."""
+    columns = ("ancestor_concept_id", "descendant_concept_id")
+    below: set[int] = set()
+    rows = 0
+    if vocabulary.columns("concept_ancestor") is not None:
+        require_columns(vocabulary, "concept_ancestor", columns, "descendants are looked up in it")
+        for batch in vocabulary.batches("concept_ancestor", columns, Wanted(columns[:1], numbers)):
+            pairs = integers(batch, *columns)
+            rows += pairs.height
+            below.update(pairs.filter(pl.col(columns[0]).is_in(sorted(numbers)))[columns[1]].drop_nulls().to_list())
+    if numbers and not rows:
+        raise DataError(
+            f"The concept set {concept_set.name!r} asks for descendants, and the table concept_ancestor has none of its concepts",
+            expected="concept_ancestor of the vocabularies that the study names",
+            hint="load it; or list every code under codes and leave descendants out, for all hospitals",
+        )
+    return numbers | below
+
+
+def unit_spellings(vocabulary: Tables) -> dict[int, str]:
+    """The UCUM code of each unit concept, as far as the vocabulary holds it."""
+    columns = ("concept_id", "vocabulary_id", "concept_code")
+    have = vocabulary.columns("concept")
+    if have is None or not have.issuperset(columns):
+        return {}
+    spelled: dict[int, str] = {}
+    for batch in vocabulary.batches("concept", columns, Wanted(("vocabulary_id",), frozenset({"UCUM"}))):
+        units = integers(words(batch, "vocabulary_id", "concept_code").filter(pl.col("vocabulary_id") == "UCUM"), "concept_id")
+        spelled.update(units.drop_nulls("concept_id").select("concept_id", "concept_code").iter_rows())
+    return spelled
+
+
+def require_columns(tables: Tables, table: str, columns: tuple[str, ...], reason: str) -> None:
+    """DataError where the source lacks a table or one of its columns."""
+    have = tables.columns(table)
+    if have is None:
+        raise DataError(f"The source has no table {table}", expected=f"the table {table}: {reason}", hint="add it to the source")
+    if absent := [name for name in columns if name not in have]:
+        raise DataError(
+            f"The table {table} lacks {', '.join(absent)}", expected="the columns of OMOP CDM 5.4", hint="export the whole table"
+        )

@@ -1,0 +1,166 @@
+"""Tables as CSV files in a folder or a zip, read in blocks: a file larger than the memory passes through it.
+
+A name may be in upper or lower case, and a file may be gzipped. Commas, semicolons, bars and tabs are told apart by the header;
+tab-separated files, as vocabularies are given out, have no quotes.
+"""
+
+import csv
+import gzip
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import polars as pl
+
+from wardround.sources.damage import DAMAGE
+from wardround.sources.databases.tables import Wanted
+from wardround.sources.file_tree import separator_in, shown_files
+from wardround.values.errors import DataError
+
+BLOCK = 32 * 2**20
+"""Bytes that are parsed at once."""
+LARGEST_HEADER = 2**20
+_SUFFIXES = (".csv", ".csv.gz")
+_UNREADABLE: tuple[type[BaseException], ...] = (pl.exceptions.PolarsError, pl.exceptions.PanicException, *DAMAGE)
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """columns: in lower case and in the order of the file."""
+
+    name: str
+    columns: tuple[str, ...]
+    separator: str
+    open: Callable[[], IO[bytes]]
+
+
+@dataclass(frozen=True)
+class CsvTables:
+    tables: dict[str, CsvTable]
+
+    def columns(self, table: str) -> frozenset[str] | None:
+        return frozenset(self.tables[table].columns) if table in self.tables else None
+
+    def batches(self, table: str, columns: tuple[str, ...], wanted: Wanted | None = None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
+        described = self.tables[table]
+        positions = [described.columns.index(name) for name in columns]
+        try:
+            with described.open() as file:
+                file.readline(LARGEST_HEADER)
+                for block in _blocks(file, described):
+                    yield _parsed(block, described, positions).select(list(columns))
+        except _UNREADABLE as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(
+                f"The table {table} cannot be read",
+                expected="CSV in UTF-8, the same number of cells in every row, text with line breaks in double quotes",
+                hint="export it again",
+            ) from None
+
+
+def _parsed(block: bytes, table: CsvTable, positions: list[int]) -> pl.DataFrame:
+    ordered = sorted(positions)
+    frame = pl.read_csv(
+        block,
+        has_header=False,
+        columns=ordered,
+        separator=table.separator,
+        quote_char=None if table.separator == "\t" else '"',
+        infer_schema=False,
+    )
+    return frame.rename(dict(zip(frame.columns, (table.columns[position] for position in ordered), strict=True)))
+
+
+def _blocks(file: IO[bytes], table: CsvTable) -> Iterator[bytes]:
+    """Whole lines, about BLOCK bytes at a time. A line break between quotes ends no line."""
+    rest = b""
+    while read := file.read(BLOCK):
+        block = rest + read
+        end = _end_of_lines(block, quoted=table.separator != "\t")
+        if end == 0 and len(block) > 4 * BLOCK:
+            raise DataError(f"A line of the table {table.name} has no end", hint="look for a quote that is never closed")
+        if end:
+            yield block[:end]
+        rest = block[end:]
+    if rest.strip():
+        yield rest
+
+
+def _end_of_lines(block: bytes, *, quoted: bool) -> int:
+    """Where the last whole line ends. Between an odd number of quotes, a line break belongs to a cell."""
+    end = block.rfind(b"\n") + 1
+    odd = quoted and block.count(b'"', 0, end) % 2
+    while end and odd:
+        earlier = block.rfind(b"\n", 0, end - 1) + 1
+        odd ^= block.count(b'"', earlier, end) % 2
+        end = earlier
+    return end
+
+
+@contextmanager
+def open_csv_tables(path: Path) -> Iterator[CsvTables]:
+    """The CSV files of a folder or zip, each by its name. DataError where two have one name, or a header one column twice."""
+    if path.is_dir():
+        yield _tables({file.relative_to(path).as_posix(): partial(_opened, file) for file in shown_files(path)})
+        return
+    try:
+        archive = zipfile.ZipFile(path)
+    except DAMAGE:
+        raise DataError("The zip is damaged or cut short", hint="copy it again, and compare its size with the original") from None
+    with archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir() and not _hidden(info.filename)]
+        yield _tables({name: partial(archive.open, name) for name in names})
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+
+
+def table_name(file: str) -> str | None:
+    """The table in a CSV file, by the file's name; None where it is no CSV.
+
+    >>> table_name("cdm/PERSON.csv"), table_name("concept.CSV.gz"), table_name("readme.txt")
+    ('person', 'concept', None)
+    """
+    name = PurePosixPath(file).name.casefold()
+    return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), None)
+
+
+def _tables(files: dict[str, Callable[[], IO[bytes]]]) -> CsvTables:
+    tables: dict[str, CsvTable] = {}
+    for file, opener in files.items():
+        name = table_name(file)
+        if name is None:
+            continue
+        if name in tables:
+            raise DataError(f"Two files hold the table {name}", hint="keep one of them in this folder or zip")
+        tables[name] = _described(name, partial(_plain, opener) if file.casefold().endswith(".gz") else opener)
+    return CsvTables(tables)
+
+
+def _opened(file: Path) -> IO[bytes]:
+    return file.open("rb")
+
+
+def _plain(opener: Callable[[], IO[bytes]]) -> IO[bytes]:
+    return gzip.open(opener())  # type: ignore[return-value]
+
+
+def _described(name: str, opener: Callable[[], IO[bytes]]) -> CsvTable:
+    try:
+        with opener() as file:
+            header = file.readline(LARGEST_HEADER).decode("utf-8-sig").strip("\r\n")
+        separator = separator_in(header)
+        cells = tuple(cell.strip().casefold() for cell in next(csv.reader([header], delimiter=separator), []))
+    except DAMAGE:
+        text = f"The header of the table {name} cannot be read"
+        raise DataError(text, expected="CSV in UTF-8", hint="export it again") from None
+    if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
+        text = f"The table {name} has a column twice: {', '.join(twice)}"
+        raise DataError(text, hint="take one of them out, or name it otherwise")
+    return CsvTable(name, cells, separator, opener)

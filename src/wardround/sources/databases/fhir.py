@@ -1,0 +1,244 @@
+"""A FHIR R4 bulk export: its resources as persons, events and time under observation.
+
+    Patient --> persons      Encounter, Condition, Observation, ... --> events of the cohort's codes      Encounter --> periods
+
+FHIR has no table of observation times. A person counts as observed from the first day of the first encounter to the last day of
+the last one. What is left out is counted by reason.
+Source: https://hl7.org/fhir/R4/
+"""
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from wardround.sources.databases.events import PERIODS, EventCollector, EventTables, Tally, unmet_sets
+from wardround.sources.databases.fhir_lines import ExportFile
+from wardround.sources.databases.fhir_values import (
+    RESOURCE_KINDS,
+    Coding,
+    Resource,
+    ResourceKind,
+    coded_parts,
+    codings,
+    day_of,
+    first_text,
+    id_in,
+    listed,
+    moment_of,
+    part,
+    unused_status,
+)
+from wardround.sources.databases.patients import patients
+from wardround.study.sections.cohort import CohortSection
+from wardround.values.errors import DataError
+
+BATCH = 50_000
+_BATCH_SCHEMA: dict[str, pl.DataType] = {
+    "key": pl.String(), "concepts": pl.UInt16(), "start": pl.Date(), "end": pl.Date(), "number": pl.Float64(),
+    "unit": pl.String(), "row": pl.UInt32(),
+}  # fmt: skip
+_STAYS: dict[str, pl.DataType] = {"key": pl.String(), "start": pl.Date(), "end": pl.Date(), "row": pl.UInt32()}
+
+
+def fhir_events(files: tuple[ExportFile, ...], cohort: CohortSection) -> EventTables:
+    """Everything that the cohort needs of an export. DataError where a kind of resource is not there."""
+    tally = Tally()
+    kinds = _needed(files, cohort)
+    unread = [file for file in files if file.kind not in {"Patient", "Medication", *kinds}]
+    tally.add("note", "unused-files", "Files of resources that this cohort does not need were not read", "", len(unread))
+    persons, keys = patients([file for file in files if file.kind == "Patient"], tally)
+    reading = _Reading(cohort, EventCollector(cohort, keys, tally), tally, _medications(files, kinds, tally))
+    for file in files:
+        if file.kind in kinds:
+            reading.read(file)
+    reading.flush()
+    replaced = reading.versions.superseded(tally).cast(pl.UInt32)
+    current = ~pl.col("row").is_in(replaced.implode())
+    events = reading.collector.events().filter(current)
+    periods = keys.joined(pl.concat([pl.DataFrame(schema=_STAYS), *reading.stays]).filter(current))[0].select(*PERIODS)
+    reading.tell_zones()
+    unmet_sets(cohort, events, tally)
+    periods = periods.group_by("person").agg(pl.col("start").min(), pl.col("end").max())
+    return EventTables(persons, events, periods, reading.collector.units, tally.problems())
+
+
+def _needed(files: tuple[ExportFile, ...], cohort: CohortSection) -> frozenset[str]:
+    """The kinds of resources to read. Every kind that the cohort asks of must be there, or nothing would look like never."""
+    present = {file.kind for file in files}
+    needed = {"Encounter"} if cohort.needs_observation else set()
+    for concept_set in cohort.concepts:
+        if concept_set.descendants:
+            raise DataError(
+                f"The concept set {concept_set.name!r} asks for descendants, and FHIR has no table of them",
+                hint="list every code under codes and leave descendants out, for all hospitals",
+            )
+        if concept_set.codes and not any(code.fhir_systems for code in concept_set.parsed_codes):
+            raise DataError(
+                f"FHIR can hold none of the codes of the concept set {concept_set.name!r}",
+                expected="a code of a system that FHIR knows, for example SNOMED|59621000, or ActCode|IMP for visits",
+                hint="add one to the study, for all hospitals",
+            )
+        kinds = {kind.name for kind in RESOURCE_KINDS.values() if kind.event == concept_set.event}
+        needed |= kinds & present or kinds
+    if absent := sorted({"Patient", *needed} - present):
+        raise DataError(
+            f"The export has no {', '.join(absent)}",
+            expected="a file of each kind of resource that the study's concept sets are looked for in",
+            hint=f"export it as well; where there really is none, add an empty file named {absent[0]}.ndjson",
+        )
+    return frozenset(needed)
+
+
+def _medications(files: Iterable[ExportFile], kinds: frozenset[str], tally: Tally) -> dict[str, list[Coding]]:
+    """The codes of each Medication, which a prescription may refer to."""
+    if "MedicationRequest" not in kinds:
+        return {}
+    codes: dict[str, list[Coding]] = {}
+    for file in files:
+        if file.kind == "Medication":
+            for number, _, resource in file.lines():
+                if resource is None:
+                    not_json(file, number, tally)
+                elif isinstance(resource.get("id"), str):
+                    codes[resource["id"]] = codings(resource.get("code"))
+    return codes
+
+
+def not_json(file: ExportFile, number: int, tally: Tally) -> None:
+    """Count a line that holds no resource; the person at the machine is told which it is."""
+    tally.add(
+        "error", "not-a-resource", "Lines of the export are no FHIR resource, or longer than 16 MiB", "export this file again",
+        positions=[number], counted_in=f"of the lines of {file.name}",
+    )  # fmt: skip
+
+
+@dataclass
+class _Versions:
+    """Every resource that was read, so that of several versions of one only the newest counts."""
+
+    ids: "array[int]" = field(default_factory=lambda: array("q"))
+    moments: "array[int]" = field(default_factory=lambda: array("q"))
+    contents: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def add(self, resource: Resource, line: bytes) -> int:
+        """The number of the resource, from 1. One without an id is like no other."""
+        row = len(self.ids) + 1
+        name = resource.get("id")
+        self.ids.append(hash((resource["resourceType"], name)) if isinstance(name, str) else hash((row, "unnamed")))
+        moment = moment_of(part(resource, "meta", "lastUpdated"))
+        self.moments.append(-(2**62) if moment is None else moment)
+        self.contents.append(hash(line.strip()))
+        return row
+
+    def superseded(self, tally: Tally) -> pl.Series:
+        """The numbers of resources that a newer version, or a copy before them, replaces."""
+        frame = pl.DataFrame(
+            {"id": pl.Series(self.ids, dtype=pl.Int64), "moment": pl.Series(self.moments, dtype=pl.Int64),
+             "content": pl.Series(self.contents, dtype=pl.Int64)}
+        ).with_row_index("row", offset=1)  # fmt: skip
+        several = frame.filter(pl.col("id").is_duplicated())
+        newest = several.filter(pl.col("moment") == pl.col("moment").max().over("id"))
+        unclear = newest.group_by("id").agg(pl.col("content").n_unique()).filter(pl.col("content") > 1).height
+        tally.add(
+            "error", "versions-differ", "Resources of one id differ, and none is said to be newer",
+            "export each resource once, or with meta.lastUpdated", unclear,
+        )  # fmt: skip
+        kept = newest.group_by("id").agg(pl.col("row").min())["row"]
+        replaced = several.filter(~pl.col("row").is_in(kept.implode()))["row"]
+        tally.add("note", "older-versions", "Copies and older versions of resources were left out", "", len(replaced))
+        return replaced
+
+
+@dataclass
+class _Reading:
+    """One pass over the files of events."""
+
+    cohort: CohortSection
+    collector: EventCollector
+    tally: Tally
+    medications: dict[str, list[Coding]]
+    versions: _Versions = field(default_factory=_Versions)
+    batch: list[tuple[Any, ...]] = field(default_factory=list)
+    stays: list[pl.DataFrame] = field(default_factory=list)
+    stay_batch: list[tuple[str, date, date, int]] = field(default_factory=list)
+    zones: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
+
+    def __post_init__(self) -> None:
+        self.by_code: dict[tuple[str, Coding], list[int]] = {}
+        self.every: dict[str, list[int]] = {}
+        for position, concept_set in enumerate(self.cohort.concepts):
+            if not concept_set.codes:
+                self.every.setdefault(concept_set.event, []).append(position)
+            for code in concept_set.parsed_codes:
+                for system in code.fhir_systems:
+                    positions = self.by_code.setdefault((concept_set.event, (system, code.code)), [])
+                    positions.append(position)
+
+    def read(self, file: ExportFile) -> None:
+        for number, line, resource in file.lines():
+            if resource is None:
+                not_json(file, number, self.tally)
+                continue
+            if resource["resourceType"] != file.kind:
+                self.tally.add("error", "mixed-file", f"A file of {file.kind} holds other resources", "keep one kind in a file",
+                               positions=[number], counted_in=f"of the lines of {file.name}")  # fmt: skip
+                continue
+            self._take(RESOURCE_KINDS[file.kind], resource, self.versions.add(resource, line))
+
+    def _take(self, kind: ResourceKind, resource: Resource, row: int) -> None:
+        if (reason := unused_status(kind, resource)) is not None:
+            text = f"Resources {kind.name} that tell nothing that happened were left out: {reason}"
+            self.tally.add("note", f"status:{kind.name}:{reason}", text, "")
+            return
+        key = id_in(part(resource, kind.subject, "reference"))
+        written = first_text(resource, kind.starts)
+        start, end = day_of(written), day_of(first_text(resource, kind.ends))
+        if kind.name == "Encounter" and start is not None:
+            self.stay_batch.append((key, start, max(start, end or start), row))
+        if isinstance(written, str) and "T" in written:
+            self.zones[written.rstrip().endswith("Z")] += 1
+        if kind.name == "MedicationRequest":
+            drug = [{"system": system, "code": code} for system, code in self._drug(resource)]
+            resource = {**resource, kind.code: {"coding": drug}}
+        for index, (codes, value) in enumerate(coded_parts(kind, resource)):
+            positions = {p for pair in codes for p in self.by_code.get((kind.event, pair), ())}
+            positions.update(self.every.get(kind.event, ()) if index == 0 else ())
+            if positions and value.limit:
+                self.tally.add("warning", "limit", "Values below or above a limit of measurement count as the limit", "")
+            for position in sorted(positions):
+                self.batch.append((key, position, start, end, value.number, value.unit, row))
+        if len(self.batch) + len(self.stay_batch) >= BATCH:
+            self.flush()
+
+    def _drug(self, resource: Resource) -> list[Coding]:
+        """The codes of what is prescribed: said on the spot, in the resource, or in a Medication of the export."""
+        codes = codings(resource.get("medicationCodeableConcept"))
+        reference = part(resource, "medicationReference", "reference")
+        if not isinstance(reference, str):
+            return codes
+        if reference.startswith("#"):
+            inside = [c for c in listed(resource.get("contained")) if part(c, "id") == reference[1:]]
+            return [*codes, *(pair for contained in inside for pair in codings(part(contained, "code")))]
+        if id_in(reference) not in self.medications:
+            self.tally.add("warning", "medication-unknown", "Prescriptions refer to a Medication that the export does not hold",
+                           "export Medication as well")  # fmt: skip
+        return [*codes, *self.medications.get(id_in(reference), [])]
+
+    def flush(self) -> None:
+        """Hand what was collected over as frames, which take a tenth of the memory."""
+        if self.batch:
+            self.collector.add(pl.DataFrame(self.batch, schema=_BATCH_SCHEMA, orient="row"))
+        if self.stay_batch:
+            self.stays.append(pl.DataFrame(self.stay_batch, schema=_STAYS, orient="row"))
+        self.batch, self.stay_batch = [], []
+
+    def tell_zones(self) -> None:
+        """Warn where times in UTC stand beside others: some days may then be off by one."""
+        if all(self.zones.values()):
+            text = "Times in UTC stand beside times of a place; each counts on the day that is written"
+            hint = "export all of them with the hospital's own offset"
+            self.tally.add("warning", "mixed-zones", text, hint, min(self.zones.values()))

@@ -1,0 +1,228 @@
+"""OMOP CDM 5.4: its tables as persons, events and time under observation.
+
+    concept --> numbers of each set --> visit_occurrence, condition_occurrence, ... --> events of these numbers alone
+    person, death --> persons          observation_period --> periods
+
+Only the columns named below are read, and of the events only those that a concept set of the cohort names.
+Source: https://ohdsi.github.io/CommonDataModel/cdm54.html
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from wardround.sources.databases.concepts import ConceptNumbers, concept_numbers, require_columns, unit_spellings
+from wardround.sources.databases.events import (
+    PERIODS,
+    PERSONS,
+    EventCollector,
+    EventTables,
+    PersonKeys,
+    Tally,
+    unmet_sets,
+)
+from wardround.sources.databases.partial_days import FIRST_GUESS, birth_day
+from wardround.sources.databases.tables import Tables, Wanted, dates, integers, lost, numbers, words
+from wardround.study.sections.cohort import CohortSection, EventKind
+from wardround.values.errors import DataError
+
+SEXES = {8507: "male", 8532: "female", 8521: "other"}
+"""Concepts of gender; any other counts as not known."""
+LIMITS = (4171756, 4171754, 4171755, 4172704)
+"""Concepts of <, <=, >= and >: the number is a limit of what could be measured."""
+ROW_HINT = "correct these rows at the source"
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """Where a table of OMOP has what an event needs. optional: columns that a source may lack."""
+
+    name: str
+    concept: str
+    start: str
+    end: str = ""
+    source_concept: str = ""
+    measured: bool = False
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return ("person_id", self.concept, self.start)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        values = ("value_as_number", "unit_concept_id", "unit_source_value", "operator_concept_id") if self.measured else ()
+        return tuple(name for name in (self.end, self.source_concept, *values) if name)
+
+
+EVENT_TABLES: dict[EventKind, tuple[EventTable, ...]] = {
+    "visit": (
+        EventTable("visit_occurrence", "visit_concept_id", "visit_start_date", "visit_end_date", "visit_source_concept_id"),
+    ),
+    "condition": (
+        EventTable(
+            "condition_occurrence", "condition_concept_id", "condition_start_date", "condition_end_date",
+            "condition_source_concept_id",
+        ),
+    ),
+    "procedure": (
+        EventTable("procedure_occurrence", "procedure_concept_id", "procedure_date", "", "procedure_source_concept_id"),
+    ),
+    "drug": (
+        EventTable(
+            "drug_exposure", "drug_concept_id", "drug_exposure_start_date", "drug_exposure_end_date", "drug_source_concept_id"
+        ),
+    ),
+    "measurement": (
+        EventTable(
+            "measurement", "measurement_concept_id", "measurement_date", "", "measurement_source_concept_id", measured=True
+        ),
+        EventTable(
+            "observation", "observation_concept_id", "observation_date", "", "observation_source_concept_id", measured=True
+        ),
+    ),
+}  # fmt: skip
+
+
+def omop_events(clinical: Tables, vocabulary: Tables, cohort: CohortSection) -> EventTables:
+    """Everything that the cohort needs of an OMOP database. DataError where a table or column is not there."""
+    tally = Tally()
+    sets = concept_numbers(cohort, vocabulary, tally)
+    persons, keys = _persons(clinical, tally)
+    collector = EventCollector(cohort, keys, tally)
+    kinds = dict.fromkeys(concept_set.event for concept_set in cohort.concepts)
+    units = unit_spellings(vocabulary) if "measurement" in kinds else {}
+    for kind in kinds:
+        for table in EVENT_TABLES[kind]:
+            _collect(table, [s for s in sets if s.concept_set.event == kind], clinical, units, collector, tally)
+    periods = _periods(clinical, keys, tally) if cohort.needs_observation else pl.DataFrame(schema=PERIODS)
+    events = collector.events()
+    unmet_sets(cohort, events, tally)
+    return EventTables(persons, events, periods, collector.units, tally.problems())
+
+
+def _persons(tables: Tables, tally: Tally) -> tuple[pl.DataFrame, PersonKeys]:
+    needed, parts = ("person_id", "gender_concept_id", "year_of_birth"), ("month_of_birth", "day_of_birth")
+    require_columns(tables, "person", needed, "everything is counted by person")
+    rows = pl.concat([integers(batch, *needed, *parts) for batch in _read(tables, "person", needed, parts)] or [pl.DataFrame(
+        schema=dict.fromkeys((*needed, *parts), pl.Int64))])  # fmt: skip
+    nameless = rows["person_id"].null_count()
+    tally.add("error", "person-without-id", "Rows of the table person have no person_id", ROW_HINT, nameless)
+    rows = rows.drop_nulls("person_id")
+    if rows["person_id"].n_unique() != rows.height:
+        raise DataError("The table person names a person twice", hint="keep one row for each person_id")
+    rows = rows.sort("person_id")
+    guessed = rows.filter(pl.col("year_of_birth").is_not_null() & pl.any_horizontal(pl.col(parts).is_null())).height
+    tally.add("note", "birth-without-day", FIRST_GUESS, "", guessed)
+    keys = PersonKeys.of_keys(rows["person_id"].rename("key"))
+    persons = rows.select(
+        keys.keys["person"],
+        pl.col("person_id").cast(pl.String).alias("name"),
+        birth_day(pl.col("year_of_birth"), pl.col("month_of_birth"), pl.col("day_of_birth")).alias("birth"),
+        pl.col("gender_concept_id").replace_strict(SEXES, default=None, return_dtype=pl.String).alias("sex"),
+    )
+    joined = persons.join(_deaths(tables, keys, tally), on="person", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("dead").fill_null(False)).select(*PERSONS), keys
+
+
+def _deaths(tables: Tables, keys: PersonKeys, tally: Tally) -> pl.DataFrame:
+    """Person, day of death, dead. Of several days the first.
+
+    A database without the table is refused, since it would read as if nobody had died.
+    """
+    require_columns(tables, "death", ("person_id", "death_date"), "it tells who died, and when observation ends")
+    batches = [dates(integers(batch, "person_id"), "death_date") for batch in _read(tables, "death", ("person_id", "death_date"))]
+    rows = pl.concat(batches) if batches else pl.DataFrame(schema={"person_id": pl.Int64, "death_date": pl.Date})
+    known_rows, strangers = keys.joined(rows.rename({"person_id": "key"}))
+    text = "Deaths of persons who are not in the source were left out"
+    tally.add("warning", "death-without-person", text, ROW_HINT, strangers)
+    days = known_rows.group_by("person").agg(
+        pl.col("death_date").min().alias("death"), pl.col("death_date").n_unique().alias("days")
+    )
+    tally.add(
+        "warning", "deaths-differ", "Persons have several days of death, of which the first counts", ROW_HINT,
+        days.filter(pl.col("days") > 1).height,
+    )  # fmt: skip
+    return days.select("person", "death", pl.lit(True).alias("dead"))
+
+
+def _periods(tables: Tables, keys: PersonKeys, tally: Tally) -> pl.DataFrame:
+    names = ("person_id", "observation_period_start_date", "observation_period_end_date")
+    require_columns(tables, "observation_period", names, "it tells who was observed for long enough")
+    parts = [pl.DataFrame(schema=PERIODS)]
+    for batch in _read(tables, "observation_period", names):
+        rows = dates(integers(batch, names[0]), *names[1:])
+        tally.add(
+            "warning", "period-without-days", "Observation periods without two whole dates were left out", ROW_HINT,
+            rows.filter(pl.any_horizontal(pl.col(names[1:]).is_null())).height,
+        )  # fmt: skip
+        known_rows, _ = keys.joined(rows.rename(dict(zip(names, ("key", "start", "end"), strict=True))))
+        parts.append(known_rows.select(*PERIODS))
+    return pl.concat(parts)
+
+
+def _read(
+    tables: Tables, table: str, required: tuple[str, ...], optional: tuple[str, ...] = (), wanted: Wanted | None = None
+) -> Iterator[pl.DataFrame]:
+    """Batches with all these columns; an optional one that the source lacks is empty."""
+    have = tables.columns(table) or frozenset()
+    names = (*required, *(name for name in optional if name in have))
+    for batch in tables.batches(table, names, wanted):
+        yield batch.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in optional if name not in have)
+
+
+def _collect(
+    table: EventTable,
+    sets: list[ConceptNumbers],
+    clinical: Tables,
+    units: dict[int, str],
+    collector: EventCollector,
+    tally: Tally,
+) -> None:
+    """Hand the events of one table over, each once for every set that it belongs to."""
+    require_columns(clinical, table.name, table.required, f"the study has concept sets of the kind {sets[0].concept_set.event}")
+    every = any(s.numbers is None for s in sets)
+    numbers_of_all = frozenset().union(*(s.numbers or frozenset() for s in sets))
+    have = clinical.columns(table.name) or frozenset()
+    concepts = [table.concept, *([table.source_concept] if table.source_concept in have else [])]
+    wanted = None if every else Wanted(tuple(concepts), numbers_of_all)
+    if wanted is not None and not wanted.values:
+        return
+    for batch in _read(clinical, table.name, table.required, table.optional, wanted):
+        rows = integers(batch, *concepts)
+        for s in sets:
+            belongs = pl.lit(True) if s.numbers is None else pl.any_horizontal(pl.col(concepts).is_in(sorted(s.numbers)))
+            if (part := rows.filter(belongs.fill_null(False))).height:
+                collector.add(_events(table, part, units, tally).with_columns(
+                    pl.lit(collector.position(s.concept_set.name)).alias("concepts")))  # fmt: skip
+
+
+def _events(table: EventTable, rows: pl.DataFrame, units: dict[int, str], tally: Tally) -> pl.DataFrame:
+    """Rows of a table as a batch for the collector."""
+    typed = dates(integers(rows, "person_id"), table.start, *([table.end] if table.end else []))
+    number, unit = pl.lit(None, dtype=pl.Float64), pl.lit("")
+    if table.measured:
+        typed = _measured(table, rows, typed, units, tally)
+        number, unit = pl.col("value_as_number"), pl.col("unit_source_value")
+    return typed.select(
+        pl.col("person_id").alias("key"),
+        pl.col(table.start).alias("start"),
+        (pl.col(table.end) if table.end else pl.lit(None, dtype=pl.Date)).alias("end"),
+        number.alias("number"),
+        unit.alias("unit"),
+        pl.lit(0).alias("row"),
+    )
+
+
+def _measured(table: EventTable, rows: pl.DataFrame, typed: pl.DataFrame, units: dict[int, str], tally: Tally) -> pl.DataFrame:
+    """The number and the unit of measurements: the UCUM code of the unit's concept, or else the unit as the source wrote it."""
+    measured = words(numbers(typed, "value_as_number"), "unit_source_value")
+    tally.add(
+        "warning", f"not-a-number:{table.name}", f"Values in the table {table.name} are no numbers and were left out", ROW_HINT,
+        lost(rows, measured, "value_as_number"),
+    )  # fmt: skip
+    measured = integers(measured, "unit_concept_id", "operator_concept_id")
+    limits = measured.filter(pl.col("operator_concept_id").is_in(LIMITS) & pl.col("value_as_number").is_not_null()).height
+    tally.add("warning", "limit", "Values below or above a limit of measurement count as the limit", "", limits)
+    by_concept = pl.col("unit_concept_id").replace_strict({0: None, **units}, default=None, return_dtype=pl.String)
+    return measured.with_columns(pl.coalesce(by_concept, pl.col("unit_source_value")).alias("unit_source_value"))

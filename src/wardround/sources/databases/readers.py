@@ -1,0 +1,121 @@
+"""The readers of databases, and how a source is told to be one. What reads them is loaded when it is needed.
+
+folder, zip with person.csv   SQLite file   postgresql://   folder, zip with ndjson
+         `----------------OMOP----------------'                     |
+                             `--> EventTables --cohort--> frame --> the reader of tables
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from wardround.sources.file_tree import zip_members
+from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.reader import Reader
+from wardround.study.contract import DataContract
+from wardround.study.sections.cohort import CohortSection
+from wardround.values.address import Address
+from wardround.values.errors import DataError
+
+if TYPE_CHECKING:
+    from wardround.sources.databases.events import EventTables
+
+_PERSON = frozenset({"person.csv", "person.csv.gz"})
+_NDJSON = (".ndjson", ".ndjson.gz")
+_SQLITE = b"SQLite format 3\0"
+
+
+def _cohort(contract: DataContract) -> CohortSection:
+    if contract.cohort is None:
+        raise DataError(
+            "The study does not say how a database's tables become records",
+            expected="a section [data.cohort] in the study",
+            hint="add it for all hospitals, or name a file that holds the columns of the contract",
+        )
+    return contract.cohort
+
+
+def _records(tables: "EventTables", cohort: CohortSection, contract: DataContract, labels: Labels) -> ReadResult:
+    """The rows of the cohort through the reader of tables, with all that was left out on the way."""
+    from wardround.sources.databases.cohort import cohort_rows
+    from wardround.sources.table import table_result
+
+    rows = cohort_rows(tables, cohort, contract, labels)
+    read_result = table_result(rows.frame, contract, labels)
+    return replace(read_result, problems=(*tables.problems, *rows.problems, *read_result.problems))
+
+
+def read_omop_csv(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
+    """A cohort from the CSV files of a folder or zip."""
+    from wardround.sources.databases.csv_tables import open_csv_tables
+    from wardround.sources.databases.omop import omop_events
+
+    cohort = _cohort(contract)
+    with open_csv_tables(path) as tables:
+        events = omop_events(tables, tables, cohort)
+    return _records(events, cohort, contract, labels)
+
+
+def read_omop_sql(place: Path | Address, contract: DataContract, labels: Labels = "required") -> ReadResult:
+    """A cohort from a SQLite file or PostgreSQL, read in one transaction that cannot write."""
+    from wardround.sources.databases.omop import omop_events
+    from wardround.sources.databases.sql import connected, tables_of
+
+    cohort = _cohort(contract)
+    schema, vocabulary = (place.schema, place.vocabulary) if isinstance(place, Address) else (None, None)
+    with connected(place) as connection:
+        events = omop_events(tables_of(connection, schema), tables_of(connection, vocabulary or schema, schema), cohort)
+    return _records(events, cohort, contract, labels)
+
+
+def read_fhir(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
+    """A cohort from the ndjson files of a folder or zip."""
+    from wardround.sources.databases.fhir import fhir_events
+    from wardround.sources.databases.fhir_lines import open_export
+
+    cohort = _cohort(contract)
+    with open_export(path) as files:
+        events = fhir_events(files, cohort)
+    return _records(events, cohort, contract, labels)
+
+
+@dataclass(frozen=True)
+class AddressRead:
+    """Reads a cohort from the database at an address, whatever path it is called with."""
+
+    address: Address
+
+    def __call__(self, path: Path, contract: DataContract, labels: Labels = "required", /) -> ReadResult:  # noqa: ARG002
+        return read_omop_sql(self.address, contract, labels)
+
+
+def _names(path: Path) -> list[str]:
+    """The files directly in a folder, or all in a zip; hidden ones left out."""
+    if path.is_dir():
+        return [file.name for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+    members = [PurePosixPath(name) for name in zip_members(path) or ()]
+    return [member.name for member in members if not any(part.startswith((".", "__MACOSX")) for part in member.parts)]
+
+
+def holds_omop_csv(path: Path) -> bool:
+    """Whether a folder or zip has the table person."""
+    return any(name.casefold() in _PERSON for name in _names(path))
+
+
+def holds_fhir(path: Path) -> bool:
+    """Whether a folder or zip has ndjson files."""
+    return any(name.casefold().endswith(_NDJSON) for name in _names(path))
+
+
+def is_sqlite(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+
+
+OMOP_CSV = Reader("omop", "table", "OMOP tables", frozenset(), holds_omop_csv, read_omop_csv)
+FHIR = Reader("fhir", "table", "FHIR resources", frozenset(), holds_fhir, read_fhir)
+SQLITE = Reader("sqlite", "table", "SQLite", frozenset({".sqlite", ".sqlite3", ".db"}), is_sqlite, read_omop_sql)
+
+READERS = (OMOP_CSV, FHIR, SQLITE)

@@ -1,0 +1,213 @@
+"""Databases that speak SQL: SQLite files and PostgreSQL, through SQLAlchemy, over a connection that cannot write.
+
+    Address or file --engine--> one read-only transaction --SELECT of named columns and codes--> frames
+
+PostgreSQL keeps the transaction read-only, and all its answers from one moment; SQLite opens the file with mode=ro, query_only.
+The text of a query given by a hospital is checked as well, but it is these that hold.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from wardround.sources.databases.tables import Wanted
+from wardround.study.contract import DataContract
+from wardround.values.address import Address, address_of, sqlite_path
+from wardround.values.errors import DataError, MissingExtraError
+
+ROWS = 50_000
+"""Rows that are fetched at once."""
+LONGEST_LIST = 5_000
+"""Codes that a SELECT names; with more, the whole column is read and compared here."""
+_SUBJECT = "The database"
+
+
+def engine_for(place: Address | Path) -> sa.Engine:
+    """An engine whose connections only read. MissingExtraError where the driver of PostgreSQL is not installed."""
+    if isinstance(place, Path):
+        return sa.create_engine("sqlite://", creator=lambda: _open_sqlite(place), poolclass=NullPool)
+    url = URL.create(
+        "postgresql+psycopg", place.user or None, place.password, place.host or None, place.port, place.database,
+        query={**dict(place.settings), "options": "-c default_transaction_read_only=on -c datestyle=ISO"},
+    )  # fmt: skip
+    try:
+        engine = sa.create_engine(url, poolclass=NullPool, isolation_level="REPEATABLE READ", hide_parameters=True)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "The driver for PostgreSQL is not installed",
+            found=f"no module {error.name}",
+            hint="pip install 'wardround[postgresql]'",
+        ) from None
+    return engine.execution_options(postgresql_readonly=True)
+
+
+def _open_sqlite(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+@contextmanager
+def connected(place: Address | Path) -> Iterator[sa.Connection]:
+    """A connection for one reading. DataError where the database cannot be reached or does not answer."""
+    engine = engine_for(place)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise DataError(
+            f"{_SUBJECT} {place} cannot be read",
+            found=_words_of(error, place),
+            hint="check its name, its schema and your rights; a password stands in ~/.pgpass or PGPASSWORD",
+        ) from None
+    finally:
+        engine.dispose()
+
+
+def _words_of(error: Exception, place: Address | Path) -> str:
+    """The first line of what the driver says, which could show a password only if the address held it."""
+    text = str(getattr(error, "orig", None) or error).strip().partition("\n")[0][:300]
+    secret = place.password if isinstance(place, Address) else None
+    return text.replace(secret, "***") if secret else text
+
+
+@dataclass(frozen=True)
+class SqlTables:
+    """The tables of one connection. names: of each in lower case, its schema, its own name and its columns."""
+
+    connection: sa.Connection
+    names: dict[str, tuple[str | None, str, dict[str, str]]]
+
+    def columns(self, table: str) -> frozenset[str] | None:
+        return frozenset(self.names[table][2]) if table in self.names else None
+
+    def batches(self, table: str, columns: tuple[str, ...], wanted: Wanted | None = None) -> Iterator[pl.DataFrame]:
+        yield from _frames(self.connection, self._select(table, columns, wanted), columns)
+
+    def _select(self, table: str, columns: tuple[str, ...], wanted: Wanted | None) -> sa.Select[Any]:
+        schema, name, spelled = self.names[table]
+        cells: dict[str, sa.ColumnClause[Any]] = {column: sa.column(spelled[column]) for column in spelled}
+        source = sa.table(name, *cells.values(), schema=schema)
+        select = sa.select(*(cells[column].label(column) for column in columns)).select_from(source)
+        if wanted is None or len(wanted.values) > LONGEST_LIST:
+            return select
+        values = sorted(wanted.values)
+        return select.where(sa.or_(*(cells[column].in_(values) for column in wanted.columns)))
+
+
+def tables_of(connection: sa.Connection, *schemas: str | None) -> SqlTables:
+    """Every table and view of the schemas; the first schema that has one wins. DataError where two differ by case only."""
+    inspector = sa.inspect(connection)
+    names: dict[str, tuple[str | None, str, dict[str, str]]] = {}
+    for schema in dict.fromkeys(schemas):
+        own = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+        lower = [name.casefold() for name in own]
+        for name in own:
+            if lower.count(name.casefold()) > 1 and name.casefold() in _TABLES_OF_OMOP:
+                raise DataError(
+                    f"Two tables of the database are called {name.casefold()}", hint="name their schema, or rename one"
+                )
+            if name.casefold() in _TABLES_OF_OMOP and name.casefold() not in names:
+                columns = [column["name"] for column in inspector.get_columns(name, schema)]
+                names[name.casefold()] = schema, name, {column.casefold(): column for column in columns}
+    return SqlTables(connection, names)
+
+
+_TABLES_OF_OMOP = frozenset(
+    {
+        "person", "death", "observation_period", "visit_occurrence", "condition_occurrence", "procedure_occurrence",
+        "drug_exposure", "measurement", "observation", "concept", "concept_ancestor",
+    }
+)  # fmt: skip
+
+
+def _frames(connection: sa.Connection, statement: sa.Executable, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    streamed = connection.execution_options(stream_results=True, yield_per=ROWS)
+    with streamed.execute(statement) as result:
+        for rows in result.partitions():
+            yield pl.DataFrame([_series(name, cells) for name, cells in zip(columns, zip(*rows, strict=True), strict=True)])
+
+
+def _series(name: str, cells: Sequence[Any]) -> pl.Series:
+    """A column as the driver gives it; where a database mixes types in it, each cell as text, so that none is lost."""
+    try:
+        return pl.Series(name, cells, strict=True)
+    except (TypeError, pl.exceptions.PolarsError, OverflowError):
+        return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+
+
+_COMMENT_OR_TEXT = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+_WRITES = re.compile(
+    r"\b(insert|update|delete|merge|drop|alter|create|truncate|grant|revoke|copy|call|do|set|reset|vacuum|attach|detach|pragma|"
+    r"replace\s+into|into|lock|execute|prepare|begin|commit|rollback)\b",
+    re.IGNORECASE,
+)
+
+
+def require_reading(query: str) -> str:
+    """The query without a closing semicolon. DataError where it is anything else than one SELECT, also after WITH."""
+    bare = _COMMENT_OR_TEXT.sub(" ", query).strip().removesuffix(";").strip()
+    first = re.match(r"\(*\s*(select|with)\b", bare, re.IGNORECASE)
+    forbidden = _WRITES.search(bare)
+    if first is None or ";" in bare or forbidden is not None:
+        raise DataError(
+            "The query does more than read",
+            expected="one SELECT statement, which may begin with WITH",
+            found=f"the word {forbidden[0].upper()}" if forbidden else "another statement, or more than one",
+            hint="write one SELECT; quote a column that has such a name",
+        )
+    return query.strip().removesuffix(";")
+
+
+def read_query(url: str | Path, query: str, contract: DataContract) -> pl.DataFrame:
+    """The rows of a hospital's own query, with the columns that the contract names.
+
+    Parameters
+    ----------
+    url : str or Path
+        A SQLite file, `sqlite:///FILE`, or `postgresql://USER@HOST/DATABASE`.
+    query : str
+        One SELECT, which may begin with WITH.
+    contract : DataContract
+        Its columns, label, patient and site, and `split`, are kept; all others are dropped.
+
+    Raises
+    ------
+    DataError
+        Where the query does more than read, names a column twice, or the database does not answer.
+    """
+    statement = require_reading(query)
+    path = sqlite_path(url)
+    place = path if path is not None else url if isinstance(url, Path) or "://" not in url else address_of(url)
+    names = {column.name for column in contract.columns}
+    names |= {contract.label.column, contract.patient.column, contract.site.column, "split"}
+    with connected(Path(place) if isinstance(place, str) else place) as connection:
+        streamed = connection.execution_options(stream_results=True, yield_per=ROWS, no_parameters=True)
+        with streamed.exec_driver_sql(statement) as result:
+            columns = list(result.keys())
+            if twice := sorted({name for name in columns if columns.count(name) > 1}):
+                raise DataError(f"The query has a column twice: {', '.join(twice)}", hint="give one of them another name with AS")
+            parts = [
+                pl.DataFrame([_series(name, cells) for name, cells in zip(columns, zip(*rows, strict=True), strict=True)])
+                for rows in result.partitions()
+            ]
+    kept = [name for name in columns if name in names]
+    return _joined([part.select(kept) for part in parts], kept)
+
+
+def _joined(parts: list[pl.DataFrame], names: list[str]) -> pl.DataFrame:
+    """Parts of one table; a column that is text in one of them is text in all."""
+    text = [name for name in names if any(part[name].dtype == pl.String for part in parts)]
+    spelled = [part.with_columns(pl.col(name).cast(pl.String) for name in text) for part in parts]
+    return pl.concat(spelled, how="vertical_relaxed") if spelled else pl.DataFrame(schema=dict.fromkeys(names, pl.String))

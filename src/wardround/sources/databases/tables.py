@@ -1,0 +1,72 @@
+"""What the reader of OMOP needs of a database, whichever holds it, and how its cells become values.
+
+CSV folder, zip --csv_tables--.
+SQLite, PostgreSQL -----sql----+--> frames of cells --integers, dates, numbers--> values, and a count of those that are none
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Rows where one of `columns` holds one of `values`. A database may give more rows, never fewer."""
+
+    columns: tuple[str, ...]
+    values: frozenset[int] | frozenset[str]
+
+
+class Tables(Protocol):
+    """Tables by their names in lower case."""
+
+    def columns(self, table: str) -> frozenset[str] | None:
+        """The columns of a table, in lower case; None where there is no such table."""
+
+    def batches(self, table: str, columns: tuple[str, ...], wanted: Wanted | None = None) -> Iterator[pl.DataFrame]:
+        """The rows of a table in parts, in the order of `columns`, as text or as the database has them."""
+
+
+def integers(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """Columns as whole numbers, None where a cell holds none. "8507.0" is one: other programs write them so."""
+    plain = {name: pl.col(name).str.strip_chars().str.replace(r"\.0+$", "") for name in names if frame[name].dtype == pl.String}
+    return frame.with_columns(
+        (plain.get(name, pl.col(name))).cast(pl.Int64, strict=False).alias(name)
+        if name in plain or not frame[name].dtype.is_float()
+        else pl.when(pl.col(name) == pl.col(name).round()).then(pl.col(name)).cast(pl.Int64, strict=False).alias(name)
+        for name in names
+    )
+
+
+def dates(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """Columns as days: ISO dates, and the day of a date and time. None where a cell holds none."""
+    return frame.with_columns(_date(name, frame[name].dtype) for name in names)
+
+
+def _date(name: str, kind: pl.DataType) -> pl.Expr:
+    if kind == pl.String:
+        return pl.col(name).str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    return pl.col(name).cast(pl.Date) if kind.is_temporal() else pl.lit(None, dtype=pl.Date).alias(name)
+
+
+def numbers(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """Columns as numbers, None where a cell holds none."""
+    return frame.with_columns(
+        (pl.col(name).str.strip_chars() if frame[name].dtype == pl.String else pl.col(name)).cast(pl.Float64, strict=False)
+        for name in names
+    )
+
+
+def words(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """Columns as trimmed text, "" where a cell is empty."""
+    return frame.with_columns(pl.col(name).cast(pl.String).str.strip_chars().fill_null("") for name in names)
+
+
+def lost(before: pl.DataFrame, after: pl.DataFrame, name: str) -> int:
+    """How many cells of a column held something that became nothing."""
+    written = before[name].is_not_null()
+    if before[name].dtype == pl.String:
+        written &= before[name].str.strip_chars() != ""
+    return int((written & after[name].is_null()).sum())
