@@ -11,7 +11,7 @@ app = typer.Typer(help="Check a hospital's data; find and fetch public data sets
 
 @app.command()
 def check(
-    path: Annotated[Path, typer.Argument(help="The hospital's data: a file or folder.")],
+    path: Annotated[str, typer.Argument(help="The hospital's data: a file, a folder, or the address of a database.")],
     contract: Annotated[Path, typer.Option(help="The study whose [data] section says what is expected.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, without any name or value.")] = False,
     listing: Annotated[

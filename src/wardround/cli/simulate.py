@@ -11,6 +11,7 @@ import typer
 from wardround.cli.verbosity import is_verbose
 from wardround.study.declaration import Study
 from wardround.study.sections.simulation import SimulatedHospital, SimulationSection
+from wardround.values.address import is_address
 from wardround.values.errors import StudyError
 
 
@@ -106,7 +107,7 @@ def _site(text: str) -> tuple[str, str]:
     name, separator, path = text.partition("=")
     if not (separator and name and path):
         raise StudyError("--site names a hospital and its data", expected="NAME=PATH", found=text)
-    return name, str(Path(path).expanduser())
+    return name, path if is_address(path) else str(Path(path).expanduser())
 
 
 def parse_split(text: str, count: int) -> SimulationSection:

@@ -15,6 +15,7 @@ from wardround.study.declaration import Study
 from wardround.study.sections.external import ExternalSection
 from wardround.study.sections.simulation import SimulationSection
 from wardround.tasks.registry import task_of
+from wardround.values.address import address_of, is_address, sqlite_path
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
 from wardround.values.errors import DataError, RunError, StudyError
@@ -59,14 +60,29 @@ DatasetCache = Callable[[str], "Dataset"]
 
 
 def from_folders(sites: Mapping[str, str | Path]) -> Hospitals:
-    """The user's own files or folders, one a hospital. DataError where one does not exist."""
+    """The user's own files, folders or databases, one a hospital. DataError where one does not exist."""
     places: Hospitals = {}
     for name, path in sites.items():
-        folder = Path(path)
+        if is_address(path) and (file := sqlite_path(path)) is None:
+            places[site_id(name)] = Place(_kept_address(name, path), prepared=False)
+            continue
+        folder = Path(path) if (file := sqlite_path(path)) is None else file
         if not folder.exists():
             raise DataError(f"There is nothing at {folder}, the data of site {name}", hint="check the path")
         places[site_id(name)] = Place(folder.resolve(), prepared=False)
     return places
+
+
+def _kept_address(name: str, text: str | Path) -> Path:
+    """The address of a database as the run folder keeps it. DataError where it holds a password, which nothing may keep."""
+    address = address_of(text)
+    if address.password is not None:
+        raise DataError(
+            f"The address of the data of site {name} holds a password, which the run folder would keep",
+            found=str(address),
+            hint="leave it out, and put it into ~/.pgpass or PGPASSWORD",
+        )
+    return Path(str(address))
 
 
 def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:

@@ -68,10 +68,10 @@ def address_of(text: str | Path) -> Address:
     if match is None or match["backend"] == "sqlite":
         raise _unreadable("it does not begin with postgresql://; a SQLite file is named by sqlite:///FILE or by its path")
     rest, _, query = match["rest"].partition("?")
-    place, slash, database = rest.rpartition("/")
-    if not database or "/" in place:
+    before, slash, database = rest.rpartition("/")
+    if not database or "/" in before:
         raise _unreadable("it names no database, or more than one")
-    account, _, server = place.rpartition("@") if slash else ("", "", "")
+    account, _, server = before.rpartition("@") if slash else ("", "", "")
     user, colon, password = account.partition(":")
     host, port = _server(server)
     settings = _settings(query)

@@ -94,8 +94,13 @@ def _keep(records: pl.DataFrame, rule: pl.Expr, tally: Tally, level: str, code: 
 def age_in_years() -> pl.Expr:
     """Whole years from birth to index: who was born on 29 February has a birthday on 1 March of other years."""
     birth, index = pl.col("birth"), pl.col("index")
-    had_birthday = (index.dt.month() * 100 + index.dt.day()) >= (birth.dt.month().cast(pl.Int32) * 100 + birth.dt.day())
+    had_birthday = _day_of_year(index) >= _day_of_year(birth)
     return index.dt.year() - birth.dt.year() - (~had_birthday).cast(pl.Int32)
+
+
+def _day_of_year(day: pl.Expr) -> pl.Expr:
+    """100 * month + day. polars counts months in 8 bits, which a hundred of them would overflow."""
+    return day.dt.month().cast(pl.Int32) * 100 + day.dt.day()
 
 
 def _labelled(records: pl.DataFrame, tables: EventTables, cohort: CohortSection, labels: Labels, tally: Tally) -> pl.DataFrame:

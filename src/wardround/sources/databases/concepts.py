@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from wardround.sources.databases.events import Tally
-from wardround.sources.databases.tables import Tables, Wanted, integers, words
+from wardround.sources.databases.tables import RowFilter, Tables, integers, words
 from wardround.study.code_systems import OMOP, Code
 from wardround.study.sections.cohort import CohortSection, ConceptSet
 from wardround.values.errors import DataError
@@ -56,19 +56,19 @@ def _numbers(concept_set: ConceptSet, by_code: dict[Code, frozenset[int]], vocab
 
 def _looked_up(codes: Iterable[Code], vocabulary: Tables) -> dict[Code, frozenset[int]]:
     """The concept numbers of each code. OMOP's own numbers need no table."""
-    found_numbers = {code: frozenset({int(code.code)}) for code in codes if code.system == OMOP}
+    numbers_of_omop = {code: frozenset({int(code.code)}) for code in codes if code.system == OMOP}
     named = {(code.vocabulary, code.code): code for code in codes if code.system != OMOP and code.vocabulary is not None}
     if not named:
-        return found_numbers
+        return numbers_of_omop
     require_columns(vocabulary, "concept", ("concept_id", "vocabulary_id", "concept_code"), "codes are looked up in it")
-    wanted = Wanted(("concept_code",), frozenset(code for _, code in named))
+    row_filter = RowFilter(("concept_code",), frozenset(code for _, code in named))
     met: dict[Code, set[int]] = {}
-    for batch in vocabulary.batches("concept", ("concept_id", "vocabulary_id", "concept_code"), wanted):
+    for batch in vocabulary.batches("concept", ("concept_id", "vocabulary_id", "concept_code"), row_filter):
         rows = integers(words(batch, "vocabulary_id", "concept_code"), "concept_id")
-        for number, system, text in rows.filter(pl.col("concept_code").is_in(sorted(wanted.values))).iter_rows():
+        for number, system, text in rows.filter(pl.col("concept_code").is_in(sorted(row_filter.values))).iter_rows():
             if (code := named.get((system, text))) is not None and number is not None:
                 met.setdefault(code, set()).add(number)
-    return found_numbers | {code: frozenset(numbers) for code, numbers in met.items()}
+    return numbers_of_omop | {code: frozenset(numbers) for code, numbers in met.items()}
 
 
 def _with_descendants(concept_set: ConceptSet, numbers: frozenset[int], vocabulary: Tables) -> frozenset[int]:
@@ -78,7 +78,7 @@ def _with_descendants(concept_set: ConceptSet, numbers: frozenset[int], vocabula
     rows = 0
     if vocabulary.columns("concept_ancestor") is not None:
         require_columns(vocabulary, "concept_ancestor", columns, "descendants are looked up in it")
-        for batch in vocabulary.batches("concept_ancestor", columns, Wanted(columns[:1], numbers)):
+        for batch in vocabulary.batches("concept_ancestor", columns, RowFilter(columns[:1], numbers)):
             pairs = integers(batch, *columns)
             rows += pairs.height
             below.update(pairs.filter(pl.col(columns[0]).is_in(sorted(numbers)))[columns[1]].drop_nulls().to_list())
@@ -98,7 +98,7 @@ def unit_spellings(vocabulary: Tables) -> dict[int, str]:
     if have is None or not have.issuperset(columns):
         return {}
     spelled: dict[int, str] = {}
-    for batch in vocabulary.batches("concept", columns, Wanted(("vocabulary_id",), frozenset({"UCUM"}))):
+    for batch in vocabulary.batches("concept", columns, RowFilter(("vocabulary_id",), frozenset({"UCUM"}))):
         units = integers(words(batch, "vocabulary_id", "concept_code").filter(pl.col("vocabulary_id") == "UCUM"), "concept_id")
         spelled.update(units.drop_nulls("concept_id").select("concept_id", "concept_code").iter_rows())
     return spelled

@@ -5,20 +5,18 @@ tab-separated files, as vocabularies are given out, have no quotes.
 """
 
 import csv
-import gzip
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 import polars as pl
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.databases.tables import Wanted
-from wardround.sources.file_tree import separator_in, shown_files
+from wardround.sources.databases.members import Opener, open_members
+from wardround.sources.databases.tables import RowFilter
+from wardround.sources.file_tree import separator_in
 from wardround.values.errors import DataError
 
 BLOCK = 32 * 2**20
@@ -35,7 +33,7 @@ class CsvTable:
     name: str
     columns: tuple[str, ...]
     separator: str
-    open: Callable[[], IO[bytes]]
+    open: Opener
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class CsvTables:
     def columns(self, table: str) -> frozenset[str] | None:
         return frozenset(self.tables[table].columns) if table in self.tables else None
 
-    def batches(self, table: str, columns: tuple[str, ...], wanted: Wanted | None = None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
+    def batches(self, table: str, columns: tuple[str, ...], row_filter: RowFilter | None = None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
         described = self.tables[table]
         positions = [described.columns.index(name) for name in columns]
         try:
@@ -105,20 +103,8 @@ def _end_of_lines(block: bytes, *, quoted: bool) -> int:
 @contextmanager
 def open_csv_tables(path: Path) -> Iterator[CsvTables]:
     """The CSV files of a folder or zip, each by its name. DataError where two have one name, or a header one column twice."""
-    if path.is_dir():
-        yield _tables({file.relative_to(path).as_posix(): partial(_opened, file) for file in shown_files(path)})
-        return
-    try:
-        archive = zipfile.ZipFile(path)
-    except DAMAGE:
-        raise DataError("The zip is damaged or cut short", hint="copy it again, and compare its size with the original") from None
-    with archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir() and not _hidden(info.filename)]
-        yield _tables({name: partial(archive.open, name) for name in names})
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    with open_members(path) as files:
+        yield _tables(files)
 
 
 def table_name(file: str) -> str | None:
@@ -131,7 +117,7 @@ def table_name(file: str) -> str | None:
     return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), None)
 
 
-def _tables(files: dict[str, Callable[[], IO[bytes]]]) -> CsvTables:
+def _tables(files: dict[str, Opener]) -> CsvTables:
     tables: dict[str, CsvTable] = {}
     for file, opener in files.items():
         name = table_name(file)
@@ -139,19 +125,11 @@ def _tables(files: dict[str, Callable[[], IO[bytes]]]) -> CsvTables:
             continue
         if name in tables:
             raise DataError(f"Two files hold the table {name}", hint="keep one of them in this folder or zip")
-        tables[name] = _described(name, partial(_plain, opener) if file.casefold().endswith(".gz") else opener)
+        tables[name] = _described(name, opener)
     return CsvTables(tables)
 
 
-def _opened(file: Path) -> IO[bytes]:
-    return file.open("rb")
-
-
-def _plain(opener: Callable[[], IO[bytes]]) -> IO[bytes]:
-    return gzip.open(opener())  # type: ignore[return-value]
-
-
-def _described(name: str, opener: Callable[[], IO[bytes]]) -> CsvTable:
+def _described(name: str, opener: Opener) -> CsvTable:
     try:
         with opener() as file:
             header = file.readline(LARGEST_HEADER).decode("utf-8-sig").strip("\r\n")

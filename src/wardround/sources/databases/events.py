@@ -5,11 +5,13 @@
 An event takes 30 bytes, whatever the source writes, so ten million of them fit where their text would not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import polars as pl
 
+from wardround.sources.places import PLACES_KEPT, Place
 from wardround.sources.read_result import Level, Problem
 from wardround.study.sections.cohort import CohortSection
 
@@ -49,32 +51,33 @@ class EventTables:
 
 
 @dataclass
+class _Met:
+    count: int = 0
+    places: list[Place] = field(default_factory=list)
+
+
+@dataclass
 class Tally:
     """Counts what was met by reason, so that nothing is dropped in silence."""
 
-    _counts: dict[tuple[Level, str, str, str, str], tuple[int, list[int]]] = field(default_factory=dict)
+    _met: dict[tuple[Level, str, str, str], _Met] = field(default_factory=dict)
 
-    def add(
-        self,
-        level: Level,
-        code: str,
-        text: str,
-        hint: str,
-        count: int = 1,
-        *,
-        positions: Iterable[int] = (),
-        counted_in: str = "",
-    ) -> None:
-        """Count `count` more; positions from 1, of which the first few are kept."""
+    def add(self, level: Level, code: str, text: str, hint: str, count: int = 1, places: Iterable[Place] = ()) -> None:
+        """Count `count` more. text and hint may be sent on; places, of which PLACES_KEPT are kept, are for this machine."""
         if count:
-            before, first = self._counts.get((level, code, text, hint, counted_in), (0, []))
-            self._counts[level, code, text, hint, counted_in] = before + count, [*first, *positions][:5]
+            met = self._met.setdefault((level, code, text, hint), _Met())
+            met.count += count
+            met.places.extend(islice(places, PLACES_KEPT - len(met.places)))
 
     def problems(self) -> tuple[Problem, ...]:
         return tuple(
-            Problem(level, code, text, hint, count, tuple(positions), counted_in)
-            for (level, code, text, hint, counted_in), (count, positions) in sorted(self._counts.items())
+            Problem(*said, met.count, tuple(met.places)) for said, met in sorted(self._met.items(), key=lambda item: item[0])
         )
+
+
+def places_of(file: str, values: pl.Series) -> Iterator[Place]:
+    """A place for each value that is met, without its row: a database has no lines."""
+    return (Place(file=file, value=str(value)) for value in values.head(PLACES_KEPT))
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,10 @@ class PersonKeys:
         """Persons are numbered in the order of `keys`, which are different."""
         return cls(pl.DataFrame({"key": keys, "person": pl.Series(range(len(keys)), dtype=pl.UInt32)}))
 
-    def joined(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-        """`frame` with the person in place of its key, and how many rows name nobody."""
-        known_rows = frame.join(self.keys, on="key", how="inner").drop("key")
-        return known_rows, frame.height - known_rows.height
+    def joined(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """`frame` with the person in place of its key, and the keys that name nobody, row for row."""
+        strangers = frame.join(self.keys, on="key", how="anti")["key"]
+        return frame.join(self.keys, on="key", how="inner").drop("key"), strangers
 
 
 class EventCollector:
@@ -107,17 +110,17 @@ class EventCollector:
         """Of the concept set that is called so."""
         return self._names.index(name)
 
-    def add(self, batch: pl.DataFrame) -> None:
-        """Keep the events whose person and first day are known, and count the others."""
+    def add(self, batch: pl.DataFrame, source: str) -> None:
+        """Keep the events whose person and first day are known, and count the others. source: the table or resource."""
         events, strangers = self._persons.joined(batch)
         self._tally.add(
             "warning", "event-without-person", "Events of persons who are not in the source were left out",
-            "export these persons too, if they belong to the study", strangers,
+            "export these persons too, if they belong to the study", len(strangers), places_of(source, strangers),
         )  # fmt: skip
         dated = events.filter(pl.col("start").is_not_null())
         self._tally.add(
             "warning", "event-without-day", "Events without a whole date were left out",
-            "complete their dates at the source, where they are known", events.height - dated.height,
+            "complete their dates at the source, where they are known", events.height - dated.height, [Place(file=source)],
         )  # fmt: skip
         if dated.height:
             self._batches.append(dated.with_columns(self._unit_numbers(dated)).select(self._cast()))

@@ -33,6 +33,7 @@ from wardround.sources.databases.fhir_values import (
     unused_status,
 )
 from wardround.sources.databases.patients import patients
+from wardround.sources.places import Place
 from wardround.study.sections.cohort import CohortSection
 from wardround.values.errors import DataError
 
@@ -49,7 +50,14 @@ def fhir_events(files: tuple[ExportFile, ...], cohort: CohortSection) -> EventTa
     tally = Tally()
     kinds = _needed(files, cohort)
     unread = [file for file in files if file.kind not in {"Patient", "Medication", *kinds}]
-    tally.add("note", "unused-files", "Files of resources that this cohort does not need were not read", "", len(unread))
+    tally.add(
+        "note",
+        "unused-files",
+        "Files of resources that this cohort does not need were not read",
+        "",
+        len(unread),
+        [Place(file=file.name) for file in unread],
+    )
     persons, keys = patients([file for file in files if file.kind == "Patient"], tally)
     reading = _Reading(cohort, EventCollector(cohort, keys, tally), tally, _medications(files, kinds, tally))
     for file in files:
@@ -112,7 +120,7 @@ def not_json(file: ExportFile, number: int, tally: Tally) -> None:
     """Count a line that holds no resource; the person at the machine is told which it is."""
     tally.add(
         "error", "not-a-resource", "Lines of the export are no FHIR resource, or longer than 16 MiB", "export this file again",
-        positions=[number], counted_in=f"of the lines of {file.name}",
+        places=[Place(file=file.name, line=number)],
     )  # fmt: skip
 
 
@@ -184,8 +192,9 @@ class _Reading:
                 not_json(file, number, self.tally)
                 continue
             if resource["resourceType"] != file.kind:
-                self.tally.add("error", "mixed-file", f"A file of {file.kind} holds other resources", "keep one kind in a file",
-                               positions=[number], counted_in=f"of the lines of {file.name}")  # fmt: skip
+                text = f"A file of {file.kind} holds other resources"
+                spots = [Place(file=file.name, line=number)]
+                self.tally.add("error", "mixed-file", text, "export each kind of resource into files of its own", places=spots)
                 continue
             self._take(RESOURCE_KINDS[file.kind], resource, self.versions.add(resource, line))
 
@@ -231,7 +240,7 @@ class _Reading:
     def flush(self) -> None:
         """Hand what was collected over as frames, which take a tenth of the memory."""
         if self.batch:
-            self.collector.add(pl.DataFrame(self.batch, schema=_BATCH_SCHEMA, orient="row"))
+            self.collector.add(pl.DataFrame(self.batch, schema=_BATCH_SCHEMA, orient="row"), "the export")
         if self.stay_batch:
             self.stays.append(pl.DataFrame(self.stay_batch, schema=_STAYS, orient="row"))
         self.batch, self.stay_batch = [], []

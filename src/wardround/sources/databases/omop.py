@@ -20,10 +20,11 @@ from wardround.sources.databases.events import (
     EventTables,
     PersonKeys,
     Tally,
+    places_of,
     unmet_sets,
 )
 from wardround.sources.databases.partial_days import FIRST_GUESS, birth_day
-from wardround.sources.databases.tables import Tables, Wanted, dates, integers, lost, numbers, words
+from wardround.sources.databases.tables import RowFilter, Tables, dates, integers, lost, numbers, words
 from wardround.study.sections.cohort import CohortSection, EventKind
 from wardround.values.errors import DataError
 
@@ -135,7 +136,7 @@ def _deaths(tables: Tables, keys: PersonKeys, tally: Tally) -> pl.DataFrame:
     rows = pl.concat(batches) if batches else pl.DataFrame(schema={"person_id": pl.Int64, "death_date": pl.Date})
     known_rows, strangers = keys.joined(rows.rename({"person_id": "key"}))
     text = "Deaths of persons who are not in the source were left out"
-    tally.add("warning", "death-without-person", text, ROW_HINT, strangers)
+    tally.add("warning", "death-without-person", text, ROW_HINT, len(strangers), places_of("death", strangers))
     days = known_rows.group_by("person").agg(
         pl.col("death_date").min().alias("death"), pl.col("death_date").n_unique().alias("days")
     )
@@ -162,12 +163,12 @@ def _periods(tables: Tables, keys: PersonKeys, tally: Tally) -> pl.DataFrame:
 
 
 def _read(
-    tables: Tables, table: str, required: tuple[str, ...], optional: tuple[str, ...] = (), wanted: Wanted | None = None
+    tables: Tables, table: str, required: tuple[str, ...], optional: tuple[str, ...] = (), row_filter: RowFilter | None = None
 ) -> Iterator[pl.DataFrame]:
     """Batches with all these columns; an optional one that the source lacks is empty."""
     have = tables.columns(table) or frozenset()
     names = (*required, *(name for name in optional if name in have))
-    for batch in tables.batches(table, names, wanted):
+    for batch in tables.batches(table, names, row_filter):
         yield batch.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in optional if name not in have)
 
 
@@ -181,20 +182,26 @@ def _collect(
 ) -> None:
     """Hand the events of one table over, each once for every set that it belongs to."""
     require_columns(clinical, table.name, table.required, f"the study has concept sets of the kind {sets[0].concept_set.event}")
-    every = any(s.numbers is None for s in sets)
-    numbers_of_all = frozenset().union(*(s.numbers or frozenset() for s in sets))
     have = clinical.columns(table.name) or frozenset()
-    concepts = [table.concept, *([table.source_concept] if table.source_concept in have else [])]
-    wanted = None if every else Wanted(tuple(concepts), numbers_of_all)
-    if wanted is not None and not wanted.values:
+    concepts = [name for name in (table.concept, table.source_concept) if name in have]
+    every = [collector.position(s.concept_set.name) for s in sets if s.numbers is None]
+    by_number = [(number, collector.position(s.concept_set.name)) for s in sets for number in s.numbers or ()]
+    positions = pl.DataFrame(by_number, schema={"number": pl.Int64, "concepts": pl.UInt16}, orient="row")
+    row_filter = None if every else RowFilter(tuple(concepts), frozenset(number for number, _ in by_number))
+    if row_filter is not None and not row_filter.values:
         return
-    for batch in _read(clinical, table.name, table.required, table.optional, wanted):
-        rows = integers(batch, *concepts)
-        for s in sets:
-            belongs = pl.lit(True) if s.numbers is None else pl.any_horizontal(pl.col(concepts).is_in(sorted(s.numbers)))
-            if (part := rows.filter(belongs.fill_null(False))).height:
-                collector.add(_events(table, part, units, tally).with_columns(
-                    pl.lit(collector.position(s.concept_set.name)).alias("concepts")))  # fmt: skip
+    for batch in _read(clinical, table.name, table.required, table.optional, row_filter):
+        rows = integers(batch, *concepts).with_row_index("row")
+        belonging = rows.join(_belonging(rows, concepts, positions, every), on="row", how="inner")
+        if belonging.height:
+            collector.add(_events(table, belonging, units, tally), table.name)
+
+
+def _belonging(rows: pl.DataFrame, concepts: list[str], positions: pl.DataFrame, every: list[int]) -> pl.DataFrame:
+    """Pairs of a row and a set that it belongs to: by its standard concept or its source concept, each pair once."""
+    pairs = [rows.join(positions, left_on=name, right_on="number", how="inner").select("row", "concepts") for name in concepts]
+    pairs += [rows.select("row", pl.lit(position, dtype=pl.UInt16).alias("concepts")) for position in every]
+    return pl.concat(pairs).unique()
 
 
 def _events(table: EventTable, rows: pl.DataFrame, units: dict[int, str], tally: Tally) -> pl.DataFrame:
@@ -206,6 +213,7 @@ def _events(table: EventTable, rows: pl.DataFrame, units: dict[int, str], tally:
         number, unit = pl.col("value_as_number"), pl.col("unit_source_value")
     return typed.select(
         pl.col("person_id").alias("key"),
+        "concepts",
         pl.col(table.start).alias("start"),
         (pl.col(table.end) if table.end else pl.lit(None, dtype=pl.Date)).alias("end"),
         number.alias("number"),
@@ -219,7 +227,7 @@ def _measured(table: EventTable, rows: pl.DataFrame, typed: pl.DataFrame, units:
     measured = words(numbers(typed, "value_as_number"), "unit_source_value")
     tally.add(
         "warning", f"not-a-number:{table.name}", f"Values in the table {table.name} are no numbers and were left out", ROW_HINT,
-        lost(rows, measured, "value_as_number"),
+        len(wrong := lost(rows, measured, "value_as_number")), places_of(table.name, wrong),
     )  # fmt: skip
     measured = integers(measured, "unit_concept_id", "operator_concept_id")
     limits = measured.filter(pl.col("operator_concept_id").is_in(LIMITS) & pl.col("value_as_number").is_not_null()).height

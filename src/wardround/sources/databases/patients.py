@@ -8,6 +8,7 @@ from wardround.sources.databases.events import PERSONS, PersonKeys, Tally
 from wardround.sources.databases.fhir_lines import ExportFile
 from wardround.sources.databases.fhir_values import Resource, day_of, listed, moment_of, part, parts_of_day
 from wardround.sources.databases.partial_days import FIRST_GUESS, birth_day
+from wardround.sources.places import Place
 from wardround.values.errors import DataError
 
 SEXES = ("male", "female", "other")
@@ -21,7 +22,7 @@ def patients(files: list[ExportFile], tally: Tally) -> tuple[pl.DataFrame, Perso
             if resource is None or resource["resourceType"] != "Patient" or not isinstance(resource.get("id"), str):
                 tally.add(
                     "error", "not-a-patient", "Lines of the export are no FHIR Patient with an id", "export this file again",
-                    positions=[number], counted_in=f"of the lines of {file.name}",
+                    places=[Place(file=file.name, line=number)],
                 )  # fmt: skip
             else:
                 _keep_newest(newest, resource, tally)

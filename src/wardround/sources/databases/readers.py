@@ -56,14 +56,14 @@ def read_omop_csv(path: Path, contract: DataContract, labels: Labels = "required
     return _records(events, cohort, contract, labels)
 
 
-def read_omop_sql(place: Path | Address, contract: DataContract, labels: Labels = "required") -> ReadResult:
+def read_omop_sql(database: Path | Address, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """A cohort from a SQLite file or PostgreSQL, read in one transaction that cannot write."""
     from wardround.sources.databases.omop import omop_events
     from wardround.sources.databases.sql import connected, tables_of
 
     cohort = _cohort(contract)
-    schema, vocabulary = (place.schema, place.vocabulary) if isinstance(place, Address) else (None, None)
-    with connected(place) as connection:
+    schema, vocabulary = (database.schema, database.vocabulary) if isinstance(database, Address) else (None, None)
+    with connected(database) as connection:
         events = omop_events(tables_of(connection, schema), tables_of(connection, vocabulary or schema, schema), cohort)
     return _records(events, cohort, contract, labels)
 

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from wardround.sources.databases.tables import Wanted
+from wardround.sources.databases.tables import RowFilter
 from wardround.study.contract import DataContract
 from wardround.values.address import Address, address_of, sqlite_path
 from wardround.values.errors import DataError, MissingExtraError
@@ -32,13 +32,13 @@ LONGEST_LIST = 5_000
 _SUBJECT = "The database"
 
 
-def engine_for(place: Address | Path) -> sa.Engine:
+def engine_for(database: Address | Path) -> sa.Engine:
     """An engine whose connections only read. MissingExtraError where the driver of PostgreSQL is not installed."""
-    if isinstance(place, Path):
-        return sa.create_engine("sqlite://", creator=lambda: _open_sqlite(place), poolclass=NullPool)
+    if isinstance(database, Path):
+        return sa.create_engine("sqlite://", creator=lambda: _open_sqlite(database), poolclass=NullPool)
     url = URL.create(
-        "postgresql+psycopg", place.user or None, place.password, place.host or None, place.port, place.database,
-        query={**dict(place.settings), "options": "-c default_transaction_read_only=on -c datestyle=ISO"},
+        "postgresql+psycopg", database.user or None, database.password, database.host or None, database.port, database.database,
+        query={**dict(database.settings), "options": "-c default_transaction_read_only=on -c datestyle=ISO"},
     )  # fmt: skip
     try:
         engine = sa.create_engine(url, poolclass=NullPool, isolation_level="REPEATABLE READ", hide_parameters=True)
@@ -59,26 +59,26 @@ def _open_sqlite(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def connected(place: Address | Path) -> Iterator[sa.Connection]:
+def connected(database: Address | Path) -> Iterator[sa.Connection]:
     """A connection for one reading. DataError where the database cannot be reached or does not answer."""
-    engine = engine_for(place)
+    engine = engine_for(database)
     try:
         with engine.connect() as connection:
             yield connection
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise DataError(
-            f"{_SUBJECT} {place} cannot be read",
-            found=_words_of(error, place),
+            f"{_SUBJECT} {database} cannot be read",
+            found=_words_of(error, database),
             hint="check its name, its schema and your rights; a password stands in ~/.pgpass or PGPASSWORD",
         ) from None
     finally:
         engine.dispose()
 
 
-def _words_of(error: Exception, place: Address | Path) -> str:
+def _words_of(error: Exception, database: Address | Path) -> str:
     """The first line of what the driver says, which could show a password only if the address held it."""
     text = str(getattr(error, "orig", None) or error).strip().partition("\n")[0][:300]
-    secret = place.password if isinstance(place, Address) else None
+    secret = database.password if isinstance(database, Address) else None
     return text.replace(secret, "***") if secret else text
 
 
@@ -92,18 +92,18 @@ class SqlTables:
     def columns(self, table: str) -> frozenset[str] | None:
         return frozenset(self.names[table][2]) if table in self.names else None
 
-    def batches(self, table: str, columns: tuple[str, ...], wanted: Wanted | None = None) -> Iterator[pl.DataFrame]:
-        yield from _frames(self.connection, self._select(table, columns, wanted), columns)
+    def batches(self, table: str, columns: tuple[str, ...], row_filter: RowFilter | None = None) -> Iterator[pl.DataFrame]:
+        yield from _frames(self.connection, self._select(table, columns, row_filter), columns)
 
-    def _select(self, table: str, columns: tuple[str, ...], wanted: Wanted | None) -> sa.Select[Any]:
+    def _select(self, table: str, columns: tuple[str, ...], row_filter: RowFilter | None) -> sa.Select[Any]:
         schema, name, spelled = self.names[table]
         cells: dict[str, sa.ColumnClause[Any]] = {column: sa.column(spelled[column]) for column in spelled}
         source = sa.table(name, *cells.values(), schema=schema)
         select = sa.select(*(cells[column].label(column) for column in columns)).select_from(source)
-        if wanted is None or len(wanted.values) > LONGEST_LIST:
+        if row_filter is None or len(row_filter.values) > LONGEST_LIST:
             return select
-        values = sorted(wanted.values)
-        return select.where(sa.or_(*(cells[column].in_(values) for column in wanted.columns)))
+        values = sorted(row_filter.values)
+        return select.where(sa.or_(*(cells[column].in_(values) for column in row_filter.columns)))
 
 
 def tables_of(connection: sa.Connection, *schemas: str | None) -> SqlTables:
@@ -189,10 +189,10 @@ def read_query(url: str | Path, query: str, contract: DataContract) -> pl.DataFr
     """
     statement = require_reading(query)
     path = sqlite_path(url)
-    place = path if path is not None else url if isinstance(url, Path) or "://" not in url else address_of(url)
+    database = path if path is not None else url if isinstance(url, Path) or "://" not in url else address_of(url)
     names = {column.name for column in contract.columns}
     names |= {contract.label.column, contract.patient.column, contract.site.column, "split"}
-    with connected(Path(place) if isinstance(place, str) else place) as connection:
+    with connected(Path(database) if isinstance(database, str) else database) as connection:
         streamed = connection.execution_options(stream_results=True, yield_per=ROWS, no_parameters=True)
         with streamed.exec_driver_sql(statement) as result:
             columns = list(result.keys())

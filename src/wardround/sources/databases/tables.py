@@ -12,7 +12,7 @@ import polars as pl
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RowFilter:
     """Rows where one of `columns` holds one of `values`. A database may give more rows, never fewer."""
 
     columns: tuple[str, ...]
@@ -25,7 +25,7 @@ class Tables(Protocol):
     def columns(self, table: str) -> frozenset[str] | None:
         """The columns of a table, in lower case; None where there is no such table."""
 
-    def batches(self, table: str, columns: tuple[str, ...], wanted: Wanted | None = None) -> Iterator[pl.DataFrame]:
+    def batches(self, table: str, columns: tuple[str, ...], row_filter: RowFilter | None = None) -> Iterator[pl.DataFrame]:
         """The rows of a table in parts, in the order of `columns`, as text or as the database has them."""
 
 
@@ -64,9 +64,9 @@ def words(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
     return frame.with_columns(pl.col(name).cast(pl.String).str.strip_chars().fill_null("") for name in names)
 
 
-def lost(before: pl.DataFrame, after: pl.DataFrame, name: str) -> int:
-    """How many cells of a column held something that became nothing."""
+def lost(before: pl.DataFrame, after: pl.DataFrame, name: str) -> pl.Series:
+    """The cells of a column that held something that became nothing."""
     written = before[name].is_not_null()
     if before[name].dtype == pl.String:
         written &= before[name].str.strip_chars() != ""
-    return int((written & after[name].is_null()).sum())
+    return before[name].filter(written & after[name].is_null())

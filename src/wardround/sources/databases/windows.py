@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from wardround.sources.databases.events import EventTables, Tally
+from wardround.sources.databases.events import EventTables, Tally, places_of
 from wardround.study.sections.cohort import NUMBERS, CohortSection, FeatureSection
 
 LARGEST_JOIN = 5_000_000
@@ -48,7 +48,7 @@ def feature_column(
     met = within(tables.events, position, records.select("record", "person", "index"), before)
     if feature.value in NUMBERS:
         met = _measured(met, feature, tables.units, tally)
-    values = met.group_by("record").agg(_summary(feature, met).alias("value"))
+    values = met.group_by("record").agg(_summary(feature).alias("value"))
     joined = records.select("record").join(values, on="record", how="left", maintain_order="left").get_column("value")
     return (joined.fill_null(0) if feature.value in ("any", "count") else joined).rename(feature.column)
 
@@ -64,16 +64,18 @@ def _measured(met: pl.DataFrame, feature: FeatureSection, units: tuple[str, ...]
         schema={"unit": pl.UInt32, "factor": pl.Float64},
     )  # fmt: skip
     scaled = numbered.join(factors, on="unit", how="inner").with_columns(pl.col("number") * pl.col("factor"))
+    others = numbered.join(factors, on="unit", how="anti")["unit"]
     named = ", ".join(unit or "no unit" for unit in feature.units)
     tally.add(
         "warning", f"other-unit:{feature.column}",
         f"Values for the column {feature.column!r} are in another unit than {named} and were left out",
         "name their unit, with its factor, under units of the feature, for all hospitals", numbered.height - scaled.height,
+        places_of("", others.replace_strict(list(range(len(units))), list(units), return_dtype=pl.String)),
     )  # fmt: skip
     return scaled
 
 
-def _summary(feature: FeatureSection, met: pl.DataFrame) -> pl.Expr:
+def _summary(feature: FeatureSection) -> pl.Expr:
     """The value of one record from its events. Numbers are added in order of size, so that sources of another order agree."""
     number = pl.col("number")
     if feature.value == "last":
@@ -88,5 +90,4 @@ def _summary(feature: FeatureSection, met: pl.DataFrame) -> pl.Expr:
         "min": number.min(),
         "max": number.max(),
     }
-    assert set(met.columns) >= {"record", "index", "start", "number"}
     return expressions[feature.value]
