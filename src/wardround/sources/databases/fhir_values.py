@@ -202,16 +202,21 @@ def unused_status(kind: ResourceKind, resource: Resource) -> str | None:
         states = [code for _, code in codings(resource.get("verificationStatus"))]
         state = next((code for code in states if code not in kind.used), states[0] if states else None)
     else:
-        state = resource.get("status")
+        state = _word(resource.get("status"))
     if kind.name == "MedicationRequest" and resource.get("doNotPerform") is True:
         return "doNotPerform"
-    if kind.name == "MedicationRequest" and resource.get("intent") not in INTENTS:
+    if kind.name == "MedicationRequest" and _word(resource.get("intent")) not in INTENTS:
         return "intent"
     if state is None:
         return None if kind.unstated else "no status"
     if state in kind.used:
         return None
-    return state if isinstance(state, str) and state in STATUS_WORDS else "another status"
+    return state if state in STATUS_WORDS else "another status"
+
+
+def _word(value: object) -> str | None:
+    """A word of FHIR's; "" where something else stands in its place."""
+    return value if value is None or isinstance(value, str) else ""
 
 
 def first_text(resource: Resource, paths: tuple[tuple[str, ...], ...]) -> object:
