@@ -21,6 +21,7 @@ from wardround.values.errors import DataError
 
 BLOCK = 32 * 2**20
 """Bytes that are parsed at once."""
+LONGEST_LINE = 128 * 2**20
 LARGEST_HEADER = 2**20
 _SUFFIXES = (".csv", ".csv.gz")
 _UNREADABLE: tuple[type[BaseException], ...] = (pl.exceptions.PolarsError, pl.exceptions.PanicException, *DAMAGE)
@@ -80,7 +81,7 @@ def _blocks(file: IO[bytes], table: CsvTable) -> Iterator[bytes]:
     while read := file.read(BLOCK):
         block = rest + read
         end = _end_of_lines(block, quoted=table.separator != "\t")
-        if end == 0 and len(block) > 4 * BLOCK:
+        if end == 0 and len(block) > LONGEST_LINE:
             raise DataError(f"A line of the table {table.name} has no end", hint="look for a quote that is never closed")
         if end:
             yield block[:end]
