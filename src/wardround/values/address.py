@@ -69,7 +69,7 @@ def address_of(text: str | Path) -> Address:
         raise _unreadable("it does not begin with postgresql://; a SQLite file is named by sqlite:///FILE or by its path")
     rest, _, query = match["rest"].partition("?")
     before, slash, database = rest.rpartition("/")
-    if not database or "/" in before:
+    if not database or "/" in before or re.search("[:@]", database):
         raise _unreadable("it names no database, or more than one")
     account, _, server = before.rpartition("@") if slash else ("", "", "")
     user, colon, password = account.partition(":")

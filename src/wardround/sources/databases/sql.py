@@ -25,10 +25,12 @@ from wardround.study.contract import DataContract
 from wardround.values.address import Address, address_of, sqlite_path
 from wardround.values.errors import DataError, MissingExtraError
 
+CONNECT_S = "15"
+"""Seconds until a server that does not answer is given up, unless the address says otherwise."""
 ROWS = 50_000
 """Rows that are fetched at once."""
 LONGEST_LIST = 5_000
-"""Codes that a SELECT names; with more, the whole column is read and compared here."""
+"""Codes that a SELECT names; with more, the whole table is read and compared here."""
 _SUBJECT = "The database"
 
 
@@ -38,7 +40,7 @@ def engine_for(database: Address | Path) -> sa.Engine:
         return sa.create_engine("sqlite://", creator=lambda: _open_sqlite(database), poolclass=NullPool)
     url = URL.create(
         "postgresql+psycopg", database.user or None, database.password, database.host or None, database.port, database.database,
-        query={**dict(database.settings), "options": "-c default_transaction_read_only=on -c datestyle=ISO"},
+        query={"connect_timeout": CONNECT_S, **dict(database.settings), "options": "-c default_transaction_read_only=on -c datestyle=ISO"},
     )  # fmt: skip
     try:
         engine = sa.create_engine(url, poolclass=NullPool, isolation_level="REPEATABLE READ", hide_parameters=True)
@@ -83,45 +85,70 @@ def _words_of(error: Exception, database: Address | Path) -> str:
 
 
 @dataclass(frozen=True)
+class SqlTable:
+    """spelled: its columns as the database writes them, by their names in lower case. numbers, texts: those declared so."""
+
+    schema: str | None
+    name: str
+    spelled: dict[str, str]
+    numbers: frozenset[str]
+    texts: frozenset[str]
+
+    def can_compare(self, row_filter: RowFilter) -> bool:
+        """Whether the database would find every row: in a text column it holds '9201.0' and 9201 apart."""
+        declared = self.numbers if all(isinstance(value, int) for value in row_filter.values) else self.texts
+        return len(row_filter.values) <= LONGEST_LIST and declared.issuperset(row_filter.columns)
+
+
+@dataclass(frozen=True)
 class SqlTables:
-    """The tables of one connection. names: of each in lower case, its schema, its own name and its columns."""
+    """The tables of one connection, by their names in lower case."""
 
     connection: sa.Connection
-    names: dict[str, tuple[str | None, str, dict[str, str]]]
+    tables: dict[str, SqlTable]
 
     def columns(self, table: str) -> frozenset[str] | None:
-        return frozenset(self.names[table][2]) if table in self.names else None
+        return frozenset(self.tables[table].spelled) if table in self.tables else None
 
     def batches(self, table: str, columns: tuple[str, ...], row_filter: RowFilter | None = None) -> Iterator[pl.DataFrame]:
-        yield from _frames(self.connection, self._select(table, columns, row_filter), columns)
+        yield from _frames(self.connection, self._select(self.tables[table], columns, row_filter), columns)
 
-    def _select(self, table: str, columns: tuple[str, ...], row_filter: RowFilter | None) -> sa.Select[Any]:
-        schema, name, spelled = self.names[table]
-        cells: dict[str, sa.ColumnClause[Any]] = {column: sa.column(spelled[column]) for column in spelled}
-        source = sa.table(name, *cells.values(), schema=schema)
+    def _select(self, table: SqlTable, columns: tuple[str, ...], row_filter: RowFilter | None) -> sa.Select[Any]:
+        cells: dict[str, sa.ColumnClause[Any]] = {column: sa.column(name) for column, name in table.spelled.items()}
+        source = sa.table(table.name, *cells.values(), schema=table.schema)
         select = sa.select(*(cells[column].label(column) for column in columns)).select_from(source)
-        if row_filter is None or len(row_filter.values) > LONGEST_LIST:
+        if row_filter is None or not table.can_compare(row_filter):
             return select
         values = sorted(row_filter.values)
         return select.where(sa.or_(*(cells[column].in_(values) for column in row_filter.columns)))
 
 
 def tables_of(connection: sa.Connection, *schemas: str | None) -> SqlTables:
-    """Every table and view of the schemas; the first schema that has one wins. DataError where two differ by case only."""
+    """OMOP's tables and views in the schemas; the first schema that has one wins. DataError where two differ by case only."""
     inspector = sa.inspect(connection)
-    names: dict[str, tuple[str | None, str, dict[str, str]]] = {}
+    tables: dict[str, SqlTable] = {}
     for schema in dict.fromkeys(schemas):
         own = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
         lower = [name.casefold() for name in own]
         for name in own:
-            if lower.count(name.casefold()) > 1 and name.casefold() in _TABLES_OF_OMOP:
-                raise DataError(
-                    f"Two tables of the database are called {name.casefold()}", hint="name their schema, or rename one"
-                )
-            if name.casefold() in _TABLES_OF_OMOP and name.casefold() not in names:
-                columns = [column["name"] for column in inspector.get_columns(name, schema)]
-                names[name.casefold()] = schema, name, {column.casefold(): column for column in columns}
-    return SqlTables(connection, names)
+            if name.casefold() in _TABLES_OF_OMOP and lower.count(name.casefold()) > 1:
+                text = f"Two tables of the database are called {name.casefold()}"
+                raise DataError(text, hint="name their schema with ?schema=NAME, or rename one")
+            if name.casefold() in _TABLES_OF_OMOP:
+                tables.setdefault(name.casefold(), _described(inspector, name, schema))
+    return SqlTables(connection, tables)
+
+
+def _described(inspector: sa.Inspector, name: str, schema: str | None) -> SqlTable:
+    columns = inspector.get_columns(name, schema)
+    spelled = {column["name"].casefold(): column["name"] for column in columns}
+    if len(spelled) != len(columns):
+        raise DataError(f"The table {name.casefold()} has two columns that differ by case only", hint="read a view that has one")
+    numbers, texts = (
+        frozenset(column["name"].casefold() for column in columns if isinstance(column["type"], kind))
+        for kind in ((sa.Integer, sa.Numeric), sa.String)
+    )
+    return SqlTable(schema, name, spelled, numbers, texts)
 
 
 _TABLES_OF_OMOP = frozenset(
