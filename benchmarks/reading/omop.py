@@ -91,7 +91,7 @@ def contract() -> DataContract:
         for value in ("last", "mean"):
             name = f"{value}_{kind}"
             units = {"mg/dL": 1.0}
-            features.append(FeatureSection(column=name, value=value, concepts=f"kind {kind}", days_before=3650, units=units))  # type: ignore[arg-type]
+            features.append(FeatureSection(column=name, value=value, concepts=f"kind {kind}", days_before=3650, units=units))
             columns.append(ColumnContract(name=name, range=(0, 200), max_missing=1.0))
     cohort = CohortSection(
         concepts=tuple(sets),

@@ -125,7 +125,7 @@ def by_hand(people: list[Person], contract: DataContract, days_before: int | Non
                     observed_until += 1
             if index.observed_before is not None and (observed_from is None or zero - observed_from < index.observed_before):
                 continue
-            last = visit_end if outcome.within_visit else zero + outcome.days_after
+            last = visit_end if outcome.days_after is None else zero + outcome.days_after
             if outcome.within_visit and last is not None and last < zero:
                 continue
             inside = [zero + outcome.days_from <= d and last is not None and d <= last for d in _outcomes(person, outcome)]

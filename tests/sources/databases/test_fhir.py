@@ -307,6 +307,14 @@ def test_a_kind_of_resource_that_is_not_there_is_refused_with_a_mend_that_works(
     assert open_source(tmp_path, contract()).load().labels.tolist() == [1]
 
 
+def test_a_single_file_of_an_export_is_refused_with_a_mend_that_works(tmp_path: Path) -> None:
+    """Read as a table it would lack every column, and the message would send her to the study."""
+    folder = write_fhir(tmp_path, fhir_resources())
+    with pytest.raises(DataError, match="name the folder that it lies in"):
+        open_source(folder / "Patient.000.ndjson", contract()).load()
+    assert len(open_source(folder, contract()).load()) == 1
+
+
 def test_descendants_and_omop_numbers_are_refused_by_name(tmp_path: Path) -> None:
     """FHIR has no table of descendants: reading the codes alone would be another cohort than the other hospitals'."""
     below = ConceptSet(name="stroke", event="condition", codes=STROKE.codes, descendants=True)

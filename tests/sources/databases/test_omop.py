@@ -73,6 +73,15 @@ def test_names_in_capitals_gzip_tabs_and_semicolons_are_read(tmp_path: Path) -> 
     assert open_source(tmp_path, contract()).load().labels.tolist() == [1]
 
 
+def test_a_table_called_person_is_a_table_like_any_other(tmp_path: Path) -> None:
+    """A hospital's own table may have that name, and was read before databases were."""
+    from wardround.study.contract import ColumnContract
+
+    (tmp_path / "person.csv").write_text("age,label\n50,1\n60,0\n")
+    plain = DataContract(kind="table", columns=(ColumnContract(name="age", range=(0, 120)),))
+    assert open_source(tmp_path, plain).kind == "table"
+
+
 def test_a_study_without_a_cohort_is_told_what_it_lacks(tmp_path: Path) -> None:
     """The mend is in the study, for all hospitals; no message may send the manager to her files."""
     from wardround.study.contract import ColumnContract

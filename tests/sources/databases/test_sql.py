@@ -13,6 +13,7 @@ from wardround.sources.opening import open_source
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.values.address import address_of, is_address
 from wardround.values.errors import DataError
+from wardround.values.ids import site_id
 
 from .cases import contract, omop_tables
 from .databases import Server, load_postgres, load_sqlite, write_csv
@@ -134,7 +135,7 @@ def test_a_run_keeps_the_address_and_never_a_password(cdm: str, tmp_path: Path) 
     """A run folder is copied, archived and shown."""
     hospitals = from_folders({"north": cdm})
     keep_hospitals(hospitals, tmp_path)
-    assert len(open_source(kept_hospitals(tmp_path)["north"].path, contract()).load()) == 1
+    assert len(open_source(kept_hospitals(tmp_path)[site_id("north")].path, contract()).load()) == 1
     with pytest.raises(DataError, match="password") as caught:
         from_folders({"north": f"postgresql://locked:{SECRET}@db/ward"})
     assert "secret" not in str(caught.value) and "locked:***@db" in str(caught.value)

@@ -44,7 +44,12 @@ class CsvTables:
     def columns(self, table: str) -> frozenset[str] | None:
         return frozenset(self.tables[table].columns) if table in self.tables else None
 
-    def batches(self, table: str, columns: tuple[str, ...], row_filter: RowFilter | None = None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
+    def batches(
+        self,
+        table: str,
+        columns: tuple[str, ...],
+        row_filter: RowFilter | None = None,  # noqa: ARG002  every row of a file passes by anyway
+    ) -> Iterator[pl.DataFrame]:
         described = self.tables[table]
         positions = [described.columns.index(name) for name in columns]
         try:

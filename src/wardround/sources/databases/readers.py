@@ -20,7 +20,8 @@ from wardround.values.errors import DataError
 if TYPE_CHECKING:
     from wardround.sources.databases.events import EventTables
 
-_PERSON = frozenset({"person.csv", "person.csv.gz"})
+_CSV = (".csv", ".csv.gz")
+_BESIDE_PERSON = frozenset({"observation_period", "visit_occurrence", "condition_occurrence", "measurement", "concept", "death"})
 _NDJSON = (".ndjson", ".ndjson.gz")
 _SQLITE = b"SQLite format 3\0"
 
@@ -74,6 +75,8 @@ def read_fhir(path: Path, contract: DataContract, labels: Labels = "required") -
     from wardround.sources.databases.fhir_lines import open_export
 
     cohort = _cohort(contract)
+    if path.is_file() and path.name.casefold().endswith(_NDJSON):
+        raise DataError(f"{path} is one file of a FHIR export", hint="name the folder that it lies in")
     with open_export(path) as files:
         events = fhir_events(files, cohort)
     return _records(events, cohort, contract, labels)
@@ -98,13 +101,15 @@ def _names(path: Path) -> list[str]:
 
 
 def holds_omop_csv(path: Path) -> bool:
-    """Whether a folder or zip has the table person."""
-    return any(name.casefold() in _PERSON for name in _names(path))
+    """Whether a folder or zip has the table person and another one of OMOP. A file person.csv alone is a table like any other."""
+    tables = {name.casefold().partition(".")[0] for name in _names(path) if name.casefold().endswith(_CSV)}
+    return "person" in tables and not tables.isdisjoint(_BESIDE_PERSON)
 
 
 def holds_fhir(path: Path) -> bool:
-    """Whether a folder or zip has ndjson files."""
-    return any(name.casefold().endswith(_NDJSON) for name in _names(path))
+    """Whether a folder or zip has ndjson files, or a file is one."""
+    names = [path.name] if path.is_file() and path.name.casefold().endswith(_NDJSON) else _names(path)
+    return any(name.casefold().endswith(_NDJSON) for name in names)
 
 
 def is_sqlite(path: Path) -> bool:

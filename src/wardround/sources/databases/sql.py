@@ -27,11 +27,11 @@ from wardround.values.errors import DataError, MissingExtraError
 
 CONNECT_S = "15"
 """Seconds until a server that does not answer is given up, unless the address says otherwise."""
+_OPTIONS = "-c default_transaction_read_only=on -c datestyle=ISO"
 ROWS = 50_000
 """Rows that are fetched at once."""
 LONGEST_LIST = 5_000
 """Codes that a SELECT names; with more, the whole table is read and compared here."""
-_SUBJECT = "The database"
 
 
 def engine_for(database: Address | Path) -> sa.Engine:
@@ -39,9 +39,14 @@ def engine_for(database: Address | Path) -> sa.Engine:
     if isinstance(database, Path):
         return sa.create_engine("sqlite://", creator=lambda: _open_sqlite(database), poolclass=NullPool)
     url = URL.create(
-        "postgresql+psycopg", database.user or None, database.password, database.host or None, database.port, database.database,
-        query={"connect_timeout": CONNECT_S, **dict(database.settings), "options": "-c default_transaction_read_only=on -c datestyle=ISO"},
-    )  # fmt: skip
+        "postgresql+psycopg",
+        database.user or None,
+        database.password,
+        database.host or None,
+        database.port,
+        database.database,
+        query={"connect_timeout": CONNECT_S, **dict(database.settings), "options": _OPTIONS},
+    )
     try:
         engine = sa.create_engine(url, poolclass=NullPool, isolation_level="REPEATABLE READ", hide_parameters=True)
     except ModuleNotFoundError as error:
@@ -57,6 +62,7 @@ def _open_sqlite(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("BEGIN")  # all tables as they were at one moment
     return connection
 
 
@@ -69,7 +75,7 @@ def connected(database: Address | Path) -> Iterator[sa.Connection]:
             yield connection
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise DataError(
-            f"{_SUBJECT} {database} cannot be read",
+            f"The database {database} cannot be read",
             found=_words_of(error, database),
             hint="check its name, its schema and your rights; a password stands in ~/.pgpass or PGPASSWORD",
         ) from None
