@@ -33,10 +33,15 @@ OMOP_ONLY = ("Visit", OMOP)
 
 @dataclass(frozen=True)
 class Code:
-    """system: a name of FHIR_SYSTEMS or OMOP_ONLY, or an address. code: as the system writes it."""
+    """system: a name of FHIR_SYSTEMS or OMOP_ONLY, or an address. code: as the system writes it; "I63.*" is all that begin so."""
 
     system: str
     code: str
+
+    @property
+    def prefix(self) -> str | None:
+        """What codes begin with, where the code ends with a star."""
+        return self.code.removesuffix("*") if self.code.endswith("*") else None
 
     @property
     def fhir_systems(self) -> tuple[str, ...]:
@@ -65,6 +70,8 @@ def code_of(text: str) -> Code:
         raise ValueError(
             f"the code system {system[:40]!r} is not known: write one of {names}, or the address that FHIR has for it"
         )
+    if "*" in code[:-1] or code == "*":
+        raise ValueError(f"a star stands for the end of a code, after its beginning; found {text[:80]!r}")
     if system == OMOP and not (code.isascii() and code.isdigit()):
         raise ValueError(f"a concept of OMOP is a whole number, as in OMOP|9201; found {text[:80]!r}")
     return Code(system, code)

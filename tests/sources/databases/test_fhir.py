@@ -298,6 +298,32 @@ def test_codes_of_a_prescription_are_found_wherever_they_stand(tmp_path: Path) -
     assert records[0]["n"] == 3 and counted["medication-unknown"] == 1
 
 
+def test_a_star_stands_for_every_code_that_begins_so(tmp_path: Path) -> None:
+    """As in OMOP, or two hospitals would mean two things."""
+    gm = "http://fhir.de/CodeSystem/bfarm/icd-10-gm"
+    rules = contract(STAY, PRESSURE, ConceptSet(name="stroke", event="condition", codes=("ICD10GM|I63.*",)))
+    labels = {}
+    for system, code in ((gm, "I63.4"), (gm, "I64"), ("http://hl7.org/fhir/sid/icd-10", "I63.4")):
+        stroke = condition("2020-05-12", code={"coding": [{"system": system, "code": code}]})
+        labels[system, code] = rows(tmp_path, [*fhir_resources()[:3], stroke, LATER], rules)[0]["label"]
+    assert list(labels.values()) == [1, 0, 0]
+
+
+def test_drugs_are_looked_for_where_they_must_be(tmp_path: Path) -> None:
+    """Vaccinations alone say nothing of prescriptions: no file of these would read as if nobody took a drug."""
+    vaccine = {
+        "resourceType": "Immunization", "id": "i", "status": "completed", "occurrenceDateTime": "2020-01-01",
+        "vaccineCode": {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": "140"}]},
+        "patient": {"reference": "Patient/p1"},
+    }  # fmt: skip
+    count = (FeatureSection(column="n", value="count", concepts="drug"),)
+    drug = {code: ConceptSet(name="drug", event="drug", codes=(code,)) for code in ("CVX|140", "RxNorm|1")}
+    resources = [*fhir_resources(), vaccine]
+    assert rows(tmp_path, resources, contract(STAY, STROKE, drug["CVX|140"], features=count))[0]["n"] == 1
+    with pytest.raises(DataError, match="no MedicationRequest"):
+        rows(tmp_path, resources, contract(STAY, STROKE, drug["RxNorm|1"], features=count))
+
+
 def test_a_kind_of_resource_that_is_not_there_is_refused_with_a_mend_that_works(tmp_path: Path) -> None:
     """No file of Observation reads as if nothing had ever been measured."""
     resources = [resource for resource in fhir_resources() if resource["resourceType"] != "Observation"]

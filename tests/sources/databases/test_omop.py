@@ -107,6 +107,22 @@ def test_events_match_by_standard_or_by_source_concept(tmp_path: Path) -> None:
     assert records[0]["label"] == 0 and counted["concepts-unmet:stroke"] == 1
 
 
+def test_a_star_stands_for_every_code_that_begins_so(tmp_path: Path) -> None:
+    """I63 has a dozen codes; a list of them forgets one."""
+    icd = [
+        {"concept_id": 1, "vocabulary_id": "ICD10CM", "concept_code": "I63.9", "standard_concept": ""},
+        {"concept_id": 2, "vocabulary_id": "ICD10CM", "concept_code": "I64", "standard_concept": ""},
+        {"concept_id": 3, "vocabulary_id": "ICD10GM", "concept_code": "I63.9", "standard_concept": ""},
+    ]
+    rules = contract(STAY, PRESSURE, ConceptSet(name="stroke", event="condition", codes=("ICD10CM|I63*",)))
+    labels = {}
+    for number in (1, 2, 3):
+        stroke = omop_stroke("2020-05-12", condition_concept_id=0, condition_source_concept_id=number)
+        tables = omop_tables(concept=[*CONCEPTS, *icd], condition_occurrence=[stroke])
+        labels[number] = read(tmp_path, tables, rules)[0][0]["label"]
+    assert labels == {1: 1, 2: 0, 3: 0}
+
+
 def test_an_event_of_two_codes_of_a_set_counts_once(tmp_path: Path) -> None:
     """Standard and source concept of one row are often both in a set."""
     count = contract(STAY, STROKE, features=(FeatureSection(column="n", value="count", concepts="stroke"),))

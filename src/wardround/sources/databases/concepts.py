@@ -6,7 +6,7 @@ An event belongs to a set where its standard concept or its source concept is on
 another vocabulary, since several codes often share one translation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -54,21 +54,34 @@ def _numbers(concept_set: ConceptSet, by_code: dict[Code, frozenset[int]], vocab
     return ConceptNumbers(concept_set, numbers)
 
 
+_CONCEPT = ("concept_id", "vocabulary_id", "concept_code")
+
+
 def _looked_up(codes: Iterable[Code], vocabulary: Tables) -> dict[Code, frozenset[int]]:
     """The concept numbers of each code. OMOP's own numbers need no table."""
-    numbers_of_omop = {code: frozenset({int(code.code)}) for code in codes if code.system == OMOP}
-    named = {(code.vocabulary, code.code): code for code in codes if code.system != OMOP and code.vocabulary is not None}
-    if not named:
-        return numbers_of_omop
-    require_columns(vocabulary, "concept", ("concept_id", "vocabulary_id", "concept_code"), "codes are looked up in it")
-    row_filter = RowFilter(("concept_code",), frozenset(code for _, code in named))
-    met: dict[Code, set[int]] = {}
-    for batch in vocabulary.batches("concept", ("concept_id", "vocabulary_id", "concept_code"), row_filter):
+    numbers_of = {code: {int(code.code)} for code in codes if code.system == OMOP}
+    named = [code for code in codes if code.system != OMOP and code.vocabulary is not None]
+    if named:
+        require_columns(vocabulary, "concept", _CONCEPT, "codes are looked up in it")
+    exact = {(code.vocabulary, code.code): code for code in named if code.prefix is None}
+    if exact:
+        for number, system, text in _concepts(vocabulary, "concept_code", {code for _, code in exact}):
+            if (code := exact.get((system, text))) is not None:
+                numbers_of.setdefault(code, set()).add(number)
+    begun = [code for code in named if code.prefix is not None]
+    if begun:
+        for number, system, text in _concepts(vocabulary, "vocabulary_id", {str(code.vocabulary) for code in begun}):
+            for code in begun:
+                if system == code.vocabulary and text.startswith(str(code.prefix)):
+                    numbers_of.setdefault(code, set()).add(number)
+    return {code: frozenset(numbers) for code, numbers in numbers_of.items()}
+
+
+def _concepts(vocabulary: Tables, column: str, values: set[str]) -> Iterator[tuple[int, str, str]]:
+    """Number, vocabulary and code of every concept that has one of the values in a column."""
+    for batch in vocabulary.batches("concept", _CONCEPT, RowFilter((column,), frozenset(values))):
         rows = integers(words(batch, "vocabulary_id", "concept_code"), "concept_id")
-        for number, system, text in rows.filter(pl.col("concept_code").is_in(sorted(row_filter.values))).iter_rows():
-            if (code := named.get((system, text))) is not None and number is not None:
-                met.setdefault(code, set()).add(number)
-    return numbers_of_omop | {code: frozenset(numbers) for code, numbers in met.items()}
+        yield from rows.filter(pl.col(column).is_in(sorted(values))).drop_nulls("concept_id").iter_rows()
 
 
 def _with_descendants(concept_set: ConceptSet, numbers: frozenset[int], vocabulary: Tables) -> frozenset[int]:
@@ -91,15 +104,10 @@ def _with_descendants(concept_set: ConceptSet, numbers: frozenset[int], vocabula
 
 def unit_spellings(vocabulary: Tables) -> dict[int, str]:
     """The UCUM code of each unit concept, as far as the vocabulary holds it."""
-    columns = ("concept_id", "vocabulary_id", "concept_code")
     have = vocabulary.columns("concept")
-    if have is None or not have.issuperset(columns):
+    if have is None or not have.issuperset(_CONCEPT):
         return {}
-    spelled: dict[int, str] = {}
-    for batch in vocabulary.batches("concept", columns, RowFilter(("vocabulary_id",), frozenset({"UCUM"}))):
-        units = integers(words(batch, "vocabulary_id", "concept_code").filter(pl.col("vocabulary_id") == "UCUM"), "concept_id")
-        spelled.update(units.drop_nulls("concept_id").select("concept_id", "concept_code").iter_rows())
-    return spelled
+    return {number: code for number, _, code in _concepts(vocabulary, "vocabulary_id", {"UCUM"})}
 
 
 def require_columns(tables: Tables, table: str, columns: tuple[str, ...], reason: str) -> None:

@@ -7,7 +7,6 @@ the last one. What is left out is counted by reason.
 Source: https://hl7.org/fhir/R4/
 """
 
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -28,13 +27,13 @@ from wardround.sources.databases.fhir_values import (
     first_text,
     id_in,
     listed,
-    moment_of,
     part,
     unused_status,
 )
+from wardround.sources.databases.fhir_versions import Versions
 from wardround.sources.databases.patients import patients
 from wardround.sources.places import Place
-from wardround.study.sections.cohort import CohortSection
+from wardround.study.sections.cohort import CohortSection, ConceptSet
 from wardround.values.errors import DataError
 
 BATCH = 50_000
@@ -50,20 +49,13 @@ def fhir_events(files: tuple[ExportFile, ...], cohort: CohortSection) -> EventTa
     tally = Tally()
     kinds = _needed(files, cohort)
     unread = [file for file in files if file.kind not in {"Patient", "Medication", *kinds}]
-    tally.add(
-        "note",
-        "unused-files",
-        "Files of resources that this cohort does not need were not read",
-        "",
-        len(unread),
-        [Place(file=file.name) for file in unread],
-    )
+    text = "Files of resources that this cohort does not need were not read"
+    tally.add("note", "unused-files", text, "", len(unread), [Place(file=file.name) for file in unread])
     persons, keys = patients([file for file in files if file.kind == "Patient"], tally)
     reading = _Reading(cohort, EventCollector(cohort, keys, tally), tally, _medications(files, kinds, tally))
     for file in files:
         if file.kind in kinds:
             reading.read(file)
-    reading.flush()
     replaced = reading.versions.superseded(tally).cast(pl.UInt32)
     current = ~pl.col("row").is_in(replaced.implode())
     events = reading.collector.events().filter(current)
@@ -90,8 +82,7 @@ def _needed(files: tuple[ExportFile, ...], cohort: CohortSection) -> frozenset[s
                 expected="a code of a system that FHIR knows, for example SNOMED|59621000, or ActCode|IMP for visits",
                 hint="add one to the study, for all hospitals",
             )
-        kinds = {kind.name for kind in RESOURCE_KINDS.values() if kind.event == concept_set.event}
-        needed |= kinds & present or kinds
+        needed |= _resources_of(concept_set, present)
     if absent := sorted({"Patient", *needed} - present):
         raise DataError(
             f"The export has no {', '.join(absent)}",
@@ -99,6 +90,16 @@ def _needed(files: tuple[ExportFile, ...], cohort: CohortSection) -> frozenset[s
             hint=f"export it as well; where there really is none, add an empty file named {absent[0]}.ndjson",
         )
     return frozenset(needed)
+
+
+def _resources_of(concept_set: ConceptSet, present: set[str]) -> set[str]:
+    """The kinds of resources that a set is looked for in. Vaccinations are drugs: codes of CVX are theirs, others may be."""
+    kinds = {kind.name for kind in RESOURCE_KINDS.values() if kind.event == concept_set.event}
+    if concept_set.event != "drug":
+        return kinds
+    vaccines = {code.vocabulary == "CVX" for code in concept_set.parsed_codes} or {False}
+    must = {"Immunization" if vaccine else "MedicationRequest" for vaccine in vaccines}
+    return must | (kinds & present)
 
 
 def _medications(files: Iterable[ExportFile], kinds: frozenset[str], tally: Tally) -> dict[str, list[Coding]]:
@@ -125,43 +126,6 @@ def not_json(file: ExportFile, number: int, tally: Tally) -> None:
 
 
 @dataclass
-class _Versions:
-    """Every resource that was read, so that of several versions of one only the newest counts."""
-
-    ids: "array[int]" = field(default_factory=lambda: array("q"))
-    moments: "array[int]" = field(default_factory=lambda: array("q"))
-    contents: "array[int]" = field(default_factory=lambda: array("q"))
-
-    def add(self, resource: Resource, line: bytes) -> int:
-        """The number of the resource, from 1. One without an id is like no other."""
-        row = len(self.ids) + 1
-        name = resource.get("id")
-        self.ids.append(hash((resource["resourceType"], name)) if isinstance(name, str) else hash((row, "unnamed")))
-        moment = moment_of(part(resource, "meta", "lastUpdated"))
-        self.moments.append(-(2**62) if moment is None else moment)
-        self.contents.append(hash(line.strip()))
-        return row
-
-    def superseded(self, tally: Tally) -> pl.Series:
-        """The numbers of resources that a newer version, or a copy before them, replaces."""
-        frame = pl.DataFrame(
-            {"id": pl.Series(self.ids, dtype=pl.Int64), "moment": pl.Series(self.moments, dtype=pl.Int64),
-             "content": pl.Series(self.contents, dtype=pl.Int64)}
-        ).with_row_index("row", offset=1)  # fmt: skip
-        several = frame.filter(pl.col("id").is_duplicated())
-        newest = several.filter(pl.col("moment") == pl.col("moment").max().over("id"))
-        unclear = newest.group_by("id").agg(pl.col("content").n_unique()).filter(pl.col("content") > 1).height
-        tally.add(
-            "error", "versions-differ", "Resources of one id differ, and none is said to be newer",
-            "export each resource once, or with meta.lastUpdated", unclear,
-        )  # fmt: skip
-        kept = newest.group_by("id").agg(pl.col("row").min())["row"]
-        replaced = several.filter(~pl.col("row").is_in(kept.implode()))["row"]
-        tally.add("note", "older-versions", "Copies and older versions of resources were left out", "", len(replaced))
-        return replaced
-
-
-@dataclass
 class _Reading:
     """One pass over the files of events."""
 
@@ -169,24 +133,30 @@ class _Reading:
     collector: EventCollector
     tally: Tally
     medications: dict[str, list[Coding]]
-    versions: _Versions = field(default_factory=_Versions)
+    versions: Versions = field(default_factory=Versions)
     batch: list[tuple[Any, ...]] = field(default_factory=list)
     stays: list[pl.DataFrame] = field(default_factory=list)
     stay_batch: list[tuple[str, date, date, int]] = field(default_factory=list)
     zones: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
+    file: str = ""
 
     def __post_init__(self) -> None:
         self.by_code: dict[tuple[str, Coding], list[int]] = {}
+        self.by_prefix: dict[str, list[tuple[str, str, int]]] = {}
         self.every: dict[str, list[int]] = {}
         for position, concept_set in enumerate(self.cohort.concepts):
             if not concept_set.codes:
                 self.every.setdefault(concept_set.event, []).append(position)
             for code in concept_set.parsed_codes:
                 for system in code.fhir_systems:
-                    positions = self.by_code.setdefault((concept_set.event, (system, code.code)), [])
-                    positions.append(position)
+                    if code.prefix is None:
+                        self.by_code.setdefault((concept_set.event, (system, code.code)), []).append(position)
+                    else:
+                        self.by_prefix.setdefault(concept_set.event, []).append((system, code.prefix, position))
 
     def read(self, file: ExportFile) -> None:
+        """The events of one file. What is wrong with them is told with its name."""
+        self.file = file.name
         for number, line, resource in file.lines():
             if resource is None:
                 not_json(file, number, self.tally)
@@ -197,6 +167,7 @@ class _Reading:
                 self.tally.add("error", "mixed-file", text, "export each kind of resource into files of its own", places=spots)
                 continue
             self._take(RESOURCE_KINDS[file.kind], resource, self.versions.add(resource, line))
+        self._flush()
 
     def _take(self, kind: ResourceKind, resource: Resource, row: int) -> None:
         if (reason := unused_status(kind, resource)) is not None:
@@ -214,14 +185,22 @@ class _Reading:
             drug = [{"system": system, "code": code} for system, code in self._drug(resource)]
             resource = {**resource, kind.code: {"coding": drug}}
         for index, (codes, value) in enumerate(coded_parts(kind, resource)):
-            positions = {p for pair in codes for p in self.by_code.get((kind.event, pair), ())}
+            positions = self._positions(kind.event, codes)
             positions.update(self.every.get(kind.event, ()) if index == 0 else ())
             if positions and value.limit:
                 self.tally.add("warning", "limit", "Values below or above a limit of measurement count as the limit", "")
             for position in sorted(positions):
                 self.batch.append((key, position, start, end, value.number, value.unit, row))
         if len(self.batch) + len(self.stay_batch) >= BATCH:
-            self.flush()
+            self._flush()
+
+    def _positions(self, event: str, codes: list[Coding]) -> set[int]:
+        """The sets that one of the codes belongs to."""
+        positions = {position for coding in codes for position in self.by_code.get((event, coding), ())}
+        for system, prefix, position in self.by_prefix.get(event, ()):
+            if any(coding[0] == system and coding[1].startswith(prefix) for coding in codes):
+                positions.add(position)
+        return positions
 
     def _drug(self, resource: Resource) -> list[Coding]:
         """The codes of what is prescribed: said on the spot, in the resource, or in a Medication of the export."""
@@ -237,10 +216,10 @@ class _Reading:
                            "export Medication as well")  # fmt: skip
         return [*codes, *self.medications.get(id_in(reference), [])]
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Hand what was collected over as frames, which take a tenth of the memory."""
         if self.batch:
-            self.collector.add(pl.DataFrame(self.batch, schema=_BATCH_SCHEMA, orient="row"), "the export")
+            self.collector.add(pl.DataFrame(self.batch, schema=_BATCH_SCHEMA, orient="row"), self.file)
         if self.stay_batch:
             self.stays.append(pl.DataFrame(self.stay_batch, schema=_STAYS, orient="row"))
         self.batch, self.stay_batch = [], []

@@ -43,7 +43,8 @@ class ConceptSet(Section):
     codes: tuple[CodeText, ...] = Field(
         default=(),
         max_length=10_000,
-        description='SYSTEM|CODE, for example ["SNOMED|59621000", "ICD10CM|I10", "OMOP|320128"]. Empty: every event of the kind.',
+        description='SYSTEM|CODE, for example ["SNOMED|59621000", "ICD10GM|I63.*", "OMOP|320128"]; a star at the end stands for '
+        "all codes that begin so. Empty: every event of the kind.",
     )
     descendants: bool = Field(
         default=False,
