@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.sources.databases import windows
-from wardround.sources.databases.cohort import cohort_rows
+from wardround.sources.databases.cohort import windows
+from wardround.sources.databases.cohort.records import cohort_rows
 from wardround.sources.databases.events import EVENTS, PERIODS, PERSONS, EventTables
 from wardround.study.contract import ColumnContract, DataContract, LabelContract
 from wardround.study.sections.cohort import CohortSection, ConceptSet, FeatureSection, IndexSection, OutcomeSection

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.sources.databases.cohort import cohort_rows
-from wardround.sources.databases.fhir import fhir_events
-from wardround.sources.databases.fhir_lines import LONGEST_LINE, open_export, resource_in
-from wardround.sources.databases.fhir_values import RESOURCE_KINDS, coded_parts, day_of, id_in, parts_of_day, unused_status
+from wardround.sources.databases.cohort.records import cohort_rows
+from wardround.sources.databases.fhir.export import fhir_events
+from wardround.sources.databases.fhir.lines import LONGEST_LINE, open_export, resource_in
+from wardround.sources.databases.fhir.values import RESOURCE_KINDS, coded_parts, day_of, id_in, parts_of_day, unused_status
 from wardround.sources.opening import open_source
 from wardround.study.contract import DataContract
 from wardround.study.sections.cohort import ConceptSet, FeatureSection

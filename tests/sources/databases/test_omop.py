@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from wardround.sources.databases import csv_tables
-from wardround.sources.databases.cohort import cohort_rows
+from wardround.sources.databases.cohort.records import cohort_rows
 from wardround.sources.databases.csv_tables import open_csv_tables
-from wardround.sources.databases.omop import omop_events
+from wardround.sources.databases.omop.cdm import omop_events
 from wardround.sources.opening import open_source
 from wardround.study.contract import DataContract
 from wardround.study.sections.cohort import ConceptSet, FeatureSection, OutcomeSection

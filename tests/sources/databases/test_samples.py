@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 
 from wardround.sources import open_source
-from wardround.sources.databases.cohort import cohort_rows
+from wardround.sources.databases.cohort.records import cohort_rows
 from wardround.sources.databases.csv_tables import open_csv_tables
 from wardround.sources.databases.events import EventTables
-from wardround.sources.databases.fhir import fhir_events
-from wardround.sources.databases.fhir_lines import open_export
-from wardround.sources.databases.omop import omop_events
+from wardround.sources.databases.fhir.export import fhir_events
+from wardround.sources.databases.fhir.lines import open_export
+from wardround.sources.databases.omop.cdm import omop_events
 from wardround.study.contract import DataContract
 from wardround.study.reading import load_study
 from wardround.values.records import Records

@@ -38,7 +38,7 @@ def _cohort(contract: DataContract) -> CohortSection:
 
 def _records(tables: "EventTables", cohort: CohortSection, contract: DataContract, labels: Labels) -> ReadResult:
     """The rows of the cohort through the reader of tables, with all that was left out on the way."""
-    from wardround.sources.databases.cohort import cohort_rows
+    from wardround.sources.databases.cohort.records import cohort_rows
     from wardround.sources.table import table_result
 
     rows = cohort_rows(tables, cohort, contract, labels)
@@ -49,7 +49,7 @@ def _records(tables: "EventTables", cohort: CohortSection, contract: DataContrac
 def read_omop_csv(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """A cohort from the CSV files of a folder or zip."""
     from wardround.sources.databases.csv_tables import open_csv_tables
-    from wardround.sources.databases.omop import omop_events
+    from wardround.sources.databases.omop.cdm import omop_events
 
     cohort = _cohort(contract)
     with open_csv_tables(path) as tables:
@@ -59,7 +59,7 @@ def read_omop_csv(path: Path, contract: DataContract, labels: Labels = "required
 
 def read_omop_sql(database: Path | Address, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """A cohort from a SQLite file or PostgreSQL, read in one transaction that cannot write."""
-    from wardround.sources.databases.omop import omop_events
+    from wardround.sources.databases.omop.cdm import omop_events
     from wardround.sources.databases.sql import connected, tables_of
 
     cohort = _cohort(contract)
@@ -71,8 +71,8 @@ def read_omop_sql(database: Path | Address, contract: DataContract, labels: Labe
 
 def read_fhir(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """A cohort from the ndjson files of a folder or zip."""
-    from wardround.sources.databases.fhir import fhir_events
-    from wardround.sources.databases.fhir_lines import open_export
+    from wardround.sources.databases.fhir.export import fhir_events
+    from wardround.sources.databases.fhir.lines import open_export
 
     cohort = _cohort(contract)
     if path.is_file() and path.name.casefold().endswith(_NDJSON):

@@ -15,8 +15,9 @@ from typing import Any
 import polars as pl
 
 from wardround.sources.databases.events import PERIODS, EventCollector, EventTables, Tally, unmet_sets
-from wardround.sources.databases.fhir_lines import ExportFile
-from wardround.sources.databases.fhir_values import (
+from wardround.sources.databases.fhir.lines import ExportFile
+from wardround.sources.databases.fhir.patients import patients
+from wardround.sources.databases.fhir.values import (
     RESOURCE_KINDS,
     Coding,
     Resource,
@@ -30,8 +31,7 @@ from wardround.sources.databases.fhir_values import (
     part,
     unused_status,
 )
-from wardround.sources.databases.fhir_versions import Versions
-from wardround.sources.databases.patients import patients
+from wardround.sources.databases.fhir.versions import Versions
 from wardround.sources.places import Place
 from wardround.study.sections.cohort import CohortSection, ConceptSet
 from wardround.values.errors import DataError

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from wardround.sources.databases.events import Tally
-from wardround.sources.databases.fhir_values import Resource, moment_of, part
+from wardround.sources.databases.fhir.values import Resource, moment_of, part
 
 
 @dataclass

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from wardround.sources.databases.cohort.observation import observed_around
+from wardround.sources.databases.cohort.windows import feature_column, within
 from wardround.sources.databases.events import EventTables, Tally
-from wardround.sources.databases.observation import observed_around
-from wardround.sources.databases.windows import feature_column, within
 from wardround.sources.read_result import Labels, Problem
 from wardround.study.contract import DataContract
 from wardround.study.sections.cohort import CohortSection, IndexSection, OutcomeSection

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from wardround.sources.databases.concepts import ConceptNumbers, concept_numbers, require_columns, unit_spellings
+from wardround.sources.databases.cohort.partial_days import FIRST_GUESS, birth_day
 from wardround.sources.databases.events import (
     PERIODS,
     PERSONS,
@@ -23,7 +23,7 @@ from wardround.sources.databases.events import (
     places_of,
     unmet_sets,
 )
-from wardround.sources.databases.partial_days import FIRST_GUESS, birth_day
+from wardround.sources.databases.omop.concepts import ConceptNumbers, concept_numbers, require_columns, unit_spellings
 from wardround.sources.databases.tables import RowFilter, Tables, dates, integers, lost, numbers, words
 from wardround.study.sections.cohort import CohortSection, EventKind
 from wardround.values.errors import DataError

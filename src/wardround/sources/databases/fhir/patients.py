@@ -4,10 +4,10 @@ from typing import Any
 
 import polars as pl
 
+from wardround.sources.databases.cohort.partial_days import FIRST_GUESS, birth_day
 from wardround.sources.databases.events import PERSONS, PersonKeys, Tally
-from wardround.sources.databases.fhir_lines import ExportFile
-from wardround.sources.databases.fhir_values import Resource, day_of, listed, moment_of, part, parts_of_day
-from wardround.sources.databases.partial_days import FIRST_GUESS, birth_day
+from wardround.sources.databases.fhir.lines import ExportFile
+from wardround.sources.databases.fhir.values import Resource, day_of, listed, moment_of, part, parts_of_day
 from wardround.sources.places import Place
 from wardround.values.errors import DataError
 

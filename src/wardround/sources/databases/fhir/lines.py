@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.databases.fhir_values import Resource
+from wardround.sources.databases.fhir.values import Resource
 from wardround.sources.databases.members import Opener, open_members
 from wardround.values.errors import DataError
 

@@ -1,0 +1,1 @@
+"""From the events of a database to the records of a cohort."""

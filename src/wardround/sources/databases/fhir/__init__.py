@@ -1,0 +1,1 @@
+"""FHIR R4 bulk exports: lines and resources to events."""

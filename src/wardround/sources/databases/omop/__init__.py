@@ -1,0 +1,1 @@
+"""OMOP CDM 5.4: tables and concepts to events."""
