@@ -18,7 +18,7 @@ from wardround.study.sections.external import ExternalSection
 from wardround.study.sections.section import Section
 from wardround.study.sections.simulation import SimulationSection
 from wardround.study.toml_reading import read_as, read_text
-from wardround.values.address import is_address
+from wardround.values.address import is_address, sqlite_path
 from wardround.values.errors import StudyError
 
 SUFFIX = ".run.toml"
@@ -92,7 +92,7 @@ class RunSettings(Section):
 class SiteSettings(Section):
     """The settings of one hospital's machine: a graphics card is used without a new study."""
 
-    data: str = Field(description="The hospital's file or folder, relative to this file.")
+    data: str = Field(description="The hospital's file or folder, relative to this file, or the address of its database.")
     folder: str = Field(description="Where the hospital keeps its key, memory, report and log, relative to this file.")
     ledger: str | None = Field(
         default=None, description="The privacy ledger of its patients, relative to this file. Left out: ledger.sqlite in folder."
@@ -135,11 +135,17 @@ def load_site(path: str | Path) -> SiteSettings:
     text = read_text(site_path, "site", 'write one with: data = "PATH" and folder = "PATH"')
     settings = read_as(SiteSettings, text, str(site_path))
     paths: dict[str, Any] = {
-        name: value if is_address(value) else str((site_path.parent / Path(value).expanduser()).resolve())
+        name: _absolute(value, site_path.parent)
         for name in ("data", "folder", "ledger")
         if (value := getattr(settings, name)) is not None
     }
     return SiteSettings(**{**settings.model_dump(), **paths})
+
+
+def _absolute(text: str, folder: Path) -> str:
+    """A path of a site file, relative to its folder. The address of a server stays as it is."""
+    file = sqlite_path(text)
+    return text if file is None and is_address(text) else str((folder / (file or Path(text)).expanduser()).resolve())
 
 
 def run_file_of(study: str | Path) -> Path:

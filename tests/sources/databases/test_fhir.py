@@ -207,6 +207,16 @@ def test_a_value_that_is_no_number_is_left_out_and_counted(tmp_path: Path, value
     assert records[0]["pressure"] is None and counted["no-number:pressure"] == 1
 
 
+def test_a_finding_of_a_record_names_the_person_here_and_in_nothing_that_is_sent(tmp_path: Path) -> None:
+    """ "Line 1" of what? A record of a cohort stands on no line; the manager looks the person up."""
+    source = open_source(
+        write_fhir(tmp_path, [*fhir_resources()[:2], observation("2020-05-09", 99_999), *fhir_resources()[3:]]), contract()
+    )
+    finding = next(finding for finding in source.check().findings if finding.code == "outside:pressure")
+    assert finding.where.startswith("person p1, column 'pressure'")
+    assert "p1" not in json.dumps(source.check().to_json())
+
+
 def test_a_value_in_another_unit_is_left_out_and_counted(tmp_path: Path) -> None:
     """13 kPa is no pressure of 13."""
     resources = [patient(), encounter("2020-05-10"), observation("2020-05-09", 13, unit="kPa"), condition("2020-05-12"), LATER]

@@ -131,6 +131,17 @@ def test_a_path_that_was_an_address_still_is_one(cdm: str) -> None:
     assert len(open_source(path, contract()).load()) == 1
 
 
+def test_a_site_file_may_name_a_database(cdm: str, sqlite: Path, tmp_path: Path) -> None:
+    """An address is no path beside the site file; a SQLite file is."""
+    from wardround.study.run_settings import load_site
+
+    site = tmp_path / "site.toml"
+    for data, read in ((cdm, cdm), (f"sqlite:///{sqlite.name}", str(sqlite)), (sqlite.name, str(sqlite))):
+        site.write_text(f'data = "{data}"\nfolder = "state"\n')
+        assert load_site(site).data == read
+        assert len(open_source(Path(load_site(site).data), contract()).load()) == 1
+
+
 def test_a_run_keeps_the_address_and_never_a_password(cdm: str, tmp_path: Path) -> None:
     """A run folder is copied, archived and shown."""
     hospitals = from_folders({"north": cdm})

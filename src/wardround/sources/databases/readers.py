@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from wardround.sources.file_tree import zip_members
-from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
 from wardround.study.sections.cohort import CohortSection
@@ -43,7 +43,15 @@ def _records(tables: "EventTables", cohort: CohortSection, contract: DataContrac
 
     rows = cohort_rows(tables, cohort, contract, labels)
     read_result = table_result(rows.frame, contract, labels)
-    return replace(read_result, problems=(*tables.problems, *rows.problems, *read_result.problems))
+    persons = rows.frame.get_column(contract.patient.column).to_list()
+    problems = [_at_persons(problem, persons) for problem in read_result.problems]
+    return replace(read_result, problems=(*tables.problems, *rows.problems, *problems))
+
+
+def _at_persons(problem: Problem, persons: list[str]) -> Problem:
+    """The same problem with the person at each place: a record of a cohort stands on no line of any file."""
+    places = (replace(spot, file=f"person {persons[spot.position - 1]}") if spot.position else spot for spot in problem.places)
+    return replace(problem, places=tuple(places), counted_in="of the cohort's records, by person and day")
 
 
 def read_omop_csv(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:

@@ -110,11 +110,14 @@ def unit_spellings(vocabulary: Tables) -> dict[int, str]:
     return {number: code for number, _, code in _concepts(vocabulary, "vocabulary_id", {"UCUM"})}
 
 
+_TABLE_HINT = "add it, with its header alone where it really holds nothing; in PostgreSQL name its schema with ?schema=NAME"
+
+
 def require_columns(tables: Tables, table: str, columns: tuple[str, ...], reason: str) -> None:
     """DataError where the source lacks a table or one of its columns."""
     have = tables.columns(table)
     if have is None:
-        raise DataError(f"The source has no table {table}", expected=f"the table {table}: {reason}", hint="add it to the source")
+        raise DataError(f"The source has no table {table}", expected=f"the table {table}: {reason}", hint=_TABLE_HINT)
     if absent := [name for name in columns if name not in have]:
         raise DataError(
             f"The table {table} lacks {', '.join(absent)}", expected="the columns of OMOP CDM 5.4", hint="export the whole table"
