@@ -222,7 +222,7 @@ class DataContract(Section):
         if self.patient.column in (*names, self.label.column):
             raise ValueError(f"the cohort fills {self.patient.column!r} with the person: call the column or the label otherwise")
         if self.label.kind != "binary" or self.label.judge(1) != 1 or self.label.judge(0) != 0:
-            raise ValueError("a cohort's outcome is 1 or 0: leave positive = [1] and negative = [0] under [data.label]")
+            raise ValueError("a cohort's outcome is 1 or 0: leave the values of both sides under [data.label] out")
         return self
 
     @property

@@ -407,11 +407,15 @@ def test_codes_that_nothing_carries_are_remarked(tmp_path: Path) -> None:
 
 
 KEYS = st.sampled_from(["coding", "code", "system", "value", "start"])
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
-    max_leaves=6,
-)
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False)
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Lists and objects of what is inside, or that itself."""
+    return inner | st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3)
+
+
+JSON_VALUES = nested(nested(nested(LEAVES)))
 FIELDS = st.sampled_from(
     [
         "status", "subject", "code", "period", "class", "type", "component", "valueQuantity", "effectiveDateTime", "meta",

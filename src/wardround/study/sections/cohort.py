@@ -121,7 +121,7 @@ class FeatureSection(Section):
 
 
 class OutcomeSection(Section):
-    """What makes a record positive: death, or an event of a concept set, in a window that begins on the index day."""
+    """What a record is labelled 1 for: death, or an event of a concept set, in a window from the index day on."""
 
     kind: Literal["death", "concepts"] = Field(description="death, or an event of the set that `concepts` names.")
     concepts: str = Field(default="", description="The concept set whose first event is the outcome.")
@@ -153,7 +153,7 @@ class CohortSection(Section):
     concepts: tuple[ConceptSet, ...] = Field(min_length=1, max_length=1000, description="Sets of codes, each under a name.")
     index: IndexSection = Field(description="The event that a record begins with.")
     features: tuple[FeatureSection, ...] = Field(min_length=1, description="What fills each column of the contract.")
-    outcome: OutcomeSection = Field(description="What makes a record positive.")
+    outcome: OutcomeSection = Field(description="What a record is labelled 1 for.")
 
     def concept_set(self, name: str) -> ConceptSet:
         """The set of that name, of which a checked cohort has one."""
