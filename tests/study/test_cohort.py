@@ -38,6 +38,7 @@ def test_a_sound_cohort_is_taken() -> None:
         ({"concepts": [STAY, {**LAB, "codes": ["LOINK|1"]}]}, "'LOINK' is not known"),
         ({"concepts": [STAY, {**LAB, "codes": ["OMOP|x"]}]}, "whole number"),
         ({"concepts": [STAY, {**LAB, "codes": ["OMOP|1*"]}]}, "whole number"),
+        ({"concepts": [STAY, {**LAB, "codes": ["OMOP|" + 19 * "9"]}]}, "whole number"),
         ({"concepts": [STAY, {**LAB, "codes": ["ICD10|*"]}]}, "a star stands for the end"),
         ({"concepts": [STAY, {**LAB, "codes": ["ICD10|I*3"]}]}, "a star stands for the end"),
         ({"concepts": [STAY, {**LAB, "codes": [], "descendants": True}]}, "descendants of no code"),

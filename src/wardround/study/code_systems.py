@@ -27,6 +27,9 @@ FHIR_SYSTEMS: dict[str, tuple[str, ...]] = {
 }
 """By OMOP's vocabulary_id, the addresses that FHIR knows a system by. ActCode, the classes of encounters, is FHIR's alone."""
 
+LONGEST_NUMBER = 18
+"""Digits of a concept's number: what 64 bits hold."""
+
 OMOP_ONLY = ("Visit", OMOP)
 """Systems without a counterpart in FHIR."""
 
@@ -72,6 +75,6 @@ def code_of(text: str) -> Code:
         )
     if "*" in code[:-1] or code == "*":
         raise ValueError(f"a star stands for the end of a code, after its beginning; found {text[:80]!r}")
-    if system == OMOP and not (code.isascii() and code.isdigit()):
+    if system == OMOP and not (code.isascii() and code.isdigit() and len(code) <= LONGEST_NUMBER):
         raise ValueError(f"a concept of OMOP is a whole number, as in OMOP|9201; found {text[:80]!r}")
     return Code(system, code)

@@ -11,11 +11,12 @@ from wardround.simulation.hospitals import from_folders, keep_hospitals, kept_ho
 from wardround.sources.databases.sql import connected, read_query, require_reading
 from wardround.sources.opening import open_source
 from wardround.study.contract import ColumnContract, DataContract
+from wardround.study.sections.cohort import ConceptSet
 from wardround.values.address import address_of, is_address
 from wardround.values.errors import DataError
 from wardround.values.ids import site_id
 
-from .cases import contract, omop_tables
+from .cases import PRESSURE, STAY, contract, omop_tables
 from .databases import Server, load_postgres, load_sqlite, write_csv
 
 TABLE = DataContract(kind="table", columns=(ColumnContract(name="age", range=(0, 120)),))
@@ -203,6 +204,17 @@ def test_an_address_is_read_and_written_alike(text: str) -> None:
     """Also from a path, which has lost a slash."""
     assert str(address_of(text)) == text
     assert address_of(Path(text)) == address_of(text)
+
+
+@pytest.mark.parametrize("code", ["x') OR 1=1 --", "x'; DROP TABLE ward.person; --", "%s %(x)s :x ?", "\\'", '"'])
+def test_a_code_of_a_study_is_a_value_and_never_a_statement(code: str, cdm: str, sqlite: Path) -> None:
+    """The study comes from elsewhere: its codes must not speak to the hospital's database."""
+    codes = (f"SNOMED|{code}", f"ICD10CM|{code}*")
+    rules = contract(STAY, PRESSURE, ConceptSet(name="stroke", event="condition", codes=codes))
+    for source in (cdm, sqlite):
+        report = open_source(source, rules).check()
+        assert report.ready() and "concepts-unknown:stroke" in {finding.code for finding in report.findings}
+        assert open_source(source, rules).load().labels.tolist() == [0]
 
 
 def test_a_database_that_cannot_be_reached_is_told_in_words(postgres: Server, tmp_path: Path) -> None:
