@@ -101,14 +101,9 @@ class EventCollector:
     """Takes events in batches: key (as in PersonKeys), concepts, start, end, number, unit (text), row."""
 
     def __init__(self, cohort: CohortSection, persons: PersonKeys, tally: Tally) -> None:
-        self._names = [concept_set.name for concept_set in cohort.concepts]
-        self._persons, self._tally = persons, tally
+        self.cohort, self._persons, self._tally = cohort, persons, tally
         self._units: dict[str, int] = {"": 0}
         self._batches: list[pl.DataFrame] = []
-
-    def position(self, name: str) -> int:
-        """Of the concept set that is called so."""
-        return self._names.index(name)
 
     def add(self, batch: pl.DataFrame, source: str) -> None:
         """Keep the events whose person and first day are known, and count the others. source: the table or resource."""

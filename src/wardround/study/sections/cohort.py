@@ -159,6 +159,10 @@ class CohortSection(Section):
         """The set of that name, of which a checked cohort has one."""
         return next(concept_set for concept_set in self.concepts if concept_set.name == name)
 
+    def position(self, name: str) -> int:
+        """Of the set of that name among the cohort's sets, as its events carry it."""
+        return [concept_set.name for concept_set in self.concepts].index(name)
+
     @property
     def needs_observation(self) -> bool:
         """Whether the time under observation decides something."""

@@ -44,17 +44,12 @@ def cohort_rows(tables: EventTables, cohort: CohortSection, contract: DataContra
     return CohortRows(frame, tally.problems())
 
 
-def position_of(cohort: CohortSection, name: str) -> int:
-    """Of a concept set in the cohort, as events name it."""
-    return [concept_set.name for concept_set in cohort.concepts].index(name)
-
-
 def _index_days(tables: EventTables, cohort: CohortSection) -> pl.DataFrame:
     """Person, index day and the end of the index event; one row a person and day, with all that is known of the person.
 
     Of several index events on one day the one that ends last is taken; one without an end has none.
     """
-    position = position_of(cohort, cohort.index.concepts)
+    position = cohort.position(cohort.index.concepts)
     met = tables.events.lazy().filter(pl.col("concepts") == position)
     ends = pl.when(pl.col("end").is_null().any()).then(None).otherwise(pl.col("end").max()).alias("visit_end")
     days = met.group_by("person", "start").agg(ends).collect()
@@ -126,7 +121,7 @@ def _deaths(records: pl.DataFrame) -> pl.Series:
 
 
 def _events_after(records: pl.DataFrame, tables: EventTables, cohort: CohortSection) -> pl.Series:
-    position = position_of(cohort, cohort.outcome.concepts)
+    position = cohort.position(cohort.outcome.concepts)
     inside = (pl.col("start") >= pl.col("first_day")) & (pl.col("start") <= pl.col("last_day"))
     met = within(tables.events, position, records.select("record", "person", "first_day", "last_day"), inside)
     return records.get_column("record").is_in(met.get_column("record").unique().implode())

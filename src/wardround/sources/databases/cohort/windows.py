@@ -41,11 +41,10 @@ def feature_column(
     """The values of one feature, record for record; None where there is none."""
     if feature.value in ("age", "sex"):
         return records.get_column(feature.value).rename(feature.column)
-    position = [concept_set.name for concept_set in cohort.concepts].index(feature.concepts)
     before = pl.col("start") < pl.col("index")
     if feature.days_before is not None:
         before &= (pl.col("index") - pl.col("start")).dt.total_days() <= feature.days_before
-    met = within(tables.events, position, records.select("record", "person", "index"), before)
+    met = within(tables.events, cohort.position(feature.concepts), records.select("record", "person", "index"), before)
     if feature.value in NUMBERS:
         met = _measured(met, feature, tables.units, tally)
     values = met.group_by("record").agg(_summary(feature).alias("value"))

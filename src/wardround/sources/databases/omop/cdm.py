@@ -184,8 +184,8 @@ def _collect(
     require_columns(clinical, table.name, table.required, f"the study has concept sets of the kind {sets[0].concept_set.event}")
     have = clinical.columns(table.name) or frozenset()
     concepts = [name for name in (table.concept, table.source_concept) if name in have]
-    every = [collector.position(s.concept_set.name) for s in sets if s.numbers is None]
-    by_number = [(number, collector.position(s.concept_set.name)) for s in sets for number in s.numbers or ()]
+    every = [collector.cohort.position(s.concept_set.name) for s in sets if s.numbers is None]
+    by_number = [(number, collector.cohort.position(s.concept_set.name)) for s in sets for number in s.numbers or ()]
     positions = pl.DataFrame(by_number, schema={"number": pl.Int64, "concepts": pl.UInt16}, orient="row")
     row_filter = None if every else RowFilter(tuple(concepts), frozenset(number for number, _ in by_number))
     if row_filter is not None and not row_filter.values:
