@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wardround.study.sections.training import AugmentationSection
-from wardround.training.images.augmentation import augment, blurred, gaussian_kernel
+from wardround.training.images.augmentation import augment, augment_each, blurred, gaussian_kernel
 from wardround.training.images.scanner_shift import SHIFT_NAMES, shifted
 from wardround.values.errors import DataError
 from wardround.values.randomness import generator
@@ -26,6 +26,20 @@ def pixels(n: int = 6, channels: int = 1, size: int = 16) -> torch.Tensor:
 
 
 TARGETS = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("setting", [each for each in EACH if "mixup" not in each], ids=lambda setting: next(iter(setting)))
+def test_an_image_of_a_private_step_follows_from_itself_and_its_own_draws(setting: dict[str, float]) -> None:
+    """Its bits must be the same whoever else was drawn, or one patient more would change what all others are trained on."""
+    settings_, before = AugmentationSection.model_validate(setting), pixels(size=13)
+
+    def changed(order: list[int]) -> torch.Tensor:
+        generators = iter([generator("image", number) for number in order])
+        return augment_each(before[order], settings_, lambda: next(generators))
+
+    everybody, others = changed([0, 1, 2, 3, 4, 5]), changed([4, 2, 5])
+    assert not torch.equal(everybody, before)
+    assert torch.equal(others, everybody[[4, 2, 5]])
 
 
 @pytest.mark.parametrize("setting", EACH, ids=lambda setting: next(iter(setting)))

@@ -1,11 +1,12 @@
 """Random changes of a piece of training images: where they lie, how they were exposed, what is hidden.
 
-All choices of a piece come from one numpy generator that its caller keyed by study, site, round, step and piece; nothing is
-drawn from a global generator. The order is: mirror, affine warp, blur or sharpen, gamma, contrast, brightness, noise,
-blanked square, mixup.
+All choices of a piece come from one numpy generator that its caller keyed by study, site, round, step and piece, or, in a private
+step, from a secret one for each image; nothing is drawn from a global generator. The order is: mirror, affine warp, blur or
+sharpen, gamma, contrast, brightness, noise, blanked square, mixup.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,20 @@ def augment(
         changed = torch.where(chosen.reshape(-1, 1, 1, 1), changed, pixels)
     pixels = _blank(changed, settings, rng)
     return mix(pixels, targets, settings.mixup, rng)
+
+
+def augment_each(
+    pixels: torch.Tensor, settings: AugmentationSection, new_generator: Callable[[], np.random.Generator]
+) -> torch.Tensor:
+    """Images (n, c, h, w), each changed alone, in memory of its own, with a generator of its own; never with mixup.
+
+    So an image follows from its record and its own secret draws, to the last bit: in a private step it may not depend on who else
+    was drawn. Of images changed together it would, since kernels round and generators draw by an image's place.
+    """
+    if settings == AugmentationSection():
+        return pixels
+    alone = (augment(image.clone(), torch.zeros(1), settings, new_generator()) for image in torch.split(pixels, 1))
+    return torch.cat([changed for changed, _ in alone])
 
 
 def mix(inputs: torch.Tensor, targets: torch.Tensor, alpha: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -22,7 +22,7 @@ from wardround.study.sections.privacy import PrivacySection
 from wardround.study.sections.training import TrainingSection
 from wardround.training.devices import resolve
 from wardround.training.head import Head
-from wardround.training.images.augmentation import augment
+from wardround.training.images.augmentation import augment_each
 from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape
 from wardround.training.local_descent import Loaded, loaded
@@ -113,7 +113,7 @@ class PrivateTrainer:
         index = torch.from_numpy(drawn.rows).to(self.device)
         inputs, labels = self.rows.read(index), self.rows.labels[index]
         if self.rows.is_image:
-            inputs, labels = augment(inputs, labels, self.training.augmentation, self._secret.generator())
+            inputs = augment_each(inputs, self.training.augmentation, self._secret.generator)
         clipped = gradients_of.clipped_sum(inputs, labels, drawn.counts, self._head.loss)
         sums = {name: wide(total) for name, total in zip(network.names, clipped.sums, strict=True)}
         return sums, float(clipped.loss), len(drawn.counts)
