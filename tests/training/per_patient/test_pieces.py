@@ -1,11 +1,13 @@
 """Cutting a batch."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.training.per_patient.pieces import cut
+from wardround.training.per_patient.clipping import MOST_PATIENTS, MOST_ROWS
+from wardround.training.per_patient.pieces import cut, require_counts
 
 COUNTS = st.lists(st.integers(1, 9), max_size=60)
 
@@ -51,3 +53,12 @@ def test_a_piece_lies_in_memory_of_its_own() -> None:
     together, apart = cut([1] * 12, 4)[1], cut([1, 2, 1], 2)[0]
     assert together.of(rows).data_ptr() % 64 == 0 and together.of(rows).data_ptr() != rows[4:].data_ptr()
     assert together.of(rows).tolist() == [4.0, 5.0, 6.0, 7.0] and apart.of(rows).tolist() == [0.0, 3.0]
+
+
+def test_more_patients_than_the_bound_holds_for_are_refused() -> None:
+    """Their roundings together could be longer than what is kept free for them."""
+    require_counts(np.ones(MOST_PATIENTS, np.intp), MOST_PATIENTS)
+    with pytest.raises(ValueError, match="proved for up to 2,097,152 patients"):
+        require_counts(np.ones(MOST_PATIENTS + 1, np.intp), MOST_PATIENTS + 1)
+    with pytest.raises(ValueError, match="8,589,934,592 rows"):
+        require_counts([MOST_ROWS + 1], MOST_ROWS + 1)

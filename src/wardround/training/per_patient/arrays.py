@@ -1,10 +1,11 @@
 """From gradients of arrays, as layers use them, to gradients of parameters.
 
-A layer's array is a parameter, or a function of parameters that is the same for every patient. Its patients' gradients then go
-back through that function's own backward: all together for the norms (it is linear in them), once for the weighted sum.
+A layer's array is a parameter, or a function of parameters that is the same for every patient. Each patient's gradient then goes
+back through that function's own backward, in the same way wherever the patient stands. That backward is linear, so that one pass
+for the weighted sum would do; but it may cancel nearly all of a gradient, and then rounds for everybody together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,35 +66,46 @@ class PatientGradientTerms:
         return squares.sqrt()
 
     def _squares_behind(self, family: _Family) -> torch.Tensor:
-        """(P,) float64: squared norms over the parameters behind the family's arrays, a few patients at a time."""
-        size = max(1, _AT_ONCE // sum(array.numel() for array, _ in family.uses))
-        norms = []
+        """(P,) float64: squared norms over the parameters behind the family's arrays."""
+        return torch.cat([torch.stack([kept.squared_norms() for kept in some]).sum(0) for _, some in self._behind(family)])
+
+    def _behind(self, family: _Family) -> Iterator[tuple[slice, list[Kept]]]:
+        """The patients' gradients of the parameters behind the family's arrays, a few patients at a time and always as many.
+
+        They are worked out for the norms and again for the sum: all patients' together would not fit the memory, and what is
+        summed must be what was clipped, to the last bit, since a function's backward can cancel.
+        """
+        size = _part(self._patients, _AT_ONCE // sum(array.numel() for array, _ in family.uses))
         for start in range(0, self._patients, size):
-            some = slice(start, min(start + size, self._patients))
-            gradients = self._back(family, [contribution.each(some) for _, contribution in family.uses], batched=True)
-            norms.append(torch.stack([Kept(values).squared_norms() for values in gradients]).sum(0))
-        return torch.cat(norms)
+            some = slice(start, start + size)
+            yield some, [Kept(values) for values in self._back(family, [form.each(some) for _, form in family.uses])]
 
     def weighted_sums(self, weights: torch.Tensor) -> list[torch.Tensor]:
-        """For each parameter the sum of the patients' gradients times weights (P,), float64: in float64 but for convolutions
-        and for parameters behind a function."""
+        """For each parameter the sum of the patients' gradients times weights (P,), float64."""
         sums = self._small_sums(weights)
         for family in self._families:
-            arrays = [contribution.weighted_sum(weights) for _, contribution in family.uses]
-            parameters = arrays if family.plain else self._sums_behind(family, arrays)
-            sums.update(zip(family.places, parameters, strict=True))
+            plain = [form.weighted_sum(weights) for _, form in family.uses] if family.plain else None
+            sums.update(zip(family.places, plain or self._sums_behind(family, weights), strict=True))
         return [sums[index] if index in sums else torch.zeros(values.shape) for index, values in enumerate(self._parameters)]
 
-    def _sums_behind(self, family: _Family, arrays: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Of the parameters behind the family's arrays, from sums of these."""
-        narrow = [values.to(array.dtype) for values, (array, _) in zip(arrays, family.uses, strict=True)]
-        return list(self._back(family, narrow, batched=False))
+    def _sums_behind(self, family: _Family, weights: torch.Tensor) -> list[torch.Tensor]:
+        """Of the parameters behind the family's arrays."""
+        totals = [torch.zeros(self._parameters[index].shape, dtype=torch.float64) for index in family.places]
+        for some, gradients in self._behind(family):
+            for total, kept in zip(totals, gradients, strict=True):
+                total.add_(kept.weighted_sum(weights[some]))
+        return totals
 
-    def numbers(self) -> list[torch.Tensor]:
-        """(P, ...) each: all numbers that the patients' gradients follow from."""
-        small = [] if self._small is None else [self._small.values]
-        uses = [use for family in self._families for use in family.uses]
-        return [*small, *(numbers for _, form in uses for numbers in form.numbers())]
+    def numbers(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Of some patients at a time, (p, ...): all numbers that their gradients follow from, and their norms."""
+        everybody = slice(0, self._patients)
+        yield everybody, self.norms()
+        if self._small is not None:
+            yield everybody, self._small.values
+        for family in self._families:
+            yield from ((everybody, numbers) for _, form in family.uses for numbers in form.numbers())
+            if not family.plain:
+                yield from ((some, kept.values) for some, gradients in self._behind(family) for kept in gradients)
 
     def _small_sums(self, weights: torch.Tensor) -> dict[int, torch.Tensor]:
         """By the parameter's place."""
@@ -103,8 +115,8 @@ class PatientGradientTerms:
         sums = torch.split(self._small.weighted_sum(weights), [each.numel() for each in parameters])
         return {index: one.view(each.shape) for index, one, each in zip(self._small_places, sums, parameters, strict=True)}
 
-    def _back(self, family: _Family, gradients: list[torch.Tensor], *, batched: bool) -> Sequence[torch.Tensor]:
-        """Gradients of the family's arrays as gradients of its parameters; with `batched` one more axis in front."""
+    def _back(self, family: _Family, gradients: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+        """Gradients (p, ...) of the family's arrays as gradients (p, ...) of its parameters."""
         with torch.enable_grad():
             arrays = [array.view_as(array) for array, _ in family.uses]
         return torch.autograd.grad(
@@ -112,8 +124,13 @@ class PatientGradientTerms:
             [self._parameters[position] for position in family.places],
             gradients,
             retain_graph=True,
-            is_grads_batched=batched,
+            is_grads_batched=True,
         )
+
+
+def _part(patients: int, most: int) -> int:
+    """The largest number up to `most`, and at least 1, that divides the patients: another would leave a rest of another shape."""
+    return next(size for size in range(max(1, min(most, patients)), 0, -1) if patients % size == 0)
 
 
 def _families(parameters: Sequence[torch.Tensor], uses: Sequence[Use]) -> list[_Family]:

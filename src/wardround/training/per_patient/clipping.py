@@ -4,20 +4,20 @@ Abadi et al., "Deep learning with differential privacy", CCS 2016, algorithm 1: 
 in place of C: one patient more or less then changes the exact sum by at most C'. What is left, ROOM C, is for rounding:
 
 - A patient who comes or goes does not change a bit of the numbers that the others' gradients are made of: for dense layers by
-  construction (`fixed_order`), for others because the site has checked it.
-- What is clipped is what is summed, and the rest is float64, u = 2^-53, in any order (Higham, Accuracy and Stability, section
-  3.1). Take a dense layer with m inputs and o outputs and a patient with t records, D = t + m + o. The squared norm errs by at
-  most 2 D u |G|^2 |X|^2; as |G| |X| is never more than K = 64 times the norm (`contributions.bounded_below`), the factor errs
-  by a relative 2 K^2 D u = D 2^-40. The piece's sum errs by at most 256 K u C = 2^-39 C for each patient in it, adding up p
-  pieces by p u C.
+  construction (`fixed_order`), for kernels of libraries because the site has tried each shape of piece (`position_proof`). Nor
+  does the patient change a bit of their norms, so that their factors stay what they are.
+- What is clipped is what is summed. A gradient that exists as numbers (`contributions.Kept`) may have been rounded on the way to
+  them: the same numbers are in both worlds, clipped by their own norm. All that is left is rounding of sums over patients, and
+  these are float64, u = 2^-53, in any order (Higham, Accuracy and Stability, section 3.1). A sum of m products errs by at most
+  m u times the sum of their lengths. Of one patient these are at most K clip norms long (`contributions.bounded_below`):
+  - kept gradients: up to 256 of a piece, K = 1: below 2^-44 C for each patient;
+  - dense layers: 256 rows, or one patient's r, K = 2^6: 2^-39 C, or r 2^-47 C;
+  - convolutions from factors: 2^11 places of a piece, K = 2^8: 2^-34 C.
+  Layers are different axes, so the largest of these counts once. Adding p pieces, in blocks of 2^10, costs (2^10 + p 2^-10) u C.
+- A norm worked out from factors errs by less than K^2 D u for sums of D terms; that is one patient's own share, once.
 
-Two worlds with n patients then differ by at most C' + n C (2 D 2^-40 + 2^-38 + 2 p u). The bracket is below D 2^-38: there is
-room, whatever the model, while n D <= 2^28: 100,000 patients in one step with D = 2,600. With one record for each patient
-nothing cancels, and the room is a thousand times larger.
-
-A convolution's sum over the patients of a piece, and gradients behind a function of parameters (standardised filters, folded
-normalisations), are still float32: e C for each patient, measured as e near 1e-8, room for tens of thousands whose roundings
-all agree. For image networks the margin is measured, not proved.
+Two worlds with n patients and r rows then differ by at most C' + 2 n (2^-34 + 2^-41) C + r 2^-46 C + 2^-13 C. That is below C,
+whatever the model, for n <= 2^21 patients in one step and r <= 2^33: `MOST_PATIENTS` and `MOST_ROWS`.
 """
 
 import math
@@ -25,6 +25,9 @@ import math
 import torch
 
 ROOM = 2.0**-10
+MOST_PATIENTS = 2**21
+"""In one step of one site. A study plans for half of it, so that no draw comes near."""
+MOST_ROWS = 2**33
 LONGEST = 2.0**100
 """In clip norms. Factors below float32's normal numbers (2**-126) are coarse: rounded up, one could be twice what it should be,
 and a coordinator can craft a model whose gradients are so long."""

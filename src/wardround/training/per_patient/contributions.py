@@ -1,14 +1,16 @@
 """What each patient of a piece adds to the gradient of one array, in the form in which it is cheap.
 
 A form gives the patients' squared norms, their weighted sum and, where an array is a function of parameters, each gradient.
-Its numbers have the same bits wherever a patient stands. Sums over patients do not: they are taken in float64, in any order, and
-`clipping` has room for what their rounding may change.
+Its numbers and norms have the same bits wherever a patient stands. Sums over patients do not: they are taken in float64, in any
+order, and `clipping` has room for what their rounding may change.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+
+from wardround.training.per_patient.fixed_order import patient_products, squares, tree_sum
 
 CANCELLATION = 2.0**6
 """How often longer than a gradient its terms may be before they count instead: of a patient with t records whose gradients point
@@ -69,15 +71,16 @@ class Outer:
     inputs: torch.Tensor
 
     def squared_norms(self) -> torch.Tensor:
-        places = self.inputs.shape[1]
+        places, factors = self.inputs.shape[1], squares(self.outputs) * squares(self.inputs)
         if places == 1:
-            return squares(self.outputs) * squares(self.inputs)
+            return factors
         outputs, inputs = self.outputs.double(), self.inputs.double()
         if places * (self.inputs.shape[2] + self.outputs.shape[2]) > self.inputs.shape[2] * self.outputs.shape[2]:
-            norms = squares(outputs.mT @ inputs)
+            norms = squares(patient_products(outputs.mT, inputs.mT))
         else:
-            norms = (outputs @ outputs.mT).mul_(inputs @ inputs.mT).sum((1, 2)).clamp_(min=0.0)
-        return bounded_below(norms, squares(self.outputs) * squares(self.inputs), CANCELLATION)
+            products = patient_products(outputs, outputs) * patient_products(inputs, inputs)
+            norms = tree_sum(products.flatten(1).T).clamp_(min=0.0)
+        return bounded_below(norms, factors, CANCELLATION)
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
         weighted = self.outputs.double() * weights.reshape(-1, 1, 1)
@@ -90,12 +93,6 @@ class Outer:
         return self.outputs, self.inputs
 
 
-def squares(values: torch.Tensor) -> torch.Tensor:
-    """(P, ...) -> (P,), float64: squares of float32 numbers can underflow to nothing, and the other factor can be huge."""
-    norms: torch.Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1, dtype=torch.float64).square()
-    return norms
-
-
 def bounded_below(norms: torch.Tensor, factors: torch.Tensor, cancellation: float) -> torch.Tensor:
     """The squared norms, but at least factors / cancellation^2; factors (P,): |G|^2 |X|^2.
 
@@ -105,9 +102,3 @@ def bounded_below(norms: torch.Tensor, factors: torch.Tensor, cancellation: floa
     it then counts for what it is made of.
     """
     return torch.maximum(norms, factors / cancellation**2)
-
-
-def lengthened(norms: torch.Tensor, places: int, factors: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Squared norms with room for what rounding in `dtype` adds to sums over `places`: twice t u |G| |X| as in `bounded_below`,
-    which covers norms that were themselves taken of such sums."""
-    return (norms.sqrt() + places * torch.finfo(dtype).eps * factors.sqrt()).square()

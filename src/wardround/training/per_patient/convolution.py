@@ -6,8 +6,14 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from wardround.training.per_patient.contributions import GradientForm, Kept, lengthened, squares
+from wardround.training.per_patient.contributions import GradientForm, Kept, bounded_below
+from wardround.training.per_patient.fixed_order import tree_sum
 from wardround.training.per_patient.layers import Pair, detached, learns
+
+CANCELLATION = 2.0**8
+"""As `contributions.CANCELLATION`: after a normalisation gradients point away from what all places have in common."""
+MOST_PLACES = 2**11
+"""Of all patients of a piece whose sum is taken from factors: `clipping` counts on it."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,8 @@ class ConvLayer:
         if learns(weight):
             self.contributions.append((weight, contribution(self.geometry, inputs, gradient, self.patients)))
         if bias is not None and learns(bias):
-            by_patient = gradient.sum((2, 3)).view(self.patients, -1, gradient.shape[1]).sum(1)
-            self.contributions.append((bias, Kept(by_patient)))
+            by_row = gradient.sum((2, 3)).view(self.patients, -1, gradient.shape[1])
+            self.contributions.append((bias, Kept(tree_sum(by_row.transpose(0, 1)))))
         if not needs_gradient:
             return None
         return self.geometry.backward(gradient, inputs, weight.detach().contiguous(), (True, False))[0]
@@ -68,26 +74,45 @@ class ConvLayer:
 def contribution(geometry: Geometry, inputs: torch.Tensor, gradient: torch.Tensor, patients: int) -> GradientForm:
     """The cheaper of the two ways, from the shapes alone.
 
-    Multiplications for each patient with t places: k o t for the gradient, against t^2 (in + out) for the Gram matrices, which
-    run at about half the speed, and k o t again for the weighted sum. Writing and reading a kept gradient costs as much as some
-    40 multiplications for each number.
+    For each patient with t places: a gradient takes k o t multiplications, and its norm and its share of the sum some 35 float32
+    multiplications for each number. Factors take t^2 (in + out) for the Gram matrices, at a quarter of that speed, and k o t more
+    for a sum in float64. (Measured; t above 34 never pays.)
     """
     out, _, height, width = geometry.kernel
     places = gradient[0, 0].numel() * (gradient.shape[0] // patients)
     size = math.prod(geometry.kernel)
     grams = places**2 * (inputs.shape[1] * (1 if height * width == 1 or geometry.stride == (1, 1) else height * width) + out)
-    if geometry.groups == 1 and geometry.dilation == (1, 1) and 2 * grams + 20 * height * width * places**2 < 40 * size:
+    in_one_group = geometry.groups == 1 and geometry.dilation == (1, 1)
+    if in_one_group and places * patients <= MOST_PLACES and places * size + 4 * grams < 35 * size:
         return ConvFactors(geometry, inputs, gradient, patients)
     return Kept(by_patient(geometry, inputs, gradient, patients))
 
 
 def by_patient(geometry: Geometry, inputs: torch.Tensor, gradient: torch.Tensor, patients: int) -> torch.Tensor:
-    """Each patient's gradient of the weight, (P, *kernel), by one convolution: patients side by side as groups of channels
-    (Rochette et al., "Efficient per-example gradient computations in convolutional neural networks", 2019, section 3)."""
+    """Each patient's gradient of the weight, (P, *kernel): by matrix products over the places where these are few, or by one
+    convolution, with patients side by side as groups of channels (Rochette et al., "Efficient per-example gradient computations
+    in convolutional neural networks", 2019, section 3)."""
     out, *rest = geometry.kernel
+    if geometry.groups == 1 and 2 * gradient[0, 0].numel() < out:
+        products = columns(gradient, patients) @ columns(under_kernel(geometry, inputs), patients).mT
+        return products.view(patients, *geometry.kernel)
     unused = inputs.new_empty((patients * out, *rest))
     gradient, inputs = _beside(gradient, patients), _beside(inputs, patients)
     return geometry.backward(gradient, inputs, unused, (False, True), patients)[1].view(patients, *geometry.kernel)
+
+
+def columns(values: torch.Tensor, patients: int) -> torch.Tensor:
+    """(P each, c, ...) -> (P, c, each places)."""
+    split = values.reshape(patients, len(values) // patients, values.shape[1], -1)
+    return split.transpose(1, 2).reshape(patients, values.shape[1], -1)
+
+
+def under_kernel(geometry: Geometry, inputs: torch.Tensor) -> torch.Tensor:
+    """(n, in, h, w) -> (n, in height width, places): the inputs under the kernel at each place; of one group."""
+    _, _, height, width = geometry.kernel
+    if height * width == 1 and geometry.padding == (0, 0):
+        return inputs[:, :, :: geometry.stride[0], :: geometry.stride[1]].flatten(2)
+    return F.unfold(inputs, (height, width), geometry.dilation, geometry.padding, geometry.stride)
 
 
 def _beside(values: torch.Tensor, patients: int) -> torch.Tensor:
@@ -101,7 +126,7 @@ def _beside(values: torch.Tensor, patients: int) -> torch.Tensor:
 class ConvFactors:
     """Inputs (n, in, h, w) and outputs' gradients (n, out, h', w') of a convolution in one group, without dilation.
 
-    The norm is the ghost norm of `contributions.Outer` over places, in float64 for the reason given there.
+    The norm is the ghost norm of `contributions.Outer` over places, and bounded as there: sums over places cancel.
     """
 
     geometry: Geometry
@@ -110,17 +135,16 @@ class ConvFactors:
     patients: int
 
     def squared_norms(self) -> torch.Tensor:
-        outputs = self._columns(self.gradient)
-        norms = (outputs.mT @ outputs).mul_(self._gram()).sum((1, 2)).clamp_(min=0.0)
-        _, _, height, width = self.geometry.kernel
-        # Every input stands under at most height * width places of the kernel.
-        factors = squares(outputs) * squares(self.inputs.reshape(self.patients, -1)) * (height * width)
-        return lengthened(norms, outputs.shape[2], factors, self.inputs.dtype)
+        outputs = columns(self.gradient, self.patients).double()
+        outer, inner = outputs.mT @ outputs, self._gram()
+        factors = _trace(outer) * _trace(inner)
+        return bounded_below(tree_sum((outer * inner).flatten(1).T).clamp_(min=0.0), factors, CANCELLATION)
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
-        by_row = weights.repeat_interleave(len(self.gradient) // self.patients).to(self.gradient.dtype)
-        weight = self.inputs.new_empty(self.geometry.kernel)
-        return self.geometry.backward(self.gradient * by_row.reshape(-1, 1, 1, 1), self.inputs, weight, (False, True))[1]
+        by_row = weights.repeat_interleave(len(self.gradient) // self.patients).reshape(-1, 1, 1)
+        outputs = (self.gradient.flatten(2).double() * by_row).transpose(0, 1).flatten(1)
+        inputs = under_kernel(self.geometry, self.inputs).transpose(0, 1).flatten(1).double()
+        return (outputs @ inputs.T).view(self.geometry.kernel)
 
     def each(self, patients: slice) -> torch.Tensor:
         inputs, gradient = (
@@ -131,36 +155,31 @@ class ConvFactors:
     def numbers(self) -> tuple[torch.Tensor, ...]:
         return tuple(values.reshape(self.patients, -1) for values in (self.gradient, self.inputs))
 
-    def _columns(self, values: torch.Tensor) -> torch.Tensor:
-        """(P each, c, h, w) -> (P, c, each h w), float64."""
-        n, channels = values.shape[:2]
-        split = values.reshape(self.patients, n // self.patients, channels, -1).transpose(1, 2)
-        return split.to(torch.float64).reshape(self.patients, channels, -1)
-
     def _gram(self) -> torch.Tensor:
-        """X X^T (P, t, t), where X has one row for each place: the inputs under the kernel there."""
+        """X X^T (P, t, t), float64, where X has one row for each place: the inputs under the kernel there."""
         (_, _, height, width), shape = self.geometry.kernel, self.geometry
         if shape.stride != (1, 1) or height * width == 1:
-            if height * width == 1 and shape.padding == (0, 0):
-                under = self.inputs[:, :, :: shape.stride[0], :: shape.stride[1]]
-            else:
-                under = F.unfold(self.inputs, (height, width), padding=shape.padding, stride=shape.stride)
-            columns = self._columns(under)
-            return columns.mT @ columns
+            under = columns(under_kernel(shape, self.inputs), self.patients).double()
+            return under.mT @ under
         return self._gram_by_shifts()
 
     def _gram_by_shifts(self) -> torch.Tensor:
         """With stride 1 the products of two places' windows are products of pixels, added along the window: nine times less
         work for a 3 x 3 kernel than with the windows written out. Pixels beyond the border are zero and are not visited."""
         (_, _, height, width), (down, across) = self.geometry.kernel, self.geometry.padding
-        columns, (h, w), (high, wide) = self._columns(self.inputs), self.inputs.shape[2:], self.gradient.shape[2:]
-        each = len(self.inputs) // self.patients
-        pixels = (columns.mT @ columns).view(self.patients, each, h, w, each, h, w)
+        (h, w), (high, wide) = self.inputs.shape[2:], self.gradient.shape[2:]
+        each, inputs = len(self.inputs) // self.patients, columns(self.inputs, self.patients).double()
+        pixels = (inputs.mT @ inputs).view(self.patients, each, h, w, each, h, w)
         gram = pixels.new_zeros((self.patients, each, high, wide, each, high, wide))
         for down_to, down_from in _overlaps(height, down, h, high):
             for to, source in _overlaps(width, across, w, wide):
                 gram[:, :, down_to, to, :, down_to, to] += pixels[:, :, down_from, source, :, down_from, source]
         return gram.view(self.patients, each * high * wide, -1)
+
+
+def _trace(grams: torch.Tensor) -> torch.Tensor:
+    """(P, t, t) -> (P,)."""
+    return tree_sum(grams.diagonal(dim1=1, dim2=2).T)
 
 
 def _overlaps(kernel: int, padding: int, before: int, after: int) -> list[tuple[slice, slice]]:

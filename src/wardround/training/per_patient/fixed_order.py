@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 _AT_ONCE = 2**16  # numbers, 256 KiB: products of several inputs are added while they are in the cache
+_WIDE = 2**13  # numbers of each patient, whose squares in float64 stay in the cache
 _LANES = 64  # rows; a multiple of every vector's length, twice, so that no element-wise function has a tail
 
 
@@ -41,6 +42,30 @@ def product(inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         some = slice(start, start + run)
         total.add_(tree_sum(rows[some, None, :] * columns[some, :, None]))
     return total.T
+
+
+def patient_products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """(P, s, k), (P, t, k) -> (P, s, t): left @ right.T of each patient, added as `product` adds."""
+    rows, columns = left.permute(2, 1, 0).contiguous(), right.permute(2, 1, 0).contiguous()
+    total = torch.zeros((rows.shape[1], *columns.shape[1:]), dtype=left.dtype)
+    run = 1 << max(0, (_AT_ONCE // max(1, total.numel())).bit_length() - 1)
+    for start in range(0, len(rows), run):
+        some = slice(start, start + run)
+        total.add_(tree_sum(rows[some, :, None] * columns[some, None]))
+    return total.permute(2, 0, 1)
+
+
+def squares(values: torch.Tensor) -> torch.Tensor:
+    """(P, ...) -> (P,), float64: sums of squares, column block onto column block, then by halves.
+
+    In float64, since squares of float32 numbers can underflow to nothing.
+    """
+    flat = values.flatten(1)
+    total = torch.zeros((len(flat), min(_WIDE, flat.shape[1])), dtype=torch.float64)
+    for part in torch.split(flat, _WIDE, 1):
+        wide = part.to(torch.float64, copy=True)
+        total[:, : wide.shape[1]] += wide.mul_(wide)
+    return tree_sum(total.T)
 
 
 def row_losses(

@@ -14,11 +14,12 @@ from torch import nn
 
 from wardround.training.per_patient.arrays import PatientGradientTerms
 from wardround.training.per_patient.clipping import scales
-from wardround.training.per_patient.fixed_order import row_losses
+from wardround.training.per_patient.fixed_order import row_losses, tree_sum
 from wardround.training.per_patient.pieces import Counts, Piece, cut, require_counts
 from wardround.training.per_patient.tape import Tape, strangers
 from wardround.training.threads import PieceThreads
 
+_BLOCK = 2**10  # pieces
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -41,6 +42,34 @@ class _Part:
     loss: float
 
 
+class _Sums:
+    """float64 sums of pieces' shares, block after block: a share is rounded together with few others (`clipping`)."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self._shapes = [parameter.shape for parameter in parameters]
+        self._blocks: list[list[torch.Tensor]] = []
+        self._added = 0
+
+    def add(self, shares: list[torch.Tensor]) -> None:
+        if self._added % _BLOCK == 0:
+            self._fold()
+            self._blocks.append([torch.zeros(shape, dtype=torch.float64) for shape in self._shapes])
+        for together, share in zip(self._blocks[-1], shares, strict=True):
+            together.add_(share)
+        self._added += 1
+
+    def total(self) -> list[torch.Tensor]:
+        self._fold()
+        return self._blocks[0] if self._blocks else [torch.zeros(shape, dtype=torch.float64) for shape in self._shapes]
+
+    def _fold(self) -> None:
+        """The last block onto those before it."""
+        if len(self._blocks) == 2:
+            for together, share in zip(*self._blocks, strict=True):
+                together.add_(share)
+            self._blocks.pop()
+
+
 class PatientGradients:
     """Clipped sums of the per-patient gradients of `module`, on a CPU.
 
@@ -59,31 +88,40 @@ class PatientGradients:
     def clipped_sum(self, inputs: torch.Tensor, targets: torch.Tensor, counts: Counts, loss: Loss) -> ClippedSum:
         """inputs (n, ...) and targets (n, ...) patient after patient, counts (P,) rows of each, n in all.
 
-        loss(outputs, targets) -> (n,): one loss for each row, from that row alone. No patients: sums of zeros.
+        loss(outputs, targets) -> (n,): one loss for each row, from that row alone. No patients: sums of zeros. ValueError for
+        more patients or rows than the bound of `clipping` is proved for.
         """
         require_counts(counts, len(inputs), len(targets))
-        sums = [torch.zeros(parameter.shape, dtype=torch.float64) for parameter in self._parameters]
+        sums = _Sums(self._parameters)
         norms, total = torch.zeros(len(counts), dtype=torch.float64), 0.0
         pieces = cut(counts, most_rows(inputs))
         with self._piece_threads as piece_threads:
             parts = piece_threads.stream(lambda piece: self._part(piece, inputs, targets, loss), pieces)
             for piece, part in zip(pieces, parts, strict=True):
-                for together, share in zip(sums, part.sums, strict=True):
-                    together.add_(share)
+                sums.add(part.sums)
                 norms[torch.from_numpy(piece.patients)] = part.norms
                 total += part.loss
-        return ClippedSum(sums, norms, total)
+        return ClippedSum(sums.total(), norms, total)
 
     def digests(self, inputs: torch.Tensor, targets: torch.Tensor, counts: Counts, loss: Loss) -> list[bytes]:
-        """For each patient a hash of all numbers that the patient's gradient is made of."""
+        """For each patient a hash of all numbers that the patient's clipped gradient follows from."""
         require_counts(counts, len(inputs), len(targets))
         digests = [b""] * len(counts)
-        for piece in cut(counts, most_rows(inputs)):
-            numbers = self._gathered(piece, inputs, targets, loss)[0].numbers()
-            for slot, patient in enumerate(piece.patients):
-                own = [(values[slot] + 0.0).contiguous().numpy() for values in numbers]  # a zero has one sign
-                digests[patient] = hashlib.sha256(b"".join(map(bytes, own))).digest()
+        with self._piece_threads as piece_threads:
+            pieces = cut(counts, most_rows(inputs))
+            parts = piece_threads.stream(lambda piece: self._piece_digests(piece, inputs, targets, loss), pieces)
+            for piece, part in zip(pieces, parts, strict=True):
+                for patient, digest in zip(piece.patients, part, strict=False):
+                    digests[patient] = digest
         return digests
+
+    def _piece_digests(self, piece: Piece, inputs: torch.Tensor, targets: torch.Tensor, loss: Loss) -> list[bytes]:
+        terms, losses = self._gathered(piece, inputs, targets, loss)
+        hashes = [hashlib.sha256() for _ in range(piece.slots)]
+        for some, numbers in [*terms.numbers(), (slice(0, piece.slots), losses)]:
+            for own, values in zip(hashes[some], numbers, strict=True):
+                own.update(bytes((values + 0.0).contiguous().numpy()))  # a zero has one sign
+        return [own.digest() for own in hashes]
 
     def _part(self, piece: Piece, inputs: torch.Tensor, targets: torch.Tensor, loss: Loss) -> _Part:
         terms, losses = self._gathered(piece, inputs, targets, loss)
@@ -106,7 +144,7 @@ class PatientGradients:
         with torch.enable_grad():
             with Tape(len(rows), piece.slots) as tape:
                 outputs = self._module(rows)
-            losses = row_losses(loss, outputs, piece.of(targets)).view(piece.slots, -1).mean(1)
+            losses = tree_sum(row_losses(loss, outputs, piece.of(targets)).view(piece.slots, -1).T) / piece.each
             total = losses.sum()
             if strangers(total, self._parameters):
                 return self._one_by_one(piece, inputs, targets, loss)
@@ -117,8 +155,9 @@ class PatientGradients:
     def _one_by_one(
         self, piece: Piece, inputs: torch.Tensor, targets: torch.Tensor, loss: Loss
     ) -> tuple[PatientGradientTerms, torch.Tensor]:
-        """The same by one ordinary backward for each patient: for layers we do not know."""
-        slots = zip(*(torch.split(piece.of(values), piece.each) for values in (inputs, targets)), strict=True)
+        """The same by one ordinary backward for each patient, in memory of its own: for layers we do not know."""
+        parts = (torch.split(piece.of(values), piece.each) for values in (inputs, targets))
+        slots = zip(*([rows.clone() for rows in part] for part in parts), strict=True)
         losses = [loss(self._module(rows), aims).mean() for rows, aims in slots]
         each = [torch.autograd.grad(value, self._parameters, allow_unused=True, materialize_grads=True) for value in losses]
         gradients = [torch.stack(values) for values in zip(*each, strict=True)]

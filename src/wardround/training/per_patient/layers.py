@@ -105,5 +105,5 @@ class GroupNormLayer:
         )
         for array, by_row in ((weight, scale), (bias, shift)):
             if array is not None and array.requires_grad:
-                self.contributions.append((array, Kept(by_row.view(self.patients, -1, channels).sum(1))))
+                self.contributions.append((array, Kept(tree_sum(by_row.view(self.patients, -1, channels).transpose(0, 1)))))
         return below.view(inputs.shape) if needs_gradient else None

@@ -2,7 +2,8 @@
 
 The last piece is filled up with copies of its last patient, who count zero. Libraries choose their kernels by the number of rows,
 and another kernel rounds otherwise: pieces of one size leave them no choice. Within a piece a row's place must not matter
-either: `fixed_order` ensures it for dense layers. (It is also faster: kernels are compiled for each number of rows.)
+either: `fixed_order` ensures it for dense layers, and `position_proof` tries the others. (It is also faster: kernels are compiled
+for each number of rows.)
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from wardround.training.per_patient.clipping import MOST_PATIENTS, MOST_ROWS
 
 Counts = Sequence[int] | NDArray[np.integer]
 
@@ -63,7 +66,12 @@ def cut(counts: Counts, most_rows: int) -> list[Piece]:
 
 
 def require_counts(counts: Counts, *lengths: int) -> None:
-    """ValueError unless counts are numbers of rows, 1 or more, that add up to each of the lengths."""
+    """ValueError unless counts are numbers of rows, 1 or more, that add up to each of the lengths, and not too many to be
+    clipped."""
     values = np.asarray(counts)
     if values.ndim != 1 or (len(values) and int(values.min()) < 1) or {int(values.sum())} != set(lengths):
         raise ValueError(f"counts are whole numbers of 1 or more that add up to the rows, {lengths}; found {len(values)} counts")
+    if len(values) > MOST_PATIENTS or (len(values) and int(values.sum()) > MOST_ROWS):
+        raise ValueError(
+            f"a clipped sum is proved for up to {MOST_PATIENTS:,} patients and {MOST_ROWS:,} rows, found {len(values):,}"
+        )

@@ -3,7 +3,8 @@
 The clipped sum holds C only as long as nobody's gradient depends on who else was drawn (`clipping`). Dense layers keep to that by
 construction; convolutions, normalisations and pooling are libraries' kernels, which differ from processor to processor. So before
 a private study opens, a site tries it: drawn records, a model whose outputs are rounding remainders, patients in another order
-behind 0 to 15 others. All numbers that a patient's gradient is made of must come out alike to the last bit.
+behind 0 to 15 others, and of images each patient in each place of every shape of piece. All numbers that a patient's gradient is
+made of, and its norm, must come out alike to the last bit. A patient who fills a piece alone has one place only.
 
 No record takes part, and every draw is fixed: whether a site refuses follows from its machine and the study alone. A trial can
 show that the law is broken, and not that no input would break it.
@@ -27,6 +28,7 @@ from wardround.values.randomness import generator
 from wardround.values.records import Records
 
 _LEADS = 16
+_HUGE = 1e38
 _FLAG = 2.0**27  # its bit of least worth is 8: what other inputs add is rounded to that
 
 
@@ -63,18 +65,45 @@ class _Drawn:
 
 
 def _moved_patients(network: NetworkSection, inputs: InputShape, head: Head) -> int:
-    """How many drawn patients have other bits in another order, the largest of all orders tried."""
+    """How many drawn patients have other bits in another order, the largest of all orders and all shapes of piece tried.
+
+    A kernel's order of adding follows from shapes and places, not from the numbers that it adds. So each number of rows that
+    patients of one piece may have is tried, and of images every patient in every place.
+    """
     gradients = PatientGradients(chaotic_module(network, inputs, head.outputs), 1.0, 1)
     together = most_rows(torch.empty(1, *inputs.row))
+    moved = _moved_in_leads(gradients, inputs, head.loss, together)
+    if inputs.kind == "image":
+        each = range(1, together // 2 + 1)
+        moved = max([moved, *(_moved_in_places(gradients, inputs, head.loss, rows, together // rows) for rows in each)])
+    return moved
+
+
+def _moved_in_leads(gradients: PatientGradients, inputs: InputShape, loss: RowLoss, together: int) -> int:
+    """Patients with one to three rows, in shuffled orders behind 0 to 15 others, the first of whom has no finite gradient."""
     counts = [1] * (24 if inputs.kind == "table" else together + 1) + [2, 2] + ([3] * 3 if together > 2 else [])
     patients, leads = len(counts), min(_LEADS, max(2, together))
     drawn = _drawn(inputs, [*counts, *[1] * leads])
-    first = _digests(gradients, drawn, list(range(patients)), head.loss)
+    drawn.rows[patients].fill_(_HUGE)
+    first = _digests(gradients, drawn, list(range(patients)), loss)
     moved = 0
     for lead, order in enumerate(_orders(patients, leads)):
-        digests = _digests(gradients, drawn, [*range(patients, patients + lead), *order], head.loss)[lead:]
-        moved = max(moved, sum(digest != first[patient] for digest, patient in zip(digests, order, strict=True)))
+        digests = _digests(gradients, drawn, [*range(patients, patients + lead), *order], loss)[lead:]
+        moved = max(moved, _other_bits(first, digests, order))
     return moved
+
+
+def _moved_in_places(gradients: PatientGradients, inputs: InputShape, loss: RowLoss, each: int, slots: int) -> int:
+    """A full piece of patients with `each` rows, turned until everybody has stood in every place."""
+    drawn, everybody = _drawn(inputs, [each] * slots), list(range(slots))
+    first = _digests(gradients, drawn, everybody, loss)
+    turned = [everybody[lead:] + everybody[:lead] for lead in range(1, slots)]
+    return max([_other_bits(first, _digests(gradients, drawn, order, loss), order) for order in turned], default=0)
+
+
+def _other_bits(first: list[bytes], digests: list[bytes], order: list[int]) -> int:
+    """How many patients of `order` have another digest than in the first order."""
+    return sum(digest != first[patient] for digest, patient in zip(digests, order, strict=True))
 
 
 def _orders(patients: int, orders: int) -> Iterator[list[int]]:
@@ -102,11 +131,11 @@ def _drawn(inputs: InputShape, counts: list[int]) -> _Drawn:
     return _Drawn(rows, [torch.full((count,), float(number % 3 == 0)) for number, count in enumerate(counts)])
 
 
-def chaotic_module(network: NetworkSection, inputs: InputShape, outputs: int) -> nn.Module:
+def chaotic_module(network: NetworkSection, inputs: InputShape, outputs: int, flag: float = _FLAG) -> nn.Module:
     """A network whose every output is what rounding leaves over.
 
-    Dense layers: a large weight on unit 0, which is 1 for every row, and the opposite bias. Filters sum to nothing, so that a
-    blank image leaves remainders, which normalisation makes large.
+    Dense layers: a large weight, the flag, on unit 0, which is 1 for every row, and the opposite bias. Filters sum to nothing, so
+    that a blank image leaves remainders, which normalisation makes large.
     """
     module = build(network, inputs, outputs)
     rng = torch.Generator().manual_seed(11)
@@ -115,7 +144,7 @@ def chaotic_module(network: NetworkSection, inputs: InputShape, outputs: int) ->
             if tensor.dtype == torch.float32:
                 tensor.copy_(_chaotic(name, tensor.shape, rng))
         if inputs.kind == "table":
-            _flag([layer for layer in module.modules() if isinstance(layer, nn.Linear)])
+            _flag([layer for layer in module.modules() if isinstance(layer, nn.Linear)], flag)
     return module
 
 
@@ -129,9 +158,9 @@ def _chaotic(name: str, shape: torch.Size, rng: torch.Generator) -> torch.Tensor
     return 1.0 + 0.1 * drawn.abs() if above_zero else 0.1 * drawn
 
 
-def _flag(layers: list[nn.Linear]) -> None:
+def _flag(layers: list[nn.Linear], flag: float) -> None:
     for number, layer in enumerate(layers):
-        layer.weight[:, 0], layer.bias[:] = _FLAG, -_FLAG
+        layer.weight[:, 0], layer.bias[:] = flag, -flag
         if number + 1 < len(layers):
             layer.weight[0], layer.bias[0] = 0.0, 1.0
 
