@@ -7,6 +7,8 @@ import pytest
 from wardround.study.declaration import Study
 from wardround.study.protection import guessing_words, protection, right_guesses
 from wardround.study.reading import parse_study
+from wardround.study.rules.private import LARGEST_STEP
+from wardround.training.per_patient.clipping import MOST_PATIENTS
 from wardround.values.errors import StudyError
 
 BASE = """\
@@ -49,6 +51,16 @@ def study(*changes: tuple[str, str]) -> Study:
 def test_each_mode_has_a_sound_study(changes: tuple[tuple[str, str], ...]) -> None:
     """Otherwise every refusal below would be proof of nothing."""
     assert study(*changes).privacy.private
+
+
+def test_more_patients_in_a_step_than_clipping_is_proved_for_are_refused() -> None:
+    """Roundings of all patients together have a thousandth of the clip norm: beyond some number the bound would be false."""
+    many, delta = ("public_patients = 100", "public_patients = 3000000"), ("delta = 1e-5", "delta = 1e-8")
+    with pytest.raises(StudyError, match=r"privacy.sampling_rate: 1 of 3,000,000 patients .* set it to 0\.0873 or less"):
+        study(many, delta)
+    followed = ("public_patients = 100", "public_patients = 3000000\nsampling_rate = 0.0873")
+    assert study(followed, delta).privacy.sampling_rate == 0.0873
+    assert 8 * LARGEST_STEP == MOST_PATIENTS
 
 
 @pytest.mark.parametrize("name", ["fedavg", "fedprox", "fedopt", "scaffold", "fedbn"])

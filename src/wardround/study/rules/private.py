@@ -1,6 +1,7 @@
 """What a private study may not ask for: settings by which something that nobody paid for would leave a hospital, or would make
 one patient's data change another's gradient."""
 
+import math
 from collections.abc import Iterator
 
 from wardround.algorithms import PrivacyMode, names_where, statement_of
@@ -14,6 +15,10 @@ _WORK_UNDER: dict[PrivacyMode, str] = {
 """What a mode needs of an algorithm."""
 LARGEST_DELTA_OF_SITES = 1e-3
 """Sites are few, so 1 / sites says little; and where the bound fails, all patients of a hospital may show at once."""
+
+LARGEST_STEP = 2**18
+"""Patients that one site may plan to draw in a step. Their true number may be four times the public one, and a draw varies: the
+clipped sum is proved for eight times as many (`training/per_patient/clipping.py`)."""
 
 
 def units_together(study: Sections) -> int:
@@ -37,6 +42,7 @@ def broken_rules(study: Sections) -> Iterator[str]:
         yield f'privacy.mode = "{privacy.mode}" adds noise by shares, which the masked sum hides: set summation.mode = "masked"'
     if privacy.of_patients:
         yield from _of_training(study)
+        yield from _of_the_step(study)
         if study.data.kind == "image" and not study.data.patient.required:
             yield (
                 "data.patient.required: images that name no patient count as a patient each, so that somebody with ten is "
@@ -51,6 +57,22 @@ def broken_rules(study: Sections) -> Iterator[str]:
         yield "summation.max_update_norm and privacy.clip_norm bound the same thing: leave summation.max_update_norm out"
     if privacy.mode != "patient-local" and study.summation.word_bits != 32:
         yield "the words of a noised sum follow from its noise: leave summation.word_bits out"
+
+
+def _of_the_step(study: Sections) -> Iterator[str]:
+    stated = study.privacy.public_patients
+    largest = max(stated.values(), default=1) if isinstance(stated, dict) else stated or 1
+    if study.privacy.sampling_rate * largest > LARGEST_STEP:
+        yield (
+            f"privacy.sampling_rate: {study.privacy.sampling_rate:g} of {largest:,} patients of one hospital would be drawn in a "
+            f"step, and clipping is proved for up to {LARGEST_STEP:,}: set it to {_below(LARGEST_STEP / largest)} or less"
+        )
+
+
+def _below(rate: float) -> str:
+    """A rate in three digits, rounded down."""
+    digits = 2 - math.floor(math.log10(rate))
+    return f"{math.floor(rate * 10.0**digits) / 10.0**digits:.{digits}f}"
 
 
 def _of_delta(study: Sections) -> Iterator[str]:
