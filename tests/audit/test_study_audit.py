@@ -125,5 +125,6 @@ def test_the_command_passes_a_whole_study_with_a_line_for_each_bound(tmp_path: P
     path.write_text(STRONG)
     done = CliRunner().invoke(app, ["audit", str(path), "--trials", str(FEW)])
     assert done.exit_code == 0
-    assert done.stdout.count(", below") == 9
+    assert done.stdout.count(", below") == 10
+    assert "malicious model, 6 pairs of worlds" in done.stdout
     assert "No attack shows more" in done.stdout

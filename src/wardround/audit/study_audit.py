@@ -3,9 +3,11 @@
     study --plan--> noise grid, event, steps --+--> noised sums: gradient canaries, all steps of the study   (audited_sums)
                                                +--> training: record canaries in real training, a few steps  (audited_training)
     what the adversary sees --scores--> lower bounds on epsilon (privacy_bounds) --beside what is charged--> verdict
+    study's network, crafted model --one patient more or less--> distance of two clipped sums  (crafted_worlds) --> verdict
 
 No data of a hospital are read. The canaries are made up, and records of the training attack are those of `lone_features`, on
-logistic regression: what clips, samples and adds noise is the same code for every network.
+logistic regression: what clips, samples and adds noise is the same code for every network. The malicious model is of the study's
+own network, since what it attacks, the arithmetic of layers, is not.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ import numpy as np
 
 from wardround.audit.audited_sums import GradientCanaries, SharedNoise
 from wardround.audit.audited_training import LocalTraining, SharedTraining, TrainingCanaries, lone_features
+from wardround.audit.crafted_worlds import MaliciousModel, malicious_model
 from wardround.audit.privacy_audit import AuditRun, Comparison, Views, run, together
 from wardround.plan.plan import Plan
 from wardround.plan.pricing import price_of, with_sites
@@ -52,15 +55,21 @@ class Attack:
 
 @dataclass(frozen=True)
 class StudyAudit:
-    """All attacks on one study. epsilon: what the whole study states at its delta."""
+    """All attacks on one study. epsilon: what the whole study states at its delta. malicious: None where sites are protected."""
 
     delta: float
     epsilon: float
     attacks: tuple[Attack, ...]
+    malicious: MaliciousModel | None = None
 
     @property
     def refuting(self) -> tuple[Attack, ...]:
         return tuple(attack for attack in self.attacks if attack.comparison.refuted)
+
+    @property
+    def refuted(self) -> bool:
+        """Whether an attack shows that less is promised than is spent."""
+        return bool(self.refuting) or (self.malicious is not None and self.malicious.refuted)
 
     @property
     def shown(self) -> float:
@@ -70,6 +79,12 @@ class StudyAudit:
     @property
     def verdict(self) -> str:
         confidence = f"{1 - FALSE_ALARM:.2%} confidence"
+        if self.malicious is not None and self.malicious.refuted:
+            return (
+                f"Clipping does not hold here: with a crafted model one patient moved the clipped sum by "
+                f"{self.malicious.moved:.3g} clip norms, and every stated epsilon rests on at most 1. The study's epsilon "
+                f"{self.epsilon:.3g} is false."
+            )
         if not self.refuting:
             return (
                 f"No attack shows more than the study states. At delta {self.delta:g} the attacks prove that at least "
@@ -84,7 +99,9 @@ class StudyAudit:
         )
 
 
-def audit_study(study: Study, trials: int = TRIALS, attacked: Callable[[Attack], None] = lambda _: None) -> StudyAudit:
+def audit_study(
+    study: Study, trials: int = TRIALS, attacked: Callable[[Attack | MaliciousModel], None] = lambda _: None
+) -> StudyAudit:
     """Attacks the noised sums and the training of a private study, and bounds the epsilon that they spend.
 
     Parameters
@@ -94,7 +111,7 @@ def audit_study(study: Study, trials: int = TRIALS, attacked: Callable[[Attack],
     trials
         Canaries of the attack on noised sums, at least 1,000. More of them prove more.
     attacked
-        Hears of every bound as it is known.
+        Hears of every bound, and of the malicious model, as it is known.
 
     Returns
     -------
@@ -115,7 +132,10 @@ def audit_study(study: Study, trials: int = TRIALS, attacked: Callable[[Attack],
     for attack in _attacks(plan, trials):
         attacks.append(attack)
         attacked(attack)
-    return StudyAudit(study.privacy.delta or 0.0, price_of(study).epsilon, tuple(attacks))
+    malicious = malicious_model(study)
+    if malicious is not None:
+        attacked(malicious)
+    return StudyAudit(study.privacy.delta or 0.0, price_of(study).epsilon, tuple(attacks), malicious)
 
 
 def _audited_plan(study: Study) -> PrivatePlan:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from wardround.audit.crafted_worlds import MaliciousModel
     from wardround.audit.study_audit import Attack, StudyAudit
 
 
@@ -36,7 +37,7 @@ def audit(
         typer.echo(json.dumps(facts | _audit_json(seen) | {"seconds": round(seconds, 1)}, allow_nan=False))
     else:
         typer.echo(f"\n{seen.verdict}\n{seconds:.0f} seconds")
-    if seen.refuting:
+    if seen.refuted:
         raise AuditError(
             "An attack shows more of epsilon than the study states",
             expected=f"epsilon at most {seen.epsilon:.3g} at delta {seen.delta:g}",
@@ -45,15 +46,31 @@ def audit(
         )
 
 
-def _quiet(attack: "Attack") -> None:
+def _quiet(attack: "Attack | MaliciousModel") -> None:
     """Standard output holds the JSON object alone."""
 
 
-def _print_attack(attack: "Attack") -> None:
+def _print_attack(attack: "Attack | MaliciousModel") -> None:
+    from wardround.audit.crafted_worlds import MaliciousModel
+
+    if isinstance(attack, MaliciousModel):
+        verdict = "MORE THAN STATED" if attack.refuted else "below"
+        where = f"malicious model, {attack.worlds} pairs of worlds, the study's network"
+        typer.echo(f"{where}: one patient may move the clipped sum by 1 clip norm, moved it by {attack.moved:.4f}, {verdict}")
+        return
     proved = attack.comparison
     verdict = "MORE THAN STATED" if proved.refuted else "below"
     where = f"{attack.name}, {attack.steps} steps, {attack.canaries} canaries, bound by {attack.bound}, delta {proved.delta:g}"
     typer.echo(f"{where}: stated {proved.stated:.3f}, shown {proved.audited:.3f}, {verdict}")
+
+
+def _malicious_json(seen: "StudyAudit") -> dict[str, Any] | None:
+    from wardround.values.canonical import finite_or_none
+
+    attack = seen.malicious
+    if attack is None:
+        return None
+    return {"worlds": attack.worlds, "moved": finite_or_none(attack.moved), "refuted": attack.refuted}
 
 
 def _audit_json(seen: "StudyAudit") -> dict[str, Any]:
@@ -63,7 +80,8 @@ def _audit_json(seen: "StudyAudit") -> dict[str, Any]:
         "delta": seen.delta,
         "epsilon": finite_or_none(seen.epsilon),
         "shown": finite_or_none(seen.shown),
-        "refuted": bool(seen.refuting),
+        "refuted": seen.refuted,
+        "malicious_model": _malicious_json(seen),
         "verdict": seen.verdict,
         "attacks": [
             {

@@ -14,7 +14,7 @@ from wardround.training.networks import build
 from wardround.training.networks.resnet import StandardisedConv
 from wardround.training.per_patient import PatientGradients
 from wardround.training.per_patient.convolution import ConvFactors
-from wardround.training.per_patient.position_proof import chaotic_module
+from wardround.training.per_patient.crafted_networks import chaotic_module
 
 from .conftest import distance, loss
 
@@ -28,6 +28,8 @@ NETWORKS = [
 
 class Balanced(nn.Module):
     """A layer of images and the sum of its outputs with weights that add up to nothing: what all places share cancels."""
+
+    signs: torch.Tensor
 
     def __init__(self, layer: nn.Module, outputs: tuple[int, ...]) -> None:
         super().__init__()
@@ -128,7 +130,7 @@ def test_no_size_of_the_weights_lets_a_patient_move_more(network: NetworkSection
         for layer in module.modules():
             if isinstance(layer, nn.GroupNorm):
                 layer.bias.fill_(2.0**exponent)
-        module.get_submodule("head").weight.mul_(2.0**-exponent)
+        module.get_parameter("head.weight").mul_(2.0**-exponent)
     rows = torch.rand((61, *IMAGE.row), generator=rng)
     assert beyond_its_share(module, rows, [2, *[1] * 59]) <= share(60)
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from wardround.study.sections.network import NetworkSection
 from wardround.training.head import Head, RowLoss
 from wardround.training.inputs import InputShape
-from wardround.training.networks import build
+from wardround.training.per_patient.crafted_networks import chaotic_module
 from wardround.training.per_patient.gradients import PatientGradients, most_rows
 from wardround.training.threads import PieceThreads
 from wardround.values.errors import RefusedError
@@ -29,7 +28,6 @@ from wardround.values.records import Records
 
 _LEADS = 16
 _HUGE = 1e38
-_FLAG = 2.0**27  # its bit of least worth is 8: what other inputs add is rounded to that
 
 
 def require_fixed_gradients(network: NetworkSection, inputs: InputShape, head: Head, images: InputShape | None = None) -> None:
@@ -129,40 +127,6 @@ def _drawn(inputs: InputShape, counts: list[int]) -> _Drawn:
             values = np.clip(0.5 + (0.3, 0.004)[number % 2] * values, 0.0, 1.0).astype(np.float32)
         rows.append(torch.from_numpy(values))
     return _Drawn(rows, [torch.full((count,), float(number % 3 == 0)) for number, count in enumerate(counts)])
-
-
-def chaotic_module(network: NetworkSection, inputs: InputShape, outputs: int, flag: float = _FLAG) -> nn.Module:
-    """A network whose every output is what rounding leaves over.
-
-    Dense layers: a large weight, the flag, on unit 0, which is 1 for every row, and the opposite bias. Filters sum to nothing, so
-    that a blank image leaves remainders, which normalisation makes large.
-    """
-    module = build(network, inputs, outputs)
-    rng = torch.Generator().manual_seed(11)
-    with torch.no_grad():
-        for name, tensor in module.state_dict(keep_vars=True).items():
-            if tensor.dtype == torch.float32:
-                tensor.copy_(_chaotic(name, tensor.shape, rng))
-        if inputs.kind == "table":
-            _flag([layer for layer in module.modules() if isinstance(layer, nn.Linear)], flag)
-    return module
-
-
-def _chaotic(name: str, shape: torch.Size, rng: torch.Generator) -> torch.Tensor:
-    drawn = torch.randn(shape, generator=rng)
-    if len(shape) == 4:
-        return 64.0 * (drawn - drawn.mean((1, 2, 3), keepdim=True))
-    if len(shape) == 2:
-        return drawn
-    above_zero = name.endswith(("var", "deviation", "weight"))
-    return 1.0 + 0.1 * drawn.abs() if above_zero else 0.1 * drawn
-
-
-def _flag(layers: list[nn.Linear], flag: float) -> None:
-    for number, layer in enumerate(layers):
-        layer.weight[:, 0], layer.bias[:] = flag, -flag
-        if number + 1 < len(layers):
-            layer.weight[0], layer.bias[0] = 0.0, 1.0
 
 
 def _moved_images(network: NetworkSection, images: InputShape) -> int:
