@@ -11,7 +11,7 @@ from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.summation.masked import site as masked_site
 from wardround.summation.masked.attempt import Attempt, Collecting, Received, State
 from wardround.summation.masked.coordinator import asks, step
-from wardround.summation.masked.layout import sum_name
+from wardround.summation.masked.layout import set_hash, sum_name
 from wardround.summation.masked.memory import MaskedState, Party
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import RefusedError
@@ -118,12 +118,27 @@ class Ring:
         """The bytes of an order, at the next turn unless `turn` is given. model: a number that stands for the model."""
         if "turn" not in changes:
             self.turn += 1
-        masked = Masked(attempt=attempt, turn=changes.pop("turn", self.turn), epoch=self.epoch, roster=self.roster)
+        set_changes, last_set = changes.pop("sets", None) or self.sets()
+        masked = Masked(
+            attempt=attempt,
+            turn=changes.pop("turn", self.turn),
+            epoch=self.epoch,
+            roster=self.roster,
+            set_changes=set_changes,
+            last_set=set_hash(bytes.fromhex(STUDY), last_set),
+        )
         model = np.full(4, changes.pop("model", number), np.float32)
         header = OrderHeader(
             study=STUDY, step="train", round=number, cohort=tuple(cohort or self.sites), weight=10, masked=masked
         )
         return to_bytes(Order(header.model_copy(update=changes), {"model/w": model}))
+
+    def sets(self) -> tuple[int, tuple[SiteId, ...]]:
+        """How often the set has changed, and the last one, so that every site of the ring may go on."""
+        states = [member.state for member in self.members.values()]
+        most = max(state.set_changes for state in states)
+        last = {state.last_set for state in states if state.set_changes == most and state.last_set}
+        return most + (len(last) > 1), max(last, default=())
 
     def attempt(self, order: bytes) -> Attempt:
         message = from_bytes(order)

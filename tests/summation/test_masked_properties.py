@@ -203,7 +203,7 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
     assert all(json.dumps(head_of(replace(state, **{name: value}))) != text for name, value in changed.items())
     assert state.last_contribution is not None
     other: dict[str, Any] = dict.fromkeys(("order", "sum", "content"), "other") | dict.fromkeys(("attempt_number", "turn"), 9)
-    other |= {"cohort": (), "seal_keys": {}, "shares": b"", "counted": (), "answered": False}
+    other |= {"cohort": (), "seal_keys": {}, "shares": b"", "counted": (), "answered": False, "set_changes": 5, "last_set": "ab"}
     assert other.keys() == vars(state.last_contribution).keys()
     for name, value in other.items():
         changed_contribution = replace(state.last_contribution, **{name: value})

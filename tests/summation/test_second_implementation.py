@@ -44,7 +44,7 @@ def sum_of(sites: list[str], cohort: list[str], lost: list[str], threshold: int,
     draw = random.Random(seed)
     study, epoch, turn = hexes(draw), 3, 12
     said = [statement_of(site, draw, study, epoch, turn, 2) for turn, site in enumerate(sites, 7)]
-    masked = {"attempt": 2, "turn": turn, "epoch": epoch}
+    masked = {"attempt": 2, "turn": turn, "epoch": epoch, "set_changes": 0, "last_set": ""}
     roster = [{key: one[key] for key in ("site", "key", "turn", "round", "counter", "signature")} for one in said]
     named = {"study": study, "step": "train", "round": 4, "label": "", "cohort": cohort}
     header = named | {"kind": "order", "counted": {}, "unused": [], "weight": 9, "masked": masked | {"roster": roster}}

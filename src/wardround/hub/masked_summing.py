@@ -19,7 +19,7 @@ from wardround.summation.masked import attempt as masked_attempt
 from wardround.summation.masked.attempt import Attempt, Collecting, Opening, Received, Signing, State
 from wardround.summation.masked.coordinator import asks, step
 from wardround.summation.masked.keys import Roster, genuine, holds_a_secret
-from wardround.summation.masked.layout import contribution_layout, sum_name
+from wardround.summation.masked.layout import contribution_layout, set_hash, sum_name
 from wardround.summation.masked.store import sum_from_tensors, sum_to_tensors
 from wardround.summation.plain import NO_ANSWER, Layout, SumFailed, SumOpened
 from wardround.values.canonical import sha256_hex
@@ -179,6 +179,8 @@ class MaskedSumming:
             turn=max(self.keys.turn, roster.position) + 1,
             epoch=roster.epoch,
             roster=roster.statements,
+            set_changes=self.keys.set_changes,
+            last_set=set_hash(bytes.fromhex(self.approved.hash), self.keys.last_set),
         )
         header = order.header.revised(cohort=cohort, masked=masked)
         data = to_bytes(Order(header, order.arrays))

@@ -45,6 +45,7 @@ OF_MASKED_SUMS = frozenset(
         "counted-too-small",
         "other-set",
         "set-changes",
+        "set-history",
         "no-certificate",
         "answered",
         "sealed-shares",

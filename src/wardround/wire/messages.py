@@ -43,12 +43,16 @@ class Statement(Header):
 
 
 class Masked(Header):
-    """What an order of a masked sum says besides: which attempt, which turn of the keys, and whose keys."""
+    """What an order of a masked sum says besides: which attempt, which turn of the keys, and whose keys.
+
+    set_changes: how often the set that sites spoke for has changed in this study. last_set: a hash of the last of those sets."""
 
     attempt: int = Field(ge=1, le=1000)
     turn: int = Field(ge=1, lt=2**53)
     epoch: int = Field(ge=1, lt=2**32)
     roster: tuple[Statement, ...]
+    set_changes: int = Field(default=0, ge=0, lt=2**53)
+    last_set: NoneOrHash = ""
 
     @model_validator(mode="after")
     def the_roster_is_sorted(self) -> "Masked":

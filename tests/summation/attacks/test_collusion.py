@@ -20,7 +20,8 @@ def test_two_colluding_sites_and_the_coordinator_see_noise_but_for_the_sum() -> 
     small_words(ring)
     honest = (A, B, C)
     words_at_hand: dict[SiteId, list[Tree]] = {site: [] for site in honest}
-    for order in (ring.order(1), ring.order(1, attempt=2), ring.order(2)):
+    for number, attempt in ((1, 1), (1, 2), (2, 1)):
+        order = ring.order(number, attempt=attempt)
         chains = {site: chain_before(ring, site, order) for site in (D, E)}
         contributed = contributions(ring, order)
         shares = Shares(ring, order)

@@ -1,7 +1,8 @@
-"""A coordinator that tries everything the wire allows, in any order: real site machines, random walks over two names.
+"""A coordinator that tries everything the wire allows, in any order: real site machines, random walks over four names.
 
-    keys | order of any name, attempt, cohort, model | sign any set | open any set with any signatures     --each site counts-->
-    one set a name; changes of the set as often as approved; never two openable sets of one name
+    keys | order of any name, attempt, cohort, model, history of sets | sign any set | open any set with any signatures
+      --each site counts--> one set a name; never two openable sets of one name; of all names together no more openable sets than
+                            the changes that were approved, and one
 
 The walk of `test_masked_views` is complete and has no code; this one is neither, and has the code.
 """
@@ -22,6 +23,7 @@ from .parts import open_ask, sign_ask
 
 Set = tuple[SiteId, ...]
 STEPS = 60
+CHANGES = 2
 
 
 class Walk:
@@ -29,13 +31,13 @@ class Walk:
 
     def __init__(self, n: int, collusion: int, seed: int) -> None:
         self.draw = random.Random(seed)
-        self.ring = Ring(n, collusion=collusion, seed=seed, set_changes=2)
+        self.ring = Ring(n, collusion=collusion, seed=seed, set_changes=CHANGES)
         self.honest = self.ring.sites[: n - collusion]
         self.orders: list[bytes] = []
         self.contributed: dict[bytes, dict[SiteId, ContributionMessage]] = defaultdict(dict)
         self.signed: dict[tuple[bytes, Set], dict[SiteId, str]] = defaultdict(dict)
         self.spoken: dict[SiteId, dict[str, set[Set]]] = defaultdict(lambda: defaultdict(set))
-        self.sequence: dict[SiteId, list[Set]] = defaultdict(list)
+        self.sets: list[Set] = []
 
     def subset(self, sites: Set) -> Set:
         least = min(len(sites), self.ring.quorum.threshold - self.draw.choice((0, 0, 1)))
@@ -56,16 +58,23 @@ class Walk:
 
     def _order(self) -> None:
         data = self.ring.order(
-            self.draw.choice((1, 2)),
+            self.draw.choice((1, 2, 3, 4)),
             cohort=self.subset(self.ring.sites),
             attempt=self.draw.randint(1, 4),
             model=self.draw.choice((7, 7, 8)),
+            sets=self._history(),
         )
         self.orders.append(data)
         for site in _cohort(data):
             answer = self.ring.send(site, data)
             if isinstance(answer, ContributionMessage):
                 self.contributed[data][site] = answer
+
+    def _history(self) -> tuple[int, Set] | None:
+        """True, or whatever else the order could say of the sets so far."""
+        if self.draw.random() < 0.6:
+            return None
+        return self.draw.randint(0, CHANGES), self.draw.choice([(), *self.sets])
 
     def _sign(self, site: SiteId, data: bytes, counted: Set) -> None:
         answer = self.ring.send(site, sign_ask(data, counted))
@@ -87,7 +96,7 @@ class Walk:
         sets = self.spoken[site][sum_name(message.header)]
         if counted not in sets:  # else a repeated message got the stored bytes
             sets.add(counted)
-            self.sequence[site].append(counted)
+            self.sets.append(counted)
 
 
 def _cohort(data: bytes) -> Set:
@@ -101,8 +110,8 @@ def check(walk: Walk) -> int:
     quorum = walk.ring.quorum
     for site in walk.honest:
         assert all(len(sets) == 1 for sets in walk.spoken[site].values())
-        changes = sum(one != other for one, other in zip(walk.sequence[site], walk.sequence[site][1:], strict=False))
-        assert changes == walk.ring.members[site].state.set_changes <= 2
+        assert walk.ring.members[site].state.set_changes <= CHANGES
+    openable_sets: set[Set] = set()
     names = {name for site in walk.honest for name in walk.spoken[site]}
     for name in names:
         speakers: dict[Set, set[SiteId]] = defaultdict(set)
@@ -111,7 +120,9 @@ def check(walk: Walk) -> int:
                 speakers[counted].add(site)
         openable = [counted for counted, sites in speakers.items() if len(sites) >= quorum.threshold - quorum.collusion]
         assert len(openable) <= 1
+        openable_sets |= set(openable)
         assert all(not (speakers[one] & speakers[other]) for one, other in combinations(speakers, 2))
+    assert len(openable_sets) <= CHANGES + 1
     return len(names)
 
 

@@ -106,6 +106,24 @@ def test_the_set_changes_as_often_as_was_approved_whatever_is_asked(allowed: int
     assert ring.members[A].state.set_changes == allowed
 
 
+@pytest.mark.permission
+def test_a_site_that_was_away_counts_the_changes_that_it_missed() -> None:
+    """Counting only what each saw, dora would open a third set where two were approved. An order that hides the change from her
+    is refused by those who were there, and one that says it to them alone has other masks."""
+    ring = ring_of(4, collusion=0, set_changes=1)
+    for number, counted in ((1, (A, B, C, D)), (2, (A, B, C))):
+        order = ring.order(number)
+        contributions(ring, order, counted)
+        assert len(signatures(ring, order, counted)) == len(counted)
+    order = ring.order(3)
+    contributions(ring, order)
+    assert {ring.send(site, sign_ask(order, ring.sites)) for site in ring.sites} == {"set-changes"}
+    for number, history in enumerate(((0, (A, B, C, D)), (0, ()), (1, (A, B, D))), 4):
+        hiding = ring.order(number, sets=history)
+        assert {ring.send(site, hiding) for site in (A, B, C)} == {"set-history"}
+        assert isinstance(ring.send(D, hiding), ContributionMessage) == (history != (0, ()))
+
+
 def test_once_a_question_was_asked_under_two_names_neither_sum_comes_again() -> None:
     """A site that remembered only the latest name of a question would take part in the earlier sum again [8.1]."""
     ring = ring_of(3)

@@ -34,8 +34,8 @@ class SummationSection(Section):
         default=None,
         ge=0,
         le=100_000,
-        description="masked: how often the set of hospitals in a sum may change from one sum to the next, counted by each "
-        "hospital for itself. Two sums over sets that differ by one hospital are a chance to compare them; more need a new "
+        description="masked: how often the set of hospitals in a sum may change from one sum to the next, counted by all "
+        "hospitals together. Two sums over sets that differ by one hospital are a chance to compare them; more need a new "
         "approval. Left out: as many as there are hospitals.",
     )
     word_bits: Literal[16, 32] = Field(

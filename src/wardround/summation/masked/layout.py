@@ -73,6 +73,12 @@ def content_of(order: Order) -> str:
     return digest("content", order.header.step, u64(order.header.weight), payload_digest(order.arrays)).hex()
 
 
+def set_hash(study: bytes, sites: Iterable[str]) -> str:
+    """What an order says of the set that sites spoke for last; empty where they spoke for none."""
+    listed = names(sites)
+    return digest("set", study, listed).hex() if listed else ""
+
+
 def contribution_digest(study: bytes, h: bytes, site: str, payload_hash: bytes) -> bytes:
     return digest("contribution", study, h, site, payload_hash)
 

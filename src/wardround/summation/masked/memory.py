@@ -19,8 +19,8 @@ before."""
 
 @dataclass(frozen=True)
 class Party:
-    """Who this site is in one study. keys: site -> identity key, as approved. set_changes: how often the set that it speaks for
-    may change from one sum to the next. random_bytes: only test vectors replace it."""
+    """Who this site is in one study. keys: site -> identity key, as approved. set_changes: how often the set that sites speak
+    for may change from one sum to the next. random_bytes: only test vectors replace it."""
 
     site: SiteId
     study: bytes
@@ -34,7 +34,8 @@ class Party:
 @dataclass(frozen=True)
 class LastContribution:
     """What a site keeps of its last contribution. shares: its own of its own secrets. seal_keys: open what others
-    sealed. counted: the set it signed or answered for this sum, in whichever attempt; empty for none yet."""
+    sealed. counted: the set it signed or answered for this sum, in whichever attempt; empty for none yet. set_changes, last_set:
+    as the order says them."""
 
     order: str
     sum: str
@@ -46,6 +47,8 @@ class LastContribution:
     shares: SecretBytes
     counted: tuple[SiteId, ...] = ()
     answered: bool = False
+    set_changes: int = 0
+    last_set: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,10 @@ class MaskedState:
     past: the names of all sums that it contributed to. memory_status: how far its memory goes back (see `MemoryStatus`).
     floor: it contributes to later rounds than this only.
 
-    last_set: the set that it spoke for last. set_changes: how often that was another one than before. counter: contributions,
-    signatures and openings so far. spoken: signatures and openings alone. peers: of each other site, the last turn in which this
-    one held its shares, and how often it said that it had spoken: one that states less has forgotten."""
+    last_set: the set that it spoke for last. set_changes: how often the set had changed by then, in the whole study, also where
+    others spoke without this site. counter: contributions, signatures and openings so far. spoken: signatures and openings alone.
+    peers: of each other site, the last turn in which this one held its shares, and how often it said that it had spoken: one that
+    states less has forgotten."""
 
     epoch: int = 0
     offered: SecretBytes = b""

@@ -35,6 +35,7 @@ from wardround.summation.masked.layout import (
     place_among_others,
     places,
     sealed_data,
+    set_hash,
     slice_of,
     sum_name,
 )
@@ -108,6 +109,7 @@ def check(party: Party, state: MaskedState, order: Order) -> MaskedState:
         )
     state = _with_roster(party, state, roster)
     _check_turn(state, masked)
+    _check_sets(party, state, masked)
     _check_sum(state, order, masked)
     return state
 
@@ -190,6 +192,21 @@ def _check_turn(state: MaskedState, masked: Masked) -> None:
     pairwise.check_jump(masked.turn - state.position)  # before any work is done for the order
 
 
+def _check_sets(party: Party, state: MaskedState, masked: Masked) -> None:
+    """Whether the order tells of the set that this site spoke for. All sites of a sum read the same, so that together they count
+    every change, also one that this site was not there to see (spec, 11.7)."""
+    if not state.last_set or masked.set_changes > state.set_changes:
+        return
+    mine = set_hash(party.study, state.last_set)
+    if masked.set_changes < state.set_changes or masked.last_set != mine:
+        raise RefusedError(
+            "The order leaves out a change of the set that this site has seen",
+            expected=f"{state.set_changes} changes, the last to {mine[:12]}; or more",
+            found=f"{masked.set_changes}, the last to {masked.last_set[:12] or 'none'}",
+            code="set-history",
+        )
+
+
 def _check_sum(state: MaskedState, order: Order, masked: Masked) -> None:
     name, contribution = sum_name(order.header), state.last_contribution
     if order.header.round <= state.floor:
@@ -258,6 +275,8 @@ def _contribution(state: MaskedState, order: Order, masked: Masked, order_hash: 
         seal_keys={},
         shares=b"",
         counted=last.counted if last is not None and last.sum == name else (),
+        set_changes=masked.set_changes,
+        last_set=masked.last_set,
     )
 
 
@@ -297,7 +316,7 @@ def sign(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[Mas
     counted = tuple(map(SiteId, ask.header.counted))
     signature = party.identity.sign(counted_digest(party.study, contribution, counted))
     header = AnswerHeader(study=party.study.hex(), site=party.site, ask=ask_hash, signature=signature)
-    return _spoke(state, replace(contribution, counted=counted)), Answer(header)
+    return _spoke(party, state, replace(contribution, counted=counted)), Answer(header)
 
 
 def answer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[MaskedState, Answer]:
@@ -321,7 +340,7 @@ def answer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[M
         unreadable=unreadable,
         signature=party.identity.sign(answer_digest(party.study, h, counted, party.site, unreadable, payload_digest(arrays))),
     )
-    spoken = _spoke(state, replace(contribution, counted=counted, answered=True))
+    spoken = _spoke(party, state, replace(contribution, counted=counted, answered=True))
     spoken = replace(
         spoken,
         memory_status="member" if state.memory_status == "new" else state.memory_status,
@@ -355,14 +374,18 @@ def _opened_shares(
     return opened, tuple(unreadable)
 
 
-def _spoke(state: MaskedState, contribution: LastContribution) -> MaskedState:
+def _changes_with(party: Party, contribution: LastContribution, counted: Sequence[str]) -> int:
+    """How often the set has changed in this study, once a site speaks for this one."""
+    return contribution.set_changes + (contribution.last_set not in ("", set_hash(party.study, counted)))
+
+
+def _spoke(party: Party, state: MaskedState, contribution: LastContribution) -> MaskedState:
     """The state that remembers which set this site spoke for."""
-    changed = bool(state.last_set) and state.last_set != contribution.counted
     return replace(
         state,
         last_contribution=contribution,
         last_set=contribution.counted,
-        set_changes=state.set_changes + changed,
+        set_changes=_changes_with(party, contribution, contribution.counted),
         counter=state.counter + 1,
         spoken=state.spoken + 1,
     )
@@ -385,11 +408,11 @@ def _asked_about(party: Party, state: MaskedState, ask: Ask) -> LastContribution
     if contribution.counted and counted != contribution.counted:
         # Two sums of one name over sets that differ by one site would show that site.
         raise RefusedError("For this sum the site has spoken for another set", code="other-set")
-    if state.last_set and counted != state.last_set and state.set_changes >= party.set_changes:
+    if (changes := _changes_with(party, contribution, counted)) > party.set_changes:
         raise RefusedError(
             "The set of sites has changed as often as the study allows",
-            expected=f"at most {party.set_changes} changes, so the set {', '.join(state.last_set)}",
-            found=", ".join(counted),
+            expected=f"at most {party.set_changes} changes, so the set of the last sum",
+            found=f"{changes}, the last to {', '.join(counted)}",
             hint="bring back the sites of that set, or approve a study with more summation.max_set_changes",
             code="set-changes",
         )
