@@ -8,6 +8,7 @@ import pytest
 
 from wardround.cli.main import OUR_FAULT
 from wardround.site.refusals import ENDING, PUBLIC, word_of
+from wardround.summation.masked.attempt import OTHER_SEED
 from wardround.summation.plain import NO_ANSWER
 from wardround.values import errors
 from wardround.values.errors import WardroundError
@@ -69,7 +70,7 @@ def test_a_site_refuses_with_words_of_the_closed_list_alone() -> None:
 
 def refusal_words() -> Iterator[str]:
     yield from (kind.code for kind in error_classes())
-    yield NO_ANSWER
+    yield from (NO_ANSWER, OTHER_SEED)
     for path in sorted((ROOT / "src" / "wardround").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             yield from _words_in(node)

@@ -10,12 +10,13 @@ import wardround.summation.masked.keys as pairwise
 from wardround.hub.checkpoint import load
 from wardround.site.site import Site
 from wardround.study.declaration import Study
+from wardround.summation.masked.layout import COMMITMENTS, HASH, contribution_digest, others
 from wardround.values.canonical import sha256_hex
 from wardround.values.ids import SiteId
-from wardround.wire.envelope import from_bytes, to_bytes
-from wardround.wire.messages import Answer, Ask, Order, Refusal, RefusalHeader
+from wardround.wire.envelope import from_bytes, payload_digest, to_bytes
+from wardround.wire.messages import Answer, Ask, ContributionMessage, Order, Refusal, RefusalHeader
 
-from ..hub.test_honest_faults import BadDays, ended, masked_study
+from ..hub.test_honest_faults import HOSPITALS, BadDays, ended, masked_study
 
 EAST = SiteId("east")
 
@@ -65,6 +66,73 @@ def to_an_end(declared: Study, engine: Liar, folder: Path, tries: int = 5) -> bo
         if number >= 1:
             engine.honest = True  # even a liar that has repented does not help
     return False
+
+
+def false_commitment(engine: BadDays, answer: bytes, victim: str) -> bytes:
+    """East's contribution with a wrong commitment to the seed that it shares with one other hospital, and its own signature."""
+    message = from_bytes(answer)
+    assert isinstance(message, ContributionMessage)
+    arrays = {name: array.copy() for name, array in message.arrays.items()}
+    arrays[COMMITMENTS][HASH * (1 + others(HOSPITALS, EAST).index(SiteId(victim)))] ^= 1
+    party = engine._sites[EAST].participant._party  # type: ignore[union-attr]
+    h = bytes.fromhex(message.header.order)
+    signature = party.identity.sign(contribution_digest(party.study, h, EAST, payload_digest(arrays)))
+    return to_bytes(ContributionMessage(message.header.revised(signature=signature), arrays))
+
+
+def run_with_false_commitments(folder: Path, victims: tuple[str, ...], step: str = "train") -> tuple[BadDays, bool]:
+    """A run in which east commits falsely against these hospitals in every order of a step. Whether it came to its end."""
+    declared = masked_study(folder)
+    engine = BadDays(declared, folder, 1, 0.0)
+
+    def lie(name: SiteId, data: bytes, handle: Callable[[bytes], bytes]) -> bytes:
+        answer = handle(data)
+        message = from_bytes(data)
+        if name == EAST and isinstance(message, Order) and message.header.step == step and EAST in message.header.cohort:
+            for victim in victims:
+                if set(HOSPITALS) <= set(message.header.cohort) and isinstance(from_bytes(answer), ContributionMessage):
+                    answer = false_commitment(engine, answer, victim)
+        return answer
+
+    engine.tamper = lie
+    return engine, ended(declared, engine, folder)
+
+
+@pytest.mark.permission
+@pytest.mark.parametrize("victim", ["north", "south", "west"])
+def test_false_commitments_against_one_hospital_do_not_drive_it_out(tmp_path: Path, victim: str) -> None:
+    """Who lies of two cannot be told. Both were left out, and the victim stopped itself after the second round; now one of them
+    is left out at a time, and hears why."""
+    engine, done = run_with_false_commitments(tmp_path, (victim,))
+    state = engine._sites[SiteId(victim)].store.read()
+    engine.close()
+    progress = load(tmp_path)
+    assert done and progress is not None
+    assert (state.stopped, state.uncounted) == ("", 0)
+    out = [set(HOSPITALS) - set(entry.counted) for entry in progress.history]
+    assert all(len(one) == 1 for one in out), "one of the two, in every round"
+    assert {"east"} in out and {victim} in out, "each in its turn"
+    assert progress.keys.set_changes <= 4
+
+
+@pytest.mark.permission
+def test_who_is_at_odds_with_most_is_left_out_alone(tmp_path: Path) -> None:
+    """Against two honest hospitals the liar is known: nobody else misses a round."""
+    engine, done = run_with_false_commitments(tmp_path, ("north", "west"))
+    engine.close()
+    progress = load(tmp_path)
+    assert done and progress is not None
+    assert {entry.counted for entry in progress.history} == {("north", "south", "west")}
+
+
+@pytest.mark.permission
+def test_an_opening_with_two_at_odds_leaves_out_nobody(tmp_path: Path) -> None:
+    """Whoever is not in the opening is not in the study: a liar must not choose who that is. It stops, and names both."""
+    engine, done = run_with_false_commitments(tmp_path, ("north",), "open")
+    engine.close()
+    assert not done
+    progress = load(tmp_path)
+    assert progress is None or not progress.state
 
 
 @pytest.mark.permission

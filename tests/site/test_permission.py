@@ -181,6 +181,8 @@ def test_a_site_that_is_told_twice_that_it_did_not_count_stops(north: Callable[.
         assert word(one, data) == "answered"
     assert word(one, order("train", 2, TRAIN, counted={}, unused=(1,))) == "answered"
     assert one.store.read().uncounted == 0
+    assert one.store.read().settled(0, disputed=2).uncounted == 0, "somebody lied about their mask: it would be the liar's choice"
+    assert one.store.read().settled(0, disputed=1).uncounted == 1
     assert word(one, order("train", 3, TRAIN, counted={"east": 2})) == "answered"
     assert one.store.read().uncounted == 1
     assert word(one, order("evaluate", 3, {"model": MODEL}, counted={"east": 3})) == "not-counted"

@@ -47,7 +47,14 @@ def sum_of(sites: list[str], cohort: list[str], lost: list[str], threshold: int,
     masked = {"attempt": 2, "turn": turn, "epoch": epoch, "set_changes": 0, "last_set": ""}
     roster = [{key: one[key] for key in ("site", "key", "turn", "round", "counter", "signature")} for one in said]
     named = {"study": study, "step": "train", "round": 4, "label": "", "cohort": cohort}
-    header = named | {"kind": "order", "counted": {}, "unused": [], "weight": 9, "masked": masked | {"roster": roster}}
+    header = named | {
+        "kind": "order",
+        "counted": {},
+        "unused": [],
+        "disputed": {},
+        "weight": 9,
+        "masked": masked | {"roster": roster},
+    }
     vector = named | masked | {"threshold": threshold, "sites": sites, "lost": lost, "layout": LAYOUT}
     vector |= {
         "order": write_message(header, write_payload({"model/w": ("F32", bytes(8))})).hex(),

@@ -179,8 +179,9 @@ def test_the_largest_header_of_every_kind_fits_its_limit(sites: int) -> None:
                 cohort=names,
                 counted=dict.fromkeys(names, last),
                 unused=tuple(range(last - sites - 15, last + 1)),
+                disputed=dict.fromkeys(names, last),
                 weight=2**53 - 1,
-                masked=Masked(attempt=1000, turn=turn, epoch=2**32 - 1, roster=roster),
+                masked=Masked(attempt=1000, turn=turn, epoch=2**32 - 1, roster=roster, set_changes=turn, last_set=key),
             )
         ),
         Ask(AskHeader(study=key, what="open", order=key, counted=names, certificate=dict.fromkeys(names, seal))),

@@ -6,6 +6,7 @@ A checkpoint is written after every exchange whose result counts. A run killed a
 follow from the checkpoint alone, sites that had answered the repeated order send their stored bytes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from wardround.hub.exchange import Traffic
 from wardround.plan.plan import LOSS_UNIT
 from wardround.privacy.fixed_point_mechanism import CLIPPED
+from wardround.summation.masked.attempt import OTHER_SEED
 from wardround.summation.plain import SumFailed, SumOpened
 from wardround.tasks.sums import Sums
 from wardround.values.canonical import finite_or_none
@@ -38,7 +40,7 @@ class KeyProgress:
     either has forgotten.
 
     last_set: the set that sites may have spoken for last. set_changes: how often that was another one than before: no site has
-    counted more.
+    counted more. disputes: how often each site was left out because it and another were at odds.
     """
 
     epoch: int = 0
@@ -51,6 +53,12 @@ class KeyProgress:
     counters: dict[str, int] = field(default_factory=dict)
     last_set: tuple[str, ...] = ()
     set_changes: int = 0
+    disputes: dict[str, int] = field(default_factory=dict)
+
+    def after_total(self, lost: Mapping[SiteId, str]) -> "KeyProgress":
+        """After a sum that opened without these sites."""
+        left_out = [str(site) for site, word in lost.items() if word == OTHER_SEED]
+        return replace(self, disputes={**self.disputes, **{site: self.disputes.get(site, 0) + 1 for site in left_out}})
 
     def asked_for(self, counted: tuple[SiteId, ...], turn: int) -> "KeyProgress":
         """After the sites were asked to speak for a set: from now on each of them may have."""
@@ -145,6 +153,11 @@ class Progress:
     def last_counted(self) -> dict[str, int]:
         """The last round in whose total each site was; sites that were in none are absent."""
         return {str(site): entry.round for entry in self.history for site in entry.counted}
+
+    @property
+    def disputed(self) -> dict[str, int]:
+        """The last round that went on without a site because it and another were at odds; other sites are absent."""
+        return {str(site): entry.round for entry in self.history for site, word in entry.lost.items() if word == OTHER_SEED}
 
     @property
     def unused(self) -> tuple[int, ...]:

@@ -16,10 +16,10 @@ from wardround.hub.exchange import Traffic, Trip, exchange, reply_limit
 from wardround.hub.notices import Listener, SiteBlamed
 from wardround.summation.approved import Approved
 from wardround.summation.masked import attempt as masked_attempt
-from wardround.summation.masked.attempt import Attempt, Collecting, Opening, Received, Signing, State
+from wardround.summation.masked.attempt import OTHER_SEED, Attempt, Collecting, Opening, Received, Signing, State
 from wardround.summation.masked.coordinator import asks, step
 from wardround.summation.masked.keys import Roster, genuine, holds_a_secret
-from wardround.summation.masked.layout import contribution_layout, set_hash, sum_name
+from wardround.summation.masked.layout import contribution_layout, is_opening, set_hash, sum_name
 from wardround.summation.masked.store import sum_from_tensors, sum_to_tensors
 from wardround.summation.plain import NO_ANSWER, Layout, SumFailed, SumOpened
 from wardround.values.canonical import sha256_hex
@@ -31,8 +31,11 @@ from wardround.wire.messages import Answer, Ask, AskHeader, Masked, Message, Ord
 ATTEMPTS = 3
 NEW_KEYS = frozenset({"keys", "roster", "turn", "peer-forgot"})
 """Refusals that a new epoch mends."""
+CHANGES_TO_KEEP = 2
+"""One for a site that is lost, one for when it comes back."""
 FILE = "sum.safetensors"
 STOPPED = "stopped"
+NOT_ASKED = "not-asked"
 
 
 @dataclass
@@ -54,15 +57,14 @@ class MaskedSumming:
         lost: dict[SiteId, str] = {}
         least = max(least, self.approved.quorum.witnesses) if not self.keys.last_set else least
         for _ in range(ATTEMPTS):
-            before = lost
-            state, lost = self._one_attempt(order, layout, least, traffic)
-            # A site says once why it stops.
-            lost = {site: before.get(site, word) if word == STOPPED else word for site, word in lost.items()}
+            state, words = self._one_attempt(order, layout, least, traffic)
+            lost = _reasons(lost, words)
             if isinstance(state, masked_attempt.Opened):
                 roster = self._roster_after(state.lost)
                 begun = not state.silent and Roster(self.keys.epoch, self.keys.roster).nobody_spoke
                 certify = self.keys.certify and not begun
-                self.keys = replace(self.keys, turn=state.attempt.turn, attempt=1, counted=(), roster=roster, certify=certify)
+                keys = self.keys.after_total(lost)
+                self.keys = replace(keys, turn=state.attempt.turn, attempt=1, counted=(), roster=roster, certify=certify)
                 for site, what in state.blamed.items():
                     self.listener(SiteBlamed(site, what))
                 return SumOpened(state.total, state.counted, lost), traffic
@@ -94,12 +96,24 @@ class MaskedSumming:
         left = self.approved.set_changes - self.keys.set_changes
         return cohort if left > 1 or not self.keys.last_set else tuple(site for site in cohort if site in self.keys.last_set)
 
+    def _standing(self, cohort: Sequence[SiteId]) -> dict[SiteId, int]:
+        """Of sites at odds one is left out. It is the other one's turn each time, as long as changes of the set are to spare:
+        those that are left are kept for sites that are lost."""
+        to_spare = self.approved.set_changes - self.keys.set_changes > CHANGES_TO_KEEP
+        return {site: self.keys.disputes.get(site, 0) if to_spare else int(site in self.keys.last_set) for site in cohort}
+
     def _may_ask_for(self, counted: tuple[SiteId, ...], least: int) -> bool:
         """Whether the sites may be asked to speak for a set. If not, they have not spoken, and the sum can be tried again."""
         if self.keys.counted not in ((), counted) or len(counted) < least:
             return False
         left = self.approved.set_changes - self.keys.set_changes
         return left > 0 or not self.keys.last_set or self.keys.last_set == counted
+
+    def _may_open(self, state: Signing | Opening, least: int) -> bool:
+        """Whether to go on with those counted. An opening does not leave out one of two at odds: it would be out for the whole
+        study, and may be the honest one."""
+        disputed = OTHER_SEED in state.lost.values() and is_opening(state.attempt.sum)
+        return not disputed and self._may_ask_for(state.counted, least)
 
     def _one_attempt(
         self, order: Order, layout: Layout, least: int, traffic: Traffic
@@ -116,7 +130,7 @@ class MaskedSumming:
                 return None, missing
             state = self._ordered(order, cohort, layout, traffic)
         ended = self._to_the_end(state, least, traffic)
-        absent = {SiteId(site): NO_ANSWER for site in order.header.cohort if site not in ended.attempt.cohort}
+        absent = {SiteId(site): NOT_ASKED for site in order.header.cohort if site not in ended.attempt.cohort}
         return ended, {**absent, **missing, **ended.lost}
 
     def _roster_after(self, lost: Mapping[SiteId, str]) -> tuple[Statement, ...]:
@@ -195,6 +209,7 @@ class MaskedSumming:
             cohort=cohort,
             layout=dict(layout),
             certify=self.keys.certify,
+            standing=self._standing(cohort),
         )
         received = self._exchange(
             dict.fromkeys(cohort, data), traffic, contribution_layout(dict(layout), len(cohort)), heard=True
@@ -202,7 +217,7 @@ class MaskedSumming:
         return step(Collecting(attempt), received)
 
     def _to_the_end(self, state: State, least: int, traffic: Traffic) -> masked_attempt.Opened | masked_attempt.Failed:
-        if isinstance(state, Signing | Opening) and not self._may_ask_for(state.counted, least):
+        if isinstance(state, Signing | Opening) and not self._may_open(state, least):
             # Sites may have spoken for another set in an earlier attempt. One that did not, and spoke for this one now, would be
             # lost to it, and the sum closed for ever.
             state = masked_attempt.Failed(state.attempt, "Collecting", state.lost, len(state.counted))
@@ -227,3 +242,10 @@ class MaskedSumming:
 
     def _exchange(self, outbox: Mapping[SiteId, bytes], traffic: Traffic, layout: Layout, *, heard: bool = False) -> Received:
         return exchange(self.trip, outbox, reply_limit(layout), traffic, heard=heard)
+
+
+def _reasons(before: Mapping[SiteId, str], words: Mapping[SiteId, str]) -> dict[SiteId, str]:
+    """Why each site is lost. A site says once why it stops, and one that an earlier attempt went on without is not asked again:
+    of both the earlier word tells. before: of the attempts until now. words: of the last."""
+    silent = {STOPPED: STOPPED, NOT_ASKED: NO_ANSWER}
+    return {site: before.get(site, silent[word]) if word in silent else word for site, word in words.items()}

@@ -82,6 +82,7 @@ class Orders:
             cohort=progress.sites,
             counted=progress.last_counted,
             unused=progress.unused,
+            disputed=progress.disputed,
             weight=progress.weight if step == "train" else 0,
         )
         return Order(header, pack_bundle(bundle))

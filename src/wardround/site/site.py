@@ -49,6 +49,7 @@ from wardround.wire.payload import PayloadLimits
 REFUSALS_IN_A_ROW = 50
 """Honest runs get a handful, around a restart. More means that somebody tries what this site gives."""
 TOLD_NOT_COUNTED = 2
+DISPUTED = "disputed"
 
 
 class Site:
@@ -175,7 +176,11 @@ class Site:
     def _told_who_counted(self, order: Order, state: SiteState) -> SiteState:
         """The state after hearing whether the last answer counted. An answer that does not count, and a sum that does without it,
         differ by this site: after the second time a person should ask why."""
-        settled = state.settled(order.header.counted.get(self.name, 0), order.header.unused)
+        header = order.header
+        disputed = header.disputed.get(self.name, 0)
+        settled = state.settled(header.counted.get(self.name, 0), header.unused, disputed)
+        if state.pending is not None and settled.pending is None and disputed == state.round:
+            self.store.log(DISPUTED, f"Round {disputed} went on without this site: it and another disagree about their mask.")
         if settled.uncounted > state.uncounted:
             self.store.log(NOT_COUNTED, f"The answer to round {state.round} was not counted ({settled.uncounted} in this study).")
         if settled.uncounted >= TOLD_NOT_COUNTED:

@@ -69,16 +69,17 @@ class SiteState:
     uncounted: int = 0
     stopped: str = ""
 
-    def settled(self, last_counted: int, unused: Collection[int] = ()) -> "SiteState":
+    def settled(self, last_counted: int, unused: Collection[int] = (), disputed: int = 0) -> "SiteState":
         """The state after hearing in which round this site was last counted (0: never), and which rounds were not used. Hearing
-        it twice changes nothing.
+        it twice changes nothing. disputed: the last round that went on without this site because it and another were at odds;
+        somebody lies then, and it would be the liar's choice to make this site stop.
 
         The round is needed: a site that misses a whole exchange hears of an older round than the last.
         """
         if self.pending is None:
             return self
         counted = last_counted == self.round
-        left_out = not counted and self.round not in unused
+        left_out = not counted and self.round not in unused and self.round != disputed
         memory = self.pending if counted and self.round not in unused else self.memory
         return replace(self, memory=memory, pending=None, uncounted=self.uncounted + left_out)
 

@@ -43,7 +43,7 @@ MAGIC = b"WRND"
 VERSION = 1
 HEADER_LIMIT = 1 << 21  # holds 10,000 sites with the longest names
 _HEADER_START = 2048
-_HEADER_SITE = 576  # in the cohort, among those counted and in the roster
+_HEADER_SITE = 656  # in the cohort, among those counted and those disputed, and in the roster
 
 _FRONT = struct.Struct(">4sHIQ")
 AnyHeader = OrderHeader | ContributionHeader | RefusalHeader | AskHeader | AnswerHeader

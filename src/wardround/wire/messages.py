@@ -66,7 +66,8 @@ def _require_sorted(sites: Sequence[str]) -> None:
 
 
 class OrderHeader(Header):
-    """counted: site -> the last round in whose total it was. unused: rounds whose total was not used, in order."""
+    """counted: site -> the last round in whose total it was. unused: rounds whose total was not used, in order. disputed: site ->
+    the last round that went on without it because it and another site were at odds."""
 
     kind: Literal["order"] = "order"
     study: Hash
@@ -76,6 +77,7 @@ class OrderHeader(Header):
     cohort: tuple[Site, ...]
     counted: dict[Site, Round] = Field(default_factory=dict)
     unused: tuple[Round, ...] = ()
+    disputed: dict[Site, Round] = Field(default_factory=dict)
     weight: int = Field(default=0, ge=0, lt=2**53)
     masked: Masked | None = None
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from wardround.summation.masked import site as masked_site
-from wardround.summation.masked.attempt import Failed, Opened
-from wardround.summation.masked.layout import SEALED_SHARES, SHARE, SHARES
+from wardround.summation.masked.attempt import Collecting, Failed, Opened, Signing
+from wardround.summation.masked.coordinator import step
+from wardround.summation.masked.layout import COMMITMENTS, HASH, SEALED_SHARES, SHARE, SHARES, contribution_digest, others
 from wardround.values.canonical import sha256_hex
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree, same_bits
+from wardround.wire.envelope import payload_digest
 from wardround.wire.messages import Answer, ContributionMessage, Message, Refusal, RefusalHeader
 
 from ..masked_parties import STUDY, Post, Ring, losing, plain_sum
@@ -75,6 +77,42 @@ def test_a_bad_contribution_is_a_lost_site_by_name(what: str) -> None:
     assert isinstance(state, Opened)
     assert (state.lost, exchanges) == ({B: word}, 3)
     assert same_bits(state.total, plain_sum(ring.words, [A, C, D, E]))
+
+
+def other_commitment(ring: Ring, liar: SiteId, victim: SiteId) -> Callable[[ContributionMessage], ContributionMessage]:
+    """A signed contribution with a wrong commitment to the seed of one pair."""
+
+    def change(message: ContributionMessage) -> ContributionMessage:
+        arrays = {name: array.copy() for name, array in message.arrays.items()}
+        arrays[COMMITMENTS][HASH * (1 + others(ring.sites, liar).index(victim))] ^= 1
+        digest = contribution_digest(bytes.fromhex(STUDY), bytes.fromhex(message.header.order), liar, payload_digest(arrays))
+        return ContributionMessage(message.header.revised(signature=ring.members[liar].party.identity.sign(digest)), arrays)
+
+    return change
+
+
+@pytest.mark.permission
+def test_of_two_at_odds_one_is_left_out_by_standing_or_by_lot_and_both_are_named() -> None:
+    """Leaving out both, one liar takes any hospital with it; always the same one, it could choose whom."""
+    outs = set()
+    for number in range(1, 30):
+        ring = ring_of(5, collusion=0)
+        order = ring.order(number)
+        collected = ring.exchange(
+            "Collecting", dict.fromkeys(ring.sites, order), replacing("Collecting", B, other_commitment(ring, B, D))
+        )
+        first = step(Collecting(ring.attempt(order)), collected)
+        again = step(Collecting(ring.attempt(order)), collected)
+        assert isinstance(first, Signing) and first.lost == again.lost, "a coordinator that was killed decides alike"
+        (out,) = first.lost
+        assert {out, *first.at_odds} == {B, D}
+        outs.add(out)
+        for site in (B, D):
+            stated = step(Collecting(replace(ring.attempt(order), standing={site: 0, ({B, D} - {site}).pop(): 1})), collected)
+            assert set(stated.lost) == {site}  # type: ignore[union-attr]
+        if outs == {B, D}:
+            return
+    pytest.fail(f"the lot always says {outs}")
 
 
 def test_a_repeated_contribution_of_the_last_round_does_not_count() -> None:

@@ -9,11 +9,15 @@ from wardround.values.ids import SiteId
 from wardround.values.tree import Tree
 from wardround.wire.messages import Message
 
+OTHER_SEED = "other-seed"
+"""Of a site that disagrees with another about the seed of their common mask."""
+
 
 @dataclass(frozen=True)
 class Attempt:
     """One order of one sum. study, order: hashes in hexadecimal; keys: identity keys by site; layout: the words of a
-    site. certify: signatures are asked for also where nobody was lost, since some site has no long memory (spec, 3.6)."""
+    site. certify: signatures are asked for also where nobody was lost, since some site has no long memory (spec, 3.6).
+    standing: of sites at odds the one with the least is left out first, and the lot decides between equals (spec, 10.1)."""
 
     study: str
     quorum: Quorum
@@ -25,6 +29,7 @@ class Attempt:
     cohort: tuple[SiteId, ...]
     layout: Layout
     certify: bool = False
+    standing: Mapping[SiteId, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,14 @@ class Collecting:
 
 @dataclass(frozen=True)
 class Signing:
-    """total: the masked words of those counted, added. lost: site -> why."""
+    """total: the masked words of those counted, added. lost: site -> why. at_odds: who was counted, though it may as well be the
+    liar as the one that was left out for it."""
 
     attempt: Attempt
     total: Tree
     shares: Mapping[SiteId, CommittedShares]
     lost: Mapping[SiteId, str]
+    at_odds: tuple[SiteId, ...] = ()
 
     @property
     def counted(self) -> tuple[SiteId, ...]:
@@ -62,6 +69,7 @@ class Opening:
     total: Tree
     shares: Mapping[SiteId, CommittedShares]
     lost: Mapping[SiteId, str]
+    at_odds: tuple[SiteId, ...] = ()
     certificate: Mapping[SiteId, str] = field(default_factory=dict)
 
     @property

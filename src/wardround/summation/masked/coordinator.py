@@ -8,6 +8,7 @@
 on by itself. The words of one site are never unmasked: only their sum is.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from wardround.crypto.identity import signed_by
 from wardround.summation.masked.attempt import (
+    OTHER_SEED,
     Attempt,
     Collecting,
     CommittedShares,
@@ -42,7 +44,8 @@ from wardround.summation.masked.layout import (
     places,
     slice_of,
 )
-from wardround.summation.masked.recovery import Recovery, in_most
+from wardround.summation.masked.recovery import Recovery
+from wardround.summation.masked.transcript import digest
 from wardround.summation.plain import NO_ANSWER, fits
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
@@ -83,13 +86,15 @@ def asks(state: State) -> dict[SiteId, Ask]:
 def _collect(state: Collecting, received: Received) -> Signing | Opening | Failed:
     attempt = state.attempt
     good, lost = _contributed(attempt, received)
-    for site in _at_odds(attempt, good):
+    left_out, at_odds = _at_odds(attempt, good)
+    for site in left_out:
         good.pop(site)
-        lost[site] = "other-seed"
+        lost[site] = OTHER_SEED
     if len(good) < attempt.quorum.threshold:
-        return Failed(attempt, "Collecting", lost, len(good))
+        return Failed(attempt, "Collecting", {**lost, **dict.fromkeys(at_odds, OTHER_SEED)}, len(good))
     total, shares = _total(attempt, good), {site: _committed_shares(arrays) for site, arrays in good.items()}
-    return Signing(attempt, total, shares, lost) if lost or attempt.certify else Opening(attempt, total, shares, lost)
+    following = Signing if lost or attempt.certify else Opening
+    return following(attempt, total, shares, lost, at_odds)
 
 
 def _contributed(attempt: Attempt, received: Received) -> tuple[dict[SiteId, Tree], dict[SiteId, str]]:
@@ -138,8 +143,27 @@ def _signed(attempt: Attempt, message: ContributionMessage) -> bool:
     return signed_by(attempt.keys[site], message.header.signature, digest)
 
 
-def _at_odds(attempt: Attempt, good: Mapping[SiteId, Tree]) -> list[SiteId]:
-    """Sites to leave out so that both ends of every pair agree on its seed: most disagreements first, ties together."""
+def _at_odds(attempt: Attempt, good: Mapping[SiteId, Tree]) -> tuple[list[SiteId], tuple[SiteId, ...]]:
+    """Whom to leave out so that both ends of every pair agree on its seed, most disagreements first; and who else may lie.
+
+    Of two that only disagree with each other one lies, and nobody can tell which: one of them goes, not both. Otherwise a single
+    site could take any other with it (spec, 10.1)."""
+    pairs, left_out, suspects = _disagreeing(attempt, good), list[SiteId](), set[SiteId]()
+    if not pairs:
+        return [], ()
+    lots = _lots(attempt, good)
+    while pairs:
+        count = Counter(site for pair in pairs for site in pair)
+        worst = [site for site, times in count.items() if times == max(count.values())]
+        out = min(worst, key=lambda site: (attempt.standing.get(site, 0), lots[site]))
+        left_out.append(out)
+        suspects.update(site for pair in pairs if out in pair for site in pair if site in worst)
+        pairs = [pair for pair in pairs if out not in pair]
+    return left_out, tuple(sorted(suspects - set(left_out)))
+
+
+def _disagreeing(attempt: Attempt, good: Mapping[SiteId, Tree]) -> list[tuple[SiteId, SiteId]]:
+    """Pairs whose two ends committed to different seeds."""
     at = places(attempt.cohort)
     committed = {site: arrays[COMMITMENTS].tobytes() for site, arrays in good.items()}
 
@@ -147,7 +171,13 @@ def _at_odds(attempt: Attempt, good: Mapping[SiteId, Tree]) -> list[SiteId]:
         return slice_of(committed[site], HASH, 1 + place_among_others(at, site, other))
 
     pairs = combinations(sorted(good), 2)
-    return in_most([(one, other) for one, other in pairs if seed_commitment(one, other) != seed_commitment(other, one)])
+    return [(one, other) for one, other in pairs if seed_commitment(one, other) != seed_commitment(other, one)]
+
+
+def _lots(attempt: Attempt, good: Mapping[SiteId, Tree]) -> dict[SiteId, bytes]:
+    """A public order of the sites that none of them sees before it contributes, and that a repeated message does not change."""
+    commitments = b"".join(good[site][COMMITMENTS].tobytes() for site in sorted(good))
+    return {site: digest("lot", bytes.fromhex(attempt.order), commitments, site) for site in good}
 
 
 def _certify(state: Signing, received: Received) -> Opening | Failed:
@@ -161,7 +191,7 @@ def _certify(state: Signing, received: Received) -> Opening | Failed:
     if len(certificate) < attempt.quorum.threshold:
         lost = {**state.lost, **_missing(state.counted, certificate, received)}
         return Failed(attempt, "Signing", lost, len(certificate))
-    return Opening(attempt, state.total, state.shares, state.lost, certificate)
+    return Opening(attempt, state.total, state.shares, state.lost, state.at_odds, certificate)
 
 
 def _answers(counted: Sequence[SiteId], received: Received) -> dict[SiteId, Answer]:

@@ -62,6 +62,11 @@ def sum_name(order: OrderHeader) -> str:
     return f"{order.step}/{order.round}/{order.label}"
 
 
+def is_opening(sum_name: str) -> bool:
+    """Whether the sum opens a study."""
+    return sum_name.startswith("open/")
+
+
 def sigma(sum_name: str) -> bytes:
     """The sum's name as one part: step, round and label."""
     step, number, label = sum_name.split("/")

@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from wardround.summation.masked.attempt import Failed, Opened, Opening
+from wardround.summation.masked.attempt import OTHER_SEED, Failed, Opened, Opening
 from wardround.summation.masked.keys import own_commitment, pair_commitment, share_commitments
 from wardround.summation.masked.layout import HASH, SHARE, place_among_others, places, slice_of
 from wardround.summation.masked.masks import Seeds, inverse, mask, pair_sign
@@ -44,7 +44,8 @@ class Recovery:
             return Failed(self.attempt, "Opening", {**self.state.lost, **self.missing, **self.blamed}, len(self.opened_shares))
         # `recover` gave what each site laid on; the opposite sign takes it off.
         total = mask({name: array.copy() for name, array in self.state.total.items()}, inverse(opened))
-        return Opened(self.attempt, total, self.state.counted, self.state.lost, self.blamed, tuple(self.missing))
+        blamed = {**dict.fromkeys(self.state.at_odds, OTHER_SEED), **self.blamed}
+        return Opened(self.attempt, total, self.state.counted, self.state.lost, blamed, tuple(self.missing))
 
     def _all_together(self) -> Seeds | None:
         """Every owner's seeds at once, from the same answers. None where sealed shares did not open, or somebody lied."""

@@ -25,6 +25,7 @@ def sum_to_tensors(state: Signing | Opening) -> tuple[Tree, dict[str, Any]]:
         "attempt": {**asdict(attempt), "layout": {name: list(kind) for name, kind in attempt.layout.items()}},
         "counted": list(state.counted),
         "lost": {str(site): why for site, why in state.lost.items()},
+        "at_odds": list(state.at_odds),
         "certificate": {str(site): one for site, one in state.certificate.items()} if isinstance(state, Opening) else {},
     }
     arrays: Tree = {f"{_TOTAL}{name}": array for name, array in state.total.items()}
@@ -50,6 +51,7 @@ def sum_from_tensors(arrays: Tree, head: Mapping[str, Any]) -> Signing | Opening
         SiteId(site): CommittedShares(**{part: arrays[f"{_SHARES}{part}"][row].tobytes() for part in _PARTS})
         for row, site in enumerate(head["counted"])
     }
+    at_odds = tuple(map(SiteId, head["at_odds"]))
     if head["name"] == "Signing":
-        return Signing(attempt, total, shares, head["lost"])
-    return Opening(attempt, total, shares, head["lost"], head["certificate"])
+        return Signing(attempt, total, shares, head["lost"], at_odds)
+    return Opening(attempt, total, shares, head["lost"], at_odds, head["certificate"])
