@@ -52,10 +52,10 @@ class Liar(BadDays):
         assert site.participant is not None
         party = site.participant._party
         header = answer.header
-        reached = self.reached(ask.header.epoch, pairwise.Reached(header.turn, header.round, header.counter))
+        reached = self.reached(ask.header.epoch, pairwise.Reached(header.turn, header.stage, header.counter))
         secret = X25519PrivateKey.from_private_bytes(site.store.read().masked.offered)
         one = pairwise.state_key(party.identity, party.study, ask.header.epoch, EAST, secret, reached)
-        return to_bytes(Answer(header.revised(turn=one.turn, round=one.round, counter=one.counter, signature=one.signature), {}))
+        return to_bytes(Answer(header.revised(turn=one.turn, stage=one.stage, counter=one.counter, signature=one.signature), {}))
 
 
 def to_an_end(declared: Study, engine: Liar, folder: Path, tries: int = 5) -> bool:
@@ -151,7 +151,7 @@ def test_one_false_round_in_the_first_statement_does_not_stop_a_study_for_good(t
 def test_a_counter_that_goes_back_does_not_stop_a_study_for_good(tmp_path: Path) -> None:
     """One hospital states a high counter once, and the true one later: the others refuse every roster that holds it."""
     declared = masked_study(tmp_path)
-    engine = Liar(declared, tmp_path, lambda epoch, true: pairwise.Reached(true.turn, true.round, 10**9) if epoch == 1 else true)
+    engine = Liar(declared, tmp_path, lambda epoch, true: pairwise.Reached(true.turn, true.stage, 10**9) if epoch == 1 else true)
     engine.refuse_orders = {2}
     try:
         done = to_an_end(declared, engine, tmp_path)

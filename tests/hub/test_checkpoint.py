@@ -35,7 +35,7 @@ def sample(hint: Any, default: Any = None) -> Any:
     if hint in PLAIN:
         return PLAIN[hint]
     if hint is Statement:
-        return Statement(site="west", key="c" * 64, turn=4, round=2, counter=5, signature="d" * 128)
+        return Statement(site="west", key="c" * 64, turn=4, stage=2, counter=5, signature="d" * 128)
     if is_dataclass(hint):
         kind: Any = hint
         return kind(**{each.name: sample(_hints(kind)[each.name], each.default) for each in fields(kind)})

@@ -1,9 +1,11 @@
-"""Honest hospitals on bad days: late, silent, killed, asked twice; and a hub that is killed. No run ends in a deadlock.
+"""Honest hospitals on bad days: late, silent, killed, asked twice, without memory; and a hub that is killed. No run ends in a
+deadlock.
 
 a run with faults --named refusal--> the hospitals are back, somebody has looked --resume--> a model
 """
 
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from wardround.hub.checkpoint import load
 from wardround.hub.coordinator import Coordinator
 from wardround.site.config import identity_in
 from wardround.site.site import Site
+from wardround.site.store import STATE
 from wardround.study.declaration import Study
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId, site_id
@@ -22,7 +25,7 @@ from wardround.wire.messages import Refusal
 from ..federation.tiny_federation import Ward, records, study
 
 HOSPITALS = ("east", "north", "south", "west")
-FAULTS = ("silent", "late", "killed before", "killed after", "twice", "hub killed")
+FAULTS = ("silent", "late", "killed before", "killed after", "twice", "hub killed", "forgets before", "forgets after")
 CURABLE = {"internal"}
 
 
@@ -36,7 +39,7 @@ class BadDays(Ward):
     def __init__(self, declared: Study, folder: Path, seed: int, chance: float) -> None:
         self._declared, self._folder, self._chance = declared, folder, chance
         self._draw = random.Random(seed)
-        self._sites = {site_id(name): self._site(name) for name in HOSPITALS}
+        self._sites = {site_id(name): self._site(name) for name in declared.sites.names}
         self.tamper = self._fate
         self.orders, self.answers = [], []
 
@@ -61,6 +64,24 @@ class BadDays(Ward):
         self._sites[name] = self._site(name)
         return self._sites[name]
 
+    def _forgotten(self, name: SiteId) -> Site:
+        """The hospital's disk is new: its key is there, and nothing else; or an early state from a backup, or none."""
+        folder, early = self._folder / "sites" / name, self._folder / "backups" / name
+        self._sites[name].close()
+        if not early.exists():
+            early.parent.mkdir(exist_ok=True)
+            shutil.copytree(folder, early)
+        elif self._draw.random() < 0.3:
+            shutil.rmtree(folder)
+            shutil.copytree(early, folder)
+        for path in sorted(folder.iterdir()) if self._draw.random() < 0.5 else [folder / STATE]:
+            if path.name != "identity.key" and self._draw.random() < 0.9:
+                path.unlink(missing_ok=True)
+        if self._draw.random() < 0.3:
+            (self._folder / "counters" / name).unlink(missing_ok=True)
+        self._sites[name] = self._site(name)
+        return self._sites[name]
+
     def _fate(self, name: SiteId, data: bytes, handle: Callable[[bytes], bytes]) -> bytes | None:
         fault = self._draw.choice(FAULTS) if self._draw.random() < self._chance else ""
         match fault:
@@ -74,6 +95,12 @@ class BadDays(Ward):
             case "killed after":
                 handle(data)
                 self._restarted(name)
+                return None
+            case "forgets before":
+                return self._forgotten(name).handle(data)
+            case "forgets after":
+                handle(data)
+                self._forgotten(name)
                 return None
             case "twice":
                 first = handle(data)
@@ -91,10 +118,12 @@ class BadDays(Ward):
             self._restarted(name).store.go_on()
 
 
-def masked_study(folder: Path, *, collusion: int = 1, **settings: object) -> Study:
-    keys = {name: identity_in(folder / "sites" / name).public for name in HOSPITALS}
-    declared = study("fedavg", rounds=6, mode="masked", collusion=collusion)
-    return declared.revised(sites={"names": HOSPITALS, "keys": keys}, summation=settings)
+def masked_study(
+    folder: Path, *, collusion: int = 1, rounds: int = 6, names: tuple[str, ...] = HOSPITALS, **settings: object
+) -> Study:
+    keys = {name: identity_in(folder / "sites" / name).public for name in names}
+    declared = study("fedavg", rounds=rounds, mode="masked", collusion=collusion)
+    return declared.revised(sites={"names": names, "keys": keys}, summation=settings)
 
 
 def ended(declared: Study, engine: BadDays, folder: Path) -> bool:

@@ -134,7 +134,7 @@ def test_a_site_that_would_spoil_the_keys_is_left_out(tmp_path: Path, changes: d
         said = from_bytes(answers["emma"]) if "emma" in answers else None  # type: ignore[index]
         if isinstance(said, Answer) and said.header.key:
             fields = said.header.model_copy(update=changes)
-            statement = Statement(**fields.model_dump(include={"site", "key", "turn", "round", "counter", "signature"}))
+            statement = Statement(**fields.model_dump(include={"site", "key", "turn", "stage", "counter", "signature"}))
             party = five.ring.members[SiteId("emma")].party
             signature = party.identity.sign(statement_digest(party.study, five.summing.keys.epoch + 1, statement))
             answers[SiteId("emma")] = to_bytes(Answer(fields.model_copy(update={"signature": signature})))

@@ -15,7 +15,7 @@ from wardround.site.site import Site
 from wardround.site.store import STATE
 from wardround.study.declaration import Study
 from wardround.values.canonical import sha256_hex
-from wardround.values.errors import EngineError, RunError
+from wardround.values.errors import RunError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree, same_bits
 from wardround.wire.envelope import from_bytes, to_bytes
@@ -212,14 +212,17 @@ def test_a_restored_site_stays_out_of_what_it_may_have_answered_and_comes_back_w
     assert [entry.exchanges for entry in history[3:]] == [4, *[3] * (rounds - 4)]
 
 
-def test_where_every_site_is_needed_a_restored_one_stops_the_run_by_name(tmp_path: Path) -> None:
-    """Going on would need its word for a set that it may have spoken for already: better no sum than a second one."""
+def test_where_every_site_is_needed_a_restored_one_costs_the_round_and_no_more(tmp_path: Path) -> None:
+    """The round would need its word for a set that it may have spoken for already: better no sum than a second one. In the next
+    it is there again; before, the run stopped for good."""
     of = enrolled(masked(rounds=4, collusion=1), tmp_path)
     with ward(of, tmp_path) as engine:
         engine.tamper = restored_before_round_3(lambda: engine, of, tmp_path / "copy", "anew")
-        with pytest.raises(EngineError, match="east: memory"):
-            Coordinator(of, engine, tmp_path).run()
-    assert history_of(tmp_path).round == 2
+        Coordinator(of, engine, tmp_path).run()
+    history = history_of(tmp_path).history
+    assert [entry.discarded for entry in history] == ["", "", "closed-for-ever", ""]
+    assert history[2].lost == {"east": "memory"}
+    assert history[3].counted == NAMES
 
 
 @pytest.mark.parametrize("number", range(6))

@@ -191,6 +191,65 @@ def test_a_site_that_is_told_twice_that_it_did_not_count_stops(north: Callable[.
     assert word(north(), order("evaluate", 3, {"model": MODEL}, counted={"east": 3})) == "answered"
 
 
+# --- Openings -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_site_that_lost_its_state_is_given_the_model_again_and_says_nothing(north: Callable[..., Site]) -> None:
+    """Counts are told once, at the opening; what the site needs to go on is the model alone."""
+    one = north()
+    assert word(one, LEGAL["trained"][1]) == "not-open"
+    again = from_bytes(one.handle(order("open", 0, {"model": MODEL}, label="again")))
+    assert isinstance(again, ContributionMessage) and not again.arrays
+    assert word(one, OPEN) == "already-open"
+    assert word(one, LEGAL["trained"][1]) == "answered"
+    assert word(one, order("open", 0, {"model": MODEL}, label="again", counted=everybody(1))) == "already-open"
+
+
+@pytest.mark.parametrize("opening", ["", "ab" * 32])
+def test_a_masked_order_that_goes_on_from_another_opening_is_refused(tmp_path: Path, opening: str) -> None:
+    """The part of a model that training never changes travels once. A coordinator that gave one site another, as it lost its
+    state, would have it train a network made to bring out a record."""
+    words: list[str] = []
+
+    def tamper(name: SiteId, data: bytes, handle: Callable[[bytes], bytes]) -> bytes | None:
+        message = from_bytes(data)
+        if name != "north" or not isinstance(message, Order) or message.header.step != "train":
+            return handle(data)
+        words.append(word(engine._sites[name], to_bytes(Order(message.header.revised(opening=opening), message.arrays))))
+        return handle(data)
+
+    declared = enrolled(masked(), tmp_path)
+    with ward(declared, tmp_path, tamper) as engine:
+        Coordinator(declared, engine, tmp_path / "hub").run()
+    assert set(words) == {"opening"}
+
+
+def test_an_opening_is_over_with_the_first_round(tmp_path: Path) -> None:
+    """Later ones of the list are for studies that never opened; they ask for the same model, and a number once."""
+    declared = enrolled(masked(), tmp_path)
+    asked: list[str] = []
+
+    def tamper(name: SiteId, data: bytes, handle: Callable[[bytes], bytes]) -> bytes | None:
+        message = from_bytes(data)
+        if name == "north" and isinstance(message, Order) and message.header.step == "open":
+            other = {array: values + np.float32(0.5) for array, values in message.arrays.items()}
+            openings.append(message)
+            answer = handle(data)
+            asked.append(word(engine._sites[name], to_bytes(Order(message.header.revised(round=1), other))))
+            return answer
+        answer = handle(data)
+        if name == "north" and isinstance(message, Order) and message.header.step == "train":
+            for number in (0, 3, 4):
+                later = to_bytes(Order(openings[0].header.revised(round=number, weight=0), openings[0].arrays))
+                asked.append(word(engine._sites[name], later) if number else "")
+        return answer
+
+    openings: list[Order] = []
+    with ward(declared, tmp_path, tamper) as engine:
+        Coordinator(declared, engine, tmp_path / "hub").run()
+    assert asked == ["other-content", *["", "already-open", "not-in-study"] * 2]
+
+
 # --- One at a time --------------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from wardround.plan.plan import Plan
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.site import Site
 from wardround.study.declaration import Study
+from wardround.summation.masked.layout import content_of, set_hash
 from wardround.values.canonical import sha256_hex
 from wardround.values.ids import site_id
 from wardround.values.records import Records
@@ -194,7 +195,7 @@ class Asked:
         """Only training, and a hospital's own model, have rounds."""
         return {"open": 0, "train": self.round, "own": self.round}.get(self.step, one.algorithm.rounds)
 
-    def order(self, kind: str, masked: Masked | None = None) -> Order:
+    def order(self, kind: str, masked: Masked | None = None, opening: str = "") -> Order:
         one = study_of(kind)
         bundle: Bundle = {"model": model_of(kind, self.model)} if self.step in ("open", "train", "evaluate") else {}
         if self.step == "train" and one.algorithm.name == "scaffold":
@@ -206,6 +207,7 @@ class Asked:
             label=self.label if self.step == "evaluate" else "",
             cohort=NAMES,
             counted={"north": self.counted} if self.counted else {},
+            opening="" if self.step == "open" else opening,
             weight=self.weight if self.step == "train" else 0,
             masked=masked,
         )
@@ -230,18 +232,26 @@ class Coordinator:
     seen: list[Seen] = field(default_factory=list)
     roster: tuple[Statement, ...] = ()
     turn: int = 0
+    opening: str = ""
+    last_set: str = ""
 
     def ask(self, asked: Asked) -> str:
         """The word of the answer: "contribution", or that of the refusal."""
         masked = self._masked() if self.site.plan.masked and asked.step in self.site.plan.summed else None
-        return self._put(asked, to_bytes(asked.order(self.kind, masked)))
+        order = asked.order(self.kind, masked, self.opening)
+        word = self._put(asked, to_bytes(order))
+        if (asked.step, word, self.opening) == ("open", "contribution", ""):
+            self.opening = content_of(order)
+        return word
 
     def sign(self, asked: Asked) -> None:
         """Asks for a signature under the sum that `asked` just had, where it has one."""
         if self.turn:
-            order = to_bytes(asked.order(self.kind, Masked(attempt=1, turn=self.turn, epoch=1, roster=self.roster)))
-            header = AskHeader(study=study_of(self.kind).hash, what="sign", order=sha256_hex(order), counted=NAMES)
-            self._put("sign", to_bytes(Ask(header)))
+            order = to_bytes(asked.order(self.kind, self._at_turn(), self.opening))
+            study = study_of(self.kind).hash
+            header = AskHeader(study=study, what="sign", order=sha256_hex(order), counted=NAMES)
+            if self._put("sign", to_bytes(Ask(header))) == "Answer":
+                self.last_set = set_hash(bytes.fromhex(study), NAMES)
 
     def _put(self, asked: Asked | str, data: bytes) -> str:
         reply = self.site.handle(data)
@@ -260,7 +270,10 @@ class Coordinator:
     def _masked(self) -> Masked:
         self.keys()
         self.turn += 1
-        return Masked(attempt=1, turn=self.turn, epoch=1, roster=self.roster)
+        return self._at_turn()
+
+    def _at_turn(self) -> Masked:
+        return Masked(attempt=1, turn=self.turn, epoch=1, roster=self.roster, last_set=self.last_set)
 
 
 def _statement_of(site: Site, kind: str) -> Statement:

@@ -65,7 +65,7 @@ def derived(chain: bytes, h: bytes, lo: str, hi: str) -> tuple[str, ...]:
 
 
 def check_statement(one: Vector, study: bytes, epoch: int, where: str) -> second.Statement:
-    said = second.Statement(one["site"], unhex(one["key"]), one["turn"], one["round"], one["counter"])
+    said = second.Statement(one["site"], unhex(one["key"]), one["turn"], one["stage"], one["counter"])
     same(second.public_identity(unhex(one["identity_seed"])).hex(), one["identity"], f"{where}, identity of {said.site}")
     same(second.public_key(unhex(one["secret"])).hex(), one["key"], f"{where}, key of {said.site}")
     signature = second.sign(unhex(one["identity_seed"]), said.signing_input(study, epoch))
@@ -138,7 +138,7 @@ def check_order(attempt: second.Attempt, vector: Vector, where: str) -> None:
     same(set(masked), fields, f"{where}.order.masked")
     same([one["site"] for one in masked["roster"]], sorted({one["site"] for one in masked["roster"]}), f"{where}.order.roster")
     for statement, one in zip(attempt.roster, masked["roster"], strict=True):
-        assert set(one) == {"site", "key", "turn", "round", "counter", "signature"}, f"{where}.order.roster"
+        assert set(one) == {"site", "key", "turn", "stage", "counter", "signature"}, f"{where}.order.roster"
         seed, secret = attempt.identity_seeds[statement.site], attempt.secrets[statement.site]
         same(second.public_key(secret).hex(), one["key"], f"{where}.order.roster, key of {statement.site}")
         signature = second.sign(seed, statement.signing_input(attempt.study, masked["epoch"]))

@@ -101,15 +101,15 @@ class Statement:
     site: str
     key: bytes
     turn: int
-    round: int
+    stage: int
     counter: int
 
     @property
     def reached(self) -> tuple[bytes, bytes, bytes]:
-        return u64(self.turn), u32(self.round), u64(self.counter)
+        return u64(self.turn), u32(self.stage), u64(self.counter)
 
     def signing_input(self, study: bytes, epoch: int) -> bytes:
-        return T("key", study, self.site, u32(epoch), self.key, u64(self.turn), u32(self.round), u64(self.counter))
+        return T("key", study, self.site, u32(epoch), self.key, u64(self.turn), u32(self.stage), u64(self.counter))
 
 
 def roster_hash(study: bytes, epoch: int, roster: Sequence[Statement]) -> bytes:
@@ -258,7 +258,7 @@ class Attempt:
     @cached_property
     def roster(self) -> list[Statement]:
         said = self.header["masked"]["roster"]
-        return [Statement(one["site"], bytes.fromhex(one["key"]), one["turn"], one["round"], one["counter"]) for one in said]
+        return [Statement(one["site"], bytes.fromhex(one["key"]), one["turn"], one["stage"], one["counter"]) for one in said]
 
     def chain(self, i: str, j: str) -> bytes:
         """[3.4, 3.5] The chain of i and j at the turn of this order, as i computes it."""
@@ -328,7 +328,7 @@ class Attempt:
         payload = write_payload({"masked/shares": ("U8", revealed)})
         signature = sign(self.identity_seeds[i], T("answer", self.study, self.h, prefixed(v), i, prefixed([]), sha256(payload)))
         header = {"kind": "answer", "study": self.header["study"], "site": i, "ask": sha256(ask).hex(), "key": "", "turn": 0}
-        return write_message(header | {"round": 0, "counter": 0, "unreadable": [], "signature": signature.hex()}, payload)
+        return write_message(header | {"stage": 0, "counter": 0, "unreadable": [], "signature": signature.hex()}, payload)
 
     def total(self, v: Sequence[str], contributions: Mapping[str, bytes], answers: Mapping[str, bytes]) -> dict[str, list[int]]:
         """[7.5] What the coordinator makes of the messages: it uses no secret of this object."""

@@ -189,7 +189,7 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
         "chains": None,
         "last_contribution": None,
         "turn": 78,
-        "round": 79,
+        "stage": 79,
         "past": (),
         "last_set": ("x",),
         "set_changes": 81,
@@ -198,6 +198,7 @@ def test_equal_states_are_written_alike_and_others_are_not() -> None:
         "peers": {},
         "memory_status": "forgetful",
         "floor": 80,
+        "opening_set": ("x",),
     }
     assert changed.keys() == vars(state).keys()
     assert all(json.dumps(head_of(replace(state, **{name: value}))) != text for name, value in changed.items())

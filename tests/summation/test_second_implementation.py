@@ -31,11 +31,11 @@ def limbs(draw: random.Random, threshold: int) -> list[list[int]]:
     return [[draw.randrange(second.P) for _ in range(threshold - 1)] for _ in range(second.LIMBS)]
 
 
-def statement_of(site: str, draw: random.Random, study: str, epoch: int, turn: int, round_: int) -> dict[str, Any]:
+def statement_of(site: str, draw: random.Random, study: str, epoch: int, turn: int, stage: int) -> dict[str, Any]:
     identity, secret = draw.randbytes(32), draw.randbytes(32)
-    said = second.Statement(site, second.public_key(secret), turn, round_, 3 * turn)
+    said = second.Statement(site, second.public_key(secret), turn, stage, 3 * turn)
     one = {"site": site, "identity_seed": identity.hex(), "identity": second.public_identity(identity).hex()}
-    one |= {"secret": secret.hex(), "key": said.key.hex(), "turn": turn, "round": round_, "counter": 3 * turn}
+    one |= {"secret": secret.hex(), "key": said.key.hex(), "turn": turn, "stage": stage, "counter": 3 * turn}
     return one | {"signature": second.sign(identity, said.signing_input(bytes.fromhex(study), epoch)).hex()}
 
 
@@ -45,13 +45,14 @@ def sum_of(sites: list[str], cohort: list[str], lost: list[str], threshold: int,
     study, epoch, turn = hexes(draw), 3, 12
     said = [statement_of(site, draw, study, epoch, turn, 2) for turn, site in enumerate(sites, 7)]
     masked = {"attempt": 2, "turn": turn, "epoch": epoch, "set_changes": 0, "last_set": ""}
-    roster = [{key: one[key] for key in ("site", "key", "turn", "round", "counter", "signature")} for one in said]
+    roster = [{key: one[key] for key in ("site", "key", "turn", "stage", "counter", "signature")} for one in said]
     named = {"study": study, "step": "train", "round": 4, "label": "", "cohort": cohort}
     header = named | {
         "kind": "order",
         "counted": {},
         "unused": [],
         "disputed": {},
+        "opening": "",
         "weight": 9,
         "masked": masked | {"roster": roster},
     }

@@ -168,7 +168,7 @@ def test_the_largest_header_of_every_kind_fits_its_limit(sites: int) -> None:
     """A limit that follows from the number of sites must hold the longest names, the largest numbers and every list."""
     names = tuple(f"{number:04d}".ljust(63, "x") for number in range(sites))
     last, key, seal, turn = 100_000, "a" * 64, "b" * 128, 2**53 - 1
-    roster = tuple(Statement(site=name, key=key, turn=turn, round=last, counter=turn, signature=seal) for name in names)
+    roster = tuple(Statement(site=name, key=key, turn=turn, stage=last, counter=turn, signature=seal) for name in names)
     everything: tuple[Message, ...] = (
         Order(
             OrderHeader(
@@ -180,6 +180,7 @@ def test_the_largest_header_of_every_kind_fits_its_limit(sites: int) -> None:
                 counted=dict.fromkeys(names, last),
                 unused=tuple(range(last - sites - 15, last + 1)),
                 disputed=dict.fromkeys(names, last),
+                opening=key,
                 weight=2**53 - 1,
                 masked=Masked(attempt=1000, turn=turn, epoch=2**32 - 1, roster=roster, set_changes=turn, last_set=key),
             )
@@ -187,7 +188,7 @@ def test_the_largest_header_of_every_kind_fits_its_limit(sites: int) -> None:
         Ask(AskHeader(study=key, what="open", order=key, counted=names, certificate=dict.fromkeys(names, seal))),
         Answer(
             AnswerHeader(
-                study=key, site=names[0], ask=key, key=key, turn=turn, round=last, counter=turn, unreadable=names, signature=seal
+                study=key, site=names[0], ask=key, key=key, turn=turn, stage=last, counter=turn, unreadable=names, signature=seal
             )
         ),
         ContributionMessage(ContributionHeader(study=key, step="evaluate", round=last, site=names[0], order=key, signature=seal)),

@@ -107,7 +107,7 @@ def chain_vectors() -> list[dict[str, Any]]:
                     "identity_seed": identity_of(site)[0].hex(),
                     "identity": identity_of(site)[1].public,
                     "secret": secrets[site].private_bytes_raw().hex(),
-                    **statements[site].model_dump(include={"key", "turn", "round", "counter", "signature"}),
+                    **statements[site].model_dump(include={"key", "turn", "stage", "counter", "signature"}),
                 }
                 for site in sites
             ],

@@ -34,7 +34,8 @@ LATEST = 16
 class KeyProgress:
     """What the coordinator keeps of the masked sums. turn: the last one used up. attempt: the next of the sum at hand.
 
-    counted: the set that sites may have spoken for in this sum; they speak for no other. certify: whether some site speaks only
+    counted: the set that sites may have spoken for in this sum; they speak for no other. answered: the set that sites may have
+    answered for in an opening. certify: whether some site speaks only
     before witnesses, as each does until its first sum. roster: the keys of the epoch, as the sites stated them. turns: site ->
     the last turn in which others may hold its shares. counters: how often each said that it has spoken. One that states less of
     either has forgotten.
@@ -47,6 +48,7 @@ class KeyProgress:
     turn: int = 0
     attempt: int = 1
     counted: tuple[str, ...] = ()
+    answered: tuple[str, ...] = ()
     certify: bool = True
     roster: tuple[Statement, ...] = ()
     turns: dict[str, int] = field(default_factory=dict)
@@ -55,10 +57,14 @@ class KeyProgress:
     set_changes: int = 0
     disputes: dict[str, int] = field(default_factory=dict)
 
-    def after_total(self, lost: Mapping[SiteId, str]) -> "KeyProgress":
+    def after_total(
+        self, turn: int, lost: Mapping[SiteId, str], roster: tuple[Statement, ...], *, certify: bool
+    ) -> "KeyProgress":
         """After a sum that opened without these sites."""
-        left_out = [str(site) for site, word in lost.items() if word == OTHER_SEED]
-        return replace(self, disputes={**self.disputes, **{site: self.disputes.get(site, 0) + 1 for site in left_out}})
+        left_out = {str(site): self.disputes.get(site, 0) + 1 for site, word in lost.items() if word == OTHER_SEED}
+        disputes = {**self.disputes, **left_out}
+        ahead = replace(self, turn=turn, attempt=1, roster=roster, certify=certify, disputes=disputes)
+        return replace(ahead, counted=(), answered=())
 
     def asked_for(self, counted: tuple[SiteId, ...], turn: int) -> "KeyProgress":
         """After the sites were asked to speak for a set: from now on each of them may have."""
@@ -128,7 +134,8 @@ class RoundHistory:
 
 @dataclass(frozen=True)
 class Progress:
-    """study: its hash. sites: who opened the run. dataset_counts: summed counts. state: the algorithm's.
+    """study: its hash. sites: who opened the run. dataset_counts: summed counts. state: the algorithm's. opening: the number of
+    the opening at hand, or of the one that was used. opened: what it asked, as a hash.
 
     before: the state that the last round began with, where a round can be rolled back. evaluations: label -> split -> sums.
     missed: labels whose evaluation stopped a run, since a site was missing; a resumed one goes on without their figures.
@@ -144,6 +151,8 @@ class Progress:
     frozen: StoredTree = field(default_factory=dict)
     history: tuple[RoundHistory, ...] = ()
     evaluations: dict[str, Any] = field(default_factory=dict)
+    opening: int = 0
+    opened: str = ""
     closed: bool = False
     missed: tuple[str, ...] = ()
     before: StoredBundle = field(default_factory=dict)

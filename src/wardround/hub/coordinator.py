@@ -12,18 +12,23 @@ from wardround.hub.checkpoint import Progress, RoundHistory, resumed, save
 from wardround.hub.engine import Engine
 from wardround.hub.exchange import Traffic
 from wardround.hub.notices import Listener, RoundDiscarded, RoundFinished, Score, silent
-from wardround.hub.orders import Orders, require_sites, too_few
+from wardround.hub.orders import Orders, Question, require_sites, too_few
 from wardround.plan.plan import FEDERATED, LAST, Plan
 from wardround.plan.usable_arrays import is_usable
-from wardround.privacy.mechanism import reveal
+from wardround.privacy.mechanism import AnyFrame, reveal
 from wardround.study.declaration import Study
 from wardround.study.sections.execution import DEADLINE_S
-from wardround.summation.plain import SumFailed
+from wardround.summation.plain import SumFailed, SumOpened
 from wardround.tasks.sums import Sums
 from wardround.values.errors import EngineError, WireError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Bundle, Tree
 from wardround.wire.envelope import pack_bundle
+
+NO_FIGURES = (
+    "read why in the log of each site that is missing, bring it back, and run again with --resume; a resumed run that misses it "
+    "still ends without these figures"
+)
 
 
 class Coordinator:
@@ -61,7 +66,7 @@ class Coordinator:
             self._train(number)
         if self.study.evaluation.own_baseline:
             for number in range(self.progress.own_round + 1, rounds + 1):
-                self._orders.tell(self.progress, "own", number)
+                self._orders.tell(self.progress, Question("own", number))
                 self._save(replace(self.progress, own_round=number))
         self._look_at_the_last()
         self.evaluate(FEDERATED, self.progress.state["model"])
@@ -70,7 +75,7 @@ class Coordinator:
     def close(self) -> None:
         """Tells the sites that the run is over, and whose last contribution was counted."""
         if not self.progress.closed:
-            self._orders.tell(self.progress, "close", self.study.algorithm.rounds)
+            self._orders.tell(self.progress, Question("close", self.study.algorithm.rounds))
             self._summing.close()
             self._save(replace(self.progress, closed=True))
 
@@ -85,13 +90,13 @@ class Coordinator:
         return {split: self.plan.read_scores(value) for split, value in self.progress.evaluations[label].items()}
 
     def _evaluated(self, label: str, bundle: Bundle) -> dict[str, Sums]:
-        last = self.study.algorithm.rounds
+        question = Question("evaluate", self.study.algorithm.rounds, bundle, label)
         if self.plan.private is not None:
-            self._orders.tell(self.progress, "evaluate", last, bundle, label)
+            self._orders.tell(self.progress, question)
             return {}
         everybody = len(self.progress.sites)
         frame = self.plan.evaluation_frame(everybody, shifted=self.plan.wants_shifted(label))
-        opened, _ = self._orders.sum(self._summing, self.progress, "evaluate", last, bundle, frame, label=label, least=everybody)
+        opened, _ = self._orders.sum(self._summing, self.progress, question, frame, everybody)
         if isinstance(opened, SumFailed):
             self._without_figures(label, opened)
             return {}
@@ -106,7 +111,7 @@ class Coordinator:
         hopeless = self._summing.closed_for_ever(failed) or self._summing.leaves_out(self.progress.sites)
         if label not in self.progress.missed and not hopeless:
             self._save(replace(self.progress, missed=(*self.progress.missed, label)))
-            raise too_few(failed.counted, failed.lost, failed.minimum)
+            raise too_few(failed.counted, failed.lost, failed.minimum, NO_FIGURES)
         self._summing.give_up()
 
     @property
@@ -119,7 +124,8 @@ class Coordinator:
         model = self.plan.initial_model()
         asked = self.engine.sites()
         require_sites(self.study.sites, asked)
-        self.progress = replace(self.progress, sites=asked)
+        opened = self._orders.content(Question("open", 0, {"model": model}))
+        self.progress = replace(self.progress, sites=asked, opened=opened)
         sites, lost, weight, dataset_counts = self._opened({"model": model})
         needed = len(asked) if self.every_site_must_open else self._fewest
         if len(sites) < needed:
@@ -140,13 +146,10 @@ class Coordinator:
         """Who opened the study and who did not, the total weight, and the counts of images, patients and labels: none of a
         private study, whose weights are public."""
         if self.plan.private is not None:
-            sites, lost = self._orders.tell(self.progress, "open", 0, bundle)
+            sites, lost = self._orders.tell(self.progress, Question("open", 0, bundle))
             return sites, lost, self.plan.private.weight(sites), {}
         frame = self.plan.opening_frame(len(self.progress.sites))
-        least = len(self.progress.sites) if self.every_site_must_open else 0
-        opened, _ = self._orders.sum(self._summing, self.progress, "open", 0, bundle, frame, least=least)
-        if isinstance(opened, SumFailed):
-            raise too_few(opened.counted, opened.lost, opened.minimum)
+        opened = self._opening_sum(bundle, frame)
         counts = reveal(opened.total, {}, frame).counts
         if not possible_counts(counts):
             raise EngineError(
@@ -156,11 +159,31 @@ class Coordinator:
         weight = int(counts["images"][0])
         return opened.counted, dict(opened.lost), weight, {name: array.tolist() for name, array in counts.items()}
 
+    def _opening_sum(self, bundle: Bundle, frame: AnyFrame) -> SumOpened:
+        """The first opening of the list that opens. One that never can is over, and the next is asked: at most one more in a
+        process, so that somebody looks before the list is at its end."""
+        least = len(self.progress.sites) if self.every_site_must_open else 0
+        last = min(self.progress.opening + 2, self.plan.openings)
+        for number in range(self.progress.opening, last):
+            opened, _ = self._orders.sum(self._summing, self.progress, Question("open", number, bundle), frame, least)
+            if isinstance(opened, SumOpened):
+                return opened
+            self._require_over(f"open/{number}", opened)
+            self._summing.give_up()
+            self._save(replace(self.progress, opening=number + 1))
+            lost = opened
+        if self.progress.opening < self.plan.openings:
+            raise too_few(lost.counted, lost.lost, lost.minimum)
+        raise EngineError(
+            f"None of the study's {self.plan.openings} openings opened, and each is asked only once",
+            hint="agree on a new study, without the hospital that refused in each; its word is in the log",
+        )
+
     def _train(self, number: int) -> None:
         began = time.monotonic()
         bundle = self.plan.algorithm.order(self.progress.state)
         frame = self.plan.training_frame(bundle["model"], len(self.progress.sites), self.progress.weight)
-        opened, traffic = self._orders.sum(self._summing, self.progress, "train", number, bundle, frame)
+        opened, traffic = self._orders.sum(self._summing, self.progress, Question("train", number, bundle), frame)
         if isinstance(opened, SumFailed):
             self._without_total(number, time.monotonic() - began, opened, traffic)
             return
@@ -180,12 +203,23 @@ class Coordinator:
 
     def _without_total(self, number: int, seconds: float, failed: SumFailed, traffic: Traffic) -> None:
         """Goes on to the next round where this one can never be opened. EngineError where hospitals that come back cure it."""
-        if not self._summing.closed_for_ever(failed):
-            raise too_few(failed.counted, failed.lost, failed.minimum)
+        self._require_over(f"train/{number}", failed)
         self._summing.give_up()
         entry = RoundHistory.without_total(number, seconds, failed, traffic, CLOSED_FOR_EVER, self.plan.no_scores)
         self.listener(RoundDiscarded(number, entry.discarded))
         self._save(self.progress.with_round(entry))
+
+    def _require_over(self, name: str, failed: SumFailed) -> None:
+        """EngineError where a sum that failed may still be opened. One that waits for a hospital stops the run once: a resumed
+        run that still misses it goes on without this sum, since the next may be opened without that hospital."""
+        if self._summing.closed_for_ever(failed):
+            return
+        waits = bool(self._summing.waits_for) and not self._summing.bound
+        if not waits or name not in self.progress.missed:
+            hint = self._summing.mend(failed)
+            if waits:
+                self._save(replace(self.progress, missed=(*self.progress.missed, name)))
+            raise too_few(failed.counted, failed.lost, failed.minimum, hint)
 
     def _state_before(self, verdict: Verdict) -> Bundle:
         """The state that a total is applied to."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from wardround.hub.checkpoint import KeyProgress
 from wardround.hub.exchange import Traffic, Trip, exchange, reply_limit
 from wardround.hub.notices import Listener, SiteBlamed
+from wardround.hub.summing import READ_LOGS
 from wardround.summation.approved import Approved
 from wardround.summation.masked import attempt as masked_attempt
 from wardround.summation.masked.attempt import OTHER_SEED, Attempt, Collecting, Opening, Received, Signing, State
@@ -35,7 +36,10 @@ CHANGES_TO_KEEP = 2
 """One for a site that is lost, one for when it comes back."""
 FILE = "sum.safetensors"
 STOPPED = "stopped"
+OVER = frozenset({"memory", "already-open", "old-round", "asked-before", "old-sum"})
+"""A site that says so can never be in this sum: it has lost the memory of what it said, or all of it but that it spoke."""
 NOT_ASKED = "not-asked"
+NEW_STUDY = "agree on a new study without it"
 
 
 @dataclass
@@ -55,7 +59,8 @@ class MaskedSumming:
         The first sum takes as many sites as are witnesses of each other's beginning."""
         traffic = Traffic()
         lost: dict[SiteId, str] = {}
-        least = max(least, self.approved.quorum.witnesses) if not self.keys.last_set else least
+        begins = not self.keys.last_set or is_opening(sum_name(order.header))
+        least = max(least, self.approved.quorum.witnesses) if begins else least
         for _ in range(ATTEMPTS):
             state, words = self._one_attempt(order, layout, least, traffic)
             lost = _reasons(lost, words)
@@ -63,8 +68,7 @@ class MaskedSumming:
                 roster = self._roster_after(state.lost)
                 begun = not state.silent and Roster(self.keys.epoch, self.keys.roster).nobody_spoke
                 certify = self.keys.certify and not begun
-                keys = self.keys.after_total(lost)
-                self.keys = replace(keys, turn=state.attempt.turn, attempt=1, counted=(), roster=roster, certify=certify)
+                self.keys = self.keys.after_total(state.attempt.turn, lost, roster, certify=certify)
                 for site, what in state.blamed.items():
                     self.listener(SiteBlamed(site, what))
                 return SumOpened(state.total, state.counted, lost), traffic
@@ -78,17 +82,56 @@ class MaskedSumming:
         return SumFailed(counted, lost, max(least, self.approved.quorum.threshold)), traffic
 
     def closed_for_ever(self, failed: SumFailed) -> bool:
-        """Whether a sum that failed can never be opened: sites spoke for a set, and one of that set refuses to help."""
-        return any(failed.lost.get(SiteId(site), NO_ANSWER) != NO_ANSWER for site in self.keys.counted)
+        """Whether a sum that failed can never be opened: a site that lost its memory may have been in it before, or
+        sites spoke for a set, and one of that set refuses to help."""
+        refuses = any(failed.lost.get(SiteId(site), NO_ANSWER) != NO_ANSWER for site in self.keys.counted)
+        return refuses or bool(OVER & set(failed.lost.values()))
 
     def leaves_out(self, sites: Sequence[str]) -> bool:
         """Whether some of these are not asked any more, since the set may not change for them."""
         return len(self._within_changes(tuple(sites))) < len(sites)
 
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The set that sites may have spoken for: the sum opens for no other."""
+        return self.keys.counted
+
+    @property
+    def bound(self) -> bool:
+        return bool(self.keys.answered)
+
+    def mend(self, failed: SumFailed) -> str:
+        """What cures a sum that failed."""
+        if self.keys.counted:
+            missing = ", ".join(site for site in self.keys.counted if site in failed.lost) or "them"
+            return (
+                f"this sum opens for {', '.join(self.keys.counted)} together or not at all: read why in the log of {missing}, "
+                f"bring it back, and run again with --resume; {self._without_them}"
+            )
+        if OTHER_SEED in failed.lost.values():
+            pair = ", ".join(site for site, word in failed.lost.items() if word == OTHER_SEED)
+            return f"one of {pair} lies about their common mask: find out which, and run again with --resume, or {NEW_STUDY}"
+        if self.keys.last_set and self.approved.set_changes - self.keys.set_changes <= 1:
+            missing = ", ".join(site for site in self.keys.last_set if site in failed.lost) or "no other"
+            return (
+                f"the set of hospitals has changed about as often as summation.max_set_changes allows: bring back {missing} and "
+                "run again with --resume, or agree on a new study with more changes or other hospitals"
+            )
+        return READ_LOGS
+
+    @property
+    def _without_them(self) -> str:
+        return (
+            f"if one is gone for good, {NEW_STUDY}"
+            if self.bound
+            else "a resumed run that misses it still goes on without this sum"
+        )
+
     def give_up(self) -> None:
-        """The sum at hand is over without a total; the next one has another name."""
+        """The sum at hand is over without a total; the next one has another name. Who answered in an opening answers in the next
+        for the same set only."""
         self.close()
-        self.keys = replace(self.keys, attempt=1, counted=())
+        self.keys = replace(self.keys, attempt=1, counted=self.keys.answered)
 
     def _within_changes(self, cohort: tuple[str, ...]) -> tuple[str, ...]:
         """Whom to ask, so that the set changes as seldom as the study allows. Whoever comes back changes it, and one change is
@@ -124,7 +167,7 @@ class MaskedSumming:
         if state is None:
             # Sites that spoke for a set in an earlier attempt speak for that one only: so nobody else is asked.
             candidates = self.keys.counted or self._within_changes(order.header.cohort)
-            missing = self._agree_where_needed(candidates, order.header.round, traffic)
+            missing = self._agree_where_needed(candidates, order.header.stage, traffic)
             cohort = tuple(SiteId(site) for site in candidates if site not in missing)
             if len(cohort) < self.approved.quorum.threshold:
                 return None, missing
@@ -145,16 +188,16 @@ class MaskedSumming:
         self.keys = progress
         self.keep(progress)
 
-    def _agree_where_needed(self, cohort: Sequence[str], number: int, traffic: Traffic) -> dict[SiteId, str]:
-        """Who of the cohort has no key in this epoch, and why. A new epoch is tried first where somebody has none. number: of the
-        round at hand; no site has been in a later one."""
+    def _agree_where_needed(self, cohort: Sequence[str], stage: int, traffic: Traffic) -> dict[SiteId, str]:
+        """Who of the cohort has no key in this epoch, and why. A new epoch is tried first where somebody has none. stage: of the
+        sum at hand; no site has been in a later one."""
         with_keys = {statement.site for statement in self.keys.roster}
         if set(cohort) <= with_keys:
             return {}
         epoch = self.keys.epoch + 1
         ask = to_bytes(Ask(AskHeader(study=self.approved.hash, what="keys", epoch=epoch)))
         received = self._exchange({SiteId(site): ask for site in cohort}, traffic, {})
-        statements = {site: self._statement(site, epoch, number, message) for site, message in received.messages.items()}
+        statements = {site: self._statement(site, epoch, stage, message) for site, message in received.messages.items()}
         good = {site: statement for site, statement in statements.items() if statement is not None}
         entries = tuple(good[site] for site in sorted(good))
         # Who never contributed, though the study is on its way, may have forgotten that it did.
@@ -168,14 +211,14 @@ class MaskedSumming:
             if site not in good
         }
 
-    def _statement(self, site: SiteId, epoch: int, number: int, message: Message) -> Statement | None:
+    def _statement(self, site: SiteId, epoch: int, stage: int, message: Message) -> Statement | None:
         """A site's key, if it signed it. One that claims turns that never were would only push the others' keys ahead; with a
         degenerate key, or where it states less than it did before, the others would refuse the whole roster."""
         if not isinstance(message, Answer):
             return None
         header = message.header
         latest = self.keys.turn + (1 if epoch > 1 else 0)  # one order may be out that this process has not recorded
-        if header.turn > latest or header.round > number or (header.counter and not self.keys.last_set):
+        if header.turn > latest or header.stage > stage or (header.counter and not self.keys.last_set):
             return None
         if message.arrays or not header.key or not holds_a_secret(header.key):
             return None
@@ -225,6 +268,8 @@ class MaskedSumming:
             # Whoever was counted must stay counted: the sites speak for one set only, also after this process died.
             write_tensors(self.folder / FILE, *sum_to_tensors(state))
             self.keys = self.keys.asked_for(state.counted, state.attempt.turn)
+            if isinstance(state, Opening) and is_opening(state.attempt.sum):
+                self.keys = replace(self.keys, answered=state.counted)
             outbox = {site: to_bytes(ask) for site, ask in asks(state).items()}
             state = step(state, self._exchange(outbox, traffic, contribution_layout({}, len(state.attempt.cohort))))
         if not isinstance(state, masked_attempt.Opened | masked_attempt.Failed):

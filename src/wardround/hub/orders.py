@@ -1,7 +1,7 @@
 """The study's orders to the sites of a run: sums of what they contribute, and words that nothing is summed for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wardround.hub.checkpoint import KeyProgress, Progress
@@ -9,11 +9,13 @@ from wardround.hub.engine import Engine
 from wardround.hub.exchange import Traffic, exchange, replies_to, reply_limit
 from wardround.hub.masked_summing import MaskedSumming
 from wardround.hub.notices import ExchangeStarted, Listener, SiteAnswered, SiteLost
-from wardround.hub.summing import PlainSumming, Summing
+from wardround.hub.summing import READ_LOGS, PlainSumming, Summing
+from wardround.plan.permission import AGAIN
 from wardround.plan.plan import Plan
 from wardround.privacy.mechanism import AnyFrame
 from wardround.study.sections.sites import SitesSection
 from wardround.summation.approved import Approved
+from wardround.summation.masked.layout import content_of
 from wardround.summation.plain import NO_ANSWER, Layout, SumFailed, SumOpened
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
@@ -22,6 +24,17 @@ from wardround.wire.envelope import pack_bundle, to_bytes
 from wardround.wire.messages import Order, OrderHeader, Step
 
 _NOTHING: Layout = {}
+NOT_OPEN = "not-open"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One order of the study's list, and the arrays that go with it."""
+
+    step: Step
+    number: int
+    bundle: Bundle = field(default_factory=dict)
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,49 +56,67 @@ class Orders:
         return MaskedSumming(approved, folder, self._trip, keep_keys, self.listener, keys)
 
     def sum(
-        self,
-        summing: Summing,
-        progress: Progress,
-        step: Step,
-        number: int,
-        bundle: Bundle,
-        frame: AnyFrame,
-        *,
-        label: str = "",
-        least: int = 0,
+        self, summing: Summing, progress: Progress, question: Question, frame: AnyFrame, least: int = 0
     ) -> tuple[SumOpened | SumFailed, Traffic]:
-        """One sum over the sites of the run, and what it took. least: with fewer contributions nothing is opened."""
-        outcome, traffic = summing.sum(self._order(progress, step, number, bundle, label), frame.layout, least)
+        """One sum over the sites of the run, and what it took. least: with fewer contributions nothing is opened.
+
+        A site that lost its state is given the model of the opening once more. It is asked again where the sum failed."""
+        outcome, traffic = summing.sum(self._order(progress, question), frame.layout, least)
+        if self._opened_again(progress, outcome.lost) and isinstance(outcome, SumFailed):
+            outcome, traffic = summing.sum(self._order(progress, question), frame.layout, least)
         self._tell_of_the_lost(outcome.lost)
         return outcome, traffic
 
-    def tell(
-        self, progress: Progress, step: Step, number: int, bundle: Bundle | None = None, label: str = ""
-    ) -> tuple[tuple[SiteId, ...], dict[SiteId, str]]:
+    def tell(self, progress: Progress, question: Question) -> tuple[tuple[SiteId, ...], dict[SiteId, str]]:
         """An order that nothing is summed for: who followed it, and who did not. The run goes on without the others."""
-        order = self._order(progress, step, number, bundle or {}, label)
-        outbox = dict.fromkeys(progress.sites, to_bytes(order))
-        replies = replies_to(order.header, exchange(self._trip, outbox, reply_limit(_NOTHING), Traffic(), heard=True))
-        lost = {site: replies.refused.get(site, NO_ANSWER) for site in progress.sites if site not in replies.arrays}
+        lost = self._told(progress, question, progress.sites)
+        if question.step in ("own", "evaluate") and (again := self._opened_again(progress, lost)):
+            lost = {**{site: word for site, word in lost.items() if site not in again}, **self._told(progress, question, again)}
         self._tell_of_the_lost(lost)
         return tuple(site for site in progress.sites if site not in lost), lost
 
-    def _order(self, progress: Progress, step: Step, number: int, bundle: Bundle, label: str) -> Order:
-        study = self.plan.study
+    def content(self, question: Question) -> str:
+        """What a question asks, as a hash, whoever is asked and whenever."""
+        return content_of(
+            Order(
+                OrderHeader(study=self.plan.study.hash, step=question.step, cohort=(), round=question.number),
+                pack_bundle(question.bundle),
+            )
+        )
+
+    def _told(self, progress: Progress, question: Question, sites: Sequence[SiteId]) -> dict[SiteId, str]:
+        """Who of these sites did not follow an order, and why."""
+        order = self._order(progress, question)
+        outbox = dict.fromkeys(sites, to_bytes(order))
+        replies = replies_to(order.header, exchange(self._trip, outbox, reply_limit(_NOTHING), Traffic(), heard=True))
+        return {site: replies.refused.get(site, NO_ANSWER) for site in sites if site not in replies.arrays}
+
+    def _opened_again(self, progress: Progress, lost: Mapping[SiteId, str]) -> tuple[SiteId, ...]:
+        """Sites that had lost their state and have the model of the opening again. They say nothing for it."""
+        sites = tuple(site for site, word in lost.items() if word == NOT_OPEN)
+        if not sites:
+            return ()
+        model = {**self.plan.initial_model(), **progress.frozen}
+        refused = self._told(progress, Question("open", 0, {"model": model}, AGAIN), sites)
+        return tuple(site for site in sites if site not in refused)
+
+    def _order(self, progress: Progress, question: Question) -> Order:
+        study, step = self.plan.study, question.step
         rounds = study.algorithm.rounds if step in ("train", "own") else 0
-        self.listener(ExchangeStarted(step, number, rounds, progress.sites))
+        self.listener(ExchangeStarted(step, question.number, rounds, progress.sites))
         header = OrderHeader(
             study=study.hash,
             step=step,
-            round=number,
-            label=label,
+            round=question.number,
+            label=question.label,
             cohort=progress.sites,
             counted=progress.last_counted,
             unused=progress.unused,
             disputed=progress.disputed,
+            opening="" if step == "open" else progress.opened,
             weight=progress.weight if step == "train" else 0,
         )
-        return Order(header, pack_bundle(bundle))
+        return Order(header, pack_bundle(question.bundle))
 
     def _trip(self, outbox: Mapping[SiteId, bytes], *, heard: bool) -> Mapping[SiteId, bytes]:
         arrived = (lambda site: self.listener(SiteAnswered(site))) if heard else None
@@ -96,14 +127,14 @@ class Orders:
             self.listener(SiteLost(site, code))
 
 
-def too_few(counted: Sequence[SiteId], lost: Mapping[SiteId, str], needed: int) -> EngineError:
+def too_few(counted: Sequence[SiteId], lost: Mapping[SiteId, str], needed: int, hint: str = READ_LOGS) -> EngineError:
     """What to raise where a sum, or a run, has too few sites."""
     reasons = ", ".join(f"{site}: {code}" for site, code in lost.items()) or "none lost"
     return EngineError(
         "Too few sites contributed, so nothing was summed",
         expected=f"at least {needed}",
         found=f"{len(counted)} ({reasons})",
-        hint="read why in each site's own log, log.ndjson in its folder, mend it, and run again with --resume",
+        hint=hint,
     )
 
 

@@ -33,6 +33,20 @@ class Summing(Protocol):
         """Whether some of these sites are not asked any more."""
         ...
 
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The only set for which the sum at hand can be opened; empty where any will do."""
+        ...
+
+    @property
+    def bound(self) -> bool:
+        """Whether sites may have answered in an opening, and will answer in every other for the same set only."""
+        ...
+
+    def mend(self, failed: SumFailed) -> str:
+        """What cures a sum that failed: a hint that is true when it is followed."""
+        ...
+
     def give_up(self) -> None:
         """The sum that failed is over without a total."""
         ...
@@ -40,6 +54,9 @@ class Summing(Protocol):
     def close(self) -> None:
         """Nothing of the last sum is kept."""
         ...
+
+
+READ_LOGS = "read why in each site's own log, log.ndjson in its folder, mend it, and run again with --resume"
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,17 @@ class PlainSumming:
 
     def leaves_out(self, sites: Sequence[str]) -> bool:  # noqa: ARG002
         return False
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def bound(self) -> bool:
+        return False
+
+    def mend(self, failed: SumFailed) -> str:  # noqa: ARG002
+        return READ_LOGS
 
     def give_up(self) -> None:
         pass

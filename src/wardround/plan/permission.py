@@ -1,6 +1,7 @@
 """The finite list of what a study asks of a site: the study is the whole permission.
 
-    open -> train/1 .. train/R -> own/1 .. own/R (where the study has own models) -> evaluate/LABEL -> close
+    open/0 .. open/n -> train/1 .. train/R -> own/1 .. own/R (where the study has own models) -> evaluate/LABEL -> close
+       \\--one is used--/        open/0/again: the model once more, for a site that lost its own; it answers nothing
 
 A site answers each name of the list at most once over one set of sites, with exactly these arrays, and nothing else. Everything
 here follows from the study, so that both ends have the same list and neither sends it.
@@ -20,18 +21,21 @@ from wardround.wire.messages import OrderHeader, Step
 from wardround.wire.payload import ArrayKind, payload_size
 
 ARRAY_TYPE = "float32"
+AGAIN = "again"
+"""Label of the opening that sums nothing."""
 
 
 @dataclass(frozen=True)
 class PlannedOrder:
     """One order that a study has. arrays: name on the wire -> shape, all float32. weighted: whether the order's total weight is
-    read; elsewhere it is 0."""
+    read; elsewhere it is 0. summed: whether the answers are added up."""
 
     step: Step
     number: int
     label: str = ""
     arrays: Shapes | None = None
     weighted: bool = False
+    summed: bool = False
 
     @property
     def name(self) -> str:
@@ -56,7 +60,7 @@ class Permission:
         if planned is None:
             raise RefusedError(
                 "The order asks for what the approved study does not have",
-                expected=f"one of {len(self._orders)} orders: opening, rounds 1 to {self._rounds}, its evaluations, closing",
+                expected=f"one of {len(self._orders)} orders: openings, rounds 1 to {self._rounds}, its evaluations, closing",
                 found=f"{header.step} {header.round} {header.label}".strip(),
                 code="not-in-study",
             )
@@ -85,16 +89,18 @@ class Permission:
         return {planned.name: planned for planned in self._listed()}
 
     def _listed(self) -> Iterator[PlannedOrder]:
-        yield PlannedOrder("open", 0, arrays=self._whole_model)
+        for number in range(self._plan.openings):
+            yield PlannedOrder("open", number, arrays=self._whole_model, summed="open" in self._plan.summed)
+        yield PlannedOrder("open", 0, AGAIN, arrays=self._whole_model)
         for number in range(1, self._rounds + 1):
-            yield PlannedOrder("train", number, arrays=self._training, weighted=True)
+            yield PlannedOrder("train", number, arrays=self._training, weighted=True, summed=True)
         if self._own_models:
             for number in range(1, self._rounds + 1):
                 yield PlannedOrder("own", number)
         labels = [FEDERATED, *([LAST] if self._plan.rolls_back else [])]
         labels += [own_label(site) for site in self._plan.study.sites.names] if self._own_models else []
         for label in labels:
-            yield PlannedOrder("evaluate", self._rounds, label, arrays=self._shared_model)
+            yield self._evaluation(label)
         yield PlannedOrder("close", self._rounds)
 
     @property
@@ -107,7 +113,11 @@ class Permission:
             return None
         if header.label not in map(own_label, header.cohort):
             return None
-        return PlannedOrder("evaluate", self._rounds, header.label, arrays=self._shared_model)
+        return self._evaluation(header.label)
+
+    def _evaluation(self, label: str) -> PlannedOrder:
+        summed = "evaluate" in self._plan.summed
+        return PlannedOrder("evaluate", self._rounds, label, arrays=self._shared_model, summed=summed)
 
     @cached_property
     def _whole_model(self) -> Shapes:

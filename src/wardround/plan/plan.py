@@ -124,6 +124,12 @@ class Plan:
         return frozenset({"train"}) if self.study.privacy.private else frozenset({"open", "train", "evaluate"})
 
     @property
+    def openings(self) -> int:
+        """How many openings the study has, of which one is used. A hospital that loses its state in a masked one is never in that
+        one again, so there is one more than there are hospitals."""
+        return len(self.study.sites.names) + 1 if self.masked and "open" in self.summed else 1
+
+    @property
     def takes_local_steps(self) -> bool:
         """Whether hospitals take steps of their own, of which each round tells a loss."""
         return statement_of(self.study.algorithm.name).local_steps

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from wardround.hub.notices import ExchangeStarted, Listener, Notice, SiteLost
 from wardround.hub.run_folder import RunFolder
+from wardround.hub.summing import READ_LOGS
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
 from wardround.values.log import LOG
@@ -42,7 +43,8 @@ def naming_logs(folder: RunFolder, losses: Losses) -> Iterator[None]:
     except EngineError as error:
         if not losses.lost:
             raise
-        told = EngineError(error.what, expected=error.expected, found=error.found, hint=_hint(folder, losses))
+        hint = _hint(folder, losses) if error.hint == READ_LOGS else error.hint  # another says more than where to read
+        told = EngineError(error.what, expected=error.expected, found=error.found, hint=hint)
         for site in losses.lost:
             if text := _last_line(folder, site):
                 told.add_note(f"{site}: {text}")

@@ -3,7 +3,7 @@
 Everything here is public: no record is read, and nothing is charged for an order that is refused here.
 """
 
-from wardround.plan.permission import PlannedOrder
+from wardround.plan.permission import AGAIN, PlannedOrder
 from wardround.plan.plan import Plan
 from wardround.site.masked_participant import another_attempt
 from wardround.site.store import SiteState
@@ -18,6 +18,13 @@ def require_allowed(order: Order, planned: PlannedOrder, state: SiteState, plan:
     """RefusedError for an order of the study's list that this site may not follow now."""
     _require_cohort(order.header, plan.study, site)
     _require_turn(order, planned, state, masked=plan.masked)
+    if plan.masked and order.header.step != "open" and order.header.opening != state.opened:
+        raise RefusedError(
+            "The order names another opening than the one that this site has: it would work with another model than the others",
+            expected=state.opened[:12],
+            found=order.header.opening[:12] or "none",
+            code="opening",
+        )
     if planned.weighted:
         _require_weight(order.header, state, plan, site)
 
@@ -51,13 +58,25 @@ def _require_turn(order: Order, planned: PlannedOrder, state: SiteState, *, mask
         raise RefusedError(f"{planned.name} was asked before, with something else", code="other-content")
     if another_attempt(state, order):
         return
-    if header.step == "open" and state.study and (masked or state.round):
-        # Opening anew would forget which rounds were answered, and let them be asked again over another cohort.
-        raise RefusedError("This site has opened this study already", code="already-open")
+    if header.step == "open":
+        _require_opening(order, planned, state, masked=masked)
     if header.step == "train" and header.round <= state.round:
         raise RefusedError(f"Round {header.round} is over: this site has answered round {state.round}", code="old-round")
     if header.step in ("own", "evaluate", "close") and content is not None:
         raise RefusedError(f"{planned.name} was answered before, in an order with other bytes", code="asked-before")
+
+
+def _require_opening(order: Order, planned: PlannedOrder, state: SiteState, *, masked: bool) -> None:
+    """Whether the study may be opened at this site, with the same model as before.
+
+    Opening anew after the first round would forget which rounds were answered, and let them be asked again over another cohort.
+    Before it, the next opening of the list may be asked, since the one before may never open; the masks see to its set."""
+    if state.opened and content_of(order) != state.opened:
+        raise RefusedError("The study was opened with something else before", code="other-content")
+    begun = any(not name.startswith("open/") for name in state.asked) or state.round > 0
+    again = any(name.endswith(f"/{AGAIN}") for name in state.asked)
+    if state.study and (begun or again or planned.label == AGAIN or (masked and planned.number <= state.opening)):
+        raise RefusedError("This site has opened this study already", code="already-open")
 
 
 def _require_weight(header: OrderHeader, state: SiteState, plan: Plan, site: SiteId) -> None:

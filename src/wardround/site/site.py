@@ -151,7 +151,7 @@ class Site:
         return reply
 
     def _worked_out(self, order: Order, planned: PlannedOrder, order_hash: str, state: SiteState) -> bytes:
-        if self.participant is not None and order.header.step in self.plan.summed:
+        if self.participant is not None and planned.summed:
             ready = self.participant.check(order, state)
             words = self.participant.earlier_words(order, state)
             words, state = self._paid_work(order, planned, state) if words is None else (words, state)

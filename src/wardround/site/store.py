@@ -47,8 +47,9 @@ class SiteState:
     open that were answered, by their hashes. said: the bytes of those answers. records: the fingerprint of the records that the
     study was opened with.
 
-    closed: the study is over here. uncounted: how often this site was told that its answer did not count. stopped: why it answers
-    nothing until a person has looked; empty where it does.
+    opening, opened: the number of the last opening that was answered, and what it asked, as a hash. closed: the study is over
+    here. uncounted: how often this site was told that its answer did not count. stopped: why it answers nothing until a person
+    has looked; empty where it does.
     """
 
     site: str = ""
@@ -65,6 +66,8 @@ class SiteState:
     masked: MaskedState = field(default_factory=MaskedState)
     asks: Mapping[str, str] = field(default_factory=dict)
     said: StoredTree = field(default_factory=dict)
+    opening: int = -1
+    opened: str = ""
     closed: bool = False
     uncounted: int = 0
     stopped: str = ""
@@ -142,6 +145,9 @@ class SiteStore:
                 f"{path} is no state of a site of this release", hint="finish the study with the release that wrote it"
             ) from error
         restored = written_at and written_at != place_of(path)
+        if self._committed and private_status(self.folder / self._committed) is None:
+            # What it answered last is gone: a folder that was restored in part. The state is none of this site's any more.
+            restored, self._committed, state = True, "", replace(state, order="")
         if not restored and spoken <= state.masked.counter:
             return state
         forgotten = after_restoring(state.masked)

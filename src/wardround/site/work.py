@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from wardround.algorithms.protocol import Trainer
 from wardround.algorithms.quantities import Quantity, Result, TrainedModel
+from wardround.plan.permission import AGAIN
 from wardround.plan.plan import FEDERATED, LAST, LOSS_UNIT, SCORED_AT_THE_END, SCORED_EACH_ROUND, SHIFTED, Plan, own_label
 from wardround.plan.usable_arrays import is_usable
 from wardround.privacy.fixed_point_mechanism import RoundingKey
@@ -32,6 +33,7 @@ from wardround.privacy.mechanism import protect
 from wardround.site.comparison import outputs_file
 from wardround.site.records import Read, read
 from wardround.site.store import SiteState, SiteStore
+from wardround.summation.masked.layout import content_of
 from wardround.summation.masked.memory import ended
 from wardround.tasks.sums import Sums
 from wardround.values.canonical import finite_or_none
@@ -134,10 +136,12 @@ class SiteWork:
         labelled = [self.plan.task.count_labels(part.labels) for part in parts]
         counts |= {name: np.array([one[name] for one in labelled]) for name in self.plan.task.words.counted}
         self.store.add_to_report("dataset_counts", "counts", {name: array.tolist() for name, array in counts.items()})
-        state = replace(before, study=order.header.study, records=self._read.fingerprint, memory={}, pending=None)
-        if "open" not in self.plan.summed:
+        header = order.header
+        state = replace(before, study=header.study, records=self._read.fingerprint, memory={}, pending=None)
+        state = replace(state, opening=header.round, opened=content_of(order))
+        if header.label == AGAIN or "open" not in self.plan.summed:
             return {}, state
-        frame = self.plan.opening_frame(len(order.header.cohort))
+        frame = self.plan.opening_frame(len(header.cohort))
         leaving = {name: self._stepped(array) for name, array in counts.items()}
         return protect(Contribution({}, 0, leaving), {}, frame, self._rounding_key("open", 0)), state
 

@@ -17,6 +17,9 @@ Round = Annotated[int, Field(ge=1, le=100_000)]
 Step = Literal["open", "train", "evaluate", "own", "close"]
 What = Literal["keys", "sign", "open"]
 Turn = Annotated[int, Field(ge=0, lt=2**53)]
+OPENINGS = 1_000
+"""More than any study has; so many stages lie before the first round."""
+Stage = Annotated[int, Field(ge=0, le=OPENINGS + 100_001)]
 Signature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 NoneOrHash = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
 NoneOrSignature = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{128})?$")]
@@ -31,13 +34,13 @@ class Header(BaseModel):
 
 
 class Statement(Header):
-    """One site's key for one epoch. turn, round: the last turn and the greatest round it contributed to. counter: how often it
+    """One site's key for one epoch. turn, stage: the last turn and the greatest stage it contributed to. counter: how often it
     has spoken in this study."""
 
     site: Site
     key: Hash
     turn: Turn
-    round: int = Field(ge=0, le=100_000)
+    stage: Stage
     counter: Turn
     signature: Signature
 
@@ -67,7 +70,8 @@ def _require_sorted(sites: Sequence[str]) -> None:
 
 class OrderHeader(Header):
     """counted: site -> the last round in whose total it was. unused: rounds whose total was not used, in order. disputed: site ->
-    the last round that went on without it because it and another site were at odds."""
+    the last round that went on without it because it and another site were at odds. opening: what the study was opened with, as a
+    hash; empty in an opening."""
 
     kind: Literal["order"] = "order"
     study: Hash
@@ -78,6 +82,7 @@ class OrderHeader(Header):
     counted: dict[Site, Round] = Field(default_factory=dict)
     unused: tuple[Round, ...] = ()
     disputed: dict[Site, Round] = Field(default_factory=dict)
+    opening: NoneOrHash = ""
     weight: int = Field(default=0, ge=0, lt=2**53)
     masked: Masked | None = None
 
@@ -86,9 +91,14 @@ class OrderHeader(Header):
         _require_sorted(self.cohort)
         if list(self.unused) != sorted(set(self.unused)):
             raise ValueError("lists of rounds must be sorted and hold none twice")
-        if (self.round == 0) != (self.step == "open"):
-            raise ValueError("round 0 is the opening, and only the opening")
+        if (self.step == "open" and self.round > OPENINGS - 1) or (self.step != "open" and self.round == 0):
+            raise ValueError(f"openings have a number from 0 to {OPENINGS - 1}, rounds one from 1")
         return self
+
+    @property
+    def stage(self) -> int:
+        """How far a study is when it asks this: its openings, its rounds, its evaluations."""
+        return self.round if self.step == "open" else OPENINGS + self.round + (self.step == "evaluate")
 
 
 class ContributionHeader(Header):
@@ -127,7 +137,7 @@ class AnswerHeader(Header):
     ask: Hash
     key: NoneOrHash = ""
     turn: Turn = 0
-    round: int = Field(default=0, ge=0, le=100_000)
+    stage: Stage = 0
     counter: Turn = 0
     unreadable: tuple[Site, ...] = ()
     signature: Signature
@@ -135,7 +145,7 @@ class AnswerHeader(Header):
     def statement(self, site: str) -> Statement:
         """The key that this answer states for `site`. ValueError where it states none."""
         return Statement(
-            site=site, key=self.key, turn=self.turn, round=self.round, counter=self.counter, signature=self.signature
+            site=site, key=self.key, turn=self.turn, stage=self.stage, counter=self.counter, signature=self.signature
         )
 
     @model_validator(mode="after")

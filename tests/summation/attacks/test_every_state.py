@@ -31,7 +31,7 @@ class Walk:
         if state == "NoKeys":
             ring.epoch, ring.roster = (
                 1,
-                tuple(Statement(site=s, key="ab" * 32, turn=0, round=0, counter=0, signature="0" * 128) for s in ring.sites),
+                tuple(Statement(site=s, key="ab" * 32, turn=0, stage=0, counter=0, signature="0" * 128) for s in ring.sites),
             )
             self.order = ring.order(5)
             self.contributed = dict.fromkeys(ring.sites, ContributionMessage.__new__(ContributionMessage))

@@ -36,7 +36,7 @@ def test_a_key_that_the_site_did_not_sign_is_refused() -> None:
         restated(ring, B, key=mine),
         restated(ring, B, signature="0" * 128),
         restated(ring, B, turn=5),
-        restated(ring, B, round=5),
+        restated(ring, B, stage=5),
         signed_anew(ring, B, Identity.new(), key=mine),
         signed_anew(ring, B, ring.members[C].party.identity, key=mine),
         restated(ring, A, key=mine),
@@ -99,7 +99,7 @@ def test_a_site_without_memory_waits_for_the_word_of_enough_others() -> None:
     assert isinstance(state, Opened)
     ring.members[A].state = after_restoring(ring.members[A].state)
     ring.agree((A, B, C))
-    assert ring.send(A, ring.order(4, cohort=(A, B, C))) == "memory"
+    assert ring.send(A, ring.order(4, cohort=(A, B, C))) == "witnesses"
     ring.agree((A, B, C, D))
     assert ring.send(A, ring.order(3, cohort=(A, B, C, D), attempt=2)) == "memory"
     assert isinstance(ring.send(A, ring.order(4, cohort=(A, B, C, D))), ContributionMessage)
@@ -131,7 +131,7 @@ def asked_for_a_key_again(ring: Ring) -> None:
     answer = ring.send(A, to_bytes(Ask(AskHeader(study=STUDY, what="keys", epoch=ring.epoch))))
     assert isinstance(answer, Answer)
     header = answer.header
-    fields = header.model_dump(include={"key", "turn", "round", "counter", "signature"})
+    fields = header.model_dump(include={"key", "turn", "stage", "counter", "signature"})
     ring.roster = tuple(Statement(site=A, **fields) if one.site == A else one for one in ring.roster)
 
 

@@ -124,6 +124,31 @@ def test_a_site_that_was_away_counts_the_changes_that_it_missed() -> None:
         assert isinstance(ring.send(D, hiding), ContributionMessage) == (history != (0, ()))
 
 
+def opening(ring: Ring, number: int) -> bytes:
+    return ring.order(1, step="open", round=number, weight=0, model=7)
+
+
+@pytest.mark.permission
+def test_who_answered_in_an_opening_answers_in_the_next_for_the_same_set_only() -> None:
+    """A coordinator that pretends that the first opening failed would have the number of records of dora from the second. Signing
+    gives nothing away, and the first opening may never open: who only signed is free, and done with the first."""
+    ring = ring_of(4, collusion=0)
+    first = opening(ring, 0)
+    contributed = contributions(ring, first)
+    assert len(signatures(ring, first, ring.sites)) == 4
+    for site in (A, B):
+        assert isinstance(ring.send(site, open_ask(first, contributed, site, ring.sites)), Answer)
+    second = opening(ring, 1)
+    again = contributions(ring, second)
+    less = (A, B, C)
+    said = {site: ring.send(site, sign_ask(second, less)) for site in less}
+    assert (said[A], said[B]) == ("other-set", "other-set")
+    assert isinstance(said[C], Answer)
+    assert ring.send(C, open_ask(first, contributed, C, ring.sites)) == "old-order"
+    for site in (A, B, D):
+        assert isinstance(ring.send(site, open_ask(second, again, site, ring.sites)), Answer)
+
+
 def test_once_a_question_was_asked_under_two_names_neither_sum_comes_again() -> None:
     """A site that remembered only the latest name of a question would take part in the earlier sum again [8.1]."""
     ring = ring_of(3)

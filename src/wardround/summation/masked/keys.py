@@ -27,17 +27,17 @@ def statement_digest(study: bytes, epoch: int, statement: Statement) -> bytes:
         u32(epoch),
         bytes.fromhex(statement.key),
         u64(statement.turn),
-        u32(statement.round),
+        u32(statement.stage),
         u64(statement.counter),
     )
 
 
 @dataclass(frozen=True)
 class Reached:
-    """How far a site has come: the last turn and the greatest round it contributed to, and how often it has spoken."""
+    """How far a site has come: the last turn and the greatest stage it contributed to, and how often it has spoken."""
 
     turn: int = 0
-    round: int = 0
+    stage: int = 0
     counter: int = 0
 
 
@@ -46,7 +46,7 @@ def state_key(
 ) -> Statement:
     """The signed statement of a fresh key."""
     key = secret.public_key().public_bytes_raw().hex()
-    unsigned = Statement(site=site, key=key, turn=reached.turn, round=reached.round, counter=reached.counter, signature="0" * 128)
+    unsigned = Statement(site=site, key=key, turn=reached.turn, stage=reached.stage, counter=reached.counter, signature="0" * 128)
     return unsigned.revised(signature=identity.sign(statement_digest(study, epoch, unsigned)))
 
 
@@ -83,15 +83,15 @@ class Roster:
         return all(statement.counter == 0 for statement in self.statements)
 
     @property
-    def round(self) -> int:
-        """The greatest round that any site has contributed to."""
-        return max(statement.round for statement in self.statements)
+    def stage(self) -> int:
+        """The greatest stage that any site has contributed to."""
+        return max(statement.stage for statement in self.statements)
 
     def digest(self, study: bytes) -> bytes:
         fields: list[bytes | str] = []
         for statement in self.statements:
             fields += [statement.site, bytes.fromhex(statement.key)]
-            fields += [u64(statement.turn), u32(statement.round), u64(statement.counter)]
+            fields += [u64(statement.turn), u32(statement.stage), u64(statement.counter)]
         return digest("roster", study, u32(self.epoch), *fields)
 
     def statement_of(self, site: SiteId) -> Statement | None:

@@ -55,7 +55,8 @@ class LastContribution:
 class MaskedState:
     """What a site remembers. offered: the X25519 secret of the epoch it offered a key for. position: where the chains stand.
     past: the names of all sums that it contributed to. memory_status: how far its memory goes back (see `MemoryStatus`).
-    floor: it contributes to later rounds than this only.
+    stage: the greatest that it contributed to. floor: it contributes to later stages than this only. opening_set: the set that it
+    answered for in an opening; it speaks for no other in the next ones.
 
     last_set: the set that it spoke for last. set_changes: how often the set had changed by then, in the whole study, also where
     others spoke without this site. counter: contributions, signatures and openings so far. spoken: signatures and openings alone.
@@ -69,10 +70,11 @@ class MaskedState:
     chains: Mapping[SiteId, SecretBytes] | None = None
     last_contribution: LastContribution | None = None
     turn: int = 0
-    round: int = 0
+    stage: int = 0
     past: tuple[str, ...] = ()
     memory_status: MemoryStatus = "none"
     floor: int = -1
+    opening_set: tuple[SiteId, ...] = ()
     last_set: tuple[SiteId, ...] = ()
     set_changes: int = 0
     counter: int = 0
@@ -96,4 +98,4 @@ def ended(state: MaskedState) -> MaskedState:
 
 def after_restoring(state: MaskedState) -> MaskedState:
     """What is left of a state that was copied or restored: it may be older than answers that left (spec, 3.6)."""
-    return replace(state, offered=b"", roster="", chains=None, last_contribution=None, turn=0, round=0, memory_status="none")
+    return replace(state, offered=b"", roster="", chains=None, last_contribution=None, turn=0, stage=0, memory_status="none")

@@ -31,6 +31,7 @@ from wardround.summation.masked.layout import (
     content_of,
     contribution_digest,
     counted_digest,
+    is_opening,
     others,
     place_among_others,
     places,
@@ -75,7 +76,7 @@ def offer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[Ma
             f"Keys of epoch {epoch} are far ahead", expected=f"at most {state.epoch + LONGEST_EPOCH_JUMP}", code="epoch"
         )
     secret = X25519PrivateKey.from_private_bytes(party.random_bytes(32))
-    reached = pairwise.Reached(state.turn, state.round, state.spoken)
+    reached = pairwise.Reached(state.turn, state.stage, state.spoken)
     statement = pairwise.state_key(party.identity, party.study, epoch, party.site, secret, reached)
     # The old chains go now: a coordinator that asks for new keys has no further use for them, and an epoch never comes back.
     ahead = replace(state, epoch=epoch, offered=secret.private_bytes_raw(), roster="", chains=None)
@@ -85,7 +86,7 @@ def offer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[Ma
         ask=ask_hash,
         key=statement.key,
         turn=statement.turn,
-        round=statement.round,
+        stage=statement.stage,
         counter=statement.counter,
         signature=statement.signature,
     )
@@ -132,11 +133,11 @@ def _with_roster(party: Party, state: MaskedState, roster: Roster) -> MaskedStat
         _require_memory(state, statement)
     memory_status, floor = state.memory_status, state.floor
     if memory_status in ("none", "new"):
-        _require_witnesses(party, len(roster.statements), "memory")
+        _require_witnesses(party, len(roster.statements), "witnesses")
     if memory_status == "none":  # one that is new stays so, in later epochs too, until others have witnessed its word
         begins = roster.nobody_spoke and state.counter == 0
         memory_status = "new" if begins else "forgetful"
-        floor = floor if begins else max(floor, roster.round)
+        floor = floor if begins else max(floor, roster.stage)
     chains = pairwise.advanced(pairwise.first_chains(party.study, roster, party.site, secret), 1)
     return replace(
         state,
@@ -209,8 +210,8 @@ def _check_sets(party: Party, state: MaskedState, masked: Masked) -> None:
 
 def _check_sum(state: MaskedState, order: Order, masked: Masked) -> None:
     name, contribution = sum_name(order.header), state.last_contribution
-    if order.header.round <= state.floor:
-        raise RefusedError("This site has no memory of that round and may have answered in it already", code="memory")
+    if order.header.stage <= state.floor:
+        raise RefusedError("This site has no memory of that sum and may have answered in it already", code="memory")
     if contribution is not None and contribution.sum == name:
         if masked.attempt <= contribution.attempt_number:
             raise RefusedError(f"This site contributed to attempt {contribution.attempt_number} already", code="old-attempt")
@@ -251,7 +252,7 @@ def contribute(
     reply = ContributionHeader(
         study=party.study.hex(), step=header.step, round=header.round, site=site, order=order_hash, signature=signature
     )
-    return _after(state, contribution, chains, header.round), ContributionMessage(reply, arrays)
+    return _after(state, contribution, chains, header.stage), ContributionMessage(reply, arrays)
 
 
 def _shares(party: Party, cohort: Sequence[str], secrets: list[bytes]) -> dict[SiteId, list[bytes]]:
@@ -295,15 +296,15 @@ def _share_commitments(h: bytes, site: SiteId, shares: Mapping[SiteId, list[byte
     ]
 
 
-def _after(state: MaskedState, contribution: LastContribution, chains: Mapping[SiteId, bytes], number: int) -> MaskedState:
-    """The state that remembers a contribution to round `number`: its chains stand at the next turn."""
+def _after(state: MaskedState, contribution: LastContribution, chains: Mapping[SiteId, bytes], stage: int) -> MaskedState:
+    """The state that remembers a contribution: its chains stand at the next turn."""
     return replace(
         state,
         position=contribution.turn + 1,
         chains=pairwise.advanced(chains, 1),
         last_contribution=contribution,
         turn=contribution.turn,
-        round=max(state.round, number),
+        stage=max(state.stage, stage),
         past=state.past if contribution.sum in state.past else (*state.past, contribution.sum),
         counter=state.counter + 1,
     )
@@ -344,6 +345,7 @@ def answer(party: Party, state: MaskedState, ask: Ask, ask_hash: str) -> tuple[M
     spoken = replace(
         spoken,
         memory_status="member" if state.memory_status == "new" else state.memory_status,
+        opening_set=counted if is_opening(contribution.sum) else state.opening_set,
         peers={**state.peers, **{peer: _later(state, peer, contribution.turn) for peer in others(counted, party.site)}},
     )
     return spoken, Answer(header, arrays)
@@ -405,7 +407,8 @@ def _asked_about(party: Party, state: MaskedState, ask: Ask) -> LastContribution
         raise RefusedError("Those counted must hold this site and lie within the cohort", code="counted")
     if len(counted) < party.quorum.threshold:
         raise RefusedError("Fewer were counted than the threshold", code="counted-too-small")
-    if contribution.counted and counted != contribution.counted:
+    opening_set = state.opening_set if is_opening(contribution.sum) else ()
+    if any(spoken and counted != spoken for spoken in (contribution.counted, opening_set)):
         # Two sums of one name over sets that differ by one site would show that site.
         raise RefusedError("For this sum the site has spoken for another set", code="other-set")
     if (changes := _changes_with(party, contribution, counted)) > party.set_changes:
