@@ -99,11 +99,22 @@ class SumCoordinator:
         header = OrderHeader(study=self._plan.approved.hash, step="evaluate", round=number, label=label, cohort=sites)
         outcome, _ = self._summing.sum(Order(header), self._plan.layout)
         if isinstance(outcome, SumFailed):
-            raise EngineError(
-                "Too few sites contributed, so nothing was summed",
-                expected=f"at least {outcome.minimum}",
-                found=f"{len(outcome.counted)} ({', '.join(f'{site}: {why}' for site, why in outcome.lost.items())})",
-            )
+            raise self._too_few(outcome)
         self._keep(self._summing.keys)
         errors = {name: self._plan.error(name) for name in self._plan.quantities}
         return SecureSum(self._plan.decode(outcome.total), outcome.counted, outcome.lost, errors)
+
+    def _too_few(self, failed: SumFailed) -> EngineError:
+        """The error of a sum that failed. One that can never be opened is over, and must not bind the next."""
+        over = self._summing.closed_for_ever(failed)
+        if over:
+            self._summing.give_up()
+            self._keep(self._summing.keys)
+        return EngineError(
+            "Too few sites contributed, so nothing was summed",
+            expected=f"at least {failed.minimum}",
+            found=f"{len(failed.counted)} ({', '.join(f'{site}: {why}' for site, why in failed.lost.items())})",
+            hint="this sum can never be opened: ask for another number or label of the plan"
+            if over
+            else "bring the missing sites back, and ask for the same sum again",
+        )
