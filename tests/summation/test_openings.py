@@ -5,6 +5,7 @@ sets would show the number of records of a hospital. A site that only signed in 
 since the first may never open; one that answered speaks for the same set.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 
@@ -30,18 +31,29 @@ def first_openings(world: World) -> Iterator[tuple[frozenset[int], Answers]]:
                 yield sets, answered
 
 
-def second_openings(world: World, answered: Answers, *, rule: bool) -> Iterator[frozenset[int]]:
-    """What opens in a second one, over any cohort, where each site answers all that it may."""
+def second_openings(
+    world: World, answered: Answers, *, rule: bool, forgetful: int = -1, witnesses: int = 0
+) -> Iterator[frozenset[int]]:
+    """What opens in a second one, over any cohort, where each site answers all that it may. forgetful: a site that does not
+    remember what it answered, and answers only where so many sign."""
     for cohort in subsets((1 << world.n) - 1):
         if cohort.bit_count() < world.t:
             continue
         choices = [
-            [before] if before and rule else [0, *(world.sets_for(site, cohort) if cohort >> site & 1 else [])]
+            [before]
+            if before and rule and site != forgetful
+            else [0, *(world.sets_for(site, cohort) if cohort >> site & 1 else [])]
             for site, before in enumerate(answered)
         ]
         for shown in product(*choices):
-            asked = [v for site, v in enumerate(shown) if cohort >> site & 1 and v and v & ~cohort == 0]
-            able = (v for v in asked if certified(world, cohort, v, asked.count(v)))
+            asked = {site: v for site, v in enumerate(shown) if cohort >> site & 1 and v and v & ~cohort == 0}
+            signers = Counter(asked.values())
+            able = [
+                v
+                for site, v in asked.items()
+                if certified(world, cohort, v, signers[v])
+                and (site != forgetful or signers[v] + (v & world.colluding).bit_count() >= witnesses)
+            ]
             if sets := opened(world, cohort, tuple(sorted(able))):
                 yield sets
 
@@ -56,6 +68,30 @@ def test_two_openings_open_at_most_one_set(world: World) -> None:
         for later in second_openings(world, answered, rule=True):
             assert not broken(world, sets | later), (answered, sets, later)
     assert openings
+
+
+SMALL = [world for world in ALLOWED if world != World(5, 3, 0)]
+
+
+@pytest.mark.permission
+@pytest.mark.parametrize("world", SMALL, ids=ids)
+def test_also_where_one_site_lost_its_memory_between_them(world: World) -> None:
+    """It answers before w witnesses only, who are done with the first opening; with t of them two sets would open somewhere."""
+    least = max(world.t, world.n + world.c + 2 - world.t)
+    for sets, answered in first_openings(world):
+        for forgetful, _ in enumerate(answered):
+            for later in second_openings(world, answered, rule=True, forgetful=forgetful, witnesses=least):
+                assert not broken(world, sets | later), (answered, forgetful, sets, later)
+
+
+def test_without_witnesses_a_lost_memory_opens_a_second_set() -> None:
+    """Teeth: of three hospitals two open the first, and one of them forgets; it opens the second with the third."""
+    world = World(3, 2, 0)
+    assert any(
+        broken(world, sets | later)
+        for sets, answered in first_openings(world)
+        for later in second_openings(world, answered, rule=True, forgetful=0)
+    )
 
 
 @pytest.mark.parametrize("world", [World(3, 2, 0), World(4, 3, 1)], ids=ids)

@@ -43,7 +43,7 @@ def naming_logs(folder: RunFolder, losses: Losses) -> Iterator[None]:
     except EngineError as error:
         if not losses.lost:
             raise
-        more = error.hint not in ("", None, READ_LOGS)  # it says more than where to read
+        more = error.hint not in ("", READ_LOGS)  # it says more than where to read
         hint = error.hint if more else _hint(folder, losses)
         told = EngineError(error.what, expected=error.expected, found=error.found, hint=hint)
         for site in losses.lost:
