@@ -8,6 +8,7 @@ import numpy as np
 
 from wardround.crypto.identity import Identity
 from wardround.crypto.quorum import Quorum, smallest_threshold
+from wardround.summation.masked import admission
 from wardround.summation.masked import site as masked_site
 from wardround.summation.masked.attempt import Attempt, Collecting, Received, State
 from wardround.summation.masked.coordinator import asks, step
@@ -52,7 +53,7 @@ class Member:
             reply: Message
             match message:
                 case Order():
-                    ready = masked_site.check(self.party, self.state, message)
+                    ready = admission.check(self.party, self.state, message)
                     copies = {name: array.copy() for name, array in values.items()}
                     self.state, reply = masked_site.contribute(self.party, ready, message, message_hash, copies)
                 case Ask(header=header):

@@ -30,6 +30,7 @@ import numpy as np
 
 from wardround.crypto.identity import Identity
 from wardround.crypto.quorum import Quorum, smallest_threshold
+from wardround.summation.masked import admission
 from wardround.summation.masked import site as masked_site
 from wardround.summation.masked.attempt import Attempt, Collecting, Opened, Received, State
 from wardround.summation.masked.coordinator import asks, step
@@ -96,13 +97,13 @@ class Member:
         The site is one that has been counted before, so that a sum with nobody lost needs no signatures on the set.
         """
         with self._spent.on("agree"):
-            self._state = replace(masked_site.check(self._party, self._state, _order(data)), memory_status="member")
+            self._state = replace(admission.check(self._party, self._state, _order(data)), memory_status="member")
 
     def contribute(self, data: bytes) -> bytes:
         words = self.words()
         with self._spent.on("contribute"):
             order = _order(data)
-            ready = masked_site.check(self._party, self._state, order)
+            ready = admission.check(self._party, self._state, order)
             self._state, contribution = masked_site.contribute(self._party, ready, order, sha256_hex(data), words)
             sent = to_bytes(contribution)
         self._spent.sizes.setdefault("contribute", []).append(len(sent))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from wardround.crypto.identity import Identity
 from wardround.crypto.quorum import Quorum, smallest_threshold
-from wardround.summation.masked import keys
+from wardround.summation.masked import admission, keys
 from wardround.summation.masked import site as masked_site
 from wardround.summation.masked.attempt import Attempt, Collecting, Opened, Received, Signing
 from wardround.summation.masked.coordinator import asks, step
@@ -166,7 +166,7 @@ class WholeSum:
     def contribute(self, site: str, order: bytes) -> bytes:
         message = from_bytes(order)
         assert isinstance(message, Order)
-        ready = masked_site.check(self.party(site), self.states[site], message)
+        ready = admission.check(self.party(site), self.states[site], message)
         copies = {name: array.copy() for name, array in self.words[site].items()}
         self.states[site], reply = masked_site.contribute(self.party(site), ready, message, sha256_hex(order), copies)
         return to_bytes(reply)

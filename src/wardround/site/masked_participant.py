@@ -11,9 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from wardround.site.store import LastAnswer, SiteState, SiteStore
+from wardround.summation.masked.admission import check
 from wardround.summation.masked.layout import sum_name
 from wardround.summation.masked.memory import MaskedState, Party
-from wardround.summation.masked.site import answer, check, contribute, offer, sign
+from wardround.summation.masked.site import answer, contribute, offer, sign
 from wardround.values.errors import RefusedError
 from wardround.values.tree import Tree
 from wardround.wire.envelope import to_bytes

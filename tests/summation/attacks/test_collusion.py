@@ -1,7 +1,7 @@
 """What colluding sites and the coordinator see of a sum."""
 
+from wardround.summation.masked import admission
 from wardround.summation.masked import keys as pairwise
-from wardround.summation.masked import site as masked_site
 from wardround.summation.masked.masks import inverse, mask, pair_sign
 from wardround.values.canonical import sha256_hex
 from wardround.values.ids import SiteId
@@ -50,7 +50,7 @@ def chain_before(ring: Ring, site: SiteId, order: bytes) -> dict[SiteId, bytes]:
     """A colluder's chains at the order's turn."""
     message, member = from_bytes(order), ring.members[site]
     assert isinstance(message, Order)
-    state = masked_site.check(member.party, member.state, message)
+    state = admission.check(member.party, member.state, message)
     assert state.chains is not None
     assert message.header.masked is not None
     return pairwise.advanced(state.chains, message.header.masked.turn - state.position)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from wardround.crypto.identity import Identity
+from wardround.summation.masked import admission
 from wardround.summation.masked import keys as pairwise
-from wardround.summation.masked import site as masked_site
 from wardround.summation.masked.attempt import Failed, Opened
 from wardround.summation.masked.keys import Roster
 from wardround.summation.masked.memory import MaskedState, after_restoring
+from wardround.values.errors import RefusedError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree
 from wardround.wire.envelope import from_bytes, to_bytes
@@ -73,8 +74,8 @@ def test_turns_do_not_jump_far_nor_back_and_the_refusal_comes_before_the_work() 
     for turn in (pairwise.LONGEST_JUMP + 2, 2**53 - 1):
         message = from_bytes(ring.order(turn=turn))
         assert isinstance(message, Order)
-        with pytest.raises(masked_site.RefusedError) as caught:  # type: ignore[attr-defined]
-            masked_site.check(member.party, member.state, message)
+        with pytest.raises(RefusedError) as caught:  # type: ignore[attr-defined]
+            admission.check(member.party, member.state, message)
         assert caught.value.code == "turn"
     assert isinstance(ring.send(A, ring.order(turn=9)), ContributionMessage)
     assert ring.send(A, ring.order(2, turn=9)) == "old-turn"
