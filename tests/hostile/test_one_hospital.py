@@ -8,10 +8,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 import wardround.summation.masked.keys as pairwise
 from wardround.hub.checkpoint import load
+from wardround.hub.coordinator import Coordinator
 from wardround.site.site import Site
 from wardround.study.declaration import Study
 from wardround.summation.masked.layout import COMMITMENTS, HASH, contribution_digest, others
 from wardround.values.canonical import sha256_hex
+from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
 from wardround.wire.envelope import from_bytes, payload_digest, to_bytes
 from wardround.wire.messages import Answer, Ask, ContributionMessage, Order, Refusal, RefusalHeader
@@ -129,8 +131,11 @@ def test_who_is_at_odds_with_most_is_left_out_alone(tmp_path: Path) -> None:
 def test_an_opening_with_two_at_odds_leaves_out_nobody(tmp_path: Path) -> None:
     """Whoever is not in the opening is not in the study: a liar must not choose who that is. It stops, and names both."""
     engine, done = run_with_false_commitments(tmp_path, ("north",), "open")
-    engine.close()
     assert not done
+    with pytest.raises(EngineError, match=r"one of east, north lies.*--resume, or agree on a new study") as caught:
+        Coordinator(masked_study(tmp_path), engine, tmp_path).run()
+    engine.close()
+    assert "east: other-seed" in caught.value.found and "north: other-seed" in caught.value.found
     progress = load(tmp_path)
     assert progress is None or not progress.state
 
@@ -190,3 +195,28 @@ def test_a_hospital_that_loses_its_state_before_anybody_spoke_does_not_stop_the_
         assert done, sorted(set(engine.words))
     finally:
         engine.close()
+
+
+@pytest.mark.permission
+def test_a_hospital_that_says_it_forgot_in_every_round_does_not_use_up_the_study_unseen(tmp_path: Path) -> None:
+    """Where all are needed it can stop every round; the run must not end as if it had trained."""
+    declared = masked_study(tmp_path, names=HOSPITALS[:3])
+    engine = BadDays(declared, tmp_path, 1, 0.0)
+
+    def forgets(name: SiteId, data: bytes, handle: Callable[[bytes], bytes]) -> bytes:
+        message = from_bytes(data)
+        if name == EAST and isinstance(message, Order) and message.header.step == "train":
+            header = RefusalHeader(study=message.header.study, site=EAST, order=sha256_hex(data), code="memory")
+            return to_bytes(Refusal(header))
+        return handle(data)
+
+    true, engine.tamper = engine.tamper, forgets
+    assert not ended(declared, engine, tmp_path)
+    progress = load(tmp_path)
+    assert progress is not None and len(progress.history) == 2
+    engine.tamper = true
+    assert ended(declared, engine, tmp_path)
+    progress = load(tmp_path)
+    engine.close()
+    assert progress is not None
+    assert [bool(entry.discarded) for entry in progress.history] == [True, True, False, False, False, False]

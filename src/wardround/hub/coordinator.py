@@ -176,7 +176,7 @@ class Coordinator:
             raise too_few(lost.counted, lost.lost, lost.minimum)
         raise EngineError(
             f"None of the study's {self.plan.openings} openings opened, and each is asked only once",
-            hint="agree on a new study, without the hospital that refused in each; its word is in the log",
+            hint="agree on a new study; the log of each hospital that was missing says why it was",
         )
 
     def _train(self, number: int) -> None:
@@ -208,6 +208,9 @@ class Coordinator:
         entry = RoundHistory.without_total(number, seconds, failed, traffic, CLOSED_FOR_EVER, self.plan.no_scores)
         self.listener(RoundDiscarded(number, entry.discarded))
         self._save(self.progress.with_round(entry))
+        if [one.discarded for one in self.progress.history[-2:]] == [CLOSED_FOR_EVER, CLOSED_FOR_EVER]:
+            # Somebody should look before all rounds are given up. A resumed run goes on with the next.
+            raise too_few(failed.counted, failed.lost, failed.minimum)
 
     def _require_over(self, name: str, failed: SumFailed) -> None:
         """EngineError where a sum that failed may still be opened. One that waits for a hospital stops the run once: a resumed

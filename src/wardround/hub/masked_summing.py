@@ -103,16 +103,16 @@ class MaskedSumming:
     def mend(self, failed: SumFailed) -> str:
         """What cures a sum that failed."""
         if self.keys.counted:
-            missing = ", ".join(site for site in self.keys.counted if site in failed.lost) or "them"
+            missing = ", ".join([site for site in self.keys.counted if site in failed.lost] or failed.lost)
             return (
                 f"this sum opens for {', '.join(self.keys.counted)} together or not at all: read why in the log of {missing}, "
                 f"bring it back, and run again with --resume; {self._without_them}"
             )
         if OTHER_SEED in failed.lost.values():
-            pair = ", ".join(site for site, word in failed.lost.items() if word == OTHER_SEED)
+            pair = ", ".join(sorted(site for site, word in failed.lost.items() if word == OTHER_SEED))
             return f"one of {pair} lies about their common mask: find out which, and run again with --resume, or {NEW_STUDY}"
         if self.keys.last_set and self.approved.set_changes - self.keys.set_changes <= 1:
-            missing = ", ".join(site for site in self.keys.last_set if site in failed.lost) or "no other"
+            missing = ", ".join([site for site in self.keys.last_set if site in failed.lost] or failed.lost)
             return (
                 f"the set of hospitals has changed about as often as summation.max_set_changes allows: bring back {missing} and "
                 "run again with --resume, or agree on a new study with more changes or other hospitals"
@@ -263,7 +263,8 @@ class MaskedSumming:
         if isinstance(state, Signing | Opening) and not self._may_open(state, least):
             # Sites may have spoken for another set in an earlier attempt. One that did not, and spoke for this one now, would be
             # lost to it, and the sum closed for ever.
-            state = masked_attempt.Failed(state.attempt, "Collecting", state.lost, len(state.counted))
+            lost = {**state.lost, **dict.fromkeys(state.at_odds, OTHER_SEED)}
+            state = masked_attempt.Failed(state.attempt, "Collecting", lost, len(state.counted))
         while isinstance(state, Signing | Opening):
             # Whoever was counted must stay counted: the sites speak for one set only, also after this process died.
             write_tensors(self.folder / FILE, *sum_to_tensors(state))
