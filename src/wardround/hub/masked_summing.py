@@ -111,8 +111,10 @@ class MaskedSumming:
         if OTHER_SEED in failed.lost.values():
             pair = ", ".join(sorted(site for site, word in failed.lost.items() if word == OTHER_SEED))
             return f"one of {pair} lies about their common mask: find out which, and run again with --resume, or {NEW_STUDY}"
-        if self.keys.last_set and self.approved.set_changes - self.keys.set_changes <= 1:
+        if self.keys.last_set and self._changes_left <= 1:
             missing = ", ".join([site for site in self.keys.last_set if site in failed.lost] or failed.lost)
+            if self._lacks_witnesses and not self._changes_left:
+                return "a site without memory takes more sites than the last set has, and it may not change: agree on a new study"
             return (
                 f"the set of hospitals has changed about as often as summation.max_set_changes allows: bring back {missing} and "
                 "run again with --resume, or agree on a new study with more changes or other hospitals"
@@ -133,24 +135,34 @@ class MaskedSumming:
         self.close()
         self.keys = replace(self.keys, attempt=1, counted=self.keys.answered)
 
+    @property
+    def _changes_left(self) -> int:
+        return self.approved.set_changes - self.keys.set_changes
+
     def _within_changes(self, cohort: tuple[str, ...]) -> tuple[str, ...]:
         """Whom to ask, so that the set changes as seldom as the study allows. Whoever comes back changes it, and one change is
         kept for whoever is lost next."""
-        left = self.approved.set_changes - self.keys.set_changes
-        return cohort if left > 1 or not self.keys.last_set else tuple(site for site in cohort if site in self.keys.last_set)
+        left = self._changes_left
+        if left > 1 or not self.keys.last_set or (left == 1 and self._lacks_witnesses):
+            return cohort
+        return tuple(site for site in cohort if site in self.keys.last_set)
+
+    @property
+    def _lacks_witnesses(self) -> bool:
+        """Whether a site that lost its memory could not speak for the last set again: that takes more sites (spec, 3.6)."""
+        return self.keys.certify and len(self.keys.last_set) < self.approved.quorum.witnesses
 
     def _standing(self, cohort: Sequence[SiteId]) -> dict[SiteId, int]:
         """Of sites at odds one is left out. It is the other one's turn each time, as long as changes of the set are to spare:
         those that are left are kept for sites that are lost."""
-        to_spare = self.approved.set_changes - self.keys.set_changes > CHANGES_TO_KEEP
+        to_spare = self._changes_left > CHANGES_TO_KEEP
         return {site: self.keys.disputes.get(site, 0) if to_spare else int(site in self.keys.last_set) for site in cohort}
 
     def _may_ask_for(self, counted: tuple[SiteId, ...], least: int) -> bool:
         """Whether the sites may be asked to speak for a set. If not, they have not spoken, and the sum can be tried again."""
         if self.keys.counted not in ((), counted) or len(counted) < least:
             return False
-        left = self.approved.set_changes - self.keys.set_changes
-        return left > 0 or not self.keys.last_set or self.keys.last_set == counted
+        return self._changes_left > 0 or not self.keys.last_set or self.keys.last_set == counted
 
     def _may_open(self, state: Signing | Opening, least: int) -> bool:
         """Whether to go on with those counted. An opening does not leave out one of two at odds: it would be out for the whole
