@@ -35,7 +35,7 @@ STATED = [
     (WIRE, r"heard in (two) rounds", site.TOLD_NOT_COUNTED),
     (WIRE, r"and at most 2\^(\d+)\.", math.log2(usable_arrays.LARGEST)),
     (WIRE, r"header, 2 <= h <= ([\d,]+)", envelope.HEADER_LIMIT),
-    (WIRE, r"at most ([\d,]+) \+ 576 n bytes", envelope.largest_header(1000) - 1000 * 576),
+    (WIRE, r"at most ([\d,]+) \+ 656 n bytes", envelope.largest_header(1000) - 1000 * 656),
     (WIRE, r"2,048 \+ (\d+) n bytes", (envelope.largest_header(1000) - 2048) / 1000),
     (WIRE, r"takes at most (\d+) GiB", payload.PAYLOAD_LIMIT / 2**30),
     (WIRE, r"at most (\d+) MiB of safetensors header", payload.TENSOR_HEADER_LIMIT / 2**20),
