@@ -85,7 +85,8 @@ def _require_memory(state: MaskedState, statement: Statement) -> None:
             f"{statement.site} states less than it has said before: its state is an older one",
             expected=f"turn {turn} and counter {counter}, or later",
             found=f"turn {statement.turn} and counter {statement.counter}",
-            hint=f"at {statement.site}, remove the state file; the site then knows that it has forgotten",
+            hint=f"in the site's folder at {statement.site}, run `cp state.safetensors state.copy && mv state.copy "
+            "state.safetensors`; the site then knows that it has forgotten",
             code="peer-forgot",
         )
 
