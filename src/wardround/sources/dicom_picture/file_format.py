@@ -37,22 +37,24 @@ def has_dicom_mark(head: bytes) -> bool:
 
 
 def _starts_with_element(head: bytes) -> bool:
-    """Little-endian: group, an element of the first 256, then a VR in letters or a length that fits a first element."""
-    if len(head) < 12 or head[:2] not in _GROUPS or head[3] != 0:
-        return False
-    return bool(_VR.fullmatch(head[4:6])) or 0 < int.from_bytes(head[4:8], "little") <= HEAD_BYTES
+    """A group, an element of the first 256, then a VR in letters; or, in little-endian, a length that fits a first element."""
+    explicit = bool(_VR.fullmatch(head[4:6]))
+    if head[:2] in _GROUPS and head[3:4] == b"\0":
+        return explicit or 0 < int.from_bytes(head[4:8], "little") <= HEAD_BYTES
+    return explicit and head[:3] == b"\0\x08\0"
 
 
 def read_dataset(content: bytes) -> Any:
     """The data set of a file; without a preamble its encoding is told from its first element."""
     import pydicom
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     marked = content[_MARK_AT : _MARK_AT + 4] == b"DICM"
     dataset = pydicom.dcmread(io.BytesIO(content), force=not marked)
     if not marked and not dataset.file_meta.get("TransferSyntaxUID"):
-        implicit = dataset.original_encoding[0]
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        implicit, little_endian = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
     return dataset
 
 

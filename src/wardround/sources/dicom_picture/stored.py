@@ -155,9 +155,10 @@ def _overlay_bits(dataset: Any, fields: PixelFields) -> int:
 
 
 def _extremes(dataset: Any, fields: PixelFields, values: NDArray[Any]) -> list[HeaderFinding]:
-    """Smallest and largest value as the header says them, against the pixels. A lossy copy may go beyond them by rounding."""
+    """Smallest and largest value as the header says them, against the pixels. A lossy copy may go beyond them by rounding, and
+    0 to 0 is what devices write that do not measure them."""
     smallest, largest = (whole(dataset, f"{name}ImagePixelValue") for name in ("Smallest", "Largest"))
-    if smallest is None or largest is None:
+    if smallest is None or largest is None or smallest == largest:
         return []
     modulus, half = 2**fields.stored, 2 ** (fields.stored - 1)
     declared = (smallest % modulus, largest % modulus)
