@@ -17,11 +17,9 @@ from wardround.sources.damage import DAMAGE  # noqa: E402
 from wardround.sources.dicom import decode_dicom  # noqa: E402
 from wardround.sources.dicom_picture.display import GreyScale, Window, light_of  # noqa: E402
 from wardround.sources.dicom_picture.lookup import LookupTable  # noqa: E402
-from wardround.study.contract import DataContract, ImageContract  # noqa: E402
 
 from .test_dicom import write  # noqa: E402
 
-CONTRACT = DataContract(kind="image", image=ImageContract(size=(16, 16)))
 STORED = st.lists(st.integers(-32768, 65535), min_size=2, max_size=40)
 REAL = st.floats(-1e6, 1e6)
 EDITS = 2000
@@ -86,7 +84,7 @@ def shown_twice(folder: Path, corner: int, **elements: object) -> tuple[np.ndarr
         pixels = (np.arange(256, dtype=np.uint16) * 8).reshape(16, 16)
         pixels[0, 0] = value
         content = write(folder / f"{value}.dcm", pixels, BitsStored=12, **elements).read_bytes()
-        pixels_shown = decode_dicom(content, CONTRACT).pixels
+        pixels_shown = decode_dicom(content).pixels
         assert pixels_shown is not None
         pictures.append(pixels_shown)
     return pictures[0], pictures[1]
@@ -153,7 +151,7 @@ def test_no_edit_of_a_header_ends_in_a_traceback(tmp_path: Path) -> None:
             except (*DAMAGE, pydicom.errors.BytesLengthException):
                 continue  # the writer refuses it, so that it never becomes a file
         files += 1
-        decoded = decode_dicom(changed, CONTRACT)
+        decoded = decode_dicom(changed)
         assert decoded.pixels is not None or decoded.problem is None or decoded.problem[2]
         assert decoded.problem is None or "Mustermann" not in decoded.problem[1] + decoded.problem[2]
         outcomes["shown" if decoded.pixels is not None else decoded.problem[0] if decoded.problem else "corrupt"] += 1

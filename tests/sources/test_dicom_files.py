@@ -22,6 +22,7 @@ from wardround.sources.opening import open_source  # noqa: E402
 from wardround.sources.read_result import Problem, ReadResult  # noqa: E402
 from wardround.sources.readiness.rendering import render  # noqa: E402
 from wardround.study.contract import DataContract, ImageContract, PatientContract  # noqa: E402
+from wardround.values.durable import write_atomic  # noqa: E402
 from wardround.values.errors import DataError  # noqa: E402
 
 from .source_conformance import Item, case  # noqa: E402
@@ -31,6 +32,16 @@ from .test_dicom_header import CONTRACT, RAMP, codes, shown  # noqa: E402
 
 REQUIRED = CONTRACT.changed(patient=PatientContract(required=True))
 XRAY = DataContract(kind="image", image=ImageContract(size=(16, 16), modalities=("CR", "DX")))
+
+
+@pytest.fixture(autouse=True)
+def _salt_of_a_test(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn anew it would now and then leave nobody in train; and a test writes nothing into its user's home."""
+    home = tmp_path_factory.mktemp("user")
+    for name in ("wardround", "home"):
+        write_atomic(home / name / "site-salt", b"w" * 32, private=True)
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    monkeypatch.setenv("WARDROUND_HOME", str(home / "home"))
 
 
 def problem_of(read_result: ReadResult, code: str) -> Problem:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from wardround.sources.damage import DAMAGE
-from wardround.sources.dicom_picture.file_format import HEAD_BYTES, has_dicom_mark, object_of, read_dataset
+from wardround.sources.dicom_picture.file_format import DICOMDIR, HEAD_BYTES, object_of, read_dataset
+from wardround.sources.dicom_picture.file_format import has_dicom_mark as has_dicom_mark
 from wardround.sources.dicom_picture.findings import HeaderFinding
 from wardround.sources.file_tree import (
     MANIFEST,
@@ -68,24 +69,38 @@ def pseudonym(patient_id: str, salt: bytes) -> str:
 
 @dataclass
 class _Reading:
-    """One pass over the files of a source. modalities: of each file that was read."""
+    """One pass over the files of a source.
+
+    modalities: of each file that was read. refused_for: what the header of a refused file says, for the person at this machine.
+    """
 
     contract: DataContract
     salt: bytes
     counter: ProblemCounter
     positions: dict[str, int]
     modalities: dict[str, str] = field(default_factory=dict)
+    refused_for: dict[str, str] = field(default_factory=dict)
 
     def decode(self, content: bytes, file: Known) -> Decoded:
         """The pixels of a file, with everything doubtful of it noted."""
-        read_file = _read_file(content, file, self.contract, self.salt)
+        read_file = _read_file(content, file, self.contract.image.modalities, self.salt)
         image_place = Place(self.positions[file.name], file.name)
         for doubt in read_file.doubts:
-            tell = self.counter.warning if doubt.level == "warning" else self.counter.note
-            tell(doubt.code, doubt.text, doubt.hint, replace(image_place, value=doubt.value))
+            self.counter.note(doubt.level, doubt.code, doubt.text, doubt.hint, replace(image_place, value=doubt.value))
         if read_file.decoded.pixels is not None:
             self.modalities[file.name] = read_file.modality
+        elif read_file.refused_for is not None:
+            self.refused_for[file.name] = read_file.refused_for
         return read_file.decoded
+
+    def with_values(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        """The problems, with what stands in the header of each refused file: of a file there is one refusal, and no doubt."""
+        return tuple(
+            replace(
+                problem, places=tuple(replace(spot, value=self.refused_for.get(spot.file, spot.value)) for spot in problem.places)
+            )
+            for problem in problems
+        )
 
     def several_modalities(self) -> list[Problem]:
         """A warning of the pictures whose modality is not the commonest, where the contract does not say which are meant."""
@@ -109,32 +124,36 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
     key = site_salt() if salt is None else salt
     with open_file_tree(path) as file_tree:
         counter = ProblemCounter("of the DICOM files in name order")
-        names = _pictures(file_tree, counter)
+        names, pictures = _dicom_files(file_tree, counter)
         beside = path.with_name(MANIFEST) if path.is_file() else None
-        listed_files, absent = known_files(file_tree, names, contract, beside, labels)
-        note_manifest(counter, absent, names, listed_files)
+        listed_files, absent = known_files(file_tree, pictures, contract, beside, labels)
+        note_manifest(counter, absent, pictures, listed_files)
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in listed_files]
         reading = _Reading(contract, key, counter, {name: position for position, name in enumerate(names, 1)})
         read_result = read_listed(file_tree, names, plain, full_scale(contract), counter, reading.decode, labels)
-        return replace(read_result, problems=(*read_result.problems, *reading.several_modalities()))
+        problems = (*reading.with_values(read_result.problems), *reading.several_modalities())
+        return replace(read_result, problems=problems)
 
 
-def _pictures(file_tree: FileTree, counter: ProblemCounter) -> tuple[str, ...]:
-    """The DICOM files that may be pictures. What lies beside them is left out, and counted by its reason."""
-    names = []
+def _dicom_files(file_tree: FileTree, counter: ProblemCounter) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All DICOM files, and those of them that may be pictures. The others are left out, and counted by their reason."""
+    names: list[str] = []
+    pictures: list[str] = []
     for name in file_tree.names:
         head = file_tree.read(name, HEAD_BYTES) or b""
         if not has_dicom_mark(head):
             continue
+        names.append(name)
         kind = object_of(head)
         if not kind:
-            names.append(name)
-        elif kind.endswith("(DICOMDIR)"):
-            counter.note("dicomdir", "A DICOMDIR lists files and holds no picture; it was left out", "", Place(file=name))
+            pictures.append(name)
+        elif kind == DICOMDIR:
+            text = "A DICOMDIR lists files and holds no picture; it was left out"
+            counter.note("note", "dicomdir", text, "", Place(file=name))
         else:
             text = "DICOM objects that are no pictures, such as reports and presentation states, were left out"
             counter.warning("no-picture", text, "nothing is to be done unless pictures are missing", Place(file=name, value=kind))
-    return tuple(names)
+    return tuple(names), tuple(pictures)
 
 
 def full_scale(contract: DataContract) -> DataContract:
@@ -143,10 +162,10 @@ def full_scale(contract: DataContract) -> DataContract:
     return DataContract(**{**dict(contract), "image": image})
 
 
-def decode_dicom(content: bytes, contract: DataContract) -> Decoded:
-    """The pixels of one DICOM file as a screen would show them; no patient."""
+def decode_dicom(content: bytes, modalities: tuple[str, ...] = ()) -> Decoded:
+    """The pixels of one DICOM file as a screen would show them; no patient. modalities: those accepted, any where empty."""
     _need_pydicom()
-    return _read_file(content, Known(""), contract, b"").decoded
+    return _read_file(content, Known(""), modalities, b"").decoded
 
 
 def _need_pydicom() -> None:
@@ -161,31 +180,32 @@ class _ReadFile:
     decoded: Decoded
     doubts: tuple[HeaderFinding, ...] = ()
     modality: str = ""
+    refused_for: str | None = None
 
 
-def _read_file(content: bytes, file: Known, contract: DataContract, salt: bytes) -> _ReadFile:
+def _read_file(content: bytes, file: Known, modalities: tuple[str, ...], salt: bytes) -> _ReadFile:
     """Warnings are silenced, because pydicom's quote the values of elements, which may name a patient."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _understood(read_dataset(content), file, contract, salt)
+            return _understood(read_dataset(content), file, modalities, salt)
         except (InvalidDicomError, BytesLengthException):
             return _ReadFile(Decoded(None))
         except DAMAGE:
             return _ReadFile(Decoded(None))
 
 
-def _understood(dataset: Any, file: Known, contract: DataContract, salt: bytes) -> _ReadFile:
+def _understood(dataset: Any, file: Known, modalities: tuple[str, ...], salt: bytes) -> _ReadFile:
     from wardround.sources.dicom_picture.fields import word
     from wardround.sources.dicom_picture.picture import show_picture
 
     modality = word(dataset, "Modality")
-    if contract.image.modalities and modality not in contract.image.modalities:
-        text = f"DICOM files have another modality than the study's {', '.join(contract.image.modalities)}"
+    if modalities and modality not in modalities:
+        text = f"DICOM files have another modality than the study's {', '.join(modalities)}"
         hint = "take them out, or name their modality under modalities in [data.image]"
-        return _ReadFile(Decoded(None, problem=("modality", text, hint), value=modality))
+        return _ReadFile(Decoded(None, problem=("modality", text, hint)), refused_for=modality)
     missing = _missing_decoder(dataset)
     if missing is not None:
         return _ReadFile(Decoded(None, problem=missing))
@@ -194,7 +214,7 @@ def _understood(dataset: Any, file: Known, contract: DataContract, salt: bytes) 
     findings = (*doubts, *shown.findings)
     refusal = next((finding for finding in findings if finding.level == "error"), None)
     if refusal is not None:
-        return _ReadFile(Decoded(None, problem=(refusal.code, refusal.text, refusal.hint), value=refusal.value))
+        return _ReadFile(Decoded(None, problem=(refusal.code, refusal.text, refusal.hint)), refused_for=refusal.value)
     return _ReadFile(Decoded(shown.pixels, pseudonym(patient, salt)), findings, modality)
 
 

@@ -52,12 +52,11 @@ def read_image_folder(path: Path, contract: DataContract, labels: Labels = "requ
 @dataclass(frozen=True)
 class Decoded:
     """pixels: None where they cannot be had, for the reason `problem` (code, text, hint) or because the file is corrupt.
-    patient: the one the file itself names. value: what stands in the file where the problem is, None where no value is meant."""
+    patient: the one the file itself names."""
 
     pixels: NDArray[Any] | None
     patient: str = ""
     problem: tuple[str, str, str] | None = None
-    value: str | None = None
 
 
 def read_listed(
@@ -87,7 +86,7 @@ def read_listed(
         decoded = Decoded(None) if content is None else decode_file(content, file)
         image = decoded.pixels
         if decoded.problem is not None:
-            counter.error(*decoded.problem, replace(image_place, value=decoded.value))
+            counter.error(*decoded.problem, image_place)
         elif image is None:
             counter.unreadable(image_place)
         elif code := fault(image, contract.image):

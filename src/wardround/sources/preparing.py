@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.columns import cell_of, prepare_column
-from wardround.sources.dicom import decode_dicom, full_scale
-from wardround.sources.dicom_picture.file_format import has_dicom_mark
+from wardround.sources.dicom import decode_dicom, full_scale, has_dicom_mark
 from wardround.sources.image_folder import Decoded, decode
 from wardround.sources.pixels import FAULTS, fault, prepared
 from wardround.study.cell_codes import left_out_codes
@@ -107,7 +106,7 @@ def _decoded(contract: DataContract, record: RawImage) -> tuple[NDArray[Any], Da
     content = record if isinstance(record, bytes) else _bytes_at(Path(record))
     if not has_dicom_mark(content[:132]):
         return _need(Decoded(decode(content)), "PNG or JPEG, whole"), contract
-    return _need(decode_dicom(content, contract), "one DICOM image, whole"), full_scale(contract)
+    return _need(decode_dicom(content, contract.image.modalities), "one DICOM image, whole"), full_scale(contract)
 
 
 def _bytes_at(path: Path) -> bytes:

@@ -29,8 +29,9 @@ class ProblemCounter:
     def warning(self, code: str, text: str, hint: str, place: Place) -> None:
         self._note("warning", code, text, hint, place)
 
-    def note(self, code: str, text: str, hint: str, place: Place) -> None:
-        self._note("note", code, text, hint, place)
+    def note(self, level: Level, code: str, text: str, hint: str, place: Place) -> None:
+        """A problem of any level."""
+        self._note(level, code, text, hint, place)
 
     def _note(self, level: Level, code: str, text: str, hint: str, place: Place) -> None:
         met = self._met.setdefault(code, _Met(level, text, hint))

@@ -12,7 +12,8 @@ HEAD_BYTES = 1024
 """Enough for the file's own words on what it is: the group of file meta information has a dozen short elements."""
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
-DIRECTORY = "1.2.840.10008.1.3.10"
+_DIRECTORY = "1.2.840.10008.1.3.10"
+DICOMDIR = "a directory (DICOMDIR)"
 _NO_PICTURES = {
     "11.": "presentation states",
     "88.": "structured reports",
@@ -72,8 +73,8 @@ def object_of(head: bytes) -> str:
 
 
 def _object_of_class(sop_class: str) -> str:
-    if sop_class == DIRECTORY:
-        return "a directory (DICOMDIR)"
+    if sop_class == _DIRECTORY:
+        return DICOMDIR
     kind = sop_class.removeprefix(_STORAGE)
     if kind == sop_class:
         return ""
