@@ -59,6 +59,20 @@ def test_planes_are_read_as_planes(tmp_path: Path) -> None:
     assert np.array_equal(read_dicom(tmp_path, COLOUR, salt=b"s").inputs[0], left)
 
 
+def test_colours_by_pixel_that_are_declared_by_plane_are_said(tmp_path: Path) -> None:
+    """The picture is a weave of three small ones; right ones, grey or in colour, are no finding."""
+    colour = np.stack([RAMP // 2, 255 - RAMP // 2, np.full_like(RAMP, 200)], axis=2)
+    grey = np.stack([RAMP] * 3, axis=2)
+    for name, pixels in (("colour", colour), ("grey", grey)):
+        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()
+        write(tmp_path / name / "1" / "a.dcm", pixels, PlanarConfiguration=1, PixelData=planes)
+        write(tmp_path / name / "1" / "b.dcm", pixels, PlanarConfiguration=0)
+        read_result = read_dicom(tmp_path / name, COLOUR, salt=b"s")
+        assert codes(read_result) == {} and np.array_equal(read_result.inputs, [pixels, pixels])
+    write(tmp_path / "wrong" / "1" / "a.dcm", colour, PlanarConfiguration=1)
+    shown(read_dicom(tmp_path / "wrong", COLOUR, salt=b"s"), "planes")
+
+
 def test_colours_without_a_word_on_their_planes_are_refused(tmp_path: Path) -> None:
     """Both readings give a picture; only one is right."""
     path = write(tmp_path / "1" / "a.dcm", plain(RED))

@@ -361,11 +361,14 @@ def test_a_lossy_copy_is_no_finding(tmp_path: Path) -> None:
         (lambda data: delattr(data, "PixelRepresentation"), "header-incomplete"),
         (lambda data: setattr(data, "PixelRepresentation", 2), "header-unreadable"),
         (lambda data: setattr(data, "Columns", 0), "header-unreadable"),
+        (lambda data: (setattr(data, "Rows", 65535), setattr(data, "Columns", 65535)), "too-large"),
         (lambda data: setattr(data, "SharedFunctionalGroupsSequence", Sequence([Dataset()])), "enhanced"),
         (lambda data: delattr(data, "PixelData"), "no-pixels"),
     ],
 )
-def test_fields_that_cannot_describe_the_pixels_are_refused(tmp_path: Path, change: Callable[[Dataset], None], code: str) -> None:
+def test_fields_that_cannot_describe_the_pixels_are_refused(
+    tmp_path: Path, change: Callable[[Dataset], object], code: str
+) -> None:
     """Each by its own name: a cut copy, a film and a wrong header have different mends."""
     path = write(tmp_path / "1" / "a.dcm", RAMP)
     data = pydicom.dcmread(path)

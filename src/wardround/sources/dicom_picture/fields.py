@@ -10,6 +10,8 @@ from wardround.sources.dicom_picture.findings import HeaderRefusal
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 ALLOCATED = (1, 8, 16, 32)
+LARGEST = 2**27
+"""Pixels; a small compressed file may claim any number, and the decoder would make room for them."""
 
 
 def value_of(dataset: Any, name: str) -> Any:
@@ -100,6 +102,8 @@ def pixel_fields(dataset: Any) -> PixelFields:
     if photometry not in (*GREYS, *COLOURS, "PALETTE COLOR"):
         raise HeaderRefusal("photometry" if photometry else "header-incomplete", photometry or "PhotometricInterpretation")
     rows, columns, samples = (_needed(dataset, name) for name in ("Rows", "Columns", "SamplesPerPixel"))
+    if rows * columns > LARGEST:
+        raise HeaderRefusal("too-large", f"{rows} x {columns}")
     allocated, stored = (_needed(dataset, name) for name in ("BitsAllocated", "BitsStored"))
     representation = whole(dataset, "PixelRepresentation")
     if representation not in (0, 1):

@@ -86,6 +86,16 @@ FINDINGS: dict[str, tuple[Level, str, str]] = {
         "export them as RGB, or as MONOCHROME2 where they are grey",
     ),
     "samples": ("error", "DICOM files have SamplesPerPixel that contradict PhotometricInterpretation", _EXPORT),
+    "planes": (
+        "warning",
+        "DICOM files have a PlanarConfiguration under which neighbouring pixels hardly ever agree",
+        "look at them: colours may be stored by pixel and declared by plane",
+    ),
+    "too-large": (
+        "error",
+        "DICOM files hold pictures of more than 134 million pixels",
+        "take them out: no radiograph has as many, and a damaged header may say so",
+    ),
     "bits": ("error", "DICOM files have BitsAllocated and BitsStored that contradict each other", _EXPORT),
     "high-bit": (
         "warning",

@@ -13,6 +13,9 @@ from wardround.sources.dicom_picture.palette import coloured
 from wardround.sources.dicom_picture.stored import StoredPicture, stored_picture
 
 NEARLY_BLACK, NEARLY_WHITE = 0.01, 0.99
+SMALL_TABLE = 16
+"""Bits up to which the light of every value that can occur is worked out."""
+
 UNUSED = 1.0 / 16
 """Share of the declared range below which a picture without a window was probably stored with fewer bits than declared."""
 
@@ -55,23 +58,32 @@ def _check_syntax(dataset: Any) -> None:
 def _pixels(dataset: Any, fields: PixelFields, stored: StoredPicture) -> tuple[NDArray[Any], list[HeaderFinding]]:
     if fields.photometry == "PALETTE COLOR":
         return coloured(dataset, fields, stored.values)
-    deep = fields.stored > 8
-    top, kept = (65535, np.uint16) if deep else (255, np.uint8)
-    doubts: list[HeaderFinding] = []
     if fields.photometry not in GREYS:
-        light = stored.values / fields.range[1]
+        return _at_full_scale(fields, stored.values / fields.range[1]), []
+    scale, doubts = grey_scale_of(dataset, fields)
+    low, high = fields.range
+    if fields.stored <= SMALL_TABLE:
+        # What a value becomes is worked out once for each that can occur: a picture has more pixels than that.
+        light = light_of(scale, np.arange(low, high + 1))
+        position = stored.values if low == 0 else stored.values.astype(np.int32) - low
+        pixels = np.take(_at_full_scale(fields, light), position, mode="clip")
+        seen = light[np.flatnonzero(np.bincount(StoredPicture(position, stored.padding).seen, minlength=len(light)))]
     else:
-        scale, doubts = grey_scale_of(dataset, fields)
         light = light_of(scale, stored.values)
-        doubts += _light_doubts(scale, stored, light)
-        light[stored.padding] = 0.0
-    return np.rint(np.clip(light, 0.0, 1.0) * top).astype(kept), doubts
+        pixels, seen = _at_full_scale(fields, light), StoredPicture(light, stored.padding).seen
+    if stored.padding is not None:
+        pixels[stored.padding] = 0
+    return pixels, [*doubts, *_light_doubts(scale, seen)]
 
 
-def _light_doubts(scale: GreyScale, stored: StoredPicture, light: NDArray[np.float64]) -> list[HeaderFinding]:
-    """What the pixels say of their window. Padding is no part of the picture and has no say."""
-    values, seen = stored.values[~stored.padding], light[~stored.padding]
-    if values.min() == values.max():
+def _at_full_scale(fields: PixelFields, light: NDArray[np.float64]) -> NDArray[Any]:
+    top, kept = (65535, np.uint16) if fields.stored > 8 else (255, np.uint8)
+    return np.rint(np.clip(light, 0.0, 1.0) * top).astype(kept)
+
+
+def _light_doubts(scale: GreyScale, seen: NDArray[np.float64]) -> list[HeaderFinding]:
+    """What the light of the pixels says of their window. Padding is no part of the picture and has no say."""
+    if len(seen) == 1:
         return []  # told as an image that shows nothing
     if scale.voi is None:
         low, high = scale.range

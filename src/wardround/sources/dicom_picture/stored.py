@@ -5,6 +5,7 @@ pixel data --transfer syntax, length, size, depth--> cells --unused bits--> stor
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,24 @@ _FAMILIES = {
     "1.2.840.10008.1.2.4.90": "jpeg-2000",
     "1.2.840.10008.1.2.4.91": "jpeg-2000",
 }
+ROUGHER = 8.0
+"""Times by which neighbours differ more as declared than the other way round before it is said; of a grey picture it is three."""
+
 _OVERLAYS = range(0x6000, 0x6020, 2)
 
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """values: (height, width) as stored, or (height, width, 3) as RGB. padding: (height, width), no part of the picture."""
+    """values: (height, width) as stored, or (height, width, 3) as RGB. padding: (height, width), no part of the picture; None
+    where there is none."""
 
     values: NDArray[Any]
-    padding: NDArray[np.bool_]
+    padding: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def seen(self) -> NDArray[Any]:
+        """The values (n,) that are part of the picture."""
+        return self.values.reshape(-1) if self.padding is None else self.values[~self.padding]
 
 
 def stored_picture(dataset: Any, fields: PixelFields) -> tuple[StoredPicture, list[HeaderFinding]]:
@@ -43,18 +53,17 @@ def stored_picture(dataset: Any, fields: PixelFields) -> tuple[StoredPicture, li
     if native and fields.samples == 1 and fields.allocated > 1:
         dataset.pixel_array_options(correct_unused_bits=False)
     cells = np.asarray(dataset.pixel_array)
-    grey = cells.ndim == 2
-    padding = _padding(dataset, fields, cells) if grey else np.zeros(cells.shape[:2], bool)
-    if padding.all():
-        raise HeaderRefusal("all-padding")
     if fields.high_bit != fields.stored - 1:
         doubts.append(HeaderFinding("high-bit", f"{fields.high_bit} with {fields.stored} bits stored"))
-    if grey and native and fields.allocated > fields.stored:
-        cells, more = _without_unused_bits(dataset, fields, cells, padding)
-        doubts += more
-    if grey:
-        doubts += _extremes(dataset, fields, cells[~padding])
-    return StoredPicture(cells, padding), doubts
+    if cells.ndim == 3:
+        if native and _smoother_by_pixel(fields, np.frombuffer(dataset.PixelData, np.uint8)):
+            doubts.append(HeaderFinding("planes", f"PlanarConfiguration {fields.planar}"))
+        return StoredPicture(cells), doubts
+    padding = _padding(dataset, fields, cells)
+    if padding is not None and padding.all():
+        raise HeaderRefusal("all-padding")
+    picture, more = _within_bits(dataset, fields, StoredPicture(cells, padding))
+    return picture, [*doubts, *more, *_extremes(dataset, fields, picture.seen)]
 
 
 def _encoding_doubts(dataset: Any, fields: PixelFields) -> Iterator[HeaderFinding]:
@@ -81,6 +90,20 @@ def _encoding_doubts(dataset: Any, fields: PixelFields) -> Iterator[HeaderFindin
         yield HeaderFinding("pixels-long", f"{len(content)} bytes for {expected}")
 
 
+def _smoother_by_pixel(fields: PixelFields, content: NDArray[np.uint8]) -> bool:
+    """Whether colours that are declared by plane agree far better with their neighbours where they are read by pixel.
+
+    The reverse mistake cannot be told: planes read by pixel are as smooth as a grey picture.
+    """
+    if fields.planar != 1 or fields.allocated != 8 or fields.photometry == "YBR_FULL_422" or fields.columns < 2:
+        return False
+    samples = content[: fields.native_bytes].astype(np.int16)
+    by_pixel = samples.reshape(fields.rows, fields.columns, 3)
+    by_plane = samples.reshape(3, fields.rows, fields.columns).transpose(1, 2, 0)
+    rough, smooth = (float(np.abs(np.diff(picture, axis=1)).mean()) for picture in (by_plane, by_pixel))
+    return rough > ROUGHER * smooth
+
+
 def _check_codestream(dataset: Any, fields: PixelFields, syntax: str) -> None:
     from pydicom.encaps import generate_fragments
 
@@ -105,14 +128,15 @@ def _title(syntax: Any) -> str:
     return str(syntax.name) if str(syntax) in UID_dictionary else "an unknown transfer syntax"
 
 
-def _padding(dataset: Any, fields: PixelFields, cells: NDArray[Any]) -> NDArray[np.bool_]:
+def _padding(dataset: Any, fields: PixelFields, cells: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Pixels that are no part of the picture (PS3.3 C.7.5.1.1.2), told before unused bits are taken away."""
     value = whole(dataset, "PixelPaddingValue")
     if value is None:
-        return np.zeros(cells.shape, bool)
+        return None
     limit = whole(dataset, "PixelPaddingRangeLimit")
     ends = sorted(_cell(number, fields) for number in (value, value if limit is None else limit))
-    return np.asarray((cells >= ends[0]) & (cells <= ends[1]))
+    padding: NDArray[np.bool_] = (cells >= ends[0]) & (cells <= ends[1])
+    return padding if padding.any() else None
 
 
 def _cell(number: int, fields: PixelFields) -> int:
@@ -122,26 +146,24 @@ def _cell(number: int, fields: PixelFields) -> int:
     return int(number + 2**fields.allocated) if not fields.signed and number < 0 else number
 
 
-def _without_unused_bits(
-    dataset: Any, fields: PixelFields, cells: NDArray[Any], padding: NDArray[np.bool_]
-) -> tuple[NDArray[Any], list[HeaderFinding]]:
+def _within_bits(dataset: Any, fields: PixelFields, picture: StoredPicture) -> tuple[StoredPicture, list[HeaderFinding]]:
     """The values with the bits above BitsStored taken away, or the sign carried into them (PS3.5 8.1.1).
 
     Those bits may hold overlays in old files, and a sign; with anything else in them BitsStored is wrong.
     """
+    seen, (low, high) = picture.seen, fields.range
+    if low <= seen.min() and seen.max() <= high:
+        return picture, []
     unused = fields.allocated - fields.stored
-    raw = cells.view(np.dtype(f"u{fields.allocated // 8}"))
+    raw = seen.view(np.dtype(f"u{seen.dtype.itemsize}"))
     above = (raw >> fields.stored).astype(np.int64)
     sign = ((raw >> (fields.stored - 1)) & 1).astype(bool)
-    full = 2**unused - 1
-    beyond = np.where(fields.signed & sign & (above == full), 0, above)
-    beyond[padding] = 0
-    overlay = _overlay_bits(dataset, fields)
+    beyond = np.where(fields.signed & sign & (above == 2**unused - 1), 0, above)
+    overlay = 0 if dataset.file_meta.TransferSyntaxUID.is_encapsulated else _overlay_bits(dataset, fields)
     if np.any(beyond & ~overlay):
-        raise HeaderRefusal("beyond-bits", f"{int(np.abs(cells).max())} with {fields.stored} bits stored")
-    values = np.right_shift(np.left_shift(cells, unused), unused)
-    values[padding] = cells[padding]
-    return values, [HeaderFinding("overlay-bits")] if np.any(beyond) else []
+        raise HeaderRefusal("beyond-bits", f"{int(seen.min())} to {int(seen.max())} with {fields.stored} bits stored")
+    values = np.right_shift(np.left_shift(picture.values, unused), unused)
+    return StoredPicture(values, picture.padding), [HeaderFinding("overlay-bits")] if np.any(beyond) else []
 
 
 def _overlay_bits(dataset: Any, fields: PixelFields) -> int:
@@ -162,16 +184,16 @@ def _extremes(dataset: Any, fields: PixelFields, values: NDArray[Any]) -> list[H
         return []
     modulus, half = 2**fields.stored, 2 ** (fields.stored - 1)
     declared = (smallest % modulus, largest % modulus)
-    wide = values.astype(np.int64)
-    if (int(wide.min()) % modulus, int(wide.max()) % modulus) == declared:
+    least, most = int(values.min()), int(values.max())
+    if (least % modulus, most % modulus) == declared:
         return []
-    bits = wide % modulus
+    bits = values.astype(np.int64) % modulus
     other = bits if fields.signed else np.where(bits >= half, bits - modulus, bits)
     told = f"{smallest} to {largest}"
     if np.any(bits >= half) and (int(other.min()) % modulus, int(other.max()) % modulus) == declared:
         raise HeaderRefusal("pixel-representation", f"{int(fields.signed)}, values {told}")
     if word(dataset, "LossyImageCompression") == "01" or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return []
-    if wide.min() < _cell(smallest, fields) or wide.max() > _cell(largest, fields):
+    if least < _cell(smallest, fields) or most > _cell(largest, fields):
         return [HeaderFinding("extremes", told)]
     return []
