@@ -38,10 +38,8 @@ XRAY = DataContract(kind="image", image=ImageContract(size=(16, 16), modalities=
 def _salt_of_a_test(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawn anew it would now and then leave nobody in train; and a test writes nothing into its user's home."""
     home = tmp_path_factory.mktemp("user")
-    for name in ("wardround", "home"):
-        write_atomic(home / name / "site-salt", b"w" * 32, private=True)
-    monkeypatch.setenv("XDG_DATA_HOME", str(home))
-    monkeypatch.setenv("WARDROUND_HOME", str(home / "home"))
+    write_atomic(home / "site-salt", b"w" * 32, private=True)
+    monkeypatch.setenv("WARDROUND_HOME", str(home))
 
 
 def problem_of(read_result: ReadResult, code: str) -> Problem:
