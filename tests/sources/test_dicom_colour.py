@@ -82,6 +82,12 @@ def test_colours_without_a_word_on_their_planes_are_refused(tmp_path: Path) -> N
     refused(read_dicom(tmp_path, COLOUR, salt=b"s"), "header-incomplete")
 
 
+def test_colours_below_zero_are_refused(tmp_path: Path) -> None:
+    """Every bright colour became black."""
+    write(tmp_path / "1" / "a.dcm", plain(RED), PixelRepresentation=1)
+    refused(read_dicom(tmp_path, COLOUR, salt=b"s"), "signed-colours")
+
+
 def test_colours_of_twelve_bits_fill_the_scale(tmp_path: Path) -> None:
     """4095 of 12 bits is white, not a sixteenth of it."""
     picture = colours(tmp_path, np.full((16, 16, 3), 4095, np.uint16), BitsStored=12)

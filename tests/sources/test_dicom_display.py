@@ -143,11 +143,11 @@ def test_no_edit_of_a_header_ends_in_a_traceback(tmp_path: Path) -> None:
     rng = random.Random(20)
     outcomes: Counter[str] = Counter()
     files = 0
-    for turn in range(EDITS):
+    while files < EDITS:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                changed = edited(content, rng) if turn % 2 else flipped(content, rng)
+                changed = edited(content, rng) if rng.random() < 0.6 else flipped(content, rng)
             except (*DAMAGE, pydicom.errors.BytesLengthException):
                 continue  # the writer refuses it, so that it never becomes a file
         files += 1
@@ -155,5 +155,4 @@ def test_no_edit_of_a_header_ends_in_a_traceback(tmp_path: Path) -> None:
         assert decoded.pixels is not None or decoded.problem is None or decoded.problem[2]
         assert decoded.problem is None or "Mustermann" not in decoded.problem[1] + decoded.problem[2]
         outcomes["shown" if decoded.pixels is not None else decoded.problem[0] if decoded.problem else "corrupt"] += 1
-    assert files > EDITS * 3 // 4
     assert {"shown", "header-unreadable", "header-incomplete", "pixels-short"} <= set(outcomes)

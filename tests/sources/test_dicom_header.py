@@ -364,6 +364,7 @@ def test_a_lossy_copy_is_no_finding(tmp_path: Path) -> None:
         (lambda data: (setattr(data, "Rows", 65535), setattr(data, "Columns", 65535)), "too-large"),
         (lambda data: setattr(data, "SharedFunctionalGroupsSequence", Sequence([Dataset()])), "enhanced"),
         (lambda data: delattr(data, "PixelData"), "no-pixels"),
+        (lambda data: (delattr(data, "PixelData"), setattr(data, "FloatPixelData", bytes(1024))), "float-pixels"),
     ],
 )
 def test_fields_that_cannot_describe_the_pixels_are_refused(

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from wardround.sources.damage import DAMAGE
+from wardround.sources.dicom_picture.fields import values_of, word
 from wardround.sources.dicom_picture.file_format import DICOMDIR, HEAD_BYTES, object_of, read_dataset
 from wardround.sources.dicom_picture.file_format import has_dicom_mark as has_dicom_mark
-from wardround.sources.dicom_picture.findings import HeaderFinding
+from wardround.sources.dicom_picture.findings import HeaderFinding, HeaderRefusal
+from wardround.sources.dicom_picture.picture import show_picture
 from wardround.sources.file_tree import (
     MANIFEST,
     FileTree,
@@ -191,6 +193,8 @@ def _read_file(content: bytes, file: Known, modalities: tuple[str, ...], salt: b
         warnings.simplefilter("ignore")
         try:
             return _understood(read_dataset(content), file, modalities, salt)
+        except HeaderRefusal as refusal:
+            return _refused(refusal.finding)
         except (InvalidDicomError, BytesLengthException):
             return _ReadFile(Decoded(None))
         except DAMAGE:
@@ -198,9 +202,6 @@ def _read_file(content: bytes, file: Known, modalities: tuple[str, ...], salt: b
 
 
 def _understood(dataset: Any, file: Known, modalities: tuple[str, ...], salt: bytes) -> _ReadFile:
-    from wardround.sources.dicom_picture.fields import word
-    from wardround.sources.dicom_picture.picture import show_picture
-
     modality = word(dataset, "Modality")
     if modalities and modality not in modalities:
         text = f"DICOM files have another modality than the study's {', '.join(modalities)}"
@@ -214,8 +215,12 @@ def _understood(dataset: Any, file: Known, modalities: tuple[str, ...], salt: by
     findings = (*doubts, *shown.findings)
     refusal = next((finding for finding in findings if finding.level == "error"), None)
     if refusal is not None:
-        return _ReadFile(Decoded(None, problem=(refusal.code, refusal.text, refusal.hint)), refused_for=refusal.value)
+        return _refused(refusal)
     return _ReadFile(Decoded(shown.pixels, pseudonym(patient, salt)), findings, modality)
+
+
+def _refused(finding: HeaderFinding) -> _ReadFile:
+    return _ReadFile(Decoded(None, problem=(finding.code, finding.text, finding.hint)), refused_for=finding.value)
 
 
 def _patient(dataset: Any, file: Known) -> tuple[str, list[HeaderFinding]]:
@@ -225,8 +230,7 @@ def _patient(dataset: Any, file: Known) -> tuple[str, list[HeaderFinding]]:
     """
     if not names_nobody(file.patient):
         return file.patient, []
-    value = dataset.get("PatientID", "") or ""
-    words = value if isinstance(value, str) else "\\".join(str(part) for part in value)
+    words = "\\".join(str(part) for part in values_of(dataset, "PatientID"))
     name = unicodedata.normalize("NFC", words.strip(" \0"))
     if "\ufffd" in name:
         return "", [HeaderFinding("patient-unreadable", name)]

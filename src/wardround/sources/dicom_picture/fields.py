@@ -110,6 +110,8 @@ def pixel_fields(dataset: Any) -> PixelFields:
         raise HeaderRefusal("header-incomplete" if representation is None else "header-unreadable", "PixelRepresentation")
     if samples != (3 if photometry in COLOURS else 1):
         raise HeaderRefusal("samples", f"{samples} of {photometry}")
+    if samples == 3 and representation == 1:
+        raise HeaderRefusal("signed-colours", photometry)
     if allocated not in ALLOCATED or stored > allocated:
         raise HeaderRefusal("bits", f"{stored} of {allocated}")
     high_bit, planar = whole(dataset, "HighBit"), whole(dataset, "PlanarConfiguration")

@@ -30,7 +30,7 @@ class HeaderFinding:
 
 
 class HeaderRefusal(Exception):
-    """The picture cannot be right. It never leaves this room: `show_picture` makes a finding of it."""
+    """The picture cannot be right. It never leaves the reader, which makes a finding of it."""
 
     def __init__(self, code: str, value: str | None = None) -> None:
         super().__init__(code)
@@ -45,6 +45,11 @@ FINDINGS: dict[str, tuple[Level, str, str]] = {
         "error",
         "DICOM files hold no pixels, or are cut short before them",
         "copy them again; take reports and other objects out",
+    ),
+    "float-pixels": (
+        "error",
+        "DICOM files hold pixels as fractions (FloatPixelData), which are no picture of a detector",
+        "take them out, or export the picture that they were made from",
     ),
     "multi-frame": ("error", "DICOM files hold several frames", "export single images; films and volumes are not read"),
     "enhanced": (
@@ -96,6 +101,7 @@ FINDINGS: dict[str, tuple[Level, str, str]] = {
         "DICOM files hold pictures of more than 134 million pixels",
         "take them out: no radiograph has as many, and a damaged header may say so",
     ),
+    "signed-colours": ("error", "DICOM files declare colours below zero (PixelRepresentation 1)", _EXPORT),
     "bits": ("error", "DICOM files have BitsAllocated and BitsStored that contradict each other", _EXPORT),
     "high-bit": (
         "warning",

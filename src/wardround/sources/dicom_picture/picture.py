@@ -42,6 +42,8 @@ def show_picture(dataset: Any) -> ShownPicture:
 
 
 def _check_frames(dataset: Any) -> None:
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise HeaderRefusal("float-pixels")
     if "PixelData" not in dataset or not value_of(dataset, "PixelData"):
         raise HeaderRefusal("no-pixels")
     if (whole(dataset, "NumberOfFrames") or 1) > 1:
