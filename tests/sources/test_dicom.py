@@ -63,7 +63,7 @@ def one(folder: Path, pixels: np.ndarray, **elements: object) -> np.ndarray:
     """What the reader makes of a single image."""
     write(folder / "1" / "a.dcm", pixels, **elements)
     read_result = read_dicom(folder, CONTRACT, salt=b"s")
-    assert read_result.problems == ()
+    assert {problem.level for problem in read_result.problems} <= {"note"}
     return read_result.inputs[0]
 
 
@@ -209,7 +209,7 @@ def test_equal_colour_channels_collapse(tmp_path: Path) -> None:
     ("elements", "match"),
     [
         ({"NumberOfFrames": 2}, "several frames"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "photometric interpretation"),
+        ({"PhotometricInterpretation": "YBR_PARTIAL_420"}, "photometric interpretation"),
     ],
 )
 def test_what_is_not_read_is_refused_in_words(tmp_path: Path, elements: dict[str, object], match: str) -> None:
@@ -231,7 +231,7 @@ def test_a_report_among_the_images_and_a_cut_file_are_refused(tmp_path: Path) ->
         open_source(tmp_path / "d", CONTRACT).load()
     whole = write(path, Item(1, "", "").image()).read_bytes()
     path.write_bytes(whole[:-100])
-    with pytest.raises(DataError, match="cannot be decoded"):
+    with pytest.raises(DataError, match=r"fewer pixels than Rows, Columns.*copy them again"):
         open_source(tmp_path / "d", CONTRACT).load()
 
 

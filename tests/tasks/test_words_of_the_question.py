@@ -30,7 +30,7 @@ EXCEPTIONS = {
     "training/onnx_export.py": "the step from output to what is shown has a default",
     "sources/readiness/report.py": "tells a data manager of the label's two sides in the words of the label section",
     "sources/synthetic/anatomy.py": "a direction in the body",
-    "sources/dicom.py": "a window of positive width",
+    "sources/dicom_picture/": "a window of positive width, a sign, a negative film",
     "audit/privacy_bounds.py": "true and false positives of an attack",
     "study/record/privacy_record.py": "sensitivity of a sum, as differential privacy has it",
     "privacy/": "sensitivity of a sum, as differential privacy has it",

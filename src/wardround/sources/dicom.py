@@ -1,59 +1,56 @@
 """DICOM images in a folder or a zip, brought to what a radiologist's screen would show; no identifier leaves this reader.
 
-    stored values --modality LUT or slope, intercept--> --VOI LUT or window--> 0..1 --MONOCHROME1: 1 - x--> 0..255 | 0..65535
+    file --file_format--> data set --picture--> pixels, and what is doubtful of them --pixels.prepared--> the study's size
 
 The patient becomes HMAC-SHA256(site salt, PatientID). The salt is random, made once on this machine and never sent, so that
 neither a list of possible ids nor another hospital's data can undo it. Labels come from a manifest or sub-folders. pydicom is
-imported only here, and only when DICOM is read.
+imported only here and in `dicom_picture`, and only when DICOM is read.
 """
 
 import hashlib
 import hmac
-import io
 import secrets
+import unicodedata
 import warnings
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wardround.sources.damage import DAMAGE
-from wardround.sources.file_tree import MANIFEST, Known, known_files, note_manifest, open_file_tree, shown_files, zip_members
+from wardround.sources.dicom_picture.fields import values_of, word
+from wardround.sources.dicom_picture.file_format import DICOMDIR, HEAD_BYTES, object_of, read_dataset
+from wardround.sources.dicom_picture.file_format import has_dicom_mark as has_dicom_mark
+from wardround.sources.dicom_picture.findings import HeaderFinding, HeaderRefusal
+from wardround.sources.dicom_picture.picture import show_picture
+from wardround.sources.file_tree import (
+    MANIFEST,
+    FileTree,
+    Known,
+    known_files,
+    note_manifest,
+    open_file_tree,
+    shown_files,
+    zip_members,
+)
 from wardround.sources.image_folder import SUFFIXES, Decoded, read_listed
+from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract, ImageContract
+from wardround.study.missing_words import names_nobody
 from wardround.values.durable import kept_secret
 from wardround.values.errors import DataError, MissingExtraError
 from wardround.values.home import default_home
 
-Problem = tuple[str, str, str]
-
-_MULTI_FRAME = ("multi-frame", "DICOM files hold several frames", "export single images; films and volumes are not read")
-_PHOTOMETRY = (
-    "photometry",
-    "DICOM files have a photometric interpretation that is not read",
-    "export as MONOCHROME1, MONOCHROME2 or RGB",
-)
-_NO_PIXELS = (
-    "no-pixels",
-    "DICOM files hold no pixels, or are cut short before them",
-    "copy them again; take reports and other objects out",
-)
 SALT_BYTES = 32
-GREYS = ("MONOCHROME1", "MONOCHROME2")
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file has the DICOM mark: "DICM" after a preamble of 128 bytes (PS3.10, 7.1)."""
+    """Whether the file begins as DICOM does."""
     with path.open("rb") as file:
         return has_dicom_mark(file.read(132))
-
-
-def has_dicom_mark(head: bytes) -> bool:
-    return head[128:132] == b"DICM"
 
 
 def site_salt() -> bytes:
@@ -72,6 +69,54 @@ def pseudonym(patient_id: str, salt: bytes) -> str:
     return hmac.new(salt, patient_id.encode(), hashlib.sha256).hexdigest()[:24] if patient_id else ""
 
 
+@dataclass
+class _Reading:
+    """One pass over the files of a source.
+
+    modalities: of each file that was read. refused_for: what the header of a refused file says, for the person at this machine.
+    """
+
+    contract: DataContract
+    salt: bytes
+    counter: ProblemCounter
+    positions: dict[str, int]
+    modalities: dict[str, str] = field(default_factory=dict)
+    refused_for: dict[str, str] = field(default_factory=dict)
+
+    def decode(self, content: bytes, file: Known) -> Decoded:
+        """The pixels of a file, with everything doubtful of it noted."""
+        read_file = _read_file(content, file, self.contract.image.modalities, self.salt)
+        image_place = Place(self.positions[file.name], file.name)
+        for doubt in read_file.doubts:
+            self.counter.note(doubt.level, doubt.code, doubt.text, doubt.hint, replace(image_place, value=doubt.value))
+        if read_file.decoded.pixels is not None:
+            self.modalities[file.name] = read_file.modality
+        elif read_file.refused_for is not None:
+            self.refused_for[file.name] = read_file.refused_for
+        return read_file.decoded
+
+    def with_values(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        """The problems, with what stands in the header of each refused file: of a file there is one refusal, and no doubt."""
+        return tuple(
+            replace(
+                problem, places=tuple(replace(spot, value=self.refused_for.get(spot.file, spot.value)) for spot in problem.places)
+            )
+            for problem in problems
+        )
+
+    def several_modalities(self) -> list[Problem]:
+        """A warning of the pictures whose modality is not the commonest, where the contract does not say which are meant."""
+        counts = Counter(self.modalities.values())
+        if self.contract.image.modalities or len(counts) < 2:
+            return []
+        commonest = min(counts, key=lambda modality: (-counts[modality], modality))
+        others = {name: modality for name, modality in self.modalities.items() if modality != commonest}
+        places = tuple(Place(self.positions[name], name, value=modality) for name, modality in others.items())
+        text = "DICOM files are of another modality than most"
+        hint = 'take them out, or name those that are meant: modalities = ["CR", "DX"] under [data.image]'
+        return [Problem("warning", "several-modalities", text, hint, len(others), places)]
+
+
 def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", *, salt: bytes | None = None) -> ReadResult:
     """Every DICOM image under a folder or in a zip. `salt`: this site's, by default `site_salt()`.
 
@@ -80,14 +125,37 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
     _need_pydicom()
     key = site_salt() if salt is None else salt
     with open_file_tree(path) as file_tree:
-        names = tuple(name for name in file_tree.names if has_dicom_mark(file_tree.read(name, 132) or b""))
-        beside = path.with_name(MANIFEST) if path.is_file() else None
-        listed_files, absent = known_files(file_tree, names, contract, beside, labels)
         counter = ProblemCounter("of the DICOM files in name order")
-        note_manifest(counter, absent, names, listed_files)
+        names, pictures = _dicom_files(file_tree, counter)
+        beside = path.with_name(MANIFEST) if path.is_file() else None
+        listed_files, absent = known_files(file_tree, pictures, contract, beside, labels)
+        note_manifest(counter, absent, pictures, listed_files)
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in listed_files]
-        scaled = full_scale(contract)
-        return read_listed(file_tree, names, plain, scaled, counter, lambda content, file: _decoded(content, file, key), labels)
+        reading = _Reading(contract, key, counter, {name: position for position, name in enumerate(names, 1)})
+        read_result = read_listed(file_tree, names, plain, full_scale(contract), counter, reading.decode, labels)
+        problems = (*reading.with_values(read_result.problems), *reading.several_modalities())
+        return replace(read_result, problems=problems)
+
+
+def _dicom_files(file_tree: FileTree, counter: ProblemCounter) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All DICOM files, and those of them that may be pictures. The others are left out, and counted by their reason."""
+    names: list[str] = []
+    pictures: list[str] = []
+    for name in file_tree.names:
+        head = file_tree.read(name, HEAD_BYTES) or b""
+        if not has_dicom_mark(head):
+            continue
+        names.append(name)
+        kind = object_of(head)
+        if not kind:
+            pictures.append(name)
+        elif kind == DICOMDIR:
+            text = "A DICOMDIR lists files and holds no picture; it was left out"
+            counter.note("note", "dicomdir", text, "", Place(file=name))
+        else:
+            text = "DICOM objects that are no pictures, such as reports and presentation states, were left out"
+            counter.warning("no-picture", text, "nothing is to be done unless pictures are missing", Place(file=name, value=kind))
+    return tuple(names), tuple(pictures)
 
 
 def full_scale(contract: DataContract) -> DataContract:
@@ -96,10 +164,10 @@ def full_scale(contract: DataContract) -> DataContract:
     return DataContract(**{**dict(contract), "image": image})
 
 
-def decode_dicom(content: bytes) -> Decoded:
-    """The pixels of one DICOM file as a screen would show them; no patient."""
+def decode_dicom(content: bytes, modalities: tuple[str, ...] = ()) -> Decoded:
+    """The pixels of one DICOM file as a screen would show them; no patient. modalities: those accepted, any where empty."""
     _need_pydicom()
-    return _decoded(content, Known(""), b"")
+    return _read_file(content, Known(""), modalities, b"").decoded
 
 
 def _need_pydicom() -> None:
@@ -109,110 +177,83 @@ def _need_pydicom() -> None:
         raise MissingExtraError("Reading DICOM needs pydicom", hint="pip install 'wardround[dicom]'") from None
 
 
-def _decoded(content: bytes, file: Known, salt: bytes) -> Decoded:
+@dataclass(frozen=True)
+class _ReadFile:
+    decoded: Decoded
+    doubts: tuple[HeaderFinding, ...] = ()
+    modality: str = ""
+    refused_for: str | None = None
+
+
+def _read_file(content: bytes, file: Known, modalities: tuple[str, ...], salt: bytes) -> _ReadFile:
     """Warnings are silenced, because pydicom's quote the values of elements, which may name a patient."""
-    import pydicom
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            dataset = pydicom.dcmread(io.BytesIO(content))
-            problem = _problem(dataset)
-            if problem is not None:
-                return Decoded(None, problem=problem)
-            pixels = _shown(dataset)
-            patient = file.patient or str(dataset.get("PatientID", "") or "").strip()
+            return _understood(read_dataset(content), file, modalities, salt)
+        except HeaderRefusal as refusal:
+            return _refused(refusal.finding)
         except (InvalidDicomError, BytesLengthException):
-            return Decoded(None)
+            return _ReadFile(Decoded(None))
         except DAMAGE:
-            return Decoded(None)
-    return Decoded(pixels, pseudonym(patient, salt))
+            return _ReadFile(Decoded(None))
 
 
-def _problem(dataset: Any) -> Problem | None:
-    if "PixelData" not in dataset:
-        return _NO_PIXELS
-    if int(dataset.get("NumberOfFrames", 1) or 1) > 1:
-        return _MULTI_FRAME
-    photometry = str(dataset.get("PhotometricInterpretation", ""))
-    if photometry not in (*GREYS, "RGB") and not photometry.startswith("YBR_"):
-        return _PHOTOMETRY
-    return _missing_decoder(dataset.file_meta.TransferSyntaxUID)
+def _understood(dataset: Any, file: Known, modalities: tuple[str, ...], salt: bytes) -> _ReadFile:
+    modality = word(dataset, "Modality")
+    if modalities and modality not in modalities:
+        text = f"DICOM files have another modality than the study's {', '.join(modalities)}"
+        hint = "take them out, or name their modality under modalities in [data.image]"
+        return _ReadFile(Decoded(None, problem=("modality", text, hint)), refused_for=modality)
+    missing = _missing_decoder(dataset)
+    if missing is not None:
+        return _ReadFile(Decoded(None, problem=missing))
+    shown = show_picture(dataset)
+    patient, doubts = _patient(dataset, file)
+    findings = (*doubts, *shown.findings)
+    refusal = next((finding for finding in findings if finding.level == "error"), None)
+    if refusal is not None:
+        return _refused(refusal)
+    return _ReadFile(Decoded(shown.pixels, pseudonym(patient, salt)), findings, modality)
 
 
-def _missing_decoder(syntax: Any) -> Problem | None:
+def _refused(finding: HeaderFinding) -> _ReadFile:
+    return _ReadFile(Decoded(None, problem=(finding.code, finding.text, finding.hint)), refused_for=finding.value)
+
+
+def _patient(dataset: Any, file: Known) -> tuple[str, list[HeaderFinding]]:
+    """The patient that the manifest or the file names; "" for nobody.
+
+    A PatientID of zeros only is what exports write for an id that was taken out. In a manifest a person wrote it as a name.
+    """
+    if not names_nobody(file.patient):
+        return file.patient, []
+    words = "\\".join(str(part) for part in values_of(dataset, "PatientID"))
+    name = unicodedata.normalize("NFC", words.strip(" \0"))
+    if "\ufffd" in name:
+        return "", [HeaderFinding("patient-unreadable", name)]
+    if not names_nobody(name) and name.strip("0"):
+        return name, []
+    return "", [HeaderFinding("patient-word", name)] if name else []
+
+
+def _missing_decoder(dataset: Any) -> tuple[str, str, str] | None:
     """Told apart from a corrupt file beforehand, because the same exception speaks for both."""
+    from pydicom._uid_dict import UID_dictionary
     from pydicom.pixels.decoders.base import get_decoder
 
-    if not syntax.is_compressed or syntax.is_deflated:
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if not syntax or not syntax.is_compressed or syntax.is_deflated:
         return None
-    text = f"DICOM files are compressed as {syntax.name}, for which no decoder is installed"
+    title = syntax.name if syntax in UID_dictionary else "a syntax that is not in the standard"
+    text = f"DICOM files are compressed as {title}, for which no decoder is installed"
     try:
         available = get_decoder(syntax).is_available
     except NotImplementedError:
         return ("decoder-missing", text, "export them uncompressed")
     return None if available else ("decoder-missing", text, "pip install 'wardround[dicom]', or export them uncompressed")
-
-
-def _shown(dataset: Any) -> NDArray[Any]:
-    """The image as displayed, full scale: uint8 where up to 8 bits are stored, else uint16."""
-    stored = dataset.pixel_array
-    deep = int(dataset.BitsStored) > 8
-    if stored.ndim == 3:
-        return np.asarray(stored, np.uint16 if deep else np.uint8)
-    light = displayed(dataset, stored)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        light = 1.0 - light
-    top = 65535 if deep else 255
-    return np.rint(light * top).astype(np.uint16 if deep else np.uint8)
-
-
-def displayed(dataset: Any, stored: NDArray[Any]) -> NDArray[np.float64]:
-    """Stored values through the modality and VOI transformations (PS3.3 C.11.1 and C.11.2), 0..1.
-
-    Without a VOI transformation the whole range that the stored type can hold is shown, not the range of this image, which
-    would make brightness depend on the content.
-    """
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi
-
-    values = np.asarray(apply_modality_lut(stored, dataset))
-    if dataset.get("VOILUTSequence"):
-        table = dataset.VOILUTSequence[0]
-        whole = values.astype(np.int64) if values.dtype.kind == "f" else values
-        light: NDArray[np.float64] = np.asarray(apply_voi(whole, dataset), np.float64) / (2 ** int(table.LUTDescriptor[2]) - 1)
-        return light
-    if dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
-        center, width = (float(np.atleast_1d(np.asarray(v, np.float64))[0]) for v in (dataset.WindowCenter, dataset.WindowWidth))
-        return windowed(values.astype(np.float64), center, width, str(dataset.get("VOILUTFunction", "") or "LINEAR"))
-    low, high = _range(dataset)
-    return np.clip((values - low) / (high - low), 0.0, 1.0)
-
-
-def windowed(values: NDArray[np.float64], center: float, width: float, function: str = "LINEAR") -> NDArray[np.float64]:
-    """PS3.3 C.11.2.1.2 (LINEAR, equation for y in 0..1) and C.11.2.1.3 (SIGMOID, LINEAR_EXACT).
-
-    >>> windowed(np.array([0.0, 127.5, 255.0]), 128, 256).round(3).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    if function == "SIGMOID":
-        return np.asarray(1.0 / (1.0 + np.exp(-4.0 * (values - center) / width)))
-    if function == "LINEAR_EXACT":
-        return np.clip((values - center) / width + 0.5, 0.0, 1.0)
-    if width <= 1:
-        return (values > center - 0.5).astype(np.float64)
-    return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
-
-
-def _range(dataset: Any) -> tuple[float, float]:
-    """Smallest and largest value that can occur after the modality transformation."""
-    bits = int(dataset.BitsStored)
-    if dataset.get("ModalityLUTSequence"):
-        return 0.0, float(2 ** int(dataset.ModalityLUTSequence[0].LUTDescriptor[2]) - 1)
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if int(dataset.PixelRepresentation) else (0, 2**bits - 1)
-    slope, intercept = float(dataset.get("RescaleSlope", 1) or 1), float(dataset.get("RescaleIntercept", 0) or 0)
-    ends = sorted((low * slope + intercept, high * slope + intercept))
-    return ends[0], ends[1]
 
 
 def holds_dicom(path: Path) -> bool:

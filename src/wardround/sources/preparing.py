@@ -106,7 +106,7 @@ def _decoded(contract: DataContract, record: RawImage) -> tuple[NDArray[Any], Da
     content = record if isinstance(record, bytes) else _bytes_at(Path(record))
     if not has_dicom_mark(content[:132]):
         return _need(Decoded(decode(content)), "PNG or JPEG, whole"), contract
-    return _need(decode_dicom(content), "one DICOM image, whole"), full_scale(contract)
+    return _need(decode_dicom(content, contract.image.modalities), "one DICOM image, whole"), full_scale(contract)
 
 
 def _bytes_at(path: Path) -> bytes:

@@ -29,6 +29,10 @@ class ProblemCounter:
     def warning(self, code: str, text: str, hint: str, place: Place) -> None:
         self._note("warning", code, text, hint, place)
 
+    def note(self, level: Level, code: str, text: str, hint: str, spot: Place) -> None:
+        """A problem of any level."""
+        self._note(level, code, text, hint, spot)
+
     def _note(self, level: Level, code: str, text: str, hint: str, place: Place) -> None:
         met = self._met.setdefault(code, _Met(level, text, hint))
         met.count += 1

@@ -53,10 +53,17 @@ class ImageContract(Section):
         description="How another aspect ratio is brought to `size`: stretch, or pad with black to keep the ratio.",
     )
 
+    modalities: tuple[str, ...] = Field(
+        default=(),
+        description='Modalities that DICOM files may have, for example ["CR", "DX"]; empty means any. Other images name none.',
+    )
+
     @model_validator(mode="after")
     def _sizes_are_usable(self) -> Self:
         if not all(8 <= side <= 4096 for side in self.size):
             raise ValueError(f"size is height and width, each from 8 to 4096 pixels; found {list(self.size)}")
+        if wrong := [word for word in self.modalities if not (word.isalnum() and word.isupper() and len(word) <= 16)]:
+            raise ValueError(f"modalities are DICOM's codes in capitals, such as CR, DX or CT; found {wrong}")
         return self
 
 

@@ -38,7 +38,8 @@ def image_findings(read_result: ReadResult, contract: ImageContract, count_text:
         yield "warning", "saturated-image", text, "check the window or the export"
     if np.median(brightest) < DARK:
         text = "Most images use under a sixteenth of the grey scale"
-        yield "warning", "dark-images", text, "files of 12 bits need white_16 = 4095 under [data.image]"
+        hint = "PNG of 12 bits need white_16 = 4095 under [data.image]; DICOM needs its window, or the right BitsStored"
+        yield "warning", "dark-images", text, hint
     inverted = int(np.sum(_inverted(read_result.inputs) & ~flat))
     if inverted:
         text = f"Images that look like the negative of the hospital's others: {count_text(inverted)}"
