@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from wardround.simulation.division import divide_by_column
 from wardround.sources.opening import open_source
 from wardround.sources.places import Place
 from wardround.sources.readiness.listing import write_listing
 from wardround.sources.readiness.rendering import render, render_rich
 from wardround.sources.readiness.report import HIDDEN, Finding, Readiness, count_text, counted, suppressed
+from wardround.sources.splitting import split_of
 from wardround.study.contract import DataContract, ImageContract
 
 from .source_conformance import Item
@@ -82,6 +84,20 @@ def test_her_own_screen_tells_every_count_and_what_may_be_sent_does_not(tmp_path
     sent = json.dumps(readiness.to_json()) + render(readiness, where=False)
     assert not [words for words in ("57", "exactly: 2", "contract: 1", '"3"') if words in sent]
     assert sent.count("fewer than 5") >= 6
+
+
+def test_a_hospital_that_could_not_train_is_told_before_a_division_by_hospital(tmp_path: Path) -> None:
+    """READY, and then a run without that hospital: its only patient is for testing."""
+    site = np.array(["north", "south"] * 30, dtype="<U6")
+    tested = next(k for k in range(60) if split_of(f"Mustermann-{k}", CONTRACT.splits) == "test")
+    site[tested] = "west"
+    readiness = report(tmp_path, chests(60), site=site)
+    places = {finding.code: [spot.value for spot in finding.places] for finding in readiness.findings}
+    assert readiness.ready()
+    assert places == {"site-without-training": ["west"]}
+    assert "west" in render(readiness) and "west" not in str(readiness.to_json())
+    records, sites = open_source(tmp_path / "r.npz", CONTRACT).load_with_sites()
+    assert not np.any(divide_by_column(records, sites)["west"].splits == "train")
 
 
 @given(st.integers(0, 12), st.integers(0, 12))

@@ -14,6 +14,7 @@ import numpy as np
 from wardround.sources.places import Place, places_text
 from wardround.sources.read_result import Level, Problem, ReadResult
 from wardround.sources.readiness.photometry import image_findings
+from wardround.sources.readiness.training_hospitals import training_problems
 from wardround.sources.readiness.units import words_for
 from wardround.sources.splitting import assign_splits, split_patients
 from wardround.study.contract import DataContract, SplitsContract
@@ -128,6 +129,7 @@ def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, spl
     findings = [_told(problem) for problem in read_result.problems]
     findings += _patient_findings(read_result, contract, splits)
     findings += _label_findings(read_result)
+    findings += [_told(problem) for problem in training_problems(read_result, _assigned(read_result, splits))]
     findings += [counted(*parts) for parts in _duplicate_findings(read_result, contract)]
     findings += _column_findings(read_result, contract)
     if contract.kind == "image" and len(read_result):
