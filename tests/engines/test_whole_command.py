@@ -105,3 +105,13 @@ def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
     while not path.exists():
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.05)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes streams")
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_run_whose_standard_streams_are_closed_ends_well(tmp_path: Path, closed: str) -> None:
+    """Some schedulers close them; the run's own files then took their numbers, and it ended with 70 or without an answer."""
+    words = ["bash", "-c", f'exec "$0" "$@" {closed}', *command(tmp_path)]
+    ended = subprocess.run(words, check=False, env=environment(tmp_path), cwd=tmp_path, timeout=120)
+    assert ended.returncode == 0
+    assert (tmp_path / "run" / "report.html").stat().st_size > 0

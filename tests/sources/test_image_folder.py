@@ -12,7 +12,7 @@ from PIL import Image
 
 from wardround.sources.file_tree import name_at
 from wardround.sources.opening import open_source
-from wardround.study.contract import DataContract, ImageContract, LabelContract
+from wardround.study.contract import DataContract, ImageContract, LabelContract, SplitsContract
 from wardround.values.errors import DataError
 
 from .source_conformance import Item, SourceConformance, case
@@ -253,3 +253,56 @@ def test_kinds_that_are_not_read_are_told_and_dicom_among_images_is_refused(tmp_
     (folder / "NORMAL" / "x.dcm").write_bytes(b"\0" * 128 + b"DICM")
     with pytest.raises(DataError, match="mixes DICOM"):
         open_source(folder, WORDS)
+
+
+@pytest.mark.parametrize(
+    ("header", "match"),
+    [
+        ("file,label,label", "stands twice.*'label', 'label'"),
+        ("file,label,Label", "stands twice.*'label', 'Label'"),
+        ("file,label,path", "may name the file.*'file', 'path'"),
+    ],
+)
+def test_a_manifest_that_says_a_thing_twice_is_refused_by_the_columns(tmp_path: Path, header: str, match: str) -> None:
+    """The last of two columns was taken: with other labels in it, the model learns the reverse without a word."""
+    folder = folder_of(tmp_path / "d")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    lines = [header, *(f"{name},{name.split('/')[0]},NORMAL" for name in names)]
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=match):
+        open_source(folder, WORDS).load()
+    assert not open_source(folder, WORDS).check().ready()
+
+
+def test_columns_of_a_manifest_may_be_in_upper_case(tmp_path: Path) -> None:
+    """PATIENT was left out without a word, and each image was a patient of its own."""
+    folder = folder_of(tmp_path / "d")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    lines = ["File; Label;PATIENT", *(f"{name};{name.split('/')[0]};p{at // 3}" for at, name in enumerate(names))]
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    assert open_source(folder, WORDS).load().patient_count == 8
+
+
+def test_a_folder_of_one_label_inside_that_of_the_other_is_no_label(tmp_path: Path) -> None:
+    """Dropped into the wrong window, every picture of the class would be learned as healthy. A patient called 1 is no label."""
+    folder = folder_of(tmp_path / "d")
+    (folder / "PNEUMONIA").rename(folder / "NORMAL" / "PNEUMONIA")
+    report = open_source(folder, WORDS).check()
+    outside = next(finding for finding in report.findings if finding.code == "label-outside")
+    assert not report.ready()
+    assert {spot.value for spot in outside.places} == {"NORMAL/PNEUMONIA"} and len(outside.places) == 12
+    numbers = TestSubFolders().write(tmp_path / "n", [Item(k, str((k + 1) % 2), str(k % 2)) for k in range(40)])
+    assert open_source(numbers, CONTRACT.changed(splits=SplitsContract(minimum_patients=1))).check().counts[0].exact == "40"
+
+
+def test_files_of_12_bits_that_use_all_of_them_are_warned_of(tmp_path: Path) -> None:
+    """Taken for 16 bits they are 16 times too dark; rounded to 8 bits they are just above a sixteenth."""
+    folder = folder_of(tmp_path / "d")
+    for at, path in enumerate(sorted(folder.rglob("*.png"))):
+        pixels = np.random.default_rng(at).integers(0, 4096, (40, 40)).astype(np.uint16)
+        pixels[:2, :2] = 4095
+        Image.fromarray(pixels).save(path)
+    codes = {finding.code for finding in open_source(folder, WORDS).check().findings}
+    right = WORDS.changed(image=ImageContract(size=(16, 16), white_16=4095))
+    assert "dark-images" in codes
+    assert "dark-images" not in {finding.code for finding in open_source(folder, right).check().findings}

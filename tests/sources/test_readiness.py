@@ -2,18 +2,22 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from wardround.simulation.division import divide_by_column
 from wardround.sources.opening import open_source
 from wardround.sources.places import Place
 from wardround.sources.readiness.listing import write_listing
 from wardround.sources.readiness.rendering import render, render_rich
-from wardround.sources.readiness.report import HIDDEN, Finding, Readiness, count_text, suppressed
+from wardround.sources.readiness.report import HIDDEN, Finding, Readiness, count_text, counted, suppressed
+from wardround.sources.splitting import split_of
 from wardround.study.contract import DataContract, ImageContract
 
 from .source_conformance import Item
@@ -59,8 +63,51 @@ def test_a_rare_label_is_told_as_fewer_than_five(tmp_path: Path) -> None:
     assert values["positive (label)"] == "fewer than 5"
     assert values["negative"] == HIDDEN
     assert "3" not in {count.value for count in readiness.counts}
-    assert "57" not in render(readiness)
+    assert "57" not in render(readiness, where=False)
     assert count_text(5) == "5"
+
+
+def test_her_own_screen_tells_every_count_and_what_may_be_sent_does_not(tmp_path: Path) -> None:
+    """She mends three cells by their number; whoever gets the report must not learn that there are three."""
+    label = np.zeros(61, np.uint8)
+    label[:3], label[60] = 1, 9
+    images = chests(61)
+    images[10], images[11] = images[12], images[12]
+    readiness = report(tmp_path, images, label)
+    here = render(readiness)
+    assert all(words in here for words in ("copy another one exactly: 2", "outside the contract: 1"))
+    told = {tuple(line.split()[-2:]) for line in here.splitlines()}
+    assert {("(label)", "3"), ("negative", "57")} <= told
+    screen = io.StringIO()
+    Console(file=screen, width=100).print(render_rich(readiness))
+    assert "copy another one exactly: 2" in screen.getvalue()
+    sent = json.dumps(readiness.to_json()) + render(readiness, where=False)
+    assert not [words for words in ("57", "exactly: 2", "contract: 1", '"3"') if words in sent]
+    assert sent.count("fewer than 5") >= 6
+
+
+def test_a_hospital_that_could_not_train_is_told_before_a_division_by_hospital(tmp_path: Path) -> None:
+    """READY, and then a run without that hospital: its only patient is for testing."""
+    site = np.array(["north", "south"] * 30, dtype="<U6")
+    tested = next(k for k in range(60) if split_of(f"Mustermann-{k}", CONTRACT.splits) == "test")
+    site[tested] = "west"
+    readiness = report(tmp_path, chests(60), site=site)
+    places = {finding.code: [spot.value for spot in finding.places] for finding in readiness.findings}
+    assert readiness.ready()
+    assert places == {"site-without-training": ["west"]}
+    assert "west" in render(readiness) and "west" not in str(readiness.to_json())
+    records, sites = open_source(tmp_path / "r.npz", CONTRACT).load_with_sites()
+    assert not np.any(divide_by_column(records, sites)["west"].splits == "train")
+
+
+@given(st.integers(0, 12), st.integers(0, 12))
+def test_what_may_be_sent_depends_on_a_small_count_in_no_way(one: int, other: int) -> None:
+    """Two reports that differ in small counts alone must read the same, or the difference tells."""
+    left, right = (counted("warning", "c", "Images are odd", "mend", count) for count in (one, other))
+    sent = [Readiness("images", (), (finding,)).to_json() for finding in (left, right)]
+    hidden = one == other or (0 < one < 5 and 0 < other < 5)
+    assert (sent[0] == sent[1]) is hidden
+    assert (left.exact == right.exact) is (one == other)
 
 
 def test_clean_images_raise_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import typer
 from wardround.cli import audit, data, demo, models, predict, report, simulate, site, study
 from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.errors import WardroundError
+from wardround.values.standard_streams import open_closed_streams
 from wardround.values.version import __version__
 
 app = typer.Typer(
@@ -63,6 +64,7 @@ def root(
 
 def main() -> None:
     """Runs the command line. A user's mistake ends with a sentence and its exit code, never with a traceback."""
+    open_closed_streams()
     _collect_seldom()
     try:
         app()

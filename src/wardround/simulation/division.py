@@ -97,12 +97,10 @@ def divide_by_column(records: Records, sites: NDArray[np.str_] | None) -> Hospit
         raise DataError(
             "The data do not name a hospital for every record", hint="name the column under [data.site], or divide otherwise"
         )
-    names, which = np.unique(sites, return_inverse=True)
-    owners, patient = np.unique(records.patients, return_inverse=True)
-    counts = np.zeros((len(owners), len(names)), np.int64)
-    np.add.at(counts, (patient, which), 1)
-    home = counts.argmax(axis=1)
-    return {str(name): records.select(np.flatnonzero((which == k) & (home[patient] == k))) for k, name in enumerate(names)}
+    from wardround.sources.splitting import at_home  # only now: the room of sources takes time to load
+
+    kept = at_home(records.patients, sites)
+    return {str(name): records.select(np.flatnonzero((sites == name) & kept)) for name in np.unique(sites)}
 
 
 def fitted(start: Targets, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Targets:

@@ -43,7 +43,7 @@ def watching(shown: bool | None, *, verbose: bool = False, also: Listener = sile
     shown: None shows it where somebody looks, on a terminal and in a notebook; True also in a log. verbose: also a line for each
     answer of a hospital. also: hears of every event too.
     """
-    if shown is False:
+    if shown is False or (sys.stderr is None and not in_notebook()):  # a program whose standard error is closed
         yield also
     elif in_notebook():
         yield _both(Cell(), also)

@@ -7,6 +7,7 @@ A manifest (manifest.csv in the folder or zip, or beside the zip) tells it all: 
 import csv
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 
 MANIFEST = "manifest.csv"
+_FILE_COLUMNS = ("file", "filename", "path", "image")
 LARGEST_FILE = 512 * 2**20
 """Bytes; a larger member of a zip is not opened, so that a small zip cannot fill the memory."""
 
@@ -164,7 +166,16 @@ def _from_folders(name: str, contract: DataContract, labels: Labels) -> Known:
         # A folder that names no outcome is a wrong label to learn from, and no label at all to one who asks.
         return Known(name, label=folders[-1] if folders and labels == "required" else "", split=split)
     below = [folder for folder in folders[at + 1 :] if folder != split]
-    return Known(name, label=folders[at], patient="/".join(below), split=split)
+    return Known(
+        name, label="/".join([folders[at], *_contradicting(folders[at], below, contract)]), patient="/".join(below), split=split
+    )
+
+
+def _contradicting(label: str, below: list[str], contract: DataContract) -> list[str]:
+    """Folders below a label that name the other outcome: together they are no label. A number may be a patient's."""
+    outcome = contract.label.judge(label)
+    words = [folder for folder in below if not folder.strip().isdecimal()]
+    return [folder for folder in words if contract.label.judge(folder) not in (None, outcome)]
 
 
 def _from_manifest(
@@ -172,7 +183,7 @@ def _from_manifest(
 ) -> tuple[list[Known], list[Place]]:
     rows = _manifest_rows(text)
     columns = rows[0].keys() if rows else ()
-    file, label = _named(columns, "file", "filename", "path", "image"), _named(columns, contract.label.column, "label")
+    file, label = _file_column(columns), _named(columns, contract.label.column, "label")
     if file is None or (label is None and labels == "required"):
         raise DataError(
             f"{MANIFEST} lacks a column",
@@ -203,12 +214,27 @@ def _manifest_rows(text: bytes) -> list[dict[str, str]]:
         words = text.decode("utf-8-sig")
         first = words.partition("\n")[0]
         reader = csv.DictReader(io.StringIO(words), strict=True, restval="", delimiter=separator_in(first))
+        reader.fieldnames = _column_names(reader.fieldnames or ())
         rows = [dict(row) for row in reader]
     except (UnicodeDecodeError, csv.Error):
         raise DataError(f"{MANIFEST} is not a CSV in UTF-8", hint="save it as CSV, encoding UTF-8") from None
     if any(None in row for row in rows):
         raise DataError(f"{MANIFEST} has a line with more cells than its header", hint="quote cells that hold a comma")
     return rows
+
+
+def _column_names(header: Iterable[str]) -> list[str]:
+    """Without spaces around them. DataError where one stands twice, in whatever case: a library would take one of them."""
+    names = [name.strip() for name in header]
+    times = Counter(name.casefold() for name in names if name)
+    twice = [name for name in names if times[name.casefold()] > 1]
+    if twice:
+        raise DataError(
+            f"{MANIFEST} has columns whose name stands twice",
+            found=", ".join(map(repr, twice)),
+            hint="keep one column of each name; upper and lower case are the same",
+        )
+    return names
 
 
 def separator_in(line: str) -> str:
@@ -221,8 +247,21 @@ def separator_in(line: str) -> str:
 
 
 def _named(columns: Iterable[str], *names: str) -> str | None:
-    present = set(columns)
-    return next((name for name in names if name in present), None)
+    """The first of `names` that is a column, in whatever case."""
+    present = {column.casefold(): column for column in columns}
+    return next((present[name.casefold()] for name in names if name.casefold() in present), None)
+
+
+def _file_column(columns: Iterable[str]) -> str | None:
+    """DataError where several columns might name the file."""
+    candidates = [column for column in columns if column.casefold() in _FILE_COLUMNS]
+    if len(candidates) > 1:
+        raise DataError(
+            f"{MANIFEST} has several columns that may name the file",
+            found=", ".join(map(repr, candidates)),
+            hint="keep the one that does, called file, and give the others other names",
+        )
+    return candidates[0] if candidates else None
 
 
 def _lookup(names: tuple[str, ...]) -> dict[str, str]:

@@ -53,6 +53,22 @@ def split_patients(patients: NDArray[np.str_], declared: NDArray[np.str_]) -> in
     return len(pairs) - len({patient for patient, _ in pairs})
 
 
+def at_home(patients: NDArray[np.str_], sites: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Whether each record is at its patient's home: the hospital with most of the patient's records, the first by name among
+    equals.
+
+    >>> at_home(np.array(["p", "p", "p", "q"]), np.array(["n", "s", "s", "n"])).tolist()
+    [False, True, True, True]
+    """
+    if not len(patients):
+        return np.zeros(0, dtype=bool)
+    names, which = np.unique(sites, return_inverse=True)
+    owners, patient = np.unique(patients, return_inverse=True)
+    counts = np.zeros((len(owners), len(names)), np.int64)
+    np.add.at(counts, (patient, which), 1)
+    return np.asarray(counts.argmax(axis=1)[patient] == which)
+
+
 def assign_splits(patients: NDArray[np.str_], declared: NDArray[np.str_], rules: SplitsContract) -> NDArray[np.str_]:
     """The split of every record (n,); all records of a patient are in one.
 

@@ -30,7 +30,9 @@ class ForkServer:
         command = [sys.executable, "-m", "wardround.engines.local.fork_server"]
         with theirs:
             # stdout=2: what a library prints while it loads must not mix with the one object that `--json` prints.
-            self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=2, env=environment())
+            # Where the user's program has closed it, its number may be that of any file by now.
+            screen = subprocess.DEVNULL if sys.stderr is None else 2
+            self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=screen, stderr=screen, env=environment())
 
     def start(self) -> "ForkedChild":
         """Does not wait: messages written before the child is there lie in its socket."""

@@ -18,9 +18,11 @@ import traceback
 
 from wardround.engines.local.child import GONE, REQUEST_BYTES, leave_interrupts_to_the_parent
 from wardround.engines.local.worker import keep_stdout_clean, serve
+from wardround.values.standard_streams import open_closed_streams
 
 
 def main() -> None:
+    open_closed_streams()
     leave_interrupts_to_the_parent()
     keep_stdout_clean()
     requests = _take_requests()

@@ -11,7 +11,8 @@ from wardround.engines.local.child import END_WAIT_S, environment
 class SubprocessChild:
     def __init__(self) -> None:
         command = [sys.executable, "-m", "wardround.engines.local.worker"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
+        screen = subprocess.DEVNULL if sys.stderr is None else None  # where it is closed, its number may be any file's by now
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=screen, env=environment())
 
     @property
     def orders(self) -> IO[bytes]:

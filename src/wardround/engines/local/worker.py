@@ -17,6 +17,7 @@ from wardround.engines.local.child import leave_interrupts_to_the_parent
 from wardround.engines.local.frames import read_frame, write_frame
 from wardround.values.errors import WardroundError
 from wardround.values.log import write_log
+from wardround.values.standard_streams import open_closed_streams
 
 if TYPE_CHECKING:
     from wardround.site.config import SiteConfig
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
+    open_closed_streams()
     leave_interrupts_to_the_parent()
     answers = os.fdopen(os.dup(1), "wb")
     keep_stdout_clean()

@@ -21,7 +21,15 @@ def write_listing(readiness: Readiness, path: Path) -> int:
     rows = 0
     for finding in readiness.findings:
         for spot in finding.places:
-            row = (finding.level, finding.code, finding.text, spot.file, spot.line or "", spot.position or "", spot.column)
+            row = (
+                finding.level,
+                finding.code,
+                finding.exact or finding.text,
+                spot.file,
+                spot.line or "",
+                spot.position or "",
+                spot.column,
+            )
             writer.writerow([*map(_plain, row), _plain(spot.value or ""), finding.hint])
             rows += 1
     write_atomic(path, text.getvalue().encode("utf-8-sig", "backslashreplace"), private=True)

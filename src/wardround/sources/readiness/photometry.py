@@ -1,6 +1,6 @@
 """What the pixels of a hospital tell a data manager: sizes, constant, saturated, dark and inverted images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from wardround.sources.read_result import Level, ReadResult
 from wardround.study.contract import ImageContract
 
-Told = tuple[Level, str, str, str]
+Told = tuple[Level, str, str, str, int | None]
+"""Level, code, text, mend, and how many images it is of where that is said after the text."""
 
 SATURATED = 0.5
 """Share of pixels at white above which an image counts as saturated."""
@@ -17,46 +18,53 @@ SATURATED = 0.5
 FLAT = 2.0 / 255
 """Standard deviation, of full scale, below which an image shows nothing."""
 
-DARK = 1.0 / 16
-"""Brightest pixel, of full scale, below which 16-bit files were probably scaled by the wrong white."""
+DARK = 1.0 / 14
+"""Brightest pixel, of full scale, below which 16-bit files were probably scaled by the wrong white. Twelve bits reach a
+sixteenth; rounding to 8 bits and the overshoot of resizing add a little."""
 
 
-def image_findings(read_result: ReadResult, contract: ImageContract, count_text: Callable[[int], str]) -> Iterator[Told]:
-    """Findings as (level, code, text, hint). Reads the prepared images in blocks, so memory stays small."""
-    yield from _size_findings(read_result.originals, contract, count_text)
+def image_findings(read_result: ReadResult, contract: ImageContract) -> Iterator[Told]:
+    """Reads the prepared images in blocks, so memory stays small."""
+    yield from _size_findings(read_result.originals, contract)
     facts = np.concatenate([_facts(read_result.inputs[k : k + 256]) for k in range(0, len(read_result), 256)])
     flat, saturated, brightest = facts[:, 0] < FLAT, facts[:, 1] > SATURATED, facts[:, 2]
     if count := int(flat.sum()):
         yield (
             "warning",
             "constant-image",
-            f"Images that show nothing, all pixels nearly equal: {count_text(count)}",
+            "Images that show nothing, all pixels nearly equal",
             "take them out",
+            count,
         )
     if count := int((saturated & ~flat).sum()):
-        text = f"Images more than half of which is pure white: {count_text(count)}"
-        yield "warning", "saturated-image", text, "check the window or the export"
+        yield (
+            "warning",
+            "saturated-image",
+            "Images more than half of which is pure white",
+            "check the window or the export",
+            count,
+        )
     if np.median(brightest) < DARK:
-        text = "Most images use under a sixteenth of the grey scale"
+        text = "Most images use about a sixteenth of the grey scale, or less"
         hint = "PNG of 12 bits need white_16 = 4095 under [data.image]; DICOM needs its window, or the right BitsStored"
-        yield "warning", "dark-images", text, hint
+        yield "warning", "dark-images", text, hint, None
     inverted = int(np.sum(_inverted(read_result.inputs) & ~flat))
     if inverted:
-        text = f"Images that look like the negative of the hospital's others: {count_text(inverted)}"
-        yield "warning", "inverted-images", text, "check the photometric interpretation (MONOCHROME1 shows low values white)"
+        hint = "check the photometric interpretation (MONOCHROME1 shows low values white)"
+        yield "warning", "inverted-images", "Images that look like the negative of the hospital's others", hint, inverted
 
 
-def _size_findings(originals: NDArray[np.int64], contract: ImageContract, count_text: Callable[[int], str]) -> Iterator[Told]:
+def _size_findings(originals: NDArray[np.int64], contract: ImageContract) -> Iterator[Told]:
     sizes = np.unique(originals, axis=0)
     if len(sizes) > 1:
         low, high = originals.min(axis=0), originals.max(axis=0)
         text = f"Images come in {len(sizes)} sizes, heights {low[0]} to {high[0]}, widths {low[1]} to {high[1]} pixels"
-        yield "note", "sizes", text, ""
+        yield "note", "sizes", text, "", None
     elif len(sizes) and tuple(sizes[0]) != contract.size:
-        yield "note", "sizes", f"All images are {sizes[0][0]} x {sizes[0][1]} and were resized to the study's size", ""
+        yield "note", "sizes", f"All images are {sizes[0][0]} x {sizes[0][1]} and were resized to the study's size", "", None
     if small := int(np.sum((originals[:, 0] < contract.size[0]) | (originals[:, 1] < contract.size[1]))):
-        text = f"Images smaller than the study's {contract.size[0]} x {contract.size[1]}, which are enlarged: {count_text(small)}"
-        yield "warning", "small-images", text, "export them at full size if you can"
+        text = f"Images smaller than the study's {contract.size[0]} x {contract.size[1]}, which are enlarged"
+        yield "warning", "small-images", text, "export them at full size if you can", small
 
 
 def _facts(images: NDArray[Any]) -> NDArray[np.float64]:

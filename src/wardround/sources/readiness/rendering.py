@@ -21,16 +21,16 @@ def verdict(readiness: Readiness) -> str:
 
 
 def render(readiness: Readiness, *, where: bool = True) -> str:
-    """Plain text, lines up to 100 characters. `where` tells the first place of a finding: leave it out of what is sent on."""
+    """Plain text, lines up to 100 characters. `where` is for this machine: places, values and exact counts."""
     lines = [verdict(readiness), ""]
     width = max((len(count.name) for count in readiness.counts), default=0)
-    lines += [f"  {count.name:<{width}}  {count.value}" for count in readiness.counts]
+    lines += [f"  {count.name:<{width}}  {(where and count.exact) or count.value}" for count in readiness.counts]
     for level, title in _WORDS.items():
         findings = [finding for finding in readiness.findings if finding.level == level]
         if findings:
             lines += ["", title]
         for finding in findings:
-            lines += _wrapped(f"- {finding.text}.", "  ")
+            lines += _wrapped(f"- {(where and finding.exact) or finding.text}.", "  ")
             if finding.where and where:
                 lines += _wrapped(f"({finding.where})", "    ")
             if finding.hint:
@@ -43,14 +43,14 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 
 def render_rich(readiness: Readiness) -> "Group":
-    """The same for a colour terminal."""
+    """The same for a colour terminal of this machine."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     counts = Table(show_header=False, box=None, padding=(0, 2))
     for count in readiness.counts:
-        counts.add_row(count.name, count.value)
+        counts.add_row(count.name, count.exact or count.value)
     parts: list[Text | Table] = [Text(verdict(readiness), style="bold green" if readiness.ready() else "bold red"), counts]
     for level, title in _WORDS.items():
         findings = [finding for finding in readiness.findings if finding.level == level]
@@ -58,5 +58,7 @@ def render_rich(readiness: Readiness) -> "Group":
             parts.append(Text(f"\n{title}", style=_STYLES[level]))
         for finding in findings:
             location = f"\n  ({finding.where})" if finding.where else ""
-            parts.append(Text(f"- {finding.text}.{location}" + (f"\n  -> {finding.hint}" if finding.hint else "")))
+            parts.append(
+                Text(f"- {finding.exact or finding.text}.{location}" + (f"\n  -> {finding.hint}" if finding.hint else ""))
+            )
     return Group(*parts)

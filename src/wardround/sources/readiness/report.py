@@ -1,11 +1,12 @@
 """The readiness report: tells a data manager in plain language whether the data of a hospital can take part, and what to mend.
 
-It may be shown to others, so it holds counts only: no patient, no file name, no value of a record. A count from 1 to 4 is told
-as "fewer than 5", and where it could be worked out from a total and its other parts, the next smallest part is hidden too.
+Two forms of one report. The form that may be sent on (`to_json`) holds counts only: no patient, no file name, no value of a
+record. A count from 1 to 4 is told as "fewer than 5", and where it could be worked out from a total and its other parts, the next
+smallest part is hidden too. The form for this machine tells every count exactly, with places and values.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from wardround.sources.places import Place, places_text
 from wardround.sources.read_result import Level, Problem, ReadResult
 from wardround.sources.readiness.photometry import image_findings
+from wardround.sources.readiness.training_hospitals import training_problems
 from wardround.sources.readiness.units import words_for
 from wardround.sources.splitting import assign_splits, split_patients
 from wardround.study.contract import DataContract, SplitsContract
@@ -24,6 +26,7 @@ SMALL_CELL = 5
 
 HIDDEN = "hidden, so that a small count cannot be worked out"
 _SENT_OF_FINDING = ("level", "code", "text", "hint")
+_SENT_OF_COUNT = ("name", "value")
 
 UNEVEN = 0.1
 """A label with a smaller share is worth a note."""
@@ -33,24 +36,26 @@ UNEVEN = 0.1
 class Finding:
     """level: error (must be mended), warning (look at it) or note. code: stable, for programs.
 
-    where: places and values in words, for the person at this machine. places: all that were kept. Both are left out of
-    everything that may be sent on.
+    where: places and values in words, for the person at this machine. places: all that were kept. exact: the text with its counts
+    as they are, "" where the text holds none. These three are left out of everything that may be sent on.
     """
 
     level: Level
     code: str
     text: str
     hint: str = ""
+    exact: str = field(default="", kw_only=True)
     where: str = ""
     places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)
 class Count:
-    """A line of the counts, already in words."""
+    """A line of the counts, already in words. exact: the number as it is, which stays on this machine."""
 
     name: str
     value: str
+    exact: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,12 +76,12 @@ class Readiness:
         return 0 if self.ready() else DataError.exit_code
 
     def to_json(self) -> dict[str, Any]:
-        """Without `where` and `places`: this form may be sent on."""
+        """Without `where`, `places` and `exact`: this form may be sent on."""
         findings = [{key: getattr(finding, key) for key in _SENT_OF_FINDING} for finding in self.findings]
         return {
             "ready": self.ready(),
             "kind": self.kind,
-            "counts": [asdict(count) for count in self.counts],
+            "counts": [{key: getattr(count, key) for key in _SENT_OF_COUNT} for count in self.counts],
             "findings": findings,
         }
 
@@ -124,12 +129,13 @@ def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, spl
     findings = [_told(problem) for problem in read_result.problems]
     findings += _patient_findings(read_result, contract, splits)
     findings += _label_findings(read_result)
-    findings += [Finding(*parts) for parts in _duplicate_findings(read_result, contract)]
+    findings += [_told(problem) for problem in training_problems(read_result, _assigned(read_result, splits))]
+    findings += [counted(*parts) for parts in _duplicate_findings(read_result, contract)]
     findings += _column_findings(read_result, contract)
     if contract.kind == "image" and len(read_result):
         findings += [
-            Finding(level, code, text, hint)
-            for level, code, text, hint in image_findings(read_result, contract.image, count_text)
+            Finding(level, code, text, hint) if count is None else counted(level, code, text, hint, count)
+            for level, code, text, hint, count in image_findings(read_result, contract.image)
         ]
     order = {"error": 0, "warning": 1, "note": 2}
     return Readiness(kind, _counts(read_result, contract, splits), tuple(sorted(findings, key=lambda f: order[f.level])))
@@ -137,8 +143,14 @@ def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, spl
 
 def _told(problem: Problem) -> Finding:
     where = places_text(problem.places, problem.count)
-    text = f"{problem.text}: {count_text(problem.count)}"
-    return Finding(problem.level, problem.code, text, problem.hint, where, problem.places)
+    return counted(problem.level, problem.code, problem.text, problem.hint, problem.count, where, problem.places)
+
+
+def counted(
+    level: Level, code: str, text: str, hint: str, count: int, where: str = "", places: tuple[Place, ...] = ()
+) -> Finding:
+    """A finding of `count` things, in both forms: "text: fewer than 5" to send on, "text: 3" for this machine."""
+    return Finding(level, code, f"{text}: {count_text(count)}", hint, where, places, exact=f"{text}: {count}")
 
 
 def _patient_findings(read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> list[Finding]:
@@ -161,12 +173,12 @@ def _patient_findings(read_result: ReadResult, contract: DataContract, splits: S
             )
         )
     if np.any(read_result.declared != "") and (doubled := split_patients(read_result.patients, read_result.declared)):
-        text = f"Patients stand in more than one declared split: {count_text(doubled)}"
+        text = "Patients stand in more than one declared split"
         hint = "put all records of a patient in one split, or set declared = false to split by patient"
-        findings.append(Finding("error" if splits.declared else "note", "patient-in-two-splits", text, hint))
+        findings.append(counted("error" if splits.declared else "note", "patient-in-two-splits", text, hint, doubled))
     if splits.declared and np.any(read_result.declared == ""):
-        text = f"Records declare no split: {count_text(int(np.sum(read_result.declared == '')))}"
-        findings.append(Finding("error", "no-split", text, "add a split to every record, or set declared = false"))
+        hint = "add a split to every record, or set declared = false"
+        findings.append(counted("error", "no-split", "Records declare no split", hint, int(np.sum(read_result.declared == ""))))
     if not _no_train(read_result, splits):
         return findings
     return [
@@ -204,7 +216,7 @@ def _label_findings(read_result: ReadResult) -> list[Finding]:
     return [Finding("note", "uneven-labels", text, "the study may balance the loss; accuracy alone will look too good")]
 
 
-def _duplicate_findings(read_result: ReadResult, contract: DataContract) -> list[tuple[Level, str, str, str]]:
+def _duplicate_findings(read_result: ReadResult, contract: DataContract) -> list[tuple[Level, str, str, str, int]]:
     """Images only: equal rows of a table are common among different people."""
     if contract.kind != "image" or not len(read_result):
         return []
@@ -212,8 +224,8 @@ def _duplicate_findings(read_result: ReadResult, contract: DataContract) -> list
     surplus = int(np.sum(sizes - 1))
     if not surplus:
         return []
-    findings: list[tuple[Level, str, str, str]] = [
-        ("warning", "duplicates", f"Images that copy another one exactly: {count_text(surplus)}", "keep one of each")
+    findings: list[tuple[Level, str, str, str, int]] = [
+        ("warning", "duplicates", "Images that copy another one exactly", "keep one of each", surplus)
     ]
     pairs = (
         (
@@ -238,7 +250,7 @@ def _duplicate_findings(read_result: ReadResult, contract: DataContract) -> list
     for code, values, text, hint in pairs:
         groups = {(int(g), str(v)) for g, v in zip(group.tolist(), values.tolist(), strict=True)}
         if crossing := len(groups) - len(sizes):
-            findings.append(("warning", code, f"{text}: {count_text(crossing)}", hint))
+            findings.append(("warning", code, text, hint, crossing))
     return findings
 
 
@@ -248,34 +260,44 @@ def _column_findings(read_result: ReadResult, contract: DataContract) -> list[Fi
     for facts in read_result.columns:
         unit = f" {facts.unit}" if facts.unit else ""
         if facts.missing:
-            text = f"Column {facts.name!r} has missing values: {part_text(facts.missing, facts.rows)}"
-            findings.append(Finding("note", f"missing:{facts.name}", text))
+            text = f"Column {facts.name!r} has missing values"
+            findings.append(_part("note", f"missing:{facts.name}", text, "", facts.missing, facts.rows))
         if facts.outside and rules[facts.name].outside != "refuse":
-            text = f"Column {facts.name!r} has values outside its range{unit}: {part_text(facts.outside, facts.rows)}"
+            text = f"Column {facts.name!r} has values outside its range{unit}"
             hint = "check them; the contract says " + (
                 "they count as missing" if rules[facts.name].outside == "missing" else "to clip"
             )
-            findings.append(Finding("warning", f"outside:{facts.name}", text, hint))
+            findings.append(_part("warning", f"outside:{facts.name}", text, hint, facts.outside, facts.rows))
         if facts.factor is not None:
             text = f"Column {facts.name!r} seems to hold {words_for(facts.factor)}; the contract wants{unit or ' another unit'}"
             findings.append(Finding("error", f"unit:{facts.name}", text, f"multiply it by {facts.factor:.4g}"))
     if read_result.left_out:
-        text = f"Incomplete records left out, as the contract says: {count_text(read_result.left_out)}"
-        findings.append(Finding("note", "left-out", text))
+        findings.append(
+            counted("note", "left-out", "Incomplete records left out, as the contract says", "", read_result.left_out)
+        )
     return findings
 
 
+def _part(level: Level, code: str, text: str, hint: str, count: int, whole: int) -> Finding:
+    return Finding(level, code, f"{text}: {part_text(count, whole)}", hint, exact=f"{text}: {count} of {whole}")
+
+
 def _counts(read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> tuple[Count, ...]:
-    lines = [Count("records", count_text(len(read_result))), Count("patients", count_text(len(np.unique(read_result.patients))))]
+    whole = {"records": len(read_result), "patients": len(np.unique(read_result.patients))}
+    lines = [Count(name, count_text(count), str(count)) for name, count in whole.items()]
     positives = int(read_result.labels.sum())
-    outcome = suppressed({"negative": len(read_result) - positives, f"positive ({contract.label.name})": positives})
-    lines += [Count(name, value) for name, value in outcome.items()]
+    lines += _parts({"negative": len(read_result) - positives, f"positive ({contract.label.name})": positives})
     assigned = _assigned(read_result, splits)
     if assigned is not None and len(read_result):
         patients: dict[str, int] = {split: len(np.unique(read_result.patients[assigned == split])) for split in SPLITS}
-        lines += [Count(f"patients in {split}", value) for split, value in suppressed(patients).items()]
+        lines += _parts({f"patients in {split}": count for split, count in patients.items()})
     if np.any(read_result.sites != ""):
         lines.append(Count("hospitals named", str(len(np.unique(read_result.sites)))))
     if contract.kind == "table":
         lines.append(Count("features", str(len(contract.feature_names))))
     return tuple(lines)
+
+
+def _parts(cells: Mapping[str, int]) -> list[Count]:
+    """The parts of a whole that is told, too."""
+    return [Count(name, value, str(cells[name])) for name, value in suppressed(cells).items()]
