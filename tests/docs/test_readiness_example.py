@@ -25,7 +25,7 @@ CONTRACT = DataContract(
 
 def test_the_example_is_what_the_program_prints(tmp_path: Path) -> None:
     """A data manager holds the page beside the terminal."""
-    rows = [f"p{k},{40 + k},{(120 + k) / 7.5006:.1f},{1 + k % 4},{k % 2},{k % 2}" for k in range(30)]
+    rows = [f"p{k},{40 + k},{(120 + k) / 7.5006:.1f},{1 + k % 4},{k % 2},{k * 7 // 3 % 2}" for k in range(30)]
     (tmp_path / "unit.csv").write_text("\n".join(["patient,age,bp,pain,male,disease", *rows]) + "\n")
     printed = io.StringIO()
     Console(file=printed, width=100).print(render_rich(open_source(tmp_path / "unit.csv", CONTRACT).check()))

@@ -12,7 +12,7 @@ import pytest
 from wardround.sources import prepare
 from wardround.sources.opening import FileSource, open_source
 from wardround.sources.readiness.rendering import render
-from wardround.study.contract import DataContract, SplitsContract
+from wardround.study.contract import DataContract, PatientContract, SplitsContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records
 
@@ -68,6 +68,9 @@ def loads(source: FileSource) -> bool:
 
 class SourceConformance:
     """Inherit, and give `contract` and `write`, which puts items into `folder` in that order and returns the path."""
+
+    hashes_patients = False
+    """Whether the reader hands on a hash in place of the patient, and so has to look at the words itself."""
 
     def contract(self) -> DataContract:
         raise NotImplementedError
@@ -146,6 +149,35 @@ class SourceConformance:
         with pytest.raises(DataError, match="too few patients"):
             source.load()
         assert not source.check().ready()
+
+    def test_words_that_name_nobody_are_no_patient(self, tmp_path: Path) -> None:
+        """Twenty records of "NA" are twenty unknown people: as one patient they would share a split and half the privacy."""
+        if self.hashes_patients:
+            pytest.skip("the reader hands on hashes")
+        items = [replace(item, patient="NA") if item.number % 3 == 0 else item for item in case()]
+        source = open_source(self.write(tmp_path / "a", items), self.contract())
+        assert source.load().patient_count == 20 + len({item.patient for item in items} - {"NA"})
+        finding = next(finding for finding in source.check().findings if finding.code == "patient-absent")
+        assert finding.level == "warning" and len(finding.places) == 20
+        strict = self.contract().changed(patient=PatientContract(required=True))
+        refusing = open_source(self.write(tmp_path / "b", items), strict)
+        assert not refusing.check().ready()
+        with pytest.raises(DataError, match="which patient a record belongs to"):
+            refusing.load()
+
+    def test_one_patient_written_in_two_ways_is_told_and_in_a_private_study_refused(self, tmp_path: Path) -> None:
+        """p7 in train and P7 in test is one person on both sides, with half the privacy that was promised."""
+        if self.hashes_patients:
+            pytest.skip("the reader hands on hashes")
+        items = [replace(item, patient=item.patient.upper()) if item.number % 2 else item for item in case()]
+        path = self.write(tmp_path / "a", items)
+        source, private = (open_source(path, self.contract(), private=promise) for promise in (False, True))
+        finding = next(finding for finding in source.check().findings if finding.code == "patient-spellings")
+        assert finding.level == "warning" and len(finding.places) == 60
+        assert source.load().patient_count == 60
+        assert not private.check().ready()
+        with pytest.raises(DataError, match="differ only by case"):
+            private.load()
 
     def test_damaged_bytes_are_refused_in_words(self, tmp_path: Path) -> None:
         """Cut, flipped and spliced files: never a traceback nor a patient's name, and what is READY is what a run can load."""

@@ -68,6 +68,8 @@ def one(folder: Path, pixels: np.ndarray, **elements: object) -> np.ndarray:
 
 
 class TestDicomFolder(SourceConformance):
+    hashes_patients = True
+
     def contract(self) -> DataContract:
         return CONTRACT
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from wardround.study.contract import ColumnContract, DataContract, LabelContract, canonical_value
+from wardround.study.cell_values import codes, spelled
+from wardround.study.contract import ColumnContract, DataContract, LabelContract
 
 
 def read(**data: object) -> DataContract:
@@ -61,6 +62,9 @@ def test_table_features_are_known_before_any_data_are() -> None:
         ({"kind": "table", "columns": [{"name": "a", "kind": "category", "categories": ["x"]}]}, "at least two"),
         ({"kind": "table", "columns": [{"name": "a", "kind": "category", "categories": [1, "1.0"]}]}, "named twice"),
         ({"kind": "table", "columns": [{"name": "a", "kind": "binary", "categories": [1, 2, 3]}]}, "two categories"),
+        ({"kind": "table", "columns": [{"name": "a", "kind": "category", "categories": ["x", "Other"], "other": True}]}, "other"),
+        ({"kind": "table", "columns": [{"name": "a", "kind": "binary", "other": True}]}, "other is for a category"),
+        ({"kind": "table", "columns": [{"name": "a", "range": [0, 1], "log": True}]}, "begins above 0"),
         ({"kind": "table", "columns": [{"name": "a", "range": [0, 1], "categories": [1, 2]}]}, "no categories"),
         ({"kind": "table", "columns": [{"name": "a", "kind": "binary", "range": [0, 1]}]}, "for numbers"),
         ({"kind": "table", "columns": [{"name": "a", "range": [0, 1]}] * 2}, "named twice"),
@@ -93,9 +97,24 @@ def test_a_label_is_positive_negative_or_unknown_and_never_guessed() -> None:
 
 
 @given(st.one_of(st.integers(-(10**9), 10**9), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=8)))
-def test_canonical_spelling_is_stable(value: str | int | float) -> None:
-    """Spelling a spelling again changes nothing, so equal values compare equal however a file writes them."""
-    assert canonical_value(canonical_value(value)) == canonical_value(value)
+def test_a_value_means_the_code_that_is_written_like_it(value: str | int | float) -> None:
+    """Spelling a spelling again changes nothing, and what a typed file holds is what a contract that writes it means."""
+    assert spelled(spelled(value)) == spelled(value)
+    assert codes([value]).position(spelled(value)) == 0
+
+
+@given(st.from_regex(r"\A[0-9]{1,20}(\.[0-9]{1,5})?\Z"), st.from_regex(r"\A[0-9]{1,20}(\.[0-9]{1,5})?\Z"))
+def test_text_codes_are_one_only_where_they_are_written_alike(first: str, second: str) -> None:
+    """0117 and 117 are two patients, two diagnoses, two wards: an identifier is no number."""
+    assert (codes([first]).position(second) == 0) == (first == second)
+
+
+def test_number_codes_compare_exactly_beyond_what_a_float_can_tell_apart() -> None:
+    """Two identifiers of 17 digits are one float."""
+    assert codes([9007199254740993]).position("9007199254740992") is None
+    assert codes([9007199254740993]).position("9007199254740993.0") == 0
+    assert codes([250]).position("250.00") == 0
+    assert codes(["F"], "exact").position("f") is None and codes(["F"]).position(" f ") == 0
 
 
 def test_every_field_is_described() -> None:

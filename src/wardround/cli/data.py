@@ -27,7 +27,8 @@ def check(
     from wardround.sources.readiness.rendering import render_rich
     from wardround.study.reading import load_study
 
-    readiness = open_source(path, load_study(contract).data).check()
+    study = load_study(contract)
+    readiness = open_source(path, study.data, private=study.privacy.private).check()
     if as_json:
         typer.echo(json.dumps(readiness.to_json()))
     else:

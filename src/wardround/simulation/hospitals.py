@@ -142,7 +142,7 @@ def read_whole(
     from wardround.sources import open_source
 
     if source is not None:
-        return open_source(source, study.data).load_with_sites()
+        return open_source(source, study.data, private=study.privacy.private).load_with_sites()
     if study.data.dataset is None:
         raise StudyError(
             "The study names no data to divide",

@@ -97,4 +97,4 @@ class SiteConfig:
             return read_records(self.data)
         from wardround.sources import open_source
 
-        return open_source(self.data, self.study.data).load()
+        return open_source(self.data, self.study.data, private=self.study.privacy.private).load()

@@ -4,19 +4,24 @@ whole table:
     cell --codes--> value or missing --range, categories--> number --(x - center) / scale--> feature [, missing indicator]
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.study.cell_codes import LARGEST, LARGEST_SCALED, missing_codes
-from wardround.study.contract import ColumnContract, canonical_value, is_number
+from wardround.sources.cells import Cells, cell_of
+from wardround.sources.number_faults import NumberFault, fault_of
+from wardround.study.cell_codes import LARGEST, LARGEST_SCALED, category_codes, is_missing, missing_codes
+from wardround.study.cell_values import Codes
+from wardround.study.contract import ColumnContract
 
-Cells = list[str]
-"""Cells of one column in canonical spelling; "" where a cell is empty."""
+__all__ = ["CellFault", "Cells", "PreparedColumn", "cell_of", "prepare_column", "words_that"]
 
-_HINT_CELLS = "correct them, or name their codes under missing in the contract"
+_HINT_CATEGORY = (
+    "correct them, or say in a mapping (wardround data map) which of the contract's codes each of them means; where they mean "
+    "missing, name them under missing in the contract"
+)
 
 
 @dataclass(frozen=True)
@@ -43,25 +48,10 @@ class PreparedColumn:
     faults: tuple[CellFault, ...]
 
 
-def cell_of(value: Any) -> str:
-    """A raw value as canonical text: "" for None and NaN, "1" and "0" for booleans.
-
-    >>> cell_of(None), cell_of(float("nan")), cell_of(True), cell_of(1.0), cell_of(" F ")
-    ('', '', '1', '1', 'f')
-    """
-    plain = value.item() if isinstance(value, np.generic) else value
-    if plain is None or (isinstance(plain, float) and np.isnan(plain)):
-        return ""
-    if isinstance(plain, bool):
-        return str(int(plain))
-    return canonical_value(plain if isinstance(plain, (int, float)) else str(plain))
-
-
-def prepare_column(column: ColumnContract, cells: Cells) -> PreparedColumn:
+def prepare_column(column: ColumnContract, cells: Cells | Sequence[str]) -> PreparedColumn:
     """Every cell on its own: what one row becomes does not depend on the others."""
-    codes = missing_codes(column)
-    missing = np.array([cell in codes for cell in cells], dtype=bool).reshape(len(cells))
-    prepared = _numbers(column, cells, missing) if column.kind == "number" else _coded(column, cells, missing)
+    table_cells = cells if isinstance(cells, Cells) else Cells.of_list(cells)
+    prepared = _numbers(column, table_cells) if column.kind == "number" else _coded(column, table_cells)
     if column.max_missing == 0:
         return prepared
     indicator = prepared.missing[:, None].astype(np.float32)
@@ -69,49 +59,93 @@ def prepare_column(column: ColumnContract, cells: Cells) -> PreparedColumn:
     return PreparedColumn(features, prepared.missing, prepared.outside, prepared.measured, prepared.faults)
 
 
-def _numbers(column: ColumnContract, cells: Cells, missing: NDArray[np.bool_]) -> PreparedColumn:
-    number = {cell: float(cell) if is_number(cell) else np.nan for cell in set(cells)}
-    values = np.where(missing, 0.0, np.array([number[cell] for cell in cells], np.float64))
+def _numbers(column: ColumnContract, cells: Cells) -> PreparedColumn:
+    """Words are judged first, each once; then rows take what their word became."""
+    missing = words_that(is_missing, missing_codes(column), cells)
+    values = np.where(missing, 0.0, cells.numbers)
     wrong = ~np.isfinite(values) | (np.abs(values) > LARGEST)
-    values[wrong] = 0.0
-    raw, absent = values, missing
-    text = f"Column {column.name!r} has cells that are not numbers"
-    faults = [CellFault(f"not-a-number:{column.name}", text, _HINT_CELLS, np.flatnonzero(wrong))]
-    outside = np.zeros(len(cells), bool)
+    faults = _no_numbers(column, cells, wrong)
+    values = np.where(wrong, 0.0, values)
+    measured = values
+    outside = np.zeros(len(values), bool)
     if column.range is not None:
         low, high = column.range
         outside = ~missing & ~wrong & ((values < low) | (values > high))
         if column.outside == "refuse":
-            unit = f" {column.unit}" if column.unit else ""
-            text = f"Column {column.name!r} has values outside {low:g} to {high:g}{unit}"
-            hint = "check the unit, or correct the values"
-            faults.append(CellFault(f"outside:{column.name}", text, hint, np.flatnonzero(outside)))
+            faults.append(_outside(column, low, high, cells.rows_of(outside)))
         if column.outside == "clip":
             values = np.clip(values, low, high)
+    usable = ~missing & ~wrong
     missing = missing | (outside & (column.outside == "missing"))
+    if column.log:
+        without = usable & ~missing & (values <= 0)
+        faults.append(_no_logarithm(column, cells.rows_of(without & ~outside)))
+        values = np.log(np.where(missing | wrong | (values <= 0), 1.0, values))
     center, scale = column.constants
     with np.errstate(over="ignore"):
-        plain = np.where(missing | wrong, 0.0, (values - center) / scale)
-    huge = np.abs(plain) > LARGEST_SCALED
+        scaled = np.where(missing | wrong, 0.0, (values - center) / scale)
+    huge = np.abs(scaled) > LARGEST_SCALED
     text = f"Column {column.name!r} has numbers that are too large after scaling"
     hint = "correct them, or give the column a larger scale in the contract"
-    faults.append(CellFault(f"too-large:{column.name}", text, hint, np.flatnonzero(huge)))
-    plain = np.where(huge, 0.0, plain)[:, None]
-    return PreparedColumn(plain.astype(np.float32), missing, outside, raw[~absent & ~wrong & ~huge], _met(faults))
+    faults.append(CellFault(f"too-large:{column.name}", text, hint, cells.rows_of(huge)))
+    plain = np.where(huge, 0.0, scaled).astype(np.float32)
+    at = cells.index
+    return PreparedColumn(plain[at][:, None], missing[at], outside[at], measured[at][(usable & ~huge)[at]], _met(faults))
 
 
-def _coded(column: ColumnContract, cells: Cells, missing: NDArray[np.bool_]) -> PreparedColumn:
+def words_that(means: Callable[[str, Codes], bool], codes: Codes, cells: Cells) -> NDArray[np.bool_]:
+    """Which words (u,) mean one of the codes: all that are no numbers are looked at, and the numbers that may be a code."""
+    looked_at = ~np.isfinite(cells.numbers)
+    for number in codes.number_candidates():
+        looked_at |= cells.numbers == number
+    chosen = np.zeros(len(cells.words), bool)
+    for position in np.flatnonzero(looked_at).tolist():
+        chosen[position] = means(cells.words[position], codes)
+    return chosen
+
+
+def _no_numbers(column: ColumnContract, cells: Cells, wrong: NDArray[np.bool_]) -> list[CellFault]:
+    """One fault for each cause."""
+    causes: dict[NumberFault, NDArray[np.bool_]] = {}
+    for position in np.flatnonzero(wrong).tolist():
+        cause = fault_of(cells.words[position])
+        causes.setdefault(cause, np.zeros(len(wrong), bool))[position] = True
+    return [
+        CellFault(f"{cause.code}:{column.name}", f"Column {column.name!r} has {cause.text}", cause.hint, cells.rows_of(words))
+        for cause, words in causes.items()
+    ]
+
+
+def _outside(column: ColumnContract, low: float, high: float, rows: NDArray[np.int64]) -> CellFault:
+    unit = f" {column.unit}" if column.unit else ""
+    text = f"Column {column.name!r} has values outside {low:g} to {high:g}{unit}"
+    return CellFault(f"outside:{column.name}", text, "check the unit, or correct the values", rows)
+
+
+def _no_logarithm(column: ColumnContract, rows: NDArray[np.int64]) -> CellFault:
+    text = f"Column {column.name!r} has values of 0 or less, which have no logarithm"
+    return CellFault(f"not-positive:{column.name}", text, "correct them, or name 0 under missing in the contract", rows)
+
+
+def _coded(column: ColumnContract, cells: Cells) -> PreparedColumn:
     """One-hot (n, k) for a category, 0, 0.5 (missing) or 1 for a binary (n, 1)."""
-    index = {code: k for k, code in enumerate(column.codes)}
-    positions = np.array([index.get(cell, -1) for cell in cells], dtype=np.int64).reshape(len(cells))
+    accepted = category_codes(column)
+    missing = words_that(is_missing, missing_codes(column), cells)
+    places = [accepted.position(word) for word in cells.words]
+    positions = np.array([-1 if position is None else position for position in places], np.int64).reshape(len(places))
+    other = np.zeros(len(places), bool)
+    if column.other:
+        other = (positions < 0) & ~missing
+        positions[other] = len(column.categories)
     text = f"Column {column.name!r} has values the contract does not name"
-    fault = CellFault(f"category:{column.name}", text, _HINT_CELLS, np.flatnonzero((positions < 0) & ~missing))
+    fault = CellFault(f"category:{column.name}", text, _HINT_CATEGORY, cells.rows_of((positions < 0) & ~missing))
     if column.kind == "binary":
         plain = np.where(missing, 0.5, positions.astype(np.float64))[:, None]
     else:
-        plain = ((positions[:, None] == np.arange(len(index))) & ~missing[:, None]).astype(np.float64)
-    outside = np.zeros(len(cells), bool)
-    return PreparedColumn(plain.astype(np.float32), missing, outside, np.zeros(0), _met([fault]))
+        plain = ((positions[:, None] == np.arange(len(column.codes))) & ~missing[:, None]).astype(np.float64)
+    at = cells.index
+    outside = np.zeros(len(at), bool)
+    return PreparedColumn(plain.astype(np.float32)[at], missing[at], outside, np.zeros(0), _met([fault]))
 
 
 def _met(faults: list[CellFault]) -> tuple[CellFault, ...]:

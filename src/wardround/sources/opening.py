@@ -17,7 +17,7 @@ from wardround.sources import dicom, image_folder, npz, prepared_records, table
 from wardround.sources.databases import readers as databases
 from wardround.sources.dicom import is_dicom
 from wardround.sources.file_tree import MANIFEST, shown_files
-from wardround.sources.read_result import NamedRecords, ReadResult, to_named, to_records
+from wardround.sources.read_result import Labels, NamedRecords, ReadResult, stricter, to_named, to_records
 from wardround.sources.reader import Read, Reader
 from wardround.sources.readiness.report import Readiness, readiness_of, refused
 from wardround.study.contract import DataContract, SplitsContract
@@ -64,27 +64,35 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class FileSource:
-    """A source read from one file or folder. It keeps nothing in memory between calls."""
+    """A source read from one file or folder. It keeps nothing in memory between calls.
+
+    private: it is read for a private study, whose promise is one of patients: what leaves open who is one is an error there.
+    """
 
     kind: str
     path: Path
     contract: DataContract
     splits: SplitsContract
     reader: Read
+    private: bool = False
 
     def load(self) -> Records:
-        return to_records(self.reader(self.path, self.contract), self.contract, self.splits)
+        return to_records(self._read(), self.contract, self.splits)
+
+    def _read(self, labels: Labels = "required") -> ReadResult:
+        read_result = self.reader(self.path, self.contract, labels)
+        return stricter(read_result) if self.private else read_result
 
     def sites(self) -> NDArray[np.str_] | None:
         return self.load_with_sites()[1]
 
     def load_with_sites(self) -> tuple[Records, NDArray[np.str_] | None]:
-        read_result = self.reader(self.path, self.contract)
+        read_result = self._read()
         records = to_records(read_result, self.contract, self.splits)
         return records, read_result.sites if np.any(read_result.sites != "") else None
 
     def named(self) -> NamedRecords:
-        return to_named(self.reader(self.path, self.contract, "optional"))
+        return to_named(self._read("optional"))
 
     def check(self) -> Readiness:
         return self.look()[0]
@@ -92,13 +100,15 @@ class FileSource:
     def look(self) -> tuple[Readiness, ReadResult | None]:
         """The report and what was read, from one reading; None where it could not be read at all."""
         try:
-            read_result = self.reader(self.path, self.contract)
+            read_result = self._read()
         except DataError as error:
             return refused(self.kind, error), None
         return readiness_of(self.kind, read_result, self.contract, self.splits), read_result
 
 
-def open_source(path: str | Path, contract: DataContract, *, splits: SplitsContract | None = None) -> FileSource:
+def open_source(
+    path: str | Path, contract: DataContract, *, splits: SplitsContract | None = None, private: bool = False
+) -> FileSource:
     """The source at `path`; `splits` replaces the contract's. DataError where there is nothing that can be read."""
     if is_address(path) and (file := sqlite_path(path)) is None:
         return _database(address_of(path), contract, splits or contract.splits)
@@ -112,7 +122,7 @@ def open_source(path: str | Path, contract: DataContract, *, splits: SplitsContr
             expected=f"{contract.kind} data, as [data] kind says",
             hint="name other data, or correct kind",
         )
-    return FileSource(reader.kind, file, contract, splits or contract.splits, reader.read)
+    return FileSource(reader.kind, file, contract, splits or contract.splits, reader.read, private)
 
 
 def _database(address: Address, contract: DataContract, splits: SplitsContract) -> FileSource:

@@ -5,8 +5,12 @@ form of a report that may be sent on (`Readiness.to_json`) has no places.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 PLACES_KEPT = 100_000
 """Of one problem; more are counted and not listed, so that a million wrong cells do not fill the memory."""
@@ -41,17 +45,72 @@ class Place:
         return ", ".join(parts)
 
 
+def kept(places: Sequence[Place]) -> Sequence[Place]:
+    """The first PLACES_KEPT."""
+    return tuple(places[:PLACES_KEPT]) if isinstance(places, list) else places[:PLACES_KEPT]
+
+
+@dataclass(frozen=True)
+class Chosen(Sequence[Place]):
+    """Some of the places of a source, each with its word where there are words."""
+
+    places: Sequence[Place]
+    rows: NDArray[np.int64]
+    words: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Place: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Chosen": ...
+    def __getitem__(self, at: int | slice) -> "Place | Chosen":
+        if isinstance(at, slice):
+            return replace(self, rows=self.rows[at])
+        row = int(self.rows[at])
+        return self.places[row] if self.words is None else replace(self.places[row], value=self.words[row])
+
+
+@dataclass(frozen=True)
+class RowPlaces(Sequence[Place]):
+    """Rows of a table, each made into a Place when somebody looks: a million wrong cells take the memory of a million numbers.
+
+    rows: from 0. line_of: the line of the file that a row stands on, 0 where that is not known. value_of: what stands there, None
+    where no value is meant.
+    """
+
+    rows: NDArray[np.int64]
+    column: str = ""
+    line_of: Callable[[int], int] | None = None
+    value_of: Callable[[int], str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Place: ...
+    @overload
+    def __getitem__(self, at: slice) -> "RowPlaces": ...
+    def __getitem__(self, at: int | slice) -> "Place | RowPlaces":
+        if isinstance(at, slice):
+            return replace(self, rows=self.rows[at])
+        row = int(self.rows[at])
+        line = 0 if self.line_of is None else self.line_of(row)
+        return Place(row + 1, line=line, column=self.column, value=None if self.value_of is None else self.value_of(row))
+
+
 def places_text(places: Sequence[Place], count: int) -> str:
     """The first places, and the commonest values with how often each stands there; "" where nothing is said of them.
 
     >>> places_text([Place(1, line=2, value="117"), Place(4, line=5, value="117")], 2)
     "line 2; line 5; values: '117' (2)"
     """
-    words = list(dict.fromkeys(text for place in places[: 10 * SHOWN_PLACES] if (text := place.words())))
+    words = list(dict.fromkeys(text for spot in places[: 10 * SHOWN_PLACES] if (text := spot.words())))
     parts = words[:SHOWN_PLACES]
     if parts and count > len(parts):
         parts[-1] += f" and {count - len(parts)} more"
-    values = Counter(place.value for place in places if place.value is not None)
+    values = Counter(spot.value for spot in places if spot.value is not None)
     if values:
         commonest = [f"{value!r} ({times})" for value, times in values.most_common(SHOWN_VALUES)]
         rest = len(values) - len(commonest)

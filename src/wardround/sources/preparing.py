@@ -16,7 +16,7 @@ from wardround.sources.columns import cell_of, prepare_column
 from wardround.sources.dicom import decode_dicom, full_scale, has_dicom_mark
 from wardround.sources.image_folder import Decoded, decode
 from wardround.sources.pixels import FAULTS, fault, prepared
-from wardround.study.cell_codes import left_out_codes
+from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.values.errors import DataError
 
@@ -84,7 +84,7 @@ def _prepared_cell(column: ColumnContract, row: RawRow) -> NDArray[np.float32]:
             hint="add it, or correct its name",
         )  # fmt: skip
     cell = cell_of(row[column.name])
-    if cell in left_out_codes(column):
+    if is_left_out(cell, left_out_codes(column)):
         raise DataError(
             f"Column {column.name!r} has a code for which the contract leaves the record out", hint="fill in the value"
         )

@@ -1,10 +1,15 @@
 """Counts problems while a reader goes through the records of a source, so that all are told at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wardround.sources.places import PLACES_KEPT, Place
+from wardround.sources.places import PLACES_KEPT, Place, kept
 from wardround.sources.read_result import Labels, Level, Problem
 from wardround.sources.splitting import split_named
+
+_LABELS_HINT = (
+    "correct them, or name their values under [data.label]; a table's can be translated in a mapping (wardround data map)"
+)
 
 
 @dataclass
@@ -13,7 +18,7 @@ class _Met:
     text: str
     hint: str
     count: int = 0
-    places: list[Place] = field(default_factory=list)
+    places: Sequence[Place] = field(default_factory=list)
 
 
 class ProblemCounter:
@@ -23,40 +28,53 @@ class ProblemCounter:
         self._counted_in = counted_in
         self._met: dict[str, _Met] = {}
 
-    def error(self, code: str, text: str, hint: str, place: Place) -> None:
-        self._note("error", code, text, hint, place)
+    def error(self, code: str, text: str, hint: str, spot: Place) -> None:
+        self._note("error", code, text, hint, spot)
 
-    def warning(self, code: str, text: str, hint: str, place: Place) -> None:
-        self._note("warning", code, text, hint, place)
+    def warning(self, code: str, text: str, hint: str, spot: Place) -> None:
+        self._note("warning", code, text, hint, spot)
 
     def note(self, level: Level, code: str, text: str, hint: str, spot: Place) -> None:
         """A problem of any level."""
         self._note(level, code, text, hint, spot)
 
-    def _note(self, level: Level, code: str, text: str, hint: str, place: Place) -> None:
+    def _note(self, level: Level, code: str, text: str, hint: str, spot: Place) -> None:
         met = self._met.setdefault(code, _Met(level, text, hint))
         met.count += 1
-        if len(met.places) < PLACES_KEPT:
-            met.places.append(place)
+        if isinstance(met.places, list) and len(met.places) < PLACES_KEPT:
+            met.places.append(spot)
 
-    def unknown_label(self, place: Place, labels: Labels = "required") -> None:
+    def rows(self, level: Level, code: str, text: str, hint: str, places: Sequence[Place]) -> None:
+        """As many as there are places, told at once and made only where somebody looks at them."""
+        if len(places):
+            self._met[code] = _Met(level, text, hint, len(places), places)
+
+    def unknown_label(self, spot: Place, labels: Labels = "required") -> None:
         """An error where labels are required; a warning where they are not, since the record then counts as one without."""
         text = "Labels are outside the contract"
         level: Level = "error" if labels == "required" else "warning"
-        self._note(level, "label-outside", text, "correct them, or name their values under [data.label]", place)
+        self._note(level, "label-outside", text, _LABELS_HINT, spot)
 
-    def unreadable(self, place: Place) -> None:
-        self.error("corrupt-image", "Images cannot be decoded", "export these images again, or take them out", place)
+    def unknown_labels(self, places: Sequence[Place], labels: Labels) -> None:
+        """`unknown_label` of many rows at once."""
+        level: Level = "error" if labels == "required" else "warning"
+        self.rows(level, "label-outside", "Labels are outside the contract", _LABELS_HINT, places)
 
-    def split(self, word: str, place: Place) -> str:
+    def unknown_splits(self, places: Sequence[Place]) -> None:
+        self.rows("error", "unknown-split", "Declared splits have unknown names", "use train, validation and test", places)
+
+    def unreadable(self, spot: Place) -> None:
+        self.error("corrupt-image", "Images cannot be decoded", "export these images again, or take them out", spot)
+
+    def split(self, word: str, spot: Place) -> str:
         """The split a word names; "" where it is empty or, with an error noted, unknown."""
         split_name = split_named(word)
         if split_name is None and word.strip():
-            self.error("unknown-split", "Declared splits have unknown names", "use train, validation and test", place)
+            self.error("unknown-split", "Declared splits have unknown names", "use train, validation and test", spot)
         return split_name or ""
 
     def problems(self) -> tuple[Problem, ...]:
         return tuple(
-            Problem(met.level, code, met.text, met.hint, met.count, tuple(met.places), self._counted_in)
+            Problem(met.level, code, met.text, met.hint, met.count, kept(met.places), self._counted_in)
             for code, met in sorted(self._met.items())
         )

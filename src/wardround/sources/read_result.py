@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.places import Place
+from wardround.sources.patient_words import SPELLINGS, SPELLINGS_HINT, SPELLINGS_TEXT, spelled_alike, without_nobody
+from wardround.sources.places import PLACES_KEPT, Chosen, Place
 from wardround.sources.splitting import assign_splits
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.study.label import Target
@@ -35,6 +36,7 @@ class Problem:
     """Something the reader met `count` times, at `places` (the first PLACES_KEPT).
 
     text and hint may be sent on and hold no value, no name; places never leave. counted_in: what a place's position counts.
+    private_error: whether a private study may not go on with it, whatever its level.
     """
 
     level: Level
@@ -42,13 +44,14 @@ class Problem:
     text: str
     hint: str
     count: int = 1
-    places: tuple[Place, ...] = ()
+    places: Sequence[Place] = ()
     counted_in: str = ""
+    private_error: bool = False
 
     @property
     def positions(self) -> tuple[int, ...]:
         """Of the first few records, from 1."""
-        return tuple(place.position for place in self.places[:POSITIONS_TOLD] if place.position)
+        return tuple(spot.position for spot in self.places[:POSITIONS_TOLD] if spot.position)
 
     def error(self) -> DataError:
         where = f" at position {', '.join(map(str, self.positions))} {self.counted_in}" if self.positions else ""
@@ -75,6 +78,8 @@ class ReadResult:
     none. digests: sha256 of each input, hex. originals: (n, 2) height and width before resizing; (0, 2) for tables.
     names: each record as its source calls it, a file or the number of a row. positions: its place in the order of the source.
     labelled: whether it has a label; the label of one that has none is 0 and means nothing.
+    identified: whether the source names its patient; one that it does not name is a patient of its own. nameless: where those
+    stand. For tables `digests` are empty.
     """
 
     inputs: NDArray[Any]
@@ -87,13 +92,19 @@ class ReadResult:
     names: NDArray[np.str_]
     positions: NDArray[np.int64]
     labelled: NDArray[np.bool_]
-    names_patients: bool
+    identified: NDArray[np.bool_]
+    nameless: Sequence[Place] = ()
     problems: tuple[Problem, ...] = ()
     columns: tuple[ColumnFacts, ...] = ()
     left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def names_patients(self) -> bool:
+        """Whether every record has a patient that the source names."""
+        return bool(np.all(self.identified))
 
 
 def collect(
@@ -108,42 +119,83 @@ def collect(
     problems: Sequence[Problem] = (),
     columns: Sequence[ColumnFacts] = (),
     left_out: int = 0,
+    places: Sequence[Place] | None = None,
+    spellings_settled: bool = False,
 ) -> ReadResult:
     """Put what was read into canonical order and give records without a patient one of their own.
 
     `labels` holds None for records without one; `names` are in the order of the source.
-    `patients` is None, or holds "" for records whose patient is not known. Identical images without a patient share one, so that
-    a copy cannot stand in train and in test; identical table rows do not, since two people may well agree in a few rounded
-    numbers.
+    `patients` is None, or holds a word for each record; one that names nobody (`MISSING_WORDS`) is as good as none. Identical
+    images without a patient share one, so that a copy cannot stand in train and in test; identical table rows do not, since two
+    people may well agree in a few rounded numbers. places: of the records, in the order of the source. spellings_settled: the
+    hospital has said which identifiers are one patient.
     """
     count = len(labels)
-    digests = np.array([hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest() for row in inputs], dtype="<U64")
+    locations = _places_of(names) if places is None else places
+    words = [""] * count if patients is None else without_nobody(patients)
+    alike = set() if spellings_settled or patients is None else spelled_alike(words)
     labelled = np.array([label is not None for label in labels], dtype=bool).reshape(count)
     outcome = _targets([0 if label is None else label for label in labels])
-    named = _text(patients, count)
-    split, site = _text(declared, count), _text(sites, count)
-    order = np.lexsort((site, split, outcome, digests, named))
-    named, digests, outcome = named[order], digests[order], outcome[order]
+    named, split, site = _text(words, count), _text(declared, count), _text(sites, count)
+    order, digests = _order(inputs, named, outcome, split, site)
     unnamed = named == ""
     if np.any(unnamed):
-        named = np.where(unnamed, _own_patients(digests, outcome, shared=inputs.ndim > 2), named)
+        rows = order[unnamed[order]]
+        own = np.full(count, "", dtype="<U48")
+        own[rows] = _own_patients(digests[rows], outcome[rows], shared=inputs.ndim > 2)
+        named = np.where(unnamed, own, named)
     sizes = np.asarray(originals, np.int64).reshape(-1, 2)
     return ReadResult(
         inputs=inputs[order],
-        labels=outcome,
-        patients=named,
+        labels=outcome[order],
+        patients=named[order],
         declared=split[order],
         sites=site[order],
-        digests=digests,
+        digests=digests[order] if inputs.ndim > 2 else np.full(count, "", dtype="<U1"),
         originals=sizes[order] if len(sizes) else sizes,
         names=_text(names, count)[order],
         positions=order.astype(np.int64),
         labelled=labelled[order],
-        names_patients=not np.any(unnamed),
-        problems=tuple(problems),
+        identified=~unnamed[order],
+        nameless=Chosen(locations, np.flatnonzero(unnamed)[:PLACES_KEPT], None if patients is None else patients),
+        problems=(*problems, *_spelling_problems(alike, words, locations)),
         columns=tuple(columns),
         left_out=left_out,
     )
+
+
+def _places_of(names: Sequence[str]) -> list[Place]:
+    """Of the rows of a table, whose names are their numbers, or of files."""
+    return [Place(int(n)) if n.isdigit() else Place(position, file=n) for position, n in enumerate(names, 1)]
+
+
+def _spelling_problems(alike: set[str], words: list[str], locations: Sequence[Place]) -> list[Problem]:
+    if not alike:
+        return []
+    rows = np.flatnonzero(np.array([word in alike for word in words], bool))
+    where = Chosen(locations, rows[:PLACES_KEPT], words)
+    return [Problem("warning", SPELLINGS, SPELLINGS_TEXT, SPELLINGS_HINT, len(alike), where, private_error=True)]
+
+
+def _order(
+    inputs: NDArray[Any], named: NDArray[np.str_], outcome: NDArray[Any], split: NDArray[np.str_], site: NDArray[np.str_]
+) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """By patient, and for the records of one patient by what they hold; and the digests of the inputs.
+
+    Of a table's row the digest is taken only where it decides: where it shares its patient, or has none.
+    """
+    _, rank, sizes = np.unique(named, return_inverse=True, return_counts=True)
+    order = np.argsort(rank, kind="stable")
+    tied = (sizes > 1)[rank] | (named == "")
+    hashed = np.flatnonzero(tied) if inputs.ndim == 2 else np.arange(len(inputs))
+    digests = np.full(len(inputs), "", dtype="<U64" if len(hashed) else "<U1")
+    for row in hashed.tolist():
+        digests[row] = hashlib.sha256(np.ascontiguousarray(inputs[row]).tobytes()).hexdigest()
+    rows = np.flatnonzero(tied)
+    if len(rows):
+        among = np.lexsort((site[rows], split[rows], outcome[rows], digests[rows], rank[rows]))
+        order[tied[order]] = rows[among]
+    return order, digests
 
 
 def part_of(read_result: ReadResult, index: NDArray[Any], *, declared: bool = True) -> ReadResult:
@@ -161,6 +213,7 @@ def part_of(read_result: ReadResult, index: NDArray[Any], *, declared: bool = Tr
         names=read_result.names[index],
         positions=read_result.positions[index],
         labelled=read_result.labelled[index],
+        identified=read_result.identified[index],
     )
 
 
@@ -179,7 +232,8 @@ def joined(parts: Mapping[str, ReadResult]) -> ReadResult:
         names=np.concatenate([np.char.add(f"{name}/", part.names) for name, part in every]),
         positions=np.concatenate([part.positions + before for before, (_, part) in zip(starts, every, strict=True)]),
         labelled=np.concatenate([part.labelled for _, part in every]),
-        names_patients=all(part.names_patients for _, part in every),
+        identified=np.concatenate([part.identified for _, part in every]),
+        nameless=tuple(location for _, part in every for location in part.nameless),
         problems=tuple(problem for _, part in every for problem in part.problems),
         columns=tuple(facts for _, part in every for facts in part.columns),
         left_out=sum(part.left_out for _, part in every),
@@ -206,6 +260,12 @@ def _own_patients(digests: NDArray[np.str_], labels: NDArray[Any], *, shared: bo
     return np.array(names, dtype=np.str_)
 
 
+def stricter(read_result: ReadResult) -> ReadResult:
+    """The same for a private study: problems that leave open who is one patient are errors."""
+    problems = [replace(problem, level="error") if problem.private_error else problem for problem in read_result.problems]
+    return replace(read_result, problems=tuple(problems))
+
+
 def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsContract | None = None) -> Records:
     """Records with their splits, or a DataError for the first thing that breaks the contract."""
     rules = splits or contract.splits
@@ -215,10 +275,12 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
     if not len(read_result):
         raise DataError("The source holds no record", hint="name a folder or file with data in it")
     if contract.patient.required and not read_result.names_patients:
+        unnamed = int(np.sum(~read_result.identified))
         raise DataError(
             "The source does not say which patient a record belongs to",
+            found=f"{unnamed} of {len(read_result)} records name no patient",
             expected=f"a column or array named {contract.patient.column!r}",
-            hint="add it, or set required = false under [data.patient] so that each record counts as a patient",
+            hint="name the patient of each record; a word such as NA or unknown names nobody",
         )
     if bare := int(np.sum(~read_result.labelled)):
         raise DataError("Records have no label to learn from", found=f"{bare} of {len(read_result)}", hint="label every record")
@@ -227,12 +289,22 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
         raise DataError(
             "The source holds too few patients",
             expected=f"at least {rules.minimum_patients} (minimum_patients under [data.splits])",
-            hint="leave this hospital out, or join its data with another's",
+            hint=too_few_hint(read_result),
         )
     assigned = assign_splits(read_result.patients, read_result.declared, rules)
     if not np.any(assigned == "train"):
         raise DataError("No patient is left to train on", hint="lower validation and test under [data.splits], or add patients")
     return Records(read_result.inputs, read_result.labels, read_result.patients, assigned)
+
+
+def too_few_hint(read_result: ReadResult) -> str:
+    """What to do where there are too few patients: an export that calls everybody by one word has them, and hides them."""
+    if len(np.unique(read_result.patients)) == 1 and len(read_result) > 1:
+        return (
+            "every record names the same patient: if the export was anonymised with one word, export it again with a pseudonym "
+            "for each patient"
+        )
+    return "leave this hospital out, or join its data with another's"
 
 
 @dataclass(frozen=True)
@@ -262,7 +334,7 @@ def to_named(read_result: ReadResult) -> NamedRecords:
     if not len(read_result):
         raise DataError("The source holds no record", hint="name a folder or file with data in it")
     order = np.argsort(read_result.positions, kind="stable")
-    patients = read_result.patients if read_result.names_patients else np.full(len(read_result), "", dtype="<U1")
+    patients = np.where(read_result.identified, read_result.patients, "")
     return NamedRecords(
         names=read_result.names[order],
         inputs=read_result.inputs[order],

@@ -1,157 +1,213 @@
 """Tables: every row becomes a record by `columns`, whatever file the cells came from.
 
-CSV, CSV.gz, Parquet --table_frame--> cells --columns--> features, problems
+CSV, CSV.gz, Parquet, Excel --table_frame--> cells --columns--> features, problems
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.columns import Cells, prepare_column
+from wardround.sources.cells import Cells
+from wardround.sources.column_looks import ColumnLooks, TableSpots
+from wardround.sources.column_names import absent_columns
+from wardround.sources.columns import PreparedColumn, prepare_column, words_that
+from wardround.sources.csv_text import looks_like_text
 from wardround.sources.damage import DAMAGE
-from wardround.sources.places import Place
+from wardround.sources.places import RowPlaces
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResult, collect
 from wardround.sources.reader import Reader
 from wardround.sources.readiness.units import likely_factor
-from wardround.study.cell_codes import left_out_codes
+from wardround.sources.splitting import split_named
+from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.study.label import Target
-from wardround.values.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
 ROWS = "of the rows in the order of the file"
-CellsOf = Callable[[str], Cells | None]
-"""A column by its name, as cells or as words; None where there is none."""
+LineOf = Callable[[int], int]
+"""The line of the file that a row, counted from 0, stands on."""
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """A table by its columns, whatever it came from.
+
+    names: of its columns. cells_of: a column's cells; words_of: one of names (patient, split, site) as written and trimmed; both
+    None where there is no such column. line_of: None where a row stands on no line. problems: what was met while it was read.
+    spellings_settled: the hospital has said which identifiers are one patient.
+    """
+
+    count: int
+    names: tuple[str, ...]
+    cells_of: Callable[[str], "Cells | Sequence[str] | None"]
+    words_of: Callable[[str], Sequence[str] | None]
+    line_of: LineOf | None = None
+    problems: tuple[Problem, ...] = ()
+    spellings_settled: bool = False
 
 
 def read_table(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """Every row of the table; raises DataError where the file is damaged or lacks a column."""
-    from wardround.sources.table_frame import read_frame
+    from wardround.sources.table_frame import read_rows
 
-    return table_result(read_frame(path, contract), contract, labels)
+    return records_of(read_rows(path, contract), contract, labels)
 
 
 def table_result(frame: "pl.DataFrame", contract: DataContract, labels: Labels = "required") -> ReadResult:
     """The rows of a table already read."""
-    from wardround.sources.table_frame import cells_in, words_in
+    from wardround.sources.table_frame import rows_of_frame
 
-    return rows_result(frame.height, lambda name: cells_in(frame, name), lambda name: words_in(frame, name), contract, labels)
+    return records_of(rows_of_frame(frame, contract), contract, labels)
 
 
-def rows_result(count: int, cells_of: CellsOf, words_of: CellsOf, contract: DataContract, labels: Labels) -> ReadResult:
-    """`count` rows whose columns `cells_of` gives in canonical spelling, and `words_of` (patient, split, site) as written."""
-    columns = {column.name: _needed(cells_of(column.name), column.name) for column in contract.columns}
+def rows_result(
+    count: int,
+    cells_of: Callable[[str], Cells | Sequence[str] | None],
+    words_of: Callable[[str], Sequence[str] | None],
+    contract: DataContract,
+    labels: Labels,
+) -> ReadResult:
+    """`count` rows whose columns `cells_of` gives as `cell_of` spells them, and `words_of` (patient, split, site) as written."""
+    return records_of(TableRows(count, (), cells_of, words_of), contract, labels)
+
+
+def records_of(table: TableRows, contract: DataContract, labels: Labels) -> ReadResult:
+    """The records of a table: column by column, so that no row is ever held as a list of cells."""
+    require_columns(table, contract, labels)
     counter = ProblemCounter(ROWS)
-    kept = np.ones(count, bool)
-    for column in contract.columns:
-        codes = left_out_codes(column)
-        kept &= np.array([cell not in codes for cell in columns[column.name]], dtype=bool)
-    left_out = int(np.sum(~kept))
-    targets = _targets(_label_cells(cells_of, contract, count, labels), kept, contract, counter, labels)
-    rows = np.array(sorted(targets), dtype=np.int64)
-    features, facts, problems = _features(contract, columns, rows, labels)
-    splits, sites = (_at(words_of(name), rows) for name in ("split", contract.site.column))
+    kept = _kept_rows(table, contract)
+    label_cells = _cells(table, contract.label.column)
+    targets, has_target = _targets(label_cells, kept, table, contract, counter, labels)
+    rows = np.flatnonzero(kept & (has_target | (labels == "optional")))
+    outcomes = np.where(has_target, targets, 0)[rows]
+    features, facts, problems = _features(table, contract, rows, outcomes, labels)
+    splits, sites = (_at(table.words_of(name), rows) for name in ("split", contract.site.column))
+    words = table.words_of(contract.patient.column)
     return collect(
         features,
-        [targets[row] for row in rows.tolist()],
-        patients=_patients(words_of(contract.patient.column), rows, counter),
-        declared=[counter.split(word, _row_place(row, "split", word)) for word, row in zip(splits, rows.tolist(), strict=True)],
+        _listed(outcomes, has_target[rows]),
+        patients=None if words is None else _at(words, rows),
+        declared=_declared(splits, rows, table, counter),
         sites=sites,
-        problems=(*counter.problems(), *problems),
+        problems=(*table.problems, *counter.problems(), *problems),
         columns=facts,
-        left_out=left_out,
+        left_out=int(np.sum(~kept)),
         names=[str(row + 1) for row in rows.tolist()],
+        places=RowPlaces(rows, "", table.line_of),
+        spellings_settled=table.spellings_settled,
     )
 
 
-def _needed(cells: Cells | None, name: str) -> Cells:
+def require_columns(table: TableRows, contract: DataContract, labels: Labels) -> None:
+    """DataError that names every column which the contract wants and the table lacks."""
+    needed = [column.name for column in contract.columns] + ([contract.label.column] if labels == "required" else [])
+    there = set(table.names) or {name for name in needed if table.cells_of(name) is not None}
+    if absent := [name for name in needed if name not in there]:
+        raise absent_columns(absent, table.names)
+
+
+def _cells(table: TableRows, name: str) -> Cells:
+    """A column's cells, all empty where there is no such column."""
+    cells = table.cells_of(name)
     if cells is None:
-        raise DataError(f"The table lacks the column {name!r}", hint="add it, or correct its name in the contract")
-    return cells
+        cells = [""] * table.count
+    return cells if isinstance(cells, Cells) else Cells.of_list(cells)
 
 
-def _label_cells(cells_of: CellsOf, contract: DataContract, count: int, labels: Labels) -> Cells:
-    cells = cells_of(contract.label.column)
-    return [""] * count if cells is None and labels == "optional" else _needed(cells, contract.label.column)
+def _kept_rows(table: TableRows, contract: DataContract) -> NDArray[np.bool_]:
+    """Rows that no code of any column leaves out."""
+    kept = np.ones(table.count, bool)
+    for column in contract.columns:
+        codes = left_out_codes(column)
+        if column.left_out:
+            cells = _cells(table, column.name)
+            kept &= ~words_that(is_left_out, codes, cells)[cells.index]
+    return kept
 
 
 def _targets(
-    cells: Cells, kept: NDArray[np.bool_], contract: DataContract, counter: ProblemCounter, labels: Labels
-) -> dict[int, Target | None]:
-    """The target of each row that becomes a record; None where it has no label and needs none."""
-    judged = {cell: contract.label.judge(cell) for cell in set(cells)}
-    targets: dict[int, Target | None] = {}
-    for row in np.flatnonzero(kept).tolist():
-        target = judged[cells[row]]
-        if target is not None or labels == "optional":
-            targets[row] = target
-        if target is None and (cells[row] or labels == "required"):
-            counter.unknown_label(_row_place(row, contract.label.column, cells[row]), labels)
-    return targets
+    cells: Cells, kept: NDArray[np.bool_], table: TableRows, contract: DataContract, counter: ProblemCounter, labels: Labels
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The target of every row, and whether it has one. A word that is no target is told, an empty one where it is required."""
+    judged = [contract.label.judge(word) for word in cells.words]
+    known_words = np.array([target is not None for target in judged], bool).reshape(len(judged))
+    values = np.array([0 if target is None else target for target in judged]).reshape(len(judged))
+    has_target = known_words[cells.index]
+    told = kept & ~has_target
+    if labels == "optional":
+        told &= np.array([word != "" for word in cells.words], bool).reshape(len(judged))[cells.index]
+    places = RowPlaces(np.flatnonzero(told), contract.label.column, table.line_of, cells.word)
+    counter.unknown_labels(places, labels)
+    return (values if len(values) else np.zeros(0))[cells.index], has_target
 
 
-def _at(words: list[str] | None, rows: NDArray[np.int64]) -> list[str]:
-    return [""] * len(rows) if words is None else [words[row] for row in rows]
+def _listed(outcomes: NDArray[Any], has_target: NDArray[np.bool_]) -> list[Target | None]:
+    if has_target.all():
+        return list(outcomes.tolist())
+    return [target if there else None for target, there in zip(outcomes.tolist(), has_target.tolist(), strict=True)]
 
 
-def _patients(words: list[str] | None, rows: NDArray[np.int64], counter: ProblemCounter) -> list[str] | None:
-    if words is None:
-        return None
-    names = _at(words, rows)
-    for row, patient in zip(rows.tolist(), names, strict=True):
-        if not patient:
-            counter.error("patient-absent", "Rows name no patient", "name the patient of every row", _row_place(row))
-    return names
+def _at(words: Sequence[str] | None, rows: NDArray[np.int64]) -> list[str]:
+    return [""] * len(rows) if words is None else [words[row] for row in rows.tolist()]
+
+
+def _declared(splits: list[str], rows: NDArray[np.int64], table: TableRows, counter: ProblemCounter) -> list[str]:
+    """The split that each row declares; a word that names none is an error."""
+    meant = {word: split_named(word) or "" for word in set(splits)}
+    strange = np.array([bool(word.strip()) and not meant[word] for word in splits], bool).reshape(len(splits))
+    word_of = dict(zip(rows[strange].tolist(), [word for word, odd in zip(splits, strange, strict=True) if odd], strict=True))
+    counter.unknown_splits(RowPlaces(rows[strange], "split", table.line_of, word_of.__getitem__))
+    return [meant[word] for word in splits]
 
 
 def _features(
-    contract: DataContract, columns: dict[str, Cells], rows: NDArray[np.int64], labels: Labels
+    table: TableRows, contract: DataContract, rows: NDArray[np.int64], outcomes: NDArray[Any], labels: Labels
 ) -> tuple[NDArray[np.float32], list[ColumnFacts], list[Problem]]:
-    parts: list[NDArray[np.float32]] = []
+    features = np.empty((len(rows), len(contract.feature_names)), np.float32)
     facts: list[ColumnFacts] = []
     problems: list[Problem] = []
+    looks = ColumnLooks(outcomes)
+    start = 0
     for column in contract.columns:
         counter = ProblemCounter(ROWS)
-        part, fact = _column_features(column, [columns[column.name][row] for row in rows], rows, counter, labels)
-        parts.append(part)
+        cells = _cells(table, column.name).take(rows)
+        spots = TableSpots(rows, cells, table.line_of)
+        prepared, fact = _column_features(column, cells, spots, counter, labels)
+        features[:, start : start + len(column.features)] = prepared.features
+        start += len(column.features)
+        looks.look(column, cells, prepared, spots, counter)
         facts.append(fact)
         problems.extend(counter.problems())
-    return np.concatenate(parts, axis=1), facts, problems
+    return features, facts, problems
 
 
 def _column_features(
-    column: ColumnContract, cells: Cells, rows: NDArray[np.int64], counter: ProblemCounter, labels: Labels
-) -> tuple[NDArray[np.float32], ColumnFacts]:
-    """The prepared features (n, f) of one column, f = len(column.features), and what it held."""
+    column: ColumnContract, cells: Cells, spots: TableSpots, counter: ProblemCounter, labels: Labels
+) -> tuple[PreparedColumn, ColumnFacts]:
     prepared = prepare_column(column, cells)
     for fault in prepared.faults:
-        for at in fault.rows.tolist():
-            counter.error(fault.code, fault.text, fault.hint, _row_place(int(rows[at]), column.name, cells[at]))
+        counter.rows("error", fault.code, fault.text, fault.hint, spots.places(fault.rows, column.name))
     share = float(prepared.missing.mean()) if len(cells) else 0.0
     # Of records to be answered, each is judged by itself: the share is a rule for a whole hospital.
     if share > (column.max_missing if labels == "required" or column.max_missing == 0 else 1.0):
         text = f"Column {column.name!r} has more missing values than the contract allows ({column.max_missing:.0%} of the rows)"
         hint = "fill them at the source, or raise max_missing for everyone"
-        for row in rows[prepared.missing]:
-            counter.error(f"missing:{column.name}", text, hint, _row_place(int(row), column.name))
+        where = spots.places(np.flatnonzero(prepared.missing), column.name)
+        counter.rows("error", f"missing:{column.name}", text, hint, where)
     factor = None if column.range is None else likely_factor(prepared.measured, *column.range, column.name)
     missing, outside = int(prepared.missing.sum()), int(prepared.outside.sum())
-    return prepared.features, ColumnFacts(column.name, column.unit, len(cells), missing, outside, factor)
-
-
-def _row_place(row: int, column: str = "", value: str | None = None) -> Place:
-    """Of a row counted from 0."""
-    return Place(row + 1, column=column, value=value)
+    return prepared, ColumnFacts(column.name, column.unit, len(cells), missing, outside, factor)
 
 
 def is_table(path: Path) -> bool:
-    """Parquet, gzip, or text: a file without a zero byte in its first bytes."""
+    """Parquet, gzip, or text, by its first bytes."""
     if path.is_dir():
         return False
     try:
@@ -159,7 +215,7 @@ def is_table(path: Path) -> bool:
             head = file.read(132)
     except DAMAGE:
         return False
-    return head.startswith((b"PAR1", b"\x1f\x8b")) or b"\0" not in head
+    return head.startswith((b"PAR1", b"\x1f\x8b")) or looks_like_text(head)
 
 
 READER = Reader(

@@ -1,72 +1,355 @@
-"""CSV, CSV.gz and Parquet as columns of cells, through polars. The only module that imports polars: it is large, and starts
-threads when it is imported.
+"""CSV, CSV.gz and Parquet as columns of cells, through polars. With `excel` the only module that imports polars: it is large, and
+starts threads when it is imported.
+
+    file --csv_text--> form --polars--> frame of text --> TableRows
 
 Cells are read as text, so that "?" and -9 mean what the contract says and no type is guessed.
 """
 
-import gzip
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from wardround.sources.columns import Cells, cell_of
+from wardround.sources.cells import Cells
+from wardround.sources.column_names import clean_name, near_twins, require_single, used_names
+from wardround.sources.csv_text import (
+    CsvForm,
+    CsvSettings,
+    form_of,
+    header_candidate,
+    open_csv,
+    open_quote,
+    ragged,
+    swallows_rows,
+    title_above,
+    why_broken,
+)
 from wardround.sources.damage import DAMAGE
-from wardround.sources.file_tree import separator_in
+from wardround.sources.places import Place, RowPlaces
+from wardround.sources.read_result import Problem
+from wardround.sources.table import ROWS, LineOf, TableRows
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 
 _UNREADABLE: tuple[type[BaseException], ...] = (pl.exceptions.PolarsError, pl.exceptions.PanicException, *DAMAGE)
 """polars is written in Rust, whose assertions on a damaged Parquet file surface as PanicException."""
 
+_CHUNK = 2**22
 
-def read_frame(path: Path, contract: DataContract) -> pl.DataFrame:
-    """The table as it is written, with the contract's header where the file has none."""
+
+def read_rows(path: Path, contract: DataContract, settings: CsvSettings | None = None) -> TableRows:
+    """The table in a file; DataError where it is damaged or where a name that is used stands over two columns."""
+    with path.open("rb") as file:
+        parquet = file.read(4) == b"PAR1"
+    if parquet:
+        return rows_of_frame(_parquet(path, contract), contract)
+    frame, line_of = csv_frame(path, contract, settings or CsvSettings())
+    return rows_of_frame(frame, contract, line_of)
+
+
+def _parquet(path: Path, contract: DataContract) -> pl.DataFrame:
     try:
-        with path.open("rb") as file:
-            parquet = file.read(4) == b"PAR1"
-        if parquet:
-            return pl.read_parquet(path)
-        frame = pl.read_csv(path, separator=_separator(path), has_header=not contract.header, infer_schema=False)
+        frame = pl.read_parquet(path)
     except _UNREADABLE:
-        raise DataError(
-            "The table cannot be read",
-            expected="CSV (also gzipped) or Parquet, the same number of cells in every row, UTF-8",
-            hint="export it again; for a CSV without a header line, name its columns in header under [data]",
-        ) from None
-    if not contract.header:
-        return frame
-    if frame.width != len(contract.header):
+        raise DataError("The table cannot be read", expected="a whole Parquet file", hint="copy or export it again") from None
+    require_single(frame.columns, used_names(contract))
+    return frame.rename(dict(zip(frame.columns, _unlike(frame.columns), strict=True)))
+
+
+def _unlike(names: list[str]) -> list[str]:
+    """Clean names; of names that nobody uses and that are equal once cleaned, the second keeps its spelling."""
+    clean: dict[str, str] = {}
+    for name in names:
+        clean[name] = clean_name(name) if clean_name(name) not in clean.values() else name
+    return [clean[name] for name in names]
+
+
+def csv_frame(path: Path, contract: DataContract, settings: CsvSettings) -> tuple[pl.DataFrame, LineOf]:
+    """The cells of a CSV as text, and the line of each row. Lines in which every cell is empty are no rows."""
+    used = used_names(contract)
+    try:
+        form = form_of(path, used, contract.header, settings)
+    except DAMAGE:
+        raise DataError("The table cannot be read", expected="a whole CSV file", hint="copy or export it again") from None
+    if form.names is not None:
+        require_single(form.names, used)
+    frame = _parsed(path, form, contract, used)
+    if form.names is not None:
+        if not set(frame.columns) & set(used) and (line := header_candidate(path, form, used)):
+            raise title_above(line)
+    elif frame.width != len(contract.header):
         raise DataError(
             "The table has another number of columns than the contract's header",
             expected=str(len(contract.header)),
             found=str(frame.width),
             hint="correct header under [data]",
         )
-    return frame.rename(dict(zip(frame.columns, contract.header, strict=True)))
+    else:
+        frame = frame.rename(dict(zip(frame.columns, contract.header, strict=True)))
+    if not frame.height:
+        raise DataError("The table has a header and no row below it", hint="export it again with its rows")
+    return _without_empty_rows(path, form, frame)
 
 
-def _separator(path: Path) -> str:
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if zipped else path.open("rb") as file:
-        return separator_in(file.readline().decode())
+def _parsed(path: Path, form: CsvForm, contract: DataContract, used: tuple[str, ...]) -> pl.DataFrame:
+    names = form.names
+    try:
+        return pl.read_csv(
+            path if form.encoding in ("utf-8", "utf-8-sig") else _as_utf8(path, form.encoding),
+            separator=form.separator,
+            has_header=False,
+            skip_rows=form.header_line,
+            new_columns=None if names is None else _numbered(names),
+            schema=None if names is None else dict.fromkeys(_numbered(names), pl.String),
+            infer_schema=False,
+        )
+    except pl.exceptions.NoDataError:
+        raise DataError("The table has a header and no row below it", hint="export it again with its rows") from None
+    except _UNREADABLE:
+        if names is not None and (line := header_candidate(path, form, used)):
+            raise title_above(line) from None
+        width = len(contract.header) if names is None else len(names)
+        try:
+            raise why_broken(path, form, width) from None
+        except DAMAGE:
+            raise DataError("The table cannot be read", expected="a whole CSV file", hint="copy or export it again") from None
 
 
-def cells_in(frame: pl.DataFrame, name: str) -> Cells | None:
-    """A column as canonical text, "" where it is empty; None where the table has no such column."""
+def _numbered(names: tuple[str, ...]) -> list[str]:
+    """The names of a header; one that is not used may stand there twice, and nobody asks for it."""
+    seen: set[str] = set()
+    unlike: list[str] = []
+    for position, name in enumerate(names, 1):
+        unlike.append(name if name and name not in seen else f"{name} (column {position})")
+        seen.add(name)
+    return unlike
+
+
+def _as_utf8(path: Path, encoding: str) -> io.BytesIO:
+    with open_csv(path) as file:
+        return io.BytesIO(file.read().decode(encoding).encode("utf-8"))
+
+
+def _without_empty_rows(path: Path, form: CsvForm, frame: pl.DataFrame) -> tuple[pl.DataFrame, LineOf]:
+    """Rows with a cell, and the line of each. DataError where a row is short, or holds other rows between quotation marks."""
+    marks = _marks(path, form)
+    lines: NDArray[np.int64] | None = None
+    short = frame.get_column(frame.columns[-1]).null_count() > 0
+    fewer = marks.separators < (frame.width - 1) * (frame.height + (form.header_line > 0))
+    if (short and (marks.quotes or fewer)) or (marks.quotes and marks.newlines > frame.height + form.header_line):
+        lines = _scanned(path, form, frame.width)
+    empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series() if short else None
+    if empty is not None and empty.any():
+        rows = np.flatnonzero(~empty.to_numpy())
+        frame = frame.filter(~empty)
+        lines = rows + form.header_line + 1 if lines is None or len(lines) != len(empty) else lines[rows]
+        if not frame.height:
+            raise DataError("The table has a header and no row below it", hint="export it again with its rows")
+    if lines is not None and len(lines) == frame.height:
+        known_lines = lines
+        return frame, lambda row: int(known_lines[row])
+    return frame, lambda row: row + form.header_line + 1
+
+
+class _Marks:
+    """How often a newline, the separator and a quotation mark stand in a file."""
+
+    def __init__(self, newlines: int, separators: int, quotes: int) -> None:
+        self.newlines, self.separators, self.quotes = newlines, separators, quotes
+
+
+def _marks(path: Path, form: CsvForm) -> _Marks:
+    newlines = separators = quotes = 0
+    separator = form.separator.encode()
+    with open_csv(path) as file:
+        while chunk := file.read(_CHUNK):
+            newlines += chunk.count(b"\n")
+            separators += chunk.count(separator)
+            quotes += chunk.count(b'"')
+    return _Marks(newlines, separators, quotes)
+
+
+def _scanned(path: Path, form: CsvForm, width: int) -> NDArray[np.int64]:
+    """The line on which each row begins, by the slow way through the file. DataError for the first row that is no row."""
+    lines: list[int] = []
+    short: list[tuple[int, int]] = []
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with open_csv(path) as raw, io.TextIOWrapper(raw, encoding=form.encoding, newline="") as file:
+            for _ in range(form.header_line):
+                file.readline()
+            reader = csv.reader(file, delimiter=form.separator)
+            line = form.header_line + 1
+            for row in reader:
+                if len(row) not in (0, width):
+                    short.append((line, len(row)))
+                if swallowed := next((cell for cell in row if swallows_rows(cell, form.separator, width)), None):
+                    raise open_quote(line, swallowed)
+                lines.append(line)
+                line = form.header_line + reader.line_num + 1
+    finally:
+        csv.field_size_limit(limit)
+    if short:
+        raise ragged([line for line, _ in short], width, [cells for _, cells in short])
+    return np.array(lines, np.int64)
+
+
+def rows_of_frame(
+    frame: pl.DataFrame, contract: DataContract, line_of: LineOf | None = None, *, spellings_settled: bool = False
+) -> TableRows:
+    """A frame as the rows of a table. DataError where a column that is used holds lists or other nested values."""
+    used = used_names(contract)
+    require_single(frame.columns, used)
+    for name in used:
+        if name in frame.columns:
+            _require_flat(frame.get_column(name))
+    return TableRows(
+        frame.height,
+        tuple(frame.columns),
+        lambda name: cells_in(frame, name, numeric=any(c.name == name and c.kind == "number" for c in contract.columns)),
+        lambda name: words_in(frame, name),
+        line_of,
+        tuple(_row_problems(frame, contract, line_of)),
+        spellings_settled,
+    )
+
+
+def _require_flat(column: pl.Series) -> None:
+    kind = column.dtype
+    if kind.is_nested() or kind in (pl.Binary, pl.Object):
+        words = "bytes" if kind in (pl.Binary, pl.Object) else "lists or groups of values"
+        raise DataError(
+            f"Column {column.name!r} holds {words} where one value is promised",
+            found=str(kind),
+            hint="export one value in each row: the first, the last or the mean of the list, as the study says",
+        )
+    if kind == pl.Duration:
+        raise DataError(
+            f"Column {column.name!r} holds durations, which have no unit",
+            found=str(kind),
+            hint="export them as a number in the contract's unit, such as hours or days",
+        )
+
+
+def _row_problems(frame: pl.DataFrame, contract: DataContract, line_of: LineOf | None) -> list[Problem]:
+    """Copied rows, rows alike but for the label, and columns of nearly the same name."""
+    problems = [
+        Problem(
+            "warning",
+            f"near-name:{name}",
+            f"Another column has nearly the name of {name!r} and is not used",
+            "make sure that the contract names the right one of the two",
+            1,
+            (Place(column=other),),
+        )
+        for name, other in near_twins(frame.columns, used_names(contract))
+    ]
+    if contract.patient.column not in frame.columns or not frame.height:
+        return problems
+    plain = frame.select(pl.col(name) for name, kind in frame.schema.items() if not kind.is_nested() and kind != pl.Object)
+    copies = _repeated(plain)
+    if len(copies):
+        text, hint = "Rows that copy another one in every cell, the patient's too", "keep one of each"
+        problems.append(Problem("warning", "copied-rows", text, hint, len(copies), RowPlaces(copies, "", line_of), ROWS))
+    if contract.label.column in plain.columns and plain.width > 1:
+        alike = np.setdiff1d(_repeated(plain.drop(contract.label.column)), copies)
+        if len(alike):
+            text = "Rows that are alike in every cell, the patient's too, but have different labels"
+            where = RowPlaces(alike, "", line_of)
+            problems.append(Problem("warning", "rows-other-label", text, "find the right label", len(alike), where, ROWS))
+    return problems
+
+
+def _repeated(frame: pl.DataFrame) -> NDArray[np.int64]:
+    """Rows that are equal to an earlier one."""
+    hashes = frame.hash_rows().to_numpy()
+    _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
+    rows = np.flatnonzero((sizes > 1)[group])
+    if not len(rows):
+        return rows
+    part = frame[rows].with_row_index("wardround row")
+    first = part.group_by(frame.columns, maintain_order=True).agg(pl.col("wardround row").first()).get_column("wardround row")
+    later = np.ones(len(rows), bool)
+    later[first.to_numpy()] = False
+    return rows[later]
+
+
+def cells_in(frame: pl.DataFrame, name: str, *, numeric: bool = False) -> Cells | None:
+    """A column as cells; None where the table has no such column. numeric: one word a row, parsed all at once."""
     if name not in frame.columns:
         return None
-    column = frame.get_column(name)
-    if column.dtype == pl.Boolean:
-        column = column.cast(pl.Int8)
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-    spelled = {value: cell_of(value) for value in column.unique().to_list()}
-    return [spelled[value] for value in column.to_list()]
+    text = _text(frame.get_column(name))
+    if numeric:
+        return Cells(_Words(text), np.arange(len(text)), _parsed_numbers(text))
+    codes = text.cast(pl.Categorical).to_physical().to_numpy()
+    _, first, index = np.unique(codes, return_index=True, return_inverse=True)
+    words = Cells.of_list(text.gather(first).to_list())
+    return words.take(index.reshape(-1).astype(np.int64))
+
+
+class _Words(Sequence[str]):
+    """The words of a column, made into Python text one at a time."""
+
+    def __init__(self, text: pl.Series) -> None:
+        self._text = text
+
+    def __len__(self) -> int:
+        return len(self._text)
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[str]: ...
+    def __getitem__(self, position: int | slice) -> str | Sequence[str]:
+        if isinstance(position, slice):
+            return _Words(self._text[position])
+        return str(self._text[position]).strip()
+
+
+def _text(column: pl.Series) -> pl.Series:
+    """Every value as `cell_of` spells it, "" where there is none."""
+    kind = column.dtype
+    if kind == pl.Boolean:
+        return column.cast(pl.Int8).cast(pl.String).fill_null("")
+    if kind.is_float():
+        return _float_text(column.cast(pl.Float64))
+    if kind == pl.String:
+        return column.fill_null("").str.strip_chars() if column.len() < 10_000 else column.fill_null("")
+    return column.cast(pl.String).fill_null("")
+
+
+def _float_text(column: pl.Series) -> pl.Series:
+    whole = (column.round(0) == column) & (column.abs() <= 2.0**53)
+    spelled = pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
+    text = pl.select(spelled).to_series()
+    return text.set(column.is_nan().fill_null(True), "").fill_null("")
+
+
+def _parsed_numbers(text: pl.Series) -> NDArray[np.float64]:
+    """NaN where a cell is no plain number."""
+    parsed = text.cast(pl.Float64, strict=False)
+    if parsed.null_count():
+        parsed = text.str.strip_chars().cast(pl.Float64, strict=False)
+    numbers = parsed.fill_null(float("nan")).to_numpy().copy()
+    return np.where(np.isfinite(numbers) | _too_large(text, numbers), numbers, np.nan)
+
+
+def _too_large(text: pl.Series, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Infinite, and written in digits: 1e400, as Python reads it too."""
+    infinite = np.flatnonzero(np.isinf(numbers))
+    large = np.zeros(len(numbers), bool)
+    large[[row for row in infinite.tolist() if str(text[row]).strip().strip("+-")[:1].isdigit()]] = True
+    return large
 
 
 def words_in(frame: pl.DataFrame, name: str) -> list[str] | None:
     """A column of names as they are written, trimmed; None where the table has no such column."""
     if name not in frame.columns:
         return None
-    return ["" if value is None else str(value).strip() for value in frame.get_column(name).to_list()]
+    return [word.strip() for word in _text(frame.get_column(name)).to_list()]

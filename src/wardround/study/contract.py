@@ -7,16 +7,19 @@ computed from data, so that no statistic of a hospital leaves it through the pre
     file --reader--> values --contract--> inputs, labels, patients --hash of the patient--> train | validation | test
 """
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from wardround.study.cell_values import Value, canonical_value, is_number
+from wardround.study.cell_values import Case, Value, named_twice, spelled, text_key
 from wardround.study.label import LabelContract
 from wardround.study.sections.cohort import CohortSection
 from wardround.study.sections.section import Section
 
 Kind = Literal["image", "table"]
+OTHER = "other"
+"""What the category of all other texts is called."""
 
 __all__ = [
     "ColumnContract",
@@ -28,8 +31,6 @@ __all__ = [
     "SiteContract",
     "SplitsContract",
     "Value",
-    "canonical_value",
-    "is_number",
 ]
 
 
@@ -116,6 +117,18 @@ class ColumnContract(Section):
     categories: tuple[str | int, ...] = Field(
         default=(), description="Accepted values of a category, or the two of a binary (no, yes)."
     )
+    case: Case = Field(
+        default="ignore",
+        description="Whether codes and categories written as text compare without case (ignore) or as written (exact).",
+    )
+    other: bool = Field(
+        default=False,
+        description="For a category: any other text is one more category, called other; unless said, it is refused.",
+    )
+    log: bool = Field(
+        default=False,
+        description="For positive numbers: the natural logarithm is taken first, and center and scale are of the logarithm.",
+    )
     center: float | None = Field(default=None, description="Subtracted from a number; unless said, the middle of the range.")
     scale: float | None = Field(
         default=None,
@@ -137,19 +150,25 @@ class ColumnContract(Section):
             raise ValueError(f"column {self.name!r}: a binary has two categories (no, yes) or none, which means 0 and 1")
         if self.kind != "number" and (self.range or self.center is not None or self.scale is not None):
             raise ValueError(f"column {self.name!r}: range, center and scale are for numbers")
-        if len({canonical_value(v) for v in self.categories}) != len(self.categories):
+        if named_twice(self.categories, self.case):
             raise ValueError(f"column {self.name!r}: a category is named twice")
+        if self.other and (self.kind != "category" or any(text_key(spelled(v)) == OTHER for v in self.categories)):
+            raise ValueError(f"column {self.name!r}: other is for a category, and then no category is called other")
+        if self.log and (self.kind != "number" or (self.range is not None and self.range[0] <= 0)):
+            raise ValueError(f"column {self.name!r}: log is for numbers, and then the range begins above 0")
         return self
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Canonical spelling of the accepted values of a category or binary."""
-        return tuple(canonical_value(v) for v in (self.categories or (0, 1)))
+        """The accepted values of a category or binary, as the contract spells them."""
+        return (*(spelled(v) for v in (self.categories or (0, 1))), *((OTHER,) if self.other else ()))
 
     @property
     def constants(self) -> tuple[float, float]:
-        """center and scale of a number."""
+        """center and scale of a number, or of its logarithm."""
         low, high = self.range or (0.0, 0.0)
+        if self.log and self.range is not None:
+            low, high = math.log(low), math.log(high)
         center = (low + high) / 2 if self.center is None else self.center
         return center, (high - low) / 4 if self.scale is None else self.scale
 
@@ -208,6 +227,9 @@ class DataContract(Section):
             raise ValueError("an image contract has no columns and no header")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"columns are named twice: {', '.join(twice)}")
+        header = [name.strip().casefold() for name in self.header]
+        if twice := sorted({name for name in header if header.count(name) > 1}):
+            raise ValueError(f"the header names a column twice: {', '.join(twice)}")
         if self.label.column in names:
             raise ValueError(f"the label {self.label.column!r} may not be one of the columns the network sees")
         if self.header and (absent := sorted({*names, self.label.column} - set(self.header))):

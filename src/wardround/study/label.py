@@ -9,11 +9,13 @@ is registered there, so that readers and studies need to know the label section 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from wardround.study.cell_values import Value, canonical_value, is_number
+from wardround.study.cell_values import Case, Value, codes, exact_number, spelled
 from wardround.study.sections.section import Section
 
 Target = int | float
@@ -74,6 +76,10 @@ class LabelContract(Section):
         default=(0,), description='Values that mean negative, for example ["NORMAL", 0]; or a rule for numbers such as "= 0".'
     )
     column: str = Field(default="label", min_length=1, description="The column, array or manifest column that holds the label.")
+    case: Case = Field(
+        default="ignore",
+        description="Whether values written as text compare without case (ignore: NORMAL is Normal) or as written (exact).",
+    )
 
     @property
     def sides(self) -> tuple[tuple[str, str], ...]:
@@ -98,8 +104,10 @@ class LabelContract(Section):
                 raise ValueError(f"{name} names no value")
         if isinstance(self.positive, str) or isinstance(self.negative, str):
             _refuse_overlap(self)
-        elif both := {canonical_value(v) for v in self.positive} & {canonical_value(v) for v in self.negative}:
-            raise ValueError(f"positive and negative share the values {sorted(both)}")
+        elif both := [v for v in self.positive if _matches(self.negative, v, self.case)] or [
+            v for v in self.negative if _matches(self.positive, v, self.case)
+        ]:
+            raise ValueError(f"positive and negative share the values {sorted(map(str, both))}")
         return self
 
     def judge(self, value: Value | None) -> Target | None:
@@ -118,32 +126,34 @@ class LabelContract(Section):
 
 def _side_of(label: LabelContract, value: Value) -> Literal[0, 1] | None:
     """1 for positive, 0 for negative, None for neither."""
-    if _matches(label.positive, value):
+    if _matches(label.positive, value, label.case):
         return 1
-    return 0 if _matches(label.negative, value) else None
+    return 0 if _matches(label.negative, value, label.case) else None
 
 
-def _matches(side: tuple[str | int, ...] | str, value: Value) -> bool:
-    text = canonical_value(value)
+def _matches(side: tuple[str | int, ...] | str, value: Value, case: Case) -> bool:
+    text = spelled(value)
     if not isinstance(side, str):
-        return text in {canonical_value(label_value) for label_value in side}
-    rule = _RULE.fullmatch(side)
-    if rule is None or not is_number(text):
+        return text in codes(side, case)
+    rule, number = _RULE.fullmatch(side), exact_number(text)
+    if rule is None or number is None:
         return False
-    number, bound = float(text), float(rule[2])
+    bound = Decimal(rule[2])
     return {"<": number < bound, "<=": number <= bound, ">": number > bound, ">=": number >= bound, "=": number == bound}[rule[1]]
 
 
 def _refuse_overlap(label: LabelContract) -> None:
-    """Two sides overlap exactly when they do at, just below or just above one of the values they name."""
-    bounds: list[float] = []
+    """Two sides overlap exactly when they do at, between or beyond the numbers that they name."""
+    bounds: set[Decimal] = set()
     for side in (label.positive, label.negative):
-        named = [_RULE.fullmatch(side)[2]] if isinstance(side, str) else side  # type: ignore[index]
-        bounds += [float(v) for v in named if is_number(str(v).strip())]
-    for bound in bounds:
-        for probe in (bound - 1e-6, bound, bound + 1e-6):
-            if _matches(label.positive, probe) and _matches(label.negative, probe):
-                raise ValueError(f"positive and negative both accept values near {bound:g}")
+        named = [_RULE.fullmatch(side)[2]] if isinstance(side, str) else map(spelled, side)  # type: ignore[index]
+        bounds |= {number for number in map(exact_number, named) if number is not None}
+    ends = sorted(bounds)
+    between = [(low + high) / 2 for low, high in pairwise(ends)]
+    spellings = [spelled(v) for side in (label.positive, label.negative) if not isinstance(side, str) for v in side]
+    for probe in [*map(str, [*ends, *between, ends[0] - 1, ends[-1] + 1]), *spellings]:
+        if _matches(label.positive, probe, label.case) and _matches(label.negative, probe, label.case):
+            raise ValueError(f"positive and negative both accept values near {probe}")
 
 
 BINARY = LabelKind("binary", _side_of, "int8", frozenset(KIND_SETTINGS))

@@ -4,8 +4,8 @@
     category "sex" string (batch,)  "": missing      --code, one-hot or 0 | 0.5 | 1-->          features --network--> probability
 
 It is `sources.columns` written as standard operators (opset 17, and LabelEncoder of ai.onnx.ml). A graph cannot refuse with
-words: where `sources.prepare` refuses a record, the file's answer is NaN. Text is read in canonical spelling (`canonical_value`)
-or as the contract writes it; a program that has other spellings prepares them first.
+words: where `sources.prepare` refuses a record, the file's answer is NaN. Text is read as `text_key` spells it
+or as the contract writes it; a program that has other spellings (other case, accents written otherwise) prepares them first.
 """
 
 from collections.abc import Iterable
@@ -16,8 +16,18 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from wardround.study.cell_codes import ALWAYS_MISSING, LARGEST, LARGEST_SCALED, left_out_codes, missing_codes
-from wardround.study.contract import ColumnContract, DataContract, Value, canonical_value, is_number
+from wardround.study.cell_codes import (
+    ALWAYS_MISSING,
+    LARGEST,
+    LARGEST_SCALED,
+    category_codes,
+    is_left_out,
+    is_missing,
+    left_out_codes,
+    missing_codes,
+)
+from wardround.study.cell_values import Codes, Value, spelled, text_key
+from wardround.study.contract import ColumnContract, DataContract
 
 UNKNOWN, MISSING, LEFT_OUT = -1, -2, -3
 ML_OPSET = 3
@@ -101,22 +111,21 @@ def _input(column: ColumnContract) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(column.name, kind, ["batch"])
 
 
-def _equals(graph: _Nodes, value: str, codes: frozenset[str]) -> list[str]:
-    """Flags for the codes that are numbers."""
-    numbers = sorted(float(code) for code in codes if is_number(code))
-    return [graph.add("Equal", value, graph.constant(number, np.float64)) for number in numbers]
+def _equals(graph: _Nodes, value: str, codes: Codes) -> list[str]:
+    """Flags for the codes that a float may mean."""
+    return [graph.add("Equal", value, graph.constant(number, np.float64)) for number in codes.floats()]
 
 
 def _number(graph: _Nodes, column: ColumnContract) -> tuple[list[str], list[str]]:
     """Features (batch, 1) and flags (batch,) of what is refused."""
     value, nan = column.name, graph.add("IsNaN", column.name)
     left_out = left_out_codes(column)
-    refused = _equals(graph, value, left_out) + ([nan] if left_out & ALWAYS_MISSING else [])
+    refused = _equals(graph, value, left_out) + ([nan] if ALWAYS_MISSING & left_out.texts.keys() else [])
     missing = graph.any_of([nan, *_equals(graph, value, missing_codes(column))]) or nan
     huge = graph.add("Greater", graph.add("Abs", value), graph.constant(LARGEST, np.float64))
     refused.append(graph.add("And", huge, graph.add("Not", missing)))
     center, scale = (graph.constant(number, np.float64) for number in column.constants)
-    usable = graph.add("Where", graph.add("Or", missing, huge), center, value)
+    usable = graph.add("Where", graph.add("Or", missing, huge), graph.constant(1.0, np.float64), value)
     if column.range is not None:
         low, high = (graph.constant(bound, np.float64) for bound in column.range)
         if column.outside == "clip":
@@ -128,10 +137,22 @@ def _number(graph: _Nodes, column: ColumnContract) -> tuple[list[str], list[str]
                 refused.append(outside)
             else:
                 missing = graph.add("Or", missing, outside)
+    if column.log:
+        usable, refused_too = _logarithm(graph, usable, missing, huge)
+        refused.append(refused_too)
     scaled = graph.add("Div", graph.add("Sub", usable, center), scale)
     plain = graph.add("Where", missing, graph.constant(0.0, np.float64), scaled)
     refused.append(graph.add("Greater", graph.add("Abs", plain), graph.constant(LARGEST_SCALED, np.float64)))
     return _with_indicator(graph, column, _as_column(graph, plain), missing, refused)
+
+
+def _logarithm(graph: _Nodes, usable: str, missing: str, huge: str) -> tuple[str, str]:
+    """The logarithm of what is above 0, and the flag of what is not, and is neither missing nor refused already."""
+    one = graph.constant(1.0, np.float64)
+    not_positive = graph.add("LessOrEqual", usable, graph.constant(0.0, np.float64))
+    counted = graph.add("Not", graph.add("Or", missing, huge))
+    logarithm = graph.add("Log", graph.add("Where", not_positive, one, usable))
+    return logarithm, graph.add("And", not_positive, counted)
 
 
 def _coded(graph: _Nodes, column: ColumnContract) -> tuple[list[str], list[str]]:
@@ -143,7 +164,7 @@ def _coded(graph: _Nodes, column: ColumnContract) -> tuple[list[str], list[str]]
         domain="ai.onnx.ml",
         keys_strings=list(keys),
         values_int64s=list(keys.values()),
-        default_int64=UNKNOWN,
+        default_int64=len(column.categories) if column.other else UNKNOWN,
     )
     missing = graph.add("Equal", code, graph.constant(MISSING, np.int64))
     unusable = graph.add("Less", code, graph.constant(0, np.int64))
@@ -159,14 +180,28 @@ def _coded(graph: _Nodes, column: ColumnContract) -> tuple[list[str], list[str]]
 
 
 def _spellings(column: ColumnContract) -> dict[str, int]:
-    """What each spelling means. A code that leaves the record out goes before a missing one, and that before a category."""
-    keys = {key: k for k, value in enumerate(column.categories or (0, 1)) for key in _both(value)}
-    keys |= {key: MISSING for value in (*column.missing, *ALWAYS_MISSING) for key in _both(value)}
-    return keys | {key: LEFT_OUT for value in column.left_out for key in _both(value)}
+    """What each spelling means. A code that leaves the record out goes before a missing one, and that before a category.
+
+    A spelling that a code of another kind claims, such as the text "1" beside the number 1, goes the way of `Codes.position`.
+    """
+    accepted, missing, left_out = category_codes(column), missing_codes(column), left_out_codes(column)
+    keys: dict[str, int] = {}
+    for key in _written((*(column.categories or (0, 1)), *column.missing, *column.left_out, *ALWAYS_MISSING)):
+        category = accepted.position(key)
+        if is_left_out(key, left_out):
+            keys[key] = LEFT_OUT
+        elif is_missing(key, missing):
+            keys[key] = MISSING
+        elif category is not None:
+            keys[key] = category
+    return keys
 
 
-def _both(value: Value) -> tuple[str, str]:
-    return canonical_value(value), str(value)
+def _written(values: Iterable[Value]) -> list[str]:
+    """Each value as it is written, as `spelled` and `text_key` write it, and in the usual cases."""
+    spellings = ((str(value), spelled(value), text_key(spelled(value))) for value in values)
+    usual = ((*words, words[1].upper(), words[1].lower(), words[1].capitalize(), words[1].title()) for words in spellings)
+    return list(dict.fromkeys(key for words in usual for key in words))
 
 
 def _as_column(graph: _Nodes, value: str) -> str:

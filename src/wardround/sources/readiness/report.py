@@ -5,20 +5,22 @@ record. A count from 1 to 4 is told as "fewer than 5", and where it could be wor
 smallest part is hidden too. The form for this machine tells every count exactly, with places and values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wardround.sources.places import Place, places_text
-from wardround.sources.read_result import Level, Problem, ReadResult
+from wardround.sources.places import PLACES_KEPT, Place, places_text
+from wardround.sources.read_result import Level, Problem, ReadResult, too_few_hint
 from wardround.sources.readiness.photometry import image_findings
 from wardround.sources.readiness.training_hospitals import training_problems
 from wardround.sources.readiness.units import words_for
 from wardround.sources.splitting import assign_splits, split_patients
 from wardround.study.contract import DataContract, SplitsContract
-from wardround.values.errors import DataError
+from wardround.values.errors import DataError, StudyError
+from wardround.values.ids import site_id
 from wardround.values.records import SPLITS
 
 SMALL_CELL = 5
@@ -46,7 +48,7 @@ class Finding:
     hint: str = ""
     exact: str = field(default="", kw_only=True)
     where: str = ""
-    places: tuple[Place, ...] = ()
+    places: Sequence[Place] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, spl
     """The report on what a reader found."""
     findings = [_told(problem) for problem in read_result.problems]
     findings += _patient_findings(read_result, contract, splits)
+    findings += patient_looks(read_result)
     findings += _label_findings(read_result)
     findings += [_told(problem) for problem in training_problems(read_result, _assigned(read_result, splits))]
     findings += [counted(*parts) for parts in _duplicate_findings(read_result, contract)]
@@ -147,7 +150,7 @@ def _told(problem: Problem) -> Finding:
 
 
 def counted(
-    level: Level, code: str, text: str, hint: str, count: int, where: str = "", places: tuple[Place, ...] = ()
+    level: Level, code: str, text: str, hint: str, count: int, where: str = "", places: Sequence[Place] = ()
 ) -> Finding:
     """A finding of `count` things, in both forms: "text: fewer than 5" to send on, "text: 3" for this machine."""
     return Finding(level, code, f"{text}: {count_text(count)}", hint, where, places, exact=f"{text}: {count}")
@@ -160,18 +163,8 @@ def _patient_findings(read_result: ReadResult, contract: DataContract, splits: S
         return [Finding("error", "empty", "The source holds no usable record", "add data, or mend the errors above")]
     if patients < splits.minimum_patients:
         text = f"There are {count_text(patients)} patients; the study needs at least {splits.minimum_patients}"
-        findings.append(Finding("error", "too-few-patients", text, "leave this hospital out, or join its data with another's"))
-    if not read_result.names_patients:
-        level: Level = "error" if contract.patient.required else "warning"
-        text = "The source does not name patients, so every record counts as a patient of its own"
-        findings.append(
-            Finding(
-                level,
-                "no-patients",
-                text,
-                "name the patient of each record; else one person's records may be in train and in test",
-            )
-        )
+        findings.append(Finding("error", "too-few-patients", text, too_few_hint(read_result)))
+    findings += _nameless_findings(read_result, contract)
     if np.any(read_result.declared != "") and (doubled := split_patients(read_result.patients, read_result.declared)):
         text = "Patients stand in more than one declared split"
         hint = "put all records of a patient in one split, or set declared = false to split by patient"
@@ -185,6 +178,78 @@ def _patient_findings(read_result: ReadResult, contract: DataContract, splits: S
         *findings,
         Finding("error", "no-train", "No patient is left to train on", "lower validation and test, or add patients"),
     ]
+
+
+def _nameless_findings(read_result: ReadResult, contract: DataContract) -> list[Finding]:
+    """What names nobody has one fate: refused where the study requires patients, else a patient of its own, and told."""
+    unnamed = int(np.sum(~read_result.identified))
+    if not unnamed:
+        return []
+    level: Level = "error" if contract.patient.required else "warning"
+    hint = "name the patient of each record; else one person's records may be in train and in test"
+    words = {location.value for location in read_result.nameless if location.value is not None and location.value.strip()}
+    if unnamed < len(read_result):
+        text = f"Records name no patient, so that each counts as a patient of its own: {count_text(unnamed)}"
+        return [Finding(level, "patient-absent", text, hint, *_where(read_result.nameless, unnamed))]
+    if len(words) == 1:
+        text = "Every record names its patient by one word that means nobody: the export was anonymised with one word"
+        hint = "export it again with a pseudonym for each patient; else one person's records may be in train and in test"
+        return [Finding(level, "no-patients", text, hint, *_where(read_result.nameless, unnamed))]
+    text = "The source does not name patients, so every record counts as a patient of its own"
+    return [Finding(level, "no-patients", text, hint)]
+
+
+def _where(places: Sequence[Place], count: int) -> tuple[str, Sequence[Place]]:
+    return places_text(places, count), places
+
+
+def patient_looks(read_result: ReadResult) -> list[Finding]:
+    """One patient with both outcomes, or in two hospitals of one source; and hospitals whose name a run cannot use."""
+    findings: list[Finding] = []
+    _, patient = np.unique(read_result.patients, return_inverse=True)
+    labels = read_result.labels if read_result.labels.dtype.kind in "iu" else np.zeros(len(patient), np.int8)
+    for code, values, text, hint in (
+        ("patient-both-labels", labels, "Patients have records with different labels", "make sure that this is meant"),
+        ("patient-two-sites", read_result.sites, "Patients stand in more than one hospital",
+         "make sure that they are one person: divided by hospital, each stays with one of them"),
+    ):  # fmt: skip
+        rows = _of_mixed(patient, values)
+        if count := len(np.unique(patient[rows])):
+            level: Level = "note" if code == "patient-both-labels" else "warning"
+            where = [_record_place(read_result, row) for row in rows[:PLACES_KEPT].tolist()]
+            findings.append(Finding(level, code, f"{text}: {count_text(count)}", hint, *_where(where, len(rows))))
+    strange = [name for name in np.unique(read_result.sites).tolist() if name and not _is_site(name)]
+    if strange:
+        text = f"Hospitals have names that a run cannot use: {len(strange)}"
+        hint = (
+            "to divide these data by hospital, name each with letters, digits, '_' or '-' alone, or translate them in a mapping"
+        )
+        where = [Place(value=name) for name in strange]
+        findings.append(Finding("warning", "site-name", text, hint, *_where(where, len(strange))))
+    return findings
+
+
+def _of_mixed(patient: NDArray[np.intp], values: NDArray[Any]) -> NDArray[np.int64]:
+    """The records of patients that have more than one of the values."""
+    if not len(patient):
+        return np.zeros(0, np.int64)
+    _, value = np.unique(values, return_inverse=True)
+    pairs = np.unique(patient.astype(np.int64) * (int(value.max()) + 1) + value)
+    mixed = np.bincount(pairs // (int(value.max()) + 1)) > 1
+    return np.flatnonzero(mixed[patient])
+
+
+def _record_place(read_result: ReadResult, row: int) -> Place:
+    name, patient = str(read_result.names[row]), str(read_result.patients[row])
+    return Place(int(name), value=patient) if name.isdigit() else Place(0, file=name, value=patient)
+
+
+def _is_site(name: str) -> bool:
+    try:
+        site_id(name)
+    except StudyError:
+        return False
+    return True
 
 
 def _no_train(read_result: ReadResult, splits: SplitsContract) -> bool:

@@ -1,0 +1,151 @@
+"""What a column looks like beside the label and the other columns: constant, a copy, a leak of the label, a fill code.
+
+Nothing here makes a table unusable by itself; each is a warning with its place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.sources.cells import Cells
+from wardround.sources.columns import PreparedColumn
+from wardround.sources.places import Place, RowPlaces
+from wardround.sources.problem_counter import ProblemCounter
+from wardround.study.contract import ColumnContract
+
+FEWEST = 20
+"""Rows below which a pattern is chance."""
+FEWEST_OF_CLASS = 5
+_SAMPLE = 2000
+
+FILL_CODES = (
+    -1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 32767.0, -32768.0, 65535.0,
+    2147483647.0, -2147483648.0, 4294967295.0,
+)  # fmt: skip
+HUGE = 1e15
+"""No measurement is beyond it; netCDF's 9.96921e36 and its kin, 1e20 and 1e30 are."""
+
+
+@dataclass(frozen=True)
+class TableSpots:
+    """Where the records of a table stand. rows: of the file, from 0, one for each record."""
+
+    rows: NDArray[np.int64]
+    cells: Cells
+    line_of: Any = None
+
+    def places(self, records: NDArray[np.int64], column: str) -> RowPlaces:
+        """Records counted from 0, with the cell that stands there."""
+        record_of = {int(self.rows[record]): int(record) for record in records.tolist()} if len(records) < _SAMPLE else None
+
+        def value(row: int) -> str:
+            return self.cells.word(int(np.searchsorted(self.rows, row)) if record_of is None else record_of[row])
+
+        return RowPlaces(self.rows[records], column, self.line_of, value)
+
+
+@dataclass
+class ColumnLooks:
+    """outcomes: the label's target of each record (n,)."""
+
+    outcomes: NDArray[Any]
+    _prints: dict[int, str] = field(default_factory=dict)
+
+    def look(
+        self, column: ColumnContract, cells: Cells, prepared: PreparedColumn, spots: TableSpots, counter: ProblemCounter
+    ) -> None:
+        """Note what is strange about one column."""
+        if len(cells) < 2:
+            return
+        self._constant_or_copy(column, cells, prepared, counter)
+        if self._leaks(prepared):
+            text = f"Column {column.name!r} tells the label by itself: every value stands with one outcome only"
+            hint = "find out whether it was written after the outcome was known; then take it out of the study"
+            counter.warning(f"leak:{column.name}", text, hint, Place(column=column.name))
+        if column.kind == "number":
+            _fill_codes(column, cells, prepared, spots, counter)
+
+    def _constant_or_copy(self, column: ColumnContract, cells: Cells, prepared: PreparedColumn, counter: ProblemCounter) -> None:
+        where = Place(column=column.name)
+        if len(cells) >= FEWEST and (prepared.features == prepared.features[0]).all():
+            text = f"Column {column.name!r} holds one and the same value in every row"
+            counter.warning(f"constant:{column.name}", text, "check the export; the network learns nothing from it", where)
+            return
+        fingerprint = _fingerprint(cells)
+        other = self._prints.setdefault(fingerprint, column.name)
+        if other != column.name:
+            text = f"Columns {other!r} and {column.name!r} hold the same values in every row"
+            counter.warning(
+                f"copy:{column.name}", text, "check the export: one of them may have been filled with the other", where
+            )
+
+    def _leaks(self, prepared: PreparedColumn) -> bool:
+        """Whether the column determines a yes-or-no label: each value has one outcome, or one threshold divides the outcomes."""
+        outcomes = self.outcomes
+        classes = np.unique(outcomes[:_SAMPLE]) if len(outcomes) >= FEWEST else np.zeros(0)
+        if len(classes) != 2 or outcomes.dtype.kind not in "iub":
+            return False
+        if not _determines(prepared.features[:_SAMPLE], outcomes[:_SAMPLE]):
+            return False
+        return len(outcomes) <= _SAMPLE or _determines(prepared.features, outcomes)
+
+
+def _fingerprint(cells: Cells) -> int:
+    numbers = cells.numbers[cells.index]
+    if np.isfinite(numbers[:_SAMPLE]).any():
+        return hash(numbers.tobytes())
+    words = np.array([hash(word) for word in cells.words], np.int64)
+    return hash(words[cells.index].tobytes())
+
+
+def _determines(features: NDArray[np.float32], outcomes: NDArray[Any]) -> bool:
+    """Of prepared features (n, f): whether each distinct row of them has one outcome, and stands often enough to mean it."""
+    yes = outcomes == outcomes.max()
+    if min(int(yes.sum()), int((~yes).sum())) < FEWEST_OF_CLASS:
+        return False
+    first = features[:, 0]
+    if features.shape[1] <= 2 and (first[yes].min() > first[~yes].max() or first[yes].max() < first[~yes].min()):
+        return True
+    _, group = np.unique(features, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    total = np.bincount(group)
+    positive = np.bincount(group, weights=yes)
+    pure = bool(np.all((positive == 0) | (positive == total)))
+    return pure and len(total) * FEWEST_OF_CLASS <= len(outcomes)
+
+
+def _fill_codes(
+    column: ColumnContract, cells: Cells, prepared: PreparedColumn, spots: TableSpots, counter: ProblemCounter
+) -> None:
+    values = prepared.measured
+    if len(values) < FEWEST_OF_CLASS:
+        return
+    suspects = fill_values(values)
+    if len(suspects):
+        usable = ~prepared.missing & np.isfinite(cells.numbers[cells.index])
+        records = np.flatnonzero(usable & np.isin(cells.numbers[cells.index], suspects))
+        text = f"Column {column.name!r} has a number far from its others that stands there again and again, as a fill code does"
+        hint = "where it means that nothing was measured, name it under missing in the contract, or leave these cells empty"
+        counter.rows("warning", f"fill-code:{column.name}", text, hint, spots.places(records, column.name))
+
+
+def fill_values(values: NDArray[np.float64]) -> Sequence[float]:
+    """Numbers that stand for "not measured": any beyond HUGE, and one of FILL_CODES far from the middle of the others.
+
+    >>> list(fill_values(np.array([2.1, 3.4, 2.8, 9.96921e29, 2.2, -999.0, -999.0, 3.0])))
+    [-999.0, 9.96921e+29]
+    >>> list(fill_values(np.array([97.0, 99.0, 99.0, 98.0, 96.0])))
+    []
+    """
+    huge = np.unique(values[np.abs(values) >= HUGE])
+    codes = [code for code in FILL_CODES if np.count_nonzero(values == code) >= 2]
+    others = values[(np.abs(values) < HUGE) & ~np.isin(values, codes)]
+    if codes and len(others) >= 3:
+        low, middle, high = np.quantile(others, (0.05, 0.5, 0.95))
+        codes = [code for code in codes if abs(code - middle) > 5 * max(high - low, abs(middle) * 0.2, 1e-12)]
+    else:
+        codes = []
+    return sorted({*codes, *huge.tolist()})

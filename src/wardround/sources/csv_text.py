@@ -1,0 +1,239 @@
+"""A CSV file before it is parsed: its encoding, its separator, the line of its header, and, where it cannot be parsed, why.
+
+What is certain is used: a byte order mark, the separator that gives the header its names. What would be a guess (which of the
+many old encodings, which line holds the names) is refused with the setting of the mapping that says it.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from wardround.sources.column_names import clean_name
+from wardround.values.errors import DataError
+
+SEPARATORS = (",", ";", "\t", "|")
+_HEAD = 256 * 1024
+_LINES_LOOKED_AT = 30
+_MAP = "wardround data map writes a mapping that says it"
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True)
+class CsvSettings:
+    """What a hospital's mapping says of its file; "" and 0 where it says nothing. header_line: from 1."""
+
+    encoding: str = ""
+    separator: str = ""
+    header_line: int = 0
+
+
+@dataclass(frozen=True)
+class CsvForm:
+    """How a file is to be parsed. names: as the header writes them, None where the file has no header line."""
+
+    encoding: str
+    separator: str
+    header_line: int
+    names: tuple[str, ...] | None
+
+
+def open_csv(path: Path) -> IO[bytes]:
+    """The file's bytes, unpacked where it is gzipped."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if zipped else path.open("rb")  # type: ignore[return-value]
+
+
+def looks_like_text(head: bytes) -> bool:
+    """Whether bytes are text: without a zero byte, with a byte order mark, or with every second byte zero, as in UTF-16."""
+    wide = len(head) >= 8 and (not any(head[0:64:2]) or not any(head[1:64:2]))
+    return b"\0" not in head or bool(mark_of(head)) or wide
+
+
+def mark_of(head: bytes) -> str:
+    """The encoding that a byte order mark names; "" without one."""
+    return next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "")
+
+
+def form_of(path: Path, used: Sequence[str], header: Sequence[str], settings: CsvSettings) -> CsvForm:
+    """How to parse a file. used: names that the contract asks for. header: the contract's, for a file without a header line.
+
+    DataError where the file's encoding is not known, or where there is nothing in it.
+    """
+    with open_csv(path) as file:
+        head = file.read(_HEAD)
+    encoding = settings.encoding or mark_of(head) or "utf-8"
+    text = _decoded(head, encoding, whole=len(head) < _HEAD)
+    if not text.strip():
+        raise DataError("The table is empty", hint="export it again")
+    if "\n" not in text and text.count("\r") > 1:
+        raise DataError(
+            "The lines of the table end as on a Macintosh before 2001 (CR alone)",
+            hint="save it again as CSV with Windows or Unix line ends",
+        )
+    lines = text.splitlines()[: max(_LINES_LOOKED_AT, settings.header_line)]
+    header_line = settings.header_line or 1
+    if header_line > len(lines):
+        raise DataError(
+            "The mapping says that the header stands below the last line", expected=f"a header_line up to {len(lines)}",
+            found=str(header_line), hint="correct header_line under [source]",
+        )  # fmt: skip
+    separator = settings.separator or separator_of(lines[header_line - 1], used)
+    if header:
+        return CsvForm(encoding, separator, 0, None)
+    rows = _rows(io.StringIO("\n".join(lines[header_line - 1 :])), separator)
+    return CsvForm(encoding, separator, header_line, tuple(clean_name(name) for name in next(rows, [])))
+
+
+def _decoded(head: bytes, encoding: str, *, whole: bool) -> str:
+    if encoding == "utf-8" and b"\0" in head:
+        raise DataError(
+            "The table is not in UTF-8: zero bytes stand between its letters, as in UTF-16 without a byte order mark",
+            hint=f'save it as CSV UTF-8, or write encoding = "utf-16-le" under [source] of a mapping; {_MAP}',
+        )
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(head, final=whole)
+    except UnicodeDecodeError as error:
+        raise other_encoding(encoding, head.count(b"\n", 0, error.start) + 1) from None
+    except LookupError:
+        raise DataError(
+            f"There is no encoding called {encoding!r}", expected="utf-8, cp1252, utf-16, ...",
+            hint="correct encoding under [source] in the mapping",
+        ) from None  # fmt: skip
+
+
+def other_encoding(encoding: str, line: int) -> DataError:
+    """The error of a file that is in another encoding than said or, unsaid, than UTF-8."""
+    if encoding in ("utf-8", "utf-8-sig"):
+        return DataError(
+            "The table is not in UTF-8",
+            expected="UTF-8, or an encoding that the hospital's mapping names",
+            found=f"a letter of another encoding in line {line}; exports of Excel in Western Europe are often in cp1252",
+            hint=f'save it as "CSV UTF-8", or write encoding = "cp1252" under [source] of a mapping; {_MAP}',
+        )
+    return DataError(
+        f"The table is not in {encoding}, as the mapping says", found=f"a letter of another encoding in line {line}",
+        hint="correct encoding under [source]",
+    )  # fmt: skip
+
+
+def separator_of(line: str, used: Sequence[str] = ()) -> str:
+    """The separator that divides a header into the most names that are asked for; of equal ones the commonest.
+
+    >>> separator_of("file;label"), separator_of("age,in years;label", ["label"]), separator_of("file")
+    (';', ';', ',')
+    """
+    asked = {clean_name(name).casefold() for name in used}
+
+    def fits(separator: str) -> tuple[int, int]:
+        names = next(_rows(io.StringIO(line), separator), [])
+        return len(asked & {clean_name(name).casefold() for name in names}), line.count(separator)
+
+    return max(SEPARATORS, key=fits)
+
+
+def _rows(file: io.StringIO | io.TextIOWrapper, separator: str) -> Iterator[list[str]]:
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield from csv.reader(file, delimiter=separator)
+    except csv.Error:
+        return
+    finally:
+        csv.field_size_limit(limit)
+
+
+def header_candidate(path: Path, form: CsvForm, used: Sequence[str]) -> int:
+    """A line other than the header's that holds more of the names asked for; 0 where there is none."""
+    with open_csv(path) as file:
+        lines = _decoded(file.read(_HEAD), form.encoding, whole=False).splitlines()[:_LINES_LOOKED_AT]
+    asked = {clean_name(name).casefold() for name in used}
+
+    def hits(line: str) -> int:
+        words = next(_rows(io.StringIO(line), separator_of(line, used)), [])
+        return len(asked & {clean_name(word).casefold() for word in words})
+
+    best = max(range(len(lines)), key=lambda at: hits(lines[at]), default=0)
+    return best + 1 if lines and hits(lines[best]) > max(1, hits(lines[form.header_line - 1])) else 0
+
+
+def title_above(header_line: int) -> DataError:
+    """The error of a table whose header is not where it was looked for."""
+    return DataError(
+        "The names of the columns do not stand in the first line of the table: a title stands above them",
+        found=f"names of the contract's columns in line {header_line}",
+        hint=f"delete the lines above it, or write header_line = {header_line} under [source] of a mapping; {_MAP}",
+    )
+
+
+def why_broken(path: Path, form: CsvForm, width: int) -> DataError:
+    """Why the parser gave up on a file, with the first line that shows it."""
+    try:
+        with open_csv(path) as raw, io.TextIOWrapper(raw, encoding=form.encoding, newline="") as file:
+            return _first_fault(file, form, width)
+    except UnicodeDecodeError:
+        with open_csv(path) as raw:
+            return other_encoding(form.encoding, _bad_line(raw, form.encoding))
+
+
+def _bad_line(raw: IO[bytes], encoding: str) -> int:
+    for number, line in enumerate(raw, 1):
+        try:
+            line.decode(encoding)
+        except UnicodeDecodeError:
+            return number
+    return 0
+
+
+def _first_fault(file: io.TextIOWrapper, form: CsvForm, width: int) -> DataError:
+    for _ in range(max(form.header_line - 1, 0)):
+        file.readline()
+    line_before, text = max(form.header_line - 1, 0), file
+    reader = csv.reader(text, delimiter=form.separator, strict=True)
+    started = line_before
+    try:
+        for row in reader:
+            line = line_before + reader.line_num
+            if swallowed := next((cell for cell in row if swallows_rows(cell, form.separator, width)), None):
+                return open_quote(started + 1, swallowed)
+            if row and len(row) != width:
+                return ragged([started + 1], width, [len(row)])
+            started = line
+    except csv.Error:
+        return open_quote(started + 1, "")
+    return DataError("The table cannot be read", expected="CSV or Parquet", hint="export it again")
+
+
+def swallows_rows(cell: str, separator: str, width: int) -> bool:
+    """Whether whole rows of the table stand in one cell."""
+    return "\n" in cell and any(line.count(separator) >= max(width - 2, 1) for line in cell.splitlines()[1:])
+
+
+def open_quote(line: int, cell: str) -> DataError:
+    lines = f"; {cell.count(chr(10))} more lines stand in that one cell" if cell else ""
+    return DataError(
+        "A quotation mark in the table is opened and not closed before the next rows",
+        found=f"line {line}{lines}",
+        hint='close it, or take it out; a quotation mark inside a cell is written twice, and the cell in quotes: "5"" tube"',
+    )
+
+
+def ragged(lines: Sequence[int], width: int, widths: Sequence[int]) -> DataError:
+    shown = ", ".join(f"line {line} has {cells}" for line, cells in zip(lines[:5], widths, strict=False))
+    more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+    return DataError(
+        "The rows of the table do not all have as many cells as its header",
+        expected=f"{width} cells in every row",
+        found=f"{shown}{more}",
+        hint="correct these lines: put a cell that holds the separator in quotes, and write the separators of empty cells too",
+    )

@@ -1,0 +1,80 @@
+"""Why a cell is no number, in words that a data manager can act on: one cause, one mend."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from wardround.study.cell_codes import LARGEST
+from wardround.study.cell_values import is_number
+
+
+@dataclass(frozen=True)
+class NumberFault:
+    """code: short, of the kind. text: what the cells of a column are, after "Column 'x' has ". hint: the mend."""
+
+    code: str
+    text: str
+    hint: str
+
+
+_MAPPING = "write a mapping with wardround data map, and in it "
+DECIMAL_COMMA = NumberFault(
+    "decimal-comma", "numbers with a decimal comma", f'{_MAPPING}decimal = "," (thousands = "." where 1.234,5 is written)'
+)
+THOUSANDS = NumberFault(
+    "thousands", "numbers with a sign between the thousands", f'{_MAPPING}thousands = "," (or the sign that is written)'
+)
+BOUND = NumberFault(
+    "bound",
+    "numbers with a sign such as < or > before them, beyond what was measured",
+    'decide with the study what such a cell counts as, and say it in a mapping (wardround data map): codes = { "<0.01" = '
+    '"0.01" }',
+)
+TOO_LARGE = NumberFault(
+    "too-large", f"numbers beyond {LARGEST:g}, which are fill values and no measurements",
+    "name the code under missing in the contract, or leave these cells empty",
+)  # fmt: skip
+NOT_FINITE = NumberFault(
+    "not-finite", "cells that mean infinity", "find out what was divided by zero, and leave these cells empty"
+)
+OTHER_DIGITS = NumberFault("other-digits", "numbers in digits other than 0 to 9", "export them again with the digits 0 to 9")
+PROGRAM = NumberFault(
+    "program-number", "numbers as programs write them, such as 0x10 or 1_0", "export them again as plain decimal numbers"
+)
+WITH_UNIT = NumberFault("with-unit", "numbers with a unit behind them", f"{_MAPPING}codes, or export the number alone")
+DATE = NumberFault("date", "dates where a number is promised", f"{_MAPPING}date_format, or name another column")
+WORD = NumberFault(
+    "not-a-number", "cells that are not numbers", "correct them, or name their codes under missing in the contract"
+)
+
+_ASCII_ANY_CASE = re.ASCII | re.IGNORECASE
+_CAUSES = (
+    (re.compile(r"[<>≤≥~≈]\s*=?\s*[+-]?\d+(?:[.,]\d+)?.*", re.ASCII), BOUND),
+    (re.compile(r"[+-]?(?:\d+|\d{1,3}(?:[.\s'’]\d{3})+),\d+", re.ASCII), DECIMAL_COMMA),
+    (re.compile(r"[+-]?\d{1,3}(?:[.\s'’]\d{3})+", re.ASCII), THOUSANDS),
+    (re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\.\d+", re.ASCII), THOUSANDS),
+    (re.compile(r"[+-]?(?:inf|infinity|∞|#div/0!)", re.IGNORECASE), NOT_FINITE),
+    (re.compile(r"[+-]?0[xob][0-9a-f_]+|[+-]?\d+(?:_\d+)+(?:\.\d*)?|[+-]?\d+(?:\.\d*)?d[+-]?\d+", _ASCII_ANY_CASE), PROGRAM),
+    (re.compile(r"\d{1,2}\.\d{1,2}\.\d{2,4}.*|\d{4}-\d{1,2}-\d{1,2}.*|\d{1,2}/\d{1,2}/\d{2,4}.*", re.ASCII), DATE),
+    (re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*[^\W\d_%µ°][\w/%µ°²³*.\-]*|[+-]?\d+(?:[.,]\d+)?\s*%", re.UNICODE), WITH_UNIT),
+)  # fmt: skip
+
+
+def fault_of(cell: str) -> NumberFault:
+    """Why this cell is refused as a number.
+
+    >>> [fault_of(cell).code for cell in ("1 234,5", "1.234,5", "1,234.5", "<0.01", "1e400")]
+    ['decimal-comma', 'decimal-comma', 'thousands', 'bound', 'too-large']
+    >>> [fault_of(cell).code for cell in ("0x10", "1_0", "٣")]
+    ['program-number', 'program-number', 'other-digits']
+    >>> [fault_of(cell).code for cell in ("12 mg/dl", "inf", "31.12.2020", "young")]
+    ['with-unit', 'not-finite', 'date', 'not-a-number']
+    """
+    if is_number(cell):
+        return TOO_LARGE
+    plain = cell.replace("\u00a0", " ").replace("\u202f", " ")
+    cause = next((fault for pattern, fault in _CAUSES if pattern.fullmatch(plain)), None)
+    if cause is not None:
+        return cause
+    digits = unicodedata.normalize("NFKC", "".join(str(unicodedata.digit(c, c)) for c in plain))
+    return OTHER_DIGITS if digits != plain and (is_number(digits) or is_number(digits.replace("٫", "."))) else WORD

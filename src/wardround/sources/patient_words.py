@@ -1,0 +1,61 @@
+"""Who is a patient: what names nobody, and identifiers that may be one patient written in two ways.
+
+Nothing is merged here. Two spellings stay two patients until the hospital says in its mapping that they are one.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from wardround.study.missing_words import names_nobody
+
+_ZEROS = re.compile(r"^(\D*)0+(?=\d)", re.ASCII)
+_POINT_ZERO = re.compile(r"^(\d+)\.0+$", re.ASCII)
+
+SPELLINGS = "patient-spellings"
+SPELLINGS_TEXT = "Patients whose identifiers differ only by case, leading zeros, a trailing .0, spaces or the form of letters"
+SPELLINGS_HINT = (
+    'correct them, or say in a mapping (wardround data map) whether they are one: [patient] same = "ignore zeros" or the like, '
+    'or "as written" where they are different people'
+)
+
+
+def without_nobody(words: Sequence[str]) -> list[str]:
+    """The identifiers, trimmed; "" where a word names nobody.
+
+    >>> without_nobody([" p1 ", "NA", "?"])
+    ['p1', '', '']
+    """
+    meant = {word: "" if names_nobody(word) else word.strip() for word in set(words)}
+    return [meant[word] for word in words]
+
+
+def folded(identifier: str) -> str:
+    """Equal for identifiers that may be one patient written in two ways.
+
+    >>> folded("P001") == folded("p1"), folded("0007") == folded("7.0"), folded("7") == folded("70")
+    (True, True, False)
+    """
+    word = identifier.casefold() if identifier.isascii() else unicodedata.normalize("NFKC", identifier).casefold()
+    if not word.isalnum():
+        word = _POINT_ZERO.sub(r"\1", "".join(word.split()))
+    return _ZEROS.sub(r"\1", word) if "0" in word else word
+
+
+def spelled_alike(identifiers: Sequence[str]) -> set[str]:
+    """Every identifier that is not the only one of its kind; none where no two may be one patient.
+
+    >>> sorted(spelled_alike(["0007", "7", "8", ""]))
+    ['0007', '7']
+    """
+    distinct = {identifier for identifier in identifiers if identifier}
+    keys = {identifier: folded(identifier) for identifier in distinct}
+    if len(set(keys.values())) == len(distinct):
+        return set()
+    first: dict[str, str] = {}
+    alike: set[str] = set()
+    for identifier, key in keys.items():
+        other = first.setdefault(key, identifier)
+        if other != identifier:
+            alike |= {identifier, other}
+    return alike
