@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from wardround.study.cell_values import codes, spelled
 from wardround.study.contract import ColumnContract, DataContract, LabelContract
+from wardround.study.reading import parse_study
+from wardround.values.errors import StudyError
 
 
 def read(**data: object) -> DataContract:
@@ -115,6 +117,22 @@ def test_number_codes_compare_exactly_beyond_what_a_float_can_tell_apart() -> No
     assert codes([9007199254740993]).position("9007199254740993.0") == 0
     assert codes([250]).position("250.00") == 0
     assert codes(["F"], "exact").position("f") is None and codes(["F"]).position(" f ") == 0
+
+
+def test_names_declare_several_columns_with_one_rule() -> None:
+    """Forty laboratory values of one kind; a pattern such as lab_* would give every hospital another network."""
+    text = 'format = 1\nquestion = {{ title = "Labs" }}\n[data]\nkind = "table"\n{}[network]\nname = "logistic"\n'
+    rule = "range = [0, 200]\nmax_missing = 0.5\n"
+    shared = parse_study(text.format(f'[[data.columns]]\nnames = ["na", "k"]\n{rule}'))
+    single = "".join(f'[[data.columns]]\nname = "{name}"\n{rule}' for name in ("na", "k"))
+    assert shared.hash == parse_study(text.format(single)).hash
+    assert shared.data.feature_names == ("na", "na missing", "k", "k missing")
+    for wrong in ("[]", '"lab_*"', "[1]", '["a", "a"]'):
+        with pytest.raises(StudyError):
+            parse_study(text.format(f"[[data.columns]]\nnames = {wrong}\n{rule}"))
+    mistake = f'[[data.columns]]\nnames = ["na", "k"]\n{rule}[[data.columns]]\nname = "age"\nrnge = [0, 1]\n'
+    with pytest.raises(StudyError, match=r"line 11, .*did you mean range"):
+        parse_study(text.format(mistake))
 
 
 def test_every_field_is_described() -> None:

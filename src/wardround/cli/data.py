@@ -13,6 +13,9 @@ app = typer.Typer(help="Check a hospital's data; find and fetch public data sets
 def check(
     path: Annotated[str, typer.Argument(help="The hospital's data: a file, a folder, or the address of a database.")],
     contract: Annotated[Path, typer.Option(help="The study whose [data] section says what is expected.")],
+    mapping: Annotated[
+        Path | None, typer.Option(help="The hospital's own mapping (wardround data map), for a table. It stays at the hospital.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, without any name or value.")] = False,
     listing: Annotated[
         Path | None,
@@ -23,12 +26,14 @@ def check(
     from rich.console import Console
 
     from wardround.sources import open_source
+    from wardround.sources.mapping.sections import load_mapping
     from wardround.sources.readiness.listing import write_listing
     from wardround.sources.readiness.rendering import render_rich
     from wardround.study.reading import load_study
 
     study = load_study(contract)
-    readiness = open_source(path, study.data, private=study.privacy.private).check()
+    kept = None if mapping is None else load_mapping(mapping)
+    readiness = open_source(path, study.data, private=study.privacy.private, mapping=kept).check()
     if as_json:
         typer.echo(json.dumps(readiness.to_json()))
     else:
@@ -37,6 +42,36 @@ def check(
         rows = write_listing(readiness, listing)
         typer.echo(f"{rows} places are in {listing}. It holds values: it may not be sent.", err=True)
     raise typer.Exit(readiness.exit_code)
+
+
+@app.command("map")
+def map_table(
+    path: Annotated[Path, typer.Argument(help="The hospital's table: CSV, Parquet or a workbook.")],
+    contract: Annotated[Path, typer.Option(help="The study whose [data] section says what is expected.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write (default: print it). An existing one is not replaced.")
+    ] = None,
+) -> None:
+    """Propose how this hospital's columns, codes, units and dates become the study's: a mapping to read, complete and keep."""
+    from wardround.sources.mapping.proposing import propose
+    from wardround.study.reading import load_study
+    from wardround.values.durable import write_atomic
+    from wardround.values.errors import DataError
+
+    study = load_study(contract)
+    if study.data.kind != "table":
+        raise DataError("The study asks for images, and a mapping is for tables", hint="name a study of tables")
+    if not path.is_file():
+        raise DataError(f"There is no file at {path}", hint="name the table itself, not its folder")
+    if out is not None and out.exists():
+        raise DataError(f"{out} is there already", hint="name another file with --out, or move that one away")
+    proposal = propose(path, study.data)
+    if out is None:
+        typer.echo(proposal.text, nl=False)
+        return
+    write_atomic(out, proposal.text.encode(), private=True)
+    waiting = f"{proposal.open_lines} lines wait for you (# choose), and all are to be read" if proposal.open_lines else "read it"
+    typer.echo(f"{out} holds the proposal; {waiting}. Then: wardround data check {path} --contract {contract} --mapping {out}")
 
 
 @app.command("list")

@@ -18,6 +18,9 @@ from wardround.values.errors import StudyError
 def simulate(
     study: Annotated[Path, typer.Argument(help="The study file (TOML).")],
     site: Annotated[list[str] | None, typer.Option(help="A hospital and its data, NAME=PATH; once for each.")] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option(help="A hospital's own mapping of its table, NAME=FILE; once for each that has one.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="One data set to divide (default: the study's data.dataset).")] = None,
     split: Annotated[
         str | None,
@@ -80,6 +83,7 @@ def simulate(
             listener=listener,
             progress=False,  # drawn here already, or not wanted
             ledgers=ledgers,
+            mappings=_sites(mapping or (), "--mapping", "mapping"),
             run=settings.with_run(device=device, deadline_s=deadline),
         )
     if as_json:
@@ -94,19 +98,19 @@ def _with_epsilon(study: Study, epsilon: float) -> Study:
     return study.with_privacy(epsilon=epsilon, noise_multiplier=None)
 
 
-def _sites(texts: Sequence[str]) -> dict[str, str] | None:
+def _sites(texts: Sequence[str], option: str = "--site", what: str = "data") -> dict[str, str] | None:
     """Two hospitals of one name would be one, and nobody would be told."""
-    named = [_site(text) for text in texts]
+    named = [_site(text, option, what) for text in texts]
     twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
     if twice:
-        raise StudyError(f"--site names {', '.join(twice)} more than once", hint="give each hospital a name of its own")
+        raise StudyError(f"{option} names {', '.join(twice)} more than once", hint="give each hospital a name of its own")
     return dict(named) or None
 
 
-def _site(text: str) -> tuple[str, str]:
+def _site(text: str, option: str, what: str) -> tuple[str, str]:
     name, separator, path = text.partition("=")
     if not (separator and name and path):
-        raise StudyError("--site names a hospital and its data", expected="NAME=PATH", found=text)
+        raise StudyError(f"{option} names a hospital and its {what}", expected="NAME=PATH", found=text)
     return name, path if is_address(path) else str(Path(path).expanduser())
 
 

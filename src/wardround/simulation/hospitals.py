@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Place:
     """Where a hospital's records are. prepared: written by `from_dataset` or `from_records`, already
-    checked against the contract."""
+    checked against the contract. mapping: the hospital's own, for a table, and the hash that it had when the run began."""
 
     path: Path
     prepared: bool
+    mapping: Path | None = None
+    mapping_sha256: str = ""
 
 
 Hospitals = dict[SiteId, Place]
@@ -59,8 +61,19 @@ DatasetCache = Callable[[str], "Dataset"]
 """Data sets by name."""
 
 
-def from_folders(sites: Mapping[str, str | Path]) -> Hospitals:
-    """The user's own files, folders or databases, one a hospital. DataError where one does not exist."""
+def from_folders(sites: Mapping[str, str | Path], mappings: Mapping[str, str | Path] | None = None) -> Hospitals:
+    """The user's own files, folders or databases, one a hospital. DataError where one does not exist.
+
+    mappings: a hospital's own mapping, by its name.
+    """
+    from wardround.sources.mapping.sections import load_mapping
+
+    asked = dict(mappings or {})
+    if strange := sorted(set(asked) - set(sites)):
+        raise StudyError(
+            f"A mapping is for a hospital that is not there: {', '.join(strange)}", expected=", ".join(sites),
+            hint="name the hospital as --site does",
+        )  # fmt: skip
     places: Hospitals = {}
     for name, path in sites.items():
         if is_address(path) and (file := sqlite_path(path)) is None:
@@ -69,7 +82,9 @@ def from_folders(sites: Mapping[str, str | Path]) -> Hospitals:
         folder = Path(path) if (file := sqlite_path(path)) is None else file
         if not folder.exists():
             raise DataError(f"There is nothing at {folder}, the data of site {name}", hint="check the path")
-        places[site_id(name)] = Place(folder.resolve(), prepared=False)
+        mapping = Path(asked[name]).resolve() if name in asked else None
+        sha256 = "" if mapping is None else load_mapping(mapping).sha256
+        places[site_id(name)] = Place(folder.resolve(), False, mapping, sha256)
     return places
 
 

@@ -63,6 +63,7 @@ def simulate(
     own: bool | None = None,
     epsilon: float | None = None,
     progress: bool | None = None,
+    mappings: Mapping[str, str | Path] | None = None,
 ) -> Run:
     """Run a study over hospitals on this machine.
 
@@ -105,6 +106,8 @@ def simulate(
     progress
         Whether progress is shown, on standard error or below a notebook's cell; in a log it is a line a round. Default: on a
         terminal and in a notebook, where no `listener` hears it.
+    mappings
+        Hospital -> the file of its own mapping, which says how its table's columns become the contract's.
 
     Returns
     -------
@@ -126,7 +129,9 @@ def simulate(
     declared = _with(declared, seed, own, epsilon)
     shown = False if progress is None and listener is not silent else progress
     with watching(shown, also=listener) as listener:
-        return _simulated(declared, _Asked(sites, data, out, resume, synthetic, register, ledgers), stated, listener, began)
+        return _simulated(
+            declared, _Asked(sites, data, out, resume, synthetic, register, ledgers, mappings), stated, listener, began
+        )
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,7 @@ class _Asked:
     synthetic: bool
     register: bool
     ledgers: str | Path | None
+    mappings: Mapping[str, str | Path] | None
 
 
 def _with(study: Study, seed: int | None, own: bool | None, epsilon: float | None) -> Study:
@@ -261,7 +267,7 @@ def _hospitals(
         return from_dataset(study, division, asked.data, folder.path / "data", datasets)
     folders = {name: data for name, data in asked.sites.items() if not isinstance(data, Records)}
     records = {name: data for name, data in asked.sites.items() if isinstance(data, Records)}
-    return {**from_folders(folders), **from_records(records, folder.path / "data")}
+    return {**from_folders(folders, asked.mappings), **from_records(records, folder.path / "data")}
 
 
 def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
@@ -288,6 +294,8 @@ def _site_configs(
             device=device,
             threads=threads,
             prepared=hospital.prepared,
+            mapping=hospital.mapping,
+            mapping_sha256=hospital.mapping_sha256,
             ledger=ledgers.path_of(name),
             outside=outside if outside.exists() else None,
             counter=folder.counter(name),

@@ -11,6 +11,7 @@ from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.site import Site
 from wardround.study.declaration import Study
 from wardround.study.run_settings import load_site
+from wardround.values.errors import DataError
 from wardround.values.home import default_home
 from wardround.values.ids import site_id
 from wardround.values.records import Records
@@ -34,7 +35,8 @@ def identity_in(folder: Path) -> Identity:
 class SiteConfig:
     """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
     keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside, counter:
-    see Site. run: the run's name, for the ledger."""
+    see Site. run: the run's name, for the ledger. mapping: the hospital's own, for a table; mapping_sha256: of the one agreed
+    to, "" for whichever there is."""
 
     name: str
     study: StudyAsJson
@@ -47,6 +49,8 @@ class SiteConfig:
     outside: Path | None = None
     counter: Path | None = None
     run: str = ""
+    mapping: Path | None = None
+    mapping_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What another process needs to open the same site."""
@@ -70,6 +74,7 @@ class SiteConfig:
             device=settings.device,
             threads=settings.threads,
             ledger=ledger,
+            mapping=None if settings.mapping is None else Path(settings.mapping),
             counter=default_home() / "counters" / f"{study.hash[:16]}-{name}",
         )
 
@@ -96,5 +101,12 @@ class SiteConfig:
         if self.prepared:
             return read_records(self.data)
         from wardround.sources import open_source
+        from wardround.sources.mapping.sections import load_mapping
 
-        return open_source(self.data, self.study.data, private=self.study.privacy.private).load()
+        kept = None if self.mapping is None else load_mapping(self.mapping)
+        if kept is not None and self.mapping_sha256 not in ("", kept.sha256):
+            raise DataError(
+                "The hospital's mapping has changed since the run began", expected=f"SHA-256 {self.mapping_sha256}",
+                found=kept.sha256, hint="put the earlier mapping back, or start a new run",
+            )  # fmt: skip
+        return open_source(self.data, self.study.data, private=self.study.privacy.private, mapping=kept).load()

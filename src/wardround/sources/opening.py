@@ -6,17 +6,18 @@ A folder is read by the reader that recognises it, or else the single file in it
 write a module with a `READER` and add its line to READERS.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources import dicom, image_folder, npz, prepared_records, table
+from wardround.sources import dicom, excel, foreign, image_folder, npz, prepared_records, table
 from wardround.sources.databases import readers as databases
 from wardround.sources.dicom import is_dicom
 from wardround.sources.file_tree import MANIFEST, shown_files
+from wardround.sources.mapping.sections import KeptMapping
 from wardround.sources.read_result import Labels, NamedRecords, ReadResult, stricter, to_named, to_records
 from wardround.sources.reader import Read, Reader
 from wardround.sources.readiness.report import Readiness, readiness_of, refused
@@ -28,7 +29,9 @@ from wardround.values.records import Records
 READERS: tuple[Reader, ...] = (
     prepared_records.READER,
     npz.READER,
-    *databases.READERS,
+    *databases.READERS,  # before zips of tables are refused: such a zip may be a database's
+    foreign.READER,
+    excel.READER,
     dicom.READER,
     image_folder.READER,
     table.READER,  # last: any text may be a table
@@ -66,7 +69,8 @@ class Source(Protocol):
 class FileSource:
     """A source read from one file or folder. It keeps nothing in memory between calls.
 
-    private: it is read for a private study, whose promise is one of patients: what leaves open who is one is an error there.
+    mapping: the hospital's own, for a table. private: it is read for a private study, whose promise is one of patients: what
+    leaves open who is one is an error there.
     """
 
     kind: str
@@ -75,12 +79,18 @@ class FileSource:
     splits: SplitsContract
     reader: Read
     private: bool = False
+    mapping: KeptMapping | None = None
 
     def load(self) -> Records:
         return to_records(self._read(), self.contract, self.splits)
 
     def _read(self, labels: Labels = "required") -> ReadResult:
-        read_result = self.reader(self.path, self.contract, labels)
+        if self.mapping is None:
+            read_result = self.reader(self.path, self.contract, labels)
+        else:
+            from wardround.sources.mapping.reading import read_mapped
+
+            read_result = read_mapped(self.path, self.contract, self.mapping.mapping, labels)
         return stricter(read_result) if self.private else read_result
 
     def sites(self) -> NDArray[np.str_] | None:
@@ -102,16 +112,32 @@ class FileSource:
         try:
             read_result = self._read()
         except DataError as error:
-            return refused(self.kind, error), None
-        return readiness_of(self.kind, read_result, self.contract, self.splits), read_result
+            return replace(refused(self.kind, error), mapping_sha256=self.mapping_sha256), None
+        readiness = readiness_of(self.kind, read_result, self.contract, self.splits)
+        return replace(readiness, mapping_sha256=self.mapping_sha256), read_result
+
+    @property
+    def mapping_sha256(self) -> str:
+        """Which mapping was used; "" without one."""
+        return "" if self.mapping is None else self.mapping.sha256
 
 
 def open_source(
-    path: str | Path, contract: DataContract, *, splits: SplitsContract | None = None, private: bool = False
+    path: str | Path,
+    contract: DataContract,
+    *,
+    splits: SplitsContract | None = None,
+    private: bool = False,
+    mapping: KeptMapping | None = None,
 ) -> FileSource:
-    """The source at `path`; `splits` replaces the contract's. DataError where there is nothing that can be read."""
+    """The source at `path`; `splits` replaces the contract's, and a table is read through the hospital's `mapping`.
+
+    DataError where there is nothing that can be read.
+    """
+    if mapping is not None and mapping.mapping.source.query:
+        return FileSource("table", Path(path), contract, splits or contract.splits, table.READER.read, private, mapping)
     if is_address(path) and (file := sqlite_path(path)) is None:
-        return _database(address_of(path), contract, splits or contract.splits)
+        return _database(address_of(path), contract, splits or contract.splits, private)
     named = Path(path) if (file := sqlite_path(path)) is None else file
     if not named.exists():
         raise DataError(f"There is nothing at {named}", hint="check the path")
@@ -122,13 +148,13 @@ def open_source(
             expected=f"{contract.kind} data, as [data] kind says",
             hint="name other data, or correct kind",
         )
-    return FileSource(reader.kind, file, contract, splits or contract.splits, reader.read, private)
+    return FileSource(reader.kind, file, contract, splits or contract.splits, reader.read, private, mapping)
 
 
-def _database(address: Address, contract: DataContract, splits: SplitsContract) -> FileSource:
+def _database(address: Address, contract: DataContract, splits: SplitsContract, private: bool) -> FileSource:
     if contract.kind != "table":
         raise DataError(f"{address} is a database", expected=f"{contract.kind} data, as [data] kind says", hint="name other data")
-    return FileSource("postgresql", Path(str(address)), contract, splits, databases.AddressRead(address))
+    return FileSource("postgresql", Path(str(address)), contract, splits, databases.AddressRead(address), private)
 
 
 def _folder_reader(folder: Path) -> tuple[Reader, Path]:

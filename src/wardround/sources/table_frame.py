@@ -48,17 +48,18 @@ def read_rows(path: Path, contract: DataContract, settings: CsvSettings | None =
     with path.open("rb") as file:
         parquet = file.read(4) == b"PAR1"
     if parquet:
-        return rows_of_frame(_parquet(path, contract), contract)
-    frame, line_of = csv_frame(path, contract, settings or CsvSettings())
+        return rows_of_frame(parquet_frame(path, used_names(contract)), contract)
+    frame, line_of = csv_frame(path, contract, settings or CsvSettings(), used_names(contract))
     return rows_of_frame(frame, contract, line_of)
 
 
-def _parquet(path: Path, contract: DataContract) -> pl.DataFrame:
+def parquet_frame(path: Path, used: Sequence[str]) -> pl.DataFrame:
+    """The columns of a Parquet file, as typed as they are there."""
     try:
         frame = pl.read_parquet(path)
     except _UNREADABLE:
         raise DataError("The table cannot be read", expected="a whole Parquet file", hint="copy or export it again") from None
-    require_single(frame.columns, used_names(contract))
+    require_single(frame.columns, used)
     return frame.rename(dict(zip(frame.columns, _unlike(frame.columns), strict=True)))
 
 
@@ -70,9 +71,8 @@ def _unlike(names: list[str]) -> list[str]:
     return [clean[name] for name in names]
 
 
-def csv_frame(path: Path, contract: DataContract, settings: CsvSettings) -> tuple[pl.DataFrame, LineOf]:
+def csv_frame(path: Path, contract: DataContract, settings: CsvSettings, used: Sequence[str]) -> tuple[pl.DataFrame, LineOf]:
     """The cells of a CSV as text, and the line of each row. Lines in which every cell is empty are no rows."""
-    used = used_names(contract)
     try:
         form = form_of(path, used, contract.header, settings)
     except DAMAGE:
@@ -97,7 +97,7 @@ def csv_frame(path: Path, contract: DataContract, settings: CsvSettings) -> tupl
     return _without_empty_rows(path, form, frame)
 
 
-def _parsed(path: Path, form: CsvForm, contract: DataContract, used: tuple[str, ...]) -> pl.DataFrame:
+def _parsed(path: Path, form: CsvForm, contract: DataContract, used: Sequence[str]) -> pl.DataFrame:
     names = form.names
     try:
         return pl.read_csv(
@@ -201,7 +201,12 @@ def _scanned(path: Path, form: CsvForm, width: int) -> NDArray[np.int64]:
 
 
 def rows_of_frame(
-    frame: pl.DataFrame, contract: DataContract, line_of: LineOf | None = None, *, spellings_settled: bool = False
+    frame: pl.DataFrame,
+    contract: DataContract,
+    line_of: LineOf | None = None,
+    *,
+    problems: Sequence[Problem] = (),
+    spellings_settled: bool = False,
 ) -> TableRows:
     """A frame as the rows of a table. DataError where a column that is used holds lists or other nested values."""
     used = used_names(contract)
@@ -215,7 +220,7 @@ def rows_of_frame(
         lambda name: cells_in(frame, name, numeric=any(c.name == name and c.kind == "number" for c in contract.columns)),
         lambda name: words_in(frame, name),
         line_of,
-        tuple(_row_problems(frame, contract, line_of)),
+        (*problems, *_row_problems(frame, contract, line_of)),
         spellings_settled,
     )
 
@@ -284,7 +289,7 @@ def cells_in(frame: pl.DataFrame, name: str, *, numeric: bool = False) -> Cells 
     """A column as cells; None where the table has no such column. numeric: one word a row, parsed all at once."""
     if name not in frame.columns:
         return None
-    text = _text(frame.get_column(name))
+    text = text_of(frame.get_column(name))
     if numeric:
         return Cells(_Words(text), np.arange(len(text)), _parsed_numbers(text))
     codes = text.cast(pl.Categorical).to_physical().to_numpy()
@@ -312,7 +317,7 @@ class _Words(Sequence[str]):
         return str(self._text[position]).strip()
 
 
-def _text(column: pl.Series) -> pl.Series:
+def text_of(column: pl.Series) -> pl.Series:
     """Every value as `cell_of` spells it, "" where there is none."""
     kind = column.dtype
     if kind == pl.Boolean:
@@ -352,4 +357,4 @@ def words_in(frame: pl.DataFrame, name: str) -> list[str] | None:
     """A column of names as they are written, trimmed; None where the table has no such column."""
     if name not in frame.columns:
         return None
-    return [word.strip() for word in _text(frame.get_column(name)).to_list()]
+    return [word.strip() for word in text_of(frame.get_column(name)).to_list()]

@@ -92,7 +92,10 @@ class ColumnContract(Section):
     network also gets an indicator, 1 where the value was missing.
     """
 
-    name: str = Field(min_length=1, description="The column's name in the file.")
+    name: str = Field(
+        min_length=1,
+        description="The column's name in the file. names = [...] in its place declares several columns with one rule.",
+    )
     kind: Literal["number", "category", "binary"] = Field(
         default="number", description="number, category (one-hot), or binary (0 or 1)."
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from wardround.study.declaration import Study
 from wardround.study.moved_settings import refuse_moved_settings
+from wardround.study.shared_rules import as_declared, written_out
 from wardround.study.toml_reading import KeyPath, read_as, read_text, toml_value
 
 RENAMED: dict[KeyPath, str] = {
@@ -39,5 +40,7 @@ def load_study(path: str | Path) -> Study:
 
 def parse_study(text: str, name: str = "study.toml") -> Study:
     """The study that `text` declares."""
-    refuse_moved_settings(toml_value(text, name), text, Path(name))
-    return read_as(Study, text, name, RENAMED)
+    value = toml_value(text, name)
+    refuse_moved_settings(value, text, Path(name))
+    study, origins = written_out(value)
+    return read_as(Study, text, name, RENAMED, study, lambda path: as_declared(path, origins))

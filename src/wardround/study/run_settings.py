@@ -94,6 +94,9 @@ class SiteSettings(Section):
 
     data: str = Field(description="The hospital's file or folder, relative to this file, or the address of its database.")
     folder: str = Field(description="Where the hospital keeps its key, memory, report and log, relative to this file.")
+    mapping: str | None = Field(
+        default=None, description="The hospital's own mapping of its table to the contract's columns, relative to this file."
+    )
     ledger: str | None = Field(
         default=None, description="The privacy ledger of its patients, relative to this file. Left out: ledger.sqlite in folder."
     )
@@ -136,7 +139,7 @@ def load_site(path: str | Path) -> SiteSettings:
     settings = read_as(SiteSettings, text, str(site_path))
     paths: dict[str, Any] = {
         name: _absolute(value, site_path.parent)
-        for name in ("data", "folder", "ledger")
+        for name in ("data", "folder", "ledger", "mapping")
         if (value := getattr(settings, name)) is not None
     }
     return SiteSettings(**{**settings.model_dump(), **paths})

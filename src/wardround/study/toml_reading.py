@@ -3,7 +3,7 @@
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,29 +39,51 @@ def toml_value(text: str, name: str) -> dict[str, Any]:
         raise StudyError(f"{name} is not valid TOML", found=str(error), hint="correct that line") from error
 
 
-def read_as(model: type[File], text: str, name: str, renamed: Mapping[KeyPath, str] | None = None) -> File:
-    """The section that `text` declares. renamed: settings of earlier versions, and what they are called now."""
+def read_as(
+    model: type[File],
+    text: str,
+    name: str,
+    renamed: Mapping[KeyPath, str] | None = None,
+    value: dict[str, Any] | None = None,
+    declared: Callable[[KeyPath], KeyPath] = lambda path: path,
+) -> File:
+    """The section that `text` declares. renamed: settings of earlier versions, and what they are called now.
+
+    value: what it says, where something was written out; declared: where a setting of it stands in the text.
+    """
     try:
-        encoded = json.dumps(toml_value(text, name), allow_nan=False)
+        encoded = json.dumps(toml_value(text, name) if value is None else value, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise StudyError(f"{name} holds a date, NaN or infinity", hint="write dates as text, and finite numbers") from error
     try:
         return model.model_validate_json(encoded)
     except ValidationError as error:
-        raise StudyError(_explain(model, error, text, name, renamed or {})) from error
+        raise StudyError(_explain(model, error, text, name, renamed or {}, declared)) from error
 
 
-def _explain(model: type[File], error: ValidationError, text: str, name: str, renamed: Mapping[KeyPath, str]) -> str:
+def _explain(
+    model: type[File],
+    error: ValidationError,
+    text: str,
+    name: str,
+    renamed: Mapping[KeyPath, str],
+    declared: Callable[[KeyPath], KeyPath],
+) -> str:
     lines = key_lines(text)
     problems = error.errors(include_url=False)
     head = f"{name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}:"
     return "\n".join(
-        [head, *(f"  {_where(problem, lines)}: {problem_sentence(model, problem, renamed)}" for problem in problems)]
+        [
+            head,
+            *(
+                f"  {_where(declared(tuple(problem['loc'])), lines)}: {problem_sentence(model, problem, renamed)}"
+                for problem in problems
+            ),
+        ]
     )
 
 
-def _where(problem: ErrorDetails, lines: Mapping[KeyPath, int]) -> str:
-    path = tuple(problem["loc"])
+def _where(path: KeyPath, lines: Mapping[KeyPath, int]) -> str:
     shown = ".".join(str(part) for part in path) or "the study"
     line = line_of(path, dict(lines))
     return f"line {line}, {shown}" if line else shown

@@ -62,11 +62,12 @@ class Count:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What the report says. kind: npz, images, dicom or table."""
+    """What the report says. kind: of the reader, as images or table. mapping_sha256: of the hospital's mapping, "" without."""
 
     kind: str
     counts: tuple[Count, ...]
     findings: tuple[Finding, ...]
+    mapping_sha256: str = ""
 
     def ready(self) -> bool:
         """Whether the data can take part: no finding is an error."""
@@ -85,6 +86,7 @@ class Readiness:
             "kind": self.kind,
             "counts": [{key: getattr(count, key) for key in _SENT_OF_COUNT} for count in self.counts],
             "findings": findings,
+            **({"mapping_sha256": self.mapping_sha256} if self.mapping_sha256 else {}),
         }
 
 

@@ -1,0 +1,183 @@
+"""Workbooks (.xlsx, .xls, .xlsb, .ods) as tables of text, through calamine; an extra, since few hospitals' machines need it.
+
+A number is written in its shortest spelling, a date as 2020-12-31, a formula as the value that was saved with it. An error in a
+cell of an .xlsx (#N/A, #DIV/0!) stays that word, so that it counts as missing only where the contract says so.
+"""
+
+import datetime
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from wardround.sources.cells import cell_of
+from wardround.sources.column_names import clean_name, require_single, used_names
+from wardround.sources.damage import DAMAGE
+from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.reader import Reader
+from wardround.study.contract import DataContract
+from wardround.values.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from wardround.sources.table import LineOf
+
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+SUFFIXES = frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"})
+_LINES_LOOKED_AT = 30
+_ERROR_CELL = re.compile(rb'<c\b[^>]*?\br="([A-Z]+)(\d+)"[^>]*>(?:(?!</c>).)*?</c>', re.DOTALL)
+_LARGEST_SHEET = 2**29
+
+
+def is_workbook(path: Path) -> bool:
+    """A workbook by what it holds: parts of one in a zip, or the mark of an old .xls."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            if file.read(8) == _OLE:
+                return True
+        with zipfile.ZipFile(path) as parts:
+            names = set(parts.namelist())
+            return bool(names & {"xl/workbook.xml", "xl/workbook.bin"}) or (
+                "mimetype" in names and b"opendocument.spreadsheet" in parts.read("mimetype")[:100]
+            )
+    except DAMAGE:
+        return False
+
+
+def read_workbook(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
+    """Every row of the only sheet; a mapping says which of several, and where its header stands."""
+    from wardround.sources.table import records_of
+    from wardround.sources.table_frame import rows_of_frame
+
+    frame, line_of = workbook_frame(path, used_names(contract))
+    return records_of(rows_of_frame(frame, contract, line_of), contract, labels)
+
+
+def workbook_frame(path: Path, used: Sequence[str], sheet: str = "", header_line: int = 0) -> "tuple[pl.DataFrame, LineOf]":
+    """A sheet as a frame of text, and the line of each row. used: names that are asked for. DataError where it is no table."""
+    import polars as pl
+
+    rows = sheet_rows(path, sheet)
+    line = header_line or 1
+    if line > len(rows):
+        raise DataError("The sheet is empty, or its header stands below its last line", hint="correct header_line, or the sheet")
+    names = [clean_name(name) for name in rows[line - 1]]
+    require_single(names, used)
+    asked = {clean_name(name).casefold() for name in used}
+    if not header_line and (better := _header_line(rows, asked)) not in (0, line):
+        from wardround.sources.csv_text import title_above
+
+        raise title_above(better)
+    body = [(number, row) for number, row in enumerate(rows[line:], line + 1) if any(row)]
+    if not body:
+        raise DataError("The table has a header and no row below it", hint="export it again with its rows")
+    unlike = [name if name and name not in names[:at] else f"{name} (column {at + 1})" for at, name in enumerate(names)]
+    lines = [number for number, _ in body]
+    columns = {name: [row[at] for _, row in body] for at, name in enumerate(unlike)}
+    return pl.DataFrame(columns, schema=dict.fromkeys(unlike, pl.String)), lambda row: lines[row]
+
+
+def _header_line(rows: Sequence[Sequence[str]], asked: set[str]) -> int:
+    hits = [len(asked & {clean_name(cell).casefold() for cell in row}) for row in rows[:_LINES_LOOKED_AT]]
+    return 1 + hits.index(max(hits)) if hits and max(hits) > max(1, hits[0]) else 0
+
+
+def sheet_names(path: Path) -> list[str]:
+    return [str(name) for name in _opened(path).sheet_names]
+
+
+def sheet_rows(path: Path, sheet: str = "") -> list[list[str]]:
+    """The cells of a sheet as text, row by row from the first line on. DataError where it is not clear which sheet."""
+    book = _opened(path)
+    names = [str(name) for name in book.sheet_names]
+    if sheet and sheet not in names:
+        raise DataError(
+            "The workbook has no sheet of the name in the mapping", found=", ".join(map(repr, names)),
+            hint="correct sheet under [source]",
+        )  # fmt: skip
+    filled = [name for name in ([sheet] if sheet else names) if book.get_sheet_by_name(name).to_python()]
+    if len(filled) != 1:
+        raise DataError(
+            "The workbook has several sheets, and it is not clear which is meant" if filled else "The workbook is empty",
+            found=", ".join(map(repr, filled)),
+            hint="write sheet = \"NAME\" under [source] of a mapping; wardround data map writes one"
+            if filled else "export it again",
+        )  # fmt: skip
+    rows = [[_cell(value) for value in row] for row in book.get_sheet_by_name(filled[0]).to_python(skip_empty_area=False)]
+    for row_number, column, word in _error_cells(path, filled[0]):
+        if row_number <= len(rows) and column <= len(rows[row_number - 1]):
+            rows[row_number - 1][column - 1] = word
+    return rows
+
+
+def _opened(path: Path) -> Any:
+    try:
+        from python_calamine import CalamineWorkbook
+    except ImportError as error:
+        raise MissingExtraError(
+            "Workbooks need the part for Excel", hint="pip install 'wardround[excel]', or save the sheet as CSV UTF-8"
+        ) from error
+    try:
+        return CalamineWorkbook.from_path(str(path))
+    except Exception as error:  # calamine's errors share no base but Exception
+        raise DataError(
+            "The workbook cannot be read", expected="a whole .xlsx, .xls, .xlsb or .ods without a password",
+            hint="open it in the program that wrote it, remove the password, and save it again",
+        ) from error  # fmt: skip
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    return cell_of(value)
+
+
+def _error_cells(path: Path, sheet: str) -> list[tuple[int, int, str]]:
+    """Row, column and word of each cell of an .xlsx that holds an error, or a formula without the value that it has."""
+    if not zipfile.is_zipfile(path):
+        return []
+    try:
+        with zipfile.ZipFile(path) as parts:
+            member = _sheet_member(parts, sheet)
+            if member is None or parts.getinfo(member).file_size > _LARGEST_SHEET:
+                return []
+            return [cell for match in _ERROR_CELL.finditer(parts.read(member)) if (cell := _error_cell(match)) is not None]
+    except DAMAGE:
+        return []
+
+
+def _error_cell(match: "re.Match[bytes]") -> tuple[int, int, str] | None:
+    text, value = match[0], re.search(rb"<v>(.*?)</v>", match[0], re.DOTALL)
+    head = text[: text.index(b">")]
+    column = 0
+    for letter in match[1]:
+        column = column * 26 + letter - 64
+    if b't="e"' in head:
+        return int(match[2]), column, value[1].decode("utf-8", "replace") if value else "#ERROR"
+    if b"<f" in text and value is None and b"<is>" not in text:
+        return int(match[2]), column, "#FORMULA WITHOUT A SAVED VALUE"
+    return None
+
+
+def _sheet_member(parts: zipfile.ZipFile, sheet: str) -> str | None:
+    """The file of a sheet inside an .xlsx; None in a workbook of another kind."""
+    if "xl/workbook.xml" not in parts.namelist():
+        return None
+    book = ElementTree.fromstring(parts.read("xl/workbook.xml"))
+    links = ElementTree.fromstring(parts.read("xl/_rels/workbook.xml.rels"))
+    targets = {link.get("Id"): link.get("Target", "") for link in links}
+    for element in book.iter():
+        if element.tag.endswith("}sheet") and element.get("name") == sheet:
+            key = next((value for name, value in element.items() if name.endswith("}id")), "")
+            return "xl/" + targets.get(key, "").removeprefix("/xl/")
+    return None
+
+
+READER = Reader("workbook", "table", "workbook", SUFFIXES, is_workbook, read_workbook)

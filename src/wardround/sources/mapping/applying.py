@@ -1,0 +1,220 @@
+"""A hospital's table, with the contract's columns in it. Cells are translated word by word, in exact decimal arithmetic.
+
+text cells --codes--> the contract's code
+           --decimal, thousands--> a plain number --units, factor, offset--> in the contract's unit
+           --date_format, minus--> days
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+import polars as pl
+
+from wardround.sources.column_names import absent_columns, require_single
+from wardround.sources.mapping.sections import CellsSection, ColumnSection, HospitalMapping, SourceSection
+from wardround.sources.patient_words import folded
+from wardround.sources.places import RowPlaces
+from wardround.sources.read_result import Problem
+from wardround.sources.table import LineOf
+from wardround.study.cell_codes import is_missing, missing_codes
+from wardround.study.cell_values import exact_number, spelled
+from wardround.study.contract import ColumnContract, DataContract
+
+_DAY_S = 86_400
+
+
+@dataclass
+class _Faults:
+    """Cells that the mapping does not explain, by code: rows, text and hint."""
+
+    line_of: LineOf | None
+    problems: list[Problem] = field(default_factory=list)
+
+    def note(self, code: str, text: str, hint: str, wrong: pl.Series, words: pl.Series) -> None:
+        rows = wrong.arg_true().to_numpy().astype("int64")
+        if len(rows):
+            where = RowPlaces(rows, words.name, self.line_of, lambda row: str(words[row]))
+            self.problems.append(Problem("error", code, text, hint, len(rows), where, "of the rows in the order of the file"))
+
+
+def mapped(
+    frame: pl.DataFrame, mapping: HospitalMapping, contract: DataContract, line_of: LineOf | None
+) -> tuple[pl.DataFrame, tuple[Problem, ...]]:
+    """The frame with the contract's columns in the contract's words, and what could not be translated.
+
+    DataError where the mapping names a column that the table lacks.
+    """
+    mapping.require_known(contract)
+    _require_columns(frame, mapping)
+    faults = _Faults(line_of)
+    columns: dict[str, pl.Series] = {}
+    rules = {column.name: column for column in contract.columns}
+    sections = {section.name: section for section in mapping.columns}
+    for name, rule in rules.items():
+        if name in sections:
+            columns[name] = _column(frame, sections[name], rule, mapping.source, faults)
+        elif name in frame.columns:
+            columns[name] = _numbers(_text(frame, name), rule, mapping.source, faults)
+    others = ((contract.label.column, mapping.label), (contract.patient.column, mapping.patient),
+              ("split", mapping.split), (contract.site.column, mapping.site))  # fmt: skip
+    for name, section in others:
+        if section is not None:
+            columns[name] = _coded(_text(frame, section.source), section).alias(name)
+    if mapping.patient is not None:
+        columns[contract.patient.column] = _same(columns[contract.patient.column], mapping.patient.same)
+    used = {source for section in (*mapping.columns, *(s for _, s in others if s)) for source in (section.source,)}
+    rest = [name for name in frame.columns if name not in columns and name not in used]
+    series = [*(frame.get_column(name) for name in rest), *(column.alias(name) for name, column in columns.items())]
+    return pl.DataFrame(series), tuple(faults.problems)
+
+
+def _require_columns(frame: pl.DataFrame, mapping: HospitalMapping) -> None:
+    sections: list[CellsSection] = [s for s in (mapping.label, mapping.patient, mapping.split, mapping.site) if s is not None]
+    named = [name for column in mapping.columns for name in (column.source, column.unit_column, column.minus) if name]
+    named += [section.source for section in sections]
+    require_single(frame.columns, dict.fromkeys(named))
+    if absent := [name for name in dict.fromkeys(named) if name not in frame.columns]:
+        raise absent_columns(absent, frame.columns, hint="correct from, unit_column or minus in the mapping")
+
+
+def _text(frame: pl.DataFrame, name: str) -> pl.Series:
+    from wardround.sources.table_frame import text_of
+
+    return text_of(frame.get_column(name)).str.strip_chars()
+
+
+def _by_word(words: pl.Series, meaning: Callable[[str], str | None]) -> pl.Series:
+    """What each word means; null where it means nothing. Each distinct word is asked once."""
+    distinct = words.unique()
+    meant = pl.Series([meaning(str(word)) for word in distinct.to_list()], dtype=pl.String)
+    return words.replace_strict(distinct, meant, return_dtype=pl.String)
+
+
+def _coded(words: pl.Series, section: CellsSection) -> pl.Series:
+    codes = {hospital.strip(): spelled(meant) for hospital, meant in section.codes.items()}
+    return _by_word(words, lambda word: codes.get(word, word)) if codes else words
+
+
+def _same(words: pl.Series, same: str) -> pl.Series:
+    """Identifiers, those of one patient alike, as the hospital says."""
+    if same in ("", "as written"):
+        return words
+    if same == "ignore case":
+        return _by_word(words, str.casefold)
+    if same == "ignore zeros":
+        return _by_word(words, _without_zeros)
+    return _by_word(words, folded)
+
+
+def _without_zeros(word: str) -> str:
+    return re.sub(r"^(\D*)0+(?=\d)", r"\1", re.sub(r"^(\d+)\.0+$", r"\1", word))
+
+
+def _column(
+    frame: pl.DataFrame, section: ColumnSection, rule: ColumnContract, source: SourceSection, faults: _Faults
+) -> pl.Series:
+    words = _text(frame, section.source)
+    if section.minus:
+        return _days(words, _text(frame, section.minus), section, faults)
+    coded = _coded(words, section)
+    if rule.kind != "number":
+        return coded
+    translated = words.is_in(list({code.strip() for code in section.codes}))
+    plain = _numbers(words, rule, source, faults, besides=translated)
+    scaled = _scaled(frame, plain, section, rule, faults)
+    return pl.select(pl.when(translated).then(coded).otherwise(scaled)).to_series()
+
+
+def _numbers(
+    words: pl.Series, rule: ColumnContract, source: SourceSection, faults: _Faults, besides: pl.Series | None = None
+) -> pl.Series:
+    """Numbers with the hospital's signs as plain ones. One that is not written as the mapping says is an error."""
+    if rule.kind != "number" or (source.decimal == "." and not source.thousands):
+        return words
+    codes = missing_codes(rule)
+    written = _written_as(source)
+
+    def plain(word: str) -> str | None:
+        if written.fullmatch(word):
+            bare = "".join(word.split()).replace(source.thousands, "") if source.thousands else word
+            return bare.replace(source.decimal, ".")
+        return None if exact_number(word) is not None and not is_missing(word, codes) else word
+
+    meant = _by_word(words, plain)
+    wrong = meant.is_null() if besides is None else meant.is_null() & ~besides
+    text = f"Column {rule.name!r} has numbers that are not written as the mapping's decimal and thousands say"
+    faults.note(f"not-as-mapped:{rule.name}", text, "correct decimal or thousands under [source], or these cells", wrong, words)
+    return meant.fill_null("")
+
+
+def _written_as(source: SourceSection) -> re.Pattern[str]:
+    decimals = rf"(?:{re.escape(source.decimal)}[0-9]+)?"
+    groups = rf"(?:{re.escape(source.thousands)}[0-9]{{3}})+" if source.thousands.strip() else r"(?:\s[0-9]{3})+"
+    whole = rf"(?:[0-9]+|[0-9]{{1,3}}{groups})" if source.thousands else "[0-9]+"
+    return re.compile(rf"[+-]?{whole}{decimals}(?:[eE][+-]?[0-9]+)?")
+
+
+def _scaled(frame: pl.DataFrame, words: pl.Series, section: ColumnSection, rule: ColumnContract, faults: _Faults) -> pl.Series:
+    """Numbers in the contract's unit. Codes that mean missing, and cells that are no numbers, stay as they are."""
+    offset = Decimal(repr(section.offset))
+    codes = missing_codes(rule)
+
+    def by(factor: Decimal) -> Callable[[str], str]:
+        def scaled(word: str) -> str:
+            number = exact_number(word)
+            if number is None or is_missing(word, codes):
+                return word
+            return _plain(number * factor + offset)
+
+        return scaled
+
+    whole = Decimal(repr(section.factor))
+    if not section.units:
+        return words if whole == 1 and offset == 0 else _by_word(words, by(whole))
+    units = _text(frame, section.unit_column)
+    result = words
+    for unit, factor in section.units.items():
+        in_unit = units == unit.strip()
+        result = pl.select(
+            pl.when(in_unit).then(_by_word(words, by(Decimal(repr(factor)) * whole))).otherwise(result)
+        ).to_series()
+    counted = pl.Series([exact_number(str(word)) is not None and not is_missing(str(word), codes) for word in words.unique()])
+    numeric = words.replace_strict(words.unique(), counted, return_dtype=pl.Boolean)
+    strange = ~units.is_in([unit.strip() for unit in section.units]) & numeric
+    text = f"Column {rule.name!r} has rows whose unit the mapping does not name"
+    faults.note(f"unit-unknown:{rule.name}", text, "add the unit to units of this column, with its factor", strange, units)
+    return result
+
+
+def _plain(number: Decimal) -> str:
+    text = format(number, "f")
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def _days(later: pl.Series, earlier: pl.Series, section: ColumnSection, faults: _Faults) -> pl.Series:
+    """Days from the earlier date to the later one, times the factor; empty where one of them is."""
+    dates = {word: _date(word, section.date_format) for word in {*later.unique().to_list(), *earlier.unique().to_list()}}
+    factor, offset = Decimal(repr(section.factor)), Decimal(repr(section.offset))
+
+    def days(last: str, first: str) -> str:
+        end, begin = dates[last], dates[first]
+        if end is None or begin is None:
+            return ""
+        seconds = (end - begin).days * _DAY_S + (end - begin).seconds
+        return _plain(Decimal(seconds) / _DAY_S * factor + offset)
+
+    for words in (later, earlier):
+        unread = words.map_elements(lambda word: bool(word) and dates[word] is None, return_dtype=pl.Boolean)
+        text = f"Column {section.name!r} has dates that are not written as the mapping says"
+        faults.note(f"date:{section.name}", text, "correct date_format, or these cells", unread, words)
+    return pl.Series([days(a, b) for a, b in zip(later.to_list(), earlier.to_list(), strict=True)], dtype=pl.String)
+
+
+def _date(word: str, date_format: str) -> datetime | None:
+    try:
+        return datetime.strptime(word, date_format) if date_format else datetime.fromisoformat(word)
+    except ValueError:
+        return None

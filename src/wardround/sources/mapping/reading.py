@@ -1,0 +1,66 @@
+"""A hospital's table read through its mapping: the file as it is, then the contract's columns, then as for any table."""
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wardround.sources.column_names import used_names
+from wardround.sources.csv_text import CsvSettings
+from wardround.sources.excel import is_workbook, workbook_frame
+from wardround.sources.mapping.sections import HospitalMapping
+from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.table import LineOf, is_table, records_of
+from wardround.study.contract import DataContract
+from wardround.values.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def read_mapped(path: Path, contract: DataContract, mapping: HospitalMapping, labels: Labels = "required") -> ReadResult:
+    """Every row of a hospital's own table. DataError where the file or the mapping does not fit."""
+    from wardround.sources.mapping.applying import mapped
+    from wardround.sources.table_frame import rows_of_frame
+
+    frame, line_of = hospital_frame(path, contract, mapping)
+    frame, problems = mapped(frame, mapping, contract, line_of)
+    settled = mapping.patient is not None and mapping.patient.same != ""
+    return records_of(rows_of_frame(frame, contract, line_of, problems=problems, spellings_settled=settled), contract, labels)
+
+
+def hospital_frame(path: Path, contract: DataContract, mapping: HospitalMapping) -> "tuple[pl.DataFrame, LineOf | None]":
+    """The table as the hospital has it, with the hospital's names."""
+    from wardround.sources.table_frame import csv_frame, parquet_frame
+
+    source = mapping.source
+    if source.query:
+        return _queried(path, contract, mapping), None
+    used = tuple(dict.fromkeys([*hospital_names(mapping), *used_names(contract)]))
+    if is_workbook(path):
+        return workbook_frame(path, used, source.sheet, source.header_line)
+    if not is_table(path):
+        raise DataError(f"A mapping is for tables, and {path} is none", hint="leave --mapping out, or name a table")
+    with path.open("rb") as file:
+        parquet = file.read(4) == b"PAR1"
+    if parquet:
+        return parquet_frame(path, hospital_names(mapping)), None
+    return csv_frame(path, contract, CsvSettings(source.encoding, source.separator, source.header_line), used)
+
+
+def hospital_names(mapping: HospitalMapping) -> tuple[str, ...]:
+    """The hospital's columns that a mapping reads."""
+    sections = (*mapping.columns, mapping.label, mapping.patient, mapping.split, mapping.site)
+    named = [section.source for section in sections if section is not None]
+    named += [name for column in mapping.columns for name in (column.unit_column, column.minus) if name]
+    return tuple(dict.fromkeys(named))
+
+
+def _queried(path: Path, contract: DataContract, mapping: HospitalMapping) -> "pl.DataFrame":
+    try:
+        sql = importlib.import_module("wardround.sources.databases.sql")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "This version reads no database", hint="export the query's result as CSV, and take query out of the mapping"
+        ) from error
+    frame: pl.DataFrame = sql.read_query(mapping.source.url or f"sqlite:///{path}", mapping.source.query, contract)
+    return frame
