@@ -1,6 +1,8 @@
 """wardround data check | list | get."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +35,8 @@ def check(
 
     study = load_study(contract)
     kept = None if mapping is None else load_mapping(mapping)
-    readiness = open_source(path, study.data, private=study.privacy.private, mapping=kept).check()
+    with _shown_progress():
+        readiness = open_source(path, study.data, private=study.privacy.private, mapping=kept).check()
     if as_json:
         typer.echo(json.dumps(readiness.to_json()))
     else:
@@ -42,6 +45,26 @@ def check(
         rows = write_listing(readiness, listing)
         typer.echo(f"{rows} places are in {listing}. It holds values: it may not be sent.", err=True)
     raise typer.Exit(readiness.exit_code)
+
+
+@contextmanager
+def _shown_progress() -> Iterator[None]:
+    """How far the reading has come, on standard error of a terminal; a log gets nothing of it."""
+    from rich.console import Console
+
+    from wardround.sources.progress import heard_by
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status("reading") as status:
+
+        def show(step: str, done: int, total: int) -> None:
+            status.update(f"{step}: {done} of {total}" if total else step)
+
+        with heard_by(show):
+            yield
 
 
 @app.command("map")

@@ -140,12 +140,14 @@ def fill_values(values: NDArray[np.float64]) -> Sequence[float]:
     >>> list(fill_values(np.array([97.0, 99.0, 99.0, 98.0, 96.0])))
     []
     """
-    huge = np.unique(values[np.abs(values) >= HUGE])
-    codes = [code for code in FILL_CODES if np.count_nonzero(values == code) >= 2]
+    low, high = float(values.min()), float(values.max())
+    huge = sorted(set(values[np.abs(values) >= HUGE].tolist())) if max(-low, high) >= HUGE else []
+    codes = [code for code in FILL_CODES if low <= code <= high and np.count_nonzero(values == code) >= 2]
+    if not codes:
+        return huge
     others = values[(np.abs(values) < HUGE) & ~np.isin(values, codes)]
-    if codes and len(others) >= 3:
-        low, middle, high = np.quantile(others, (0.05, 0.5, 0.95))
-        codes = [code for code in codes if abs(code - middle) > 5 * max(high - low, abs(middle) * 0.2, 1e-12)]
-    else:
-        codes = []
-    return sorted({*codes, *huge.tolist()})
+    if len(others) < 3:
+        return huge
+    low, middle, high = np.quantile(others[:: max(1, len(others) // 10_000)], (0.05, 0.5, 0.95))
+    codes = [code for code in codes if abs(code - middle) > 5 * max(high - low, abs(middle) * 0.2, 1e-12)]
+    return sorted({*codes, *huge})

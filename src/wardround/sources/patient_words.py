@@ -7,6 +7,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wardround.study.missing_words import names_nobody
 
 _ZEROS = re.compile(r"^(\D*)0+(?=\d)", re.ASCII)
@@ -26,8 +29,31 @@ def without_nobody(words: Sequence[str]) -> list[str]:
     >>> without_nobody([" p1 ", "NA", "?"])
     ['p1', '', '']
     """
+    if _plain(words) is not None:
+        return list(words)
     meant = {word: "" if names_nobody(word) else word.strip() for word in set(words)}
     return [meant[word] for word in words]
+
+
+def _plain(words: Sequence[str]) -> NDArray[np.uint32] | None:
+    """The letters of words (n, length), 0 behind the end, where each is ASCII without spaces and has a digit; else None.
+
+    Such words name somebody, and are most tables' identifiers: a million of them are looked at in one step.
+    """
+    if not len(words) or "" in words[:1]:
+        return None
+    table = np.array(words, dtype=np.str_)
+    letters = table.view(np.uint32).reshape(len(table), -1)
+    ascii_only = bool(np.all((letters == 0) | ((letters > 32) & (letters < 127))))
+    return letters if ascii_only and bool(np.all(((letters >= 48) & (letters <= 57)).any(axis=1))) else None
+
+
+def _one_shape(letters: NDArray[np.uint32]) -> bool:
+    """Whether words are of one length, of letters and digits, each place of one case: then no two are one folded identifier."""
+    upper, lower = (letters >= 65) & (letters <= 90), (letters >= 97) & (letters <= 122)
+    if not bool(np.all(upper | lower | ((letters >= 48) & (letters <= 57)))):
+        return False
+    return not bool(np.any(upper.any(axis=0) & lower.any(axis=0)))
 
 
 def folded(identifier: str) -> str:
@@ -48,6 +74,9 @@ def spelled_alike(identifiers: Sequence[str]) -> set[str]:
     >>> sorted(spelled_alike(["0007", "7", "8", ""]))
     ['0007', '7']
     """
+    letters = _plain(identifiers)
+    if letters is not None and _one_shape(letters):
+        return set()
     distinct = {identifier for identifier in identifiers if identifier}
     keys = {identifier: folded(identifier) for identifier in distinct}
     if len(set(keys.values())) == len(distinct):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from wardround.sources.patient_words import SPELLINGS, SPELLINGS_HINT, SPELLINGS_TEXT, spelled_alike, without_nobody
 from wardround.sources.places import PLACES_KEPT, Chosen, Place
-from wardround.sources.splitting import assign_splits
+from wardround.sources.splitting import assign_splits, distinct
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.study.label import Target
 from wardround.values.errors import DataError
@@ -109,7 +109,7 @@ class ReadResult:
 
 def collect(
     inputs: NDArray[Any],
-    labels: Sequence[Target | None],
+    labels: Sequence[Target | None] | NDArray[Any],
     *,
     names: Sequence[str],
     patients: Sequence[str] | None,
@@ -124,7 +124,7 @@ def collect(
 ) -> ReadResult:
     """Put what was read into canonical order and give records without a patient one of their own.
 
-    `labels` holds None for records without one; `names` are in the order of the source.
+    `labels` holds None for records without one, and is an array where each has one; `names` are in the order of the source.
     `patients` is None, or holds a word for each record; one that names nobody (`MISSING_WORDS`) is as good as none. Identical
     images without a patient share one, so that a copy cannot stand in train and in test; identical table rows do not, since two
     people may well agree in a few rounded numbers. places: of the records, in the order of the source. spellings_settled: the
@@ -134,8 +134,11 @@ def collect(
     locations = _places_of(names) if places is None else places
     words = [""] * count if patients is None else without_nobody(patients)
     alike = set() if spellings_settled or patients is None else spelled_alike(words)
-    labelled = np.array([label is not None for label in labels], dtype=bool).reshape(count)
-    outcome = _targets([0 if label is None else label for label in labels])
+    if isinstance(labels, np.ndarray):
+        labelled, outcome = np.ones(count, bool), _targets(labels)
+    else:
+        labelled = np.array([label is not None for label in labels], dtype=bool).reshape(count)
+        outcome = _targets([0 if label is None else label for label in labels])
     named, split, site = _text(words, count), _text(declared, count), _text(sites, count)
     order, digests = _order(inputs, named, outcome, split, site)
     unnamed = named == ""
@@ -184,9 +187,11 @@ def _order(
 
     Of a table's row the digest is taken only where it decides: where it shares its patient, or has none.
     """
-    _, rank, sizes = np.unique(named, return_inverse=True, return_counts=True)
-    order = np.argsort(rank, kind="stable")
-    tied = (sizes > 1)[rank] | (named == "")
+    order = np.argsort(named, kind="stable")
+    _, run = distinct(named[order])
+    rank = np.empty(len(named), np.int64)
+    rank[order] = run
+    tied = (np.bincount(rank) > 1)[rank] | (named == "") if len(named) else np.zeros(0, bool)
     hashed = np.flatnonzero(tied) if inputs.ndim == 2 else np.arange(len(inputs))
     digests = np.full(len(inputs), "", dtype="<U64" if len(hashed) else "<U1")
     for row in hashed.tolist():
@@ -240,7 +245,7 @@ def joined(parts: Mapping[str, ReadResult]) -> ReadResult:
     )
 
 
-def _targets(labels: Sequence[Target]) -> NDArray[Any]:
+def _targets(labels: Sequence[Target] | NDArray[Any]) -> NDArray[Any]:
     """Whole targets as int8, others as float32: by their type, never by their values."""
     targets = np.asarray(labels)
     return targets.astype(np.float32 if targets.dtype.kind == "f" and len(targets) else np.int8)
@@ -284,7 +289,7 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
         )
     if bare := int(np.sum(~read_result.labelled)):
         raise DataError("Records have no label to learn from", found=f"{bare} of {len(read_result)}", hint="label every record")
-    patients = len(np.unique(read_result.patients))
+    patients = len(distinct(read_result.patients)[0])
     if patients < rules.minimum_patients:
         raise DataError(
             "The source holds too few patients",
@@ -299,7 +304,7 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
 
 def too_few_hint(read_result: ReadResult) -> str:
     """What to do where there are too few patients: an export that calls everybody by one word has them, and hides them."""
-    if len(np.unique(read_result.patients)) == 1 and len(read_result) > 1:
+    if len(distinct(read_result.patients)[0]) == 1 and len(read_result) > 1:
         return (
             "every record names the same patient: if the export was anonymised with one word, export it again with a pseudonym "
             "for each patient"

@@ -19,6 +19,7 @@ from wardround.sources.csv_text import looks_like_text
 from wardround.sources.damage import DAMAGE
 from wardround.sources.places import RowPlaces
 from wardround.sources.problem_counter import ProblemCounter
+from wardround.sources.progress import tell
 from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResult, collect
 from wardround.sources.reader import Reader
 from wardround.sources.readiness.units import likely_factor
@@ -148,14 +149,16 @@ def _targets(
     return (values if len(values) else np.zeros(0))[cells.index], has_target
 
 
-def _listed(outcomes: NDArray[Any], has_target: NDArray[np.bool_]) -> list[Target | None]:
+def _listed(outcomes: NDArray[Any], has_target: NDArray[np.bool_]) -> "Sequence[Target | None] | NDArray[Any]":
     if has_target.all():
-        return list(outcomes.tolist())
+        return outcomes
     return [target if there else None for target, there in zip(outcomes.tolist(), has_target.tolist(), strict=True)]
 
 
 def _at(words: Sequence[str] | None, rows: NDArray[np.int64]) -> list[str]:
-    return [""] * len(rows) if words is None else [words[row] for row in rows.tolist()]
+    if words is None:
+        return [""] * len(rows)
+    return list(words) if len(rows) == len(words) else [words[row] for row in rows.tolist()]
 
 
 def _declared(splits: list[str], rows: NDArray[np.int64], table: TableRows, counter: ProblemCounter) -> list[str]:
@@ -175,7 +178,8 @@ def _features(
     problems: list[Problem] = []
     looks = ColumnLooks(outcomes)
     start = 0
-    for column in contract.columns:
+    for number, column in enumerate(contract.columns, 1):
+        tell("columns", number, len(contract.columns))
         counter = ProblemCounter(ROWS)
         cells = _cells(table, column.name).take(rows)
         spots = TableSpots(rows, cells, table.line_of)

@@ -32,6 +32,7 @@ from wardround.sources.csv_text import (
 )
 from wardround.sources.damage import DAMAGE
 from wardround.sources.places import Place, RowPlaces
+from wardround.sources.progress import tell
 from wardround.sources.read_result import Problem
 from wardround.sources.table import ROWS, LineOf, TableRows
 from wardround.study.contract import DataContract
@@ -79,6 +80,7 @@ def csv_frame(path: Path, contract: DataContract, settings: CsvSettings, used: S
         raise DataError("The table cannot be read", expected="a whole CSV file", hint="copy or export it again") from None
     if form.names is not None:
         require_single(form.names, used)
+    tell(f"reading {path.stat().st_size / 1e6:.0f} MB")
     frame = _parsed(path, form, contract, used)
     if form.names is not None:
         if not set(frame.columns) & set(used) and (line := header_candidate(path, form, used)):
@@ -258,16 +260,16 @@ def _row_problems(frame: pl.DataFrame, contract: DataContract, line_of: LineOf |
     if contract.patient.column not in frame.columns or not frame.height:
         return problems
     plain = frame.select(pl.col(name) for name, kind in frame.schema.items() if not kind.is_nested() and kind != pl.Object)
-    copies = _repeated(plain)
+    labelled = contract.label.column in plain.columns and plain.width > 1
+    alike = _repeated(plain.drop(contract.label.column) if labelled else plain)
+    copies = alike if not len(alike) or not labelled else _repeated(plain)
     if len(copies):
         text, hint = "Rows that copy another one in every cell, the patient's too", "keep one of each"
         problems.append(Problem("warning", "copied-rows", text, hint, len(copies), RowPlaces(copies, "", line_of), ROWS))
-    if contract.label.column in plain.columns and plain.width > 1:
-        alike = np.setdiff1d(_repeated(plain.drop(contract.label.column)), copies)
-        if len(alike):
-            text = "Rows that are alike in every cell, the patient's too, but have different labels"
-            where = RowPlaces(alike, "", line_of)
-            problems.append(Problem("warning", "rows-other-label", text, "find the right label", len(alike), where, ROWS))
+    other = np.setdiff1d(alike, copies)
+    if len(other):
+        text, hint = "Rows that are alike in every cell, the patient's too, but have different labels", "find the right label"
+        problems.append(Problem("warning", "rows-other-label", text, hint, len(other), RowPlaces(other, "", line_of), ROWS))
     return problems
 
 
@@ -292,10 +294,10 @@ def cells_in(frame: pl.DataFrame, name: str, *, numeric: bool = False) -> Cells 
     text = text_of(frame.get_column(name))
     if numeric:
         return Cells(_Words(text), np.arange(len(text)), _parsed_numbers(text))
-    codes = text.cast(pl.Categorical).to_physical().to_numpy()
-    _, first, index = np.unique(codes, return_index=True, return_inverse=True)
-    words = Cells.of_list(text.gather(first).to_list())
-    return words.take(index.reshape(-1).astype(np.int64))
+    distinct = text.unique(maintain_order=True)
+    position = pl.Series(range(len(distinct)), dtype=pl.Int64)
+    index = text.replace_strict(distinct, position, return_dtype=pl.Int64).to_numpy()
+    return Cells.of_list([str(word).strip() for word in distinct.to_list()]).take(index)
 
 
 class _Words(Sequence[str]):

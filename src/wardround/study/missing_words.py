@@ -3,6 +3,7 @@
 Every reader asks `names_nobody`, so that twenty rows of "NA" are twenty people whose name is not known, and not one patient.
 """
 
+import re
 import unicodedata
 
 MISSING_WORDS = frozenset({
@@ -26,6 +27,7 @@ MISSING_WORDS = frozenset({
 """In lower case, without brackets around them. Numbers are not among them: 0 and 999 are the first and a later patient of many
 a numbered list, and a code that means "unknown" shows by how often it stands."""
 
+_DIGIT = re.compile("[0-9]")
 _AROUND = "\"'`´<>()[]{}#*^=_,;: "
 
 
@@ -37,6 +39,8 @@ def names_nobody(text: str) -> bool:
     >>> [names_nobody(word) for word in ("0", "0000", "999", "P001", "Nanette", "X1")]
     [False, False, False, False, False, False]
     """
+    if _DIGIT.search(text) is not None:
+        return False  # no word of the list has a digit
     word = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_AROUND)
     if not any(character.isalnum() for character in word):
         return True

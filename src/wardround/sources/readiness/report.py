@@ -17,7 +17,7 @@ from wardround.sources.read_result import Level, Problem, ReadResult, too_few_hi
 from wardround.sources.readiness.photometry import image_findings
 from wardround.sources.readiness.training_hospitals import training_problems
 from wardround.sources.readiness.units import words_for
-from wardround.sources.splitting import assign_splits, split_patients
+from wardround.sources.splitting import assign_splits, distinct, split_patients
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.errors import DataError, StudyError
 from wardround.values.ids import site_id
@@ -131,10 +131,11 @@ def refused(kind: str, error: DataError) -> Readiness:
 def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> Readiness:
     """The report on what a reader found."""
     findings = [_told(problem) for problem in read_result.problems]
-    findings += _patient_findings(read_result, contract, splits)
+    assigned = _assigned(read_result, splits)
+    findings += _patient_findings(read_result, contract, splits, assigned)
     findings += patient_looks(read_result)
     findings += _label_findings(read_result)
-    findings += [_told(problem) for problem in training_problems(read_result, _assigned(read_result, splits))]
+    findings += [_told(problem) for problem in training_problems(read_result, assigned)]
     findings += [counted(*parts) for parts in _duplicate_findings(read_result, contract)]
     findings += _column_findings(read_result, contract)
     if contract.kind == "image" and len(read_result):
@@ -143,7 +144,7 @@ def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, spl
             for level, code, text, hint, count in image_findings(read_result, contract.image)
         ]
     order = {"error": 0, "warning": 1, "note": 2}
-    return Readiness(kind, _counts(read_result, contract, splits), tuple(sorted(findings, key=lambda f: order[f.level])))
+    return Readiness(kind, _counts(read_result, contract, assigned), tuple(sorted(findings, key=lambda f: order[f.level])))
 
 
 def _told(problem: Problem) -> Finding:
@@ -158,9 +159,11 @@ def counted(
     return Finding(level, code, f"{text}: {count_text(count)}", hint, where, places, exact=f"{text}: {count}")
 
 
-def _patient_findings(read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> list[Finding]:
+def _patient_findings(
+    read_result: ReadResult, contract: DataContract, splits: SplitsContract, assigned: NDArray[np.str_] | None
+) -> list[Finding]:
     findings: list[Finding] = []
-    patients = len(np.unique(read_result.patients))
+    patients = len(distinct(read_result.patients)[0])
     if not len(read_result):
         return [Finding("error", "empty", "The source holds no usable record", "add data, or mend the errors above")]
     if patients < splits.minimum_patients:
@@ -174,7 +177,7 @@ def _patient_findings(read_result: ReadResult, contract: DataContract, splits: S
     if splits.declared and np.any(read_result.declared == ""):
         hint = "add a split to every record, or set declared = false"
         findings.append(counted("error", "no-split", "Records declare no split", hint, int(np.sum(read_result.declared == ""))))
-    if not _no_train(read_result, splits):
+    if assigned is None or np.any(assigned == "train"):
         return findings
     return [
         *findings,
@@ -191,8 +194,8 @@ def _nameless_findings(read_result: ReadResult, contract: DataContract) -> list[
     hint = "name the patient of each record; else one person's records may be in train and in test"
     words = {location.value for location in read_result.nameless if location.value is not None and location.value.strip()}
     if unnamed < len(read_result):
-        text = f"Records name no patient, so that each counts as a patient of its own: {count_text(unnamed)}"
-        return [Finding(level, "patient-absent", text, hint, *_where(read_result.nameless, unnamed))]
+        text = "Records name no patient, so that each counts as a patient of its own"
+        return [counted(level, "patient-absent", text, hint, unnamed, *_where(read_result.nameless, unnamed))]
     if len(words) == 1:
         text = "Every record names its patient by one word that means nobody: the export was anonymised with one word"
         hint = "export it again with a pseudonym for each patient; else one person's records may be in train and in test"
@@ -208,7 +211,7 @@ def _where(places: Sequence[Place], count: int) -> tuple[str, Sequence[Place]]:
 def patient_looks(read_result: ReadResult) -> list[Finding]:
     """One patient with both outcomes, or in two hospitals of one source; and hospitals whose name a run cannot use."""
     findings: list[Finding] = []
-    _, patient = np.unique(read_result.patients, return_inverse=True)
+    _, patient = distinct(read_result.patients)
     labels = read_result.labels if read_result.labels.dtype.kind in "iu" else np.zeros(len(patient), np.int8)
     for code, values, text, hint in (
         ("patient-both-labels", labels, "Patients have records with different labels", "make sure that this is meant"),
@@ -219,7 +222,7 @@ def patient_looks(read_result: ReadResult) -> list[Finding]:
         if count := len(np.unique(patient[rows])):
             level: Level = "note" if code == "patient-both-labels" else "warning"
             where = [_record_place(read_result, row) for row in rows[:PLACES_KEPT].tolist()]
-            findings.append(Finding(level, code, f"{text}: {count_text(count)}", hint, *_where(where, len(rows))))
+            findings.append(counted(level, code, text, hint, count, *_where(where, len(rows))))
     strange = [name for name in np.unique(read_result.sites).tolist() if name and not _is_site(name)]
     if strange:
         text = f"Hospitals have names that a run cannot use: {len(strange)}"
@@ -233,12 +236,13 @@ def patient_looks(read_result: ReadResult) -> list[Finding]:
 
 def _of_mixed(patient: NDArray[np.intp], values: NDArray[Any]) -> NDArray[np.int64]:
     """The records of patients that have more than one of the values."""
-    if not len(patient):
+    if not len(patient) or bool(np.all(values == values[0])):
         return np.zeros(0, np.int64)
-    _, value = np.unique(values, return_inverse=True)
-    pairs = np.unique(patient.astype(np.int64) * (int(value.max()) + 1) + value)
-    mixed = np.bincount(pairs // (int(value.max()) + 1)) > 1
-    return np.flatnonzero(mixed[patient])
+    order = np.argsort(patient, kind="stable")
+    value = values if values.dtype.kind in "iu" else distinct(values)[1]
+    begins = np.flatnonzero(np.diff(patient[order], prepend=-1))
+    lowest, highest = (extreme.reduceat(value[order], begins) for extreme in (np.minimum, np.maximum))
+    return np.flatnonzero((lowest != highest)[patient])
 
 
 def _record_place(read_result: ReadResult, row: int) -> Place:
@@ -254,12 +258,8 @@ def _is_site(name: str) -> bool:
     return True
 
 
-def _no_train(read_result: ReadResult, splits: SplitsContract) -> bool:
-    assigned = _assigned(read_result, splits)
-    return assigned is not None and not np.any(assigned == "train")
-
-
-def _assigned(read_result: ReadResult, splits: SplitsContract) -> Any:
+def _assigned(read_result: ReadResult, splits: SplitsContract) -> NDArray[np.str_] | None:
+    """The split of each record; None where the source's own splits contradict themselves."""
     try:
         return assign_splits(read_result.patients, read_result.declared, splits)
     except DataError:
@@ -349,14 +349,13 @@ def _part(level: Level, code: str, text: str, hint: str, count: int, whole: int)
     return Finding(level, code, f"{text}: {part_text(count, whole)}", hint, exact=f"{text}: {count} of {whole}")
 
 
-def _counts(read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> tuple[Count, ...]:
-    whole = {"records": len(read_result), "patients": len(np.unique(read_result.patients))}
+def _counts(read_result: ReadResult, contract: DataContract, assigned: NDArray[np.str_] | None) -> tuple[Count, ...]:
+    whole = {"records": len(read_result), "patients": len(distinct(read_result.patients)[0])}
     lines = [Count(name, count_text(count), str(count)) for name, count in whole.items()]
     positives = int(read_result.labels.sum())
     lines += _parts({"negative": len(read_result) - positives, f"positive ({contract.label.name})": positives})
-    assigned = _assigned(read_result, splits)
     if assigned is not None and len(read_result):
-        patients: dict[str, int] = {split: len(np.unique(read_result.patients[assigned == split])) for split in SPLITS}
+        patients: dict[str, int] = {split: len(distinct(read_result.patients[assigned == split])[0]) for split in SPLITS}
         lines += _parts({f"patients in {split}": count for split, count in patients.items()})
     if np.any(read_result.sites != ""):
         lines.append(Count("hospitals named", str(len(np.unique(read_result.sites)))))
