@@ -3,9 +3,9 @@
 from pathlib import Path
 from shutil import copyfile
 
-import numpy as np
 import pytest
-from PIL import Image
+
+from wardround.sources.synthetic.folders import make_folders
 
 from .pages import Block, blocks
 
@@ -21,17 +21,9 @@ rounds = 1
 
 @pytest.fixture
 def folder_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """study.toml, and data/NAME/LABEL/PATIENT/image.png for the three hospitals that the pages name."""
+    """study.toml, and what `wardround data make` writes into data/."""
     (tmp_path / "study.toml").write_text(STUDY, "utf-8")
-    rng = np.random.default_rng(1)
-    for hospital in ("north", "south", "west"):
-        for patient in range(20):
-            label = "PNEUMONIA" if patient % 2 else "NORMAL"
-            folder = tmp_path / "data" / hospital / label / f"p{patient}"
-            folder.mkdir(parents=True)
-            pixels = rng.integers(0, 200, (64, 64)) + 40 * (patient % 2)
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / "a.png")
-    Image.fromarray(rng.integers(0, 255, (200, 180)).astype(np.uint8)).save(tmp_path / "scan.png")
+    make_folders(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))
     return tmp_path

@@ -97,6 +97,20 @@ def map_table(
     typer.echo(f"{out} holds the proposal; {waiting}. Then: wardround data check {path} --contract {contract} --mapping {out}")
 
 
+@app.command()
+def make(
+    folder: Annotated[Path, typer.Argument(help="The folder to write; it must be new or empty.")] = Path("data"),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other patients.")] = 1,
+) -> None:
+    """Make up hospitals to try Wardround on: folders of drawn X-rays, one set to divide, and a table with a mapping to write."""
+    from wardround.sources.synthetic.folders import make_folders
+    from wardround.sources.synthetic.hospitals import SYNTHETIC_NOTICE
+
+    written = make_folders(folder, seed, lambda step: typer.echo(f"drawing {step}", err=True))
+    typer.echo("\n".join(str(path) for path in written))
+    typer.echo(f"{SYNTHETIC_NOTICE} The table is made up, too.")
+
+
 @app.command("list")
 def list_sets() -> None:
     """List the public data sets that Wardround knows, and which are on this machine."""
@@ -126,6 +140,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A public set's name; with --contract a hospital's data.")],
     contract: Annotated[Path | None, typer.Option(help="The study to show a hospital's data by.")] = None,
     out: Annotated[Path, typer.Option(help="With --contract: the page to write.")] = Path("data.html"),
+    mapping: Annotated[Path | None, typer.Option(help="With --contract: the hospital's own mapping of its table.")] = None,
 ) -> None:
     """Tell all that is known of a public data set; or, with --contract, write a page that shows a hospital's data to itself.
 
@@ -135,17 +150,19 @@ def show(
     if contract is None:
         _show_public_set(name)
     else:
-        _show_hospital(Path(name), contract, out)
+        _show_hospital(Path(name), contract, out, mapping)
 
 
-def _show_hospital(path: Path, contract: Path, out: Path) -> None:
+def _show_hospital(path: Path, contract: Path, out: Path, mapping: Path | None) -> None:
     from wardround.sources import open_source
+    from wardround.sources.mapping.sections import load_mapping
     from wardround.sources.readiness.page import write_page
     from wardround.sources.readiness.rendering import verdict
     from wardround.study.reading import load_study
 
-    data_contract = load_study(contract).data
-    source = open_source(path, data_contract)
+    study = load_study(contract)
+    data_contract, kept = study.data, None if mapping is None else load_mapping(mapping)
+    source = open_source(path, data_contract, private=study.privacy.private, mapping=kept)
     readiness, read_result = source.look()
     write_page(out, source.path, readiness, read_result, data_contract)
     typer.echo(f"{verdict(readiness)}\nThe page is in {out}. It holds patients' data: it may not be sent.")

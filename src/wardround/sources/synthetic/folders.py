@@ -1,0 +1,102 @@
+"""Made-up hospitals as files, as a hospital would lay them out: for following the tutorial without data of one's own.
+
+FOLDER/north, south, west    LABEL/PATIENT/IMAGE.png, each hospital with its own machine
+FOLDER/all_images            one data set to divide, 64 % of its records positive
+FOLDER/all_hospitals.npz     one data set that names its hospitals
+FOLDER/scans, scan.png       pictures to ask a model about
+FOLDER/export.csv, table.toml    a table as a German hospital exports it, and the study that it has to fit
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wardround.sources.synthetic.hospitals import ScannerName, synthetic_hospital
+from wardround.values.errors import DataError
+from wardround.values.randomness import generator
+from wardround.values.records import Records
+
+HOSPITALS: dict[str, ScannerName] = {"north": "north", "south": "harbour", "west": "valley"}
+PATIENTS_EACH, PATIENTS_OF_ALL, POSITIVE_OF_ALL = 60, 200, 0.64
+TABLE_ROWS = 120
+TABLE_STUDY = """format = 1
+question = { title = "Heart disease, a made-up table" }
+
+[data]
+kind = "table"
+label = { name = "heart disease", column = "disease" }
+
+[[data.columns]]
+name = "age"
+unit = "years"
+range = [18, 110]
+
+[[data.columns]]
+name = "chol"
+unit = "mg/dl"
+range = [80, 700]
+
+[[data.columns]]
+name = "sex"
+kind = "binary"
+categories = ["f", "m"]
+
+[network]
+name = "logistic"
+"""
+
+
+def make_folders(folder: Path, seed: int = 1, told: Callable[[str], None] = lambda _: None) -> list[Path]:
+    """Write all of it; returns what was written. DataError where something is there already."""
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder} is not empty", hint="name a new folder")
+    hospitals = {name: _drawn(scanner, PATIENTS_EACH, 0.5, seed) for name, scanner in HOSPITALS.items()}
+    for name, records in hospitals.items():
+        told(name)
+        _write_images(folder / name, records)
+    told("all_images")
+    _write_images(folder / "all_images", _drawn("harbour", PATIENTS_OF_ALL, POSITIVE_OF_ALL, seed + 1))
+    _write_arrays(folder / "all_hospitals.npz", hospitals)
+    scans = _drawn("valley", 3, 0.5, seed + 2)
+    (folder / "scans").mkdir()
+    for number, pixels in enumerate(scans.inputs, 1):
+        Image.fromarray(pixels).save(folder / "scans" / f"scan-{number}.png")
+    Image.fromarray(scans.inputs[0]).save(folder / "scan.png")
+    _write_table(folder, seed)
+    return sorted(folder.iterdir())
+
+
+def _drawn(scanner: ScannerName, patients: int, prevalence: float, seed: int) -> Records:
+    return synthetic_hospital(scanner, patients=patients, prevalence=prevalence, seed=seed)
+
+
+def _write_images(folder: Path, records: Records) -> None:
+    for number, (pixels, label, patient) in enumerate(zip(records.inputs, records.labels, records.patients, strict=True)):
+        path = folder / ("PNEUMONIA" if label else "NORMAL") / str(patient) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+
+def _write_arrays(path: Path, hospitals: dict[str, Records]) -> None:
+    np.savez(
+        path,
+        images=np.concatenate([records.inputs for records in hospitals.values()]),
+        label=np.concatenate([records.labels for records in hospitals.values()]),
+        patient=np.concatenate([records.patients for records in hospitals.values()]),
+        site=np.concatenate([np.full(len(records), name) for name, records in hospitals.items()]),
+    )
+
+
+def _write_table(folder: Path, seed: int) -> None:
+    """Semicolons, decimal commas, cp1252, a title line, mmol/l and w for women: everything that a mapping is for."""
+    random = generator("synthetic table", seed)
+    lines = ["Klinik Süd, Export vom 03.01.2026;;;;", "Patienten-ID;Alter;Cholesterin [mmol/l];Geschlecht;Erkrankung"]
+    for number in range(TABLE_ROWS):
+        age, chol, woman = random.integers(30, 85), random.normal(5.4, 1.0), random.random() < 0.5
+        ill = random.random() < 1 / (1 + np.exp(-(age - 58) / 9 - (chol - 5.4)))
+        written = f"{max(chol, 2.5):.1f}".replace(".", ",")
+        lines.append(f"S-{number + 1:04d};{age};{written};{'w' if woman else 'm'};{'ja' if ill else 'nein'}")
+    (folder / "export.csv").write_bytes("\r\n".join([*lines, ""]).encode("cp1252"))
+    (folder / "table.toml").write_text(TABLE_STUDY, "utf-8")
