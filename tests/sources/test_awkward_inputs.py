@@ -116,7 +116,7 @@ CASES = (
     Case("a title above the header", "t.csv", "Export of 3 January\n" + table(), says="line 2"),
     Case("a gzipped tar", "t.csv", gzip.compress(b"\0" * 600), says="not in UTF-8"),
     Case("a header alone", "t.csv", "patient,age,label\n", says="no row below"),
-    Case("SPSS", "t.sav", b"$FL2" + bytes(200), says="SPSS"),
+    Case("SPSS", "t.sav", b"$FL2@(#) SPSS DATA FILE" + bytes(200), says="SPSS"),
     Case("a zip of tables", "t.zip", archive({"a.csv": b"x", "b.csv": b"y"}), says="zip of tables"),
     Case("a workbook of two sheets", "t.xlsx", workbook({"a": SHEET, "b": SHEET}), says="several sheets"),
     Case("a workbook", "t.xlsx", workbook({"a": SHEET, "empty": []})),

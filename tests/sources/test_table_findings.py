@@ -280,3 +280,10 @@ def test_case_is_compared_as_the_contract_says(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(text)
     assert open_source(tmp_path / "t.csv", contract(exact, splits=splits)).load().inputs.sum(axis=0).tolist() == [1, 1]
     assert LabelContract(positive=("F",), negative=("f",), case="exact").judge("f") == 0
+
+
+def test_a_name_on_two_lines_is_one_name(tmp_path: Path) -> None:
+    """A spreadsheet's header often holds its unit on a second line."""
+    text = 'patient,age,label,"note\n(free text)"\np1,30,1,"a\nb"\np2,x,0,\n'
+    finding = findings(tmp_path, text, contract())["not-a-number:age"]
+    assert [spot.line for spot in finding.places] == [5]

@@ -31,6 +31,11 @@ COLUMNS = (
     ColumnContract(name="pain", kind="category", categories=(1, 2, "None"), max_missing=0.5, left_out=("refused",)),
     ColumnContract(name="probability", kind="category", categories=("low", "high")),
     ColumnContract(name="wardround/0", range=(0, 1), max_missing=0.5, left_out=("",)),
+    ColumnContract(name="crp", range=(0.1, 1000), log=True, outside="clip", missing=(-9, "-99.0", "-8"), max_missing=0.5),
+    ColumnContract(name="ferritin", center=1.0, scale=2.0, log=True),
+    ColumnContract(name="icd", kind="category", categories=("250.00", "0117", 5, "1e3"), missing=(-9, "-8.0"), max_missing=0.5),
+    ColumnContract(name="ward", kind="category", categories=("ICU", "ER"), other=True, max_missing=0.5),
+    ColumnContract(name="allele", kind="binary", categories=("a", "A"), case="exact"),
 )
 CONTRACT = DataContract(kind="table", columns=COLUMNS)
 STATEMENT = ModelStatement(
@@ -51,11 +56,17 @@ ROW = st.fixed_dictionaries(
         "pain": st.sampled_from(["1", "2", "None", "none", "", "?", "refused", "3"]),
         "probability": st.sampled_from(["low", "high", "middle", ""]),
         "wardround/0": st.one_of(st.floats(0, 1), st.sampled_from([NAN])),
+        "crp": st.one_of(st.floats(-1, 2000), st.sampled_from([NAN, -9.0, -99.0, -8.0, 0.0])),
+        "ferritin": st.one_of(st.floats(-1, 500), st.just(0.0)),
+        "icd": st.sampled_from(["250.00", "250.0", "250", "0117", "117", "5", "5.0", "1e3", "1000", "-9", "-8", "-8.0", ""]),
+        "ward": st.sampled_from(["ICU", "icu", "Er", "Geriatrics", "", "NA", "other", "0"]),
+        "allele": st.sampled_from(["a", "A", "b"]),
     }
 )
 SOUND = {
     "age in years": 60.0, "chol": NAN, "pulse": 400.0, "blutdruck übrig": 0.2, "dose": 2e-12, "sex": "", "smoker": "1",
     "pain": "none", "probability": "high", "wardround/0": 0.25,
+    "crp": 5.0, "ferritin": 3.0, "icd": "0117", "ward": "Geriatrics", "allele": "A",
 }  # fmt: skip
 
 

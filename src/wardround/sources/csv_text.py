@@ -8,6 +8,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from wardround.values.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 256 * 1024
+_LINE_END = re.compile(r"\r?\n")
 _LINES_LOOKED_AT = 30
 _MAP = "wardround data map writes a mapping that says it"
 _MARKS = (
@@ -82,7 +84,7 @@ def form_of(path: Path, used: Sequence[str], header: Sequence[str], settings: Cs
             "The lines of the table end as on a Macintosh before 2001 (CR alone)",
             hint="save it again as CSV with Windows or Unix line ends",
         )
-    lines = text.splitlines()[: max(_LINES_LOOKED_AT, settings.header_line)]
+    lines = _LINE_END.split(text)[: max(_LINES_LOOKED_AT, settings.header_line)]
     header_line = settings.header_line or 1
     if header_line > len(lines):
         raise DataError(
@@ -156,7 +158,7 @@ def _rows(file: io.StringIO | io.TextIOWrapper, separator: str) -> Iterator[list
 def header_candidate(path: Path, form: CsvForm, used: Sequence[str]) -> int:
     """A line other than the header's that holds more of the names asked for; 0 where there is none."""
     with open_csv(path) as file:
-        lines = _decoded(file.read(_HEAD), form.encoding, whole=False).splitlines()[:_LINES_LOOKED_AT]
+        lines = _LINE_END.split(_decoded(file.read(_HEAD), form.encoding, whole=False))[:_LINES_LOOKED_AT]
     asked = {clean_name(name).casefold() for name in used}
 
     def hits(line: str) -> int:

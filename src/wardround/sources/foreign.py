@@ -15,24 +15,24 @@ _R, _PYTHON = (
     'in Python: pandas.{}("FILE").to_csv("table.csv", index=False)',
 )
 _MARKS: tuple[tuple[bytes, str, str], ...] = (
-    (b"$FL2", "an SPSS file (.sav)", "in SPSS: File, Save As, CSV; or " + _PYTHON.format("read_spss")),
-    (b"$FL3", "a compressed SPSS file (.zsav)", "in SPSS: File, Save As, CSV; or " + _PYTHON.format("read_spss")),
+    (b"$FL2@(#)", "an SPSS file (.sav)", "in SPSS: File, Save As, CSV; or " + _PYTHON.format("read_spss")),
+    (b"$FL3@(#)", "a compressed SPSS file (.zsav)", "in SPSS: File, Save As, CSV; or " + _PYTHON.format("read_spss")),
     (b"\0" * 12 + b"\xc2\xea\x81\x60", "a SAS data set (.sas7bdat)", _SAS),
     (b"HEADER RECORD***", "a SAS transport file (.xpt)", _SAS),
     (b"<stata_dta>", "a Stata file (.dta)", "in Stata: export delimited using table.csv; or " + _PYTHON.format("read_stata")),
-    (b"RDX", "an R data file (.RData)", _R),
-    (b"RDA", "an R data file (.RData)", _R),
-    (b"ARROW1", "an Arrow or Feather file", _PYTHON.format("read_feather")),
+    (b"RDX3\n", "an R data file (.RData)", _R),
+    (b"RDX2\n", "an R data file (.RData)", _R),
+    (b"ARROW1\0\0", "an Arrow or Feather file", _PYTHON.format("read_feather")),
     (b"\x89HDF", "an HDF5 or netCDF file", "write the variables that the contract names into a CSV, one row a record"),
-    (b"CDF", "a netCDF file", "write the variables that the contract names into a CSV, one row a record"),
+    (b"CDF\x01", "a netCDF file", "write the variables that the contract names into a CSV, one row a record"),
     (b"%PDF", "a PDF", "ask for the table itself, as CSV or Parquet"),
     (b"{\\rtf", "a text document (.rtf)", "copy its table into a spreadsheet, and save it as CSV UTF-8"),
     (b"\x1f\x9d", "a file packed with compress (.Z)", "unpack it with: uncompress FILE"),
-    (b"BZh", "a file packed with bzip2", "unpack it with: bunzip2 FILE"),
+    (b"BZh91AY&SY", "a file packed with bzip2", "unpack it with: bunzip2 FILE"),
     (b"\xfd7zXZ", "a file packed with xz", "unpack it with: unxz FILE"),
     (b"\x28\xb5\x2f\xfd", "a file packed with zstd", "unpack it with: unzstd FILE"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it, and name the table or the folder in it"),
-    (b"Rar!", "a RAR archive", "unpack it, and name the table or the folder in it"),
+    (b"Rar!\x1a", "a RAR archive", "unpack it, and name the table or the folder in it"),
 )  # fmt: skip
 _STATA = tuple(range(110, 116))
 _TABLES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".gz", ".xlsx", ".xls", ".ods", ".data"})

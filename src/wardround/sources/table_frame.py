@@ -184,17 +184,20 @@ def _scanned(path: Path, form: CsvForm, width: int) -> NDArray[np.int64]:
     limit = csv.field_size_limit(2**31 - 1)
     try:
         with open_csv(path) as raw, io.TextIOWrapper(raw, encoding=form.encoding, newline="") as file:
-            for _ in range(form.header_line):
+            above = max(form.header_line - 1, 0)
+            for _ in range(above):
                 file.readline()
             reader = csv.reader(file, delimiter=form.separator)
-            line = form.header_line + 1
+            if form.header_line:
+                next(reader, None)  # a name may stand on two lines
+            line = above + reader.line_num + 1
             for row in reader:
                 if len(row) not in (0, width):
                     short.append((line, len(row)))
                 if swallowed := next((cell for cell in row if swallows_rows(cell, form.separator, width)), None):
                     raise open_quote(line, swallowed)
                 lines.append(line)
-                line = form.header_line + reader.line_num + 1
+                line = above + reader.line_num + 1
     finally:
         csv.field_size_limit(limit)
     if short:
@@ -246,16 +249,15 @@ def _require_flat(column: pl.Series) -> None:
 
 def _row_problems(frame: pl.DataFrame, contract: DataContract, line_of: LineOf | None) -> list[Problem]:
     """Copied rows, rows alike but for the label, and columns of nearly the same name."""
+    twins: dict[str, list[Place]] = {}
+    for name, other in near_twins(frame.columns, used_names(contract)):
+        twins.setdefault(name, []).append(Place(column=other))
+    hint = "make sure that the contract names the right one"
     problems = [
         Problem(
-            "warning",
-            f"near-name:{name}",
-            f"Another column has nearly the name of {name!r} and is not used",
-            "make sure that the contract names the right one of the two",
-            1,
-            (Place(column=other),),
+            "warning", f"near-name:{name}", f"Other columns have nearly the name of {name!r} and are not used", hint, len(p), p
         )
-        for name, other in near_twins(frame.columns, used_names(contract))
+        for name, p in twins.items()
     ]
     if contract.patient.column not in frame.columns or not frame.height:
         return problems
@@ -266,10 +268,12 @@ def _row_problems(frame: pl.DataFrame, contract: DataContract, line_of: LineOf |
     if len(copies):
         text, hint = "Rows that copy another one in every cell, the patient's too", "keep one of each"
         problems.append(Problem("warning", "copied-rows", text, hint, len(copies), RowPlaces(copies, "", line_of), ROWS))
-    other = np.setdiff1d(alike, copies)
-    if len(other):
+    relabelled = np.setdiff1d(alike, copies)
+    if len(relabelled):
         text, hint = "Rows that are alike in every cell, the patient's too, but have different labels", "find the right label"
-        problems.append(Problem("warning", "rows-other-label", text, hint, len(other), RowPlaces(other, "", line_of), ROWS))
+        problems.append(
+            Problem("warning", "rows-other-label", text, hint, len(relabelled), RowPlaces(relabelled, "", line_of), ROWS)
+        )
     return problems
 
 

@@ -8,7 +8,7 @@ words: where `sources.prepare` refuses a record, the file's answer is NaN. Text 
 or as the contract writes it; a program that has other spellings (other case, accents written otherwise) prepares them first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,11 +197,12 @@ def _spellings(column: ColumnContract) -> dict[str, int]:
     return keys
 
 
-def _written(values: Iterable[Value]) -> list[str]:
+def _written(values: Sequence[Value]) -> list[str]:
     """Each value as it is written, as `spelled` and `text_key` write it, and in the usual cases."""
     spellings = ((str(value), spelled(value), text_key(spelled(value))) for value in values)
     usual = ((*words, words[1].upper(), words[1].lower(), words[1].capitalize(), words[1].title()) for words in spellings)
-    return list(dict.fromkeys(key for words in usual for key in words))
+    decimals = [f"{value}.0" for value in values if isinstance(value, int)]  # as a table of floats shows a whole number
+    return list(dict.fromkeys([*(key for words in usual for key in words), *decimals]))
 
 
 def _as_column(graph: _Nodes, value: str) -> str:
