@@ -70,7 +70,7 @@ class SourceConformance:
     """Inherit, and give `contract` and `write`, which puts items into `folder` in that order and returns the path."""
 
     hashes_patients = False
-    """Whether the reader hands on a hash in place of the patient, and so has to look at the words itself."""
+    """Whether the reader gives no patient as written: a hash in its place, so that it looks at words itself, or whole numbers."""
 
     def contract(self) -> DataContract:
         raise NotImplementedError
@@ -153,7 +153,7 @@ class SourceConformance:
     def test_words_that_name_nobody_are_no_patient(self, tmp_path: Path) -> None:
         """Twenty records of "NA" are twenty unknown people: as one patient they would share a split and half the privacy."""
         if self.hashes_patients:
-            pytest.skip("the reader hands on hashes")
+            pytest.skip("the reader gives no patient as written")
         items = [replace(item, patient="NA") if item.number % 3 == 0 else item for item in case()]
         source = open_source(self.write(tmp_path / "a", items), self.contract())
         assert source.load().patient_count == 20 + len({item.patient for item in items} - {"NA"})
@@ -168,7 +168,7 @@ class SourceConformance:
     def test_one_patient_written_in_two_ways_is_told_and_in_a_private_study_refused(self, tmp_path: Path) -> None:
         """p7 in train and P7 in test is one person on both sides, with half the privacy that was promised."""
         if self.hashes_patients:
-            pytest.skip("the reader hands on hashes")
+            pytest.skip("the reader gives no patient as written")
         items = [replace(item, patient=item.patient.upper()) if item.number % 2 else item for item in case()]
         path = self.write(tmp_path / "a", items)
         source, private = (open_source(path, self.contract(), private=promise) for promise in (False, True))

@@ -31,7 +31,7 @@ BOUND = NumberFault(
     '"0.01" }',
 )
 TOO_LARGE = NumberFault(
-    "too-large", f"numbers beyond {LARGEST:g}, which are fill values and no measurements",
+    "fill-value", f"numbers beyond {LARGEST:g}, which are fill values and no measurements",
     "name the code under missing in the contract, or leave these cells empty",
 )  # fmt: skip
 NOT_FINITE = NumberFault(
@@ -64,7 +64,7 @@ def fault_of(cell: str) -> NumberFault:
     """Why this cell is refused as a number.
 
     >>> [fault_of(cell).code for cell in ("1 234,5", "1.234,5", "1,234.5", "<0.01", "1e400")]
-    ['decimal-comma', 'decimal-comma', 'thousands', 'bound', 'too-large']
+    ['decimal-comma', 'decimal-comma', 'thousands', 'bound', 'fill-value']
     >>> [fault_of(cell).code for cell in ("0x10", "1_0", "٣")]
     ['program-number', 'program-number', 'other-digits']
     >>> [fault_of(cell).code for cell in ("12 mg/dl", "inf", "31.12.2020", "young")]

@@ -300,7 +300,7 @@ def cells_in(frame: pl.DataFrame, name: str, *, numeric: bool = False) -> Cells 
         return Cells(_Words(text), np.arange(len(text)), _parsed_numbers(text))
     distinct = text.unique(maintain_order=True)
     position = pl.Series(range(len(distinct)), dtype=pl.Int64)
-    index = text.replace_strict(distinct, position, return_dtype=pl.Int64).to_numpy()
+    index = text.replace_strict(distinct, position, return_dtype=pl.Int64).to_numpy().astype(np.int64)
     return Cells.of_list([str(word).strip() for word in distinct.to_list()]).take(index)
 
 
