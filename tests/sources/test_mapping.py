@@ -248,3 +248,19 @@ def test_the_command_writes_a_mapping_and_the_report_that_may_be_sent_holds_its_
     sent = json.loads(report.stdout)
     assert sent["mapping_sha256"] == load_mapping(kept).sha256 and report.exit_code == 3
     assert not any(word in report.stdout for word in ("Alter", "Erkrankung", "PatNr", "Unsinn", "t.csv", "m.toml"))
+
+
+def test_a_query_in_the_mapping_is_the_table(tmp_path: Path) -> None:
+    """A hospital's database has its own words too, and a query is where they become columns."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(tmp_path / "his.sqlite")) as connection:
+        connection.execute("create table lab (pid text, alter_j integer, krank text)")
+        rows = [(f"P{k}", 30 + k, "jn"[k * 7 // 3 % 2]) for k in range(20)]
+        connection.executemany("insert into lab values (?, ?, ?)", rows)
+        connection.commit()
+    text = '[source]\nquery = "select pid as patient, alter_j as age, krank from lab"\n'
+    (tmp_path / "m.toml").write_text(f'{text}[label]\nfrom = "krank"\ncodes = {{ "n" = 1, "j" = 0 }}\n')
+    source = open_source(tmp_path / "his.sqlite", contract(AGE), mapping=load_mapping(tmp_path / "m.toml"))
+    assert source.check().ready() and len(source.load()) == 20

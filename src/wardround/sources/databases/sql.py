@@ -8,7 +8,7 @@ The text of a query given by a hospital is checked as well, but it is these that
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,7 +203,7 @@ def require_reading(query: str) -> str:
     return query.strip().removesuffix(";")
 
 
-def read_query(url: str | Path, query: str, contract: DataContract) -> pl.DataFrame:
+def read_query(url: str | Path, query: str, contract: DataContract, others: Iterable[str] = ()) -> pl.DataFrame:
     """The rows of a hospital's own query, with the columns that the contract names.
 
     Parameters
@@ -213,7 +213,9 @@ def read_query(url: str | Path, query: str, contract: DataContract) -> pl.DataFr
     query : str
         One SELECT, which may begin with WITH.
     contract : DataContract
-        Its columns, label, patient and site, and `split`, are kept; all others are dropped.
+        Its columns, label, patient and site, and `split`, are kept; all but `others` are dropped.
+    others : iterable of str
+        Columns of the query that a hospital's mapping reads.
 
     Raises
     ------
@@ -224,7 +226,7 @@ def read_query(url: str | Path, query: str, contract: DataContract) -> pl.DataFr
     path = sqlite_path(url)
     database = path if path is not None else url if isinstance(url, Path) or "://" not in url else address_of(url)
     names = {column.name for column in contract.columns}
-    names |= {contract.label.column, contract.patient.column, contract.site.column, "split"}
+    names |= {contract.label.column, contract.patient.column, contract.site.column, "split", *others}
     with connected(Path(database) if isinstance(database, str) else database) as connection:
         streamed = connection.execution_options(stream_results=True, yield_per=ROWS, no_parameters=True)
         with streamed.exec_driver_sql(statement) as result:

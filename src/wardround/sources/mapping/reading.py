@@ -1,6 +1,5 @@
 """A hospital's table read through its mapping: the file as it is, then the contract's columns, then as for any table."""
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from wardround.sources.mapping.sections import HospitalMapping
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.table import LineOf, is_table, records_of
 from wardround.study.contract import DataContract
-from wardround.values.errors import DataError, MissingExtraError
+from wardround.values.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,11 +55,6 @@ def hospital_names(mapping: HospitalMapping) -> tuple[str, ...]:
 
 
 def _queried(path: Path, contract: DataContract, mapping: HospitalMapping) -> "pl.DataFrame":
-    try:
-        sql = importlib.import_module("wardround.sources.databases.sql")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "This version reads no database", hint="export the query's result as CSV, and take query out of the mapping"
-        ) from error
-    frame: pl.DataFrame = sql.read_query(mapping.source.url or f"sqlite:///{path}", mapping.source.query, contract)
-    return frame
+    from wardround.sources.databases.sql import read_query
+
+    return read_query(mapping.source.url or path, mapping.source.query, contract, hospital_names(mapping))
