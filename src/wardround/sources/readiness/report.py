@@ -152,9 +152,7 @@ def _told(problem: Problem) -> Finding:
     return counted(problem.level, problem.code, problem.text, problem.hint, problem.count, where, problem.places)
 
 
-def counted(
-    level: Level, code: str, text: str, hint: str, count: int, where: str = "", places: Sequence[Place] = ()
-) -> Finding:
+def counted(level: Level, code: str, text: str, hint: str, count: int, where: str = "", places: Sequence[Place] = ()) -> Finding:
     """A finding of `count` things, in both forms: "text: fewer than 5" to send on, "text: 3" for this machine."""
     return Finding(level, code, f"{text}: {count_text(count)}", hint, where, places, exact=f"{text}: {count}")
 
