@@ -9,7 +9,7 @@ import wardround as wr
 from tests.simulation.small_study import write_hospitals, write_study
 from wardround.hub.notices import ExchangeStarted, SiteLost, silent
 from wardround.hub.run_folder import RunFolder
-from wardround.simulation.site_logs import Losses, naming_logs
+from wardround.simulation.site_logs import Losses, naming_logs, numbers_notes
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
 from wardround.values.log import write_log
@@ -63,3 +63,20 @@ def test_only_the_losses_of_the_exchange_at_hand_are_told() -> None:
     losses(SiteLost(SiteId("north"), "no-answer"))
     losses(ExchangeStarted("train", 2, 5, ()))
     assert losses.lost == {}
+
+
+def test_numbers_that_are_not_finite_are_told_on_the_terminal(tmp_path: Path) -> None:
+    """A fill code of 9.97e29 makes a hospital count for nothing; no answer may tell of it, and its data manager must hear it."""
+    hospitals = write_hospitals(tmp_path)
+    study = write_study(tmp_path)
+    text = study.read_text("utf-8").replace("range = [60, 200]", "center = 130\nscale = 20")
+    study.write_text(text, "utf-8")
+    lines = hospitals["north"].read_text("utf-8").splitlines()
+    cells = [line.split(",") for line in lines]
+    column = cells[0].index("pressure")
+    for row in cells[1:]:
+        row[column] = "9.96921e29"
+    hospitals["north"].write_text("\n".join(map(",".join, cells)) + "\n", "utf-8")
+    run = wr.simulate(study, hospitals, out=tmp_path / "run", workers=0, register=False)
+    (note,) = numbers_notes(run.folder)
+    assert note.startswith("north: numbers were not finite") and "wardround data check" in note

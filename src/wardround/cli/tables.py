@@ -4,12 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from wardround.evidence.privacy_words import promised
 from wardround.evidence.text import trained_on
 from wardround.hub.artifacts import made
 from wardround.simulation.run import Run
+from wardround.simulation.site_logs import numbers_notes
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.protocol import Words
@@ -35,6 +37,8 @@ def show_run(run: Run, *, verbose: bool = False) -> None:
     if record.privacy is not None:
         for sentence in promised(record, record.privacy):
             console.print(sentence, highlight=False)
+    for note in numbers_notes(run.folder):
+        console.print(f"[yellow]{escape(note)}[/yellow]", highlight=False)
     console.print(f"\nSaved in {run.folder}:", highlight=False)
     for path in made(run.folder):
         console.print(f"  {path.name}", highlight=False)

@@ -1,4 +1,4 @@
-"""Where a simulated hospital says why it did not take part: an error of the run names the file.
+"""What simulated hospitals wrote in their logs: why one did not take part, and which numbers were not finite.
 
 What a hospital says in full stays in its log, since it may quote records. In a simulation the log lies in the run folder.
 """
@@ -6,6 +6,7 @@ What a hospital says in full stays in its log, since it may quote records. In a 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from wardround.hub.notices import ExchangeStarted, Listener, Notice, SiteLost
 from wardround.hub.run_folder import RunFolder
@@ -14,8 +15,32 @@ from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
 from wardround.values.log import LOG
 
+NUMBERS = ("diverged", "loss")
+"""Codes of lines that tell of numbers which are not finite. They change no answer, so that no answer tells of them."""
+
 _NAMED = 3
 """Of a hundred hospitals that stumble over one thing, a few tell enough."""
+
+
+def numbers_notes(run_folder: Path) -> list[str]:
+    """A sentence for each hospital whose numbers were not finite at times, with the last line of its log about it.
+
+    The person at this machine holds these hospitals' data. Between hospitals each reads its own log alone.
+    """
+    notes = []
+    for site_folder in sorted(path for path in (run_folder / "sites").glob("*") if path.is_dir()):
+        lines = [line for line in _lines(site_folder / LOG) if line.get("code") in NUMBERS]
+        if lines:
+            times = "once" if len(lines) == 1 else f"{len(lines)} times"
+            notes.append(f"{site_folder.name}: numbers were not finite {times}. {lines[-1]['text']}")
+    return notes
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError):
+        return []
 
 
 class Losses:

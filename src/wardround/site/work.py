@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 
 LARGEST_LOSS = 2.0**29
 """Of a round at one site. In units of LOSS_UNIT it fits the counts of 10,000 sites (`privacy.frame`)."""
-_MENDS = "Lower training.learning_rate, or set training.clip_norm."
+_LOOK = "Run `wardround data check` and look for values far from the others."
+_MENDS = f"{_LOOK} Then lower training.learning_rate, or set training.clip_norm."
 
 
 def own_file(number: int) -> str:
@@ -169,6 +170,8 @@ class SiteWork:
         if not (contribution.is_finite and all(map(is_finite, memory.values()))):
             self.store.log("diverged", f"Round {number} ended in values that are not finite and counts as no change. {_MENDS}")
             contribution, memory = contribution.unchanged(self.plan.algorithm.reference(bundle)), before
+        elif not math.isfinite(run.loss_sum):
+            self.store.log("loss", f"In round {number} the loss was not a finite number, so figures of the loss lack it. {_LOOK}")
         return contribution.weighing(self.plan.study.summation.stepped(contribution.weight)), memory, run
 
     def _loss_counts(self, run: LocalRun, weight: int) -> NDArray[np.int64]:
