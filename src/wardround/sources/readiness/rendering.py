@@ -3,10 +3,11 @@
 import textwrap
 from typing import TYPE_CHECKING
 
-from wardround.sources.readiness.report import Readiness
+from wardround.sources.readiness.report import Finding, Readiness
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
 WIDTH = 100
 _WORDS = {"error": "To mend", "warning": "To look at", "note": "To know"}
@@ -56,9 +57,19 @@ def render_rich(readiness: Readiness) -> "Group":
         findings = [finding for finding in readiness.findings if finding.level == level]
         if findings:
             parts.append(Text(f"\n{title}", style=_STYLES[level]))
-        for finding in findings:
-            location = f"\n  ({finding.where})" if finding.where else ""
-            parts.append(
-                Text(f"- {finding.exact or finding.text}.{location}" + (f"\n  -> {finding.hint}" if finding.hint else ""))
-            )
+        parts += [_told(finding) for finding in findings]
     return Group(*parts)
+
+
+def _told(finding: Finding) -> "Table":
+    """A finding with every line set in under its dash, however narrow the terminal is."""
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = Table.grid(padding=(0, 1))
+    lines.add_row("-", Text(f"{finding.exact or finding.text}."))
+    if finding.where:
+        lines.add_row("", Text(f"({finding.where})"))
+    if finding.hint:
+        lines.add_row("", Text(f"-> {finding.hint}"))
+    return lines
