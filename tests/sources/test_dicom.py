@@ -20,7 +20,8 @@ from wardround.study.contract import DataContract, ImageContract
 from wardround.values.durable import write_atomic
 from wardround.values.errors import DataError, MissingExtraError, RunError
 
-from .source_conformance import Item, SourceConformance, case
+from .file_conformance import FileConformance
+from .source_conformance import Item, case
 
 CONTRACT = DataContract(kind="image", image=ImageContract(size=(16, 16)))
 
@@ -61,13 +62,13 @@ def write(path: Path, pixels: np.ndarray, patient: str = "Mustermann", **element
 
 def one(folder: Path, pixels: np.ndarray, **elements: object) -> np.ndarray:
     """What the reader makes of a single image."""
-    write(folder / "1" / "a.dcm", pixels, **elements)
-    read_result = read_dicom(folder, CONTRACT, salt=b"s")
+    write(folder / "data" / "1" / "a.dcm", pixels, **elements)
+    read_result = read_dicom(folder / "data", CONTRACT, salt=b"s")
     assert {problem.level for problem in read_result.problems} <= {"note"}
     return read_result.inputs[0]
 
 
-class TestDicomFolder(SourceConformance):
+class TestDicomFolder(FileConformance):
     hashes_patients = True
 
     def contract(self) -> DataContract:
@@ -269,12 +270,19 @@ def test_a_real_radiograph_is_shown_as_a_radiologist_sees_it(tmp_path: Path) -> 
     if "WARDROUND_DATA" not in os.environ:
         pytest.skip("WARDROUND_DATA is not set: no real DICOM file here")
     source = next((Path(os.environ["WARDROUND_DATA"]) / "dicom_cxr").glob("*.dcm"))
-    (tmp_path / "1").mkdir()
-    (tmp_path / "1" / "a.dcm").write_bytes(source.read_bytes())
+    (tmp_path / "data" / "1").mkdir(parents=True)
+    (tmp_path / "data" / "1" / "a.dcm").write_bytes(source.read_bytes())
     contract = DataContract(kind="image", image=ImageContract(size=(64, 64)))
-    read_result = read_dicom(tmp_path, contract, salt=b"s")
+    read_result = read_dicom(tmp_path / "data", contract, salt=b"s")
     assert read_result.problems == ()
     assert read_result.inputs.shape == (1, 64, 64)
     lungs = read_result.inputs[0][20:40, [14, 15, 16, 47, 48, 49]].mean()
     spine = read_result.inputs[0][20:40, 30:34].mean()
     assert spine > lungs + 20
+
+
+def test_a_single_file_without_a_preamble_is_named_as_an_image(tmp_path: Path) -> None:
+    """Old archives write none; it was a table, or of no known kind."""
+    (tmp_path / "a").write_bytes(b"\x08\x00\x16\x00UI\x1a\x00" + bytes(200))
+    with pytest.raises(DataError, match="is a single image"):
+        open_source(tmp_path / "a", CONTRACT)

@@ -213,3 +213,13 @@ def test_a_cell_of_the_list_is_no_formula(tmp_path: Path) -> None:
     write_listing(Readiness("table", (), (finding,)), tmp_path / "list.csv")
     (line,) = csv.DictReader(io.StringIO((tmp_path / "list.csv").read_text("utf-8-sig")))
     assert line["value"] == "'=1+1"
+
+
+def test_records_without_a_hospital_among_others_are_told(tmp_path: Path) -> None:
+    """READY, and then refused by `--split column`: the check is made before."""
+    site = np.array(["north"] * 50 + [""] * 10)
+    readiness = report(tmp_path, chests(60), site=site)
+    (told,) = (finding for finding in readiness.findings if finding.code == "site-absent")
+    assert told.level == "warning"
+    assert sorted(spot.position for spot in told.places) == list(range(51, 61))
+    assert codes(report(tmp_path, chests(60), site=np.full(60, "north"))) == set()

@@ -100,7 +100,7 @@ def _where_the_details_are() -> str:
     """Writes the traceback at hand to a file of this user's: a run of a night need not be repeated to see it."""
     try:
         descriptor, name = tempfile.mkstemp(prefix="wardround-fault-", suffix=".txt")  # readable by this user only
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"wardround {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
             file.write(f"{' '.join(sys.argv)}\n\n{traceback.format_exc()}")
     except OSError:

@@ -80,6 +80,9 @@ def from_folders(sites: Mapping[str, str | Path], mappings: Mapping[str, str | P
             places[site_id(name)] = Place(_kept_address(name, path), prepared=False)
             continue
         folder = Path(path) if (file := sqlite_path(path)) is None else file
+        if ascii_path := _not_utf8(str(folder)):
+            hint = "rename the folder or file; letters without accents are safe"
+            raise DataError(f"The path {ascii_path}, the data of site {name}, is not in UTF-8", hint=hint)
         if not folder.exists():
             raise DataError(f"There is nothing at {folder}, the data of site {name}", hint="check the path")
         mapping = Path(asked[name]).resolve() if name in asked else None
@@ -98,6 +101,12 @@ def _kept_address(name: str, text: str | Path) -> Path:
             hint="leave it out, and put it into ~/.pgpass or PGPASSWORD",
         )
     return Path(str(address))
+
+
+def _not_utf8(path: str) -> str:
+    """The path with its strange bytes written out; "" where it is text, as the file of a run's hospitals must be."""
+    text = path.encode("utf-8", "backslashreplace").decode()
+    return "" if text == path else text
 
 
 def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:

@@ -23,17 +23,10 @@ from wardround.sources.dicom_picture.file_format import DICOMDIR, HEAD_BYTES, ob
 from wardround.sources.dicom_picture.file_format import has_dicom_mark as has_dicom_mark
 from wardround.sources.dicom_picture.findings import HeaderFinding, HeaderRefusal
 from wardround.sources.dicom_picture.picture import show_picture
-from wardround.sources.file_tree import (
-    MANIFEST,
-    FileTree,
-    Known,
-    known_files,
-    note_manifest,
-    open_file_tree,
-    shown_files,
-    zip_members,
-)
-from wardround.sources.image_folder import SUFFIXES, Decoded, read_listed
+from wardround.sources.file_tree import MANIFEST, FileTree, Known, heads, known_files, note_manifest, open_file_tree
+from wardround.sources.image_decoding import Decoded
+from wardround.sources.image_folder import read_listed
+from wardround.sources.picture_kinds import SUFFIXES, suffix_of
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, Problem, ReadResult
@@ -45,12 +38,6 @@ from wardround.values.errors import DataError, MissingExtraError
 from wardround.values.home import default_home
 
 SALT_BYTES = 32
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the file begins as DICOM does."""
-    with path.open("rb") as file:
-        return has_dicom_mark(file.read(132))
 
 
 def site_salt() -> bytes:
@@ -88,7 +75,7 @@ class _Reading:
         read_file = _read_file(content, file, self.contract.image.modalities, self.salt)
         image_place = Place(self.positions[file.name], file.name)
         for doubt in read_file.doubts:
-            self.counter.note(doubt.level, doubt.code, doubt.text, doubt.hint, replace(image_place, value=doubt.value))
+            self.counter.problem(doubt.level, doubt.code, doubt.text, doubt.hint, replace(image_place, value=doubt.value))
         if read_file.decoded.pixels is not None:
             self.modalities[file.name] = read_file.modality
         elif read_file.refused_for is not None:
@@ -126,36 +113,34 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
     key = site_salt() if salt is None else salt
     with open_file_tree(path) as file_tree:
         counter = ProblemCounter("of the DICOM files in name order")
-        names, pictures = _dicom_files(file_tree, counter)
+        pictures = _dicom_files(file_tree, counter)
         beside = path.with_name(MANIFEST) if path.is_file() else None
         listed_files, absent = known_files(file_tree, pictures, contract, beside, labels)
         note_manifest(counter, absent, pictures, listed_files)
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in listed_files]
-        reading = _Reading(contract, key, counter, {name: position for position, name in enumerate(names, 1)})
-        read_result = read_listed(file_tree, names, plain, full_scale(contract), counter, reading.decode, labels)
+        reading = _Reading(contract, key, counter, {name: position for position, name in enumerate(pictures, 1)})
+        read_result = read_listed(file_tree, pictures, plain, full_scale(contract), counter, reading.decode, labels)
         problems = (*reading.with_values(read_result.problems), *reading.several_modalities())
         return replace(read_result, problems=problems)
 
 
-def _dicom_files(file_tree: FileTree, counter: ProblemCounter) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """All DICOM files, and those of them that may be pictures. The others are left out, and counted by their reason."""
-    names: list[str] = []
+def _dicom_files(file_tree: FileTree, counter: ProblemCounter) -> tuple[str, ...]:
+    """The DICOM files that may be pictures. The others are left out, and counted by their reason."""
     pictures: list[str] = []
     for name in file_tree.names:
         head = file_tree.read(name, HEAD_BYTES) or b""
         if not has_dicom_mark(head):
             continue
-        names.append(name)
         kind = object_of(head)
         if not kind:
             pictures.append(name)
         elif kind == DICOMDIR:
             text = "A DICOMDIR lists files and holds no picture; it was left out"
-            counter.note("note", "dicomdir", text, "", Place(file=name))
+            counter.problem("note", "dicomdir", text, "", Place(file=name))
         else:
             text = "DICOM objects that are no pictures, such as reports and presentation states, were left out"
             counter.warning("no-picture", text, "nothing is to be done unless pictures are missing", Place(file=name, value=kind))
-    return tuple(names), tuple(pictures)
+    return tuple(pictures)
 
 
 def full_scale(contract: DataContract) -> DataContract:
@@ -257,10 +242,8 @@ def _missing_decoder(dataset: Any) -> tuple[str, str, str] | None:
 
 
 def holds_dicom(path: Path) -> bool:
-    """A folder with a DICOM file in it, whatever it is called, or a zip with a .dcm member."""
-    if path.is_dir():
-        return any(is_dicom(file) for file in shown_files(path) if file.suffix.casefold() not in SUFFIXES)
-    return any(name.casefold().endswith(".dcm") for name in zip_members(path) or ())
+    """A folder or a zip with a DICOM file in it, whatever it is called."""
+    return any(has_dicom_mark(head) for _, head in heads(path, 132, lambda name: suffix_of(name) not in SUFFIXES))
 
 
 READER = Reader("dicom", "image", "DICOM", frozenset({".zip"}), holds_dicom, read_dicom)

@@ -6,9 +6,10 @@ A manifest (manifest.csv in the folder or zip, or beside the zip) tells it all: 
 
 import csv
 import io
+import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,10 @@ from wardround.sources.damage import DAMAGE
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels
+from wardround.sources.set_aside import SetAside
 from wardround.sources.splitting import split_named
+from wardround.sources.walk import walked
+from wardround.sources.zip_members import listing_of, open_zip
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 
@@ -29,19 +33,26 @@ LARGEST_FILE = 512 * 2**20
 
 
 class FileTree(Protocol):
-    """Named files. Names are relative, with forward slashes, sorted."""
+    """Named files. names: those that can be read, relative, with forward slashes, sorted. aside: every other file."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
 
+    @property
+    def aside(self) -> tuple[SetAside, ...]: ...
+
     def read(self, name: str, limit: int = -1) -> bytes | None:
         """The file's first `limit` bytes (-1: all); None where it cannot be read or is larger than LARGEST_FILE."""
+
+    def size(self, name: str) -> int:
+        """In bytes, unpacked; 0 where it cannot be told."""
 
 
 @dataclass(frozen=True)
 class FolderFileTree:
     root: Path
     names: tuple[str, ...]
+    aside: tuple[SetAside, ...] = ()
 
     def read(self, name: str, limit: int = -1) -> bytes | None:
         path = self.root / name
@@ -51,48 +62,69 @@ class FolderFileTree:
         except OSError:
             return None
 
+    def size(self, name: str) -> int:
+        try:
+            return (self.root / name).stat().st_size
+        except OSError:
+            return 0
+
 
 @dataclass(frozen=True)
 class ZipFileTree:
     file: zipfile.ZipFile
-    names: tuple[str, ...]
+    members: Mapping[str, zipfile.ZipInfo]
+    aside: tuple[SetAside, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.members)
 
     def read(self, name: str, limit: int = -1) -> bytes | None:
         try:
-            with self.file.open(name) as file:
-                return file.read(limit) if self.file.getinfo(name).file_size <= LARGEST_FILE else None
+            with self.file.open(self.members[name]) as file:
+                return file.read(limit) if self.size(name) <= LARGEST_FILE else None
         except DAMAGE:
             return None
+
+    def size(self, name: str) -> int:
+        return self.members[name].file_size
 
 
 @contextmanager
 def open_file_tree(path: Path) -> Iterator[FileTree]:
-    """The files under a folder or in a zip; hidden ones left out. Raises DataError on a damaged or unsafe zip."""
+    """The files under a folder or in a zip. Raises DataError on a damaged, encrypted or unsafe zip."""
     if path.is_dir():
-        paths = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
-        yield FolderFileTree(path, _shown(found_path.as_posix() for found_path in paths))
+        walk = walked(path)
+        yield FolderFileTree(path, walk.names, walk.aside)
+        return
+    with open_zip(path) as file:
+        listing = listing_of(file)
+        yield ZipFileTree(file, listing.members, listing.aside)
+
+
+def heads(path: Path, limit: int, passed: Callable[[str], bool] = bool) -> Iterator[tuple[str, bytes]]:
+    """Names and first bytes of the files in a folder or a zip whose name is `passed`; none where the zip cannot be read."""
+    if not path.is_dir() and not starts_as_zip(path):
         return
     try:
-        file = zipfile.ZipFile(path)
-    except DAMAGE:
-        raise DataError("The zip is damaged or cut short", hint="copy it again, and compare its size with the original") from None
-    with file:
-        names = [info.filename for info in file.infolist() if not info.is_dir()]
-        if any(_is_unsafe(name) for name in names):
-            raise DataError("The zip names files outside itself and is refused", hint="make it again with relative names")
-        yield ZipFileTree(file, _shown(names))
-
-
-def shown_files(folder: Path) -> list[Path]:
-    """Files in and below a folder, sorted; hidden ones left out."""
-    return sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+        with open_file_tree(path) as file_tree:
+            for name in filter(passed, file_tree.names):
+                yield name, file_tree.read(name, limit) or b""
+    except DataError:
+        return
 
 
 def starts_as_zip(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(2) == b"PK"
+    return path.is_file() and first_bytes(path, 2) == b"PK"
+
+
+def first_bytes(path: Path, limit: int) -> bytes:
+    """None of them where the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(limit)
+    except OSError:
+        return b""
 
 
 def zip_members(path: Path) -> list[str] | None:
@@ -104,16 +136,6 @@ def zip_members(path: Path) -> list[str] | None:
             return file.namelist()
     except DAMAGE:
         return None
-
-
-def _is_unsafe(name: str) -> bool:
-    """Nothing is ever unpacked, yet a name that climbs out of the zip is a sign of an attack."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    return not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]
-
-
-def _shown(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(n for n in names if not any(p.startswith((".", "__MACOSX")) for p in PurePosixPath(n).parts)))
 
 
 @dataclass(frozen=True)
@@ -141,25 +163,56 @@ def known_files(
     return _from_manifest(text, names, contract, labels)
 
 
-def note_manifest(counter: ProblemCounter, absent: list[Place], names: tuple[str, ...], listed_files: list[Known]) -> None:
-    """Where the list and the files disagree: lines without a file, and files without a line."""
+def note_manifest(
+    counter: ProblemCounter,
+    absent: list[Place],
+    names: tuple[str, ...],
+    listed_files: list[Known],
+    *,
+    present: Sequence[str] = (),
+) -> None:
+    """Where the list and the files disagree: lines without a file, and files without a line. present: every file there is."""
+    whole = {_normal(name) for name in present} if absent else set()
+    last = Counter(PurePosixPath(name).name for name in whole)
     for line_place in absent:
-        text = f"{MANIFEST} names images that are not there"
-        counter.error("file-absent", text, "add the images, or take out their lines", line_place)
+        name = _normal(line_place.value or "")
+        times = 1 if name in whole else last[name]
+        counter.error(*_why_absent(times), line_place)
     for name in sorted(set(names) - {file.name for file in listed_files}):
         text = f"Images are not in {MANIFEST} and were left out"
         counter.warning("unlisted", text, "list them if they belong to the study", Place(file=name))
 
 
+def _why_absent(times: int) -> tuple[str, str, str]:
+    """Why a line of a manifest leads to no image, where so many files have its name."""
+    if not times:
+        return "file-absent", f"{MANIFEST} names images that are not there", "add the images, or take out their lines"
+    if times > 1:
+        text = f"{MANIFEST} names files by a last part that several of them have"
+        return "file-ambiguous", text, "write the whole path of each, as seen from the folder"
+    text = f"{MANIFEST} names files that are not read as images"
+    return "file-not-read", text, "see what is said of these files here, or take out their lines"
+
+
 def _manifest_text(file_tree: FileTree, beside: Path | None) -> bytes | None:
-    inside = next((name for name in file_tree.names if PurePosixPath(name).name == MANIFEST), None)
-    if inside is not None:
-        return file_tree.read(inside)
+    inside = [name for name in file_tree.names if is_manifest(name)]
+    if len(inside) > 1:
+        raise DataError(
+            f"There is more than one {MANIFEST}",
+            found=", ".join(inside[:3]),
+            hint=f"join them into one {MANIFEST} in the folder, with file names as seen from there",
+        )
+    if inside:
+        return file_tree.read(inside[0])
     return beside.read_bytes() if beside is not None and beside.is_file() else None
 
 
+def is_manifest(name: str) -> bool:
+    return PurePosixPath(name).name.casefold() == MANIFEST
+
+
 def _from_folders(name: str, contract: DataContract, labels: Labels) -> Known:
-    folders = PurePosixPath(name).parts[:-1]
+    folders = PurePosixPath(unicodedata.normalize("NFC", name)).parts[:-1]  # macOS writes an accent apart from its letter
     split = next((folder for folder in folders if split_named(folder)), "")
     at = next((k for k, folder in enumerate(folders) if contract.label.judge(folder) is not None), None)
     if at is None:
@@ -196,7 +249,7 @@ def _from_manifest(
     listed_files: dict[str, Known] = {}
     absent: list[Place] = []
     for line, row in enumerate(rows, 2):
-        name = by_name.get(row[file].strip().replace("\\", "/"))
+        name = by_name.get(_normal(row[file]))
         if name is None:
             absent.append(Place(file=MANIFEST, line=line, column=file, value=row[file]))
         elif name in listed_files:
@@ -268,11 +321,11 @@ def _lookup(names: tuple[str, ...]) -> dict[str, str]:
     """Files by whole name, and by last part where only one file has it. Nothing outside the listing can be reached."""
     last: dict[str, list[str]] = {}
     for name in names:
-        last.setdefault(PurePosixPath(name).name, []).append(name)
-    return {part: full_names[0] for part, full_names in last.items() if len(full_names) == 1} | {name: name for name in names}
+        last.setdefault(_normal(PurePosixPath(name).name), []).append(name)
+    whole = {_normal(name): name for name in names}
+    return {part: full_names[0] for part, full_names in last.items() if len(full_names) == 1} | whole
 
 
-def name_at(path: Path, position: int, suffixes: frozenset[str]) -> str:
-    """The file at a position (from 1) that a message named: for the person at the machine, who may look it up."""
-    with open_file_tree(path) as file_tree:
-        return [name for name in file_tree.names if PurePosixPath(name).suffix.casefold() in suffixes][position - 1]
+def _normal(name: str) -> str:
+    """A name as lists and files agree on it: macOS keeps an accent apart from its letter, and lists may begin with "./"."""
+    return unicodedata.normalize("NFC", PurePosixPath(name.strip().replace("\\", "/")).as_posix())

@@ -1,60 +1,100 @@
-"""PNG and JPEG images, 8 or 16 bit, in a folder or a zip. Labels, patients and splits come from sub-folders or a manifest."""
+"""PNG, JPEG and TIFF images, 8 or 16 bit, in a folder or a zip. Labels, patients and splits come from sub-folders or a manifest.
 
-import io
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+every file --first bytes, name--> images that are read --known_files--> listed --decode--> records
+            `--> told and left out, by reason                            `--> refused, by cause
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from wardround.sources.damage import DAMAGE
+from wardround.sources.decoding_threads import in_threads, spare_threads
 from wardround.sources.file_tree import (
+    LARGEST_FILE,
     MANIFEST,
     FileTree,
     Known,
+    heads,
+    is_manifest,
     known_files,
     note_manifest,
     open_file_tree,
-    shown_files,
-    starts_as_zip,
+)
+from wardround.sources.image_decoding import Decoded, bombs_refused, decode_guarded, fault_named
+from wardround.sources.picture_kinds import (
+    ARCHIVES,
+    HEAD_BYTES,
+    READ_KINDS,
+    SUFFIXES,
+    TABLE_SUFFIXES,
+    UNREAD_KINDS,
+    UNREAD_SUFFIXES,
+    kind_of,
+    suffix_of,
 )
 from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
+from wardround.sources.progress import tell
 from wardround.sources.read_result import Labels, ReadResult, collect
 from wardround.sources.reader import Reader
+from wardround.sources.set_aside import REASONS, REFUSALS, FileAccount, Reason, SetAside
 from wardround.study.contract import DataContract
 from wardround.study.label import Target
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-UNREAD = frozenset({".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".dcm", ".nii", ".npy", ".npz"})
-"""Images of kinds that this reader leaves out, and says so."""
-
 
 def read_image_folder(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
-    """Every PNG and JPEG under a folder or in a zip; raises DataError on a damaged zip or manifest."""
-    with open_file_tree(path) as file_tree:
-        names = tuple(name for name in file_tree.names if PurePosixPath(name).suffix.casefold() in SUFFIXES)
+    """Every image under a folder or in a zip; raises DataError on a zip or manifest that cannot be read."""
+    with open_file_tree(path) as file_tree, bombs_refused():
+        names = tuple(name for name in file_tree.names if _is_candidate(name, file_tree))
         beside = path.with_name(MANIFEST) if path.is_file() else None
         listed_files, absent = known_files(file_tree, names, contract, beside, labels)
         counter = ProblemCounter("of the images in name order")
-        note_manifest(counter, absent, names, listed_files)
-        for name in (name for name in file_tree.names if PurePosixPath(name).suffix.casefold() in UNREAD):
-            text = "Images that are neither PNG nor JPEG were left out"
-            counter.warning("unread-kind", text, "convert them to PNG", Place(file=name))
-        return read_listed(file_tree, names, listed_files, contract, counter, lambda content, _: Decoded(decode(content)), labels)
+        note_manifest(counter, absent, names, listed_files, present=_all_names(file_tree))
+        return read_listed(
+            file_tree,
+            names,
+            listed_files,
+            contract,
+            counter,
+            lambda content, _: decode_guarded(content),
+            labels,
+            threads=spare_threads(),
+        )
+
+
+def _is_candidate(name: str, file_tree: FileTree) -> bool:
+    """Whether a file is an image to read: its name promises one, or else its first bytes are one."""
+    if suffix_of(name) in SUFFIXES:
+        return True
+    return not is_manifest(name) and kind_of(file_tree.read(name, HEAD_BYTES) or b"") in READ_KINDS
+
+
+def _all_names(file_tree: FileTree) -> tuple[str, ...]:
+    return (*file_tree.names, *(spot.name for spot in file_tree.aside))
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """pixels: None where they cannot be had, for the reason `problem` (code, text, hint) or because the file is corrupt.
-    patient: the one the file itself names."""
+class _Job:
+    """A file with a usable label, its content, and its size, which may be the reason why it has no content."""
 
-    pixels: NDArray[Any] | None
+    file: Known
+    outcome: Target | None
+    content: bytes | None
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class _Done:
+    """image: prepared; None where the file is refused, for `problem`, or because it is corrupt."""
+
+    job: _Job
+    image: NDArray[Any] | None = None
+    size: tuple[int, int] = (0, 0)
     patient: str = ""
     problem: tuple[str, str, str] | None = None
 
@@ -67,46 +107,137 @@ def read_listed(
     counter: ProblemCounter,
     decode_file: Callable[[bytes, Known], Decoded],
     labels: Labels = "required",
+    *,
+    threads: int = 1,
 ) -> ReadResult:
-    """Decode, check and prepare the known files one by one; what cannot be used is left out and noted in the counter."""
+    """Decode, check and prepare the known files; what cannot be used is left out and noted in the counter.
+
+    Every other file of the tree is noted, too, unless the counter names it already. threads: above 1 where `decode_file` may run
+    in several at once.
+    """
+    told = _told(file_tree, names, counter)
+    aside = [*file_tree.aside, *_others(file_tree, names, told)]
+    note_set_aside(counter, aside)
     stack = empty_stack(len(listed_files), contract.image)
     position_of = {name: position for position, name in enumerate(names, 1)}
-    outcomes: list[Target | None] = []
-    used: list[Known] = []
-    splits: list[str] = []
-    sizes: list[tuple[int, int]] = []
-    for file in listed_files:
-        image_place = Place(position_of[file.name], file.name)
-        outcome = contract.label.judge(file.label)
-        if outcome is None and (labels == "required" or file.label):
-            counter.unknown_label(replace(image_place, value=file.label), labels)
-        if outcome is None and labels == "required":
-            continue
-        content = file_tree.read(file.name)
-        decoded = Decoded(None) if content is None else decode_file(content, file)
-        image = decoded.pixels
-        if decoded.problem is not None:
-            counter.error(*decoded.problem, image_place)
-        elif image is None:
-            counter.unreadable(image_place)
-        elif code := fault(image, contract.image):
-            counter.error(code, *FAULTS[code], image_place)
+    images = _Used()
+    jobs = _jobs(file_tree, listed_files, position_of, contract, counter, labels)
+    for done in in_threads(lambda job: _finished(job, contract, decode_file), jobs, threads):
+        spot = Place(position_of[done.job.file.name], done.job.file.name)
+        if done.problem is not None:
+            counter.error(*done.problem, spot)
+        elif done.image is None:
+            counter.unreadable(spot)
         else:
-            stack[len(used)] = prepared(image, contract.image)
-            outcomes.append(outcome)
-            used.append(replace(file, patient=decoded.patient or file.patient))
-            splits.append(counter.split(file.split, replace(image_place, value=file.split)))
-            sizes.append((image.shape[0], image.shape[1]))
-    return collect(
+            stack[len(images.files)] = done.image
+            images.add(done, counter.split(done.job.file.split, replace(spot, value=done.job.file.split)))
+    used = images.files
+    read_result = collect(
         stack[: len(used)],
-        outcomes,
+        images.outcomes,
         patients=patients_of(used, names, counter),
-        declared=splits,
+        declared=images.splits,
         sites=[file.site for file in used],
-        originals=sizes,
+        originals=images.sizes,
         problems=counter.problems(),
         names=[file.name for file in used],
     )
+    return replace(read_result, account=_account(file_tree, names, listed_files, len(used), aside, told))
+
+
+@dataclass
+class _Used:
+    files: list[Known] = field(default_factory=list)
+    outcomes: list[Target | None] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, done: _Done, split: str) -> None:
+        self.files.append(replace(done.job.file, patient=done.patient or done.job.file.patient))
+        self.outcomes.append(done.job.outcome)
+        self.splits.append(split)
+        self.sizes.append(done.size)
+
+
+def _jobs(
+    file_tree: FileTree,
+    listed_files: list[Known],
+    position_of: dict[str, int],
+    contract: DataContract,
+    counter: ProblemCounter,
+    labels: Labels,
+) -> Iterator[_Job]:
+    """The files in name order, read when they are asked for; those without a usable label are noted and passed over."""
+    for at, file in enumerate(listed_files, 1):
+        tell("images", at, len(listed_files))
+        outcome = contract.label.judge(file.label)
+        if outcome is None and (labels == "required" or file.label):
+            counter.unknown_label(Place(position_of[file.name], file.name, value=file.label), labels)
+        if outcome is not None or labels == "optional":
+            content = file_tree.read(file.name)
+            yield _Job(file, outcome, content, file_tree.size(file.name) if content is None else 0)
+
+
+def _finished(job: _Job, contract: DataContract, decode_file: Callable[[bytes, Known], Decoded]) -> _Done:
+    if job.content is None:
+        return _Done(job, problem=fault_named("too-large-file") if job.size > LARGEST_FILE else None)
+    decoded = decode_file(job.content, job.file)
+    image = decoded.pixels
+    light = replace(job, content=None)
+    if image is None:
+        return _Done(light, problem=decoded.problem)
+    if code := fault(image, contract.image):
+        return _Done(light, problem=(code, *FAULTS[code]))
+    return _Done(light, prepared(image, contract.image), (image.shape[0], image.shape[1]), decoded.patient)
+
+
+def _told(file_tree: FileTree, names: tuple[str, ...], counter: ProblemCounter) -> dict[str, str]:
+    """The files besides `names` of which the reader has spoken itself, and by which code."""
+    codes = counter.told_files()
+    taken = set(names)
+    return {name: codes[name] for name in file_tree.names if name in codes and name not in taken and not is_manifest(name)}
+
+
+def _others(file_tree: FileTree, names: tuple[str, ...], told: dict[str, str]) -> Iterator[SetAside]:
+    """The files that can be read and are not among `names`, each with the reason; manifests have none to tell."""
+    taken = {*names, *told}
+    for name in file_tree.names:
+        if name not in taken and not is_manifest(name):
+            yield SetAside(name, reason_of(name, file_tree.read(name, HEAD_BYTES) or b""))
+
+
+def reason_of(name: str, head: bytes) -> Reason:
+    """Why a file that is no record of its source is left out, by its first bytes and its name."""
+    kind = kind_of(head)
+    if kind in READ_KINDS | UNREAD_KINDS or (not kind and suffix_of(name) in UNREAD_SUFFIXES):
+        return "unread-kind"
+    if suffix_of(name) in TABLE_SUFFIXES:
+        return "table"
+    return "archive" if kind in ARCHIVES else "other-file"
+
+
+def note_set_aside(counter: ProblemCounter, aside: list[SetAside]) -> None:
+    """Each reason is one problem, with the files as its places."""
+    for spot in aside:
+        level, text, hint = REASONS[spot.reason]
+        counter.problem(level, spot.reason, text, hint, Place(file=spot.name, value=spot.other or None))
+
+
+def _account(
+    file_tree: FileTree,
+    names: tuple[str, ...],
+    listed_files: list[Known],
+    read: int,
+    aside: list[SetAside],
+    told: dict[str, str],
+) -> FileAccount:
+    unused: Counter[str] = Counter(spot.reason for spot in aside if spot.reason not in REFUSALS)
+    unused.update(told.values())
+    unused["unlisted"] = len(names) - len(listed_files)
+    unused["manifest"] = sum(is_manifest(name) for name in file_tree.names)
+    refused = sum(spot.reason in REFUSALS for spot in aside) + len(listed_files) - read
+    walked = len(file_tree.names) + len(file_tree.aside)
+    return FileAccount(walked, read, refused, {reason: count for reason, count in sorted(unused.items()) if count})
 
 
 def patients_of(used: list[Known], names: tuple[str, ...], counter: ProblemCounter) -> list[str] | None:
@@ -122,41 +253,18 @@ def patients_of(used: list[Known], names: tuple[str, ...], counter: ProblemCount
     return None
 
 
-def decode(content: bytes) -> NDArray[Any] | None:
-    """Pixels as uint8 or uint16, (height, width) or (height, width, 3); None for what is not a whole PNG or JPEG.
-
-    Transparency is dropped where the image is opaque; a truly transparent image has no agreed look and counts as undecodable;
-    so does an image beyond Pillow's limit of 89 million pixels (a mammogram at full size has about 30), which may be a bomb.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
-                image.load()
-                return _pixels(ImageOps.exif_transpose(image))
-    except DAMAGE:
-        return None
-
-
-def _pixels(image: Image.Image) -> NDArray[Any] | None:
-    if image.mode in ("L", "RGB"):
-        return np.array(image)
-    if image.mode.startswith("I"):
-        return np.array(image).astype(np.uint16)
-    if image.mode == "1":
-        return np.array(image.convert("L"))
-    if image.mode == "P" and "transparency" not in image.info:
-        return np.array(image.convert("RGB"))
-    if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema()[0] == 255:
-        return np.array(image.convert(image.mode[:-1]))
-    return None
-
-
 def holds_images(path: Path) -> bool:
-    """A folder with a PNG or JPEG in it, or a zip: asked after the readers of other zips."""
-    if path.is_dir():
-        return any(file.suffix.casefold() in SUFFIXES for file in shown_files(path))
-    return starts_as_zip(path)
+    """A folder or a zip with an image in it that is read, or has the name of one."""
+    if any(True for _ in heads(path, 0, lambda name: suffix_of(name) in SUFFIXES)):
+        return True
+    return any(kind_of(head) in READ_KINDS for _, head in heads(path, HEAD_BYTES))
 
 
-READER = Reader("images", "image", "PNG or JPEG", frozenset({".zip"}), holds_images, read_image_folder)
+def holds_unread_images(path: Path) -> bool:
+    """A folder or a zip with an image in it of a kind that is not read: its reader says so."""
+    return any(kind_of(head) in UNREAD_KINDS - _OF_OTHERS for _, head in heads(path, HEAD_BYTES))
+
+
+_OF_OTHERS = frozenset({"DICOM", "NIfTI", "NumPy"})
+
+READER = Reader("images", "image", "PNG, JPEG or TIFF", frozenset({".zip"}), holds_images, read_image_folder)

@@ -5,6 +5,7 @@ flat       images, label [, patient] [, site] [, split]                         
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from wardround.values.errors import DataError
 
 Arrays = Mapping[str, NDArray[Any]]
 _MEDMNIST = (("train", "train"), ("val", "validation"), ("test", "test"))
+_SPLIT = dict(_MEDMNIST)
 
 
 def read_npz(
@@ -34,27 +36,22 @@ def read_npz(
 
     `known_patients`: the patient of each image in the order of the file ("" unknown), for files that do not carry them.
     """
-    arrays = _arrays(path, contract)
-    if any(f"{word}_images" in arrays for word, _ in _MEDMNIST):
-        parts = [
-            (
-                arrays[f"{word}_images"],
-                _labels(arrays, labels, f"{word}_labels", f"{word}_label"),
-                _maybe(arrays, f"{word}_patient"),
-                split,
-            )
-            for word, split in _MEDMNIST
-            if f"{word}_images" in arrays
-        ]
-        images = [part[0] for part in parts]
-        cells = [cell for part in parts for cell in _label_cells(part[1], len(part[0]))]
-        named = [part[2] for part in parts]
-        patients = None if any(p is None for p in named) else np.concatenate([_column(p, len(p)) for p in named if p is not None])
-        declared = np.concatenate([np.full(len(part[0]), part[3]) for part in parts])
-        patients = np.array(known_patients) if known_patients is not None else patients
-        return _gathered(images, cells, patients, declared, None, contract, labels)
-    images = [_need(arrays, "images", "image")]
-    count = len(images[0])
+    arrays, unread = _arrays(path, contract)
+    counter = ProblemCounter("in the order of the file")
+    for name in unread:
+        hint = "rename them if they belong to the study; see the layouts of npz in the documentation"
+        counter.warning("unread-array", "Arrays of the npz file are not read", hint, Place(file=name))
+    parts = [word for word, _ in _MEDMNIST if f"{word}_images" in arrays]
+    if parts and _maybe(arrays, "images", "image") is not None:
+        raise DataError(
+            "The npz file holds images in both layouts",
+            found=f"images and {parts[0]}_images",
+            hint="keep the arrays of one of them",
+        )
+    if parts:
+        return _medmnist(arrays, parts, known_patients, counter, contract, labels)
+    images = _need(arrays, "images", "image")
+    count = _length(images)
     cells = _label_cells(_labels(arrays, labels, contract.label.column, "label", "labels"), count)
     patients, sites, splits = (
         None if array is None else _column(array, count)
@@ -64,17 +61,50 @@ def read_npz(
             _maybe(arrays, "split", "splits"),
         )
     )
-    return _gathered(images, cells, patients, splits, sites, contract, labels)
+    return _gathered([images], cells, patients, splits, sites, counter, contract, labels)
 
 
-def _arrays(path: Path, contract: DataContract) -> Arrays:
-    """The arrays that may be needed. allow_pickle stays off: an object array raises before any of it is read."""
+def _medmnist(
+    arrays: Arrays,
+    parts: list[str],
+    known_patients: Sequence[str] | None,
+    counter: ProblemCounter,
+    contract: DataContract,
+    labels: Labels,
+) -> ReadResult:
+    """The parts one after the other; their names declare the split. A part without patients leaves its records without one."""
+    images = [arrays[f"{word}_images"] for word in parts]
+    counts = [_length(stack) for stack in images]
+    cells = [
+        cell
+        for word, count in zip(parts, counts, strict=True)
+        for cell in _label_cells(_labels(arrays, labels, f"{word}_labels", f"{word}_label"), count)
+    ]
+    named = [_maybe(arrays, f"{word}_patient", f"{word}_patients") for word in parts]
+    patients = None
+    if any(array is not None for array in named):
+        columns = [
+            np.full(count, "") if array is None else _words(_column(array, count))
+            for array, count in zip(named, counts, strict=True)
+        ]
+        patients = np.concatenate(columns)
+    declared = np.concatenate([np.full(count, _SPLIT[word]) for word, count in zip(parts, counts, strict=True)])
+    patients = np.array(known_patients) if known_patients is not None else patients
+    return _gathered(images, cells, patients, declared, None, counter, contract, labels)
+
+
+def _arrays(path: Path, contract: DataContract) -> tuple[Arrays, list[str]]:
+    """The arrays that may be needed, and the names of the others.
+
+    allow_pickle stays off: an object array raises before any of it is read.
+    """
     stems = ("images", "image", "labels", "label", "patient", "patients", "site", "sites", "split", "splits")
     array_names = {*stems, contract.label.column, contract.patient.column, contract.site.column}
     array_names |= {f"{word}_{stem}" for word, _ in _MEDMNIST for stem in stems}
     try:
         with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in array_names}
+            unread = sorted(name for name in file.files if name not in array_names)
+            return {name: file[name] for name in file.files if name in array_names}, unread
     except ValueError as error:
         if "allow_pickle" in str(error) or "pickle" in str(error):
             raise DataError(
@@ -93,7 +123,14 @@ def _damaged() -> DataError:
 
 
 def _maybe(arrays: Arrays, *names: str) -> NDArray[Any] | None:
-    return next((arrays[name] for name in names if name in arrays), None)
+    """The array of the first name; DataError where two names of one meaning stand side by side and neither is the contract's."""
+    present = [name for name in dict.fromkeys(names) if name in arrays]
+    stems = {name for name in present if name.removesuffix("s") == names[-1].removesuffix("s")}
+    if len(stems) > 1 and present[0] in stems:
+        raise DataError(
+            "The npz file holds two arrays of one meaning", found=" and ".join(present), hint="keep the one that is right"
+        )
+    return arrays[present[0]] if present else None
 
 
 def _need(arrays: Arrays, *names: str) -> NDArray[Any]:
@@ -117,14 +154,33 @@ def _label_cells(array: NDArray[Any] | None, count: int) -> list[Any]:
 
 
 def _column(array: NDArray[Any], count: int) -> NDArray[Any]:
-    if array.size != count or len(array) != count:
+    if array.ndim == 0 or array.size != count or len(array) != count:
         raise DataError(
             "The npz file's arrays do not belong together",
             expected=f"{count} values, one for each image",
             found=f"an array of shape {array.shape}",
             hint="write one label, patient, site and split for each image",
         )
-    return array.reshape(count)
+    flat = array.reshape(count)
+    if flat.dtype.kind == "S":
+        with suppress(UnicodeDecodeError):
+            return np.char.decode(flat, "utf-8")
+    return flat
+
+
+def _words(array: NDArray[Any]) -> NDArray[np.str_]:
+    """Patients, sites and splits as text; a number that is none names nobody."""
+    words = array.astype(np.str_)
+    return np.where(np.isnan(array), "", words) if array.dtype.kind == "f" else words
+
+
+def _length(images: NDArray[Any]) -> int:
+    if images.ndim == 0:
+        raise DataError(
+            "The npz file's images are a single number", expected="an array (n, height, width) or (n, height, width, 3)",
+            hint="write the images again",
+        )  # fmt: skip
+    return len(images)
 
 
 def _gathered(
@@ -133,10 +189,10 @@ def _gathered(
     patients: NDArray[Any] | None,
     splits: NDArray[Any] | None,
     sites: NDArray[Any] | None,
+    counter: ProblemCounter,
     contract: DataContract,
     labels: Labels,
 ) -> ReadResult:
-    counter = ProblemCounter("in the order of the file")
     kept = empty_stack(sum(len(stack) for stack in stacks), contract.image)
     outcomes: list[Target | None] = []
     rows: list[int] = []
@@ -161,9 +217,9 @@ def _gathered(
     return collect(
         kept[: len(rows)],
         outcomes,
-        patients=None if patients is None else [str(patients[row]) for row in rows],
+        patients=None if patients is None else _words(patients)[rows].tolist(),
         declared=None if splits is None else [_split(counter, splits, row) for row in rows],
-        sites=None if sites is None else [str(sites[row]) for row in rows],
+        sites=None if sites is None else _words(sites)[rows].tolist(),
         originals=sizes,
         problems=counter.problems(),
         names=[str(row + 1) for row in rows],

@@ -6,6 +6,7 @@ A folder is read by the reader that recognises it, or else the single file in it
 write a module with a `READER` and add its line to READERS.
 """
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -15,12 +16,16 @@ from numpy.typing import NDArray
 
 from wardround.sources import dicom, excel, foreign, image_folder, npz, prepared_records, table
 from wardround.sources.databases import readers as databases
-from wardround.sources.dicom import is_dicom
-from wardround.sources.file_tree import MANIFEST, shown_files
+from wardround.sources.file_tree import first_bytes, is_manifest, open_file_tree, starts_as_zip
+from wardround.sources.image_folder import note_set_aside, reason_of
 from wardround.sources.mapping.sections import KeptMapping
-from wardround.sources.read_result import Labels, NamedRecords, ReadResult, stricter, to_named, to_records
+from wardround.sources.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of, suffix_of
+from wardround.sources.problem_counter import ProblemCounter
+from wardround.sources.read_result import Labels, NamedRecords, Problem, ReadResult, stricter, to_named, to_records
 from wardround.sources.reader import Read, Reader
 from wardround.sources.readiness.report import Readiness, readiness_of, refused
+from wardround.sources.set_aside import REASONS, REFUSALS, SetAside, is_utf8, printable
+from wardround.sources.walk import Walked, walked
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.address import Address, address_of, is_address, sqlite_path
 from wardround.values.errors import DataError
@@ -70,7 +75,7 @@ class FileSource:
     """A source read from one file or folder. It keeps nothing in memory between calls.
 
     mapping: the hospital's own, for a table. private: it is read for a private study, whose promise is one of patients: what
-    leaves open who is one is an error there.
+    leaves open who is one is an error there. beside: what is said of the other files of its folder.
     """
 
     kind: str
@@ -80,6 +85,7 @@ class FileSource:
     reader: Read
     private: bool = False
     mapping: KeptMapping | None = None
+    beside: tuple[Problem, ...] = ()
 
     def load(self) -> Records:
         return to_records(self._read(), self.contract, self.splits)
@@ -91,6 +97,7 @@ class FileSource:
             from wardround.sources.mapping.reading import read_mapped
 
             read_result = read_mapped(self.path, self.contract, self.mapping.mapping, labels)
+        read_result = replace(read_result, problems=(*self.beside, *read_result.problems))
         return stricter(read_result) if self.private else read_result
 
     def sites(self) -> NDArray[np.str_] | None:
@@ -139,16 +146,19 @@ def open_source(
     if is_address(path) and (file := sqlite_path(path)) is None:
         return _database(address_of(path), contract, splits or contract.splits, private)
     named = Path(path) if (file := sqlite_path(path)) is None else file
-    if not named.exists():
+    if not is_utf8(str(named)):
+        hint = "rename the folder or file; letters without accents are safe"
+        raise DataError(f"The path {printable(str(named))} is not in UTF-8", hint=hint)
+    if not _exists(named):
         raise DataError(f"There is nothing at {named}", hint="check the path")
-    reader, file = _folder_reader(named) if named.is_dir() else (_file_reader(named), named)
+    reader, file, beside = _folder_reader(named) if named.is_dir() else (_file_reader(named), named, ())
     if reader.data not in ("any", contract.kind):
         raise DataError(
             f"{named} holds {'images' if reader.data == 'image' else 'a table'}",
             expected=f"{contract.kind} data, as [data] kind says",
             hint="name other data, or correct kind",
         )
-    return FileSource(reader.kind, file, contract, splits or contract.splits, reader.read, private, mapping)
+    return FileSource(reader.kind, file, contract, splits or contract.splits, reader.read, private, mapping, beside)
 
 
 def _database(address: Address, contract: DataContract, splits: SplitsContract, private: bool) -> FileSource:
@@ -157,37 +167,102 @@ def _database(address: Address, contract: DataContract, splits: SplitsContract, 
     return FileSource("postgresql", Path(str(address)), contract, splits, databases.AddressRead(address), private)
 
 
-def _folder_reader(folder: Path) -> tuple[Reader, Path]:
-    """The reader for a folder, or for the single file in it. What two readers recognise is refused: one would be forgotten."""
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        raise _forbidden(path) from None
+
+
+def _forbidden(path: Path) -> DataError:
+    return DataError(f"{path} may not be read by this user", hint="ask its owner to let this user read it")
+
+
+def _folder_reader(folder: Path) -> tuple[Reader, Path, tuple[Problem, ...]]:
+    """The reader for a folder, or for the single file in it and what is said of the others. What two readers recognise is
+    refused: one would be forgotten."""
+    walk = walked(folder)
+    if not walk.names and any(spot.name == "./" for spot in walk.aside):
+        raise _forbidden(folder)
     readers = [reader for reader in READERS if reader.recognises(folder)]
     if len(readers) > 1:
-        titles = " with ".join(reader.title for reader in readers)
-        raise DataError(f"The folder {folder} mixes {titles}", hint="put them into folders of their own and name one")
+        raise _mixed(f"The folder {folder}", readers)
     if readers:
-        return readers[0], folder
-    files = shown_files(folder)
+        return readers[0], folder, ()
     suffixes = frozenset().union(*(reader.suffixes for reader in READERS))
-    single = [file for file in files if file.parent == folder and file.name != MANIFEST and file.suffix.casefold() in suffixes]
+    single = [name for name in walk.names if "/" not in name and not is_manifest(name) and suffix_of(name) in suffixes]
     if len(single) == 1:
-        return _file_reader(single[0]), single[0]
+        return _file_reader(folder / single[0]), folder / single[0], _problems_beside(folder, walk, single[0])
+    if image_folder.holds_unread_images(folder):
+        return image_folder.READER, folder, ()
+    refused_files = [spot for spot in walk.aside if spot.reason in REFUSALS]
+    if refused_files and not walk.names:
+        _, text, hint = REASONS[refused_files[0].reason]
+        raise DataError(text, found=f"{len(refused_files)} of them in {folder}, {refused_files[0].name} the first", hint=hint)
     raise DataError(
-        f"The folder {folder} is empty" if not files else f"The folder {folder} cannot be read as one source",
-        expected="PNG, JPEG or DICOM images, or exactly one npz, zip, CSV or Parquet file",
-        found=f"{len(files)} files, {len(single)} of them npz, zip, CSV or Parquet",
+        f"The folder {folder} is empty" if not walk.names else f"The folder {folder} cannot be read as one source",
+        expected="PNG, JPEG, TIFF or DICOM images, or exactly one npz, zip, CSV or Parquet file",
+        found=f"{len(walk.names)} files, {len(single)} of them npz, zip, CSV or Parquet",
         hint="name the file itself, or a folder with one kind of data",
     )
 
 
+def _problems_beside(folder: Path, walk: Walked, single: str) -> tuple[Problem, ...]:
+    """What is said of the files around the only one that is read: records may lie in them, too."""
+    counter = ProblemCounter("")
+    others = [name for name in walk.names if name != single]
+    heads_of = ((name, first_bytes(folder / name, HEAD_BYTES)) for name in others)
+    note_set_aside(counter, [*walk.aside, *(SetAside(name, reason_of(name, head)) for name, head in heads_of)])
+    return counter.problems()
+
+
+def _mixed(where: str, readers: list[Reader]) -> DataError:
+    titles = " with ".join(reader.title for reader in readers)
+    return DataError(f"{where} mixes {titles}", hint="put them into folders of their own and name one")
+
+
 def _file_reader(path: Path) -> Reader:
-    with path.open("rb") as file:
-        head = file.read(132)
+    if not path.is_file():
+        raise DataError(f"{path} is neither a file nor a folder", hint="name a file or a folder")
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except PermissionError:
+        raise _forbidden(path) from None
     if not head:
         raise DataError(f"{path} is empty", hint="copy or export it again")
     if head.startswith(b"\x80"):
         raise DataError(f"{path} is a Python pickle, which could run code, and is refused", hint="write npz, CSV or Parquet")
-    if is_dicom(path) or head.startswith((b"\x89PNG", b"\xff\xd8")):
+    if kind_of(head) in READ_KINDS | {"DICOM"}:
         raise DataError(f"{path} is a single image", hint="name the folder it lies in")
-    reader = next((reader for reader in READERS if reader.recognises(path)), None)
-    if reader is None:
-        raise DataError(f"{path} is of no known kind", expected="npz, zip, CSV or Parquet", hint="export it as one of these")
-    return reader
+    readers = [reader for reader in READERS if reader.recognises(path)]
+    if {dicom.READER, image_folder.READER} <= set(readers):
+        raise _mixed(f"The zip {path}", [dicom.READER, image_folder.READER])
+    if readers:
+        return readers[0]
+    if starts_as_zip(path):
+        return _zip_reader(path)
+    raise DataError(f"{path} is of no known kind", expected="npz, zip, CSV or Parquet", hint="export it as one of these")
+
+
+def _zip_reader(path: Path) -> Reader:
+    """For a zip that no reader recognises: the reader of images says what is wrong with the zip, this what is wrong with its
+    files."""
+    try:
+        with open_file_tree(path) as file_tree:
+            names = file_tree.names
+    except DataError:
+        return image_folder.READER
+    if image_folder.holds_unread_images(path):
+        return image_folder.READER
+    if "[Content_Types].xml" in names and any(name.startswith("xl/") for name in names):
+        raise DataError(
+            f"{path} is an Excel workbook", expected="npz, zip, CSV or Parquet", hint="save its sheet as CSV in UTF-8"
+        )
+    suffixes = Counter(suffix_of(name) or "no suffix" for name in names)
+    raise DataError(
+        f"{path} is a zip without images, DICOM files or arrays",
+        expected="a zip of images or of DICOM files",
+        found=", ".join(f"{count} of {suffix}" for suffix, count in suffixes.most_common(4)) or "no file",
+        hint="unpack it, and name the file or folder with the data",
+    )

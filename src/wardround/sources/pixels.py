@@ -14,6 +14,10 @@ GREY_TOLERANCE = 2
 FAULTS = {
     "shape": ("Images are neither grey nor of three channels", "write them as grey (height, width) or RGB (height, width, 3)"),
     "empty-image": ("Images have no pixels", "write them again"),
+    "number-kind": (
+        "Images are stored as numbers other than unsigned ones of 8 or 16 bits",
+        "write them as uint8 or uint16, all with the same black and white",
+    ),
     "bit-depth": ("Images have a bit depth the contract does not accept", "convert them, or add the depth to accepted_bits"),
     "unequal-channels": (
         "Images have three unequal channels where the contract promises one",
@@ -28,7 +32,9 @@ def fault(image: NDArray[Any], contract: ImageContract) -> str | None:
         return "shape"
     if 0 in image.shape:
         return "empty-image"
-    if image.dtype not in (np.uint8, np.uint16) or image.dtype.itemsize * 8 not in contract.accepted_bits:
+    if image.dtype.kind != "u" or image.dtype.itemsize > 2:
+        return "number-kind"
+    if image.dtype.itemsize * 8 not in contract.accepted_bits:
         return "bit-depth"
     if contract.channels == 1 and image.ndim == 3 and image.shape[2] == 3 and not _is_grey(image):
         return "unequal-channels"
@@ -38,7 +44,7 @@ def fault(image: NDArray[Any], contract: ImageContract) -> str | None:
 def _is_grey(image: NDArray[Any]) -> bool:
     if all(np.array_equal(image[..., 1], image[..., channel]) for channel in (0, 2)):
         return True
-    allowed = GREY_TOLERANCE * (257 if image.dtype == np.uint16 else 1)
+    allowed = GREY_TOLERANCE * (257 if image.dtype.itemsize == 2 else 1)
     wide = image.astype(np.int32)
     return all(int(np.abs(wide[..., 1] - wide[..., channel]).max()) <= allowed for channel in (0, 2))
 
@@ -49,6 +55,7 @@ def prepared(image: NDArray[Any], contract: ImageContract) -> NDArray[Any]:
     Downsampling is antialiased (Lanczos, the filter widened by the scale). Equal channels collapse to the green one; grey images
     are repeated where three channels are promised.
     """
+    image = image.astype(image.dtype.newbyteorder("="), copy=False)  # a file may hold the other order of bytes
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     if contract.channels == 1 and image.ndim == 3:

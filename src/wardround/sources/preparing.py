@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wardround.sources.columns import cell_of, prepare_column
 from wardround.sources.dicom import decode_dicom, full_scale, has_dicom_mark
-from wardround.sources.image_folder import Decoded, decode
+from wardround.sources.image_decoding import Decoded, decode
 from wardround.sources.pixels import FAULTS, fault, prepared
 from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
@@ -105,7 +105,7 @@ def _decoded(contract: DataContract, record: RawImage) -> tuple[NDArray[Any], Da
         return record, contract
     content = record if isinstance(record, bytes) else _bytes_at(Path(record))
     if not has_dicom_mark(content[:132]):
-        return _need(Decoded(decode(content)), "PNG or JPEG, whole"), contract
+        return _need(decode(content), "PNG, JPEG or TIFF, whole"), contract
     return _need(decode_dicom(content, contract.image.modalities), "one DICOM image, whole"), full_scale(contract)
 
 

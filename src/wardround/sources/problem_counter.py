@@ -34,7 +34,7 @@ class ProblemCounter:
     def warning(self, code: str, text: str, hint: str, spot: Place) -> None:
         self._note("warning", code, text, hint, spot)
 
-    def note(self, level: Level, code: str, text: str, hint: str, spot: Place) -> None:
+    def problem(self, level: Level, code: str, text: str, hint: str, spot: Place) -> None:
         """A problem of any level."""
         self._note(level, code, text, hint, spot)
 
@@ -72,6 +72,14 @@ class ProblemCounter:
         if split_name is None and word.strip():
             self.error("unknown-split", "Declared splits have unknown names", "use train, validation and test", spot)
         return split_name or ""
+
+    def told_files(self) -> dict[str, str]:
+        """The files that a problem names so far, each with the code of the first."""
+        told: dict[str, str] = {}
+        for code, met in self._met.items():
+            for spot in met.places:
+                told.setdefault(spot.file, code)
+        return told
 
     def problems(self) -> tuple[Problem, ...]:
         return tuple(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from wardround.sources.patient_words import SPELLINGS, SPELLINGS_HINT, SPELLINGS_TEXT, spelled_alike, without_nobody
 from wardround.sources.places import PLACES_KEPT, Chosen, Place
+from wardround.sources.set_aside import FileAccount
 from wardround.sources.splitting import assign_splits, distinct
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.study.label import Target
@@ -80,6 +81,7 @@ class ReadResult:
     labelled: whether it has a label; the label of one that has none is 0 and means nothing.
     identified: whether the source names its patient; one that it does not name is a patient of its own. nameless: where those
     stand. For tables `digests` are empty.
+    account: what became of each file, where the source is a folder or zip of files.
     """
 
     inputs: NDArray[Any]
@@ -97,6 +99,7 @@ class ReadResult:
     problems: tuple[Problem, ...] = ()
     columns: tuple[ColumnFacts, ...] = ()
     left_out: int = 0
+    account: FileAccount | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

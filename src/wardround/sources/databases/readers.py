@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from wardround.sources.file_tree import zip_members
 from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
+from wardround.sources.walk import walked
 from wardround.study.contract import DataContract
 from wardround.study.sections.cohort import CohortSection
 from wardround.values.address import Address
@@ -103,7 +104,7 @@ class AddressRead:
 def _names(path: Path) -> list[str]:
     """The files directly in a folder, or all in a zip; hidden ones left out."""
     if path.is_dir():
-        return [file.name for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+        return [name for name in walked(path).names if "/" not in name]
     members = [PurePosixPath(name) for name in zip_members(path) or ()]
     return [member.name for member in members if not any(part.startswith((".", "__MACOSX")) for part in member.parts)]
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from wardround.sources.dicom import decode_dicom, has_dicom_mark
 from wardround.sources.file_tree import FileTree, open_file_tree, starts_as_zip
-from wardround.sources.image_folder import decode
+from wardround.sources.image_decoding import decode
 from wardround.sources.read_result import ReadResult
 
 PICTURES_OF_A_LABEL = 8
@@ -83,7 +83,7 @@ def _files(path: Path) -> AbstractContextManager[FileTree | None]:
 
 
 def _pixels(content: bytes) -> NDArray[Any] | None:
-    return decode_dicom(content).pixels if has_dicom_mark(content[:132]) else decode(content)
+    return decode_dicom(content).pixels if has_dicom_mark(content[:132]) else decode(content).pixels
 
 
 def _address(pixels: NDArray[Any]) -> str:

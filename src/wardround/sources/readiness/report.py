@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wardround.sources.places import PLACES_KEPT, Place, places_text
 from wardround.sources.read_result import Level, Problem, ReadResult, too_few_hint
 from wardround.sources.readiness.photometry import image_findings
-from wardround.sources.readiness.training_hospitals import training_problems
+from wardround.sources.readiness.training_hospitals import site_problems, training_problems
 from wardround.sources.readiness.units import words_for
 from wardround.sources.splitting import assign_splits, distinct, split_patients
 from wardround.study.contract import DataContract, SplitsContract
@@ -130,7 +130,7 @@ def refused(kind: str, error: DataError) -> Readiness:
 
 def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> Readiness:
     """The report on what a reader found."""
-    findings = [_told(problem) for problem in read_result.problems]
+    findings = [_told(problem) for problem in (*read_result.problems, *site_problems(read_result))]
     assigned = _assigned(read_result, splits)
     findings += _patient_findings(read_result, contract, splits, assigned)
     findings += patient_looks(read_result)

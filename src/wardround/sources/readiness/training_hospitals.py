@@ -1,9 +1,9 @@
-"""Hospitals named in one source that could not train if a run divided it by them: told before the run, by the run's own rules."""
+"""What a run that divides one source by its hospitals would refuse: told before the run, by the run's own rules."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.places import Place
+from wardround.sources.places import PLACES_KEPT, Place
 from wardround.sources.read_result import Problem, ReadResult
 from wardround.sources.splitting import at_home
 
@@ -20,3 +20,19 @@ def training_problems(read_result: ReadResult, assigned: NDArray[np.str_] | None
     text = "Hospitals named in the data have no patient to train on, and could not take part in a division by hospital"
     hint = "leave them out, join them with another, or give them more patients"
     return [Problem("warning", "site-without-training", text, hint, len(idle), tuple(Place(value=name) for name in idle))]
+
+
+def site_problems(read_result: ReadResult) -> list[Problem]:
+    """Records without a hospital where others name theirs: a division by hospital takes all records or none."""
+    bare = np.flatnonzero(read_result.sites == "")
+    if not 0 < len(bare) < len(read_result):
+        return []
+    places = tuple(_location(read_result, row) for row in bare[:PLACES_KEPT].tolist())
+    text = "Some records name a hospital and others do not"
+    hint = "name the hospital of every record; a run that divides these data by hospital refuses them as they are"
+    return [Problem("warning", "site-absent", text, hint, len(bare), places)]
+
+
+def _location(read_result: ReadResult, row: int) -> Place:
+    name = str(read_result.names[row])
+    return Place(int(name)) if name.isdigit() else Place(file=name)

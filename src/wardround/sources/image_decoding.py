@@ -1,0 +1,210 @@
+"""One PNG, JPEG or TIFF file to pixels. Each cause that stands in the way has its own name and its own mend."""
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from wardround.sources.damage import DAMAGE
+from wardround.sources.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of
+
+Fault = tuple[str, str, str]
+"""Code, text and mend."""
+
+FAULTS: Mapping[str, tuple[str, str]] = {
+    "empty-file": ("Image files are empty, of 0 bytes", "copy or export them again, or take them out"),
+    "too-large-file": ("Image files are larger than 512 MiB", "export them as PNG at a smaller size, or take them out"),
+    "not-an-image": (
+        "Files have the name of an image and hold none",
+        "look at one with a text editor: it may tell what went wrong; export them again, or take them out",
+    ),
+    "cut-short-image": ("Images are cut short", "copy or export them again, and compare their size with the original"),
+    "corrupt-image": ("Images cannot be decoded", "export these images again, or take them out"),
+    "too-many-pixels": ("Images have more than 89 million pixels", "export them at a smaller size, or take them out"),
+    "several-pictures": ("Image files hold several pictures each", "export each picture as a file of its own"),
+    "cmyk-image": ("Images are in CMYK, the colours of print", "convert them to grey or RGB, and save them as PNG"),
+    "colour-space": ("Images are in a colour space that is not read", "convert them to grey or RGB, and save them as PNG"),
+    "transparent-image": (
+        "Images are transparent in part, and have no agreed look",
+        "flatten them onto one background, and save them as PNG without transparency",
+    ),
+    "float-image": (
+        "Images hold fractions, whose black and white nobody can tell",
+        "save them as PNG of 8 or 16 bits, all with the same black and white",
+    ),
+    "deep-image": ("Images have more than 16 bits", "save them as PNG of 8 or 16 bits, all with the same black and white"),
+    "signed-image": (
+        "Images hold signed numbers, whose black and white nobody can tell",
+        "save them as PNG of 8 or 16 bits, all with the same black and white",
+    ),
+    "deep-colour": (
+        "Colour images have 16 bits a channel, of which 8 would be lost",
+        "save grey images as grey PNG of 16 bits, and colour images with 8 bits a channel",
+    ),
+    "white-is-zero": ("TIFF images of 16 bits store white as 0", "save them as PNG, or as TIFF in which black is 0"),
+    "jpeg-kind": (
+        "JPEG images have 12 bits or are lossless, which is not read",
+        "save them as PNG of 16 bits",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """pixels: None where they cannot be had, for the reason `problem` (code, text, hint) or because the file is corrupt.
+    patient: the one the file itself names."""
+
+    pixels: NDArray[Any] | None
+    patient: str = ""
+    problem: Fault | None = None
+
+
+def decode(content: bytes) -> Decoded:
+    """Pixels as uint8 or uint16, (height, width) or (height, width, 3).
+
+    Transparency is dropped where the image is opaque. An image beyond Pillow's limit of 89 million pixels may be a bomb and is
+    refused (a mammogram at full size has about 30).
+    """
+    with bombs_refused():
+        return decode_guarded(content)
+
+
+@contextmanager
+def bombs_refused() -> Iterator[None]:
+    """Pillow's warning of a bomb is an error meanwhile, in every thread; its other warnings may quote what a file holds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def decode_guarded(content: bytes) -> Decoded:
+    """`decode` for threads: the caller holds `bombs_refused`, which changes what all threads share."""
+    kind = kind_of(content[:HEAD_BYTES])
+    if not content:
+        return _refused("empty-file")
+    if kind not in READ_KINDS:
+        return Decoded(None, problem=_otherwise(kind))
+    if kind == "JPEG" and not _is_common_jpeg(content):
+        return _refused("jpeg-kind")
+    try:
+        with Image.open(io.BytesIO(content), formats=(kind,)) as image:
+            code = _header_fault(image, content)
+            if code is not None:
+                return _refused(code)
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+        return _pixels(upright, kind)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return _refused("too-many-pixels")
+    except DAMAGE:
+        return _refused("cut-short-image" if _is_cut_short(content, kind) else "corrupt-image")
+
+
+def fault_named(code: str) -> Fault:
+    return (code, *FAULTS[code])
+
+
+def _refused(code: str) -> Decoded:
+    return Decoded(None, problem=fault_named(code))
+
+
+def _otherwise(kind: str) -> Fault:
+    """A file that has the name of an image, and is something else by its first bytes."""
+    if not kind:
+        return fault_named("not-an-image")
+    text = f"Files have the name of another kind of image and are {kind}"
+    if kind == "DICOM":
+        return (
+            "named-otherwise:DICOM",
+            text,
+            "give them names that end in .dcm, and put them into a folder without other images",
+        )
+    code = f"named-otherwise:{kind.replace(' ', '-')}"
+    return code, text, "save them as PNG; a new name alone does not change what they are"
+
+
+def _header_fault(image: Image.Image, content: bytes) -> str | None:
+    """What the header tells before any pixel is unpacked."""
+    if getattr(image, "n_frames", 1) > 1:
+        return "several-pictures"
+    if image.format == "PNG" and content[24] == 16 and content[25] in _COLOURED:
+        return "deep-colour"
+    if image.format == "TIFF":
+        return _tiff_fault(image)
+    return None
+
+
+_COLOURED = (2, 4, 6)
+"""Colour types of a PNG that Pillow brings down to 8 bits: RGB, grey with alpha, RGB with alpha (PNG, 11.2.1)."""
+_PHOTOMETRIC, _BITS, _SAMPLE_FORMAT = 262, 258, 339
+
+
+def _tiff_fault(image: Any) -> str | None:
+    tags = image.tag_v2
+    bits, formats = tags.get(_BITS, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
+    if 3 in formats:
+        return "float-image"
+    if 2 in formats:
+        return "signed-image"
+    if max(bits) > 16:
+        return "deep-image"
+    if len(bits) > 1 and max(bits) > 8:
+        return "deep-colour"
+    return "white-is-zero" if tags.get(_PHOTOMETRIC) == 0 and max(bits) > 8 else None
+
+
+def _pixels(image: Image.Image, kind: str) -> Decoded:
+    if image.mode == "CMYK":
+        return _refused("cmyk-image")
+    if image.mode == "F":
+        return _refused("float-image")
+    if image.mode == "I" and kind != "PNG":
+        return _refused("deep-image")
+    if _is_transparent(image):
+        return _refused("transparent-image")
+    if image.mode in ("L", "RGB"):
+        return Decoded(np.array(image))
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return Decoded(np.array(image).astype(np.uint16))
+    if image.mode in ("1", "LA"):
+        return Decoded(np.array(image.convert("L")))
+    if image.mode in ("P", "PA", "RGBA"):
+        return Decoded(np.array(image.convert("RGB")))
+    return _refused("colour-space")
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether any pixel is: by its own alpha, by its palette, or by the colour that stands for nothing."""
+    key = image.info.get("transparency")
+    if image.mode in ("LA", "RGBA", "PA") or (image.mode == "P" and key is not None):
+        return bool(np.array(image.convert("RGBA").getchannel("A")).min() < 255)
+    if key is None:
+        return False
+    same = np.array(image) == np.array(key)
+    return bool(same.all(axis=-1).any() if same.ndim == 3 else same.any())
+
+
+def _is_cut_short(content: bytes, kind: str) -> bool:
+    ends = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
+    return kind in ends and ends[kind] not in content
+
+
+def _is_common_jpeg(content: bytes) -> bool:
+    """Whether the frame is of 8 bits and one of those that are read (ITU T.81, table B.1: SOF0 to 2, 9, 10)."""
+    at = 2
+    while at + 9 < len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker == 0xFF:
+            at += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA) and content[at + 4] == 8
+        else:
+            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return True  # no frame: the decoder says what is wrong
