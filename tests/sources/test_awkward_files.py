@@ -314,9 +314,9 @@ ZIPS = {
     "a link": "links in place of files",
     "names that climb out": "names files outside itself",
     "DICOM beside images": "mixes DICOM",
-    "tables alone": r"without images.*1 of \.csv",
+    "tables alone": "tables",
     "zips alone": r"without images.*1 of \.zip",
-    "an Excel workbook": "is an Excel workbook",
+    "an Excel workbook": "holds a table",
 }
 
 

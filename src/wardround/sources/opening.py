@@ -255,10 +255,6 @@ def _zip_reader(path: Path) -> Reader:
         return image_folder.READER
     if image_folder.holds_unread_images(path):
         return image_folder.READER
-    if "[Content_Types].xml" in names and any(name.startswith("xl/") for name in names):
-        raise DataError(
-            f"{path} is an Excel workbook", expected="npz, zip, CSV or Parquet", hint="save its sheet as CSV in UTF-8"
-        )
     suffixes = Counter(suffix_of(name) or "no suffix" for name in names)
     raise DataError(
         f"{path} is a zip without images, DICOM files or arrays",
