@@ -112,10 +112,19 @@ class BadDays(Ward):
         return handle(data)
 
     def all_back(self) -> None:
-        """The hospitals are there again, and somebody has looked at each that had stopped."""
+        """The hospitals are there again, and somebody has looked at each that had stopped and did what the others' logs say."""
         self._chance = 0.0
         for name in self._sites:
+            if self._states_less(name):
+                state = self._folder / "sites" / name / STATE
+                shutil.copy(state, state.with_name("state.copy"))
+                state.with_name("state.copy").replace(state)
             self._restarted(name).store.go_on()
+
+    def _states_less(self, name: SiteId) -> bool:
+        """Whether another hospital's log says what to run in this one's folder, since an older state was brought back there."""
+        logs = [path.read_text("utf-8") for path in self._folder.glob("sites/*/log.ndjson")]
+        return any(f"in the site's folder at {name}, run `cp state.safetensors state.copy" in log for log in logs)
 
 
 def masked_study(

@@ -126,8 +126,8 @@ class Plan:
     @property
     def openings(self) -> int:
         """How many openings the study has, of which one is used. A hospital that loses its state in a masked one is never in that
-        one again, so there is one more than there are hospitals."""
-        return len(self.study.sites.names) + 1 if self.masked and "open" in self.summed else 1
+        one again: each may lose it three times before the list ends, and a nightly backup that is brought back is such a loss."""
+        return 3 * len(self.study.sites.names) + 1 if self.masked and "open" in self.summed else 1
 
     @property
     def takes_local_steps(self) -> bool:
