@@ -31,6 +31,8 @@ EXCEPTIONS = {
     "sources/readiness/report.py": "tells a data manager of the label's two sides in the words of the label section",
     "sources/synthetic/anatomy.py": "a direction in the body",
     "sources/dicom_picture/": "a window of positive width, a sign, a negative film",
+    "sources/mapping/proposing.py": "proposes words for the label section's two sides",
+    "sources/mapping/vocabulary.py": "words of hospitals for yes and no",
     "audit/privacy_bounds.py": "true and false positives of an attack",
     "study/record/privacy_record.py": "sensitivity of a sum, as differential privacy has it",
     "privacy/": "sensitivity of a sum, as differential privacy has it",

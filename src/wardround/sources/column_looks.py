@@ -112,8 +112,8 @@ def _determines(features: NDArray[np.float32], outcomes: NDArray[Any]) -> bool:
     _, group = np.unique(features, axis=0, return_inverse=True)
     group = group.reshape(-1)
     total = np.bincount(group)
-    positive = np.bincount(group, weights=yes)
-    pure = bool(np.all((positive == 0) | (positive == total)))
+    larger = np.bincount(group, weights=yes)
+    pure = bool(np.all((larger == 0) | (larger == total)))
     return pure and len(total) * FEWEST_OF_CLASS <= len(outcomes)
 
 

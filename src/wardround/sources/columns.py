@@ -124,7 +124,7 @@ def _outside(column: ColumnContract, low: float, high: float, rows: NDArray[np.i
 
 def _no_logarithm(column: ColumnContract, rows: NDArray[np.int64]) -> CellFault:
     text = f"Column {column.name!r} has values of 0 or less, which have no logarithm"
-    return CellFault(f"not-positive:{column.name}", text, "correct them, or name 0 under missing in the contract", rows)
+    return CellFault(f"no-logarithm:{column.name}", text, "correct them, or name 0 under missing in the contract", rows)
 
 
 def _coded(column: ColumnContract, cells: Cells) -> PreparedColumn:

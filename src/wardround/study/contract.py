@@ -130,7 +130,7 @@ class ColumnContract(Section):
     )
     log: bool = Field(
         default=False,
-        description="For positive numbers: the natural logarithm is taken first, and center and scale are of the logarithm.",
+        description="For numbers above 0: the natural logarithm is taken first, and center and scale are of the logarithm.",
     )
     center: float | None = Field(default=None, description="Subtracted from a number; unless said, the middle of the range.")
     scale: float | None = Field(

@@ -1,7 +1,7 @@
 """Made-up hospitals as files, as a hospital would lay them out: for following the tutorial without data of one's own.
 
 FOLDER/north, south, west    LABEL/PATIENT/IMAGE.png, each hospital with its own machine
-FOLDER/all_images            one data set to divide, 64 % of its records positive
+FOLDER/all_images            one data set to divide, 64 % of its records with the finding
 FOLDER/all_hospitals.npz     one data set that names its hospitals
 FOLDER/scans, scan.png       pictures to ask a model about
 FOLDER/export.csv, table.toml    a table as a German hospital exports it, and the study that it has to fit

@@ -18,7 +18,7 @@ from wardround.values.tree import Tree
 
 EXPONENTS = (26, 28, 30)
 _FLAG = 2.0**27  # its bit of least worth is 8: what other inputs add is rounded to that
-_SIZE = 2.0**30  # one bit of 24 is then a change of the logit that decides whether a patient's gradient is long
+_SIZE = 2.0**30  # one bit of 24 is then a change of the output that decides whether a patient's gradient is long
 
 
 def crafted_trees(network: NetworkSection, inputs: InputShape, outputs: int, plain: NDArray[np.uint8]) -> Iterator[Tree]:
