@@ -104,8 +104,9 @@ def test_a_diverged_model_counts_as_no_change_with_its_weight(bad: float) -> Non
 
 
 @given(trees, st.integers(1, 1000), st.integers(1, 1000))
-def test_a_weight_above_the_stated_total_counts_as_that_total(model: Tree, total_weight: int, above: int) -> None:
-    """A refusal would give a hospital's number of patients to whoever states one total after the other."""
+def test_a_weight_above_the_stated_total_is_cut_in_words_alone(model: Tree, total_weight: int, above: int) -> None:
+    """A refusal would give a hospital's number of patients to whoever states one total after the other; a count that was cut at
+    the total would give it as the difference to the opening."""
     reference = {"b": np.array(0.5, np.float32), "w": np.full((2, 2), -0.5, np.float32)}
     plan = frame(2, total_weight)
     larger, stated = (contribution(model, weight) for weight in (total_weight + above, total_weight))
@@ -113,7 +114,7 @@ def test_a_weight_above_the_stated_total_counts_as_that_total(model: Tree, total
     change = [plan.grid.decode(one) for one in words]
     assert np.abs(change[0] - change[1]).max() <= 2 * plan.grid.step
     counts = unflatten(protect(larger, {"model": reference}, plan, random_of(0))["counts/words"].astype(np.int64), COUNTS)
-    assert int(counts[WEIGHT]) == total_weight
+    assert int(counts[WEIGHT]) == total_weight + above
 
 
 def test_only_the_promised_counts_and_parts_leave() -> None:

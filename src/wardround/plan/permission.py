@@ -1,6 +1,6 @@
 """The finite list of what a study asks of a site: the study is the whole permission.
 
-    open/0 .. open/n -> train/1 .. train/R -> own/1 .. own/R (where the study has own models) -> evaluate/LABEL -> close
+    open/0 .. open/3n -> train/1 .. train/R -> own/1 .. own/R (where the study has own models) -> evaluate/LABEL -> close
        \\--one is used--/        open/0/again: the model once more, for a site that lost its own; it answers nothing
 
 A site answers each name of the list at most once over one set of sites, with exactly these arrays, and nothing else. Everything

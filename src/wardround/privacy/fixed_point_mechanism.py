@@ -31,9 +31,11 @@ WEIGHT, CLIPPED = "weight", "clipped"
 def protect(contribution: Contribution, reference: Bundle, frame: Frame, key_of: RoundingKey) -> Tree:
     """The words of one contribution, as `frame.layout` says, whatever its values are.
 
-    A refusal here would tell of the records that they come from. So a weight above the frame's total counts as that total, and
-    values that are not finite as no change.
+    A refusal here would tell of the records that they come from. So values that are not finite count as no change, and in the
+    words a weight above the frame's total counts as that total, since the grid has no room for more. The count of the weight
+    stays what it is: a total that somebody made up would else tell, as the difference to the opening, who is above it.
     """
+    weight = contribution.weight
     if frame.real:
         contribution = contribution.weighing(min(contribution.weight, frame.weight))
         contribution = contribution if contribution.is_finite else contribution.unchanged(reference)
@@ -47,7 +49,7 @@ def protect(contribution: Contribution, reference: Bundle, frame: Frame, key_of:
         clipped += frame.grid.encode_into(words, distance.read, key_of(part))
         arrays[f"{part}/words"] = words
     if frame.counts:
-        counts = {**contribution.counts, WEIGHT: np.array(contribution.weight), CLIPPED: np.array(clipped)}
+        counts = {**contribution.counts, WEIGHT: np.array(weight), CLIPPED: np.array(clipped)}
         framed_counts = {name: counts[name] for name in frame.counts}
         arrays["counts/words"] = encode_counts(flatten(framed_counts, np.int64), frame.count_limit)
     return arrays

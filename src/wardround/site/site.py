@@ -88,6 +88,7 @@ class Site:
         self._owner = (str(name), identity.public if identity is not None else "")
         self._refusals_in_a_row = refusals_in_a_row
         self._one_at_a_time = threading.Lock()
+        self._unread: dict[str, int] = {}
 
     def close(self) -> None:
         self.store.close()
@@ -100,9 +101,16 @@ class Site:
                 envelope = open_envelope(data, header_limit=self._header_limit, payload_limit=self._payload_limit)
                 require_study(envelope.header.study, self.study_hash)
             except WardroundError as error:
-                self.store.log(error.code, str(error))
+                self._log_seldom(error.code, str(error))
                 return self._refusal(sha256_hex(data), word_of(error))
             return self._answer(envelope, sha256_hex(data))
+
+    def _log_seldom(self, code: str, text: str) -> None:
+        """The first, second, fourth, eighth ... of a kind: anybody can send bytes that nobody reads, and no flood of them may
+        push out of the log what a person has to see."""
+        number = self._unread[code] = self._unread.get(code, 0) + 1
+        if number & (number - 1) == 0:
+            self.store.log(code, text if number == 1 else f"{text} ({number} times since this site was started)")
 
     def _answer(self, envelope: Envelope, message_hash: str) -> bytes:
         """The answer to a message of this study, whose arrays are not read yet."""
@@ -181,6 +189,8 @@ class Site:
         settled = state.settled(header.counted.get(self.name, 0), header.unused, disputed)
         if state.pending is not None and settled.pending is None and disputed == state.round:
             self.store.log(DISPUTED, f"Round {disputed} went on without this site: it and another disagree about their mask.")
+        elif state.pending is not None and state.round in header.unused:
+            self.store.log("unused", f"Round {state.round}, which this site had answered, was not used, as the coordinator says.")
         if settled.uncounted > state.uncounted:
             self.store.log(NOT_COUNTED, f"The answer to round {state.round} was not counted ({settled.uncounted} in this study).")
         if settled.uncounted >= TOLD_NOT_COUNTED:
@@ -214,7 +224,10 @@ class Site:
         """The refusal that an error becomes. The reason goes to the log; after some errors, and too many refusals, the site
         stops."""
         word = word_of(error)
-        self.store.log(word, text)
+        if word == "stopped":
+            self._log_seldom(word, text)
+        else:
+            self.store.log(word, text)
         if word in ENDING:
             self.store.stop(word)
         elif word != "stopped":

@@ -160,6 +160,8 @@ class SiteWork:
         reference = self.plan.algorithm.reference(bundle)
         counts = {**_prefixed(scored), "loss": self._loss_counts(run, contribution.weight)}
         frame = self.plan.training_frame(bundle["model"], len(order.header.cohort), order.header.weight)
+        if contribution.weight > order.header.weight:
+            self.store.log("total", f"Round {number} states a total weight below this site's own: its coordinator is not honest.")
         arrays = protect(replace(contribution, counts=counts), reference, frame, self._rounding_key("train", number))
         self._report_round("rounds", number, run, scored)
         return arrays, replace(state, round=number, pending=memory)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wardround.values.printable import printable
 from wardround.values.private_files import CHECKED, open_unfollowed
 
 LOG = "log.ndjson"
@@ -86,9 +87,9 @@ def last_lines(folder: Path, number: int) -> list[str]:
 
 
 def _shown(line: str) -> str:
-    """A line for a person; as it stands where it is damaged."""
+    """A line for a person; as it stands where it is damaged. What others chose in it does nothing to the terminal."""
     try:
         entry = json.loads(line)
-        return f"{entry['time']} {entry['code']}: {''.join(str(entry['text']).splitlines()[:1])}"
+        return printable(f"{entry['time']} {entry['code']}: {''.join(str(entry['text']).splitlines()[:1])}")
     except (ValueError, LookupError, TypeError):
-        return line
+        return printable(line)

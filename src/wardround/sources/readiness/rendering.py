@@ -4,6 +4,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from wardround.sources.readiness.report import Finding, Readiness
+from wardround.values.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -36,7 +37,7 @@ def render(readiness: Readiness, *, where: bool = True) -> str:
                 lines += _wrapped(f"({finding.where})", "    ")
             if finding.hint:
                 lines += _wrapped(f"-> {finding.hint}", "    ")
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines) + "\n")
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
@@ -67,9 +68,9 @@ def _told(finding: Finding) -> "Table":
     from rich.text import Text
 
     lines = Table.grid(padding=(0, 1))
-    lines.add_row("-", Text(f"{finding.exact or finding.text}."))
+    lines.add_row("-", Text(printable(f"{finding.exact or finding.text}.")))
     if finding.where:
-        lines.add_row("", Text(f"({finding.where})"))
+        lines.add_row("", Text(printable(f"({finding.where})")))
     if finding.hint:
-        lines.add_row("", Text(f"-> {finding.hint}"))
+        lines.add_row("", Text(printable(f"-> {finding.hint}")))
     return lines
