@@ -272,7 +272,10 @@ OF_IMAGES = [name for use in USES for name in use.settings if name.startswith(("
 @pytest.mark.parametrize("setting", OF_IMAGES)
 def test_settings_of_images_are_refused_for_a_table(setting: str) -> None:
     """They are read by nothing there."""
-    values = {"size": [32, 32], "channels": 3, "accepted_bits": [8], "kept_bits": 16, "white_16": 4095, "fit": "pad"}
+    values: dict[str, Any] = {
+        "size": [32, 32], "channels": 3, "accepted_bits": [8], "kept_bits": 16, "white_16": 4095, "window": [0, 1],
+        "fit": "pad",
+    }  # fmt: skip
     with pytest.raises(StudyError, match="does nothing"):
         changed(base("table", "fedavg"), setting, values.get(setting.split(".")[-1], True))
 

@@ -1,4 +1,4 @@
-"""One PNG, JPEG or TIFF file to pixels. Each cause that stands in the way has its own name and its own mend."""
+"""One PNG, JPEG, TIFF or NIfTI file to pixels. Each cause that stands in the way has its own name and its own mend."""
 
 import io
 import warnings
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from wardround.sources.damage import DAMAGE
+from wardround.sources.nifti_picture import NIFTI_FAULTS, NiftiRefusal, read_slice
 from wardround.sources.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of
+from wardround.sources.pixels import windowed
+from wardround.study.contract import ImageContract
 
 Fault = tuple[str, str, str]
 """Code, text and mend."""
@@ -36,7 +39,8 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     ),
     "float-image": (
         "Images hold fractions, whose black and white nobody can tell",
-        "save them as PNG of 8 or 16 bits, all with the same black and white",
+        "save them as PNG of 8 or 16 bits, all with the same black and white, or agree on both: window = [black, white] under "
+        "[data.image]",
     ),
     "deep-image": ("Images have more than 16 bits", "save them as PNG of 8 or 16 bits, all with the same black and white"),
     "signed-image": (
@@ -52,27 +56,30 @@ FAULTS: Mapping[str, tuple[str, str]] = {
         "JPEG images have 12 bits or are lossless, which is not read",
         "save them as PNG of 16 bits",
     ),
+    "not-finite": ("Images hold NaN or infinite values", "export these images again, with a number in every pixel"),
+    **NIFTI_FAULTS,
 }
 
 
 @dataclass(frozen=True)
 class Decoded:
     """pixels: None where they cannot be had, for the reason `problem` (code, text, hint) or because the file is corrupt.
-    patient: the one the file itself names."""
+    patient: the one the file itself names. doubts: what is said of an image that is used."""
 
     pixels: NDArray[Any] | None
     patient: str = ""
     problem: Fault | None = None
+    doubts: tuple[Fault, ...] = ()
 
 
-def decode(content: bytes) -> Decoded:
-    """Pixels as uint8 or uint16, (height, width) or (height, width, 3).
+def decode(content: bytes, contract: ImageContract) -> Decoded:
+    """Pixels as uint8 or uint16, (height, width) or (height, width, 3). The contract's window says what black and white are.
 
     Transparency is dropped where the image is opaque. An image beyond Pillow's limit of 89 million pixels may be a bomb and is
     refused (a mammogram at full size has about 30).
     """
     with bombs_refused():
-        return decode_guarded(content)
+        return decode_guarded(content, contract)
 
 
 @contextmanager
@@ -84,7 +91,7 @@ def bombs_refused() -> Iterator[None]:
         yield
 
 
-def decode_guarded(content: bytes) -> Decoded:
+def decode_guarded(content: bytes, contract: ImageContract) -> Decoded:
     """`decode` for threads: the caller holds `bombs_refused`, which changes what all threads share."""
     kind = kind_of(content[:HEAD_BYTES])
     if not content:
@@ -93,18 +100,28 @@ def decode_guarded(content: bytes) -> Decoded:
         return Decoded(None, problem=_otherwise(kind))
     if kind == "JPEG" and not _is_common_jpeg(content):
         return _refused("jpeg-kind")
+    if kind == "NIfTI":
+        return _slice(content, contract)
     try:
         with Image.open(io.BytesIO(content), formats=(kind,)) as image:
-            code = _header_fault(image, content)
+            code = _header_fault(image, content, contract)
             if code is not None:
                 return _refused(code)
             image.load()
             upright = ImageOps.exif_transpose(image)
-        return _pixels(upright, kind)
+        return _pixels(upright, kind, contract)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return _refused("too-many-pixels")
     except DAMAGE:
         return _refused("cut-short-image" if _is_cut_short(content, kind) else "corrupt-image")
+
+
+def _slice(content: bytes, contract: ImageContract) -> Decoded:
+    try:
+        pixels, doubts = read_slice(content, contract)
+    except NiftiRefusal as refusal:
+        return _refused(refusal.code)
+    return Decoded(pixels, doubts=tuple(map(fault_named, doubts)))
 
 
 def fault_named(code: str) -> Fault:
@@ -130,14 +147,14 @@ def _otherwise(kind: str) -> Fault:
     return code, text, "save them as PNG; a new name alone does not change what they are"
 
 
-def _header_fault(image: Image.Image, content: bytes) -> str | None:
+def _header_fault(image: Image.Image, content: bytes, contract: ImageContract) -> str | None:
     """What the header tells before any pixel is unpacked."""
     if getattr(image, "n_frames", 1) > 1:
         return "several-pictures"
     if image.format == "PNG" and content[24] == 16 and content[25] in _COLOURED:
         return "deep-colour"
     if image.format == "TIFF":
-        return _tiff_fault(image)
+        return _tiff_fault(image, contract)
     return None
 
 
@@ -146,11 +163,11 @@ _COLOURED = (2, 4, 6)
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT = 262, 258, 339
 
 
-def _tiff_fault(image: Any) -> str | None:
+def _tiff_fault(image: Any, contract: ImageContract) -> str | None:
     tags = image.tag_v2
     bits, formats = tags.get(_BITS, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
     if 3 in formats:
-        return "float-image"
+        return "float-image" if contract.window is None else None
     if 2 in formats:
         return "signed-image"
     if max(bits) > 16:
@@ -160,11 +177,11 @@ def _tiff_fault(image: Any) -> str | None:
     return "white-is-zero" if tags.get(_PHOTOMETRIC) == 0 and max(bits) > 8 else None
 
 
-def _pixels(image: Image.Image, kind: str) -> Decoded:
+def _pixels(image: Image.Image, kind: str, contract: ImageContract) -> Decoded:
     if image.mode == "CMYK":
         return _refused("cmyk-image")
     if image.mode == "F":
-        return _refused("float-image")
+        return _fractions(np.array(image), contract)
     if image.mode == "I" and kind != "PNG":
         return _refused("deep-image")
     if _is_transparent(image):
@@ -178,6 +195,14 @@ def _pixels(image: Image.Image, kind: str) -> Decoded:
     if image.mode in ("P", "PA", "RGBA"):
         return Decoded(np.array(image.convert("RGB")))
     return _refused("colour-space")
+
+
+def _fractions(values: NDArray[Any], contract: ImageContract) -> Decoded:
+    if contract.window is None:
+        return _refused("float-image")
+    if not np.isfinite(values).all():
+        return _refused("not-finite")
+    return Decoded(windowed(values, contract.window, contract.white_16))
 
 
 def _is_transparent(image: Image.Image) -> bool:

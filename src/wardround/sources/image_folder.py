@@ -1,4 +1,4 @@
-"""PNG, JPEG and TIFF images, 8 or 16 bit, in a folder or a zip. Labels, patients and splits come from sub-folders or a manifest.
+"""PNG, JPEG, TIFF and NIfTI images in a folder or a zip. Labels, patients and splits come from sub-folders or a manifest.
 
 every file --first bytes, name--> images that are read --known_files--> listed --decode--> records
             `--> told and left out, by reason                            `--> refused, by cause
@@ -61,7 +61,7 @@ def read_image_folder(path: Path, contract: DataContract, labels: Labels = "requ
             listed_files,
             contract,
             counter,
-            lambda content, _: decode_guarded(content),
+            lambda content, _: decode_guarded(content, contract.image),
             labels,
             threads=spare_threads(),
         )
@@ -97,6 +97,7 @@ class _Done:
     size: tuple[int, int] = (0, 0)
     patient: str = ""
     problem: tuple[str, str, str] | None = None
+    doubts: tuple[tuple[str, str, str], ...] = ()
 
 
 def read_listed(
@@ -124,6 +125,8 @@ def read_listed(
     jobs = _jobs(file_tree, listed_files, position_of, contract, counter, labels)
     for done in in_threads(lambda job: _finished(job, contract, decode_file), jobs, threads):
         spot = Place(position_of[done.job.file.name], done.job.file.name)
+        for doubt in done.doubts:
+            counter.warning(*doubt, spot)
         if done.problem is not None:
             counter.error(*done.problem, spot)
         elif done.image is None:
@@ -188,7 +191,8 @@ def _finished(job: _Job, contract: DataContract, decode_file: Callable[[bytes, K
         return _Done(light, problem=decoded.problem)
     if code := fault(image, contract.image):
         return _Done(light, problem=(code, *FAULTS[code]))
-    return _Done(light, prepared(image, contract.image), (image.shape[0], image.shape[1]), decoded.patient)
+    size = (image.shape[0], image.shape[1])
+    return _Done(light, prepared(image, contract.image), size, decoded.patient, doubts=decoded.doubts)
 
 
 def _told(file_tree: FileTree, names: tuple[str, ...], counter: ProblemCounter) -> dict[str, str]:
@@ -265,6 +269,6 @@ def holds_unread_images(path: Path) -> bool:
     return any(kind_of(head) in UNREAD_KINDS - _OF_OTHERS for _, head in heads(path, HEAD_BYTES))
 
 
-_OF_OTHERS = frozenset({"DICOM", "NIfTI", "NumPy"})
+_OF_OTHERS = frozenset({"DICOM", "NumPy"})
 
-READER = Reader("images", "image", "PNG, JPEG or TIFF", frozenset({".zip"}), holds_images, read_image_folder)
+READER = Reader("images", "image", "PNG, JPEG, TIFF or NIfTI", frozenset({".zip"}), holds_images, read_image_folder)

@@ -201,7 +201,7 @@ def _folder_reader(folder: Path) -> tuple[Reader, Path, tuple[Problem, ...]]:
         raise DataError(text, found=f"{len(refused_files)} of them in {folder}, {refused_files[0].name} the first", hint=hint)
     raise DataError(
         f"The folder {folder} is empty" if not walk.names else f"The folder {folder} cannot be read as one source",
-        expected="PNG, JPEG, TIFF or DICOM images, or exactly one npz, zip, CSV or Parquet file",
+        expected="PNG, JPEG, TIFF, NIfTI or DICOM images, or exactly one npz, zip, CSV or Parquet file",
         found=f"{len(walk.names)} files, {len(single)} of them npz, zip, CSV or Parquet",
         hint="name the file itself, or a folder with one kind of data",
     )

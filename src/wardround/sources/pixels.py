@@ -70,6 +70,14 @@ def prepared(image: NDArray[Any], contract: ImageContract) -> NDArray[Any]:
     return _with_channels(np.clip(np.rint(sized), 0, top).astype(kept), contract)
 
 
+def windowed(values: NDArray[Any], window: tuple[float, float], white: int) -> NDArray[np.uint16]:
+    """Finite values as uint16: the window from 0 to `white`, which is the contract's white_16; values outside are clipped."""
+    low, high = window
+    with np.errstate(over="ignore"):
+        share = np.clip((values.astype(np.float64) - low) / (high - low), 0.0, 1.0)
+    return np.rint(share * white).astype(np.uint16)
+
+
 def empty_stack(count: int, contract: ImageContract) -> NDArray[Any]:
     """Room for `count` prepared images: each is put down as it is read, so that no file stays in memory at its full size."""
     shape = (count, *contract.size, 3) if contract.channels == 3 else (count, *contract.size)

@@ -1,8 +1,8 @@
 """One record at a time, as batch reading makes it, without torch and without polars: for a program that asks a model about one
 patient.
 
-    PNG, JPEG or DICOM (path, bytes), or pixels (array) --decode, size, depth--> uint8 or uint16 --network_input--> 0..1
-    mapping column -> raw value                          --columns--> float32 features
+    image file (path, bytes) or pixels (array) --decode, size, depth--> uint8 or uint16 --network_input--> 0..1
+    mapping column -> raw value                --columns--> float32 features
 """
 
 from collections.abc import Mapping
@@ -32,8 +32,9 @@ def prepare(contract: DataContract, record: RawImage | RawRow) -> NDArray[Any]:
     contract
         The `[data]` section of the study that made the model.
     record
-        For images a file's path or bytes (PNG, JPEG, DICOM) or pixels (height, width[, 3]) as uint8 or uint16. For tables a
-        mapping from column to raw value; None, NaN and the contract's codes mean missing, and other columns are never read.
+        For images a file's path or bytes (PNG, JPEG, TIFF, NIfTI, DICOM) or pixels (height, width[, 3]) as uint8 or uint16. For
+        tables a mapping from column to raw value; None, NaN and the contract's codes mean missing, and other columns are never
+        read.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def _decoded(contract: DataContract, record: RawImage) -> tuple[NDArray[Any], Da
         return record, contract
     content = record if isinstance(record, bytes) else _bytes_at(Path(record))
     if not has_dicom_mark(content[:132]):
-        return _need(decode(content), "PNG, JPEG or TIFF, whole"), contract
+        return _need(decode(content, contract.image), "PNG, JPEG, TIFF or NIfTI, whole"), contract
     return _need(decode_dicom(content, contract.image.modalities), "one DICOM image, whole"), full_scale(contract)
 
 

@@ -49,6 +49,10 @@ class ImageContract(Section):
         le=65535,
         description="Pixel value that means white in 16-bit files: 4095 for detectors of 12 bits.",
     )
+    window: tuple[float, float] | None = Field(
+        default=None,
+        description="Values that mean black and white in NIfTI slices and in TIFF of fractions, for example [-1000, 400] in HU.",
+    )
     fit: Literal["stretch", "pad"] = Field(
         default="stretch",
         description="How another aspect ratio is brought to `size`: stretch, or pad with black to keep the ratio.",
@@ -63,6 +67,8 @@ class ImageContract(Section):
     def _sizes_are_usable(self) -> Self:
         if not all(8 <= side <= 4096 for side in self.size):
             raise ValueError(f"size is height and width, each from 8 to 4096 pixels; found {list(self.size)}")
+        if self.window is not None and not 0 < self.window[1] - self.window[0] < math.inf:
+            raise ValueError(f"window is the value of black and then that of white, above it; found {list(self.window)}")
         if wrong := [word for word in self.modalities if not (word.isalnum() and word.isupper() and len(word) <= 16)]:
             raise ValueError(f"modalities are DICOM's codes in capitals, such as CR, DX or CT; found {wrong}")
         return self

@@ -52,7 +52,7 @@ def render_page(data: Path, readiness: Readiness, read_result: ReadResult | None
         counts=readiness.counts,
         groups=_findings(readiness, data),
         label=contract.label.name,
-        pictures=pictures(shown, data) if shown and contract.kind == "image" else [],
+        pictures=pictures(shown, data, contract.image) if shown and contract.kind == "image" else [],
         histograms=histograms(shown, contract) if shown and contract.kind == "table" else [],
         series=list(label_series(shown.labels)) if shown else [],
         size=contract.image.size,

@@ -20,6 +20,7 @@ from wardround.sources.dicom import decode_dicom, has_dicom_mark
 from wardround.sources.file_tree import FileTree, open_file_tree, starts_as_zip
 from wardround.sources.image_decoding import decode
 from wardround.sources.read_result import ReadResult
+from wardround.study.contract import ImageContract
 
 PICTURES_OF_A_LABEL = 8
 LARGEST_SIDE = 200
@@ -38,10 +39,10 @@ class Picture:
     original_size: tuple[int, int]
 
 
-def pictures(read_result: ReadResult, path: Path) -> list[Picture]:
+def pictures(read_result: ReadResult, path: Path, contract: ImageContract) -> list[Picture]:
     """Up to PICTURES_OF_A_LABEL records of each label, spread evenly over the records in their canonical order."""
     rows = chosen_rows(read_result.labels)
-    stored = _originals([str(read_result.names[row]) for row in rows], path)
+    stored = _originals([str(read_result.names[row]) for row in rows], path, contract)
     return [
         Picture(
             name=str(read_result.names[row]),
@@ -67,14 +68,14 @@ def chosen_rows(labels: NDArray[Any], each: int = PICTURES_OF_A_LABEL) -> list[i
     return rows
 
 
-def _originals(names: Sequence[str], path: Path) -> Mapping[str, NDArray[Any]]:
+def _originals(names: Sequence[str], path: Path, contract: ImageContract) -> Mapping[str, NDArray[Any]]:
     """The pixels as their files hold them, of those that are files."""
     with _files(path) as file_tree:
         if file_tree is None:
             return {}
         present = set(file_tree.names)
         contents = {name: file_tree.read(name) for name in names if name in present}
-    decoded = {name: _pixels(content) for name, content in contents.items() if content is not None}
+    decoded = {name: _pixels(content, contract) for name, content in contents.items() if content is not None}
     return {name: pixels for name, pixels in decoded.items() if pixels is not None}
 
 
@@ -82,8 +83,8 @@ def _files(path: Path) -> AbstractContextManager[FileTree | None]:
     return open_file_tree(path) if path.is_dir() or starts_as_zip(path) else nullcontext()
 
 
-def _pixels(content: bytes) -> NDArray[Any] | None:
-    return decode_dicom(content).pixels if has_dicom_mark(content[:132]) else decode(content).pixels
+def _pixels(content: bytes, contract: ImageContract) -> NDArray[Any] | None:
+    return decode_dicom(content).pixels if has_dicom_mark(content[:132]) else decode(content, contract).pixels
 
 
 def _address(pixels: NDArray[Any]) -> str:

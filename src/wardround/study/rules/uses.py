@@ -45,7 +45,7 @@ OF_EVERY_ALGORITHM = frozenset({"name", "rounds"})
 
 _CHANGES = tuple(name for name in AugmentationSection.model_fields if name not in ("mixup", "chance", "cutout_chance"))
 _OF_CHANCE = tuple(name for name in _CHANGES if name not in ("flip", "cutout"))
-_IMAGE = ("size", "channels", "accepted_bits", "kept_bits", "white_16", "fit")
+_IMAGE = ("size", "channels", "accepted_bits", "kept_bits", "white_16", "window", "fit")
 
 
 def _names(section: str, settings: tuple[str, ...]) -> tuple[str, ...]:
@@ -99,7 +99,11 @@ USES: tuple[Use, ...] = (
         'data.kind = "image"',
     ),
     Use(_names("data.image", _IMAGE), _images, 'data.kind = "image"'),
-    Use(("data.image.white_16",), lambda sections: 16 in sections.data.image.accepted_bits, "16 among data.image.accepted_bits"),
+    Use(
+        ("data.image.white_16", "data.image.window"),
+        lambda sections: 16 in sections.data.image.accepted_bits,
+        "16 among data.image.accepted_bits",
+    ),
     Use(("evaluation.flip_average",), _images, 'data.kind = "image"'),
     Use(("summation.collusion",), lambda sections: sections.summation.mode == "masked", 'summation.mode = "masked"'),
     Use(("sites.keys",), lambda sections: sections.summation.mode == "masked", 'summation.mode = "masked"'),
