@@ -4,9 +4,12 @@ import gzip
 import logging
 import struct
 import tracemalloc
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -79,6 +82,31 @@ class TestNiftiFolder(FileConformance):
         return sorted(path.rglob("*.nii*"))
 
 
+class TestNiftiZip(FileConformance):
+    """Sub-folders tell label and patient."""
+
+    def contract(self) -> DataContract:
+        return CONTRACT
+
+    def write(self, folder: Path, items: list[Item]) -> Path:
+        folder.mkdir(parents=True)
+        with zipfile.ZipFile(folder / "images.zip", "w") as file:
+            for item in items:
+                name = "/".join(part for part in (item.split, item.label, item.patient, f"{item.number}.nii.gz") if part)
+                file.writestr(name, packed(nifti(item.image().T[::-1, ::-1])))
+        return folder / "images.zip"
+
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        return self.write(folder, [replace(item, label="", patient="") for item in items])
+
+    def source_order(self, items: list[Item]) -> list[Item]:
+        return sorted(items, key=lambda item: f"{item.label}/{item.patient}/{item.number}.nii.gz")
+
+    def raw_records(self, path: Path) -> list[Any]:
+        with zipfile.ZipFile(path) as file:
+            return [file.read(name) for name in sorted(file.namelist())]
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1), (2, 3, 1, 1), (2, 3, 1, 1, 1, 1, 1)])
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -119,6 +147,19 @@ def test_a_slice_cut_along_the_first_or_second_axis_is_read() -> None:
     """Cutting a volume leaves (1, y, z) and (x, 1, z): here sagittal and coronal."""
     assert pixels_of(nifti(STORED[None], shape=(1, 2, 3))).tolist() == AXIAL
     assert pixels_of(nifti(STORED[:, None], shape=(2, 1, 3))).tolist() == AXIAL
+
+
+def test_slices_that_another_program_cut_from_a_volume_stand_as_its_own_reorientation_says() -> None:
+    """Forty orientations, cut along each axis: a file that nibabel writes, turned to right, anterior, superior by nibabel."""
+    draw = np.random.default_rng(11)
+    for number in range(40):
+        affine = np.zeros((4, 4))
+        affine[draw.permutation(3), range(3)] = draw.choice([-1.0, 1.0], 3) * draw.uniform(0.5, 3, 3)
+        affine[:3, 3], affine[3, 3] = draw.uniform(-50, 50, 3), 1
+        cut = tuple(slice(2, 3) if axis == number % 3 else slice(None) for axis in range(3))
+        image = nibabel.Nifti1Image(draw.integers(0, 1000, (5, 6, 7)).astype(np.int16), affine).slicer[cut]
+        turned = np.asarray(nibabel.as_closest_canonical(image).dataobj).squeeze()
+        assert np.array_equal(pixels_of(image.to_bytes()), turned.T[::-1, ::-1])
 
 
 def test_the_way_up_is_read_from_the_quaternion_where_no_matrix_stands() -> None:

@@ -1,9 +1,10 @@
 """Files that are not read, each named as what it is and with a way that leads to one that is: a reader that only refuses."""
 
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from wardround.sources.damage import DAMAGE
+from wardround.sources.picture_kinds import suffix_of
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
@@ -62,7 +63,7 @@ def _zip_of_tables(path: Path) -> tuple[str, str] | None:
         names = [name for name in parts.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
     if any(name.startswith("word/") for name in names):
         return "a text document (.docx)", "copy its table into a spreadsheet, and save it as CSV UTF-8"
-    if names and all(PurePosixPath(name).suffix.casefold() in _TABLES for name in names):
+    if names and all(suffix_of(name) in _TABLES for name in names):
         return "a zip of tables", "unpack it, and name the table in it"
     return None
 
