@@ -119,6 +119,66 @@ def test_one_record_gets_the_answer_that_it_gets_in_its_table(tables: wr.Run) ->
     assert wr.predict(tables.folder, rows[3]).probabilities == pytest.approx(whole.probabilities[3:4], abs=1e-6)
 
 
+MAPPING = """
+[source]
+separator = ";"
+decimal = ","
+[[columns]]
+name = "pressure"
+from = "RR"
+factor = 7.50061683
+[[columns]]
+name = "smoker"
+from = "Raucher"
+codes = { "ja" = 1, "nein" = 0 }
+[patient]
+from = "PatNr"
+[label]
+from = "Krank"
+codes = { "J" = 1, "N" = 0 }
+"""
+
+
+def write_own_table(path: Path, contract_table: Path, *, labelled: bool) -> Path:
+    """The same patients in another hospital's words, the pressure in kPa; MAPPING brings them back."""
+    lines = ["PatNr;RR;Raucher" + ";Krank" * labelled]
+    for line in contract_table.read_text().splitlines()[1:]:
+        patient, pressure, smoker, ill = line.split(",")
+        kilopascal = f"{float(pressure) / 7.50061683:.9f}".replace(".", ",")
+        lines.append(f"{patient};{kilopascal};{('nein', 'ja')[int(smoker)]}" + f";{'NJ'[int(ill)]}" * labelled)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_hospitals_own_table_is_answered_through_its_mapping(labelled: bool, tables: wr.Run, tmp_path: Path) -> None:
+    """Who trained through a mapping asks through it; the patients of today have no outcome yet."""
+    clean = data_of(tables)["north"]
+    own, kept = write_own_table(tmp_path / "own.csv", clean, labelled=labelled), tmp_path / "mapping.toml"
+    kept.write_text(MAPPING, "utf-8")
+    mapped, plain = wr.predict(tables.folder, own, mapping=kept), wr.predict(tables.folder, clean)
+    assert mapped.probabilities == pytest.approx(plain.probabilities, abs=1e-6)
+    assert mapped.records.patients.tolist() == plain.records.patients.tolist()
+    assert mapped.records.labelled.all() if labelled else not mapped.records.labelled.any()
+    assert not labelled or mapped.records.labels.tolist() == plain.records.labels.tolist()
+    told = json.loads(command(tables.folder, own, "--mapping", kept, "--json", home=tmp_path).stdout)
+    assert [row["probability"] for row in told["answers"]] == pytest.approx(mapped.probabilities.tolist(), abs=1e-12)
+
+
+def test_a_mapping_that_does_not_fit_what_is_asked_is_refused(tables: wr.Run, images: wr.Run, tmp_path: Path) -> None:
+    """An answer read past the mapping would be an answer about other numbers."""
+    kept, clean = tmp_path / "mapping.toml", data_of(tables)["north"]
+    kept.write_text(MAPPING, "utf-8")
+    own = write_own_table(tmp_path / "own.csv", clean, labelled=False)
+    own.write_text(own.read_text().replace("RR", "Blutdruck"))
+    with pytest.raises(DataError, match="lacks the column 'RR'"):
+        wr.predict(tables.folder, own, mapping=kept)
+    with pytest.raises(DataError, match="records in memory"):
+        wr.predict(tables.folder, {"pressure": 130, "smoker": 1}, mapping=kept)
+    with pytest.raises(DataError, match="What to do"):
+        wr.predict(images.folder, data_of(images)[sorted(data_of(images))[0]], mapping=kept)
+
+
 def test_the_file_alone_asked_with_raw_columns_gives_the_same(tables: wr.Run) -> None:
     """Other programs read model.onnx without Wardround."""
     import onnxruntime

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 def predict(
     model: Annotated[str, typer.Argument(help="A run folder, a model.onnx, or a model or run in the registry.")],
-    path: Annotated[Path, typer.Argument(help="The records: any source that the model's contract accepts; labels optional.")],
+    path: Annotated[str, typer.Argument(help="The records: any source that the model's contract accepts; labels optional.")],
+    mapping: Annotated[
+        Path | None, typer.Option(help="The hospital's own mapping (wardround data map), for a table. Its label may be absent.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the CSV to this file (default: print it).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the CSV.")] = False,
     registry: Annotated[
@@ -23,7 +26,7 @@ def predict(
     from wardround.prediction.answers import predict as ask
     from wardround.values.durable import write_atomic
 
-    prediction = ask(model, path, registry=registry)
+    prediction = ask(model, path, registry=registry, mapping=mapping)
     if out is not None:
         write_atomic(out, prediction.to_csv().encode(), private=True)  # it may hold patients' names
     if as_json:

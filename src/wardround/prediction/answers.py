@@ -89,7 +89,9 @@ class Prediction:
         return text.getvalue()
 
 
-def predict(model: str | Path, records: Asked, *, registry: str | Path | None = None) -> Prediction:
+def predict(
+    model: str | Path, records: Asked, *, registry: str | Path | None = None, mapping: str | Path | None = None
+) -> Prediction:
     """Ask a finished model about records.
 
     Parameters
@@ -101,6 +103,8 @@ def predict(model: str | Path, records: Asked, *, registry: str | Path | None = 
         array of pixels); or several, images also as paths or bytes.
     registry
         The registry: a folder or a database URL; by default this user's.
+    mapping
+        The file of the hospital's own mapping (`wardround data map`), for a table: its outcome, split and hospital may be absent.
 
     Returns
     -------
@@ -112,14 +116,15 @@ def predict(model: str | Path, records: Asked, *, registry: str | Path | None = 
     RunError, RegistryError
         Where there is no model that can answer.
     DataError
-        Where the records are of another kind of data than the model's, or one of them breaks its contract.
+        Where the records are of another kind of data than the model's, or one of them breaks its contract, or the mapping does
+        not fit them.
 
     Notes
     -----
     The answer follows the figures of the run: positive where the bin of the score (1/32 wide) is at or above the threshold's.
     """
     asked = load_model(model, registry)
-    return answer(asked, _named(asked.statement.data, records))
+    return answer(asked, _named(asked.statement.data, records, mapping))
 
 
 def answer(model: AnsweringModel, records: NamedRecords) -> Prediction:
@@ -133,9 +138,15 @@ def answer(model: AnsweringModel, records: NamedRecords) -> Prediction:
     return Prediction(model.statement, records, scores, probability(scores), is_positive(scores, threshold))
 
 
-def _named(contract: DataContract, records: Asked) -> NamedRecords:
+def _named(contract: DataContract, records: Asked, mapping: str | Path | None) -> NamedRecords:
     if isinstance(records, (str, Path)):
-        return open_source(records, contract).named()
+        return _source_records(contract, records, mapping)
+    if mapping is not None:
+        raise DataError(
+            "A mapping is for a table at a path, and these are records in memory",
+            expected="columns by the contract's names",
+            hint="leave mapping out, or write the records to a table and name its path",
+        )
     several = [records] if isinstance(records, (Mapping, np.ndarray)) else list(records)
     prepared = [prepare(contract, record) for record in several]
     if not prepared:
@@ -148,3 +159,11 @@ def _named(contract: DataContract, records: Asked) -> NamedRecords:
         labels=np.zeros(count, np.int8),
         labelled=np.zeros(count, bool),
     )
+
+
+def _source_records(contract: DataContract, path: str | Path, mapping: str | Path | None) -> NamedRecords:
+    if mapping is None:
+        return open_source(path, contract).named()
+    from wardround.sources.mapping.sections import load_mapping
+
+    return open_source(path, contract, mapping=load_mapping(mapping)).named()

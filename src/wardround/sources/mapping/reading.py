@@ -22,6 +22,8 @@ def read_mapped(path: Path, contract: DataContract, mapping: HospitalMapping, la
     from wardround.sources.table_frame import rows_of_frame
 
     frame, line_of = hospital_frame(path, contract, mapping)
+    if labels == "optional":
+        mapping = _askable(mapping, frame.columns)
     frame, problems = mapped(frame, mapping, contract, line_of)
     settled = mapping.patient is not None and mapping.patient.same != ""
     return records_of(rows_of_frame(frame, contract, line_of, problems=problems, spellings_settled=settled), contract, labels)
@@ -44,6 +46,13 @@ def hospital_frame(path: Path, contract: DataContract, mapping: HospitalMapping)
     if parquet:
         return parquet_frame(path, hospital_names(mapping)), None
     return csv_frame(path, contract, CsvSettings(source.encoding, source.separator, source.header_line), used)
+
+
+def _askable(mapping: HospitalMapping, names: list[str]) -> HospitalMapping:
+    """The mapping for a table that a model is asked about, which may lack an outcome, a split and a hospital."""
+    sections = {"label": mapping.label, "split": mapping.split, "site": mapping.site}
+    absent = {key: None for key, section in sections.items() if section is not None and section.source not in names}
+    return mapping.changed(**absent) if absent else mapping
 
 
 def hospital_names(mapping: HospitalMapping) -> tuple[str, ...]:

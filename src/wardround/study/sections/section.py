@@ -17,6 +17,7 @@ class Section(BaseModel):
         Pydantic's own copy would take any value: a section that was never checked.
         """
         written = {
-            name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value for name, value in settings.items()
+            name: value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
+            for name, value in settings.items()
         }
-        return type(self).model_validate_json(json.dumps({**self.model_dump(mode="json"), **written}))
+        return type(self).model_validate_json(json.dumps({**self.model_dump(mode="json", by_alias=True), **written}))
