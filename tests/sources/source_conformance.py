@@ -131,6 +131,7 @@ class SourceConformance:
         source = open_source(self.write(tmp_path / "a", items), self.contract())
         with pytest.raises(DataError) as caught:
             source.load()
+        assert str(tmp_path) not in json.dumps(source.check().to_json())
         told = f"{caught.value} {source.check().to_json()} {render(source.check(), where=False)}"
         assert "mustermann" not in told.lower()
         assert not any(item.patient in told for item in items)

@@ -119,9 +119,14 @@ class FileSource:
         try:
             read_result = self._read()
         except DataError as error:
-            return replace(refused(self.kind, error), mapping_sha256=self.mapping_sha256), None
+            report = refused(self.kind, error, quotes=self._is_quoted(error))
+            return replace(report, mapping_sha256=self.mapping_sha256), None
         readiness = readiness_of(self.kind, read_result, self.contract, self.splits)
         return replace(readiness, mapping_sha256=self.mapping_sha256), read_result
+
+    def _is_quoted(self, error: DataError) -> bool:
+        """Whether the error's words may be the hospital's own: its mapping's columns and query, or where the data lie."""
+        return self.mapping is not None or str(self.path) in f"{error.what} {error.hint}"
 
     @property
     def mapping_sha256(self) -> str:

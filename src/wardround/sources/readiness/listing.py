@@ -30,7 +30,7 @@ def write_listing(readiness: Readiness, path: Path) -> int:
                 spot.position or "",
                 spot.column,
             )
-            writer.writerow([*map(_plain, row), _plain(spot.value or ""), finding.hint])
+            writer.writerow([*map(_plain, row), _plain(spot.value or ""), finding.exact_hint or finding.hint])
             rows += 1
     write_atomic(path, text.getvalue().encode("utf-8-sig", "backslashreplace"), private=True)
     return rows

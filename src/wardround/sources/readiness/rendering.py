@@ -35,8 +35,8 @@ def render(readiness: Readiness, *, where: bool = True) -> str:
             lines += _wrapped(f"- {(where and finding.exact) or finding.text}.", "  ")
             if finding.where and where:
                 lines += _wrapped(f"({finding.where})", "    ")
-            if finding.hint:
-                lines += _wrapped(f"-> {finding.hint}", "    ")
+            if hint := (where and finding.exact_hint) or finding.hint:
+                lines += _wrapped(f"-> {hint}", "    ")
     return printable("\n".join(lines) + "\n")
 
 
@@ -71,6 +71,6 @@ def _told(finding: Finding) -> "Table":
     lines.add_row("-", Text(printable(f"{finding.exact or finding.text}.")))
     if finding.where:
         lines.add_row("", Text(printable(f"({finding.where})")))
-    if finding.hint:
-        lines.add_row("", Text(printable(f"-> {finding.hint}")))
+    if hint := finding.exact_hint or finding.hint:
+        lines.add_row("", Text(printable(f"-> {hint}")))
     return lines

@@ -39,7 +39,8 @@ class Finding:
     """level: error (must be mended), warning (look at it) or note. code: stable, for programs.
 
     where: places and values in words, for the person at this machine. places: all that were kept. exact: the text with its counts
-    as they are, "" where the text holds none. These three are left out of everything that may be sent on.
+    as they are, or with names, "" where the text holds none. exact_hint: the hint with names, likewise. These four are left out
+    of everything that may be sent on.
     """
 
     level: Level
@@ -47,6 +48,7 @@ class Finding:
     text: str
     hint: str = ""
     exact: str = field(default="", kw_only=True)
+    exact_hint: str = field(default="", kw_only=True)
     where: str = ""
     places: Sequence[Place] = ()
 
@@ -79,7 +81,7 @@ class Readiness:
         return 0 if self.ready() else DataError.exit_code
 
     def to_json(self) -> dict[str, Any]:
-        """Without `where`, `places` and `exact`: this form may be sent on."""
+        """Without `where`, `places`, `exact` and `exact_hint`: this form may be sent on."""
         findings = [{key: getattr(finding, key) for key in _SENT_OF_FINDING} for finding in self.findings]
         return {
             "ready": self.ready(),
@@ -121,11 +123,17 @@ def suppressed(cells: Mapping[str, int]) -> dict[str, str]:
     return told
 
 
-def refused(kind: str, error: DataError) -> Readiness:
-    """The report on a source that cannot be read at all."""
+def refused(kind: str, error: DataError, *, quotes: bool = False) -> Readiness:
+    """The report on a source that cannot be read at all. quotes: the error may name what is the hospital's own, such as a column
+    of its mapping, so that its words stay on this machine."""
     parts = (("expected", error.expected), ("found", error.found))
     where = "; ".join(f"{name} {text}" for name, text in parts if text)
-    return Readiness(kind, (), (Finding("error", "unreadable", error.what, error.hint, where),))
+    if not quotes:
+        return Readiness(kind, (), (Finding("error", "unreadable", error.what, error.hint, where),))
+    text, hint = "The source cannot be read as it is", "run data check at the hospital without --json: it says what, and where"
+    return Readiness(
+        kind, (), (Finding("error", "unreadable", text, hint, where, exact=error.what, exact_hint=error.hint or hint),)
+    )
 
 
 def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, splits: SplitsContract) -> Readiness:
