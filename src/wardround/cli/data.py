@@ -51,6 +51,7 @@ def check(
 def _shown_progress() -> Iterator[None]:
     """How far the reading has come, on standard error of a terminal; a log gets nothing of it."""
     from rich.console import Console
+    from rich.markup import escape
 
     from wardround.sources.progress import heard_by
 
@@ -61,7 +62,7 @@ def _shown_progress() -> Iterator[None]:
     with console.status("reading") as status:
 
         def show(step: str, done: int, total: int) -> None:
-            status.update(f"{step}: {done} of {total}" if total else step)
+            status.update(escape(f"{step}: {done} of {total}" if total else step))
 
         with heard_by(show):
             yield
@@ -163,7 +164,8 @@ def _show_hospital(path: Path, contract: Path, out: Path, mapping: Path | None) 
     study = load_study(contract)
     data_contract, kept = study.data, None if mapping is None else load_mapping(mapping)
     source = open_source(path, data_contract, private=study.privacy.private, mapping=kept)
-    readiness, read_result = source.look()
+    with _shown_progress():
+        readiness, read_result = source.look()
     write_page(out, source.path, readiness, read_result, data_contract)
     typer.echo(f"{verdict(readiness)}\nThe page is in {out}. It holds patients' data: it may not be sent.")
     raise typer.Exit(readiness.exit_code)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from wardround.sources.databases.tables import RowFilter
+from wardround.sources.progress import counting_rows
 from wardround.study.contract import DataContract
 from wardround.values.address import Address, address_of, sqlite_path
 from wardround.values.errors import DataError, MissingExtraError
@@ -235,7 +236,7 @@ def read_query(url: str | Path, query: str, contract: DataContract, others: Iter
                 raise DataError(f"The query has a column twice: {', '.join(twice)}", hint="give one of them another name with AS")
             parts = [
                 pl.DataFrame([_series(name, cells) for name, cells in zip(columns, zip(*rows, strict=True), strict=True)])
-                for rows in result.partitions()
+                for rows in counting_rows("query", result.partitions())
             ]
     kept = [name for name in columns if name in names]
     return _joined([part.select(kept) for part in parts], kept)

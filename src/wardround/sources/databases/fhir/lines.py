@@ -16,10 +16,13 @@ from typing import IO
 from wardround.sources.damage import DAMAGE
 from wardround.sources.databases.fhir.values import Resource
 from wardround.sources.databases.members import Opener, open_members
+from wardround.sources.progress import tell
 from wardround.values.errors import DataError
 
 LONGEST_LINE = 16 * 2**20
 """Bytes; a longer line holds no resource that a cohort reads."""
+TOLD_EVERY = 1000
+"""Lines, between one word of progress and the next."""
 SUFFIXES = (".ndjson", ".ndjson.gz")
 _DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -37,6 +40,8 @@ class ExportFile:
         try:
             with self.open() as file:
                 for number, line in _limited(file):
+                    if number % TOLD_EVERY == 1:
+                        tell(f"{self.name}: line {number:,}")
                     if line is None or line.strip():
                         yield number, line or b"", None if line is None else resource_in(line)
         except _DAMAGED:

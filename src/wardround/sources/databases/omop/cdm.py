@@ -25,6 +25,7 @@ from wardround.sources.databases.events import (
 )
 from wardround.sources.databases.omop.concepts import ConceptNumbers, concept_numbers, require_columns, unit_spellings
 from wardround.sources.databases.tables import RowFilter, Tables, dates, integers, lost, numbers, words
+from wardround.sources.progress import counting_rows
 from wardround.study.sections.cohort import CohortSection, EventKind
 from wardround.values.errors import DataError
 
@@ -168,7 +169,7 @@ def _read(
     """Batches with all these columns; an optional one that the source lacks is empty."""
     have = tables.columns(table) or frozenset()
     names = (*required, *(name for name in optional if name in have))
-    for batch in tables.batches(table, names, row_filter):
+    for batch in counting_rows(table, tables.batches(table, names, row_filter)):
         yield batch.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in optional if name not in have)
 
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from wardround.sources.databases.events import Tally
 from wardround.sources.databases.tables import RowFilter, Tables, integers, words
+from wardround.sources.progress import counting_rows
 from wardround.study.code_systems import OMOP, Code
 from wardround.study.sections.cohort import CohortSection, ConceptSet
 from wardround.values.errors import DataError
@@ -79,7 +80,7 @@ def _looked_up(codes: Iterable[Code], vocabulary: Tables) -> dict[Code, frozense
 
 def _concepts(vocabulary: Tables, column: str, values: set[str]) -> Iterator[tuple[int, str, str]]:
     """Number, vocabulary and code of every concept that has one of the values in a column."""
-    for batch in vocabulary.batches("concept", _CONCEPT, RowFilter((column,), frozenset(values))):
+    for batch in counting_rows("concept", vocabulary.batches("concept", _CONCEPT, RowFilter((column,), frozenset(values)))):
         rows = integers(words(batch, "vocabulary_id", "concept_code"), "concept_id")
         yield from rows.filter(pl.col(column).is_in(sorted(values))).drop_nulls("concept_id").iter_rows()
 
@@ -90,7 +91,8 @@ def _with_descendants(concept_set: ConceptSet, numbers: frozenset[int], vocabula
     below: set[int] = set()
     if vocabulary.columns("concept_ancestor") is not None:
         require_columns(vocabulary, "concept_ancestor", columns, "descendants are looked up in it")
-        for batch in vocabulary.batches("concept_ancestor", columns, RowFilter(columns[:1], numbers)):
+        pair_batches = vocabulary.batches("concept_ancestor", columns, RowFilter(columns[:1], numbers))
+        for batch in counting_rows("concept_ancestor", pair_batches):
             pairs = integers(batch, *columns)
             below.update(pairs.filter(pl.col(columns[0]).is_in(sorted(numbers)))[columns[1]].drop_nulls().to_list())
     if numbers and not below:
