@@ -159,6 +159,25 @@ def test_two_hospitals_of_one_name_are_refused(tmp_path: Path) -> None:
     assert done.returncode == 2 and "--site names north more than once" in done.stderr
 
 
+def test_two_hospitals_of_the_same_data_are_warned_of(tmp_path: Path) -> None:
+    """A slip in a path doubles every patient, and the figures look all the better; a link hides it from the eye."""
+    study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
+    (tmp_path / "link.csv").symlink_to(hospitals["north"])
+    words = [f"--site=one={hospitals['north']}", f"--site=two={tmp_path / 'link.csv'}", f"--site=three={hospitals['south']}"]
+    done = wardround("simulate", study, *words, "--workers", "0", "--out", tmp_path / "run", "--json", home=tmp_path)
+    assert done.returncode == 0 and "Warning: hospitals one, two have the same data" in done.stderr, done.stderr
+    assert "2 times" in done.stderr and "three" not in done.stderr and done.stdout.startswith("{")
+
+
+def test_one_database_with_a_mapping_for_each_hospital_is_not_the_same_data() -> None:
+    """Their queries may ask for different wards; a warning that is wrong is not read the next time."""
+    from wardround.simulation.hospitals import of_same_data
+
+    sites = {"a": "postgresql://me@db/his", "b": "postgresql://me@db/his"}
+    assert of_same_data(sites) == (("a", "b"),)
+    assert of_same_data(sites, {"a": "a.toml", "b": "b.toml"}) == ()
+
+
 def test_the_shell_is_told_commands_and_options(tmp_path: Path) -> None:
     """Completion is asked for in an environment variable; an answer with anything else in it completes nothing."""
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "_WARDROUND_COMPLETE": "complete_bash"}

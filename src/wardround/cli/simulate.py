@@ -70,10 +70,13 @@ def simulate(
     if epsilon is not None:
         declared = _with_epsilon(declared, epsilon)
     settings = settings_beside(study) if run is None else load_run(run)
+    sites = _sites(site or ())
+    mappings = _sites(mapping or (), "--mapping", "mapping")
+    _warn_of_same_data(sites or {}, mappings)
     with watching(not as_json, verbose=is_verbose()) as listener:
         finished = run_simulation(
             declared,
-            _sites(site or ()),
+            sites,
             data=data,
             division=None if split is None else parse_split(split, hospitals),
             out=out,
@@ -83,7 +86,7 @@ def simulate(
             listener=listener,
             progress=False,  # drawn here already, or not wanted
             ledgers=ledgers,
-            mappings=_sites(mapping or (), "--mapping", "mapping"),
+            mappings=mappings,
             run=settings.with_run(device=device, deadline_s=deadline),
         )
     if as_json:
@@ -105,6 +108,18 @@ def _sites(texts: Sequence[str], option: str = "--site", what: str = "data") -> 
     if twice:
         raise StudyError(f"{option} names {', '.join(twice)} more than once", hint="give each hospital a name of its own")
     return dict(named) or None
+
+
+def _warn_of_same_data(sites: dict[str, str], mappings: dict[str, str] | None) -> None:
+    """A trial may do so on purpose; by mistake it counts every patient twice, and no figure shows it."""
+    from wardround.simulation.hospitals import of_same_data
+
+    for names in of_same_data(sites, mappings):
+        typer.echo(
+            f"Warning: hospitals {', '.join(names)} have the same data, so that each of its patients counts "
+            f"{len(names)} times in training and in the figures. What to do: unless this is a trial, give each hospital its own.",
+            err=True,
+        )
 
 
 def _site(text: str, option: str, what: str) -> tuple[str, str]:

@@ -91,6 +91,31 @@ def from_folders(sites: Mapping[str, str | Path], mappings: Mapping[str, str | P
     return places
 
 
+def of_same_data(
+    sites: Mapping[str, str | Path], mappings: Mapping[str, str | Path] | None = None
+) -> tuple[tuple[str, ...], ...]:
+    """Names of hospitals whose data are one file, folder or address, also through links; each group in name order.
+
+    mappings: as for `from_folders`. Two of one database with a mapping each may ask for different rows, and are no group.
+    """
+    asked = mappings or {}
+    groups: dict[object, list[str]] = {}
+    for name, path in sites.items():
+        file = sqlite_path(path)
+        identity = str(path) if is_address(path) and file is None else _identity(Path(file or path))
+        groups.setdefault((identity, str(asked.get(name, ""))), []).append(name)
+    return tuple(tuple(sorted(names)) for names in groups.values() if len(names) > 1)
+
+
+def _identity(path: Path) -> object:
+    """The same for every name of a file or folder. A path with nothing there is itself: it is refused elsewhere."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return str(path)
+    return status.st_dev, status.st_ino
+
+
 def _kept_address(name: str, text: str | Path) -> Path:
     """The address of a database as the run folder keeps it. DataError where it holds a password, which nothing may keep."""
     address = address_of(text)
