@@ -18,7 +18,7 @@ from wardround.sources.readiness.listing import write_listing
 from wardround.sources.readiness.rendering import render, render_rich
 from wardround.sources.readiness.report import HIDDEN, Finding, Readiness, count_text, counted, suppressed
 from wardround.sources.splitting import split_of
-from wardround.study.contract import DataContract, ImageContract
+from wardround.study.contract import ColumnContract, DataContract, ImageContract, SplitsContract
 
 from .source_conformance import Item
 from .test_npz import write_flat
@@ -223,3 +223,15 @@ def test_records_without_a_hospital_among_others_are_told(tmp_path: Path) -> Non
     assert told.level == "warning"
     assert sorted(spot.position for spot in told.places) == list(range(51, 61))
     assert codes(report(tmp_path, chests(60), site=np.full(60, "north"))) == set()
+
+
+def test_too_few_patients_are_counted_on_the_screen_and_hidden_in_what_may_be_sent(tmp_path: Path) -> None:
+    """She reads "3 patients" two lines above; a sentence that hides it there only looks broken."""
+    (tmp_path / "t.csv").write_text("patient,age,label\n" + "".join(f"p{k},{40 + k},{k % 2}\n" for k in range(3)))
+    rules = DataContract(
+        kind="table", columns=(ColumnContract(name="age", range=(18, 110)),), splits=SplitsContract(minimum_patients=7)
+    )
+    report = open_source(tmp_path / "t.csv", rules).check()
+    assert "There are 3 patients; the study needs at least 7" in render(report)
+    sent = f"{report.to_json()} {render(report, where=False)}"
+    assert "There are fewer than 5 patients" in sent and "There are 3 patients" not in sent

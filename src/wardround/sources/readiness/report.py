@@ -173,8 +173,11 @@ def _patient_findings(
     if not len(read_result):
         return [Finding("error", "empty", "The source holds no usable record", "add data, or mend the errors above")]
     if patients < splits.minimum_patients:
-        text = f"There are {count_text(patients)} patients; the study needs at least {splits.minimum_patients}"
-        findings.append(Finding("error", "too-few-patients", text, too_few_hint(read_result)))
+        told, exact = (
+            f"There are {count} patients; the study needs at least {splits.minimum_patients}"
+            for count in (count_text(patients), patients)
+        )
+        findings.append(Finding("error", "too-few-patients", told, too_few_hint(read_result), exact=exact))
     findings += _nameless_findings(read_result, contract)
     if np.any(read_result.declared != "") and (doubled := split_patients(read_result.patients, read_result.declared)):
         text = "Patients stand in more than one declared split"
