@@ -90,7 +90,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Done:
-    """image: prepared; None where the file is refused, for `problem`, or because it is corrupt."""
+    """image: prepared; None where the file is refused, for `problem`, or because it is corrupt. doubts: of an image in use."""
 
     job: _Job
     image: NDArray[Any] | None = None
