@@ -209,6 +209,14 @@ def test_padding_outside_bits_stored_is_known_for_padding(tmp_path: Path) -> Non
     assert np.abs(picture[1:] - right[1:]).max() <= 1
 
 
+def test_an_even_picture_is_told_although_padding_lies_around_it(tmp_path: Path) -> None:
+    """Black padding gives an empty exposure the spread of a picture, and it would be learned from."""
+    pixels = np.full((16, 16), 7, np.uint8)
+    pixels[4:12, 4:12] = 120
+    picture = shown(read_one(tmp_path, pixels, PixelPaddingValue=7), "constant-but-padding")
+    assert set(picture.reshape(-1).tolist()) == {0, 120}
+
+
 def test_a_picture_of_padding_alone_is_refused(tmp_path: Path) -> None:
     """It would be a black picture with a label."""
     refused(read_one(tmp_path, np.full((16, 16), 7, np.uint8), PixelPaddingValue=7), "all-padding")

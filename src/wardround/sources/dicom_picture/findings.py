@@ -176,6 +176,11 @@ FINDINGS: dict[str, tuple[Level, str, str]] = {
         "DICOM files have one of WindowCenter and WindowWidth, and were shown without a window",
         "export them with both",
     ),
+    "constant-but-padding": (
+        "warning",
+        "DICOM pictures show nothing, all pixels nearly equal, but their padding",
+        "look at them, and take them out",
+    ),
     "window-outside": (
         "warning",
         "DICOM files have a window or table in which all of the picture is black or all of it white",

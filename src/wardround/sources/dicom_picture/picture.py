@@ -16,6 +16,9 @@ NEARLY_BLACK, NEARLY_WHITE = 0.01, 0.99
 SMALL_TABLE = 16
 """Bits up to which the light of every value that can occur is worked out."""
 
+FLAT = 2.0 / 255
+"""Range of light, of full scale, within which a picture shows nothing."""
+
 UNUSED = 1.0 / 16
 """Share of the declared range below which a picture without a window was probably stored with fewer bits than declared."""
 
@@ -73,9 +76,12 @@ def _pixels(dataset: Any, fields: PixelFields, stored: StoredPicture) -> tuple[N
     else:
         light = light_of(scale, stored.values)
         pixels, seen = _at_full_scale(fields, light), StoredPicture(light, stored.padding).seen
+    light_doubts = _light_doubts(scale, seen)
     if stored.padding is not None:
         pixels[stored.padding] = 0
-    return pixels, [*doubts, *_light_doubts(scale, seen)]
+        if not light_doubts and stored.padding.any() and np.ptp(np.clip(seen, 0.0, 1.0)) < FLAT:
+            light_doubts = [HeaderFinding("constant-but-padding")]  # black padding beside it hides this from all later looks
+    return pixels, [*doubts, *light_doubts]
 
 
 def _at_full_scale(fields: PixelFields, light: NDArray[np.float64]) -> NDArray[Any]:
