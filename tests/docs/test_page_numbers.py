@@ -15,7 +15,7 @@ from wardround.plan import usable_arrays
 from wardround.plan.private_plan import PrivatePlan
 from wardround.privacy import discrete_gaussian
 from wardround.site import site
-from wardround.sources import file_tree
+from wardround.sources.files import file_tree
 from wardround.summation.masked import keys
 from wardround.summation.masked import site as masked_site
 from wardround.summation.masked.layout import HASH, SEAL_EXTRA, SHARE, contribution_layout, largest_ask

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wardround.sources.files.set_aside import FileAccount
 from wardround.sources.opening import FileSource, open_source
 from wardround.sources.readiness.report import Readiness
-from wardround.sources.set_aside import FileAccount
 from wardround.values.errors import DataError
 
 from .source_conformance import SourceConformance, case, same

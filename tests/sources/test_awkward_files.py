@@ -353,7 +353,7 @@ def test_a_jpeg_that_ends_early_with_the_mark_of_a_whole_one_is_warned_of(tmp_pa
 
 def test_no_whole_x_ray_is_taken_for_one_that_ended_early() -> None:
     """A warning that is wrong is not read the next time it is right."""
-    from wardround.sources.image_decoding import decode
+    from wardround.sources.images.image_decoding import decode
     from wardround.study.contract import ImageContract
 
     archive = Path(os.environ.get("WARDROUND_DATA", "")) / "kermany_cxr" / "kermany_cxr_224_jpeg.zip"

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage, generate_uid
 
-from wardround.sources.dicom import pseudonym, read_dicom, site_salt
+from wardround.sources.dicom.reading import pseudonym, read_dicom, site_salt
 from wardround.sources.opening import open_source
 from wardround.study.contract import DataContract, ImageContract
 from wardround.values.durable import write_atomic

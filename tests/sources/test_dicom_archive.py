@@ -7,8 +7,8 @@ import pytest
 
 pydicom = pytest.importorskip("pydicom")
 
-from wardround.sources.dicom import decode_dicom  # noqa: E402
-from wardround.sources.dicom_picture.file_format import has_dicom_mark, object_of  # noqa: E402
+from wardround.sources.dicom.picture.file_format import has_dicom_mark, object_of  # noqa: E402
+from wardround.sources.dicom.reading import decode_dicom  # noqa: E402
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 MR = ["implicit", "bigendian", "expb", "padded", "RLE", "jp2klossless", "jpeg_ls_lossless"]

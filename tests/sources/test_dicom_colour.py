@@ -19,8 +19,8 @@ from pydicom.uid import (  # noqa: E402
     RLELossless,
 )
 
-from wardround.sources.dicom import read_dicom  # noqa: E402
-from wardround.sources.dicom_picture.codestream import Codestream, codestream_of  # noqa: E402
+from wardround.sources.dicom.picture.codestream import Codestream, codestream_of  # noqa: E402
+from wardround.sources.dicom.reading import read_dicom  # noqa: E402
 from wardround.study.contract import DataContract, ImageContract  # noqa: E402
 
 from .test_dicom import write  # noqa: E402

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 pydicom = pytest.importorskip("pydicom")
 
-from wardround.sources.damage import DAMAGE  # noqa: E402
-from wardround.sources.dicom import decode_dicom  # noqa: E402
-from wardround.sources.dicom_picture.display import GreyScale, Window, light_of  # noqa: E402
-from wardround.sources.dicom_picture.lookup import LookupTable  # noqa: E402
+from wardround.sources.dicom.picture.display import GreyScale, Window, light_of  # noqa: E402
+from wardround.sources.dicom.picture.lookup import LookupTable  # noqa: E402
+from wardround.sources.dicom.reading import decode_dicom  # noqa: E402
+from wardround.sources.files.damage import DAMAGE  # noqa: E402
 
 from .test_dicom import write  # noqa: E402
 

@@ -17,7 +17,7 @@ from pydicom.uid import (  # noqa: E402
     MediaStorageDirectoryStorage,
 )
 
-from wardround.sources.dicom import pseudonym, read_dicom  # noqa: E402
+from wardround.sources.dicom.reading import pseudonym, read_dicom  # noqa: E402
 from wardround.sources.opening import open_source  # noqa: E402
 from wardround.sources.read_result import Problem, ReadResult  # noqa: E402
 from wardround.sources.readiness.rendering import render  # noqa: E402

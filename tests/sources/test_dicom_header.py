@@ -11,8 +11,8 @@ pydicom = pytest.importorskip("pydicom")
 from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.sequence import Sequence  # noqa: E402
 
-from wardround.sources.dicom import read_dicom  # noqa: E402
-from wardround.sources.dicom_picture.findings import FINDINGS  # noqa: E402
+from wardround.sources.dicom.picture.findings import FINDINGS  # noqa: E402
+from wardround.sources.dicom.reading import read_dicom  # noqa: E402
 from wardround.sources.read_result import ReadResult  # noqa: E402
 from wardround.study.contract import DataContract, ImageContract  # noqa: E402
 

@@ -15,7 +15,7 @@ pydicom = pytest.importorskip("pydicom")
 READ = """
 import sys
 from pathlib import Path
-from wardround.sources.dicom import decode_dicom
+from wardround.sources.dicom.reading import decode_dicom
 assert decode_dicom(Path(sys.argv[1]).read_bytes()).pixels is not None
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wardround.sources.file_tree import LARGEST_FILE, open_file_tree
+from wardround.sources.files.file_tree import LARGEST_FILE, open_file_tree
 
 MORE = LARGEST_FILE + 1
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from wardround.sources import opening
-from wardround.sources.columns import cell_of
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.reader import Reader
-from wardround.sources.table import rows_result
+from wardround.sources.tables.columns import cell_of
+from wardround.sources.tables.table import rows_result
 from wardround.study.contract import ColumnContract, DataContract
 
 from .source_conformance import Item, SourceConformance

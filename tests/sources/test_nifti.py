@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wardround.sources.image_decoding import decode
-from wardround.sources.image_folder import read_image_folder
+from wardround.sources.images.image_decoding import decode
+from wardround.sources.images.image_folder import read_image_folder
+from wardround.sources.images.picture_kinds import HEAD_BYTES, kind_of, suffix_of
 from wardround.sources.opening import open_source
-from wardround.sources.picture_kinds import HEAD_BYTES, kind_of, suffix_of
 from wardround.sources.preparing import prepare
 from wardround.study.contract import DataContract, ImageContract
 from wardround.values.errors import DataError, MissingExtraError

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wardround.sources import network_input, open_source, prepare
 from wardround.sources.read_result import to_named
-from wardround.sources.table import rows_result
+from wardround.sources.tables.table import rows_result
 from wardround.study.contract import ColumnContract, DataContract, ImageContract
 from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import shape_of
@@ -48,7 +48,7 @@ def prepared_or_none(row: dict[str, object]) -> np.ndarray | None:
 @given(ROWS)
 def test_rows_prepared_one_by_one_equal_the_table_read_whole(rows: list[dict[str, object]]) -> None:
     """The clinic asks about one patient; the model learned from tables."""
-    from wardround.sources.columns import cell_of
+    from wardround.sources.tables.columns import cell_of
 
     def cells(name: str) -> list[str] | None:
         return [cell_of(row[name]) for row in rows] if name in CELLS else None
@@ -71,7 +71,7 @@ def test_a_table_of_sound_rows_is_the_rows_that_prepare_gives(rows: list[dict[st
     """No row may pull another one with it."""
     import polars as pl
 
-    from wardround.sources.table import table_result
+    from wardround.sources.tables.table import table_result
 
     sound = [row for row in rows if prepared_or_none(row) is not None]
     if sound:

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wardround.sources.file_tree import open_file_tree
-from wardround.sources.image_folder import read_image_folder
+from wardround.sources.files.file_tree import open_file_tree
+from wardround.sources.files.set_aside import FileAccount
+from wardround.sources.files.walk import shown_files, walked
+from wardround.sources.images.image_folder import read_image_folder
 from wardround.sources.opening import open_source
 from wardround.sources.read_result import ReadResult
-from wardround.sources.set_aside import FileAccount
-from wardround.sources.walk import shown_files, walked
 from wardround.study.contract import LabelContract
 from wardround.values.errors import DataError
 
@@ -336,7 +336,7 @@ def test_threads_give_the_records_of_one_thread(tmp_path: Path, monkeypatch: pyt
     folder = folder_of(tmp_path / "d", 60)
     results = []
     for threads in (1, 4):
-        monkeypatch.setattr("wardround.sources.image_folder.spare_threads", lambda count=threads: count)
+        monkeypatch.setattr("wardround.sources.images.image_folder.spare_threads", lambda count=threads: count)
         results.append(read_image_folder(folder, WORDS))
     assert np.array_equal(results[0].inputs, results[1].inputs)
     assert results[0].names.tolist() == results[1].names.tolist()

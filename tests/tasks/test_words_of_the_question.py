@@ -30,7 +30,7 @@ EXCEPTIONS = {
     "training/onnx_export.py": "the step from output to what is shown has a default",
     "sources/readiness/report.py": "tells a data manager of the label's two sides in the words of the label section",
     "sources/synthetic/anatomy.py": "a direction in the body",
-    "sources/dicom_picture/": "a window of positive width, a sign, a negative film",
+    "sources/dicom/picture/": "a window of positive width, a sign, a negative film",
     "sources/mapping/proposing.py": "proposes words for the label section's two sides",
     "sources/mapping/vocabulary.py": "words of hospitals for yes and no",
     "audit/privacy_bounds.py": "true and false positives of an attack",

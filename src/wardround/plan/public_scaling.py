@@ -35,7 +35,7 @@ def public_scaling(section: BackboneSection | None, images: InputShape) -> Tree:
 def drawn(images: InputShape) -> Records:
     """The fixed set: half of the drawn patients have pneumonia. Always the same but for a grey level here and there, which
     another build of NumPy may round otherwise."""
-    from wardround.sources.pixels import prepared
+    from wardround.sources.images.pixels import prepared
     from wardround.sources.synthetic.hospitals import DEMO_HOSPITALS, synthetic_hospital
     from wardround.study.contract import ImageContract
 

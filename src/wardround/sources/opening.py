@@ -14,18 +14,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources import dicom, excel, foreign, image_folder, npz, prepared_records, table
+from wardround.sources import prepared_records
 from wardround.sources.databases import readers as databases
-from wardround.sources.file_tree import first_bytes, is_manifest, open_file_tree, starts_as_zip
-from wardround.sources.image_folder import note_set_aside, reason_of
+from wardround.sources.dicom import reading as dicom
+from wardround.sources.files.file_tree import first_bytes, is_manifest, open_file_tree, starts_as_zip
+from wardround.sources.files.set_aside import REASONS, REFUSALS, SetAside, is_utf8, printable
+from wardround.sources.files.walk import Walked, walked
+from wardround.sources.images import image_folder, npz
+from wardround.sources.images.image_folder import note_set_aside, reason_of
+from wardround.sources.images.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of, suffix_of
 from wardround.sources.mapping.sections import KeptMapping
-from wardround.sources.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of, suffix_of
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, NamedRecords, Problem, ReadResult, stricter, to_named, to_records
 from wardround.sources.reader import Read, Reader
 from wardround.sources.readiness.report import Readiness, readiness_of, refused
-from wardround.sources.set_aside import REASONS, REFUSALS, SetAside, is_utf8, printable
-from wardround.sources.walk import Walked, walked
+from wardround.sources.tables import excel, foreign, table
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.address import Address, address_of, is_address, sqlite_path
 from wardround.values.errors import DataError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wardround.sources.file_tree import zip_members
-from wardround.sources.pixels import empty_stack
+from wardround.sources.files.file_tree import zip_members
+from wardround.sources.images.pixels import empty_stack
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, ReadResult, collect

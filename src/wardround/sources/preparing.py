@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.columns import cell_of, prepare_column
-from wardround.sources.dicom import decode_dicom, full_scale, has_dicom_mark
-from wardround.sources.image_decoding import Decoded, decode
-from wardround.sources.pixels import FAULTS, fault, prepared
+from wardround.sources.dicom.reading import decode_dicom, full_scale, has_dicom_mark
+from wardround.sources.images.image_decoding import Decoded, decode
+from wardround.sources.images.pixels import FAULTS, fault, prepared
+from wardround.sources.tables.columns import cell_of, prepare_column
 from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.values.errors import DataError

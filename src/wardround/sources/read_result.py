@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.sources.files.set_aside import FileAccount
 from wardround.sources.patient_words import SPELLINGS, SPELLINGS_HINT, SPELLINGS_TEXT, spelled_alike, without_nobody
 from wardround.sources.places import PLACES_KEPT, Chosen, Place
-from wardround.sources.set_aside import FileAccount
 from wardround.sources.splitting import assign_splits, distinct
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.study.label import Target

@@ -13,10 +13,10 @@ from typing import IO
 
 import polars as pl
 
-from wardround.sources.damage import DAMAGE
 from wardround.sources.databases.members import Opener, open_members
 from wardround.sources.databases.tables import RowFilter
-from wardround.sources.file_tree import separator_in
+from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.file_tree import separator_in
 from wardround.values.errors import DataError
 
 BLOCK = 32 * 2**20

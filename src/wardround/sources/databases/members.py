@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from wardround.sources.walk import require_reached, shown_files
-from wardround.sources.zip_members import listing_of, open_zip
+from wardround.sources.files.walk import require_reached, shown_files
+from wardround.sources.files.zip_members import listing_of, open_zip
 
 Opener = Callable[[], AbstractContextManager[IO[bytes]]]
 """Opens a file anew, as it is once a .gz around it is taken off."""

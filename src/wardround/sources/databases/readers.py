@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from wardround.sources.file_tree import zip_members
+from wardround.sources.files.file_tree import zip_members
+from wardround.sources.files.walk import walked
 from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
-from wardround.sources.walk import walked
 from wardround.study.contract import DataContract
 from wardround.study.sections.cohort import CohortSection
 from wardround.values.address import Address
@@ -40,7 +40,7 @@ def _cohort(contract: DataContract) -> CohortSection:
 def _records(tables: "EventTables", cohort: CohortSection, contract: DataContract, labels: Labels) -> ReadResult:
     """The rows of the cohort through the reader of tables, with all that was left out on the way."""
     from wardround.sources.databases.cohort.records import cohort_rows
-    from wardround.sources.table import table_result
+    from wardround.sources.tables.table import table_result
 
     rows = cohort_rows(tables, cohort, contract, labels)
     read_result = table_result(rows.frame, contract, labels)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.datasets.catalogue import entry, find, is_prepared, verified
-from wardround.sources.image_folder import read_image_folder
-from wardround.sources.npz import read_npz
+from wardround.sources.images.image_folder import read_image_folder
+from wardround.sources.images.npz import read_npz
 from wardround.sources.read_result import ReadResult, joined, part_of, to_records
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
@@ -102,21 +102,21 @@ def _npz_named(name: str) -> Loader:
 
 def _heart(folder: Path, contract: DataContract) -> ReadResult:
     """Four files, four hospitals."""
-    from wardround.sources.table import read_table
+    from wardround.sources.tables.table import read_table
 
     names = ("cleveland", "hungarian", "switzerland", "va")
     return joined({n: read_table(verified(folder, "uci_heart_disease", f"processed.{n}.data"), contract) for n in names})
 
 
 def _wdbc(folder: Path, contract: DataContract) -> ReadResult:
-    from wardround.sources.table import read_table
+    from wardround.sources.tables.table import read_table
 
     return read_table(verified(folder, "uci_wdbc", "wdbc.csv"), contract)
 
 
 def _eicu(folder: Path, contract: DataContract) -> ReadResult:
     from wardround.sources.datasets.eicu import read_eicu
-    from wardround.sources.table import table_result
+    from wardround.sources.tables.table import table_result
 
     return table_result(read_eicu(lambda file: verified(folder, "eicu_demo", file)), contract)
 

@@ -13,12 +13,12 @@ from decimal import Decimal
 
 import polars as pl
 
-from wardround.sources.column_names import absent_columns, require_single
 from wardround.sources.mapping.sections import CellsSection, ColumnSection, HospitalMapping, SourceSection
 from wardround.sources.patient_words import folded
 from wardround.sources.places import RowPlaces
 from wardround.sources.read_result import Problem
-from wardround.sources.table import LineOf
+from wardround.sources.tables.column_names import absent_columns, require_single
+from wardround.sources.tables.table import LineOf
 from wardround.study.cell_codes import is_missing, missing_codes
 from wardround.study.cell_values import exact_number, spelled
 from wardround.study.contract import ColumnContract, DataContract
@@ -81,7 +81,7 @@ def _require_columns(frame: pl.DataFrame, mapping: HospitalMapping) -> None:
 
 
 def _text(frame: pl.DataFrame, name: str) -> pl.Series:
-    from wardround.sources.table_frame import text_of
+    from wardround.sources.tables.table_frame import text_of
 
     return text_of(frame.get_column(name)).str.strip_chars()
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wardround.sources.column_names import clean_name, nearest
-from wardround.sources.csv_text import CsvSettings, mark_of, open_csv, separator_of
-from wardround.sources.excel import is_workbook, sheet_names, sheet_rows
 from wardround.sources.mapping.sections import SourceSection
 from wardround.sources.mapping.vocabulary import FEMALE, MALE, NO, YES, factor_between, key, unit_in, words_for
-from wardround.sources.number_faults import DECIMAL_COMMA, fault_of
 from wardround.sources.patient_words import spelled_alike
+from wardround.sources.tables.column_names import clean_name, nearest
+from wardround.sources.tables.csv_text import CsvSettings, mark_of, open_csv, separator_of
+from wardround.sources.tables.excel import is_workbook, sheet_names, sheet_rows
+from wardround.sources.tables.number_faults import DECIMAL_COMMA, fault_of
 from wardround.study.cell_codes import category_codes, is_missing, missing_codes
 from wardround.study.cell_values import is_number, spelled
 from wardround.study.contract import ColumnContract, DataContract
@@ -102,8 +102,8 @@ def _table(path: Path, contract: DataContract) -> _Table:
 
 def _frame(path: Path, contract: DataContract, source: SourceSection) -> "pl.DataFrame":
     """The file's columns, whatever the contract asks for."""
-    from wardround.sources.excel import workbook_frame
-    from wardround.sources.table_frame import csv_frame, parquet_frame
+    from wardround.sources.tables.excel import workbook_frame
+    from wardround.sources.tables.table_frame import csv_frame, parquet_frame
 
     if is_workbook(path):
         return workbook_frame(path, (), source.sheet, source.header_line or 1)[0]
@@ -114,7 +114,7 @@ def _frame(path: Path, contract: DataContract, source: SourceSection) -> "pl.Dat
 
 
 def _distinct_words(frame: "pl.DataFrame") -> dict[str, list[str]]:
-    from wardround.sources.table_frame import text_of
+    from wardround.sources.tables.table_frame import text_of
 
     words: dict[str, list[str]] = {}
     for name in frame.columns:

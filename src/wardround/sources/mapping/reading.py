@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wardround.sources.column_names import used_names
-from wardround.sources.csv_text import CsvSettings
-from wardround.sources.excel import is_workbook, workbook_frame
 from wardround.sources.mapping.sections import HospitalMapping
 from wardround.sources.read_result import Labels, ReadResult
-from wardround.sources.table import LineOf, is_table, records_of
+from wardround.sources.tables.column_names import used_names
+from wardround.sources.tables.csv_text import CsvSettings
+from wardround.sources.tables.excel import is_workbook, workbook_frame
+from wardround.sources.tables.table import LineOf, is_table, records_of
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def read_mapped(path: Path, contract: DataContract, mapping: HospitalMapping, labels: Labels = "required") -> ReadResult:
     """Every row of a hospital's own table. DataError where the file or the mapping does not fit."""
     from wardround.sources.mapping.applying import mapped
-    from wardround.sources.table_frame import rows_of_frame
+    from wardround.sources.tables.table_frame import rows_of_frame
 
     frame, line_of = hospital_frame(path, contract, mapping)
     if labels == "optional":
@@ -31,7 +31,7 @@ def read_mapped(path: Path, contract: DataContract, mapping: HospitalMapping, la
 
 def hospital_frame(path: Path, contract: DataContract, mapping: HospitalMapping) -> "tuple[pl.DataFrame, LineOf | None]":
     """The table as the hospital has it, with the hospital's names."""
-    from wardround.sources.table_frame import csv_frame, parquet_frame
+    from wardround.sources.tables.table_frame import csv_frame, parquet_frame
 
     source = mapping.source
     if source.query:

@@ -2,8 +2,8 @@
 
 import re
 
-from wardround.sources.column_names import clean_name
 from wardround.sources.readiness.units import CONFUSIONS
+from wardround.sources.tables.column_names import clean_name
 
 COLUMN_WORDS: tuple[frozenset[str], ...] = (
     frozenset({"age", "alter", "ageyears", "alterinjahren", "edad", "eta", "leeftijd"}),

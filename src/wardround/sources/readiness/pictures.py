@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wardround.sources.dicom import decode_dicom, has_dicom_mark
-from wardround.sources.file_tree import FileTree, open_file_tree, starts_as_zip
-from wardround.sources.image_decoding import decode
+from wardround.sources.dicom.reading import decode_dicom, has_dicom_mark
+from wardround.sources.files.file_tree import FileTree, open_file_tree, starts_as_zip
+from wardround.sources.images.image_decoding import decode
 from wardround.sources.read_result import ReadResult
 from wardround.study.contract import ImageContract
 

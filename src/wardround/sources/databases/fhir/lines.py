@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from wardround.sources.damage import DAMAGE
 from wardround.sources.databases.fhir.values import Resource
 from wardround.sources.databases.members import Opener, open_members
+from wardround.sources.files.damage import DAMAGE
 from wardround.sources.progress import tell
 from wardround.values.errors import DataError
 

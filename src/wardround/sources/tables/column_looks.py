@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.cells import Cells
-from wardround.sources.columns import PreparedColumn
 from wardround.sources.places import Place, RowPlaces
 from wardround.sources.problem_counter import ProblemCounter
+from wardround.sources.tables.cells import Cells
+from wardround.sources.tables.columns import PreparedColumn
 from wardround.study.contract import ColumnContract
 
 FEWEST = 20

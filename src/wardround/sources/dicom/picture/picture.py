@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.dicom_picture.display import GreyScale, Window, grey_scale_of, light_of, square_doubts
-from wardround.sources.dicom_picture.fields import GREYS, PixelFields, pixel_fields, value_of, whole, word
-from wardround.sources.dicom_picture.findings import HeaderFinding, HeaderRefusal
-from wardround.sources.dicom_picture.palette import coloured
-from wardround.sources.dicom_picture.stored import StoredPicture, stored_picture
+from wardround.sources.dicom.picture.display import GreyScale, Window, grey_scale_of, light_of, square_doubts
+from wardround.sources.dicom.picture.fields import GREYS, PixelFields, pixel_fields, value_of, whole, word
+from wardround.sources.dicom.picture.findings import HeaderFinding, HeaderRefusal
+from wardround.sources.dicom.picture.palette import coloured
+from wardround.sources.dicom.picture.stored import StoredPicture, stored_picture
 
 NEARLY_BLACK, NEARLY_WHITE = 0.01, 0.99
 SMALL_TABLE = 16

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.columns import cell_of
-from wardround.sources.damage import DAMAGE
-from wardround.sources.file_tree import starts_as_zip, zip_members
-from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
+from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.file_tree import starts_as_zip, zip_members
+from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, ReadResult, collect
 from wardround.sources.reader import Reader
+from wardround.sources.tables.columns import cell_of
 from wardround.study.contract import DataContract
 from wardround.study.label import Target
 from wardround.values.errors import DataError

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from wardround.sources.cells import cell_of
-from wardround.sources.column_names import clean_name, require_single, used_names
-from wardround.sources.damage import DAMAGE
+from wardround.sources.files.damage import DAMAGE
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.reader import Reader
+from wardround.sources.tables.cells import cell_of
+from wardround.sources.tables.column_names import clean_name, require_single, used_names
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from wardround.sources.table import LineOf
+    from wardround.sources.tables.table import LineOf
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"})
@@ -51,8 +51,8 @@ def is_workbook(path: Path) -> bool:
 
 def read_workbook(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """Every row of the only sheet; a mapping says which of several, and where its header stands."""
-    from wardround.sources.table import records_of
-    from wardround.sources.table_frame import rows_of_frame
+    from wardround.sources.tables.table import records_of
+    from wardround.sources.tables.table_frame import rows_of_frame
 
     frame, line_of = workbook_frame(path, used_names(contract))
     return records_of(rows_of_frame(frame, contract, line_of), contract, labels)
@@ -70,7 +70,7 @@ def workbook_frame(path: Path, used: Sequence[str], sheet: str = "", header_line
     require_single(names, used)
     asked = {clean_name(name).casefold() for name in used}
     if not header_line and (better := _header_line(rows, asked)) not in (0, line):
-        from wardround.sources.csv_text import title_above
+        from wardround.sources.tables.csv_text import title_above
 
         raise title_above(better)
     body = [(number, row) for number, row in enumerate(rows[line:], line + 1) if any(row)]

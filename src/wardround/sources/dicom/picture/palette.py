@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.dicom_picture.fields import PixelFields, value_of
-from wardround.sources.dicom_picture.findings import HeaderFinding, HeaderRefusal
-from wardround.sources.dicom_picture.lookup import looked_up, read_table
+from wardround.sources.dicom.picture.fields import PixelFields, value_of
+from wardround.sources.dicom.picture.findings import HeaderFinding, HeaderRefusal
+from wardround.sources.dicom.picture.lookup import looked_up, read_table
 
 _COLOURS = ("Red", "Green", "Blue")
 

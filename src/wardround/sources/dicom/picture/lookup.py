@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.dicom_picture.fields import values_of
-from wardround.sources.dicom_picture.findings import HeaderFinding, HeaderRefusal
+from wardround.sources.dicom.picture.fields import values_of
+from wardround.sources.dicom.picture.findings import HeaderFinding, HeaderRefusal
 
 SMALLEST_DEPTH, LARGEST_DEPTH = 8, 16
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from wardround.sources.column_names import clean_name
+from wardround.sources.tables.column_names import clean_name
 from wardround.values.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|")

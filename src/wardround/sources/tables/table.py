@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.cells import Cells
-from wardround.sources.column_looks import ColumnLooks, TableSpots
-from wardround.sources.column_names import absent_columns
-from wardround.sources.columns import PreparedColumn, prepare_column, words_that
-from wardround.sources.csv_text import looks_like_text
-from wardround.sources.damage import DAMAGE
+from wardround.sources.files.damage import DAMAGE
 from wardround.sources.places import RowPlaces
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.progress import tell
@@ -24,6 +19,11 @@ from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResu
 from wardround.sources.reader import Reader
 from wardround.sources.readiness.units import likely_factor
 from wardround.sources.splitting import split_named
+from wardround.sources.tables.cells import Cells
+from wardround.sources.tables.column_looks import ColumnLooks, TableSpots
+from wardround.sources.tables.column_names import absent_columns
+from wardround.sources.tables.columns import PreparedColumn, prepare_column, words_that
+from wardround.sources.tables.csv_text import looks_like_text
 from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.study.label import Target
@@ -56,14 +56,14 @@ class TableRows:
 
 def read_table(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """Every row of the table; raises DataError where the file is damaged or lacks a column."""
-    from wardround.sources.table_frame import read_rows
+    from wardround.sources.tables.table_frame import read_rows
 
     return records_of(read_rows(path, contract), contract, labels)
 
 
 def table_result(frame: "pl.DataFrame", contract: DataContract, labels: Labels = "required") -> ReadResult:
     """The rows of a table already read."""
-    from wardround.sources.table_frame import rows_of_frame
+    from wardround.sources.tables.table_frame import rows_of_frame
 
     return records_of(rows_of_frame(frame, contract), contract, labels)
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from wardround.sources.decoding_threads import in_threads, spare_threads
-from wardround.sources.file_tree import (
+from wardround.sources.files.file_tree import (
     LARGEST_FILE,
     MANIFEST,
     FileTree,
@@ -24,8 +23,10 @@ from wardround.sources.file_tree import (
     note_manifest,
     open_file_tree,
 )
-from wardround.sources.image_decoding import Decoded, bombs_refused, decode_guarded, fault_named
-from wardround.sources.picture_kinds import (
+from wardround.sources.files.set_aside import REASONS, REFUSALS, FileAccount, Reason, SetAside
+from wardround.sources.images.decoding_threads import in_threads, spare_threads
+from wardround.sources.images.image_decoding import Decoded, bombs_refused, decode_guarded, fault_named
+from wardround.sources.images.picture_kinds import (
     ARCHIVES,
     HEAD_BYTES,
     READ_KINDS,
@@ -36,13 +37,12 @@ from wardround.sources.picture_kinds import (
     kind_of,
     suffix_of,
 )
-from wardround.sources.pixels import FAULTS, empty_stack, fault, prepared
+from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.progress import tell
 from wardround.sources.read_result import Labels, ReadResult, collect
 from wardround.sources.reader import Reader
-from wardround.sources.set_aside import REASONS, REFUSALS, FileAccount, Reason, SetAside
 from wardround.study.contract import DataContract
 from wardround.study.label import Target
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.dicom_picture.codestream import codestream_of
-from wardround.sources.dicom_picture.fields import PixelFields, whole, word
-from wardround.sources.dicom_picture.findings import HeaderFinding, HeaderRefusal
+from wardround.sources.dicom.picture.codestream import codestream_of
+from wardround.sources.dicom.picture.fields import PixelFields, whole, word
+from wardround.sources.dicom.picture.findings import HeaderFinding, HeaderRefusal
 
 _ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 _FAMILIES = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.cells import Cells, cell_of
-from wardround.sources.number_faults import NumberFault, fault_of
+from wardround.sources.tables.cells import Cells, cell_of
+from wardround.sources.tables.number_faults import NumberFault, fault_of
 from wardround.study.cell_codes import LARGEST, LARGEST_SCALED, category_codes, is_missing, missing_codes
 from wardround.study.cell_values import Codes
 from wardround.study.contract import ColumnContract

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from wardround.sources.dicom_picture.file_format import has_dicom_mark
+from wardround.sources.dicom.picture.file_format import has_dicom_mark
 
 HEAD_BYTES = 1024
 """As many first bytes tell every kind here: a gzip's unpack to the mark of NIfTI, which is the last, at 344."""

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from wardround.sources.damage import DAMAGE
-from wardround.sources.nifti_picture import NIFTI_FAULTS, NiftiRefusal, read_slice
-from wardround.sources.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of
-from wardround.sources.pixels import windowed
+from wardround.sources.files.damage import DAMAGE
+from wardround.sources.images.nifti_picture import NIFTI_FAULTS, NiftiRefusal, read_slice
+from wardround.sources.images.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of
+from wardround.sources.images.pixels import windowed
 from wardround.study.contract import ImageContract
 
 Fault = tuple[str, str, str]

@@ -3,8 +3,8 @@
 import zipfile
 from pathlib import Path
 
-from wardround.sources.damage import DAMAGE
-from wardround.sources.picture_kinds import suffix_of
+from wardround.sources.files.damage import DAMAGE
+from wardround.sources.images.picture_kinds import suffix_of
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract

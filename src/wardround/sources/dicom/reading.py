@@ -4,7 +4,7 @@
 
 The patient becomes HMAC-SHA256(site salt, PatientID). The salt is random, made once on this machine and never sent, so that
 neither a list of possible ids nor another hospital's data can undo it. Labels come from a manifest or sub-folders. pydicom is
-imported only here and in `dicom_picture`, and only when DICOM is read.
+imported only here and in `picture/`, and only when DICOM is read.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from wardround.sources.damage import DAMAGE
-from wardround.sources.dicom_picture.fields import values_of, word
-from wardround.sources.dicom_picture.file_format import DICOMDIR, HEAD_BYTES, object_of, read_dataset
-from wardround.sources.dicom_picture.file_format import has_dicom_mark as has_dicom_mark
-from wardround.sources.dicom_picture.findings import HeaderFinding, HeaderRefusal
-from wardround.sources.dicom_picture.picture import show_picture
-from wardround.sources.file_tree import MANIFEST, FileTree, Known, heads, known_files, note_manifest, open_file_tree
-from wardround.sources.image_decoding import Decoded
-from wardround.sources.image_folder import read_listed
-from wardround.sources.picture_kinds import SUFFIXES, suffix_of
+from wardround.sources.dicom.picture.fields import values_of, word
+from wardround.sources.dicom.picture.file_format import DICOMDIR, HEAD_BYTES, object_of, read_dataset
+from wardround.sources.dicom.picture.file_format import has_dicom_mark as has_dicom_mark
+from wardround.sources.dicom.picture.findings import HeaderFinding, HeaderRefusal
+from wardround.sources.dicom.picture.picture import show_picture
+from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.file_tree import MANIFEST, FileTree, Known, heads, known_files, note_manifest, open_file_tree
+from wardround.sources.images.image_decoding import Decoded
+from wardround.sources.images.image_folder import read_listed
+from wardround.sources.images.picture_kinds import SUFFIXES, suffix_of
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, Problem, ReadResult

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wardround.sources.set_aside import REASONS, REFUSALS, Reason, SetAside, is_utf8, printable
+from wardround.sources.files.set_aside import REASONS, REFUSALS, Reason, SetAside, is_utf8, printable
 from wardround.values.errors import DataError
 
 LITTER_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".directory", "icon\r"})

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wardround.sources.damage import DAMAGE
-from wardround.sources.file_tree import LARGEST_FILE
-from wardround.sources.picture_kinds import GZIP, NIFTI_HEAD, NiftiForm, nifti_form
-from wardround.sources.pixels import windowed
+from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.file_tree import LARGEST_FILE
+from wardround.sources.images.picture_kinds import GZIP, NIFTI_HEAD, NiftiForm, nifti_form
+from wardround.sources.images.pixels import windowed
 from wardround.study.contract import ImageContract
 from wardround.values.errors import MissingExtraError
 

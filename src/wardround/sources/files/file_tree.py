@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from wardround.sources.damage import DAMAGE
+from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.set_aside import SetAside
+from wardround.sources.files.walk import walked
+from wardround.sources.files.zip_members import listing_of, open_zip
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels
-from wardround.sources.set_aside import SetAside
 from wardround.sources.splitting import split_named
-from wardround.sources.walk import walked
-from wardround.sources.zip_members import listing_of, open_zip
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 

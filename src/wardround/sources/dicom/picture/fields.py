@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from wardround.sources.damage import DAMAGE
-from wardround.sources.dicom_picture.findings import HeaderRefusal
+from wardround.sources.dicom.picture.findings import HeaderRefusal
+from wardround.sources.files.damage import DAMAGE
 
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")

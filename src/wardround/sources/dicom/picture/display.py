@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.dicom_picture.fields import PixelFields, real, reals, values_of, word
-from wardround.sources.dicom_picture.findings import HeaderFinding, HeaderRefusal
-from wardround.sources.dicom_picture.lookup import LookupTable, looked_up, read_table
+from wardround.sources.dicom.picture.fields import PixelFields, real, reals, values_of, word
+from wardround.sources.dicom.picture.findings import HeaderFinding, HeaderRefusal
+from wardround.sources.dicom.picture.lookup import LookupTable, looked_up, read_table
 
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _NO_HOUNSFIELD = frozenset({"CR", "DX", "MG", "RF", "XA", "US", "MR", "IO", "PX"})

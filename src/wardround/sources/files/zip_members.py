@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from wardround.sources.damage import DAMAGE
-from wardround.sources.set_aside import Reason, SetAside, printable
-from wardround.sources.walk import hidden_part
+from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.set_aside import Reason, SetAside, printable
+from wardround.sources.files.walk import hidden_part
 from wardround.values.errors import DataError
 
 _UTF8_MARK, _ENCRYPTED = 0x800, 0x1

@@ -16,9 +16,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from wardround.sources.cells import Cells
-from wardround.sources.column_names import clean_name, near_twins, require_single, used_names
-from wardround.sources.csv_text import (
+from wardround.sources.files.damage import DAMAGE
+from wardround.sources.places import Place, RowPlaces
+from wardround.sources.progress import tell
+from wardround.sources.read_result import Problem
+from wardround.sources.tables.cells import Cells
+from wardround.sources.tables.column_names import clean_name, near_twins, require_single, used_names
+from wardround.sources.tables.csv_text import (
     CsvForm,
     CsvSettings,
     form_of,
@@ -30,11 +34,7 @@ from wardround.sources.csv_text import (
     title_above,
     why_broken,
 )
-from wardround.sources.damage import DAMAGE
-from wardround.sources.places import Place, RowPlaces
-from wardround.sources.progress import tell
-from wardround.sources.read_result import Problem
-from wardround.sources.table import ROWS, LineOf, TableRows
+from wardround.sources.tables.table import ROWS, LineOf, TableRows
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 

@@ -1,0 +1,1 @@
+"""DICOM: the reader, and a picture as its header describes it."""

@@ -1,0 +1,1 @@
+"""PNG, JPEG, TIFF and arrays of pixels as images of the contract."""

@@ -1,0 +1,1 @@
+"""Rows and columns: text files, Parquet and workbooks as features of the contract."""
