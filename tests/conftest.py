@@ -36,6 +36,15 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked `many` runs where somebody asks for it: by `-m permission`, or by naming its file."""
+    named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    if not named and "permission" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("many")]
+        items[:] = [item for item in items if not item.get_closest_marker("many")]
+        config.hook.pytest_deselected(items=left_out)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("fast" if "not slow" in config.option.markexpr else "full")
 

@@ -162,7 +162,7 @@ def test_an_awkward_input_is_right_or_told_or_refused_with_its_mend(case: Case, 
     report, records = checked(tmp_path, case)
     if case.says:
         errors = [finding for finding in report.findings if finding.level == "error"]
-        fitting = [finding for finding in errors if case.says in f"{finding.text} {finding.where}"]
+        fitting = [finding for finding in errors if case.says in f"{finding.exact or finding.text} {finding.where}"]
         assert fitting and all(finding.hint for finding in errors), report.findings
         assert not case.line or next(iter(fitting[0].places)).line == case.line
         return
