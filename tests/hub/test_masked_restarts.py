@@ -204,7 +204,7 @@ def test_a_restored_site_stays_out_of_what_it_may_have_answered_and_comes_back_w
         engine.tamper = restored_before_round_3(lambda: engine, of, tmp_path / "copy", how)
         Coordinator(of, engine, tmp_path).run()
         state = engine._sites[EAST].store.read().masked
-        assert (state.memory_status, state.floor, state.epoch) == ("forgetful", 3, 2)
+        assert (state.memory_status, state.floor, state.epoch) == ("forgetful", 1003, 2)
     history = history_of(tmp_path).history
     assert [entry.counted for entry in history] == [NAMES, NAMES, ("north", "south"), *[NAMES] * (rounds - 3)]
     assert history[2].lost == {"east": "keys"}

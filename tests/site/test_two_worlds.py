@@ -11,6 +11,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from wardround.study.sections.network import NetworkSection
+from wardround.training.head import Head
+from wardround.training.inputs import InputShape
+from wardround.training.per_patient import position_proof
 from wardround.values.log import LOG
 from wardround.values.tree import Bundle, same_bits
 
@@ -20,6 +24,23 @@ from .worlds import FEATURES, KINDS, LIMIT, MODELS, PICTURES, Asked, Seen, World
 pytestmark = pytest.mark.permission
 
 OPEN = Asked("open")
+TRIALS: dict[tuple[str, str, int], int] = {}
+
+
+@pytest.fixture(autouse=True)
+def one_trial_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial at a private opening takes a second and asks the machine and the network alone: once is enough for all worlds."""
+    tried = position_proof._moved_patients
+
+    def remembered(network: NetworkSection, inputs: InputShape, head: Head) -> int:
+        key = (network.model_dump_json(), repr(inputs), head.outputs)
+        if key not in TRIALS:
+            TRIALS[key] = tried(network, inputs, head)
+        return TRIALS[key]
+
+    monkeypatch.setattr(position_proof, "_moved_patients", remembered)
+
+
 ATTACKED = ("none-plain-fedavg", "none-masked-scaffold", "patient-local-fedavg", "patient-distributed-fedsgd", "site-fedavg")
 OUR_FAULTS = {"internal", "disk", "records", "run", "data", "diverged", "registry"}
 """Words that an order which is written as the specification says must not get of any records."""
