@@ -14,7 +14,7 @@ import typer
 from wardround.cli import audit, data, demo, models, predict, report, simulate, site, study
 from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.errors import WardroundError
-from wardround.values.printable import printable
+from wardround.values.printable import printable_lines
 from wardround.values.standard_streams import open_closed_streams
 from wardround.values.version import __version__
 
@@ -70,14 +70,14 @@ def main() -> None:
     try:
         app()
     except WardroundError as error:
-        typer.echo(printable(f"error: {error}"), err=True)
+        typer.echo(printable_lines(f"error: {error}"), err=True)
         _show_traceback()
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone, and the interpreter would say so once more
         sys.exit(WardroundError.exit_code)
     except OSError as error:
-        typer.echo(printable(f"error: {error.filename or 'the system'}: {error.strerror or error}"), err=True)
+        typer.echo(printable_lines(f"error: {error.filename or 'the system'}: {error.strerror or error}"), err=True)
         _show_traceback()
         sys.exit(WardroundError.exit_code)
     except SystemExit as end:

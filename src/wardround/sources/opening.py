@@ -18,7 +18,7 @@ from wardround.sources import prepared_records
 from wardround.sources.databases import readers as databases
 from wardround.sources.dicom import reading as dicom
 from wardround.sources.files.file_tree import first_bytes, is_manifest, open_file_tree, starts_as_zip
-from wardround.sources.files.set_aside import REASONS, REFUSALS, SetAside, is_utf8, printable
+from wardround.sources.files.set_aside import REASONS, REFUSALS, SetAside, is_utf8
 from wardround.sources.files.walk import Walked, walked
 from wardround.sources.images import image_folder, npz
 from wardround.sources.images.image_folder import note_set_aside, reason_of
@@ -32,6 +32,7 @@ from wardround.sources.tables import excel, foreign, table
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.address import Address, address_of, is_address, sqlite_path
 from wardround.values.errors import DataError
+from wardround.values.printable import printable
 from wardround.values.records import Records
 
 READERS: tuple[Reader, ...] = (

@@ -130,16 +130,6 @@ class FileAccount:
             raise ValueError(f"files were lost in counting: {self}")
 
 
-def printable(name: str) -> str:
-    r"""A name as it may be shown: bytes that are not UTF-8, and signs that steer a terminal, are written out.
-
-    >>> printable("a/\udcff.png"), printable("a\x1b.png")
-    ('a/\\xff.png', 'a\\x1b.png')
-    """
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-
-
 def is_utf8(name: str) -> bool:
     """Whether a name of the file system is text: bytes that are not are kept as lone surrogates, which no file can hold."""
     try:

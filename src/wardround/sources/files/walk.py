@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wardround.sources.files.set_aside import REASONS, REFUSALS, Reason, SetAside, is_utf8, printable
+from wardround.sources.files.set_aside import REASONS, REFUSALS, Reason, SetAside, is_utf8
 from wardround.values.errors import DataError
+from wardround.values.printable import printable
 
 LITTER_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".directory", "icon\r"})
 LITTER_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"})

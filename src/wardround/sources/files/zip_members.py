@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wardround.sources.files.damage import DAMAGE
-from wardround.sources.files.set_aside import Reason, SetAside, printable
+from wardround.sources.files.set_aside import Reason, SetAside
 from wardround.sources.files.walk import hidden_part
 from wardround.values.errors import DataError
+from wardround.values.printable import printable
 
 _UTF8_MARK, _ENCRYPTED = 0x800, 0x1
 _METHODS = {9: "deflate64", 93: "zstandard", 95: "xz", 97: "wavpack", 98: "ppmd"}

@@ -4,7 +4,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from wardround.sources.readiness.report import Finding, Readiness
-from wardround.values.printable import printable
+from wardround.values.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -37,7 +37,7 @@ def render(readiness: Readiness, *, where: bool = True) -> str:
                 lines += _wrapped(f"({finding.where})", "    ")
             if hint := (where and finding.exact_hint) or finding.hint:
                 lines += _wrapped(f"-> {hint}", "    ")
-    return printable("\n".join(lines) + "\n")
+    return printable_lines("\n".join(lines) + "\n")
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
