@@ -20,6 +20,7 @@ from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
 from wardround.values.errors import DataError, RunError, StudyError
 from wardround.values.ids import SiteId, site_id
+from wardround.values.printable import printable
 from wardround.values.records import Records, Split
 from wardround.values.records_file import write_records
 from wardround.values.stored import head_of, value_of
@@ -66,6 +67,7 @@ def from_folders(sites: Mapping[str, str | Path], mappings: Mapping[str, str | P
 
     mappings: a hospital's own mapping, by its name.
     """
+    from wardround.sources.files.set_aside import is_utf8
     from wardround.sources.mapping.sections import load_mapping
 
     asked = dict(mappings or {})
@@ -80,9 +82,9 @@ def from_folders(sites: Mapping[str, str | Path], mappings: Mapping[str, str | P
             places[site_id(name)] = Place(_kept_address(name, path), prepared=False)
             continue
         folder = Path(path) if (file := sqlite_path(path)) is None else file
-        if ascii_path := _not_utf8(str(folder)):
+        if not is_utf8(str(folder)):
             hint = "rename the folder or file; letters without accents are safe"
-            raise DataError(f"The path {ascii_path}, the data of site {name}, is not in UTF-8", hint=hint)
+            raise DataError(f"The path {printable(str(folder))}, the data of site {name}, is not in UTF-8", hint=hint)
         if not folder.exists():
             raise DataError(f"There is nothing at {folder}, the data of site {name}", hint="check the path")
         mapping = Path(asked[name]).resolve() if name in asked else None
@@ -126,12 +128,6 @@ def _kept_address(name: str, text: str | Path) -> Path:
             hint="leave it out, and put it into ~/.pgpass or PGPASSWORD",
         )
     return Path(str(address))
-
-
-def _not_utf8(path: str) -> str:
-    """The path with its strange bytes written out; "" where it is text, as the file of a run's hospitals must be."""
-    text = path.encode("utf-8", "backslashreplace").decode()
-    return "" if text == path else text
 
 
 def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:

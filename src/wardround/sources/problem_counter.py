@@ -7,9 +7,16 @@ from wardround.sources.places import PLACES_KEPT, Place, kept
 from wardround.sources.read_result import Labels, Level, Problem
 from wardround.sources.splitting import split_named
 
-_LABELS_HINT = (
-    "correct them, or name their values under [data.label]; a table's can be translated in a mapping (wardround data map)"
+_UNKNOWN_LABEL = (
+    "label-outside",
+    "Labels are outside the contract",
+    "correct them, or name their values under [data.label]; a table's can be translated in a mapping (wardround data map)",
 )
+_UNKNOWN_SPLIT = ("unknown-split", "Declared splits have unknown names", "use train, validation and test")
+
+
+def _level_of_labels(labels: Labels) -> Level:
+    return "error" if labels == "required" else "warning"
 
 
 @dataclass
@@ -29,16 +36,13 @@ class ProblemCounter:
         self._met: dict[str, _Met] = {}
 
     def error(self, code: str, text: str, hint: str, spot: Place) -> None:
-        self._note("error", code, text, hint, spot)
+        self.problem("error", code, text, hint, spot)
 
     def warning(self, code: str, text: str, hint: str, spot: Place) -> None:
-        self._note("warning", code, text, hint, spot)
+        self.problem("warning", code, text, hint, spot)
 
     def problem(self, level: Level, code: str, text: str, hint: str, spot: Place) -> None:
         """A problem of any level."""
-        self._note(level, code, text, hint, spot)
-
-    def _note(self, level: Level, code: str, text: str, hint: str, spot: Place) -> None:
         met = self._met.setdefault(code, _Met(level, text, hint))
         met.count += 1
         if isinstance(met.places, list) and len(met.places) < PLACES_KEPT:
@@ -51,17 +55,14 @@ class ProblemCounter:
 
     def unknown_label(self, spot: Place, labels: Labels = "required") -> None:
         """An error where labels are required; a warning where they are not, since the record then counts as one without."""
-        text = "Labels are outside the contract"
-        level: Level = "error" if labels == "required" else "warning"
-        self._note(level, "label-outside", text, _LABELS_HINT, spot)
+        self.problem(_level_of_labels(labels), *_UNKNOWN_LABEL, spot)
 
     def unknown_labels(self, places: Sequence[Place], labels: Labels) -> None:
         """`unknown_label` of many rows at once."""
-        level: Level = "error" if labels == "required" else "warning"
-        self.rows(level, "label-outside", "Labels are outside the contract", _LABELS_HINT, places)
+        self.rows(_level_of_labels(labels), *_UNKNOWN_LABEL, places)
 
     def unknown_splits(self, places: Sequence[Place]) -> None:
-        self.rows("error", "unknown-split", "Declared splits have unknown names", "use train, validation and test", places)
+        self.rows("error", *_UNKNOWN_SPLIT, places)
 
     def unreadable(self, spot: Place) -> None:
         self.error("corrupt-image", "Images cannot be decoded", "export these images again, or take them out", spot)
@@ -70,7 +71,7 @@ class ProblemCounter:
         """The split a word names; "" where it is empty or, with an error noted, unknown."""
         split_name = split_named(word)
         if split_name is None and word.strip():
-            self.error("unknown-split", "Declared splits have unknown names", "use train, validation and test", spot)
+            self.error(*_UNKNOWN_SPLIT, spot)
         return split_name or ""
 
     def told_files(self) -> dict[str, str]:

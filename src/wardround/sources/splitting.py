@@ -37,12 +37,11 @@ def place_of(patient: str, salt: str) -> float:
     >>> place_of("p1", "a") == place_of("p1", "a") != place_of("p1", "b")
     True
     """
-    digest = hashlib.sha256(f"{salt}\0{patient}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    return float(places_of([patient], salt)[0])
 
 
 def places_of(patients: Sequence[str], salt: str) -> NDArray[np.float64]:
-    """`place_of` of each patient."""
+    """`place_of` of each patient: its first 48 bits, exact."""
     start = hashlib.sha256(f"{salt}\0".encode())
 
     def digest(patient: str) -> bytes:
@@ -55,10 +54,12 @@ def places_of(patients: Sequence[str], salt: str) -> NDArray[np.float64]:
 
 
 def split_of(patient: str, rules: SplitsContract) -> str:
-    position = place_of(patient, rules.salt)
-    if position < rules.test:
-        return "test"
-    return "validation" if position < rules.test + rules.validation else "train"
+    return str(_splits_at(places_of([patient], rules.salt), rules)[0])
+
+
+def _splits_at(positions: NDArray[np.float64], rules: SplitsContract) -> NDArray[np.str_]:
+    later = np.where(positions < rules.test + rules.validation, "validation", "train")
+    return np.where(positions < rules.test, "test", later).astype("<U10")
 
 
 def distinct(names: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
@@ -100,14 +101,13 @@ def assign_splits(patients: NDArray[np.str_], declared: NDArray[np.str_], rules:
     """
     if not rules.declared:
         owners, index = distinct(patients)
-        positions = places_of(owners.tolist(), rules.salt)
-        later = np.where(positions < rules.test + rules.validation, "validation", "train")
-        return np.where(positions < rules.test, "test", later).astype("<U10")[index]
+        return _splits_at(places_of(owners.tolist(), rules.salt), rules)[index]
     _check_declared(patients, declared)
     assigned = declared.astype("<U10")
     if not np.any(assigned == "validation"):
-        late = np.array([place_of(patient, rules.salt) < rules.validation for patient in patients.tolist()], dtype=bool)
-        assigned[(assigned == "train") & late] = "validation"
+        owners, index = distinct(patients)
+        late = places_of(owners.tolist(), rules.salt) < rules.validation
+        assigned[(assigned == "train") & late[index]] = "validation"
     return assigned
 
 

@@ -16,7 +16,7 @@ from wardround.sources.mapping.sections import SourceSection
 from wardround.sources.mapping.vocabulary import FEMALE, MALE, NO, YES, factor_between, key, unit_in, words_for
 from wardround.sources.patient_words import spelled_alike
 from wardround.sources.tables.column_names import clean_name, nearest
-from wardround.sources.tables.csv_text import CsvSettings, mark_of, open_csv, separator_of
+from wardround.sources.tables.csv_text import CsvSettings, is_parquet, mark_of, open_csv, separator_of
 from wardround.sources.tables.excel import is_workbook, sheet_names, sheet_rows
 from wardround.sources.tables.number_faults import DECIMAL_COMMA, fault_of
 from wardround.study.cell_codes import category_codes, is_missing, missing_codes
@@ -91,9 +91,7 @@ def _table(path: Path, contract: DataContract) -> _Table:
     if is_workbook(path):
         source = _workbook_source(path, asked, remarks)
     else:
-        with path.open("rb") as file:
-            parquet = file.read(4) == b"PAR1"
-        source = SourceSection() if parquet else _csv_source(path, asked, remarks)
+        source = SourceSection() if is_parquet(path) else _csv_source(path, asked, remarks)
     frame = _frame(path, contract, source)
     words = _distinct_words(frame)
     decimal, thousands = _number_signs(words, remarks)
@@ -107,9 +105,8 @@ def _frame(path: Path, contract: DataContract, source: SourceSection) -> "pl.Dat
 
     if is_workbook(path):
         return workbook_frame(path, (), source.sheet, source.header_line or 1)[0]
-    with path.open("rb") as file:
-        if file.read(4) == b"PAR1":
-            return parquet_frame(path, ())
+    if is_parquet(path):
+        return parquet_frame(path, ())
     return csv_frame(path, contract, CsvSettings(source.encoding, source.separator, source.header_line or 1), ())[0]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from wardround.sources.mapping.sections import HospitalMapping
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.tables.column_names import used_names
-from wardround.sources.tables.csv_text import CsvSettings
+from wardround.sources.tables.csv_text import CsvSettings, is_parquet
 from wardround.sources.tables.excel import is_workbook, workbook_frame
 from wardround.sources.tables.table import LineOf, is_table, records_of
 from wardround.study.contract import DataContract
@@ -41,9 +41,7 @@ def hospital_frame(path: Path, contract: DataContract, mapping: HospitalMapping)
         return workbook_frame(path, used, source.sheet, source.header_line)
     if not is_table(path):
         raise DataError(f"A mapping is for tables, and {path} is none", hint="leave --mapping out, or name a table")
-    with path.open("rb") as file:
-        parquet = file.read(4) == b"PAR1"
-    if parquet:
+    if is_parquet(path):
         return parquet_frame(path, hospital_names(mapping)), None
     return csv_frame(path, contract, CsvSettings(source.encoding, source.separator, source.header_line), used)
 

@@ -17,6 +17,9 @@ from typing import IO
 from wardround.sources.tables.column_names import clean_name
 from wardround.values.errors import DataError
 
+PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
+"""First bytes."""
+
 SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 256 * 1024
 _LINE_END = re.compile(r"\r?\n")
@@ -50,11 +53,18 @@ class CsvForm:
     names: tuple[str, ...] | None
 
 
+def is_parquet(path: Path) -> bool:
+    return _begins(path, PARQUET)
+
+
 def open_csv(path: Path) -> IO[bytes]:
     """The file's bytes, unpacked where it is gzipped."""
+    return gzip.open(path) if _begins(path, GZIP) else path.open("rb")  # type: ignore[return-value]
+
+
+def _begins(path: Path, mark: bytes) -> bool:
     with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if zipped else path.open("rb")  # type: ignore[return-value]
+        return file.read(len(mark)) == mark
 
 
 def looks_like_text(head: bytes) -> bool:

@@ -23,7 +23,7 @@ from wardround.sources.tables.cells import Cells
 from wardround.sources.tables.column_looks import ColumnLooks, TableSpots
 from wardround.sources.tables.column_names import absent_columns
 from wardround.sources.tables.columns import PreparedColumn, prepare_column, words_that
-from wardround.sources.tables.csv_text import looks_like_text
+from wardround.sources.tables.csv_text import GZIP, PARQUET, looks_like_text
 from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.study.label import Target
@@ -219,7 +219,7 @@ def is_table(path: Path) -> bool:
             head = file.read(132)
     except DAMAGE:
         return False
-    return head.startswith((b"PAR1", b"\x1f\x8b")) or looks_like_text(head)
+    return head.startswith((PARQUET, GZIP)) or looks_like_text(head)
 
 
 READER = Reader(

@@ -27,6 +27,7 @@ from wardround.sources.tables.csv_text import (
     CsvSettings,
     form_of,
     header_candidate,
+    is_parquet,
     open_csv,
     open_quote,
     ragged,
@@ -46,9 +47,7 @@ _CHUNK = 2**22
 
 def read_rows(path: Path, contract: DataContract, settings: CsvSettings | None = None) -> TableRows:
     """The table in a file; DataError where it is damaged or where a name that is used stands over two columns."""
-    with path.open("rb") as file:
-        parquet = file.read(4) == b"PAR1"
-    if parquet:
+    if is_parquet(path):
         return rows_of_frame(parquet_frame(path, used_names(contract)), contract)
     frame, line_of = csv_frame(path, contract, settings or CsvSettings(), used_names(contract))
     return rows_of_frame(frame, contract, line_of)
