@@ -1,24 +1,16 @@
 """benchmarks/reading/images.py measures what the page says it does."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from .benchmark_modules import load_benchmark
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = ROOT / "benchmarks" / "reading" / "images.py"
-    spec = importlib.util.spec_from_file_location("benchmark_images", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("images")
 
 
 @pytest.mark.slow
