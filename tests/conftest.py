@@ -1,7 +1,7 @@
 """What all tests share: hypothesis draws the same cases every time, and a busy machine fails none of them.
 
 pytest                      everything, on all cores, 60 cases a property
-pytest -m "not slow"        what a developer asks after a change, two and a half minutes on two cores; 6 cases a property
+pytest -m "not slow"        what a developer asks after a change, four minutes on two cores; 6 cases a property
 pytest -n 0                 in one process, as a debugger wants it; so does a run of named files or tests
 """
 
