@@ -1,0 +1,1 @@
+"""Sealed messages between a hub and hospitals elsewhere, over whatever carrier brings small messages."""
