@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, PlainSerializer
 from wardround.crypto.identity import Identity
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.site import Site
+from wardround.site.work import fingerprint
 from wardround.study.declaration import Study
 from wardround.study.run_settings import load_site
 from wardround.values.errors import DataError
@@ -36,7 +37,8 @@ class SiteConfig:
     """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
     keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside, counter:
     see Site. run: the run's name, for the ledger. mapping: the hospital's own, for a table; mapping_sha256: of the one agreed
-    to, "" for whichever there is."""
+    to, "" for whichever there is. records: the fingerprint of the records agreed to, likewise. identity: file of the signing key;
+    None for the one in `folder`."""
 
     name: str
     study: StudyAsJson
@@ -51,6 +53,8 @@ class SiteConfig:
     run: str = ""
     mapping: Path | None = None
     mapping_sha256: str = ""
+    records: str = ""
+    identity: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What another process needs to open the same site."""
@@ -82,7 +86,7 @@ class SiteConfig:
         ledger = (
             Ledger(self.ledger, begin=False, run=self.run) if self.study.privacy.private and self.ledger is not None else None
         )
-        identity = identity_in(self.folder) if self.study.summation.mode == "masked" else None
+        identity = self._identity() if self.study.summation.mode == "masked" else None
         name = site_id(self.name)
         return Site(
             name,
@@ -97,7 +101,19 @@ class SiteConfig:
             counter=self.counter,
         )
 
+    def _identity(self) -> Identity:
+        return identity_in(self.folder) if self.identity is None else Identity.at(self.identity)
+
     def _load(self) -> Records:
+        records = self._as_they_are()
+        if self.records not in ("", fingerprint(records)):
+            raise DataError(
+                "The records are not those that the study was approved for",
+                hint="bring back the earlier files; or look at the study again and approve it with the new ones",
+            )
+        return records
+
+    def _as_they_are(self) -> Records:
         if self.prepared:
             return read_records(self.data)
         from wardround.sources import open_source

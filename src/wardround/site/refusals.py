@@ -55,7 +55,9 @@ OF_MASKED_SUMS = frozenset(
 )
 OF_LEDGERS = frozenset(["budget", "released-before", "event", "ledger", "ledger-restored", "ledger-step", "ledger-busy"])
 OF_MACHINES = frozenset(["missing-extra", "arithmetic"])
-PUBLIC = OF_ORDERS | OF_MASKED_SUMS | OF_LEDGERS | OF_MACHINES | {"stopped"}
+OF_OFFICES = frozenset(["not-approved", "revoked", "policy", "hours"])
+"""Of the hospital's people: what they decided, and when their machine works."""
+PUBLIC = OF_ORDERS | OF_MASKED_SUMS | OF_LEDGERS | OF_MACHINES | OF_OFFICES | {"stopped"}
 
 RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS = "records", "disk", "internal", "not-counted", "refusals"
 ENDING = frozenset({RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS})

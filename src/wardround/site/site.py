@@ -93,6 +93,11 @@ class Site:
     def close(self) -> None:
         self.store.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the study is over here."""
+        return self.store.read().closed
+
     def handle(self, data: bytes) -> bytes:
         """The answer to one message: a contribution or a refusal. Messages that come together are answered one after another:
         two at a time would each find that nothing was said yet."""

@@ -1,0 +1,154 @@
+"""What a person at the hospital decided about a study, as a signed record; and whether it holds now.
+
+    offer --a person looks--> decide(...) --> decision.json --require_approved, before work and before an answer leaves--> go on
+
+A decision names the study's hash, the data set, the fingerprint of its records, the mapping, the ledger and the policy. Where one
+of them is another now, it does not hold. What leaves of it is a hash of the hospital's own facts, with a salt (`wire/offers.py`).
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from wardround.crypto.identity import Identity
+from wardround.site.daemon.policy import Policy
+from wardround.values.canonical import canonical_json
+from wardround.values.durable import write_atomic
+from wardround.values.errors import RefusedError, RunError
+from wardround.values.private_files import read_private
+from wardround.wire.messages import Hash, Header, NoneOrHash, Site
+from wardround.wire.offers import ApprovalStatement, SignedApproval, State, subject_hash
+
+FILE = "decision.json"
+_LONGEST = 1 << 20
+DAY_MS = 86_400_000
+_NOT_APPROVED, _REVOKED, _POLICY = "not-approved", "revoked", "policy"
+
+
+class Facts(Header):
+    """The hospital's own half of a decision, which stays here. fingerprint: of the records (`site.work.fingerprint`). mapping:
+    the hash of the mapping's file, "" without one. ledger: its name, "" for a study that is not private. salt: random, so that
+    nobody finds the names by trying."""
+
+    data_set: Annotated[str, StringConstraints(max_length=63)] = ""
+    fingerprint: NoneOrHash = ""
+    mapping: NoneOrHash = ""
+    ledger: Annotated[str, StringConstraints(max_length=63)] = ""
+    salt: Hash = Field(default_factory=lambda: secrets.token_hex(32))
+
+    @property
+    def hash(self) -> str:
+        return subject_hash(self.model_dump(mode="json"))
+
+
+class Decision(Header):
+    """A signed approval, refusal or revocation, and the facts behind its hash."""
+
+    signed: SignedApproval
+    facts: Facts
+
+    @property
+    def statement(self) -> ApprovalStatement:
+        return self.signed.statement
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """Who decides, and until when it holds. by: the person's name, as it will stand in the record. now_ms, until_ms: milliseconds
+    since 1970."""
+
+    by: str
+    now_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The decisions of one hospital. site: its name. identity: its key; a record that it did not sign is none."""
+
+    studies: Path
+    site: Site
+    identity: Identity
+
+    def of(self, study: str) -> Decision | None:
+        """The decision in force about a study; None where nobody has decided. RunError where the record was changed."""
+        path = self.studies / study / FILE
+        content = read_private(path, _LONGEST)
+        if content is None:
+            return None
+        try:
+            decision = Decision.model_validate_json(content)
+        except ValidationError as error:
+            raise _not_ours(path) from error
+        statement = decision.statement
+        true = decision.signed.is_signed_by(self.identity.public) and statement.subject == decision.facts.hash
+        if not true or (statement.study, statement.site) != (study, self.site):
+            raise _not_ours(path)
+        return decision
+
+    def decide(
+        self, study: str, decision: Literal["approved", "refused", "revoked"], facts: Facts, policy: Policy, who: Deciding
+    ) -> Decision:
+        """Signs what a person decided and keeps it, in place of what was decided before."""
+        statement = ApprovalStatement(
+            study=study,
+            site=self.site,
+            decision=decision,
+            subject=facts.hash,
+            policy=policy.hash,
+            by=who.by,
+            at=who.now_ms,
+            until=who.until_ms,
+        )
+        signed = Decision(signed=SignedApproval.of(statement, self.identity), facts=facts)
+        write_atomic(self.studies / study / FILE, canonical_json(signed.model_dump(mode="json")), private=True)
+        return signed
+
+    def state(self, study: str, policy: Policy, now_ms: int) -> State:
+        """Where the study stands at this hospital, as the hub may hear it."""
+        decision = self.of(study)
+        if decision is None:
+            return "offered"
+        statement = decision.statement
+        if statement.decision != "approved":
+            return statement.decision
+        return "approved" if statement.policy == policy.hash and now_ms < statement.until else "expired"
+
+    def require_approved(self, study: str, policy: Policy, now_ms: int) -> Decision:
+        """The approval that holds now. RefusedError where there is none: its word says why, and follows from no record."""
+        decision = self.of(study)
+        if decision is None or decision.statement.decision == "refused":
+            raise RefusedError(
+                "This hospital has not approved the study", hint=f"wardround site review {study[:12]}", code=_NOT_APPROVED
+            )
+        if decision.statement.decision == "revoked":
+            raise RefusedError("This hospital has revoked its approval of the study", code=_REVOKED)
+        if now_ms >= decision.statement.until:
+            raise RefusedError(
+                "The approval of the study has expired", hint=f"wardround site approve {study[:12]}", code=_NOT_APPROVED
+            )
+        if decision.statement.policy != policy.hash:
+            raise RefusedError(
+                "The hospital's policy is another than when the study was approved",
+                hint=f"look at the study with the new policy: wardround site review {study[:12]}",
+                code=_POLICY,
+            )
+        return decision
+
+
+def facts_json(decision: Decision) -> dict[str, Any]:
+    """The whole record, for this hospital's own evidence."""
+    value: dict[str, Any] = json.loads(canonical_json(decision.model_dump(mode="json")))
+    return value
+
+
+def _not_ours(path: Path) -> RunError:
+    return RunError(
+        f"{path} was not signed by this hospital's key as it stands",
+        expected="the record that `wardround site approve` wrote",
+        hint=f"somebody changed it: find out who; then remove it and decide anew: rm '{path}'",
+    )

@@ -1,0 +1,189 @@
+"""What a hospital answers to the hub: to an offer where it stands with the study, to an order what its approval lets it.
+
+    offer --kept, looked at--> status            order --approved now? hours?--> Site.handle --still approved?--> reply
+
+The hospital's people decide with commands of their own, in other processes; the desk looks at their records each time. Every
+exchange stands in the log, with hashes and sizes and without a value.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from wardround.site.config import SiteConfig
+from wardround.site.daemon.approvals import Decision, Decisions
+from wardround.site.daemon.data_sets import DataSets
+from wardround.site.daemon.examination import ledger_path
+from wardround.site.daemon.home import SiteHome
+from wardround.site.daemon.offers import OfferedStudy, Offers
+from wardround.site.daemon.policy import Policy, load_policy
+from wardround.site.refusals import word_of
+from wardround.site.site import Site
+from wardround.values.canonical import sha256_hex
+from wardround.values.chained_log import ChainedLog
+from wardround.values.errors import RefusedError, WardroundError
+from wardround.values.home import default_home
+from wardround.values.version import __version__
+from wardround.wire.envelope import to_bytes
+from wardround.wire.messages import Refusal, RefusalHeader
+from wardround.wire.offers import HeardHead, Offer, SignedApproval, SiteStatus, State
+from wardround.wire.sealed import KeyCard, SealedHeader, Topic
+
+Clock = Callable[[], datetime]
+WORK = "work"
+
+
+@dataclass
+class SiteDesk:
+    """Answers proved messages of the hub, one at a time. own: this hospital's key card. clock: the local time."""
+
+    home: SiteHome
+    own: KeyCard
+    clock: Clock = lambda: datetime.now().astimezone()
+    log: ChainedLog = field(init=False)
+    _sites: dict[str, tuple[Decision, Site]] = field(default_factory=dict, init=False)
+    _heads: dict[int, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.home.log
+        self._offers = Offers(self.home, self.own)
+        self._decisions = Decisions(self.home.studies, self.own.name, self.home.identity)
+
+    def close(self) -> None:
+        """Lets go of every study at work."""
+        with ExitStack() as closing:
+            for _, site in self._sites.values():
+                closing.callback(site.close)
+        self._sites.clear()
+
+    def answer(self, header: SealedHeader, body: bytes | bytearray) -> tuple[Topic, bytes] | None:
+        """The topic and the body of what is said to a message; None where there is nothing to say to its topic."""
+        match header.topic:
+            case "offer":
+                return "status", self._status(header, body).to_bytes()
+            case "order":
+                return "reply", self._reply(header, bytes(body))
+        self.log.append("wrong-topic", "The hub sent a message of a kind that a hospital does not take.", topic=header.topic)
+        return None
+
+    def _status(self, header: SealedHeader, body: bytes | bytearray) -> SiteStatus:
+        policy = load_policy(self.home.policy_file)
+        release = __version__ if policy.tell_release else ""
+        try:
+            offered, new = self._offers.take(body, header.study)
+            if new:
+                self._log_offer(offered)
+            self._require_own_head(offered.offer)
+            return SiteStatus(state=self._state(header.study, policy), approval=self._proof(header.study), release=release)
+        except WardroundError as error:
+            self.log.append("offer-refused", str(error), study=header.study)
+            return SiteStatus(state="unfit", release=release)
+
+    def _log_offer(self, offered: OfferedStudy) -> None:
+        names = list(offered.study.sites.names)
+        title = offered.study.question.title
+        self.log.append("offer", f"The hub offers the study {title!r}.", study=offered.hash, hospitals=names)
+
+    def _state(self, study: str, policy: Policy) -> State:
+        folder = self.home.study(study) / WORK
+        if (folder / "closed").exists():
+            return "finished"
+        return self._decisions.state(study, policy, self._now_ms())
+
+    def _proof(self, study: str) -> SignedApproval | None:
+        decision = self._decisions.of(study)
+        return None if decision is None else decision.signed
+
+    def _require_own_head(self, offer: Offer) -> None:
+        """RefusedError where the hub says that this hospital's log stood where it never did: somebody speaks in its name, or the
+        log was replaced."""
+        own = next((head for head in offer.heads if head.site == self.own.name), None)
+        if own is not None and own.entries and self._hash_at(own) != own.sha256:
+            raise RefusedError(
+                f"The hub states a head of this hospital's log that it never had, at line {own.entries}",
+                hint="look whether the log was restored (wardround site log --verify), and ask the hub's people",
+                code="log-fork",
+            )
+
+    def _hash_at(self, head: HeardHead) -> str:
+        if head.entries not in self._heads:
+            self._heads = {entry.number: sha256_hex(entry.line()) for entry in self.log.entries(head.entries)}
+        return self._heads.get(head.entries, "")
+
+    def _reply(self, header: SealedHeader, order: bytes) -> bytes:
+        facts = {"study": header.study, "order": sha256_hex(order), "bytes": len(order), "hub_entries": header.log_entries}
+        try:
+            reply = self._worked(header.study, order)
+        except WardroundError as error:
+            word = word_of(error)
+            self.log.append("refused", str(error), word=word, hub_head=header.log_head, **facts)
+            return to_bytes(Refusal(RefusalHeader(study=header.study, site=self.own.name, order=sha256_hex(order), code=word)))
+        self.log.append(
+            "answer", "An order was answered.", reply=sha256_hex(reply), reply_bytes=len(reply), hub_head=header.log_head, **facts
+        )
+        return reply
+
+    def _worked(self, study: str, order: bytes) -> bytes:
+        decision = self._approved(study)
+        site = self._site(study, decision)
+        reply = site.handle(order)
+        self._approved(study)  # revoked while it worked: what was made does not leave
+        if site.is_closed:
+            self._finish(study)
+        return reply
+
+    def _approved(self, study: str) -> Decision:
+        policy = load_policy(self.home.policy_file)
+        decision = self._decisions.require_approved(study, policy, self._now_ms())
+        if not policy.allows_now(self.clock()):
+            raise RefusedError(
+                "This hospital's machine does not work at this hour",
+                expected=f"from {policy.from_hour} to {policy.until_hour}",
+                hint="the hub tries again later; or change from_hour and until_hour in policy.toml",
+                code="hours",
+            )
+        return decision
+
+    def _site(self, study: str, decision: Decision) -> Site:
+        """The study at work, opened anew where its approval is another than before."""
+        known = self._sites.get(study)
+        if known is not None and known[0] == decision:
+            return known[1]
+        if known is not None:
+            known[1].close()
+            del self._sites[study]
+        site = self._config(study, decision).open()
+        self._sites[study] = (decision, site)
+        return site
+
+    def _config(self, study: str, decision: Decision) -> SiteConfig:
+        offered, facts = self._offers.get(study), decision.facts
+        data_set = DataSets(self.home.data_file).get(facts.data_set)
+        if data_set.ledger != facts.ledger and offered.study.privacy.private:
+            raise RefusedError("The data set has another ledger than when the study was approved", code="not-approved")
+        return SiteConfig(
+            self.own.name,
+            offered.study,
+            Path(data_set.data),
+            self.home.study(study) / WORK,
+            threads=load_policy(self.home.policy_file).cores,
+            ledger=ledger_path(self.home.ledgers, facts.ledger) if facts.ledger else None,
+            counter=default_home() / "counters" / f"{study[:16]}-{self.own.name}",
+            run=study[:12],
+            mapping=None if data_set.mapping is None else Path(data_set.mapping),
+            mapping_sha256=facts.mapping,
+            records=facts.fingerprint,
+            identity=self.home.path / "keys" / "identity.key",
+        )
+
+    def _finish(self, study: str) -> None:
+        """The study is over here: its memory is given back."""
+        (self.home.study(study) / WORK / "closed").touch(mode=0o600)
+        _, site = self._sites.pop(study)
+        site.close()
+        self.log.append("finished", "The hub has closed the study.", study=study)
+
+    def _now_ms(self) -> int:
+        return int(self.clock().timestamp() * 1000)

@@ -1,0 +1,171 @@
+"""One page for whoever decides about a study: what is asked, by whom, what is read, what leaves, what it costs, what stays open.
+
+    offered study (+ examination of a data set) --> Review: titled sentences --> the terminal, or a page to print
+
+Every sentence follows from the study, its offer, this hospital's policy or its data; none is the hub's own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wardround.plan.plan import Plan
+from wardround.plan.releases import EVALUATION, OPENING, TRAINING, Release, releases
+from wardround.site.daemon.examination import Examination
+from wardround.site.daemon.offers import OfferedStudy
+from wardround.site.daemon.policy import Policy
+from wardround.study.contract import DataContract
+from wardround.study.declaration import Study
+from wardround.study.protection import protection
+
+ALARM = "!"
+"""A sentence that begins so is shown in red."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """title, and sentences; one that begins with ALARM is a warning."""
+
+    title: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Review:
+    """The page. title: of the study. hash: what an approval is bound to. state: where the study stands here, in words."""
+
+    title: str
+    hash: str
+    state: str
+    sections: tuple[Section, ...]
+
+
+def review_of(offered: OfferedStudy, state: str, policy: Policy, examination: Examination | None) -> Review:
+    """examination: of the data set that would be used; None where none was named."""
+    study = offered.study
+    plan = Plan(study)
+    sections = (
+        Section("What is asked", tuple(_question(study))),
+        Section("Who takes part", tuple(_participants(offered))),
+        Section("What is read at this hospital", tuple(_fields(study.data))),
+        Section("What is computed", tuple(_computed(plan))),
+        Section("What leaves this hospital", tuple(_leaving(plan))),
+        Section("What protects it, and what does not", tuple(_protection(study))),
+        Section("What it costs these patients", tuple(_cost(study, examination))),
+        Section("This hospital's policy", tuple(_policy_words(policy, examination))),
+        *((Section(f"The data set {examination.data_set}", tuple(_data_words(examination))),) if examination else ()),
+    )
+    return Review(study.question.title, study.hash, state, tuple(section for section in sections if section.sentences))
+
+
+def _question(study: Study) -> Iterator[str]:
+    question = study.question
+    for name, text in (("", question.description), ("Intended use: ", question.intended_use), ("Contact: ", question.contact)):
+        if text:
+            yield f"{name}{text.strip()}"
+
+
+def _participants(offered: OfferedStudy) -> Iterator[str]:
+    names = offered.study.sites.names
+    yield f"{len(names)} hospitals. Compare with what you agreed on; their keys are what makes the sum safe:"
+    for card in sorted(offered.offer.sites, key=lambda card: card.name):
+        yield f"{card.name}: key {_in_groups(card.identity)}"
+    if offered.offer.lead:
+        yield f"The hub says that it is led by {offered.offer.lead}."
+
+
+def _in_groups(key: str) -> str:
+    """The first 80 bits of a key, which nobody can choose, as two people read them to each other."""
+    return " ".join(key[start : start + 4] for start in range(0, 20, 4))
+
+
+def _fields(contract: DataContract) -> Iterator[str]:
+    if contract.kind == "image":
+        height, width = contract.image.size
+        yield f"Images, seen at {width} x {height} pixels, {contract.image.channels} channel(s)."
+    else:
+        yield f"{len(contract.feature_names)} numbers of each row, from: {', '.join(column.name for column in contract.columns)}."
+    yield f"The label: {contract.label.column} (a question of the kind {contract.label.kind})."
+    yield f"The patient of each record: {contract.patient.column}. It is used to divide and to count, and never leaves."
+
+
+def _computed(plan: Plan) -> Iterator[str]:
+    study = plan.study
+    size = sum(_size(shape) for shape in plan.model_shapes.values())
+    yield f"{study.network.title}, {size:,} numbers; {study.algorithm.name}, {study.algorithm.rounds} rounds."
+    yield "Only Wardround's own code runs here. Nothing that the hub sends is a program."
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for side in shape:
+        size *= side
+    return size
+
+
+def _leaving(plan: Plan) -> Iterator[str]:
+    listed = releases(plan)
+    total = sum(release.sums for release in listed)
+    form = "laid under masks that only the total of all hospitals is free of" if plan.masked else "READABLE by the hub"
+    yield f"At most {total} shares of sums, each once, each {form}:" if plan.masked else f"{ALARM}At most {total} shares, {form}:"
+    for release in listed:
+        yield _release_words(release, plan)
+    yield "Besides: one word where an order is refused, that this hospital answered and when, and the sizes above."
+    yield "No record, no picture, no name, no figure of this hospital alone."
+
+
+def _release_words(release: Release, plan: Plan) -> str:
+    numbers = []
+    if release.model_words:
+        noised = "with noise " if plan.private is not None and plan.private.distributed else ""
+        numbers.append(f"{release.model_words:,} numbers of the model {noised}as words of {release.bits} bits")
+    if release.counts:
+        numbers.append(f"{release.counts:,} whole numbers ({_MEANING[release.step]})")
+    times = f"{release.sums} sum{'s' * (release.sums != 1)}"
+    labels = f", of the models {', '.join(release.labels)}" if release.labels else ""
+    return f"{release.step}: {times} of {' and '.join(numbers)}, {release.bytes_each:,} bytes each{labels}."
+
+
+_MEANING = {
+    OPENING: "how many patients, images and labels there are for training, validation and test",
+    TRAINING: "weight, clipped updates, training loss, scores of the incoming model on validation patients",
+    EVALUATION: "how often the model's answers fall where, on validation and test patients",
+}
+
+
+def _protection(study: Study) -> Iterator[str]:
+    yield from protection(study)
+    if not study.privacy.private:
+        yield f"{ALARM}privacy.mode is none: docs/security.md says what a crafted model could make the totals show of patients."
+
+
+def _cost(study: Study, examination: Examination | None) -> Iterator[str]:
+    cost = None if examination is None else examination.cost
+    if cost is None:
+        return
+    yield f"The study: epsilon {cost.epsilon:.4g} at delta {study.privacy.delta:g}, for one {study.privacy.unit}."
+    yield f"Their ledger: epsilon {cost.spent:.4g} spent, {cost.after:.4g} with this study, at delta {cost.delta:g}."
+    budget = "no budget is set" if cost.budget is None else f"its budget is epsilon {cost.budget:g}"
+    yield f"{ALARM if cost.budget is None or cost.after > cost.budget else ''}{budget[0].upper()}{budget[1:]}."
+
+
+def _policy_words(policy: Policy, examination: Examination | None) -> Iterator[str]:
+    if policy.from_hour != policy.until_hour:
+        yield f"Work is done from {policy.from_hour} to {policy.until_hour} only."
+    if examination is None:
+        yield "Whether the study keeps to it is looked at with a data set: --data NAME."
+        return
+    for sentence in examination.broken:
+        yield f"{ALARM}{sentence[0].upper()}{sentence[1:]}."
+    if not examination.broken:
+        yield "The study keeps to every rule of it."
+
+
+def _data_words(examination: Examination) -> Iterator[str]:
+    readiness = examination.readiness
+    yield "It is ready." if readiness.ready() else f"{ALARM}It is not ready. Run `wardround data check` to see where."
+    for count in readiness.counts:
+        yield f"{count.name}: {count.exact or count.value}"
+    for finding in readiness.findings:
+        yield f"{ALARM if finding.level == 'error' else ''}{finding.level}: {finding.exact or finding.text}"
+    if examination.mapping:
+        yield f"Read through the mapping {examination.mapping[:12]}."

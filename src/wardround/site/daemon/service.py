@@ -1,0 +1,150 @@
+"""The process that speaks for a hospital: it receives, lets the desk answer, and shows how it stands.
+
+post.serve(desk.answer, stop)    beside it, every few seconds: how the line stands --> service.json, which `site status` reads
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from wardround.site.daemon.desk import SiteDesk
+from wardround.site.daemon.home import SiteHome
+from wardround.site.daemon.policy import Policy
+from wardround.values.canonical import canonical_json
+from wardround.values.durable import write_atomic
+from wardround.values.errors import WardroundError
+from wardround.values.home import default_home
+from wardround.values.private_files import read_private
+from wardround.wire.sealed import SealedHeader, Topic
+
+FILE = "service.json"
+TOLD_EVERY_S = 5.0
+_LONGEST = 1 << 16
+Answer = Callable[[SealedHeader, bytes], tuple[Topic, bytes] | None]
+
+
+class SiteLine(Protocol):
+    """What carries messages to and from this hospital."""
+
+    def serve(self, answer: Answer, stop: threading.Event) -> None:
+        """Receives and answers until `stop`. Broken lines are mended inside."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """How the line stands: "connected", or what is wrong and its mend."""
+        ...
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """How the service stood at `at`, seconds since 1970. line: see SiteLine. messages: proved ones since the start."""
+
+    process: int
+    at: float
+    line: str
+    messages: int = 0
+    last_message: float = 0.0
+
+    @classmethod
+    def of(cls, home: SiteHome) -> "ServiceState | None":
+        """What the service wrote last; None where it never ran."""
+        content = read_private(home.path / FILE, _LONGEST)
+        if content is None:
+            return None
+        with suppress(ValueError, TypeError):
+            return cls(**json.loads(content))
+        return None
+
+
+class SiteService:
+    """Runs a hospital's desk over a line until it is told to stop. say: shows a sentence to whoever watches the process."""
+
+    def __init__(self, home: SiteHome, desk: SiteDesk, line: SiteLine, say: Callable[[str], None]) -> None:
+        self._home, self._desk, self._line, self._say = home, desk, line, say
+        self._messages, self._last = 0, 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Returns when `stop` is set. The desk is closed afterwards."""
+        watch = threading.Thread(target=self._watch, args=(stop,), daemon=True)
+        watch.start()
+        try:
+            self._line.serve(self._answered, stop)
+        finally:
+            stop.set()
+            watch.join(TOLD_EVERY_S)
+            self._desk.close()
+
+    def _answered(self, header: SealedHeader, body: bytes) -> tuple[Topic, bytes] | None:
+        began = time.monotonic()
+        self._messages, self._last = self._messages + 1, time.time()
+        answer = self._desk.answer(header, body)
+        seconds = time.monotonic() - began
+        size = 0 if answer is None else len(answer[1])
+        self._say(f"study {header.study[:12]}: {header.topic} of {len(body):,} bytes, answered with {size:,} in {seconds:.1f} s")
+        return answer
+
+    def _watch(self, stop: threading.Event) -> None:
+        """A line that changes is said once; the file tells other processes of this user."""
+        before = ""
+        while True:
+            line = self._line.state
+            if line != before:
+                self._say(line)
+                before = line
+            with suppress(WardroundError):  # a full disk is told by the log, which is written first
+                state = ServiceState(os.getpid(), time.time(), line, self._messages, self._last)
+                write_atomic(self._home.path / FILE, canonical_json(asdict(state)), private=True)
+            if stop.wait(TOLD_EVERY_S):
+                return
+
+
+def keep_to(policy: Policy) -> None:
+    """Takes the cores and the memory that the policy allows, for this process and its threads, where the system can say so."""
+    if policy.cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: policy.cores])
+    if policy.memory_gb and sys.platform != "win32":
+        import resource
+
+        limit = int(policy.memory_gb * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def unit_text(home: Path, command: str, policy: Policy) -> str:
+    """A systemd unit for this service, to be put where its administrator keeps units. Paths are written as systemd reads them."""
+    limits = [f"CPUQuota={policy.cores * 100}%"] * bool(policy.cores) + [f"MemoryMax={policy.memory_gb:g}G"] * bool(
+        policy.memory_gb
+    )
+    lines = [
+        "[Unit]",
+        "Description=Wardround, this hospital's side of federated studies",
+        "Wants=network-online.target",
+        "After=network-online.target",
+        "",
+        "[Service]",
+        f"Environment={_quoted(f'WARDROUND_SITE={home}')}",
+        f"ExecStart={_quoted(command)} site up",
+        "Restart=always",
+        "RestartSec=10",
+        "NoNewPrivileges=yes",
+        "PrivateTmp=yes",
+        "ProtectSystem=strict",
+        f"ReadWritePaths={_quoted(str(home))} {_quoted(str(default_home()))}",
+        *limits,
+        "",
+        "[Install]",
+        "WantedBy=default.target",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
