@@ -18,8 +18,8 @@ OPENING, TRAINING, EVALUATION, OWN = "opening", "training", "evaluation", "own t
 
 @dataclass(frozen=True)
 class Release:
-    """One kind of sum. step: opening, training or evaluation. sums: how many of them at most give a total. model_words: numbers of
-    the model in each, of `bits` bits. counts: exact whole numbers in each. labels: of evaluations, which models are judged."""
+    """One kind of sum. step: opening, training or evaluation. sums: how many of them at most give a total. model_words: numbers
+    of the model in each, of `bits` bits. counts: exact whole numbers in each. labels: of evaluations, which models are judged."""
 
     step: str
     sums: int

@@ -1,4 +1,4 @@
-"""wardround site: its privacy ledger, and why it stopped."""
+"""wardround site ledger | go-on."""
 
 import dataclasses
 import json
@@ -15,15 +15,7 @@ WEAK, LARGE_DELTA = 0.99, 1e-3
 """A guess that is right so often, and such a delta, are told when a budget is set."""
 SHOWN_LETTERS = 12
 
-app = typer.Typer(help="What a hospital keeps for itself: its privacy ledger, and why it stopped.", no_args_is_help=True)
 
-
-@app.callback()
-def site() -> None:
-    """What a hospital keeps for itself: its privacy ledger, and why it stopped."""
-
-
-@app.command()
 def ledger(
     path: Annotated[Path, typer.Argument(help="The ledger's file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the ledger as JSON.")] = False,
@@ -60,7 +52,6 @@ def ledger(
         _show(opened_ledger)
 
 
-@app.command("go-on")
 def go_on(
     folder: Annotated[Path, typer.Argument(help="The site's folder, with state.safetensors and log.ndjson.")],
     look: Annotated[bool, typer.Option("--look", help="Only say why it stopped.")] = False,
