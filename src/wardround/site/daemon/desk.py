@@ -33,6 +33,15 @@ from wardround.wire.sealed import KeyCard, SealedHeader, Topic
 
 Clock = Callable[[], datetime]
 WORK = "work"
+CLOSED = "closed"
+"""A study that the hub has closed has a file of this name."""
+GO_ON = "go-on"
+"""A person who has looked why the hospital stopped leaves a file of this name."""
+
+
+def state_of(home: SiteHome, decisions: Decisions, study: str, policy: Policy, now_ms: int) -> State:
+    """Where a study stands at this hospital, as the hub may hear it."""
+    return "finished" if (home.study(study) / CLOSED).exists() else decisions.state(study, policy, now_ms)
 
 
 @dataclass
@@ -87,10 +96,7 @@ class SiteDesk:
         self.log.append("offer", f"The hub offers the study {title!r}.", study=offered.hash, hospitals=names)
 
     def _state(self, study: str, policy: Policy) -> State:
-        folder = self.home.study(study) / WORK
-        if (folder / "closed").exists():
-            return "finished"
-        return self._decisions.state(study, policy, self._now_ms())
+        return state_of(self.home, self._decisions, study, policy, self._now_ms())
 
     def _proof(self, study: str) -> SignedApproval | None:
         decision = self._decisions.of(study)
@@ -148,14 +154,16 @@ class SiteDesk:
 
     def _site(self, study: str, decision: Decision) -> Site:
         """The study at work, opened anew where its approval is another than before."""
-        known = self._sites.get(study)
-        if known is not None and known[0] == decision:
-            return known[1]
-        if known is not None:
-            known[1].close()
+        at_work = self._sites.get(study)
+        if at_work is not None and at_work[0] != decision:
+            at_work[1].close()
             del self._sites[study]
-        site = self._config(study, decision).open()
-        self._sites[study] = (decision, site)
+        if study not in self._sites:
+            self._sites[study] = (decision, self._config(study, decision).open())
+        site = self._sites[study][1]
+        if (note := self.home.study(study) / GO_ON).exists():
+            self.log.append("went-on", f"It had stopped ({site.store.go_on() or 'it had not'}), and answers again.", study=study)
+            note.unlink()
         return site
 
     def _config(self, study: str, decision: Decision) -> SiteConfig:
@@ -180,7 +188,7 @@ class SiteDesk:
 
     def _finish(self, study: str) -> None:
         """The study is over here: its memory is given back."""
-        (self.home.study(study) / WORK / "closed").touch(mode=0o600)
+        (self.home.study(study) / CLOSED).touch(mode=0o600)
         _, site = self._sites.pop(study)
         site.close()
         self.log.append("finished", "The hub has closed the study.", study=study)

@@ -1,0 +1,40 @@
+"""What every command of a site begins with: the hospital's folder, and who it is for the hub."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from wardround.site.daemon.home import SiteHome
+    from wardround.site.daemon.offers import Offers
+    from wardround.wire.sealed import KeyCard
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="The hospital's folder (default: WARDROUND_SITE, else one of this user).", show_default=False),
+]
+StudyArgument = Annotated[str, typer.Argument(help="The study: the first letters of its hash, or its title.")]
+ByOption = Annotated[str, typer.Option("--by", help="Your name, as it will stand in the record.")]
+
+
+def site_home(home: Path | None) -> "SiteHome":
+    """The folder that was named, or this user's."""
+    from wardround.site.daemon.home import SiteHome, site_folder
+
+    return SiteHome((home or site_folder()).expanduser().resolve())
+
+
+def own_card(home: "SiteHome") -> "KeyCard":
+    """This hospital as the hub knows it. RunError where it has not joined one."""
+    from wardround.site.daemon.joining import joined
+    from wardround.wire.sealed import KeyCard
+
+    return KeyCard(joined(home.path).name, home.identity.public, home.sealing.public)
+
+
+def offers_of(home: "SiteHome") -> "Offers":
+    """The studies that were offered to this hospital."""
+    from wardround.site.daemon.offers import Offers
+
+    return Offers(home, own_card(home))

@@ -1,0 +1,63 @@
+"""What is wrong with a line, in words and with its mend: for the person at a hospital's machine."""
+
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+AHEAD_S, BEHIND_S = 5, 300
+"""How far a site's clock may differ before the hub's Flower turns it away."""
+
+
+def in_words(error: Exception, address: str) -> str:
+    """One sentence, and what to do."""
+    match error:
+        case httpx.HTTPStatusError():
+            return _of_status(error.response)
+        case httpx.ProxyError():
+            return f"the proxy does not let us through to {address}: ask IT to allow CONNECT to it, or correct HTTPS_PROXY"
+        case httpx.TimeoutException():
+            return f"{address} does not answer in time: look whether a firewall drops the connection"
+    text = str(error)
+    if isinstance(error, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in text or "SSL" in text:
+        return _of_tls(text, address)
+    if "Name or service not known" in text or "nodename nor servname" in text or "getaddrinfo" in text:
+        return f"the name in {address} is not known here: correct DNS, or set HTTPS_PROXY where names are known by the proxy only"
+    if "refused" in text:
+        return f"nothing listens at {address}: the hub is not running, or a firewall refuses"
+    return f"no connection to {address} ({text[:120] or type(error).__name__}); it is tried again"
+
+
+def _of_status(response: httpx.Response) -> str:
+    if response.status_code == 401:
+        difference = clock_difference(response)
+        if difference is not None and not -AHEAD_S < difference < BEHIND_S:
+            side = "behind" if difference > 0 else "ahead"
+            return f"this machine's clock is {abs(difference):.0f} s {side} of the hub's: set it by a time server"
+        return "the hub does not know this hospital's key: it is not confirmed yet, or was revoked; ask the hub's people"
+    if response.status_code == 412:
+        return "the hub still holds an earlier connection of this hospital; it is tried again"
+    return f"the hub answers with status {response.status_code}; it is tried again"
+
+
+def _of_tls(text: str, address: str) -> str:
+    if "certificate verify failed" in text or "CERTIFICATE_VERIFY_FAILED" in text:
+        if "expired" in text or "not yet valid" in text:
+            return (
+                f"the certificate of {address} is not valid at this time: look at this machine's clock, or ask the hub"
+            )
+        return (
+            f"the certificate that came from {address} is not the hub's: something on the way opens TLS (inspection). Ask IT to "
+            "leave this address out, or join with --extra-ca; `wardround site doctor` shows whose certificate it is"
+        )
+    return f"TLS with {address} failed ({text[:120]})"
+
+
+def clock_difference(response: httpx.Response) -> float | None:
+    """Seconds by which the hub's clock is ahead of ours; None where it does not say."""
+    try:
+        stated = parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return (stated - datetime.now(UTC)).total_seconds()
