@@ -13,7 +13,7 @@ A line is on the disk before `append` returns. Half a line, which a crash left, 
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,8 +134,8 @@ class ChainedLog:
 
 @dataclass(frozen=True)
 class LogCheck:
-    """What `verify` found. problem: the first fault, in words; empty where the chain is whole. heads: number of each line -> its
-    hash."""
+    """What following a chain showed. problem: the first fault, in words; empty where the chain is whole. heads: number of each
+    line -> its hash."""
 
     head: Head
     problem: str
@@ -143,20 +143,29 @@ class LogCheck:
 
 
 def verify(folder: Path) -> LogCheck:
-    """Follows the chain from its first line to its last."""
+    """Follows the chain of a log from its first line to its last."""
+    try:
+        return follow((path.name, path.read_bytes()) for path in log_files(folder))
+    except OSError as error:
+        return LogCheck(Head(), f"{error.filename} cannot be read ({error.strerror})", {})
+
+
+def follow(files: Iterable[tuple[str, bytes]]) -> LogCheck:
+    """Follows the chain through files of a log, by name and content, in the order of their lines."""
     head = Head()
     heads: dict[int, str] = {}
-    for path in log_files(folder):
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            return LogCheck(head, f"{path.name} cannot be read ({error.strerror})", heads)
+    for name, data in files:
         for line in data.splitlines(keepends=True):
             if problem := _fault(line, head):
-                return LogCheck(head, f"{path.name}, after line {head.entries}: {problem}", heads)
+                return LogCheck(head, f"{name}, after line {head.entries}: {problem}", heads)
             head = Head(head.entries + 1, sha256_hex(line))
             heads[head.entries] = head.sha256
     return LogCheck(head, "", heads)
+
+
+def read_entries(data: bytes) -> Iterator[Entry]:
+    """The lines of a file whose chain was followed. ValueError at one that is none."""
+    return (_entry(line) for line in data.splitlines(keepends=True))
 
 
 def log_files(folder: Path) -> list[Path]:

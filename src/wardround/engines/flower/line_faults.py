@@ -44,9 +44,7 @@ def _of_status(response: httpx.Response) -> str:
 def _of_tls(text: str, address: str) -> str:
     if "certificate verify failed" in text or "CERTIFICATE_VERIFY_FAILED" in text:
         if "expired" in text or "not yet valid" in text:
-            return (
-                f"the certificate of {address} is not valid at this time: look at this machine's clock, or ask the hub"
-            )
+            return f"the certificate of {address} is not valid at this time: look at this machine's clock, or ask the hub"
         return (
             f"the certificate that came from {address} is not the hub's: something on the way opens TLS (inspection). Ask IT to "
             "leave this address out, or join with --extra-ca; `wardround site doctor` shows whose certificate it is"

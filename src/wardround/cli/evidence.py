@@ -1,0 +1,93 @@
+"""wardround evidence STUDY | verify FILE ..."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wardround.cli.site.homes import HomeOption, offers_of, own_card, site_home
+from wardround.values.errors import RunError
+from wardround.values.printable import printable
+
+if TYPE_CHECKING:
+    from wardround.site.daemon.home import SiteHome
+
+VERIFY = "verify"
+
+
+def evidence(
+    words: Annotated[
+        list[str], typer.Argument(metavar="STUDY | verify FILE ...", help="A study of this hospital; or files to look at.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The zip to write (default: evidence-HASH.zip); it is replaced.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a zip for an auditor: study, decision, policy, log, ledger, versions. `verify` looks at such zips, offline."""
+    if words[0] == VERIFY and len(words) > 1:
+        _verify([Path(word) for word in words[1:]])
+    elif len(words) == 1 and words[0] != VERIFY:
+        _write(words[0], out, site_home(home))
+    else:
+        raise typer.BadParameter("name one study, or: verify FILE ...", param_hint="STUDY")
+
+
+def _write(start: str, out: Path | None, home: "SiteHome") -> None:
+    from wardround.evidence.pack import write_pack
+
+    study = offers_of(home).find(start)
+    path = out or Path(f"evidence-{study[:12]}.zip")
+    write_pack(path, own_card(home).name, study, _files(home, study), home.identity)
+    typer.echo(f"{path} holds the evidence. It names this hospital's data set and people; no record of a patient is in it.")
+    typer.echo(f"To look at it, anywhere: wardround evidence verify {path}")
+
+
+def _files(home: "SiteHome", study: str) -> dict[str, bytes]:
+    from wardround.evidence import pack
+    from wardround.site.daemon import approvals, offers
+    from wardround.values.chained_log import log_files
+
+    folder = home.study(study)
+    files = {pack.OFFER: (folder / offers.FILE).read_bytes()}
+    files[pack.STUDY] = json.loads(files[pack.OFFER])["study"].encode()
+    if (folder / approvals.FILE).exists():
+        files[pack.DECISION] = (folder / approvals.FILE).read_bytes()
+        files |= _ledger(home, json.loads(files[pack.DECISION])["facts"]["ledger"])
+    if home.policy_file.exists():
+        files[pack.POLICY] = home.policy_file.read_bytes()
+    home.log.append("evidence", "Evidence of the study was written.", study=study)
+    return files | {f"{pack.LOG}{path.name}": path.read_bytes() for path in log_files(home.path / "log")}
+
+
+def _ledger(home: "SiteHome", name: str) -> dict[str, bytes]:
+    """Of a private study: every entry of its patients' ledger, with its hash."""
+    import dataclasses
+
+    from wardround.evidence import pack
+    from wardround.privacy.ledger.ledger import Ledger
+    from wardround.site.daemon.examination import ledger_path
+
+    if not name:
+        return {}
+    entries = [dataclasses.asdict(entry) for entry in Ledger(ledger_path(home.ledgers, name), begin=False).entries()]
+    return {pack.LEDGER: json.dumps(entries).encode()}
+
+
+def _verify(paths: list[Path]) -> None:
+    from wardround.evidence.pack_check import check_pack, split_views
+
+    checks = tuple(check_pack(path) for path in paths)
+    for check in checks:
+        typer.echo(printable(f"{check.path}: {check.site}, study {check.study[:12]}, key {check.identity[:20]}"))
+        for sentence in check.confirmed:
+            typer.echo(f"  yes  {sentence}")
+        for sentence in check.problems:
+            typer.echo(printable(f"  NO   {sentence}"))
+    splits = split_views(checks)
+    for sentence in splits:
+        typer.echo(printable(f"NO   {sentence}"))
+    if splits or any(check.problems for check in checks):
+        raise RunError("The evidence is not as it was signed", hint="ask the hospital for a new one, and who has changed this")
+    typer.echo("Compare each key with the hospital's own, as the study lists it; then all of this was said by the hospital.")

@@ -1,0 +1,190 @@
+"""Whether a hospital's evidence is what it signed, looked at offline: nothing but the zip is needed, and nothing in it is run.
+
+zip --limits--> files --manifest: hashes, signature--> study: hash   decision: signature, facts   log: chain   ledger: chain
+two zips of one study --heads of the hub's log--> one view, or a split one
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from wardround.crypto.identity import signed_by
+from wardround.evidence.pack import DECISION, LEDGER, LOG, MANIFEST, SIGNATURE, SIGNED, STUDY
+from wardround.privacy.ledger.file import GENESIS, link
+from wardround.study.reading import parse_study
+from wardround.values.canonical import sha256_hex
+from wardround.values.chained_log import Entry, follow, read_entries
+from wardround.values.errors import RunError, WardroundError
+from wardround.wire.offers import SignedApproval, subject_hash
+
+LARGEST_FILE = 1 << 29
+MOST_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class PackCheck:
+    """site, study, identity: as the manifest states them, and its signature proves. confirmed: what was found true, in words.
+    problems: what was not; empty where all is as it was signed. hub_heads: number -> hash, of the hub's log, as the hospital
+    heard them."""
+
+    path: Path
+    site: str = ""
+    study: str = ""
+    identity: str = ""
+    confirmed: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    hub_heads: Mapping[int, str] = field(default_factory=dict)
+
+
+def check_pack(path: Path) -> PackCheck:
+    """Looks at everything in one zip. RunError where it is none of evidence at all."""
+    files = _read(path)
+    manifest = _manifest(path, files)
+    confirmed, problems = [], []
+    heads: dict[int, str] = {}
+    for what, problem in (
+        ("the manifest is signed by the hospital's key", _signature_problem(files, manifest)),
+        (f"{len(manifest['files'])} files are those that were signed", _files_problem(files, manifest)),
+        ("the study has the hash that was approved", _study_problem(files, manifest)),
+        ("the decision is signed, and its facts are those behind its hash", _decision_problem(files, manifest)),
+        ("no line of the log was changed, left out or put in", _log_problem(files, heads)),
+        ("no entry of the ledger was changed or left out", _ledger_problem(files)),
+    ):
+        if problem:
+            problems.append(problem)
+        elif problem is not None:
+            confirmed.append(what)
+    return PackCheck(path, manifest["site"], manifest["study"], manifest["identity"], tuple(confirmed), tuple(problems), heads)
+
+
+def split_views(checks: tuple[PackCheck, ...]) -> tuple[str, ...]:
+    """Where two hospitals heard different heads of the hub's log for one line: the hub told them different stories."""
+    return tuple(_splits(checks))
+
+
+def _splits(checks: tuple[PackCheck, ...]) -> Iterator[str]:
+    for one, other in combinations(checks, 2):
+        both = one.hub_heads.keys() & other.hub_heads.keys()
+        different = sorted(number for number in both if one.hub_heads[number] != other.hub_heads[number])
+        if different:
+            yield f"{one.site} and {other.site} heard different heads of the hub's log, first at its line {different[0]}"
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    """Every file of the zip, none of them written anywhere."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listed = archive.infolist()
+            names = [one.filename for one in listed]
+            if len(listed) > MOST_FILES or len(set(names)) != len(names):
+                raise _no_evidence(path, "too many files, or two of one name")
+            if sum(one.file_size for one in listed) > LARGEST_FILE:
+                raise _no_evidence(path, "it would be larger than evidence can be")
+            return {one.filename: _limited(archive, one, path) for one in listed}
+    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError) as error:
+        raise _no_evidence(path, getattr(error, "strerror", None) or "no zip that can be read") from error
+
+
+def _limited(archive: zipfile.ZipFile, one: zipfile.ZipInfo, path: Path) -> bytes:
+    with archive.open(one) as file:
+        content = file.read(one.file_size + 1)
+    if len(content) != one.file_size:
+        raise _no_evidence(path, "a file has another size than it states")
+    return content
+
+
+def _no_evidence(path: Path, found: str) -> RunError:
+    return RunError(f"{path} is no evidence of a hospital", found=found, hint="name a file that `wardround evidence STUDY` wrote")
+
+
+def _manifest(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        manifest = json.loads(files[MANIFEST])
+        texts = [manifest[name] for name in ("site", "study", "identity")]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(manifest["files"], dict):
+            raise TypeError
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise _no_evidence(path, "no manifest that can be read") from error
+    return dict(manifest)
+
+
+def _signature_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
+    signature = files.get(SIGNATURE, b"").decode("ascii", "replace")
+    true = signed_by(manifest["identity"], signature, SIGNED + files[MANIFEST])
+    return "" if true else "the manifest is not signed by the key that it names"
+
+
+def _files_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
+    stated = manifest["files"]
+    there = {name: sha256_hex(content) for name, content in files.items() if name not in (MANIFEST, SIGNATURE)}
+    wrong = sorted(name for name in stated.keys() | there.keys() if stated.get(name) != there.get(name))
+    return f"not as they were signed: {', '.join(wrong)}" if wrong else ""
+
+
+def _study_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
+    try:
+        study = parse_study(files[STUDY].decode("utf-8"), STUDY)
+    except (KeyError, UnicodeDecodeError, WardroundError):
+        return f"{STUDY} is missing, or no study of this release"
+    return "" if study.hash == manifest["study"] else f"{STUDY} has another hash than the manifest states"
+
+
+def _decision_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str | None:
+    """None where nobody had decided."""
+    if DECISION not in files:
+        return None
+    try:
+        value = json.loads(files[DECISION])
+        signed, facts = SignedApproval.model_validate_json(json.dumps(value["signed"])), value["facts"]
+        subject = subject_hash(facts)
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
+        return f"{DECISION} cannot be read"
+    statement = signed.statement
+    if not signed.is_signed_by(manifest["identity"]):
+        return "the decision is not signed by the hospital's key"
+    if (statement.study, statement.site) != (manifest["study"], manifest["site"]):
+        return "the decision is about another study or hospital"
+    return "" if statement.subject == subject else "the decision's facts are not those behind its hash"
+
+
+def _log_problem(files: Mapping[str, bytes], heads: dict[int, str]) -> str:
+    parts = [(name, files[name]) for name in sorted(files, key=_log_order) if name.startswith(LOG)]
+    checked = follow(parts)
+    if checked.problem:
+        return f"the log is broken: {checked.problem}"
+    for _, data in parts:
+        for entry in read_entries(data):
+            heads |= _hub_head(entry)
+    return ""
+
+
+def _log_order(name: str) -> tuple[bool, str]:
+    """Full files by their number, then the current one."""
+    return (not Path(name).stem.isdecimal(), name)
+
+
+def _hub_head(entry: Entry) -> dict[int, str]:
+    number, head = entry.facts.get("hub_entries"), entry.facts.get("hub_head")
+    return {number: head} if isinstance(number, int) and isinstance(head, str) else {}
+
+
+def _ledger_problem(files: Mapping[str, bytes]) -> str | None:
+    """None where the study is not private."""
+    if LEDGER not in files:
+        return None
+    before, number = GENESIS, 0
+    try:
+        for value in json.loads(files[LEDGER]):
+            entry = link(before, value["number"], value["at"], value["kind"], value["content"])
+            if (entry.number, entry.chain) != (number + 1, value["chain"]):
+                return f"the ledger is broken after entry {number}"
+            before, number = entry.chain, entry.number
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return f"{LEDGER} cannot be read after entry {number}"
+    return ""
