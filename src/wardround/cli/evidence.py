@@ -20,9 +20,7 @@ def evidence(
     words: Annotated[
         list[str], typer.Argument(metavar="STUDY | verify FILE ...", help="A study of this hospital; or files to look at.")
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="The zip to write (default: evidence-HASH.zip); it is replaced.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The zip to write (default: evidence-HASH.zip); it is replaced.")] = None,
     home: HomeOption = None,
 ) -> None:
     """Write a zip for an auditor: study, decision, policy, log, ledger, versions. `verify` looks at such zips, offline."""

@@ -1,4 +1,4 @@
-"""A hospital's evidence about one study, as one zip for an auditor: what was offered, decided, answered, charged, by which release.
+"""A hospital's evidence about one study, one zip for an auditor: what was offered, decided, answered, charged, by which release.
 
     files by name --hashes--> manifest.json --signed by the hospital's key--> manifest.sig; all in one zip
 

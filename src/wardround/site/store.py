@@ -214,7 +214,7 @@ class SiteStore:
 
     def go_on(self) -> str:
         """A person has looked: the site answers again. Why it had stopped; empty where it had not."""
-        state = self.read()
+        state, self._stopped = self.read(), ""
         if state.stopped:
             self.write(replace(state, stopped="", uncounted=0))
             self.count_refusals(0)

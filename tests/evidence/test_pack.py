@@ -1,0 +1,135 @@
+"""Evidence for an auditor: what was signed is found true without a network, and every change is found."""
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wardround.cli.evidence import _files
+from wardround.crypto.identity import Identity
+from wardround.evidence.pack import DECISION, MANIFEST, SBOM, SIGNATURE, STUDY, bill_of_materials, write_pack
+from wardround.evidence.pack_check import check_pack, split_views
+from wardround.hub.coordinator import Coordinator
+from wardround.values.canonical import canonical_json, sha256_hex
+from wardround.values.errors import RunError
+
+from ..federation.tiny_federation import MARKER, NAMES
+from ..site.daemon.hospitals import DeskEngine, Hospitals
+
+NORTH = "north"
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """The evidence of three hospitals after a whole study."""
+    folder = tmp_path_factory.mktemp("evidence")
+    hospitals = Hospitals(folder / "hospitals")
+    for name in NAMES:
+        hospitals.offered(name)
+        hospitals.approve(name)
+    coordinator = Coordinator(hospitals.study, DeskEngine(hospitals), folder / "run")
+    coordinator.run()
+    coordinator.close()
+    for name in NAMES:
+        home = hospitals.homes[name]
+        write_pack(folder / f"{name}.zip", name, hospitals.study.hash, _files(home, hospitals.study.hash), home.identity)
+    hospitals.close()
+    yield {name: folder / f"{name}.zip" for name in NAMES}
+
+
+def changed(pack: Path, path: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+    with zipfile.ZipFile(pack) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    change(files)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_evidence_of_a_whole_study_is_found_true(packs: dict[str, Path]) -> None:
+    """Study, decision, log and files, each with a sentence; and no patient in it."""
+    check = check_pack(packs[NORTH])
+    assert not check.problems and len(check.confirmed) == 5 and check.site == NORTH
+    with zipfile.ZipFile(packs[NORTH]) as archive:
+        assert MARKER.encode() not in b"".join(archive.read(name) for name in archive.namelist())
+        components = json.loads(archive.read(SBOM))["components"]
+    assert {"numpy", "cryptography"} <= {one["name"] for one in components}
+
+
+@pytest.mark.parametrize("name", [STUDY, DECISION, SBOM, "log/current.ndjson"])
+def test_a_file_that_was_changed_is_named(packs: dict[str, Path], tmp_path: Path, name: str) -> None:
+    """One byte is enough."""
+
+    def flip(files: dict[str, bytes]) -> None:
+        files[name] = files[name].replace(b"1", b"2", 1)
+
+    assert any(name in problem for problem in check_pack(changed(packs[NORTH], tmp_path / "x.zip", flip)).problems)
+
+
+def test_a_file_that_was_left_out_or_put_in_is_named(packs: dict[str, Path], tmp_path: Path) -> None:
+    """The manifest lists them all."""
+    assert check_pack(changed(packs[NORTH], tmp_path / "a.zip", lambda files: files.pop(DECISION))).problems
+    assert check_pack(changed(packs[NORTH], tmp_path / "b.zip", lambda files: files.update(more=b""))).problems
+
+
+def test_who_signs_anew_is_another_hospital(packs: dict[str, Path], tmp_path: Path) -> None:
+    """A forger can sign everything with a key of his own: then the decision is not signed by it, and the key is another."""
+    forger = Identity.new()
+
+    def forged(files: dict[str, bytes]) -> None:
+        manifest = json.loads(files[MANIFEST]) | {"identity": forger.public}
+        files[MANIFEST] = canonical_json(manifest)
+        files[SIGNATURE] = forger.sign(b"wardround evidence 1\0" + files[MANIFEST]).encode()
+
+    check = check_pack(changed(packs[NORTH], tmp_path / "x.zip", forged))
+    assert check.identity == forger.public and any("decision" in problem for problem in check.problems)
+
+
+def test_a_line_taken_out_of_the_log_is_found_even_by_who_signs_it(packs: dict[str, Path], tmp_path: Path) -> None:
+    """The chain does not depend on the manifest."""
+
+    def cut(files: dict[str, bytes]) -> None:
+        lines = files["log/current.ndjson"].splitlines(keepends=True)
+        files["log/current.ndjson"] = b"".join(lines[:3] + lines[4:])
+        manifest = json.loads(files[MANIFEST])
+        manifest["files"]["log/current.ndjson"] = sha256_hex(files["log/current.ndjson"])
+        files[MANIFEST] = canonical_json(manifest)
+
+    assert any("log is broken" in problem for problem in check_pack(changed(packs[NORTH], tmp_path / "x.zip", cut)).problems)
+
+
+def test_two_hospitals_that_heard_one_story_agree(packs: dict[str, Path]) -> None:
+    """And where one heard another head of the hub's log for a line, the hub told two."""
+    checks = tuple(check_pack(path) for path in packs.values())
+    assert split_views(checks) == ()
+    number = next(iter(checks[0].hub_heads))
+    other = type(checks[1])(**{**vars(checks[1]), "hub_heads": {**checks[1].hub_heads, number: "e" * 64}})
+    assert len(split_views((checks[0], other))) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no zip at all"])
+def test_what_is_no_evidence_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Without a traceback."""
+    (path := tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(RunError, match="no evidence"):
+        check_pack(path)
+
+
+def test_a_zip_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
+    """Its directory states the sizes; more than evidence can have is not unpacked."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(MANIFEST, b"{}")
+        with archive.open("bomb", "w", force_zip64=True) as file:
+            for _ in range(600):
+                file.write(bytes(1 << 20))
+    with pytest.raises(RunError, match="larger than evidence"):
+        check_pack(tmp_path / "x.zip")
+
+
+def test_the_bill_of_materials_is_canonical_in_form() -> None:
+    """Auditors read it by machine."""
+    bill = json.loads(bill_of_materials())
+    assert bill["bomFormat"] == "CycloneDX" and all(one["purl"].startswith("pkg:pypi/") for one in bill["components"])

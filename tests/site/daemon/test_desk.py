@@ -1,0 +1,258 @@
+"""What a hospital answers to the hub: nothing before a person approved, nothing after she took it back."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wardround.hub.coordinator import Coordinator
+from wardround.site.daemon.approvals import DAY_MS, Deciding
+from wardround.site.daemon.approvals import FILE as DECISION
+from wardround.site.daemon.data_sets import DataSets
+from wardround.site.daemon.desk import GO_ON, SiteDesk
+from wardround.site.daemon.policy import load_policy
+from wardround.site.site import REFUSALS_IN_A_ROW
+from wardround.values.chained_log import verify
+from wardround.values.errors import EngineError
+from wardround.wire.envelope import to_bytes
+from wardround.wire.messages import Order, OrderHeader
+from wardround.wire.offers import HeardHead, Offer, SiteCard
+
+from ...federation.tiny_federation import MARKER, NAMES, study
+from .hospitals import DATA, DeskEngine, Hospitals, header
+
+NORTH = "north"
+
+
+@pytest.fixture
+def hospitals(tmp_path: Path) -> Iterator[Hospitals]:
+    made = Hospitals(tmp_path / "hospitals")
+    yield made
+    made.close()
+
+
+def an_order(hospitals: Hospitals) -> bytes:
+    return to_bytes(Order(OrderHeader(study=hospitals.study.hash, step="close", round=2, cohort=NAMES, opening="a" * 64)))
+
+
+def approved_everywhere(hospitals: Hospitals) -> Hospitals:
+    for name in NAMES:
+        hospitals.offered(name)
+        hospitals.approve(name)
+    return hospitals
+
+
+def test_a_study_runs_once_every_hospital_has_approved(hospitals: Hospitals, tmp_path: Path) -> None:
+    """The whole way from offer to model, over the desks of three hospitals with files of their own."""
+    approved_everywhere(hospitals)
+    coordinator = Coordinator(hospitals.study, DeskEngine(hospitals), tmp_path / "run")
+    coordinator.run()
+    coordinator.close()
+    assert all(np.isfinite(array).all() for array in coordinator.model.values())
+    assert {hospitals.offered(name).state for name in NAMES} == {"finished"}
+
+
+def test_it_is_the_model_of_a_simulation(hospitals: Hospitals, tmp_path: Path) -> None:
+    """What is tried on a laptop holds between hospitals, to the last bit."""
+    import wardround as wr
+
+    approved_everywhere(hospitals)
+    coordinator = Coordinator(hospitals.study, DeskEngine(hospitals), tmp_path / "run")
+    coordinator.run()
+    sites = {name: hospitals.folder / f"{name}.csv" for name in NAMES}
+    simulated = wr.simulate(study(mode="masked", rounds=2), sites, out=tmp_path / "simulated", workers=0, register=False)
+    for name, array in coordinator.model.items():
+        np.testing.assert_array_equal(array, simulated.model[name])
+
+
+def test_nothing_is_answered_before_a_person_approved(hospitals: Hospitals) -> None:
+    """An offer alone permits nothing."""
+    assert hospitals.word(NORTH, an_order(hospitals)) == "not-approved"  # not even offered
+    assert hospitals.offered(NORTH).state == "offered"
+    assert hospitals.word(NORTH, an_order(hospitals)) == "not-approved"
+    assert not (hospitals.homes[NORTH].study(hospitals.study.hash) / "work").exists()
+
+
+def test_revoking_while_a_round_is_worked_out_keeps_its_answer_here(hospitals: Hospitals, tmp_path: Path) -> None:
+    """What was made before is not sent after."""
+    approved_everywhere(hospitals)
+    site = hospitals.desks[NORTH]
+    worked = site._worked
+    decisions = hospitals.decisions(NORTH)
+
+    def revoked_meanwhile(study_hash: str, order: bytes) -> bytes:
+        handle = site._site(study_hash, decisions.of(study_hash)).handle
+
+        def slow(data: bytes) -> bytes:
+            reply = handle(data)
+            facts = decisions.of(study_hash).facts
+            decisions.decide(study_hash, "revoked", facts, load_policy(tmp_path / "none"), Deciding("Anna Weber", 1, 1))
+            return reply
+
+        site._site(study_hash, decisions.of(study_hash)).handle = slow
+        return worked(study_hash, order)
+
+    site._worked = revoked_meanwhile
+    with pytest.raises(EngineError, match="revoked"):
+        Coordinator(hospitals.study, DeskEngine(hospitals), tmp_path / "run", every_site_must_open=True).run()
+    assert hospitals.offered(NORTH).state == "revoked"
+
+
+@pytest.mark.parametrize("change", ["signature", "facts", "study", "site"])
+def test_a_forged_approval_is_none(hospitals: Hospitals, change: str) -> None:
+    """A record that this hospital's key did not sign as it stands lets nothing out, and says so."""
+    approved_everywhere(hospitals)
+    path = hospitals.homes[NORTH].study(hospitals.study.hash) / DECISION
+    text = path.read_text()
+    path.write_text(
+        {
+            "signature": lambda: text.replace('"signature":"', '"signature":"00', 1).replace('00"}', '"}', 1)[: len(text) + 2],
+            "facts": lambda: text.replace(f'"data_set":"{DATA}"', '"data_set":"oncology"'),
+            "study": lambda: text.replace(hospitals.study.hash, "b" * 64),
+            "site": lambda: text.replace('"site":"north"', '"site":"south"'),
+        }[change]()
+    )
+    assert hospitals.word(NORTH, an_order(hospitals)) == "disk"
+    assert hospitals.offered(NORTH).state == "unfit"
+
+
+def test_an_approval_ends_with_its_day(hospitals: Hospitals) -> None:
+    """Nobody has to remember to take it back."""
+    hospitals.offered(NORTH)
+    hospitals.approve(NORTH, now_ms=int(datetime.now().timestamp() * 1000) - 31 * DAY_MS)
+    assert hospitals.offered(NORTH).state == "expired"
+    assert hospitals.word(NORTH, an_order(hospitals)) == "not-approved"
+
+
+def test_an_approval_falls_with_the_policy(hospitals: Hospitals) -> None:
+    """It was given under other rules."""
+    approved_everywhere(hospitals)
+    (policy := hospitals.homes[NORTH].policy_file).write_text("smallest_hospitals = 2\n")
+    policy.chmod(0o600)
+    assert hospitals.word(NORTH, an_order(hospitals)) == "policy"
+    assert hospitals.offered(NORTH).state == "expired"
+
+
+def test_outside_its_hours_the_machine_does_not_work(hospitals: Hospitals) -> None:
+    """The word follows from the clock alone."""
+    home = hospitals.homes[NORTH]
+    home.policy_file.write_text('from_hour = "20:00"\nuntil_hour = "06:00"\n')
+    home.policy_file.chmod(0o600)
+    approved_everywhere(hospitals)
+    for hour, word in ((19, "hours"), (20, "not-open"), (3, "not-open"), (6, "hours")):
+        clock = datetime.now().astimezone().replace(hour=hour, minute=0)
+        desk = SiteDesk(home, hospitals.card(NORTH), clock=lambda clock=clock: clock)
+        hospitals.desks[NORTH].close()
+        hospitals.desks[NORTH] = desk
+        assert hospitals.word(NORTH, an_order(hospitals)) == word
+
+
+def test_other_records_than_those_approved_are_not_used(hospitals: Hospitals, tmp_path: Path) -> None:
+    """An approval is for these records: with others the hospital stops until a person has looked."""
+    approved_everywhere(hospitals)
+    table = hospitals.folder / f"{NORTH}.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(EngineError, match="records"):
+        Coordinator(hospitals.study, DeskEngine(hospitals), tmp_path / "run", every_site_must_open=True).run()
+    assert hospitals.word(NORTH, an_order(hospitals)) == "stopped"
+    (hospitals.homes[NORTH].study(hospitals.study.hash) / GO_ON).touch()
+    assert hospitals.word(NORTH, an_order(hospitals)) == "not-open"
+
+
+def test_a_data_set_that_was_removed_is_not_used(hospitals: Hospitals) -> None:
+    """Removing it is a way to take everything back at once."""
+    approved_everywhere(hospitals)
+    DataSets(hospitals.homes[NORTH].data_file).remove(DATA)
+    assert hospitals.word(NORTH, an_order(hospitals)) == "records"
+
+
+@pytest.mark.parametrize("wrong", ["own key", "other key", "one less", "title", "toml", "bytes"])
+def test_an_offer_that_does_not_fit_is_unfit(hospitals: Hospitals, wrong: str) -> None:
+    """The hub may not show a hospital another list than the study's, nor another study than the hash says."""
+    offer = Offer.from_bytes(hospitals.offer())
+    cards = {card.name: card for card in offer.sites}
+    stranger = "c" * 64
+
+    def changed(name: str, **keys: str) -> tuple[SiteCard, ...]:
+        card = cards[name]
+        return tuple({**cards, name: SiteCard(**{**card.model_dump(), **keys})}.values())
+
+    bodies = {
+        "own key": lambda: hospitals.offer(sites=changed(NORTH, sealing=stranger)),
+        "other key": lambda: hospitals.offer(sites=changed("south", identity=stranger)),
+        "one less": lambda: hospitals.offer(sites=offer.sites[:2]),
+        "title": lambda: hospitals.offer(study=offer.study.replace('"Tiny"', '"Tinier"')),
+        "toml": lambda: hospitals.offer(study="x = ["),
+        "bytes": lambda: b"[" * 100_000,
+    }
+    assert hospitals.offered(NORTH, bodies[wrong]()).state == "unfit"
+    assert not (hospitals.homes[NORTH].study(hospitals.study.hash) / "offer.json").exists()
+
+
+def test_the_first_offer_of_a_study_stays(hospitals: Hospitals) -> None:
+    """What a person has looked at does not change under her."""
+    hospitals.offered(NORTH)
+    path = hospitals.homes[NORTH].study(hospitals.study.hash) / "offer.json"
+    before = path.read_bytes()
+    hospitals.offered(NORTH, hospitals.offer(lead="Somebody else"))
+    assert path.read_bytes() == before
+
+
+def test_a_head_that_its_log_never_had_is_told(hospitals: Hospitals) -> None:
+    """Somebody speaks in this hospital's name, or its log was replaced."""
+    hospitals.offered(NORTH)
+    head = hospitals.homes[NORTH].log.head
+    true = HeardHead(site=NORTH, entries=head.entries, sha256=head.sha256)
+    false = HeardHead(site=NORTH, entries=head.entries, sha256="d" * 64)
+    later = HeardHead(site=NORTH, entries=head.entries + 1000, sha256=head.sha256)
+    assert hospitals.offered(NORTH, hospitals.offer(heads=(true,))).state == "offered"
+    assert hospitals.offered(NORTH, hospitals.offer(heads=(false,))).state == "unfit"
+    assert hospitals.offered(NORTH, hospitals.offer(heads=(later,))).state == "unfit"
+    assert any(entry.code == "offer-refused" and "log" in entry.text for entry in hospitals.homes[NORTH].log.entries())
+
+
+def test_every_exchange_is_in_the_log_and_no_patient(hospitals: Hospitals, tmp_path: Path) -> None:
+    """The data manager sees what left, by hash and size; an auditor may read it all."""
+    approved_everywhere(hospitals)
+    coordinator = Coordinator(hospitals.study, DeskEngine(hospitals), tmp_path / "run")
+    coordinator.run()
+    coordinator.close()
+    log = hospitals.homes[NORTH].log
+    entries = list(log.entries())
+    assert not verify(log.folder).problem
+    answers = [entry for entry in entries if entry.code == "answer"]
+    assert len(answers) >= 8 and all(entry.facts["reply_bytes"] > 0 and len(entry.facts["reply"]) == 64 for entry in answers)
+    text = "".join(path.read_text() for path in log.folder.glob("*.ndjson"))
+    assert MARKER not in text and str(tmp_path) not in text
+
+
+def test_a_status_says_the_release_only_where_the_policy_lets_it(hospitals: Hospitals) -> None:
+    """An attacker who knows the release knows its faults."""
+    assert hospitals.offered(NORTH).release
+    hospitals.homes[NORTH].policy_file.write_text("tell_release = false\n")
+    hospitals.homes[NORTH].policy_file.chmod(0o600)
+    assert not hospitals.offered(NORTH).release
+
+
+def test_the_hub_can_prove_who_approved_and_learns_nothing_else(hospitals: Hospitals) -> None:
+    """What leaves of an approval is signed, and holds hashes in place of names."""
+    approved_everywhere(hospitals)
+    status = hospitals.offered(NORTH)
+    assert status.approval is not None and status.approval.is_signed_by(hospitals.card(NORTH).identity)
+    assert not status.approval.is_signed_by(hospitals.card("south").identity)
+    assert DATA.encode() not in status.to_bytes()
+
+
+def test_messages_of_topics_that_only_a_hub_takes_get_no_answer(hospitals: Hospitals) -> None:
+    """Even where a signature proved them."""
+    assert hospitals.desks[NORTH].answer(header("status", hospitals.study.hash, b""), b"") is None
+    assert hospitals.desks[NORTH].answer(header("reply", hospitals.study.hash, b""), b"") is None
+
+
+def test_orders_that_nobody_approved_are_answered_as_often_as_they_come(hospitals: Hospitals) -> None:
+    """The count of refusals belongs to a study at work; before it there is nothing that could be tried out."""
+    hospitals.offered(NORTH)
+    for _ in range(REFUSALS_IN_A_ROW + 5):
+        assert hospitals.word(NORTH, an_order(hospitals)) == "not-approved"
