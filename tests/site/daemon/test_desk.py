@@ -13,7 +13,7 @@ from wardround.site.daemon.approvals import FILE as DECISION
 from wardround.site.daemon.data_sets import DataSets
 from wardround.site.daemon.desk import GO_ON, SiteDesk
 from wardround.site.daemon.policy import load_policy
-from wardround.site.site import REFUSALS_IN_A_ROW
+from wardround.site.site import REFUSALS_IN_A_ROW, Site
 from wardround.values.chained_log import verify
 from wardround.values.errors import EngineError
 from wardround.wire.envelope import to_bytes
@@ -75,26 +75,22 @@ def test_nothing_is_answered_before_a_person_approved(hospitals: Hospitals) -> N
     assert not (hospitals.homes[NORTH].study(hospitals.study.hash) / "work").exists()
 
 
-def test_revoking_while_a_round_is_worked_out_keeps_its_answer_here(hospitals: Hospitals, tmp_path: Path) -> None:
+def test_revoking_while_a_round_is_worked_out_keeps_its_answer_here(
+    hospitals: Hospitals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was made before is not sent after."""
     approved_everywhere(hospitals)
-    site = hospitals.desks[NORTH]
-    worked = site._worked
-    decisions = hospitals.decisions(NORTH)
+    decisions, handle = hospitals.decisions(NORTH), Site.handle
 
-    def revoked_meanwhile(study_hash: str, order: bytes) -> bytes:
-        handle = site._site(study_hash, decisions.of(study_hash)).handle
+    def revoked_meanwhile(site: Site, order: bytes) -> bytes:
+        reply = handle(site, order)
+        if site.name == NORTH:
+            facts = decisions.of(hospitals.study.hash).facts
+            who = Deciding("Anna Weber", 1, 1)
+            decisions.decide(hospitals.study.hash, "revoked", facts, load_policy(tmp_path / "none"), who)
+        return reply
 
-        def slow(data: bytes) -> bytes:
-            reply = handle(data)
-            facts = decisions.of(study_hash).facts
-            decisions.decide(study_hash, "revoked", facts, load_policy(tmp_path / "none"), Deciding("Anna Weber", 1, 1))
-            return reply
-
-        site._site(study_hash, decisions.of(study_hash)).handle = slow
-        return worked(study_hash, order)
-
-    site._worked = revoked_meanwhile
+    monkeypatch.setattr(Site, "handle", revoked_meanwhile)
     with pytest.raises(EngineError, match="revoked"):
         Coordinator(hospitals.study, DeskEngine(hospitals), tmp_path / "run", every_site_must_open=True).run()
     assert hospitals.offered(NORTH).state == "revoked"

@@ -18,11 +18,18 @@ StudyArgument = Annotated[str, typer.Argument(help="The study: the first letters
 ByOption = Annotated[str, typer.Option("--by", help="Your name, as it will stand in the record.")]
 
 
-def site_home(home: Path | None) -> "SiteHome":
-    """The folder that was named, or this user's."""
-    from wardround.site.daemon.home import SiteHome, site_folder
+def site_folder(home: Path | None) -> Path:
+    """The folder that was named, or this user's. It need not be there."""
+    from wardround.site.daemon.home import site_folder as own_folder
 
-    return SiteHome((home or site_folder()).expanduser().resolve())
+    return (home or own_folder()).expanduser().resolve()
+
+
+def site_home(home: Path | None) -> "SiteHome":
+    """The folder that was named, or this user's, which is made where it is not there."""
+    from wardround.site.daemon.home import SiteHome
+
+    return SiteHome(site_folder(home))
 
 
 def own_card(home: "SiteHome") -> "KeyCard":

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wardround.cli.site.homes import HomeOption, offers_of, site_folder, site_home
+
 if TYPE_CHECKING:
     from wardround.privacy.events import Event
     from wardround.privacy.ledger.ledger import Balance, Ledger
@@ -17,7 +19,7 @@ SHOWN_LETTERS = 12
 
 
 def ledger(
-    path: Annotated[Path, typer.Argument(help="The ledger's file.")],
+    path: Annotated[Path, typer.Argument(help="The ledger's file; or the name of a registered data set's ledger.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the ledger as JSON.")] = False,
     epsilon: Annotated[float | None, typer.Option(help="Set the budget: epsilon. Needs --delta.")] = None,
     delta: Annotated[float | None, typer.Option(help="Set the budget: delta. Needs --epsilon.")] = None,
@@ -28,12 +30,14 @@ def ledger(
     accept_restored: Annotated[
         bool, typer.Option("--accept-restored", help="Go on with an older or copied ledger; it then needs a new budget.")
     ] = False,
+    home: HomeOption = None,
 ) -> None:
     """Show what was released about these patients, what it cost and what is left; set the budget."""
     from wardround.privacy.ledger.ledger import Ledger
     from wardround.privacy.ledger.ledger import accept_restored as accept
 
     setting = _budget(epsilon, delta, unit)
+    path = _of_data_sets(path, home)
     receipt = path.with_name(f"{path.name}.receipt")
     if not path.exists() and not receipt.exists() and not setting:
         raise typer.BadParameter(f"there is no ledger at {path}; --epsilon and --delta begin one", param_hint="PATH")
@@ -53,8 +57,11 @@ def ledger(
 
 
 def go_on(
-    folder: Annotated[Path, typer.Argument(help="The site's folder, with state.safetensors and log.ndjson.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="STUDY|FOLDER", help="A study of this hospital; or the folder of a simulated site.")
+    ],
     look: Annotated[bool, typer.Option("--look", help="Only say why it stopped.")] = False,
+    home: HomeOption = None,
 ) -> None:
     """Let a site answer again that had stopped until a person has looked."""
     from contextlib import closing
@@ -63,6 +70,9 @@ def go_on(
     from wardround.site.store import STATE, SiteStore
     from wardround.values.log import LOG, last_lines
 
+    if not folder.exists() and site_folder(home).exists():
+        _go_on_with_study(str(folder), home, look=look)
+        return
     if not (folder / STATE).is_file():
         raise typer.BadParameter(f"there is no {STATE} in {folder}: name the folder of a site", param_hint="FOLDER")
     with closing(SiteStore(folder)) as store:
@@ -78,6 +88,36 @@ def go_on(
             return
         store.go_on()
         typer.echo("It answers again.")
+
+
+def _go_on_with_study(start: str, home: Path | None, *, look: bool) -> None:
+    """The service has the study's folder open: it is left a note, and answers again from the next message on."""
+    from wardround.site.daemon.desk import GO_ON, WORK
+    from wardround.values.log import LOG, last_lines
+
+    site = site_home(home)
+    study = offers_of(site).find(start)
+    folder = site.study(study) / WORK
+    typer.echo(f"The end of {folder / LOG}:")
+    for line in last_lines(folder, 5):
+        typer.echo(f"  {line}")
+    if look:
+        typer.echo(f"To let it answer again: wardround site go-on {study[:12]}")
+        return
+    (site.study(study) / GO_ON).touch(mode=0o600)
+    typer.echo("It answers again from the next message on, if it had stopped.")
+
+
+def _of_data_sets(path: Path, home: Path | None) -> Path:
+    """A bare name is that of a ledger of the registered data sets, where such a file is not here."""
+    from wardround.site.daemon.data_sets import DataSets
+    from wardround.site.daemon.examination import ledger_path
+
+    if path.exists() or path.suffix or path.name != str(path) or not site_folder(home).exists():
+        return path
+    site = site_home(home)
+    names = {one.ledger for one in DataSets(site.data_file).all().values()}
+    return ledger_path(site.ledgers, path.name) if path.name in names else path
 
 
 def _budget(epsilon: float | None, delta: float | None, unit: str) -> Any:
