@@ -164,7 +164,7 @@ def test_a_data_set_that_was_removed_is_not_used(hospitals: Hospitals) -> None:
     assert hospitals.word(NORTH, an_order(hospitals)) == "records"
 
 
-@pytest.mark.parametrize("wrong", ["own key", "other key", "one less", "title", "toml", "bytes"])
+@pytest.mark.parametrize("wrong", ["own key", "other key", "one less", "title", "toml", "bytes", "nested"])
 def test_an_offer_that_does_not_fit_is_unfit(hospitals: Hospitals, wrong: str) -> None:
     """The hub may not show a hospital another list than the study's, nor another study than the hash says."""
     offer = Offer.from_bytes(hospitals.offer())
@@ -182,6 +182,7 @@ def test_an_offer_that_does_not_fit_is_unfit(hospitals: Hospitals, wrong: str) -
         "title": lambda: hospitals.offer(study=offer.study.replace('"Tiny"', '"Tinier"')),
         "toml": lambda: hospitals.offer(study="x = ["),
         "bytes": lambda: b"[" * 100_000,
+        "nested": lambda: hospitals.offer(study="x = " + "[" * 50_000),
     }
     assert hospitals.offered(NORTH, bodies[wrong]()).state == "unfit"
     assert not (hospitals.homes[NORTH].study(hospitals.study.hash) / "offer.json").exists()
@@ -252,3 +253,4 @@ def test_orders_that_nobody_approved_are_answered_as_often_as_they_come(hospital
     hospitals.offered(NORTH)
     for _ in range(REFUSALS_IN_A_ROW + 5):
         assert hospitals.word(NORTH, an_order(hospitals)) == "not-approved"
+    assert sum(entry.code == "refused" for entry in hospitals.homes[NORTH].log.entries()) == 6  # no flood fills the disk

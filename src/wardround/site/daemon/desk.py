@@ -6,11 +6,13 @@ The hospital's people decide with commands of their own, in other processes; the
 exchange stands in the log, with hashes and sizes and without a value.
 """
 
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from wardround.site.config import SiteConfig
 from wardround.site.daemon.approvals import Decision, Decisions
@@ -54,6 +56,7 @@ class SiteDesk:
     log: ChainedLog = field(init=False)
     _sites: dict[str, tuple[Decision, Site]] = field(default_factory=dict, init=False)
     _heads: dict[int, str] = field(default_factory=dict, init=False)
+    _repeated: dict[tuple[str, str], int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.log = self.home.log
@@ -74,8 +77,14 @@ class SiteDesk:
                 return "status", self._status(header, body).to_bytes()
             case "order":
                 return "reply", self._reply(header, bytes(body))
-        self.log.append("wrong-topic", "The hub sent a message of a kind that a hospital does not take.", topic=header.topic)
+        self._log_seldom("wrong-topic", "The hub sent a message of a kind that a hospital does not take.", header.study)
         return None
+
+    def _log_seldom(self, code: str, text: str, study: str, **facts: Any) -> None:
+        """The first, second, fourth, eighth ... of a kind and study: no flood of messages fills the disk."""
+        number = self._repeated[(code, study)] = self._repeated.get((code, study), 0) + 1
+        if number & (number - 1) == 0:
+            self.log.append(code, text, study=study, times=number, **facts)
 
     def _status(self, header: SealedHeader, body: bytes | bytearray) -> SiteStatus:
         policy = load_policy(self.home.policy_file)
@@ -87,8 +96,10 @@ class SiteDesk:
             self._require_own_head(offered.offer)
             return SiteStatus(state=self._state(header.study, policy), approval=self._proof(header.study), release=release)
         except WardroundError as error:
-            self.log.append("offer-refused", str(error), study=header.study)
-            return SiteStatus(state="unfit", release=release)
+            self._log_seldom("offer-refused", str(error), header.study)
+        except Exception as error:  # noqa: BLE001  whatever the hub sends, the hospital's process goes on
+            self._log_seldom("fault", "".join(traceback.format_exception(error)), header.study)
+        return SiteStatus(state="unfit", release=release)
 
     def _log_offer(self, offered: OfferedStudy) -> None:
         names = list(offered.study.sites.names)
@@ -119,12 +130,18 @@ class SiteDesk:
         return self._heads.get(head.entries, "")
 
     def _reply(self, header: SealedHeader, order: bytes) -> bytes:
-        facts = {"study": header.study, "order": sha256_hex(order), "bytes": len(order), "hub_entries": header.log_entries}
+        facts: dict[str, Any] = {
+            "study": header.study,
+            "order": sha256_hex(order),
+            "bytes": len(order),
+            "hub_entries": header.log_entries,
+        }
         try:
             reply = self._worked(header.study, order)
-        except WardroundError as error:
+        except Exception as error:  # noqa: BLE001  what a study's work can raise stays here, and its text does not leave
             word = word_of(error)
-            self.log.append("refused", str(error), word=word, hub_head=header.log_head, **facts)
+            text = str(error) if isinstance(error, WardroundError) else "".join(traceback.format_exception(error))
+            self._log_seldom("refused", text, word=word, hub_head=header.log_head, **facts)
             return to_bytes(Refusal(RefusalHeader(study=header.study, site=self.own.name, order=sha256_hex(order), code=word)))
         self.log.append(
             "answer", "An order was answered.", reply=sha256_hex(reply), reply_bytes=len(reply), hub_head=header.log_head, **facts

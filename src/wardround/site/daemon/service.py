@@ -85,7 +85,11 @@ class SiteService:
     def _answered(self, header: SealedHeader, body: bytes) -> tuple[Topic, bytes] | None:
         began = time.monotonic()
         self._messages, self._last = self._messages + 1, time.time()
-        answer = self._desk.answer(header, body)
+        try:
+            answer = self._desk.answer(header, body)
+        except (WardroundError, OSError) as error:  # what cannot be logged is not answered
+            self._say(f"study {header.study[:12]}: not answered. {error}")
+            return None
         seconds = time.monotonic() - began
         size = 0 if answer is None else len(answer[1])
         self._say(f"study {header.study[:12]}: {header.topic} of {len(body):,} bytes, answered with {size:,} in {seconds:.1f} s")
