@@ -48,10 +48,10 @@ def write_pack(path: Path, site: str, study: str, files: Mapping[str, bytes], id
 
 def bill_of_materials() -> bytes:
     """Every package that is installed beside Wardround, in the form of CycloneDX 1.5."""
-    found = {(one.metadata["Name"], one.version) for one in distributions() if one.metadata["Name"]}
+    installed = {(one.metadata["Name"], one.version) for one in distributions() if one.metadata["Name"]}
     components = [
         {"type": "library", "name": name, "version": version, "purl": f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"}
-        for name, version in sorted(found, key=lambda one: (one[0].lower(), one[1]))
+        for name, version in sorted(installed, key=lambda one: (one[0].lower(), one[1]))
     ]
     bill = {"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": components}
     return json.dumps(bill, indent=1).encode() + b"\n"

@@ -99,8 +99,8 @@ def _limited(archive: zipfile.ZipFile, one: zipfile.ZipInfo, path: Path) -> byte
     return content
 
 
-def _no_evidence(path: Path, found: str) -> RunError:
-    return RunError(f"{path} is no evidence of a hospital", found=found, hint="name a file that `wardround evidence STUDY` wrote")
+def _no_evidence(path: Path, reason: str) -> RunError:
+    return RunError(f"{path} is no evidence of a hospital", found=reason, hint="name a file that `wardround evidence STUDY` wrote")
 
 
 def _manifest(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -71,12 +71,12 @@ class LongPoll:
     async def _asked(self, scope: Scope, body: bytes) -> list[Event]:
         """Flower's answer to the request, as events that were not sent yet."""
         events: list[Event] = []
-        given = False
+        handed_over = False
 
         async def receive() -> Event:
-            nonlocal given
-            if not given:
-                given = True
+            nonlocal handed_over
+            if not handed_over:
+                handed_over = True
                 return {"type": "http.request", "body": body, "more_body": False}
             await asyncio.Event().wait()
             raise AssertionError("nobody waits that long")

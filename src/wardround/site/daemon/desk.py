@@ -25,7 +25,7 @@ from wardround.site.refusals import word_of
 from wardround.site.site import Site
 from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import ChainedLog
-from wardround.values.errors import RefusedError, WardroundError
+from wardround.values.errors import RefusedError, RunError, WardroundError
 from wardround.values.home import default_home
 from wardround.values.version import __version__
 from wardround.wire.envelope import to_bytes
@@ -114,14 +114,13 @@ class SiteDesk:
         return None if decision is None else decision.signed
 
     def _require_own_head(self, offer: Offer) -> None:
-        """RefusedError where the hub says that this hospital's log stood where it never did: somebody speaks in its name, or the
+        """RunError where the hub says that this hospital's log stood where it never did: somebody speaks in its name, or the
         log was replaced."""
         own = next((head for head in offer.heads if head.site == self.own.name), None)
         if own is not None and own.entries and self._hash_at(own) != own.sha256:
-            raise RefusedError(
+            raise RunError(
                 f"The hub states a head of this hospital's log that it never had, at line {own.entries}",
                 hint="look whether the log was restored (wardround site log --verify), and ask the hub's people",
-                code="log-fork",
             )
 
     def _hash_at(self, head: HeardHead) -> str:
