@@ -22,11 +22,16 @@ def commands() -> Iterator[tuple[str, click.Command]]:
     """Every command by its words, without groups."""
     root = typer.main.get_command(app)
     assert isinstance(root, click.Group)
-    for name, command in root.commands.items():
+    yield from leaves("", root)
+
+
+def leaves(words: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        whole = f"{words} {name}".strip()
         if isinstance(command, click.Group):
-            yield from ((f"{name} {inner}", leaf) for inner, leaf in command.commands.items())
+            yield from leaves(whole, command)
         else:
-            yield name, command
+            yield whole, command
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands()), ids=[name for name, _ in commands()])

@@ -1,0 +1,141 @@
+"""A hub and hospitals as real processes on this machine, by the commands that people use. Nothing in it is simulated.
+
+hub init | up, invite -> join -> confirm, data add, up      then: hub run, approve, and whatever a benchmark does to them
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+READY_S = 60.0
+DATA = "records"
+
+
+def free_port() -> int:
+    """A port that nobody uses at the moment."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def write_table(path: Path, seed: int, rows: int) -> None:
+    """A table of made-up patients with three columns and a label that follows from them."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    values = rng.standard_normal((rows, 3)) + 0.2 * seed
+    labels = values @ [1.0, -1.0, 0.5] + rng.standard_normal(rows) > 0.2
+    with path.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["patient", "a", "b", "c", "label"])
+        for number, (one, label) in enumerate(zip(values, labels, strict=True)):
+            lines.writerow([f"p{number}", *(f"{value:.6f}" for value in one), int(label)])
+
+
+@dataclass
+class Federation:
+    """folder: where hub and hospitals live. names: of the hospitals. tables: rows of each one's data."""
+
+    folder: Path
+    names: tuple[str, ...]
+    rows: int = 120
+    port: int = field(default_factory=free_port)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """From nothing to hospitals that are joined, confirmed and up."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.run("hub", "init", "--address", f"127.0.0.1:{self.port}", "--home", str(self.hub))
+        self.start("hub")
+        for number, name in enumerate(self.names):
+            table = self.folder / f"{name}.csv"
+            write_table(table, number + 1, self.rows)
+            invitation = self.folder / f"{name}.invitation"
+            self.run("hub", "invite", name, "--out", str(invitation), "--no-wait", "--home", str(self.hub))
+            self.run("site", "join", str(invitation), "--home", str(self.home(name)))
+            self.run("hub", "confirm", name, "--yes", "--home", str(self.hub))
+            self.run("site", "data", "add", DATA, str(table), "--home", str(self.home(name)))
+        for name in self.names:
+            self.start(name)
+
+    @property
+    def hub(self) -> Path:
+        return self.folder / "hub"
+
+    def home(self, name: str) -> Path:
+        return self.folder / name
+
+    def start(self, name: str) -> None:
+        """The process of the hub or of a hospital; its output goes to a file of its own."""
+        words = ("hub", "up", "--home", str(self.hub)) if name == "hub" else ("site", "up", "--home", str(self.home(name)))
+        with (self.folder / f"{name}.out").open("ab") as out:
+            self.processes[name] = subprocess.Popen(
+                [*_wardround(), *words], stdout=out, stderr=subprocess.STDOUT, env=self._environment(name), start_new_session=True
+            )
+
+    def kill(self, name: str) -> None:
+        """kill -9, as when the power fails."""
+        process = self.processes[name]
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def close(self) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+
+    def submit(self, study: Path) -> str:
+        """Hands a study to the hub; the hash that hospitals approve."""
+        return str(json.loads(self.run("hub", "run", str(study), "--json", "--home", str(self.hub)))["study"])
+
+    def approve(self, study: str) -> None:
+        """As the people of each hospital do, once the offer has come."""
+        for name in self.names:
+            until = time.monotonic() + READY_S
+            while study[:12] not in self.run("site", "studies", "--home", str(self.home(name)), name=name):
+                if time.monotonic() > until:
+                    raise TimeoutError(f"{name} was not offered {study[:12]}")
+                time.sleep(0.3)
+            by = ("--data", DATA, "--by", "Benchmark", "--yes")
+            self.run("site", "approve", study[:12], *by, "--home", str(self.home(name)), name=name)
+
+    def state(self, study: str) -> dict[str, Any]:
+        """Where a study stands, as the hub's state file says."""
+        value: dict[str, Any] = json.loads((self.hub / "studies" / study / "state.json").read_bytes())
+        return value
+
+    def wait(self, study: str, timeout_s: float) -> str:
+        """The phase that a study ends in; "hung" where it does not end in time."""
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            phase = str(self.state(study)["phase"])
+            if phase in ("finished", "failed", "declined", "stopped"):
+                return phase
+            time.sleep(0.2)
+        return "hung"
+
+    def run(self, *words: str, name: str = "hub") -> str:
+        """One command to its end. CalledProcessError, with what it printed, where it fails."""
+        done = subprocess.run([*_wardround(), *words], capture_output=True, text=True, env=self._environment(name))
+        if done.returncode:
+            raise RuntimeError(f"wardround {' '.join(words)} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def _environment(self, name: str) -> dict[str, str]:
+        """Each party has a home of its own, as on a machine of its own; PyTorch takes one thread."""
+        own = {"WARDROUND_HOME": str(self.folder / f"{name}.home"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+        return {**os.environ, **own}
+
+
+def _wardround() -> list[str]:
+    return [sys.executable, "-m", "wardround"]
