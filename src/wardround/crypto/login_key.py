@@ -3,6 +3,7 @@
 It lets a site in at the gate and proves nothing else: what is said is signed by the site's identity.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -76,6 +77,7 @@ def login_signed_by(public: str, signature: str, message: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
 def login_pem(public: str) -> bytes:
     """The public key as the carrier writes it: SubjectPublicKeyInfo in PEM. ValueError for no such key."""
     return _point(public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
