@@ -23,6 +23,8 @@ from wardround.wire.sealed import KeyCard
 PATH = "/enrol"
 REQUEST_LIMIT = 8_192
 ANSWER_LIMIT = 4_096
+REFUSED = canonical_json({"kind": "refused", "version": 1})
+"""The body of every refusal, whatever its cause."""
 CLOCK_AHEAD_MS = 300_000
 """How far a request may come from the future."""
 

@@ -26,6 +26,8 @@ from wardround.wire.sealed import HUB, KeyCard
 LONGEST = 1_500
 """Bytes of an invitation."""
 CODE_BYTES = 16
+AUTHORITY_NAME = "Wardround hub"
+"""Who signs a hub's certificates, by name: short, since it is in every invitation."""
 _LONGEST_FILE = 4_096  # with the line ends of another system, and blank lines of a mail program
 _BASE64 = "[A-Za-z0-9+/]"
 _SIGNED = b"wardround invitation 1\0"

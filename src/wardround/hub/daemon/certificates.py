@@ -23,13 +23,12 @@ from wardround.values.durable import kept_secret, write_atomic
 from wardround.values.errors import RunError
 from wardround.values.private_files import private_lock, read_private
 from wardround.wire.hub_address import HubAddress
+from wardround.wire.invitation import AUTHORITY_NAME
 
 AUTHORITY = "authority.pem"
 SERVER = "server.pem"
 AUTHORITY_YEARS = 30
 SERVER_DAYS = 397
-NAME = "Wardround hub"
-"""The name in the authority's certificate: short, since it is in every invitation."""
 
 _EARLIER = timedelta(days=1)  # a certificate is good at once for a site whose clock is behind
 _LONGEST = 1 << 16
@@ -78,7 +77,9 @@ def server_expiry(folder: Path) -> datetime | None:
 
 def _new_authority(now: datetime) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(NAME, key.public_key(), now, timedelta(days=365 * AUTHORITY_YEARS)).issuer_name(_name(NAME))
+    builder = _builder(AUTHORITY_NAME, key.public_key(), now, timedelta(days=365 * AUTHORITY_YEARS)).issuer_name(
+        _name(AUTHORITY_NAME)
+    )
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage("key_cert_sign"), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -16,17 +16,16 @@ from typing import Any
 from wardround.crypto.identity import Identity
 from wardround.hub.daemon.admission import Admission
 from wardround.hub.daemon.roster import Roster
-from wardround.values.canonical import canonical_json, sha256_hex
+from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import ChainedLog
 from wardround.values.errors import RefusedError, WardroundError, WireError
-from wardround.wire.enrolment import PATH, REQUEST_LIMIT, EnrolmentAnswer, SignedEnrolment
+from wardround.wire.enrolment import PATH, REFUSED, REQUEST_LIMIT, EnrolmentAnswer, SignedEnrolment
 from wardround.wire.sealed import HUB, KeyCard
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-REFUSED = canonical_json({"kind": "refused", "version": 1})
 REFUSALS_A_MINUTE = 5
 LOGGED_A_MINUTE = 30
 _ADDRESSES = 10_000
