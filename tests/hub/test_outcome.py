@@ -141,6 +141,7 @@ def test_a_private_run_is_judged_by_the_hospitals_own_reports() -> None:
 def test_a_hospital_lost_before_the_end_has_no_figures_and_spoils_none() -> None:
     """It trained, so it stands in the record; a zero in place of its figures would be a lie."""
     run = outcome()
+    assert run.reports is not None
     reports = {**run.reports, "north": report({}, run.reports["north"]["rounds"])}
     record = replace(run, reports=reports).record(MODEL)
     assert record.sites["north"].federated is None and record.sites["north"].patients == 11
@@ -166,6 +167,7 @@ def test_the_loss_of_a_hospital_is_a_mean_or_nothing() -> None:
 def test_only_hospitals_that_compared_are_said_to_have_been_compared() -> None:
     """That a hospital shares no record with the external set is evidence; that it did not look is none."""
     run = outcome()
+    assert run.reports is not None
     reports = {**run.reports, "east": {**run.reports["east"], "external": {"shared_records": 0}}}
     checked = replace(run, reports=reports, external={"abroad": sums(PERFECT)})
     assert checked.record(MODEL).trained_on == {"abroad": {"east": 0}}

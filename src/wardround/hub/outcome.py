@@ -1,6 +1,8 @@
 """From a finished run to its record: thresholds chosen on validation, figures on test, each hospital's own and pooled.
 
 progress (sums)  +  every hospital's own report (a simulation may read them)  ->  RunRecord  ->  JSON for --json
+
+A hub has no hospital's report. Its record holds what the sums gave, and hospitals by their names alone.
 """
 
 import platform
@@ -32,6 +34,7 @@ from wardround.study.record.run_record import (
     RunRecord,
     SiteRecord,
     SiteRound,
+    TotalsRecord,
     VersionsRecord,
 )
 from wardround.study.writing import to_toml
@@ -46,21 +49,24 @@ from wardround.values.tree import Tree, shapes_of, size_of
 from wardround.values.version import __version__
 
 SitesReports = Mapping[str, Mapping[str, Any]]
+IN_PROCESS, NETWORK = "in_process", "network"
+"""What moved the bytes, as a record says it: hospitals on one machine, or elsewhere."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that has ended. reports: each hospital's own report, by name. paired: what each hospital found when it compared its
-    own model with the federated one."""
+    """A run that has ended. reports: each hospital's own report, by name; None at a hub, which has none. paired: what each
+    hospital found when it compared its own model with the federated one. engine: IN_PROCESS or NETWORK."""
 
     study: Study
     plan: RunPlan
     progress: Progress
-    reports: SitesReports
+    reports: SitesReports | None
     external: Mapping[str, Sums]
     workers: int
     privacy: PrivacyRecord | None = None
     paired: Mapping[str, Mapping[str, PairedDifference]] = field(default_factory=dict)
+    engine: str = IN_PROCESS
 
     @cached_property
     def task(self) -> Task:
@@ -78,10 +84,19 @@ class Outcome:
         """Of the federated model. Chosen on validation sums, never on test."""
         return decided(self.study, self.sums(FEDERATED))
 
+    @property
+    def _reports(self) -> SitesReports:
+        """By hospital; none at a hub."""
+        return {} if self.reports is None else self.reports
+
+    def _summed(self, label: str) -> Mapping[str, Any]:
+        """What the hospitals' sum gave of a model's evaluation, by split; empty where nothing was summed."""
+        return {} if self.study.privacy.private else self.progress.evaluations.get(label, {})
+
     def sums(self, label: str) -> dict[str, Sums]:
         """Summed over all hospitals, by split. Where nothing was summed, as in a private study, a simulation may read the
-        hospitals' own reports instead."""
-        summed = {} if self.study.privacy.private else self.progress.evaluations[label]
+        hospitals' own reports instead; at a hub there are none, and the sums are of no records."""
+        summed = self._summed(label)
         if summed:
             return {split: self._read(value) for split, value in summed.items()}
         site_sums = [sums for site in self.progress.sites if (sums := self.site_sums(site, label)) is not None]
@@ -92,12 +107,13 @@ class Outcome:
         entry = self.progress.history[index]
         if not self.study.privacy.private:
             return self._read(entry.validation)
-        scored = (self._validation(self.reports[site]["rounds"].get(str(entry.round))) for site in self.progress.sites)
+        entries = ((self._reports[site]["rounds"].get(str(entry.round))) for site in self.progress.sites if site in self._reports)
+        scored = map(self._validation, entries)
         return Sums.together((sums for sums in scored if sums is not None), self.task.shapes)
 
     def site_sums(self, site: str, label: str) -> dict[str, Sums] | None:
         """One hospital's own, by split; None where it was lost before it had scored that model."""
-        split_sums = self.reports[site].get("evaluations", {}).get(label)
+        split_sums = self._reports.get(site, {}).get("evaluations", {}).get(label)
         return None if split_sums is None else {split: self._read(value) for split, value in split_sums.items()}
 
     def site_test(self, site: str, label: str, decision: float | None, *, keep_sums: bool = True) -> Evaluation | None:
@@ -116,7 +132,6 @@ class Outcome:
         }
 
     def record(self, model: ModelRecord) -> RunRecord:
-        federated = self._evaluation(self.sums(FEDERATED)["test"], self.threshold)
         own = {site: self._evaluation(self.sums(own_label(site))["test"], cut) for site, cut in self.own_models.items()}
         return RunRecord(
             run_id=self.plan.run_id,
@@ -126,7 +141,7 @@ class Outcome:
             study_hash=self.study.hash,
             study_toml=to_toml(self.study),
             seed=self.study.training.seed,
-            engine="in_process",
+            engine=self.engine,
             workers=self.workers,
             synthetic=self.plan.synthetic,
             versions=_versions(),
@@ -136,18 +151,48 @@ class Outcome:
             privacy_mode=self.study.privacy.mode,
             privacy=self.privacy,
             summation_mode=self.study.summation.mode,
-            start=evaluation_of(self.task, self.incoming(0), self.threshold, replicates=0),
+            start=self._start(),
             rounds=tuple(self._round(index) for index in range(len(self.progress.history))),
-            sites={site: self._site(site) for site in self.progress.sites},
-            pooled=Pooled(federated=federated, own=own),
+            sites={site: self._site(site) for site in self.progress.sites if site in self._reports},
+            hospitals=tuple(map(str, self.progress.sites)),
+            totals=self._totals(),
+            pooled=self._pooled(own),
             external={name: self._evaluation(sums, self.threshold) for name, sums in self.external.items()},
             trained_on=self._trained_on(),
             cross=self._cross(),
             model=model,
         )
 
+    def _pooled(self, own: dict[str, Evaluation]) -> Pooled | None:
+        """None at a hub where nothing was summed: figures of no patients would look like figures."""
+        if self.reports is None and not self._summed(FEDERATED):
+            return None
+        return Pooled(federated=self._evaluation(self.sums(FEDERATED)["test"], self.threshold), own=own)
+
+    def _start(self) -> Evaluation | None:
+        """The model before round 1; None where nobody tells the hub how good it was."""
+        if not self.progress.history:
+            return None
+        sums = self.incoming(0)
+        if self.reports is None and not self.task.records(sums):
+            return None
+        return evaluation_of(self.task, sums, self.threshold, replicates=0)
+
+    def _totals(self) -> TotalsRecord | None:
+        """What the opening's sum said of all hospitals together; None of a private study, where nothing was counted."""
+        counts = self.progress.dataset_counts
+        if not counts:
+            return None
+        return TotalsRecord(
+            patients=sum(counts["patients"]),
+            images=sum(counts["images"]),
+            split_patients=dict(zip(SPLITS, counts["patients"], strict=True)),
+            split_images=dict(zip(SPLITS, counts["images"], strict=True)),
+            labels={name: sum(counts[name]) for name in self.task.words.counted},
+        )
+
     def _site(self, site: str) -> SiteRecord:
-        dataset_counts = self.reports[site]["dataset_counts"]["counts"]
+        dataset_counts = self._reports[site]["dataset_counts"]["counts"]
         label_counts = {name: sum(dataset_counts[name]) for name in self.task.words.counted}
         return SiteRecord(
             patients=sum(dataset_counts["patients"]),
@@ -165,7 +210,7 @@ class Outcome:
         counts = {
             str(site): int(shared)
             for site in self.progress.sites
-            if (shared := self.reports[site].get("external", {}).get("shared_records")) is not None
+            if (shared := self._reports.get(site, {}).get("external", {}).get("shared_records")) is not None
         }
         return dict.fromkeys(self.external, counts)
 
@@ -177,7 +222,10 @@ class Outcome:
             name: {site: self.site_test(site, label, cut, keep_sums=False) for site in self.progress.sites}
             for name, label, cut in models
         }
-        return {name: {site: one for site, one in row.items() if one is not None} for name, row in evaluations.items()}
+        shown: dict[str, dict[str, Evaluation]] = {
+            name: {site: one for site, one in row.items() if one is not None} for name, row in evaluations.items()
+        }
+        return {name: row for name, row in shown.items() if row or self.reports is not None}
 
     def _round(self, index: int) -> RoundRecord:
         entry = self.progress.history[index]
@@ -191,14 +239,20 @@ class Outcome:
             discarded=entry.discarded,
             exchanges=entry.exchanges,
             train_loss=entry.loss,
-            validation=self._evaluation(after, self.threshold, of_a_round=True),
+            validation=self._validated(after),
             bytes_out=entry.bytes_out,
             bytes_in=entry.bytes_in,
-            per_site={site: self._site_round(site, entry.round, last=last) for site in entry.counted},
+            per_site={site: self._site_round(site, entry.round, last=last) for site in entry.counted if site in self._reports},
         )
 
+    def _validated(self, sums: Sums) -> Evaluation | None:
+        """None at a hub where a hospital of the opening was missing: there are no figures then."""
+        if self.reports is None and not self.task.records(sums):
+            return None
+        return self._evaluation(sums, self.threshold, of_a_round=True)
+
     def _site_round(self, site: str, number: int, *, last: bool) -> SiteRound:
-        rounds = self.reports[site]["rounds"]
+        rounds = self._reports[site]["rounds"]
         own = rounds[str(number)]
         end = (self.site_sums(site, FEDERATED) or {}).get("validation")
         after = end if last else self._validation(rounds.get(str(number + 1)))

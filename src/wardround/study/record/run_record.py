@@ -29,6 +29,7 @@ __all__ = [
     "RunRecord",
     "SiteRecord",
     "SiteRound",
+    "TotalsRecord",
     "VersionsRecord",
 ]
 
@@ -134,6 +135,16 @@ class SiteRecord(Section):
         return dict(self.__pydantic_extra__)
 
 
+class TotalsRecord(Section):
+    """The data of all sites of the opening together, in counts, as their sum said it."""
+
+    patients: Count = Field(description="Patients.")
+    images: Count = Field(description="Records: images or rows.")
+    split_patients: ByName[Count] = Field(default_factory=dict, description="Patients in train, validation and test.")
+    split_images: ByName[Count] = Field(default_factory=dict, description="Records in train, validation and test.")
+    labels: ByName[Count] = Field(default_factory=dict, description="What the task counts of the labels.")
+
+
 class Pooled(Section):
     """Models on the held-out test patients of all sites together."""
 
@@ -166,7 +177,7 @@ class RunRecord(Section):
     study_toml: str = Field(description="The study file, as it was written.")
     parent_model: Sha256 | None = Field(default=None, description="Hash of the model that training started from, if any.")
     seed: int = Field(description="Seed of everything random that claims no privacy.")
-    engine: str = Field(description="What moved the bytes: in_process.")
+    engine: str = Field(description="What moved the bytes: in_process, or network.")
     workers: Count = Field(description="Sites that could train at the same time.")
     synthetic: bool = Field(description="True where any of the data were generated: no figure then says anything of patients.")
     versions: VersionsRecord
@@ -179,6 +190,12 @@ class RunRecord(Section):
     start: Evaluation | None = Field(default=None, description="The model before round 1 on all sites' validation patients.")
     rounds: tuple[RoundRecord, ...] = Field(default=(), description="The rounds, in order from 1.")
     sites: ByName[SiteRecord] = Field(default_factory=dict, description="The sites by name.")
+    hospitals: tuple[str, ...] = Field(
+        default=(), description="Who opened the run, by name; empty in records of earlier releases, where `sites` has them all."
+    )
+    totals: TotalsRecord | None = Field(
+        default=None, description="The data of all sites together; null where nothing was counted, as in a private study."
+    )
     pooled: Pooled | None = Field(default=None, description="On the test patients of all sites together.")
     external: ByName[Evaluation] = Field(
         default_factory=dict, description="The shared model on test sets that are no hospital's, by name."
@@ -217,6 +234,11 @@ class RunRecord(Section):
                 found=f"{field_path}: {first['msg']}",
                 hint="read it with the version of Wardround that wrote it, or run the study again",
             ) from error
+
+    @property
+    def took_part(self) -> tuple[str, ...]:
+        """The names of the hospitals of the run, whether or not there are figures of each."""
+        return self.hospitals or tuple(self.sites)
 
     @property
     def lost_sites(self) -> dict[str, int]:

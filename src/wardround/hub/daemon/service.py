@@ -1,0 +1,103 @@
+"""The hub at work: every submitted study in a thread of its own, looked for in the hub's folder.
+
+    studies/HASH appears | a person's wish | a restart  --every second-->  StudyRunner(HASH) in a thread
+
+Commands of other processes leave files; the service finds them. So it does not matter in which order they are started.
+"""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from wardround.hub.daemon.runner import Means, StudyRunner
+from wardround.hub.daemon.studies import StudyFolder, folders
+from wardround.hub.daemon.study_state import AT_WORK, StudyState
+from wardround.values.errors import WardroundError
+
+LOOK_S = 1.0
+AGAIN_S = 30.0
+"""After a fault of the disk a study is not begun anew at once."""
+
+
+@dataclass
+class _Watched:
+    """A study and the thread that carries it on, if any does. ended: when the last one did, by a clock that never goes back."""
+
+    runner: StudyRunner
+    thread: threading.Thread | None = None
+    ended: float = field(default=float("-inf"))
+
+    @property
+    def busy(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
+
+
+class HubService:
+    """Carries all studies of a hub on. One process at a time may run it: the caller holds `HubHome.in_use`."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._ending = threading.Event()
+        self._studies: dict[str, _Watched] = {}
+        self.damaged: dict[str, str] = {}
+        """Studies whose folder cannot be read, and why."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Returns when `stop` is set and every study has halted."""
+        self._means.home.log.append("up", "The hub's service began.")
+        try:
+            while not stop.is_set():
+                self.look()
+                stop.wait(LOOK_S)
+        finally:
+            self.end()
+
+    def look(self) -> None:
+        """Begins or goes on with every study that has something to do."""
+        for folder in folders(self._means.home):
+            try:
+                self._look_at(folder)
+                self.damaged.pop(folder.hash, None)
+            except WardroundError as error:
+                self._damaged(folder, error)
+
+    def end(self) -> None:
+        """Halts every study where it is. They go on from there in the next process."""
+        self._ending.set()
+        for watched in self._studies.values():
+            if watched.thread is not None:
+                watched.thread.join()
+
+    def states(self) -> dict[str, StudyState]:
+        """Where every readable study stands, oldest first."""
+        return {study: watched.runner.state for study, watched in self._studies.items()}
+
+    def folder(self, study_hash: str) -> StudyFolder | None:
+        """A study's folder; None where the hub has no such study."""
+        watched = self._studies.get(study_hash)
+        return None if watched is None else watched.runner.folder
+
+    def _look_at(self, folder: StudyFolder) -> None:
+        watched = self._studies.get(folder.hash)
+        if watched is None:
+            watched = self._studies[folder.hash] = _Watched(StudyRunner(folder, self._means, self._ending))
+            self._means.changed()
+        if watched.busy:
+            return
+        if watched.thread is not None:
+            watched.thread, watched.ended = None, time.monotonic()
+        if self._has_work(watched):
+            watched.thread = threading.Thread(target=watched.runner.run, name=f"study {folder.hash[:12]}", daemon=True)
+            watched.thread.start()
+
+    def _has_work(self, watched: _Watched) -> bool:
+        wish = watched.runner.folder.wish
+        if wish is not None and wish.number > watched.runner.state.wish:
+            return True
+        return watched.runner.state.phase in AT_WORK and time.monotonic() > watched.ended + AGAIN_S
+
+    def _damaged(self, folder: StudyFolder, error: WardroundError) -> None:
+        if self.damaged.get(folder.hash) != str(error):
+            self.damaged[folder.hash] = str(error)
+            self._means.home.log.append("damaged", str(error), study=folder.hash)
+            self._means.changed()

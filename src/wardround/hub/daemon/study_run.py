@@ -1,0 +1,147 @@
+"""A study's run at the hub: the coordinator over an engine, and what it tells, as the state that is shown and kept.
+
+StudyFolder --RunFolder.begin--> Coordinator --notices--> StudyState --finishing--> model, record, report --close--> sites
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from wardround.hub.checkpoint import RoundHistory
+from wardround.hub.coordinator import Coordinator
+from wardround.hub.daemon.finishing import Finishing
+from wardround.hub.daemon.halting import HaltingEngine
+from wardround.hub.daemon.studies import StudyFolder
+from wardround.hub.daemon.study_state import ExchangeNow, RoundLine, StudyState, now_ms
+from wardround.hub.engine import Engine
+from wardround.hub.notices import (
+    ExchangeStarted,
+    Notice,
+    RoundDiscarded,
+    RoundFinished,
+    SiteAnswered,
+    SiteBlamed,
+    SiteLost,
+)
+from wardround.hub.run_folder import RunFolder
+from wardround.hub.summing import READ_LOGS
+from wardround.study.declaration import Study
+from wardround.values.canonical import finite_or_none
+from wardround.values.chained_log import ChainedLog
+from wardround.values.ids import SiteId
+
+Engines = Callable[[str, tuple[SiteId, ...]], Engine]
+"""Study's hash, its sites -> what carries its orders."""
+WRITTEN_EVERY_S = 1.0
+
+
+class Keep(Protocol):
+    """Takes the study's state as it is now."""
+
+    def __call__(self, state: StudyState, *, written: bool = True) -> None: ...
+
+
+@dataclass
+class StudyRun:
+    """One attempt to carry a study to its end. keep: makes a state durable and shows it; with `written` False it only shows it.
+    state: as it stands. halted: see HaltingEngine. lost: the hospitals that the last exchange lost, and their words."""
+
+    folder: StudyFolder
+    study: Study
+    engines: Engines
+    log: ChainedLog
+    keep: Keep
+    state: Callable[[], StudyState]
+    halted: Callable[[], bool]
+    lost: dict[str, str] = field(default_factory=dict)
+    _written: float = 0.0
+
+    def to_its_end(self, finishing: Finishing) -> str:
+        """The hash of the model. EngineError where too few sites contribute; Halted where it was told to stop."""
+        settings = self.folder.settings()
+        engine = HaltingEngine(self.engines(self.study.hash, tuple(sorted(map(SiteId, self.study.sites.names)))), self.halted)
+        with closing(RunFolder(self.folder.run)) as run_folder:
+            synthetic = self.folder.submission.synthetic
+            plan = run_folder.plan or run_folder.begin(self.study, settings, synthetic=synthetic)
+            finishing.stage(self.study, settings, run_folder)
+            coordinator = Coordinator(
+                self.study,
+                engine,
+                run_folder.path,
+                listener=self._hear,
+                every_site_must_open=not self.state().without_missing,
+                deadline_s=settings.run.deadline_s,
+            )
+            self._catch_up(coordinator)
+            coordinator.run()
+            record = finishing.write(plan, coordinator, run_folder, settings)
+            coordinator.close()
+        self.log.append("model", "The model was written.", study=self.study.hash, sha256=record)
+        return record
+
+    def mended(self, hint: str) -> str:
+        """A hint of the coordinator as it is true here: a run is resumed by the hub's own command."""
+        if hint == READ_LOGS:
+            return ""
+        return hint.replace("run again with --resume", f"let it go on: wardround hub resume {self.folder.hash[:12]}")
+
+    def _catch_up(self, coordinator: Coordinator) -> None:
+        """The rounds of the checkpoint: of a process that was killed the state may lack the last."""
+        task = coordinator.plan.task
+        lines = tuple(_line_of(entry, coordinator) for entry in coordinator.progress.history)
+        self.keep(self.state().revised(rounds=lines, score_name=task.words.in_text[task.headline]))
+
+    def _hear(self, notice: Notice) -> None:
+        state, study = self.state(), self.study.hash
+        match notice:
+            case ExchangeStarted():
+                self.lost = {}
+                state = state.revised(exchange=ExchangeNow.of(notice))
+            case SiteAnswered(site) if state.exchange is not None:
+                answered = tuple(sorted({*state.exchange.answered, str(site)}))
+                state = state.revised(exchange=state.exchange.revised(answered=answered))
+                state = state.with_site(str(site), at=now_ms(), word="")
+            case SiteLost(site, word):
+                self.lost[str(site)] = word
+                state = state.with_site(str(site), word=word)
+                self.log.append("lost", f"{site} did not count ({word}).", study=study, site=str(site), word=word)
+            case SiteBlamed(site, word):
+                self.log.append("blamed", f"{site} was caught at {word}; the sum holds.", study=study, site=str(site), word=word)
+            case RoundFinished():
+                line = RoundLine.of(notice)
+                state = state.with_round(line.revised(discarded=_discarded(state, line.number)), notice.score.name)
+                lost = {str(site): word for site, word in notice.lost.items()}
+                self.log.append("round", f"Round {notice.number} is done.", study=study, round=notice.number, lost=lost)
+            case RoundDiscarded():
+                state = state.with_discarded(notice)
+                self.log.append("discarded", f"Round {notice.number}: {notice.why}.", study=study, round=notice.number)
+        self._take(state, at_once=not isinstance(notice, SiteAnswered | ExchangeStarted))
+
+    def _take(self, state: StudyState, *, at_once: bool) -> None:
+        """The answers of a hundred hospitals in one second are written once."""
+        now = time.monotonic()
+        written = at_once or now > self._written + WRITTEN_EVERY_S
+        self._written = now if written else self._written
+        self.keep(state, written=written)
+
+
+def _discarded(state: StudyState, number: int) -> str:
+    """The reason that was told just before the round's end, if it was."""
+    return next((line.discarded for line in state.rounds if line.number == number), "")
+
+
+def _line_of(entry: RoundHistory, coordinator: Coordinator) -> RoundLine:
+    plan = coordinator.plan
+    score = plan.task.score(plan.read_scores(entry.validation))
+    lost = {str(site): word for site, word in entry.lost.items()}
+    loss = None if entry.loss is None else finite_or_none(entry.loss)
+    return RoundLine(
+        number=entry.round,
+        seconds=float(entry.seconds),
+        loss=loss,
+        score=finite_or_none(float(score)),
+        lost=lost,
+        discarded=entry.discarded,
+    )
