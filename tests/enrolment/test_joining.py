@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from .loopback import Clock, TestHub, hub_in, site_in, up
 from wardround.crypto.login_key import LoginKey
 from wardround.site.daemon.hub_record import HubRecord
 from wardround.site.daemon.joining import join, rotate, status
 from wardround.values.errors import RefusedError, RunError, WireError
+from wardround.values.ids import SiteId
+
+from .loopback import Clock, TestHub, hub_in, site_in, up
+
+ANNA = SiteId("st-anna")
 
 
 @pytest.fixture
@@ -23,17 +27,17 @@ def test_a_hospital_joins_and_is_in_the_roster_once_a_person_has_compared_the_wo
     with up(hub):
         joined = join(invitation, home)
         assert (joined.name, joined.state, joined.new_keys) == ("st-anna", "waiting", False)
-        assert joined.words == hub.roster.waiting()["st-anna"].words
+        assert joined.words == hub.roster.waiting()[ANNA].words
         assert len(joined.words.split()) == 8
         assert hub.roster.confirmed() == {}
         assert status(home).state == "waiting"
         hub.roster.confirm("st-anna", joined.words)
         assert status(home).state == "confirmed"
-    entry = hub.roster.confirmed()["st-anna"]
+    entry = hub.roster.confirmed()[ANNA]
     assert (entry.identity, entry.sealing) == (home.identity.public, home.sealing.public)
     assert hub.roster.by_login(entry.login) == entry
     assert LoginKey.at(home.login_key).public == entry.keys.login
-    assert hub.roster.key_cards()["st-anna"].identity == home.identity.public
+    assert hub.roster.key_cards()[ANNA].identity == home.identity.public
     assert HubRecord.required(home).hub == hub.card
     assert not joined.clock_is_off
 
@@ -102,13 +106,13 @@ def test_new_keys_hold_once_their_words_were_compared(hub: TestHub, tmp_path: Pa
         old = home.identity.public
         changed = rotate(home)
         assert (changed.state, changed.new_keys) == ("waiting", True)
-        assert changed.words == hub.roster.waiting()["st-anna"].words != first.words
+        assert changed.words == hub.roster.waiting()[ANNA].words != first.words
         assert rotate(home).words == changed.words
-        assert home.identity.public == old == hub.roster.confirmed()["st-anna"].identity
+        assert home.identity.public == old == hub.roster.confirmed()[ANNA].identity
         hub.roster.confirm("st-anna", changed.words)
         assert status(home).state == "confirmed"
-        assert home.identity.public == hub.roster.confirmed()["st-anna"].identity != old
-        assert LoginKey.at(home.login_key).public == hub.roster.confirmed()["st-anna"].keys.login
+        assert home.identity.public == hub.roster.confirmed()[ANNA].identity != old
+        assert LoginKey.at(home.login_key).public == hub.roster.confirmed()[ANNA].keys.login
         assert status(home).new_keys is False
     assert old in hub.roster.content().former
 
