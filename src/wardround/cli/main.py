@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from wardround.cli import audit, data, demo, models, predict, report, simulate, site, study
+from wardround.cli import audit, data, demo, evidence, models, predict, report, simulate, site, study
 from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.errors import WardroundError
 from wardround.values.printable import printable_lines
@@ -30,6 +30,7 @@ app.command("simulate")(simulate.simulate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("audit")(audit.audit)
+app.command("evidence")(evidence.evidence)
 app.add_typer(study.app, name="study")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

@@ -100,7 +100,9 @@ def _limited(archive: zipfile.ZipFile, one: zipfile.ZipInfo, path: Path) -> byte
 
 
 def _no_evidence(path: Path, reason: str) -> RunError:
-    return RunError(f"{path} is no evidence of a hospital", found=reason, hint="name a file that `wardround evidence STUDY` wrote")
+    return RunError(
+        f"{path} is no evidence of a hospital", found=reason, hint="name a file that `wardround evidence STUDY` wrote"
+    )
 
 
 def _manifest(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -34,10 +34,11 @@ def site_home(home: Path | None) -> "SiteHome":
 
 def own_card(home: "SiteHome") -> "KeyCard":
     """This hospital as the hub knows it. RunError where it has not joined one."""
-    from wardround.site.daemon.joining import joined
+    from wardround.site.daemon.hub_record import HubRecord
     from wardround.wire.sealed import KeyCard
 
-    return KeyCard(joined(home.path).name, home.identity.public, home.sealing.public)
+    name = HubRecord.required(home).name
+    return KeyCard(name, home.identity.public, home.sealing.public)
 
 
 def offers_of(home: "SiteHome") -> "Offers":

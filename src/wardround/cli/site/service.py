@@ -60,11 +60,11 @@ def status(
     home: HomeOption = None,
 ) -> None:
     """Say whether the service runs, how its line to the hub stands, and what waits for a person."""
-    from wardround.site.daemon.joining import joined
+    from wardround.site.daemon.hub_record import HubRecord
     from wardround.site.daemon.service import ServiceState
 
     site = site_home(home)
-    hub = joined(site.path)
+    hub = HubRecord.required(site)
     state = ServiceState.of(site)
     running = state is not None and time.time() - state.at < FRESH_S
     waiting = _waiting(home)
@@ -96,3 +96,17 @@ def _waiting(home: Path | None) -> list[str]:
         for study, offered in offers_of(site).readable()
         if isinstance(offered, OfferedStudy) and decisions.of(study) is None
     ]
+
+
+def doctor(home: HomeOption = None) -> None:
+    """Look for what is wrong on this machine and on the way to the hub, with its mend. Exit code 5 where one is needed."""
+    from wardround.site.daemon.doctor import examine
+    from wardround.values.errors import EngineError
+
+    findings = examine(site_home(home))
+    for finding in findings:
+        typer.echo(printable_lines(f"{finding.level:8} {finding.check}: {finding.text}"))
+        if finding.mend:
+            typer.echo(printable_lines(f"         {finding.mend}"))
+    if any(finding.level == "fault" for finding in findings):
+        raise typer.Exit(EngineError.exit_code)
