@@ -21,7 +21,7 @@ FRESH_S = 30.0
 
 def up(home: HomeOption = None) -> None:
     """Speak for this hospital: wait for the hub's messages and answer them, until this is stopped. Best as a service (unit)."""
-    from wardround.cli.site.wiring import site_line
+    from wardround.cli.site.wiring import site_line, wait_until_confirmed
     from wardround.site.daemon.desk import SiteDesk
     from wardround.site.daemon.policy import load_policy
     from wardround.site.daemon.service import SiteService, keep_to
@@ -32,6 +32,7 @@ def up(home: HomeOption = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with site.in_use():
+        wait_until_confirmed(site, stop)
         keep_to(load_policy(site.policy_file))
         site.log.append("started", "The service was started.")
         with site_line(site) as line:

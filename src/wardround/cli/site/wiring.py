@@ -1,0 +1,56 @@
+"""The line of a hospital, put together: Flower carries, we sign and seal. The one place that knows both the site and its engine."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from wardround.values.errors import EngineError, RefusedError
+
+if TYPE_CHECKING:
+    from wardround.engines.remote.site_post import SitePost
+    from wardround.site.daemon.home import SiteHome
+
+ASKED_EVERY_S = 10.0
+
+
+@contextmanager
+def site_line(home: "SiteHome") -> Iterator["SitePost"]:
+    """The line to the hub that this hospital has joined. MissingExtraError where the parts for networks are not installed."""
+    from wardround.engines.flower.site_carrier import FlowerSiteCarrier
+    from wardround.engines.remote.body_client import BodyClient
+    from wardround.engines.remote.site_post import SitePost
+    from wardround.site.daemon.hub_record import HubRecord
+    from wardround.wire.sealed import Party
+
+    record = HubRecord.required(home)
+    line, address = record.connection, record.address
+    party = Party(record.name, home.identity, home.sealing)
+    carrier = FlowerSiteCarrier(address, line.ca_pem, home.login_key, home.path / "node", line.proxy)
+    with closing(BodyClient(address, line.ca_pem, party, proxy=line.proxy)) as bodies:
+        yield SitePost(carrier, party, record.hub, home.post, bodies, home.log)
+
+
+def wait_until_confirmed(home: "SiteHome", stop: threading.Event) -> None:
+    """Returns when the hub has confirmed this hospital, or at `stop`. RefusedError where it was revoked. A hub that does not answer is asked
+    again: the service may start before it."""
+    from wardround.site.daemon.hub_record import HubRecord
+    from wardround.site.daemon.joining import status
+
+    told = ""
+    while not stop.is_set() and HubRecord.required(home).state != "confirmed":
+        try:
+            joined = status(home)
+            sentence = f"the hub has not confirmed this hospital yet: {joined.words}"
+            if joined.state == "revoked":
+                raise RefusedError("The hub has revoked this hospital", hint="ask its people why, and for a new invitation")
+        except EngineError as error:
+            sentence = str(error)
+        if HubRecord.required(home).state == "confirmed":
+            return
+        if sentence != told:
+            typer.echo(sentence)
+            told = sentence
+        stop.wait(ASKED_EVERY_S)
