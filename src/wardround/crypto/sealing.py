@@ -92,15 +92,17 @@ def sealed_size(size: int) -> int:
     return size + TAG * max(1, -(-size // PIECE))
 
 
-def encrypted(key: bytes, body: bytes | memoryview) -> Iterator[bytes]:
-    """The ciphertext of a body, piece by piece: `sealed_size(len(body))` bytes in all.
+def encrypted(key: bytes, body: bytes | memoryview, *, first: int = 0) -> Iterator[bytes]:
+    """The ciphertext of a body, piece by piece: `sealed_size(len(body))` bytes in all. first: number of the piece to begin with.
+
+    Equal calls give equal bytes: whoever encrypts a second time with a key must do so with the same body.
 
     The STREAM construction: Hoang, Reyhanitabar, Rogaway, Vizár, "Online Authenticated-Encryption and its Nonce-Reuse
     Misuse-Resistance", CRYPTO 2015.
     """
     cipher, view = AESGCM(key), memoryview(body)
     pieces = max(1, -(-len(view) // PIECE))
-    for number in range(pieces):
+    for number in range(first, pieces):
         yield cipher.encrypt(_nonce(number, last=number == pieces - 1), view[number * PIECE : (number + 1) * PIECE], None)
 
 

@@ -15,6 +15,6 @@ class Engine(Protocol):
 
     def exchange(
         self, outbox: Mapping[SiteId, bytes], deadline_s: float, arrived: Callable[[SiteId], None] | None = None
-    ) -> dict[SiteId, bytes]:
+    ) -> Mapping[SiteId, bytes]:
         """Each site's answer to its message. A site that does not answer in time is absent. `arrived` hears of each answer."""
         ...

@@ -15,15 +15,17 @@ import hashlib
 import io
 import json
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
 from wardround.crypto.identity import Identity, signed_by
 from wardround.crypto.sealing import (
+    PIECE,
     SEALED_KEY_BYTES,
+    TAG,
     Readable,
     SealingKey,
     decrypted,
@@ -96,18 +98,47 @@ class KeyCard:
 
 
 @dataclass(frozen=True)
-class SealedBody:
-    """A body under a key of its own, once for all its receivers."""
+class Party:
+    """Who speaks and reads: a name and the private halves of its keys. name: a hospital's, or HUB."""
 
-    key: bytes
-    ciphertext: bytes
+    name: str
+    identity: Identity
+    sealing: SealingKey
+
+    @property
+    def card(self) -> KeyCard:
+        return KeyCard(self.name, self.identity.public, self.sealing.public)
+
+
+@dataclass(frozen=True)
+class SealedBody:
+    """A body under a key of its own, once for all its receivers. sha256, size: of the ciphertext, which is made when it is read,
+    and is the same each time: nothing holds it beside the body."""
+
+    key: bytes = field(repr=False)
+    plain: bytes | memoryview = field(repr=False)
     sha256: str
+    size: int
 
     @classmethod
     def of(cls, body: bytes | memoryview) -> "SealedBody":
-        key = new_body_key()
-        ciphertext = b"".join(encrypted(key, body))
-        return cls(key, ciphertext, hashlib.sha256(ciphertext).hexdigest())
+        key, sha256 = new_body_key(), hashlib.sha256()
+        for piece in encrypted(key, body):
+            sha256.update(piece)
+        return cls(key, body, sha256.hexdigest(), sealed_size(len(body)))
+
+    @property
+    def detached(self) -> bool:
+        """Whether it is too long to travel inside a message."""
+        return self.size > INLINE_LIMIT
+
+    def pieces(self, start: int = 0) -> Iterator[bytes]:
+        """The ciphertext from byte `start` on."""
+        whole = PIECE + TAG
+        skip = start % whole
+        for piece in encrypted(self.key, self.plain, first=start // whole):
+            yield piece[skip:]
+            skip = 0
 
 
 @dataclass(frozen=True)
@@ -130,29 +161,29 @@ class Sealed:
     sha256: str
     inline: memoryview
 
-    def body(self, key: SealingKey, detached: Readable | None = None, *, limit: int = LARGEST_BODY) -> bytearray:
+    def body(self, key: SealingKey, detached: Readable | None = None, *, limit: int = LARGEST_BODY) -> bytes:
         """What was said, at most `limit` bytes. detached: the ciphertext out of the store. WireError where it is not what the
         sender signed."""
+        body = io.BytesIO()  # its value is taken over without a copy
+        for piece in self.pieces(key, detached, limit=limit):
+            body.write(piece)
+        return body.getvalue()
+
+    def pieces(self, key: SealingKey, detached: Readable | None = None, *, limit: int = LARGEST_BODY) -> Iterator[bytes]:
+        """The body piece by piece, as `body`. Nobody may use a piece before the last has come."""
         if self.header.size > sealed_size(limit):
             raise refuse_bytes(f"a sealed body of at most {sealed_size(limit)} bytes", f"{self.header.size} bytes")
         source: Readable = io.BytesIO(self.inline) if detached is None else detached
         reader = _Hashing(source)
-        body = bytearray()
-        for piece in decrypted(key.open_key(bytes.fromhex(self.header.key), self.header.context), reader, self.header.size):
-            body += piece
+        yield from decrypted(key.open_key(bytes.fromhex(self.header.key), self.header.context), reader, self.header.size)
         if reader.digest() != self.header.body:
             raise WireError("The body of a message is not the one that its sender signed")
-        return body
 
 
-def seal(
-    subject: Subject, body: SealedBody, sender: tuple[str, Identity], receiver: KeyCard, *, now_ms: int, log: Head
-) -> tuple[bytes, bool]:
-    """The message, and whether its body is detached: then the ciphertext goes into the store first."""
-    name, identity = sender
-    detached = len(body.ciphertext) > INLINE_LIMIT
+def seal(subject: Subject, body: SealedBody, sender: Party, receiver: KeyCard, *, now_ms: int, log: Head) -> bytes:
+    """The message. Where the body is detached, its ciphertext goes into the store first."""
     unkeyed = SealedHeader(
-        sender=name,
+        sender=sender.name,
         receiver=receiver.name,
         topic=subject.topic,
         study=subject.study,
@@ -161,17 +192,17 @@ def seal(
         created=now_ms,
         expires=now_ms + subject.lifetime_ms,
         body=body.sha256,
-        size=len(body.ciphertext),
-        detached=detached,
+        size=body.size,
+        detached=body.detached,
         key="0" * 2 * SEALED_KEY_BYTES,
         log_entries=log.entries,
         log_head=log.sha256,
     )
     header = unkeyed.revised(key=sealed_key(body.key, receiver.sealing, unkeyed.context).hex())
-    inline = b"" if detached else body.ciphertext
+    inline = b"" if body.detached else b"".join(body.pieces())
     written = canonical_json(header.model_dump(mode="json"))
     signed = _FRONT.pack(MAGIC, VERSION, len(written), len(inline)) + written
-    return b"".join([signed, bytes.fromhex(identity.sign(_SIGNED + signed)), inline]), detached
+    return b"".join([signed, bytes.fromhex(sender.identity.sign(_SIGNED + signed)), inline])
 
 
 def open_sealed(data: bytes, senders: Mapping[str, KeyCard], receiver: str, *, now_ms: int) -> Sealed:

@@ -1,4 +1,4 @@
-"""The line of a hospital, put together: Flower carries, we sign and seal. The one place that knows both the site and its engine."""
+"""The line of a hospital, put together: Flower carries, we sign and seal. Nothing else knows both a site and its engine."""
 
 import threading
 from collections.abc import Iterator
@@ -34,8 +34,8 @@ def site_line(home: "SiteHome") -> Iterator["SitePost"]:
 
 
 def wait_until_confirmed(home: "SiteHome", stop: threading.Event) -> None:
-    """Returns when the hub has confirmed this hospital, or at `stop`. RefusedError where it was revoked. A hub that does not answer is asked
-    again: the service may start before it."""
+    """Returns when the hub has confirmed this hospital, or at `stop`. RefusedError where it was revoked. A hub that does not
+    answer is asked again: the service may start before it."""
     from wardround.site.daemon.hub_record import HubRecord
     from wardround.site.daemon.joining import status
 

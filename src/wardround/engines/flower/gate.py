@@ -1,91 +1,162 @@
-"""The only door from outside: which requests reach Flower, and which our own pages (docs/spec/network.md, section 9).
+"""The one public door of the hub: an ASGI application that lets six paths of Flower through, and those of our own.
 
-    request --path? key of a confirmed site? length stated?--> Flower's eight fleet paths | our own application | refused, unread
+    path allowed? login key of a confirmed site? length stated and short? --> long poll --> Flower
+    /enrol, /bodies/...                                                   --> our own application
+    anything else                                                         --> 404 without a body
 
-Flower's port would also let a stranger list nodes, register a key and start a run; nothing but these paths passes here.
+Flower's fleet paths have no login before the body was read and parsed, and its control and runtime paths none at all; two more
+fleet paths (`push-object`, `pull-object`) would let a site fill the hub's memory, and we do not use them.
 """
 
+import asyncio
 import base64
 import binascii
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from wardround.engines.flower.mailroom import Mailroom
+from wardround.engines.flower.nodes import NodeTable
 from wardround.values.ids import SiteId
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-FLEET = frozenset(
-    f"/v1/fleet/{name}"
-    for name in (
-        "activate-node",
-        "deactivate-node",
-        "send-node-heartbeat",
-        "pull-messages",
-        "push-messages",
-        "push-object",
-        "pull-object",
-        "confirm-message-received",
-    )
+FLEET = "/v1/fleet/"
+PULL, PUSH = FLEET + "pull-messages", FLEET + "push-messages"
+ALLOWED = frozenset(
+    {PULL, PUSH}
+    | {FLEET + path for path in ("activate-node", "deactivate-node", "send-node-heartbeat", "confirm-message-received")}
 )
-BODY_LIMIT = 2 << 20
-_OWN = ("/enrol", "/bodies/")
-_KEY = b"flwr-public-key"
-_LONGEST_KEY = 1024
-Logins = Callable[[], Mapping[SiteId, bytes]]
+OURS = ("/enrol", "/bodies/")
+LIMIT = 2 << 20
+"""Bytes of a fleet request."""
+KEY_HEADER = b"flwr-public-key"
+WAIT_HEADER = b"wardround-wait"
+LONGEST_WAIT_S = 20.0
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Any]
+Send = Callable[[Any], Any]
+App = Callable[[Scope, Receive, Send], Any]
 
 
 class Gate:
-    """An ASGI application in front of Flower's. logins: login keys (PEM) of the confirmed sites, as they are now. own: answers
-    /enrol and /bodies; None refuses them."""
+    """An ASGI application. flower: the SuperLink's. ours: for `/enrol` and `/bodies/`, or None."""
 
-    def __init__(self, flower: App, logins: Logins, own: App | None) -> None:
-        self._flower, self._logins, self._own = flower, logins, own
-        self.seen: dict[SiteId, float] = {}
+    def __init__(self, flower: App, nodes: NodeTable, mailroom: Mailroom, ours: App | None) -> None:
+        self._flower, self._nodes, self._mailroom, self._ours = flower, nodes, mailroom, ours
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return  # neither web sockets nor lifespan
-        if self._own is not None and scope["path"].startswith(_OWN):
-            await self._own(scope, receive, send)
-            return
-        status = self._refusal(scope)
-        if status:
-            await refuse(send, status)
-        else:
-            await self._flower(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> int:
-        """The status code that refuses a request before its body; 0 where it may pass."""
-        if scope["method"] != "POST" or scope["path"] not in FLEET:
-            return 404
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return None
+        path = scope["path"]
+        if self._ours is not None and path.startswith(OURS) and (path == OURS[0] or path.startswith(OURS[1])):
+            await self._ours(scope, receive, send)
+            return None
+        if scope["method"] != "POST" or path not in ALLOWED:
+            return await refuse(send, 404)
         headers = dict(scope["headers"])
-        site = self._site_of(headers)
+        site = await asyncio.to_thread(self._nodes.site_of, _key(headers))
         if site is None:
-            return 401
+            return await refuse(send, 401)
         length = headers.get(b"content-length", b"")
-        if b"transfer-encoding" in headers or not length.isdigit() or int(length) > BODY_LIMIT:
-            return 413
-        self.seen[site] = time.time()
-        return 0
+        if not (length.isdigit() and len(length) < 10 and int(length) <= LIMIT):
+            return await refuse(send, 413)
+        return await self._let_in(site, scope, receive, send)
 
-    def _site_of(self, headers: Mapping[bytes, bytes]) -> SiteId | None:
-        """Whose login key a request names. That it also holds the key, Flower checks by its signature."""
-        value = headers.get(_KEY, b"")
-        if not value or len(value) > _LONGEST_KEY:
-            return None
+    async def _let_in(self, site: SiteId, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _whole(receive)
+        if body is None:
+            return
+        if scope["path"] == PULL:
+            reply = await self._next_message(site, scope, body, receive)
+        else:
+            reply = await ask(self._flower, scope, body)
+        if reply is None:
+            return
+        if reply[0]["status"] == 200:
+            self._mailroom.saw(site)
+            self._mailroom.tell()
+        for event in reply:
+            await send(event)
+
+    async def _next_message(self, site: SiteId, scope: Scope, body: bytes, receive: Receive) -> list[Any] | None:
+        """Flower's answer when it holds a message, at the latest when the site's patience ends. None where the site hung up."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _patience(dict(scope["headers"]))
+        hung_up = asyncio.ensure_future(receive())
+        bell = self._mailroom.bell(site)
         try:
-            key = base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            return None
-        return next((site for site, login in self._logins().items() if login.strip() == key.strip()), None)
+            while True:
+                bell.clear()
+                asked = time.monotonic()
+                reply = await ask(self._flower, scope, body)
+                if reply[0]["status"] != 200 or any(event.get("body") for event in reply[1:]):
+                    return reply
+                self._mailroom.saw(site)
+                self._mailroom.is_idle(site, asked)
+                ring = asyncio.ensure_future(bell.wait())
+                await asyncio.wait({ring, hung_up}, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+                ring.cancel()
+                if hung_up.done():
+                    return None
+                if await asyncio.to_thread(self._nodes.node_of, site) is None:  # revoked while it waited
+                    return _status(401)
+                if loop.time() >= until:
+                    return reply
+        finally:
+            hung_up.cancel()
+            self._mailroom.unhang(site, bell)
+
+
+async def ask(app: App, scope: Scope, body: bytes) -> list[Any]:
+    """What an ASGI application answers to a request whose body is all there."""
+    events: list[Any] = []
+    asked = False
+
+    async def receive() -> Any:
+        nonlocal asked
+        if asked:
+            await asyncio.Event().wait()
+        asked = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(event: Any) -> None:
+        events.append(event)
+
+    await app({**scope, "state": {}}, receive, send)
+    return events
 
 
 async def refuse(send: Send, status: int) -> None:
-    """No word of why: whoever has no business here learns nothing."""
+    for event in _status(status):
+        await send(event)
+
+
+def _status(status: int) -> list[Any]:
+    """A status without a body; the line is closed, so that nothing more of the request is read."""
     headers = [(b"content-length", b"0"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    return [{"type": "http.response.start", "status": status, "headers": headers}, {"type": "http.response.body", "body": b""}]
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """The body of a request whose length was checked; None where it did not come."""
+    pieces: list[bytes] = []
+    while True:
+        event = await receive()
+        if event["type"] != "http.request":
+            return None
+        pieces.append(event.get("body", b""))
+        if not event.get("more_body", False):
+            return b"".join(pieces)
+
+
+def _key(headers: dict[bytes, bytes]) -> bytes:
+    try:
+        return base64.b64decode(headers.get(KEY_HEADER, b""), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _patience(headers: dict[bytes, bytes]) -> float:
+    """How long the site would wait for a message, in seconds."""
+    text = headers.get(WAIT_HEADER, b"")
+    return min(LONGEST_WAIT_S, float(text)) if text.isdigit() and len(text) < 4 else LONGEST_WAIT_S

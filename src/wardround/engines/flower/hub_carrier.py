@@ -1,209 +1,170 @@
-"""The hub's end of the carrier: messages into Flower's queues, and answers out of them.
+"""The hub's end of Flower: messages to sites and their answers, sent again until they are answered or it is too late.
 
-    outbox --one push--> queues of nodes      pull, held until something comes --> arrived(site, bytes) --> taken, or sent again
+    waiting --site is there--> sent --reply taken--> answered
+       ^-----------------------'  the site asks for more without having answered; Flower lost the message, the run or the site;
+                                  the reply was none
 
-A site that is not there is no error: its message is sent again until the deadline. A message that Flower lost is a new one with
-the same bytes. Runs are changed now and then, since Flower keeps something of every message until its run ends.
+Flower delivers at most once. A site that asks for the next message has done with all before: what it has not answered was lost.
 """
 
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from wardround.engines.flower.gate import Logins
-from wardround.engines.flower.holding import held
-from wardround.engines.flower.inner import Inner, Lane
-from wardround.engines.flower.messages import Packed, data_of, packed
-from wardround.engines.flower.quiet import require_flower
-from wardround.values.errors import EngineError
+from flwr.proto.message_pb2 import Message
+from flwr.server.superlink.linkstate import LinkState
+
+from wardround.engines.flower.flower_run import FlowerRun
+from wardround.engines.flower.letters import data_of, order
+from wardround.engines.flower.mailroom import Mailroom
+from wardround.engines.flower.nodes import NodeTable
+from wardround.values.errors import EngineError, WireError
 from wardround.values.ids import SiteId
 
-require_flower()
-
-import httpx  # noqa: E402
-from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, PushObjectRequest  # noqa: E402
-from flwr.proto.node_pb2 import Node  # noqa: E402
-from flwr.proto.runtime_pb2 import PullAppMessagesRequest, PushAppMessagesRequest  # noqa: E402
-
-MESSAGES_A_LANE = 5000
-_HUB_NODE = 1
-_AGAIN_S = 1.0  # until a message that could not be delivered is sent once more
-_GRACE_S = 30.0  # that a message outlives its exchange
+RUN_MESSAGES = 2000
+"""A run is replaced after so many messages when nothing is under way: Flower keeps a little of each until its run ends."""
+_LOOK_S = 2.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
+_SPARE_S = 60.0
 Arrived = Callable[[SiteId, bytes], bool]
 
 
 @dataclass
-class _Exchange:
-    """One exchange at work. open: message id -> its site. due: site -> when its message is sent (again). taken: who answered."""
+class _Letter:
+    """What is to be said to one site. message_id: of what was sent and is awaited; empty where nothing is. due: when it may be
+    sent again."""
 
-    outbox: Mapping[SiteId, bytes]
-    arrived: Arrived
-    until: float
-    open: dict[str, SiteId] = field(default_factory=dict)
-    due: dict[SiteId, float] = field(default_factory=dict)
-    taken: set[SiteId] = field(default_factory=set)
+    site: SiteId
+    data: bytes
+    message_id: str = ""
+    sent: float = 0.0
+    due: float = 0.0
+    pause_s: float = _FIRST_PAUSE_S
 
-    @property
-    def waits(self) -> bool:
-        return len(self.taken) < len(self.outbox) and time.monotonic() < self.until
-
-    def lost(self, message_id: str) -> None:
-        """The message came to nothing: it is sent again a little later."""
-        site = self.open.pop(message_id, None)
-        if site is not None and site not in self.taken:
-            self.due[site] = time.monotonic() + _AGAIN_S
+    def lost(self) -> None:
+        """It is sent once more, after a pause that grows."""
+        self.message_id = ""
+        self.due = time.monotonic() + self.pause_s
+        self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
 
 
 class FlowerHubCarrier:
-    """Carries messages between the hub and its sites (`engines.remote.carrier.HubCarrier`)."""
+    """Implements `HubCarrier`. start_run: opens a run of Flower."""
 
-    def __init__(self, inner: Inner, logins: Logins) -> None:
-        self._inner, self._logins = inner, logins
-        self._lane: Lane | None = None
+    def __init__(self, state: LinkState, nodes: NodeTable, mailroom: Mailroom, start_run: Callable[[], FlowerRun]) -> None:
+        self._state, self._nodes, self._mailroom, self._start_run = state, nodes, mailroom, start_run
         self._lock = threading.Lock()
-        self._retired: list[Lane] = []
-        self._at_work: dict[int, int] = {}
-
-    def close(self) -> None:
-        for lane in [*self._retired, *([self._lane] if self._lane else [])]:
-            lane.close()
+        self._run: FlowerRun | None = None
+        self._messages = 0
+        self._exchanges = 0
+        self._closed = False
 
     def exchange(self, outbox: Mapping[SiteId, bytes], deadline_s: float, arrived: Arrived) -> frozenset[SiteId]:
-        exchange = _Exchange(outbox, arrived, time.monotonic() + deadline_s)
-        exchange.due = dict.fromkeys(outbox, 0.0)
-        lane = self._entered(len(outbox))
+        until = time.monotonic() + deadline_s
+        letters = {site: _Letter(site, data) for site, data in outbox.items()}
+        self._begin()
         try:
-            while exchange.waits:
-                try:
-                    self._step(lane, exchange)
-                except httpx.HTTPStatusError:  # the run or its task is gone
-                    lane = self._changed(lane)
-                    for message_id in list(exchange.open):
-                        exchange.lost(message_id)
-                except httpx.HTTPError:  # the server is stopping, or busy beyond its time
-                    time.sleep(_AGAIN_S)
+            while letters and time.monotonic() < until and not self._closed:
+                self._step(letters, until, arrived)
         finally:
-            self._left(lane)
-        return frozenset(exchange.taken)
+            self._forget([letter.message_id for letter in letters.values() if letter.message_id])
+            with self._lock:
+                self._exchanges -= 1
+        return frozenset(outbox.keys() - letters.keys())
 
-    def _step(self, lane: Lane, exchange: _Exchange) -> None:
-        self._send_due(lane, exchange)
-        if exchange.open:
-            self._pull(lane, exchange)
-        else:
-            time.sleep(min(_AGAIN_S / 4, max(0.0, exchange.until - time.monotonic())))
+    def close(self) -> None:
+        """Ends every exchange and the run."""
+        self._closed = True
+        self._mailroom.tell()
+        with self._lock:
+            self._end_run()
 
-    def _send_due(self, lane: Lane, exchange: _Exchange) -> None:
-        now = time.monotonic()
-        sites = [site for site, due in exchange.due.items() if due <= now]
-        if not sites:
+    def _step(self, letters: dict[SiteId, _Letter], until: float, arrived: Arrived) -> None:
+        news = self._mailroom.count
+        idle = {site: self._mailroom.idle_since(site) for site in letters}  # before replies are looked for
+        try:
+            run = self._current_run()
+            if self._take(run, letters, arrived):
+                return
+            self._send(run, letters, until)
+        except EngineError:
+            self._drop_run(letters)
+            self._mailroom.wait(news, _FIRST_PAUSE_S)
             return
-        nodes = self._inner.nodes(self._logins())
-        until = time.time() + (exchange.until - now) + _GRACE_S
-        messages: dict[SiteId, Packed] = {}
-        for site in sites:
-            if site in nodes:
-                del exchange.due[site]
-                messages[site] = packed(
-                    exchange.outbox[site],
-                    until=until,
-                    run_id=lane.run_id,
-                    src_node_id=_HUB_NODE,
-                    dst_node_id=nodes[site],
-                    message_type="query",
-                )
-            else:  # not confirmed, or revoked: perhaps before the deadline it is
-                exchange.due[site] = now + _AGAIN_S
-        if messages:
-            self._push(lane, exchange, messages)
+        for site, letter in letters.items():
+            if letter.message_id and idle[site] > letter.sent:
+                self._forget([letter.message_id])
+                letter.lost()
+        due = [letter.due for letter in letters.values() if not letter.message_id and letter.due > time.monotonic()]
+        self._mailroom.wait(news, max(0.0, min([until, time.monotonic() + _LOOK_S, *due]) - time.monotonic()))
 
-    def _push(self, lane: Lane, exchange: _Exchange, messages: Mapping[SiteId, Packed]) -> None:
-        answer = lane.client.PushMessages(
-            PushAppMessagesRequest(
-                messages_list=[one.message for one in messages.values()],
-                message_object_trees=[one.tree for one in messages.values()],
-            )
-        )
-        lane.sent += len(messages)
-        for (site, one), stored in zip(messages.items(), answer.message_ids, strict=True):
-            exchange.open[one.object_id] = site
-            if not stored:
-                exchange.lost(one.object_id)
-                continue
-            with suppress(httpx.HTTPStatusError):  # whoever has the message may have confirmed it already
-                lane.client.PushObject(
-                    PushObjectRequest(
-                        node=Node(node_id=_HUB_NODE),
-                        run_id=lane.run_id,
-                        object_id=one.object_id,
-                        object_content=one.content,
-                        session_id=answer.session_id,
-                    )
-                )
+    def _send(self, run: FlowerRun, letters: dict[SiteId, _Letter], until: float) -> None:
+        now = time.monotonic()
+        batch: list[tuple[_Letter, Message]] = []
+        for letter in letters.values():
+            node = self._nodes.node_of(letter.site)
+            if not letter.message_id and letter.due <= now and node is not None and self._nodes.online(letter.site):
+                batch.append((letter, order(run.number, node, letter.data, until - now + _SPARE_S)))
+        for start in range(0, len(batch), 8):  # a request of some megabytes at most
+            part = batch[start : start + 8]
+            taken = run.push([message for _, message in part])
+            for (letter, message), is_taken in zip(part, taken, strict=True):
+                if is_taken:
+                    letter.message_id, letter.sent = message.metadata.message_id, time.monotonic()
+                else:
+                    letter.lost()
+            self._mailroom.ring(letter.site for letter, _ in part)
+        self._messages += len(batch)
 
-    def _pull(self, lane: Lane, exchange: _Exchange) -> None:
-        """Whatever has come: answers, and Flower's own word that a message will have none."""
-        wait = min([exchange.until, *exchange.due.values()]) - time.monotonic()
-        with held(wait):
-            answer = lane.client.PullMessages(PullAppMessagesRequest(message_ids=list(exchange.open)))
-        for message in answer.messages_list:
-            asked = message.metadata.reply_to_message_id
-            site = exchange.open.get(asked)
-            if site is None:
+    def _take(self, run: FlowerRun, letters: dict[SiteId, _Letter], arrived: Arrived) -> bool:
+        """Whether anything came. Every reply is looked at once; Flower has forgotten it then."""
+        sent = {letter.message_id: letter for letter in letters.values() if letter.message_id}
+        if not sent:
+            return False
+        replies = run.pull(list(sent))
+        for message in replies:
+            letter = sent.get(message.metadata.reply_to_message_id)
+            if letter is None:
                 continue
-            if message.HasField("error"):
-                exchange.lost(asked)
-                continue
-            del exchange.open[asked]
-            self._confirm(lane, message.metadata.message_id)
-            if _data(message) is not None and exchange.arrived(site, _data(message) or b""):
-                exchange.taken.add(site)
+            if not message.HasField("error") and _is_taken(letter.site, message, arrived):
+                del letters[letter.site]
             else:
-                exchange.due[site] = time.monotonic() + _AGAIN_S
+                letter.lost()
+        return bool(replies)
 
-    def _confirm(self, lane: Lane, message_id: str) -> None:
-        with suppress(httpx.HTTPStatusError):
-            lane.client.ConfirmMessageReceived(
-                ConfirmMessageReceivedRequest(node=Node(node_id=_HUB_NODE), run_id=lane.run_id, message_object_id=message_id)
-            )
+    def _forget(self, message_ids: list[str]) -> None:
+        """Flower gives these messages to nobody any more."""
+        if message_ids:
+            self._state.delete_messages(message_ins_ids=set(message_ids))
 
-    def _entered(self, messages: int) -> Lane:
+    def _begin(self) -> None:
         with self._lock:
-            if self._lane is None:
-                self._lane = self._inner.lane()
-            elif self._lane.sent + messages > MESSAGES_A_LANE:
-                self._retired.append(self._lane)
-                self._lane = self._inner.lane()
-            self._at_work[self._lane.run_id] = self._at_work.get(self._lane.run_id, 0) + 1
-            return self._lane
+            if self._messages > RUN_MESSAGES and not self._exchanges:
+                self._end_run()
+            self._exchanges += 1
 
-    def _left(self, lane: Lane) -> None:
+    def _current_run(self) -> FlowerRun:
         with self._lock:
-            self._at_work[lane.run_id] -= 1
-            for old in [old for old in self._retired if not self._at_work.get(old.run_id)]:
-                self._retired.remove(old)
-                old.close()
-                self._inner.end(old)
+            if self._run is None:
+                self._run, self._messages = self._start_run(), 0
+            return self._run
 
-    def _changed(self, lane: Lane) -> Lane:
-        """Another run, since this one is over for Flower."""
+    def _drop_run(self, letters: dict[SiteId, _Letter]) -> None:
+        """The next step opens another run, in which everything that was not answered is sent anew."""
         with self._lock:
-            self._at_work[lane.run_id] -= 1
-            if self._lane is lane:
-                lane.close()
-                self._lane = None
-        for _ in range(3):
-            with suppress(httpx.HTTPError, EngineError):
-                return self._entered(0)
-            time.sleep(_AGAIN_S)
-        raise EngineError("The hub's Flower begins no run any more", hint="start the hub again; runs go on where they stood")
+            self._end_run()
+        for letter in letters.values():
+            letter.message_id = ""
+
+    def _end_run(self) -> None:
+        if self._run is not None:
+            self._run.close()
+            self._run = None
 
 
-def _data(message: Any) -> bytes | None:
+def _is_taken(site: SiteId, message: Message, arrived: Arrived) -> bool:
     try:
-        return data_of(message)
-    except ValueError:
-        return None
+        return arrived(site, data_of(message))
+    except WireError:
+        return False

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
+from cryptography import x509
 
 AHEAD_S, BEHIND_S = 5, 300
 """How far a site's clock may differ before the hub's Flower turns it away."""
 
 
-def in_words(error: Exception, address: str) -> str:
+def in_words(error: Exception, address: str, proxy: str | None = None) -> str:
     """One sentence, and what to do."""
     match error:
         case httpx.HTTPStatusError():
@@ -21,7 +22,7 @@ def in_words(error: Exception, address: str) -> str:
             return f"{address} does not answer in time: look whether a firewall drops the connection"
     text = str(error)
     if isinstance(error, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in text or "SSL" in text:
-        return _of_tls(text, address)
+        return _of_tls(text, address, proxy)
     if "Name or service not known" in text or "nodename nor servname" in text or "getaddrinfo" in text:
         return f"the name in {address} is not known here: correct DNS, or set HTTPS_PROXY where names are known by the proxy only"
     if "refused" in text:
@@ -41,15 +42,32 @@ def _of_status(response: httpx.Response) -> str:
     return f"the hub answers with status {response.status_code}; it is tried again"
 
 
-def _of_tls(text: str, address: str) -> str:
+def _of_tls(text: str, address: str, proxy: str | None) -> str:
     if "certificate verify failed" in text or "CERTIFICATE_VERIFY_FAILED" in text:
         if "expired" in text or "not yet valid" in text:
             return f"the certificate of {address} is not valid at this time: look at this machine's clock, or ask the hub"
+        issuer = issuer_at(address, proxy)
+        whose = f"; it was issued by {issuer}" if issuer else ""
         return (
-            f"the certificate that came from {address} is not the hub's: something on the way opens TLS (inspection). Ask IT to "
-            "leave this address out, or join with --extra-ca; `wardround site doctor` shows whose certificate it is"
+            f"the certificate that came from {address} is not the hub's{whose}: something on the way opens TLS (TLS inspection). "
+            "Ask IT to leave this address out, or join anew with --extra-ca"
         )
     return f"TLS with {address} failed ({text[:120]})"
+
+
+def issuer_at(address: str, proxy: str | None = None) -> str:
+    """Who issued the certificate that comes from there; empty where it cannot be had. Nothing that comes is believed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            httpx.Client(verify=context, timeout=10.0, proxy=proxy) as client,
+            client.stream("GET", f"https://{address}/") as response,
+        ):
+            raw = response.extensions["network_stream"].get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return x509.load_der_x509_certificate(raw).issuer.rfc4514_string()
+    except (httpx.HTTPError, OSError, ValueError, KeyError, AttributeError, TypeError):
+        return ""
 
 
 def clock_difference(response: httpx.Response) -> float | None:

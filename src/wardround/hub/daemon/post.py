@@ -17,6 +17,6 @@ class Post(Protocol):
         outbox: Mapping[SiteId, bytes],
         deadline_s: float,
         arrived: Callable[[SiteId], None] | None = None,
-    ) -> dict[SiteId, bytes]:
+    ) -> Mapping[SiteId, bytes]:
         """Each site's proved answer to its message about the study; a site that gave none in time is absent."""
         ...
