@@ -57,7 +57,7 @@ class HaltingEngine:
 
     def exchange(
         self, outbox: Mapping[SiteId, bytes], deadline_s: float, arrived: Callable[[SiteId], None] | None = None
-    ) -> dict[SiteId, bytes]:
+    ) -> Mapping[SiteId, bytes]:
         lock, listening = threading.Lock(), [True]
 
         def heard(site: SiteId) -> None:
