@@ -57,6 +57,7 @@ class Federation:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.run("hub", "init", "--address", f"127.0.0.1:{self.port}", "--home", str(self.hub))
         self.start("hub")
+        self._wait_for_port()
         for number, name in enumerate(self.names):
             table = self.folder / f"{name}.csv"
             write_table(table, number + 1, self.rows)
@@ -67,6 +68,17 @@ class Federation:
             self.run("site", "data", "add", DATA, str(table), "--home", str(self.home(name)))
         for name in self.names:
             self.start(name)
+
+    def _wait_for_port(self) -> None:
+        until = time.monotonic() + READY_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     @property
     def hub(self) -> Path:

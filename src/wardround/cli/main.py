@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from wardround.cli import audit, data, demo, evidence, models, predict, report, simulate, site, study
+from wardround.cli import audit, data, demo, evidence, hub, models, predict, report, simulate, site, study
 from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.errors import WardroundError
 from wardround.values.printable import printable_lines
@@ -34,6 +34,7 @@ app.command("evidence")(evidence.evidence)
 app.add_typer(study.app, name="study")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+app.add_typer(hub.app, name="hub")
 app.add_typer(site.app, name="site")
 
 INTERRUPTED = 130

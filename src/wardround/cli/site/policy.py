@@ -1,6 +1,7 @@
 """wardround site policy | log."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,20 +43,21 @@ def log(
     home: HomeOption = None,
 ) -> None:
     """Show what was asked of this hospital, what it answered and what its people decided; or prove that no line was changed."""
-    from wardround.values.chained_log import verify
+    show_log(site_home(home).path / "log", number, check=check, as_json=as_json)
 
-    site = site_home(home)
+
+def show_log(folder: Path, number: int, *, check: bool, as_json: bool) -> None:
+    """The last lines of a log; or whether its chain is whole, RunError where it is not."""
+    from wardround.values.chained_log import ChainedLog, verify
+
     if check:
-        checked = verify(site.path / "log")
+        checked = verify(folder)
         if checked.problem:
-            raise RunError(
-                "The log is not as it was written",
-                found=checked.problem,
-                hint="bring it back from a backup, and find out who did it",
-            )
+            hint = "bring it back from a backup, and find out who did it"
+            raise RunError("The log is not as it was written", found=checked.problem, hint=hint)
         typer.echo(f"{checked.head.entries} lines, none changed, left out or put in. Head {checked.head.sha256}")
         return
-    chain = site.log
+    chain = ChainedLog(folder)
     for entry in chain.entries(max(1, chain.head.entries - number + 1)):
         if as_json:
             typer.echo(entry.line().decode(), nl=False)

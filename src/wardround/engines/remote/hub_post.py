@@ -20,6 +20,7 @@ from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import ChainedLog
 from wardround.values.errors import WireError
 from wardround.values.ids import SiteId
+from wardround.wire.offers import HeardHead
 from wardround.wire.sealed import KeyCard, Party, Sealed, SealedBody, Subject, Topic, open_sealed, seal
 
 ANSWER_TO: Mapping[Topic, Topic] = {"order": "reply", "offer": "status"}
@@ -51,6 +52,7 @@ class HubPost:
         self._carrier, self._party, self._senders, self._bodies, self._log = carrier, party, senders, bodies, log
         self._numbers = Numbers(numbers)
         self._numbering = threading.Lock()
+        self._heads: dict[SiteId, HeardHead] = {}
 
     def ask(
         self,
@@ -82,6 +84,10 @@ class HubPost:
         self._log_silent(asked)
         return Answers(asked.answers)
 
+    def heads(self) -> tuple[HeardHead, ...]:
+        """Where the log of each site stood when it was heard of last, since this process began."""
+        return tuple(self._heads.copy().values())
+
     def _sealed(
         self, subject: Subject, outbox: Mapping[SiteId, bytes], bodies: Mapping[bytes, SealedBody]
     ) -> dict[SiteId, bytes]:
@@ -110,6 +116,7 @@ class HubPost:
             self._log.append("answer-refused", str(error), site=site, study=asked.subject.study, number=asked.subject.number)
             return False
         header = sealed.header
+        self._heads[site] = HeardHead(site=site, entries=header.log_entries, sha256=header.log_head)
         self._log.append(
             f"{header.topic}-received",
             f"The {header.topic} of {site} has come.",

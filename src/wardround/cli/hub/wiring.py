@@ -1,0 +1,84 @@
+"""The hub, put together: Flower carries, we sign and seal, the service carries the studies on, pages for people beside it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wardround.values.errors import StudyError
+
+if TYPE_CHECKING:
+    from wardround.hub.daemon.home import HubHome
+    from wardround.hub.daemon.service import HubService
+    from wardround.study.declaration import Study
+    from wardround.study.record.run_record import RunRecord
+    from wardround.study.run_settings import RunSettings
+
+
+@contextmanager
+def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubService"]:
+    """The service of a hub whose port is open. EngineError where it cannot be; MissingExtraError where parts are missing."""
+    from wardround.engines.flower.hub import FlowerHub
+    from wardround.engines.remote.body_app import BodyApp
+    from wardround.engines.remote.body_store import BodyStore
+    from wardround.engines.remote.engine import RemoteEngine
+    from wardround.engines.remote.hub_post import HubPost
+    from wardround.hub.daemon.certificates import server_certificate
+    from wardround.hub.daemon.enrolment import EnrolmentDesk
+    from wardround.hub.daemon.finishing import Finishing
+    from wardround.hub.daemon.roster import Roster
+    from wardround.hub.daemon.runner import Means
+    from wardround.hub.daemon.service import HubService
+    from wardround.wire.hub_address import HubAddress
+    from wardround.wire.sealed import HUB, Party
+
+    settings, log = home.settings, home.log
+    party = Party(HUB, home.identity, home.sealing)
+    roster, bodies = Roster(home.path, log), BodyStore(home.path / "bodies")
+    desk = EnrolmentDesk(roster, party.identity, party.sealing.public)
+    certificate = server_certificate(home.path / "keys", HubAddress.read(settings.address))
+    own = _OwnPages(desk, BodyApp(bodies, roster.key_cards, say))
+    carrier = FlowerHub(settings.listen, settings.port, certificate, certificate, roster.logins, own)
+    post = HubPost(carrier.carrier, party, roster.key_cards, bodies, log, home.path / "post")
+    means = Means(
+        home,
+        roster,
+        post,
+        lambda study, sites: RemoteEngine(post, study, sites),
+        Finishing(_write_evidence, _stage_external),
+        heads=post.heads,
+    )
+    carrier.start()
+    try:
+        yield HubService(means)
+    finally:
+        carrier.stop()
+
+
+class _OwnPages:
+    """Our own applications on the public port: enrolment, and the store of long bodies."""
+
+    def __init__(self, desk: Any, bodies: Any) -> None:
+        self._desk, self._bodies = desk, bodies
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        application = self._bodies if scope["path"].startswith("/bodies/") else self._desk
+        await application(scope, receive, send)
+
+
+def _write_evidence(record: "RunRecord", folder: Path) -> None:
+    from wardround.evidence.model_card import write_model_card
+    from wardround.evidence.report import write_report
+    from wardround.hub.artifacts import CARD, REPORT
+
+    write_report(record, folder / REPORT)
+    write_model_card(record, folder / CARD)
+
+
+def _stage_external(study: "Study", settings: "RunSettings", path: Path) -> None:
+    """The external test set that lies at the hub, as in a simulation."""
+    from wardround.simulation.hospitals import dataset_cache, stage_external_test
+
+    if settings.external is None:
+        raise StudyError("Nobody said where the external test set lies", hint="write [external] into STUDY.run.toml")
+    stage_external_test(study, settings.external, path, dataset_cache(study))
