@@ -83,11 +83,12 @@ def invite(
 def confirm(
     name: NameArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the words were compared already.")] = False,
+    look: Annotated[bool, typer.Option("--look", help="Only show the words.")] = False,
     home: HubOption = None,
 ) -> None:
     """Take a hospital that has joined into the roster, after its eight words were compared by telephone."""
     hub = hub_home(home)
-    _confirm(roster_of(hub), name, yes=yes)
+    _confirm(roster_of(hub), name, yes=yes, look=look)
 
 
 def revoke(name: NameArgument, home: HubOption = None) -> None:
@@ -102,10 +103,10 @@ def _wait_and_confirm(hub: "HubHome", roster: "Roster", name: str) -> None:
     typer.echo(f"Waiting until {name} joins (Ctrl-C leaves; `wardround hub confirm {name}` goes on).{up}")
     while name not in roster.waiting():
         time.sleep(LOOK_S)
-    _confirm(roster, name, yes=False)
+    _confirm(roster, name)
 
 
-def _confirm(roster: "Roster", name: str, *, yes: bool) -> None:
+def _confirm(roster: "Roster", name: str, *, yes: bool = False, look: bool = False) -> None:
     entry = roster.waiting().get(name)  # type: ignore[call-overload]
     if entry is None and name in roster.confirmed():
         typer.echo(f"{name} is in the roster already.")
@@ -113,6 +114,8 @@ def _confirm(roster: "Roster", name: str, *, yes: bool) -> None:
     if entry is None:
         raise RunError(f"Nobody has joined as {name}", hint=f"wait until {name} has run `wardround site join`, then try again")
     typer.echo(f"\n    {printable(entry.words)}\n")
+    if look:
+        return
     if not yes and not typer.confirm(f"Are these the eight words that {name} reads to you by telephone?"):
         roster.turn_away(name)
         raise RunError(

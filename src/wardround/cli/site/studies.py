@@ -178,5 +178,6 @@ def _show(page: "Review") -> None:
         console.print(Text(f"\n{section.title}", style="bold"))
         for sentence in section.sentences:
             alarm = sentence.startswith(ALARM)
-            text = Text(printable_lines(sentence.removeprefix(ALARM)), style="red" if alarm else "")
+            words = f"{'WARNING: ' * alarm}{sentence.removeprefix(ALARM)}"
+            text = Text(printable_lines(words), style="red" if alarm else "")
             console.print(Padding(text, (0, 0, 0, 2)))

@@ -111,9 +111,8 @@ class SiteService:
 
 
 def keep_to(policy: Policy) -> None:
-    """Takes the cores and the memory that the policy allows, for this process and its threads, where the system can say so."""
-    if policy.cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: policy.cores])
+    """Takes no more memory than the policy allows, where the system can say so. Its cores are training's threads, and the unit's
+    quota."""
     if policy.memory_gb and sys.platform != "win32":
         import resource
 

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# From nothing to a study between a hub and three hospitals, on one machine, by the commands of docs/deploy.md.
+#
+#   examples/three_hospitals.sh [FOLDER]     default: a new folder below /tmp; it stays, to be looked at
+#
+# As root on Linux each party gets a network of its own (ip netns): the hospitals reach one port of the hub and nothing else.
+# Otherwise all of them use the loopback device. Takes about two minutes on two cores.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+wardround=${WARDROUND:-wardround}
+folder=${1:-$(mktemp -d "${TMPDIR:-/tmp}/three-hospitals.XXXXXX")}
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+hospitals="north south west"
+port=9443
+tag=wr$$
+export NO_COLOR=1
+
+own_networks() { [ "$(id -u)" = 0 ] && command -v ip > /dev/null && ip netns add "$tag-try" 2> /dev/null && ip netns del "$tag-try"; }
+
+# party NAME COMMAND...: the command as that party, with a home and, where it can be, a network of its own.
+party() {
+    local name=$1
+    shift
+    local as=(env "WARDROUND_HOME=$folder/$name/home" "WARDROUND_HUB=$folder/$name/hub" "WARDROUND_SITE=$folder/$name/site")
+    [ -z "$networks" ] || as=(ip netns exec "$tag-$name" "${as[@]}")
+    "${as[@]}" "$@"
+}
+
+# said NAME COMMAND...: the same, shown as it would be typed.
+said() {
+    local name=$1
+    shift
+    echo "$name\$ wardround $*"
+    party "$name" "$wardround" "$@" | sed 's/^/    /'
+}
+
+# A bridge with the hub and the hospitals on it; only the hub's port is let through.
+make_networks() {
+    ip link add "$tag" type bridge && ip link set "$tag" up
+    local number=1
+    for name in hub $hospitals; do
+        ip netns add "$tag-$name"
+        ip link add "$tag-$number" type veth peer name eth0 netns "$tag-$name"
+        ip link set "$tag-$number" master "$tag" up
+        ip -n "$tag-$name" addr add "10.77.0.$number/24" dev eth0
+        ip -n "$tag-$name" link set eth0 up && ip -n "$tag-$name" link set lo up
+        number=$((number + 1))
+    done
+}
+
+clean_up() {
+    trap - EXIT
+    for file in "$folder"/*/service.pid; do [ ! -f "$file" ] || kill "$(cat "$file")" 2> /dev/null || true; done
+    wait 2> /dev/null || true
+    if [ -n "$networks" ]; then
+        for name in hub $hospitals; do ip netns del "$tag-$name" 2> /dev/null || true; done
+        ip link del "$tag" 2> /dev/null || true
+    fi
+}
+
+# service NAME COMMAND...: a service in the background; its output is in FOLDER/NAME/service.out.
+service() {
+    local name=$1
+    shift
+    echo "$name\$ wardround $*  (in the background)"
+    party "$name" "$wardround" "$@" > "$folder/$name/service.out" 2>&1 &
+    echo $! > "$folder/$name/service.pid"
+}
+
+until_seen() { # until_seen SECONDS TEXT COMMAND...: tries the command until its output holds the text
+    local seconds=$1 text=$2
+    shift 2
+    for _ in $(seq "$seconds"); do
+        if "$@" 2>&1 | grep -q -- "$text"; then return; fi
+        sleep 1
+    done
+    echo "waited $seconds seconds for: $text" >&2
+    "$@" >&2
+    exit 1
+}
+
+networks=""
+if own_networks; then networks=yes; fi
+trap clean_up EXIT
+for name in hub $hospitals; do mkdir -p "$folder/$name"; done
+if [ -n "$networks" ]; then
+    make_networks
+    address=10.77.0.1:$port
+    echo "# the hub and each hospital have a network of their own"
+else
+    address=127.0.0.1:$port
+fi
+
+echo "# drawn X-rays of no patient, a folder for each hospital"
+"$wardround" data make "$folder/data" 2> /dev/null | tail -n 1
+
+echo "# at the hub"
+said hub hub init --address "$address" --title "Study office"
+service hub hub up
+until_seen 60 "hospitals connect" cat "$folder/hub/service.out"
+
+for name in $hospitals; do
+    echo "# $name joins"
+    said hub hub invite "$name" --no-wait --out "$folder/$name/invitation.toml"
+    said "$name" site join "$folder/$name/invitation.toml"
+    # Two people compare eight words by telephone. Here both are on one screen, and compared by the script.
+    there=$(party "$name" "$wardround" site join "$folder/$name/invitation.toml" | grep '^    ' || true)
+    here_words=$(party hub "$wardround" hub confirm "$name" --look | grep '^    ' || true)
+    [ -n "$there" ] && [ "$there" = "$here_words" ] || { echo "the words differ" >&2; exit 1; }
+    said hub hub confirm "$name" --yes
+    said "$name" site data add x-rays "$folder/data/$name"
+    service "$name" site up
+done
+
+echo "# the study"
+said hub hub run "$here/three_hospitals.toml" --synthetic
+study=$(party hub "$wardround" hub status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["studies"][-1]["study"])')
+for name in $hospitals; do
+    until_seen 60 "${study:0:12}" party "$name" "$wardround" site studies
+    said "$name" site approve "${study:0:12}" --data x-rays --by "Data manager of $name" --yes
+done
+said "${hospitals%% *}" site review "${study:0:12}" --data x-rays --html "$folder/review.html"
+until_seen 300 "finished" party hub "$wardround" hub status "${study:0:12}"
+said hub hub status "${study:0:12}"
+
+echo "# what each hospital can prove"
+for name in $hospitals; do
+    said "$name" site log --verify
+    said "$name" evidence "${study:0:12}" --out "$folder/$name/evidence.zip"
+done
+said hub hub log --verify
+said hub evidence verify "$folder"/north/evidence.zip "$folder"/south/evidence.zip "$folder"/west/evidence.zip
+echo "# all of it is in $folder"
