@@ -121,6 +121,12 @@ class Federation:
             by = ("--data", DATA, "--by", "Benchmark", "--yes")
             self.run("site", "approve", study[:12], *by, "--home", str(self.home(name)), name=name)
 
+    def budgets(self, *, epsilon: float, delta: float) -> None:
+        """Gives the patients of each hospital room for private studies."""
+        for name in self.names:
+            ledger = str(self.home(name) / "ledgers" / f"{DATA}.sqlite")
+            self.run("site", "ledger", ledger, "--epsilon", str(epsilon), "--delta", str(delta), name=name)
+
     def state(self, study: str) -> dict[str, Any]:
         """Where a study stands, as the hub's state file says."""
         value: dict[str, Any] = json.loads((self.hub / "studies" / study / "state.json").read_bytes())
