@@ -28,6 +28,8 @@ def promised(record: RunRecord, cost: PrivacyRecord) -> Iterator[str]:
             f"There it is the study {cost.ledger_study[:12]} of the run {record.run_id}: "
             f"{', '.join(f'entry {number} at {site}' for site, number in sorted(cost.ledger_entries.items()))}."
         )
+    elif record.engine == "network":
+        yield f"What it cost stands in each hospital's own ledger, as the study {cost.ledger_study[:12]}."
     if cost.unit == "patient":
         yield "A patient who is known to two hospitals is protected by the sum of both costs."
     if record.engine == "in_process":

@@ -21,7 +21,7 @@ def facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         ("Privacy mode", record.privacy_mode),
         ("Summation", record.summation_mode),
         ("Seed", str(record.seed)),
-        ("Engine", f"{record.engine}, up to {record.workers} hospitals at a time, {record.machine.cores} processor cores"),
+        ("Engine", _engine(record)),
         ("Started", record.created),
         ("Finished", record.finished or "not finished"),
         (
@@ -37,6 +37,12 @@ def facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         rows.append(("Files", ", ".join(f"{name} ({kind})" for kind, name in sorted(model.files.items())) or wording.NONE))
         rows.append(("ONNX against PyTorch", f"largest difference in probability {_scientific(model.onnx_max_difference)}"))
     return tuple(rows)
+
+
+def _engine(record: RunRecord) -> str:
+    if record.engine == "network":
+        return f"network, {len(record.took_part)} hospitals, each at a machine of its own"
+    return f"{record.engine}, up to {record.workers} hospitals at a time, {record.machine.cores} processor cores"
 
 
 def tested(record: RunRecord) -> dict[str, Evaluation]:

@@ -93,6 +93,8 @@ def headline(record: RunRecord) -> tuple[str, ...]:
 def _pooled_words(record: RunRecord, task: Task) -> Iterator[str]:
     if record.pooled is None:
         yield "This record holds no evaluation on held-out test patients, so it says nothing about how good the model is."
+        if record.engine == "network":
+            yield _AT_THE_HOSPITALS
         return
     shared = record.pooled.federated
     yield (
@@ -104,6 +106,11 @@ def _pooled_words(record: RunRecord, task: Task) -> Iterator[str]:
     if own:
         span = figure(own[0]) if len(own) == 1 else f"{figure(min(own))} to {figure(max(own))}"
         yield f"Models trained on one hospital's data alone reached {span} on the same patients."
+    if record.engine == "network" and not record.sites:
+        yield _AT_THE_HOSPITALS
+
+
+_AT_THE_HOSPITALS = "No figure of a single hospital is in this record. Each hospital has the model's figures on its own patients, in its own report."
 
 
 def _site_words(record: RunRecord, task: Task) -> Iterator[str]:

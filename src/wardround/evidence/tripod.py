@@ -68,20 +68,24 @@ def _sources(record: RunRecord) -> str:
 
 
 def _centres(record: RunRecord) -> str:
-    if not record.sites:
+    if not record.took_part:
         return ""
-    return f"{len(record.sites)} hospitals in the record. Level of care and location: {blank(_HOSPITALS)}"
+    return f"{len(record.took_part)} hospitals in the record. Level of care and location: {blank(_HOSPITALS)}"
 
 
 def _sample(record: RunRecord) -> str:
-    if not record.sites:
+    entries = [*record.sites.values()] or [record.totals] * (record.totals is not None)
+    if not entries:
         return ""
-    patients, images = (sum(getattr(entry, name) for entry in record.sites.values()) for name in ("patients", "images"))
+    patients, images = (sum(getattr(entry, name) for entry in entries) for name in ("patients", "images"))
     return f"{whole(patients)} patients, {whole(images)} records. Whether that was enough: {blank(_AUTHORS)}"
 
 
 def _division(record: RunRecord) -> str:
-    parts = {split: sum(entry.split_images.get(split, 0) for entry in record.sites.values()) for split in _SPLITS}
+    divided = [entry.split_images for entry in record.sites.values()]
+    if not divided and record.totals is not None:
+        divided = [record.totals.split_images]
+    parts = {split: sum(images.get(split, 0) for images in divided) for split in _SPLITS}
     if not any(parts.values()):
         return ""
     shares = ", ".join(f"{whole(count)} {split}" for split, count in parts.items())
@@ -114,6 +118,10 @@ def _events(record: RunRecord) -> str:
     rows = [
         ", ".join((f"{site}: {whole(entry.patients)} patients", *_labels(entry, words))) for site, entry in record.sites.items()
     ]
+    totals = record.totals
+    if not rows and totals is not None:
+        counted = (f"{whole(totals.labels.get(key))} {text}" for key, text in words.counted_in_text.items())
+        rows = [", ".join((f"all hospitals together: {whole(totals.patients)} patients", *counted))]
     return "; ".join(rows)
 
 

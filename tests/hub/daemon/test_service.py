@@ -1,24 +1,252 @@
 """The hub as a service: a study from its submission to its model, whatever happens on the way."""
 
+import threading
 from pathlib import Path
 
-from wardround.hub.artifacts import CARD, MODEL, RECORD, REPORT
-from wardround.study.record.run_record import RunRecord
-from wardround.values.canonical import sha256_hex
+import pytest
 
+from wardround.hub.artifacts import CARD, MODEL, RECORD, REPORT
+from wardround.hub.daemon.study_state import StudyState
+from wardround.study.record.run_record import RunRecord
+from wardround.study.run_settings import run_file_of
+from wardround.values.canonical import sha256_hex
+from wardround.values.chained_log import verify
+from wardround.values.errors import RefusedError
+
+from ...federation.private_studies import private_study
 from ...federation.tiny_federation import NAMES, study
-from .hub_ward import hub_ward, until
+from .hub_ward import HubWard, hub_ward, until, until_state
+
+
+def masked(**changes: object) -> object:
+    return study(mode="masked", **{"rounds": 2, "collusion": 0, **changes})
+
+
+def losing(number: int, gate: threading.Event):
+    """A hospital that refuses at its hours from the order with this number on, until the gate opens."""
+    orders = []
+
+    def before(order: bytes) -> None:
+        orders.append(order)
+        if len(orders) >= number and not gate.is_set():
+            raise RefusedError("not now", code="hours")
+
+    return before
 
 
 def test_a_study_that_all_approve_ends_with_a_model_and_a_report(tmp_path: Path) -> None:
     """The whole way, without a person at the hub after `hub run`."""
     with hub_ward(tmp_path) as hub:
-        folder = hub.submit(study(mode="masked", rounds=2, collusion=0))
+        folder = hub.submit(masked())
         with hub.up():
             state = until(folder, "finished", "failed")
         assert state.phase == "finished", state.reason
         record = RunRecord.from_json((folder.run / RECORD).read_bytes())
         assert state.model == sha256_hex((folder.run / MODEL).read_bytes())
         assert (folder.run / REPORT).exists() and (folder.run / CARD).exists()
-    assert record.hospitals == NAMES and record.sites == {} and record.cross == {}
-    assert [line.number for line in state.rounds] == [1, 2]
+        codes = [entry.code for entry in hub.home.log.entries()]
+        assert not verify(hub.home.log.folder).problem
+    assert record.hospitals == NAMES and record.sites == {} and record.cross == {} and record.engine == "network"
+    assert record.pooled is not None and record.totals is not None and record.totals.patients == 114
+    assert [line.number for line in state.rounds] == [1, 2] and state.score_name == "AUC"
+    assert [code for code in codes if code in ("submitted", "round", "model")] == ["submitted", "round", "round", "model"]
+
+
+def test_a_private_study_ends_with_its_price_and_no_figure_of_patients(tmp_path: Path) -> None:
+    """Evaluations and ledgers stay at the hospitals; a zero in their place would read as a figure."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(private_study(rounds=2, collusion=0))
+        with hub.up():
+            state = until(folder, "finished", "failed")
+        assert state.phase == "finished", state.reason
+        record = RunRecord.from_json((folder.run / RECORD).read_bytes())
+        page = (folder.run / REPORT).read_text()
+    assert record.pooled is None and record.start is None and record.totals is None
+    assert record.privacy is not None and record.privacy.epsilon and record.privacy.spent == {}
+    assert all(entry.validation is None and entry.train_loss is None for entry in record.rounds)
+    assert "hospital&#39;s own ledger" in page or "hospital's own ledger" in page
+
+
+def test_submitting_the_same_study_again_changes_nothing(tmp_path: Path) -> None:
+    """A command that was interrupted is given again."""
+    with hub_ward(tmp_path) as hub:
+        first = hub.submit(masked())
+        before = {path.name: path.read_bytes() for path in first.path.iterdir()}
+        assert hub.submit(masked()) == first
+        assert {path.name: path.read_bytes() for path in first.path.iterdir()} == before
+
+
+def test_too_few_hospitals_are_waited_for_and_the_study_goes_on_when_they_are_back(tmp_path: Path) -> None:
+    """Nights, reboots and holes in the network are the ordinary case."""
+    with hub_ward(tmp_path) as hub:
+        gate = threading.Event()
+        for name in NAMES[1:]:
+            hub.hospitals[name].before = losing(6, gate)
+        folder = hub.submit(masked())
+        with hub.up():
+            waiting = until(folder, "waiting", "failed", "finished")
+            assert waiting.phase == "waiting" and set(waiting.awaits) <= set(NAMES[1:]) and "(hours)" in waiting.reason
+            gate.set()
+            assert until(folder, "finished", "failed").phase == "finished"
+
+
+def test_a_hospital_that_is_away_is_asked_for_no_round_until_it_is_seen(tmp_path: Path) -> None:
+    """Each try without it would cost the others a round."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(masked())
+
+        def leaving(_: bytes) -> None:
+            hub.hospitals["north"].away = hub.hospitals["south"].away = True
+
+        hub.hospitals["north"].before = leaving
+        with hub.up():
+            until(folder, "waiting")
+            orders = hub.hospitals["east"].orders
+            seen = len(hub.post.asked)
+            until_state(folder, lambda _: len(hub.post.asked) > seen + 5)
+            assert hub.hospitals["east"].orders == orders and folder.state.phase == "waiting"
+            hub.hospitals["north"].before = lambda _: None
+            hub.hospitals["north"].away = hub.hospitals["south"].away = False
+            assert until(folder, "finished", "failed").phase == "finished"
+
+
+def test_what_hospitals_refuse_again_and_again_is_for_a_person(tmp_path: Path) -> None:
+    """An engine that asks for ever hides the fault."""
+    with hub_ward(tmp_path) as hub:
+
+        def broken(_: bytes) -> None:
+            raise RefusedError("cannot", code="arithmetic")
+
+        for name in NAMES:
+            hub.hospitals[name].before = broken
+        folder = hub.submit(masked())
+        with hub.up():
+            state = until(folder, "failed")
+        assert "arithmetic" in state.reason and state.mend
+
+
+def test_a_hospital_that_revokes_in_the_middle_is_named(tmp_path: Path) -> None:
+    """Its people have the last word, and the hub's people have to hear of it."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(study(mode="masked", rounds=6, collusion=0, minimum=3))
+        seen: list[bytes] = []
+
+        def revoking(order: bytes) -> None:
+            seen.append(order)
+            if len(seen) == 8:
+                hub.hospitals["south"].revoked.add(folder.hash)
+
+        hub.hospitals["south"].before = revoking
+        with hub.up():
+            state = until(folder, "waiting", "failed", "finished")
+            assert state.phase == "waiting" and state.sites["south"].word == "revoked" and "revoked" in state.mend
+            answered = hub.hospitals["south"].orders
+            until_state(folder, lambda now: now.sites["south"].state == "revoked")
+            assert hub.hospitals["south"].orders == answered  # it is not asked again by itself
+
+
+def test_a_person_stops_a_study_and_lets_it_go_on(tmp_path: Path) -> None:
+    """Also in the middle of an exchange that no hospital answers."""
+    with hub_ward(tmp_path) as hub:
+        hanging, gate = threading.Event(), threading.Event()
+
+        def slow(_: bytes) -> None:
+            if hub.hospitals["east"].orders == 5:
+                hanging.set()
+                gate.wait(30)
+
+        hub.hospitals["east"].before = slow
+        folder = hub.submit(masked())
+        with hub.up():
+            assert hanging.wait(30)
+            folder.say("stop")
+            assert until(folder, "stopped").reason == "A person stopped it."
+            gate.set()
+            folder.say("resume")
+            assert until(folder, "finished", "failed").phase == "finished"
+
+
+def test_a_stopped_study_stays_stopped_over_a_restart(tmp_path: Path) -> None:
+    """A reboot of the hub is nobody's decision to go on."""
+    with hub_ward(tmp_path) as hub:
+        hub.hospitals["south"].approves = False
+        folder = hub.submit(masked())
+        folder.say("stop")
+        with hub.up():
+            until(folder, "stopped")
+        hub.hospitals["south"].approves = True
+        asked = len(hub.post.asked)
+        with hub.up() as service:
+            until_state(folder, lambda _: bool(service.states()))
+            service.look()
+        assert folder.state.phase == "stopped" and len(hub.post.asked) == asked
+
+
+def test_a_study_goes_on_in_the_next_process_from_where_it_was(tmp_path: Path) -> None:
+    """An upgrade in the middle of a run."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(study(mode="masked", rounds=6, collusion=0))
+        with hub.up():
+            until_state(folder, lambda state: len(state.rounds) == 2)
+        halted = folder.state
+        assert halted.phase == "running" and len(halted.rounds) < 6
+        with hub.up():
+            assert until(folder, "finished", "failed").phase == "finished"
+        assert [line.number for line in folder.state.rounds] == [1, 2, 3, 4, 5, 6]
+
+
+def test_two_studies_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """One waits for a person; the other must not."""
+    with hub_ward(tmp_path) as hub:
+        first, second = hub.submit(masked()), hub.submit(masked(rounds=3))
+        stuck = hub.submit(masked(rounds=4))
+        hub.hospitals["east"].revoked.add(stuck.hash)
+        with hub.up():
+            assert until(first, "finished", "failed").phase == "finished"
+            assert until(second, "finished", "failed").phase == "finished"
+            assert stuck.state.phase == "offered"
+        assert (first.state.model, len(second.state.rounds)) != (second.state.model, 2)
+
+
+@pytest.mark.parametrize("name", ["study.toml", "run", "submission.json", "state.json"])
+def test_a_study_that_was_changed_on_the_disk_is_not_run(tmp_path: Path, name: str) -> None:
+    """Hospitals approved the hash, not the folder."""
+    with hub_ward(tmp_path) as hub:
+        hub.hospitals["south"].approves = False
+        folder = hub.submit(masked())
+        path = run_file_of(folder.path / "study.toml") if name == "run" else folder.path / name
+        path.write_bytes(path.read_bytes().replace(b"2", b"3").replace(b"6", b"7"))
+        hub.hospitals["south"].approves = True
+        with hub.up() as service:
+            if name == "state.json":
+                until_damaged(service, folder.hash)
+            else:
+                assert "is not what was submitted" in until(folder, "failed").reason
+        assert not any(topic == "order" for topic, _ in hub.post.asked)
+
+
+def until_damaged(service, study_hash: str) -> None:
+    for _ in range(200):
+        if study_hash in service.damaged:
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError("nobody noticed")
+
+
+def test_a_fault_of_ours_is_this_studys_alone_and_is_in_the_log(tmp_path: Path) -> None:
+    """A traceback that nobody keeps is a fault that nobody mends; one that ends the service ends every study."""
+    with hub_ward(tmp_path) as hub:
+        good, bad = hub.submit(masked()), hub.submit(masked(rounds=3))
+
+        class Broken(HubWard):
+            def engine(self, study: str, sites: tuple[object, ...]):
+                if study == bad.hash:
+                    raise ZeroDivisionError("a secret")
+                return super().engine(study, sites)
+
+        hub.__class__ = Broken
+        with hub.up():
+            state: StudyState = until(bad, "failed")
+            assert until(good, "finished", "failed").phase == "finished"
+        assert "fault of Wardround (ZeroDivisionError)" in state.reason and "secret" not in state.reason
+        assert any(entry.code == "fault" and "secret" in entry.text for entry in hub.home.log.entries())

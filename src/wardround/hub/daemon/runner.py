@@ -9,6 +9,7 @@ asked is asked again, in the same bytes.
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wardround.hub.daemon.finishing import Finishing
@@ -69,9 +70,10 @@ class StudyRunner:
         except Halted:
             pass
         except WardroundError as error:
-            self._fail(error.what, str(error), error.hint)
+            self._fail(str(error), error.hint)
         except Exception as error:  # noqa: BLE001  (the other studies go on; the log has the whole of it)
-            self._fail(f"This is a fault of Wardround ({type(error).__name__})", traceback.format_exc(), _OUR_FAULT)
+            self._log_fault()
+            self._fail(f"This is a fault of Wardround ({type(error).__name__}).", _OUR_FAULT)
 
     def _go_on(self) -> None:
         self._obey()
@@ -152,7 +154,8 @@ class StudyRunner:
         tries = self.state.tries + 1
         impatient = any(word not in PATIENCE for word in lost.values())
         if not lost or (impatient and tries > pace.tries):
-            self._fail(error.what, str(error), run.mended(error.hint) or mend_of_losses(lost, self._short))
+            told = EngineError(error.what, expected=error.expected, found=error.found)
+            self._fail(str(told), run.mended(error.hint) or mend_of_losses(lost, self._short))
             return
         seconds = min(pace.retry_s * 2 ** (tries - 1), pace.longest_retry_s)
         reason = f"{error.what}: {lost_words(lost)}."
@@ -180,16 +183,18 @@ class StudyRunner:
         facts = {"study": self._hash, "before": before, "phase": phase}
         self._log.append("phase", f"The study is {phase}. {reason}".strip(), **facts)
 
-    def _fail(self, what: str, whole: str, mend: str) -> None:
+    def _fail(self, reason: str, mend: str) -> None:
         """Ends in `failed`, as far as the disk lets it."""
         try:
-            self._log.append("failed", whole, study=self._hash)
-            if self.state.phase == "stopped":  # what failed was the way on from there
-                self._keep(self.state.revised(reason=what, mend=mend))
-            elif self.state.phase not in ("failed", "finished", "declined"):
-                self._to("failed", reason=whole if len(whole) < 1000 else what, mend=mend)
+            if self.state.phase in AT_WORK:
+                self._to("failed", reason=reason, mend=mend)
         except (WardroundError, OSError):
-            self.state = self.state.revised(reason=what, mend=mend)  # shown, if not kept; it is tried again
+            self.state = self.state.revised(reason=reason[:4000], mend=mend[:4000])  # shown, if not kept; it is tried again
+
+    def _log_fault(self) -> None:
+        """The whole of an error that nobody expected."""
+        with suppress(WardroundError, OSError):
+            self._log.append("fault", traceback.format_exc(), study=self._hash)
 
     def _keep(self, state: StudyState, *, written: bool = True) -> None:
         if written and state != self._written:

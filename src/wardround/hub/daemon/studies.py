@@ -171,7 +171,10 @@ class StudyFolder:
 
     @property
     def submission(self) -> Submission:
-        return self._read(SUBMISSION, Submission)
+        submission = self._read(SUBMISSION, Submission)
+        if submission.study != self.hash:
+            raise _changed(self.path / SUBMISSION)
+        return submission
 
     def study(self) -> Study:
         """The study that was submitted. RunError where the file holds another."""

@@ -106,7 +106,6 @@ USES: tuple[Use, ...] = (
     ),
     Use(("evaluation.flip_average",), _images, 'data.kind = "image"'),
     Use(("summation.collusion",), lambda sections: sections.summation.mode == "masked", 'summation.mode = "masked"'),
-    Use(("sites.keys",), lambda sections: sections.summation.mode == "masked", 'summation.mode = "masked"'),
     Use(
         ("summation.weight_step",),
         lambda sections: not sections.privacy.private,
