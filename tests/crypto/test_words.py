@@ -1,11 +1,13 @@
 """Eight words that two persons compare."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround.crypto.words import COUNT, WORDS, eight_words, same_words
 
-KEYS = {
+KEYS: dict[str, Any] = {
     "hub": {"name": "hub", "identity": "0" * 64, "sealing": "1" * 64},
     "site": {"name": "st-anna", "identity": "2" * 64, "sealing": "3" * 64},
     "login": "02" + "4" * 96,
@@ -41,7 +43,7 @@ def test_the_words_of_a_release_stay() -> None:
 @given(key=st.sampled_from(PLACES), position=st.integers(0, 97), sign=st.sampled_from("0123456789abcdef"))
 def test_a_change_of_any_key_changes_the_words(key: tuple[str, ...], position: int, sign: str) -> None:
     """That two persons hear the same words means that both hold the same keys."""
-    changed = {name: dict(value) if isinstance(value, dict) else value for name, value in KEYS.items()}
+    changed: dict[str, Any] = {name: dict(value) if isinstance(value, dict) else value for name, value in KEYS.items()}
     owner = changed if len(key) == 1 else changed[key[0]]
     text = owner[key[-1]]
     position %= len(text)

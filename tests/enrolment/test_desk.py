@@ -16,18 +16,11 @@ from wardround.wire.enrolment import REFUSED, REQUEST_LIMIT, SignedEnrolment
 from wardround.wire.invitation import Invitation
 from wardround.wire.sealed import KeyCard
 
-from .loopback import TestHub, hub_in
+from .loopback import Seconds, TestHub, hub_in
 from .requests_by_hand import TestSite, asked, changed
 
 ANNA, OTHER = SiteId("st-anna"), SiteId("mercy")
 DAY_MS = 86_400_000
-
-
-class Seconds:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
