@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,16 @@ class Clock:
 
 
 @dataclass
+class Seconds:
+    """A clock of limits that stands still until a test moves it."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
 class TestHub:
     """A hub in a folder. seconds: the clock of its limits."""
 
@@ -41,7 +51,7 @@ class TestHub:
     folder: Path
     address: HubAddress
     clock: Clock = field(default_factory=Clock)
-    seconds: Callable[[], float] = time.monotonic
+    seconds: Seconds = field(default_factory=Seconds)
 
     def __post_init__(self) -> None:
         self.identity, self.sealing = Identity.at(self.keys / "identity.key"), SealingKey.at(self.keys / "sealing.key")

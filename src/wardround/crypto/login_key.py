@@ -27,6 +27,7 @@ _CURVE = ec.SECP384R1()
 _HASH = ec.ECDSA(hashes.SHA384())
 _HALF = SIGNATURE_BYTES // 2
 _LONGEST = 4_096
+_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
 
 
 class LoginKey:
@@ -59,19 +60,22 @@ class LoginKey:
         return cls(private)
 
     def sign(self, message: bytes) -> str:
-        """r and s of the signature over these bytes: 192 hexadecimal digits."""
+        """r and s of the signature over these bytes: 192 hexadecimal digits. Of s and its negative the smaller is written."""
         r, s = decode_dss_signature(self._private.sign(message, _HASH))
-        return (r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")).hex()
+        return (r.to_bytes(_HALF, "big") + min(s, _ORDER - s).to_bytes(_HALF, "big")).hex()
 
 
 def login_signed_by(public: str, signature: str, message: bytes) -> bool:
-    """Whether `signature` over `message` was made with the private half of `public`. False for anything malformed."""
+    """Whether `signature` over `message` was made with the private half of `public`. False for anything malformed.
+
+    Only the smaller s is taken: with the other one anybody could write a second true signature out of the first.
+    """
     try:
         raw = bytes.fromhex(signature)
-        if len(raw) != SIGNATURE_BYTES:
+        r, s = int.from_bytes(raw[:_HALF], "big"), int.from_bytes(raw[_HALF:], "big")
+        if len(raw) != SIGNATURE_BYTES or s > _ORDER // 2:
             return False
-        numbers = int.from_bytes(raw[:_HALF], "big"), int.from_bytes(raw[_HALF:], "big")
-        _point(public).verify(encode_dss_signature(*numbers), message, _HASH)
+        _point(public).verify(encode_dss_signature(r, s), message, _HASH)
     except (InvalidSignature, ValueError):
         return False
     return True

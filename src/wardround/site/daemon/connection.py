@@ -78,7 +78,7 @@ class Connection:
         try:
             with self.client() as client, client.stream("POST", path, content=data) as response:
                 return HubAnswer(response.status_code, _limited(response, limit), response.headers.get("date", ""))
-        except (library.HTTPError, library.InvalidURL, ValueError, OSError) as error:
+        except (library.HTTPError, library.InvalidURL, ImportError, ValueError, OSError) as error:
             raise EngineError(f"The hub at {self.address} did not answer", found=str(error)[:200]) from error
 
 
