@@ -20,9 +20,11 @@ AT_A_SITE_ONLY = {"data", "data-changed", "diverged", "engine", "error", "refuse
 """Words of errors whose place a word of the closed list takes when something leaves."""
 OF_THE_COORDINATOR = {
     "audit",
+    "busy",
     "no-answer",
     "other-seed",
     "share-unreadable",
+    "too-many-bodies",
     "wrong-answer",
     "wrong-shape",
     "wrong-share",
