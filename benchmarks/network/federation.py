@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,30 +45,40 @@ def write_table(path: Path, seed: int, rows: int) -> None:
 
 @dataclass
 class Federation:
-    """folder: where hub and hospitals live. names: of the hospitals. tables: rows of each one's data."""
+    """folder: where hub and hospitals live. names: of the hospitals. rows: of each one's made-up table. one_core: whether each
+    hospital's policy lets it have one core only."""
 
     folder: Path
     names: tuple[str, ...]
     rows: int = 120
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    one_core: bool = False
 
-    def begin(self) -> None:
-        """From nothing to hospitals that are joined, confirmed and up."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.run("hub", "init", "--address", f"127.0.0.1:{self.port}", "--home", str(self.hub))
-        self.start("hub")
-        self._wait_for_port()
+    def begin(self, data: Mapping[str, Path] | None = None) -> None:
+        """From nothing to hospitals that are joined, confirmed and up. data: each one's own; else a made-up table."""
+        self.begin_hub()
         for number, name in enumerate(self.names):
-            table = self.folder / f"{name}.csv"
-            write_table(table, number + 1, self.rows)
+            table = self.folder / f"{name}.csv" if data is None else data[name]
+            if data is None:
+                write_table(table, number + 1, self.rows)
             invitation = self.folder / f"{name}.invitation"
             self.run("hub", "invite", name, "--out", str(invitation), "--no-wait", "--home", str(self.hub))
             self.run("site", "join", str(invitation), "--home", str(self.home(name)))
             self.run("hub", "confirm", name, "--yes", "--home", str(self.hub))
             self.run("site", "data", "add", DATA, str(table), "--home", str(self.home(name)))
+            if self.one_core:
+                (policy := self.home(name) / "policy.toml").write_text("cores = 1\n")
+                policy.chmod(0o600)
         for name in self.names:
             self.start(name)
+
+    def begin_hub(self) -> None:
+        """A hub that is up, without a hospital."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.run("hub", "init", "--address", f"127.0.0.1:{self.port}", "--home", str(self.hub))
+        self.start("hub")
+        self._wait_for_port()
 
     def _wait_for_port(self) -> None:
         until = time.monotonic() + READY_S
