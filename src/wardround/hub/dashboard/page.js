@@ -248,7 +248,7 @@ function show(view) {
   const main = document.getElementById("main");
   document.getElementById("title").textContent = view.hub.title ? `hub · ${view.hub.title}` : "hub";
   document.getElementById("foot").textContent =
-    `${view.hub.address} · Wardround ${view.hub.release} · figures are of all hospitals together; no hospital's own figure is at the hub`;
+    `${view.hub.address} · Wardround ${view.hub.release} · every figure is of all hospitals together`;
   const told = document.getElementById("told") || make("p", "");
   told.id = "told";
   told.setAttribute("role", "alert");
