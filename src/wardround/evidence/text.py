@@ -110,7 +110,9 @@ def _pooled_words(record: RunRecord, task: Task) -> Iterator[str]:
         yield _AT_THE_HOSPITALS
 
 
-_AT_THE_HOSPITALS = "No figure of a single hospital is in this record. Each hospital has the model's figures on its own patients, in its own report."
+_AT_THE_HOSPITALS = (
+    "No figure of a single hospital is in this record. Each hospital has the model's figures on its own patients in its report."
+)
 
 
 def _site_words(record: RunRecord, task: Task) -> Iterator[str]:

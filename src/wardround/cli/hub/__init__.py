@@ -2,7 +2,7 @@
 
 import typer
 
-from wardround.cli.hub import enrolment, service, studies
+from wardround.cli.hub import dashboard, enrolment, service, studies
 
 app = typer.Typer(
     help="The hub of studies between hospitals: invite hospitals, run studies, see how they stand.", no_args_is_help=True
@@ -12,6 +12,7 @@ app.command("invite")(enrolment.invite)
 app.command("confirm")(enrolment.confirm)
 app.command("revoke")(enrolment.revoke)
 app.command("up")(service.up)
+app.command("dashboard")(dashboard.dashboard)
 app.command("run")(studies.run)
 app.command("status")(studies.status)
 app.command("stop")(studies.stop)

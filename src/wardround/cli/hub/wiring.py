@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wardround.cli.hub.dashboard import dashboard_beside
 from wardround.values.errors import StudyError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
     from wardround.hub.daemon.roster import Roster
     from wardround.hub.daemon.runner import Means
     from wardround.hub.daemon.service import HubService
+    from wardround.hub.daemon.status import Lines
+    from wardround.hub.dashboard.feed import Feed
     from wardround.wire.hub_address import HubAddress
     from wardround.wire.sealed import HUB, Party
 
@@ -40,6 +43,7 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
     own = _OwnPages(desk, BodyApp(bodies, roster.key_cards, say))
     carrier = FlowerHub(settings.listen, settings.port, certificate, certificate, roster.logins, own)
     post = HubPost(carrier.carrier, party, roster.key_cards, bodies, log, home.path / "post")
+    feed = Feed()
     means = Means(
         home,
         roster,
@@ -47,10 +51,14 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
         lambda study, sites: RemoteEngine(post, study, sites),
         Finishing(_write_evidence, _stage_external),
         heads=post.heads,
+        last_seen=carrier.last_seen,
+        changed=feed.changed,
     )
     carrier.start()
     try:
-        yield HubService(means)
+        service = HubService(means)
+        with dashboard_beside(home, roster, service, feed, lambda: Lines(carrier.last_seen(), post.clocks()), say):
+            yield service
     finally:
         carrier.stop()
 

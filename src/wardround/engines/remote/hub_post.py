@@ -53,6 +53,7 @@ class HubPost:
         self._numbers = Numbers(numbers)
         self._numbering = threading.Lock()
         self._heads: dict[SiteId, HeardHead] = {}
+        self._clocks: dict[SiteId, float] = {}
 
     def ask(
         self,
@@ -88,6 +89,10 @@ class HubPost:
         """Where the log of each site stood when it was heard of last, since this process began."""
         return tuple(self._heads.copy().values())
 
+    def clocks(self) -> Mapping[SiteId, float]:
+        """How many seconds each site's clock was ahead of this one's when it was heard of last, less the way of its message."""
+        return self._clocks.copy()
+
     def _sealed(
         self, subject: Subject, outbox: Mapping[SiteId, bytes], bodies: Mapping[bytes, SealedBody]
     ) -> dict[SiteId, bytes]:
@@ -117,6 +122,7 @@ class HubPost:
             return False
         header = sealed.header
         self._heads[site] = HeardHead(site=site, entries=header.log_entries, sha256=header.log_head)
+        self._clocks[site] = (header.created - _now_ms()) / 1000
         self._log.append(
             f"{header.topic}-received",
             f"The {header.topic} of {site} has come.",

@@ -51,6 +51,11 @@ class HubSettings(Section):
         pattern=r"^[A-Za-z0-9.-]{1,253}:[0-9]{1,5}$",
         description="Where the dashboard is served, HOST:PORT. Anything but this machine itself needs a TLS proxy before it.",
     )
+    dashboard_hosts: tuple[str, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Other names by which the dashboard is called, HOST or HOST:PORT, as a proxy in front passes them on.",
+    )
 
     @property
     def host(self) -> str:

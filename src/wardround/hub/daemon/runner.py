@@ -7,8 +7,9 @@ asked is asked again, in the same bytes.
 """
 
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -23,7 +24,10 @@ from wardround.hub.daemon.study_run import Engines, StudyRun
 from wardround.hub.daemon.study_state import AT_WORK, Phase, StudyState, now_ms
 from wardround.study.declaration import Study
 from wardround.values.errors import EngineError, WardroundError
+from wardround.values.ids import SiteId
 from wardround.wire.offers import SiteStatus
+
+HERE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Pace:
     how often in a row a run that hospitals refuse is tried before a person has to look."""
 
     offer_s: float = 3.0
-    longest_offer_s: float = 60.0
+    longest_offer_s: float = 300.0
     answer_s: float = 20.0
     retry_s: float = 5.0
     longest_retry_s: float = 1800.0
@@ -43,7 +47,8 @@ class Pace:
 @dataclass(frozen=True)
 class Means:
     """What a hub works with. post: carries sealed messages. engines: carries a study's orders, by its hash and sites. finishing:
-    what is written at the end. heads: where the sites' logs stood. changed: is called when there is something new to show."""
+    what is written at the end. heads: where the sites' logs stood. last_seen: when each site was heard of on any matter, in
+    seconds since 1970. changed: is called when there is something new to show."""
 
     home: HubHome
     roster: Roster
@@ -51,6 +56,7 @@ class Means:
     engines: Engines
     finishing: Finishing
     heads: Heads = no_heads
+    last_seen: Callable[[], Mapping[SiteId, float]] = dict
     pace: Pace = field(default_factory=Pace)
     changed: Callable[[], None] = lambda: None
 
@@ -123,8 +129,7 @@ class StudyRunner:
         elif not self.state.missing_approvals:
             self._to("running", begun=True)
         else:
-            pace, waited = self._means.pace, (began - self.state.since) / 1000
-            wait_for(min(max(pace.offer_s, waited / 20), pace.longest_offer_s), self._halted)
+            self._pause(began, self.state.missing_approvals)
 
     def _ask(self, study: Study) -> dict[str, SiteStatus] | None:
         """Offers the study once and notes what is heard: site -> its status. None where a person or the end came between."""
@@ -165,6 +170,7 @@ class StudyRunner:
 
     def _wait(self, study: Study) -> None:
         """Until those that are awaited say that they are there and have approved, and it was not tried just now."""
+        began = now_ms()
         wait_for(max(0.0, (self.state.retry_at - now_ms()) / 1000), self._halted)
         if self._halted():
             return
@@ -175,7 +181,19 @@ class StudyRunner:
         if ready.issuperset(self.state.awaits):
             self._to("running")
         else:
-            wait_for(self._means.pace.offer_s, self._halted)
+            self._pause(began, self.state.awaits)
+
+    def _pause(self, began: int, awaited: tuple[str, ...]) -> None:
+        """Until the next offer, which comes seldom after a while; at once where one that is awaited has come back."""
+        pace, waited = self._means.pace, (began - self.state.since) / 1000
+        here = self._here(awaited)
+        seconds = min(max(pace.offer_s, waited / 20), pace.longest_offer_s)
+        wait_for(seconds, lambda: self._halted() or bool(self._here(awaited) - here))
+
+    def _here(self, sites: tuple[str, ...]) -> frozenset[str]:
+        """Which of these were heard of in the last minute."""
+        recently = time.time() - HERE_S
+        return frozenset(site for site, at in self._means.last_seen().items() if site in sites and at > recently)
 
     def _to(self, phase: Phase, *, reason: str = "", mend: str = "", **more: object) -> None:
         before = self.state.phase

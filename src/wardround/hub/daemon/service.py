@@ -68,14 +68,13 @@ class HubService:
             if watched.thread is not None:
                 watched.thread.join()
 
+    def studies(self) -> list[tuple[StudyFolder, StudyState]]:
+        """Every readable study and where it stands, oldest first."""
+        return [(watched.runner.folder, watched.runner.state) for watched in self._studies.copy().values()]
+
     def states(self) -> dict[str, StudyState]:
         """Where every readable study stands, oldest first."""
-        return {study: watched.runner.state for study, watched in self._studies.items()}
-
-    def folder(self, study_hash: str) -> StudyFolder | None:
-        """A study's folder; None where the hub has no such study."""
-        watched = self._studies.get(study_hash)
-        return None if watched is None else watched.runner.folder
+        return {study: watched.runner.state for study, watched in self._studies.copy().items()}
 
     def _look_at(self, folder: StudyFolder) -> None:
         watched = self._studies.get(folder.hash)

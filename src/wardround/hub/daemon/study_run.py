@@ -13,6 +13,7 @@ from wardround.hub.checkpoint import RoundHistory
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.daemon.finishing import Finishing
 from wardround.hub.daemon.halting import HaltingEngine
+from wardround.hub.daemon.spending import Spending
 from wardround.hub.daemon.studies import StudyFolder
 from wardround.hub.daemon.study_state import ExchangeNow, RoundLine, StudyState, now_ms
 from wardround.hub.engine import Engine
@@ -56,7 +57,11 @@ class StudyRun:
     state: Callable[[], StudyState]
     halted: Callable[[], bool]
     lost: dict[str, str] = field(default_factory=dict)
+    _spending: Spending = field(init=False)
     _written: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._spending = Spending(self.study)
 
     def to_its_end(self, finishing: Finishing) -> str:
         """The hash of the model. EngineError where too few sites contribute; Halted where it was told to stop."""
@@ -91,7 +96,10 @@ class StudyRun:
         """The rounds of the checkpoint: of a process that was killed the state may lack the last."""
         task = coordinator.plan.task
         lines = tuple(_line_of(entry, coordinator) for entry in coordinator.progress.history)
-        self.keep(self.state().revised(rounds=lines, score_name=task.words.in_text[task.headline]))
+        whole = self._spending.whole()
+        delta = self.study.privacy.delta if self.study.privacy.private else None
+        name = task.words.in_text[task.headline]
+        self.keep(self.state().revised(rounds=lines, score_name=name, epsilon=whole, delta=delta))
 
     def _hear(self, notice: Notice) -> None:
         state, study = self.state(), self.study.hash
@@ -110,8 +118,9 @@ class StudyRun:
             case SiteBlamed(site, word):
                 self.log.append("blamed", f"{site} was caught at {word}; the sum holds.", study=study, site=str(site), word=word)
             case RoundFinished():
-                line = RoundLine.of(notice)
-                state = state.with_round(line.revised(discarded=_discarded(state, line.number)), notice.score.name)
+                epsilon = self._spending.after(notice.number, last=notice.number == notice.rounds)
+                line = RoundLine.of(notice).revised(epsilon=epsilon, discarded=_discarded(state, notice.number))
+                state = state.with_round(line, notice.score.name)
                 lost = {str(site): word for site, word in notice.lost.items()}
                 self.log.append("round", f"Round {notice.number} is done.", study=study, round=notice.number, lost=lost)
             case RoundDiscarded():

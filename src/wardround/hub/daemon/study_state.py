@@ -57,7 +57,8 @@ class SiteStanding(Header):
 class RoundLine(Header):
     """One round as it may be shown: figures are of the total alone.
 
-    loss, score: null where a hospital of the opening was missing. discarded: why its total was not used."""
+    loss, score: null where a hospital of the opening was missing. discarded: why its total was not used. epsilon:
+    what one unit of a hospital has cost after this round at most; null where it was not worked out."""
 
     number: int
     seconds: float = 0.0
@@ -65,6 +66,7 @@ class RoundLine(Header):
     score: float | None = None
     lost: dict[Site, str] = Field(default_factory=dict)
     discarded: str = ""
+    epsilon: float | None = None
 
     @classmethod
     def of(cls, notice: RoundFinished) -> Self:
@@ -93,7 +95,8 @@ class StudyState(Header):
     """since: when the phase began. reason, mend: of the phase, in words. awaits: hospitals without which it does not go on.
     retry_at: when it is tried again at the latest. tries: how often it waited since the last round. begun: whether a run has
     begun. without_missing: a person let it go on with whoever is there. score_name: the headline figure of the rounds, as in a
-    sentence. wish: number of the last wish of a person that was obeyed. model: hash of the finished model."""
+    sentence. epsilon, delta: what the whole study costs, where it is private; an epsilon without bound is null. wish: number of
+    the last wish of a person that was obeyed. model: hash of the finished model."""
 
     study: Hash
     phase: Phase = "offered"
@@ -108,6 +111,8 @@ class StudyState(Header):
     sites: dict[Site, SiteStanding] = Field(default_factory=dict)
     exchange: ExchangeNow | None = None
     score_name: str = ""
+    epsilon: float | None = None
+    delta: float | None = None
     rounds: tuple[RoundLine, ...] = ()
     wish: int = 0
     model: str = ""
