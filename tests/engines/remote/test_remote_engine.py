@@ -120,7 +120,7 @@ def test_a_site_takes_nothing_but_the_hubs_newest_word(tmp_path: Path) -> None:
     asked: list[bytes] = []
 
     def listening(site: str) -> Answer:
-        def answer(header: SealedHeader, body: bytes) -> tuple[Topic, bytes]:
+        def answer(header: SealedHeader, body: bytes) -> tuple[Topic, bytes] | None:
             asked.append(body)
             return echo(site)(header, body)
 

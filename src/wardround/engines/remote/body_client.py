@@ -39,7 +39,7 @@ class BodyClient:
         self._patience_s = PATIENCE_S
 
     def open(self, sha256: str, size: int) -> "BodyReader":
-        """A body of the hub, read as a file is. WireError where the hub has no such body, EngineError where it cannot be reached."""
+        """A body of the hub, read as a file is. WireError where the hub has none such, EngineError without a line."""
         return BodyReader(lambda start: self._get(sha256, size, start), size, self._patience_s)
 
     def put(self, body: SealedBody) -> None:
@@ -169,7 +169,7 @@ def _next_byte(response: httpx.Response) -> int | None:
 
 def _refusal(status: int) -> WardroundError:
     if status == 404:
-        return WireError("The hub has the body of its message no more", hint="nothing: it was answered already, or is asked again")
+        return WireError("The hub has the body of its message no more", hint="nothing: the hub asks again if it has to")
     words = {
         403: ("the hub does not take this hospital's signature", "compare the eight words with the hub's people again"),
         429: ("the hub has not taken what was sent before", "nothing: the hub asks again"),
