@@ -39,21 +39,26 @@ class Traffic:
     back: int = 0
     exchanges: int = 0
 
-    def add(self, outbox: Mapping[SiteId, bytes], answers: Mapping[SiteId, bytes]) -> None:
-        self.out += sum(map(len, outbox.values()))
-        self.back += sum(map(len, answers.values()))
-        self.exchanges += 1
-
 
 def exchange(trip: Trip, outbox: Mapping[SiteId, bytes], limit: int, traffic: Traffic, *, heard: bool = False) -> Received:
-    """Sends every message and reads what came back. limit: bytes that an honest reply's arrays take at most."""
+    """Sends every message and reads what came back. limit: bytes that an honest reply's arrays take at most.
+
+    Answers are looked at one at a time: an engine may open each when it is asked for."""
     answers = trip(outbox, heard=heard)
-    traffic.add(outbox, answers)
-    replies = {site: read_reply(site, sha256_hex(outbox[site]), data, limit) for site, data in answers.items()}
-    return Received(
-        {site: reply for site, reply in replies.items() if not isinstance(reply, str)},
-        {site: reply for site, reply in replies.items() if isinstance(reply, str)},
-    )
+    traffic.out += sum(map(len, outbox.values()))
+    traffic.exchanges += 1
+    messages: dict[SiteId, Message] = {}
+    refused: dict[SiteId, str] = {}
+    for site in answers:
+        data = answers[site]
+        traffic.back += len(data)
+        match read_reply(site, sha256_hex(outbox[site]), data, limit):
+            case str(word):
+                refused[site] = word
+            case message:
+                messages[site] = message
+        del data
+    return Received(messages, refused)
 
 
 def read_reply(site: SiteId, sent: str, data: bytes, limit: int) -> Message | str:

@@ -76,7 +76,7 @@ class FlowerRun:
     def close(self) -> None:
         """Ends the run; Flower forgets what was said in it."""
         self._ended.set()
-        with suppress(httpx.HTTPError):
+        with suppress(httpx.HTTPError, RuntimeError, EngineError):  # closed before, or with its listener
             self._control.StopRun(StopRunRequest(run_id=self.number))
         self._control.close()
         self._runtime.close()
@@ -111,7 +111,7 @@ class FlowerRun:
 def _call(request: Callable[[], Value]) -> Value:
     try:
         return request()
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: another exchange has closed the run
         reason = error.response.text[:200] if isinstance(error, httpx.HTTPStatusError) else str(error)
         raise EngineError(
             "Flower has ended the run that messages travel in", found=reason, hint="nothing, if the hub goes on by itself"

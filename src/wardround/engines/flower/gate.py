@@ -74,7 +74,10 @@ class Gate:
             return
         if reply[0]["status"] == 200:
             self._mailroom.saw(site)
-            self._mailroom.tell()
+            if scope["path"] == PUSH:
+                self._mailroom.replied(site)
+            elif scope["path"] != PULL:
+                self._mailroom.tell()  # it has come, or is there again
         for event in reply:
             await send(event)
 

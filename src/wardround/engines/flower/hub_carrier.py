@@ -32,13 +32,14 @@ Arrived = Callable[[SiteId, bytes], bool]
 
 @dataclass
 class _Letter:
-    """What is to be said to one site. message_id: of what was sent and is awaited; empty where nothing is. due: when it may be
-    sent again."""
+    """What is to be said to one site. message_id: of what was sent and is awaited; empty where nothing is. looked: when a reply
+    was looked for last. due: when it may be sent again."""
 
     site: SiteId
     data: bytes
     message_id: str = ""
     sent: float = 0.0
+    looked: float = 0.0
     due: float = 0.0
     pause_s: float = _FIRST_PAUSE_S
 
@@ -118,10 +119,15 @@ class FlowerHubCarrier:
         self._messages += len(batch)
 
     def _take(self, run: FlowerRun, letters: dict[SiteId, _Letter], arrived: Arrived) -> bool:
-        """Whether anything came. Every reply is looked at once; Flower has forgotten it then."""
-        sent = {letter.message_id: letter for letter in letters.values() if letter.message_id}
+        """Whether anything came. Every reply is looked at once; Flower has forgotten it then.
+
+        Flower is asked about sites that have brought something since, and now and then about the others: it says who is gone."""
+        now = time.monotonic()
+        sent = {letter.message_id: letter for letter in letters.values() if self._may_have_come(letter, now)}
         if not sent:
             return False
+        for letter in sent.values():
+            letter.looked = now
         replies = run.pull(list(sent))
         for message in replies:
             letter = sent.get(message.metadata.reply_to_message_id)
@@ -132,6 +138,10 @@ class FlowerHubCarrier:
             else:
                 letter.lost()
         return bool(replies)
+
+    def _may_have_come(self, letter: _Letter, now: float) -> bool:
+        seen = max(letter.sent, letter.looked)
+        return bool(letter.message_id) and (self._mailroom.replied_at(letter.site) >= seen or now - seen > _LOOK_S)
 
     def _forget(self, message_ids: list[str]) -> None:
         """Flower gives these messages to nobody any more."""

@@ -21,6 +21,7 @@ class Mailroom:
         self._count = 0
         self._seen: dict[SiteId, float] = {}
         self._idle: dict[SiteId, float] = {}
+        self._replied: dict[SiteId, float] = {}
         self._bells: dict[SiteId, set[asyncio.Event]] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -48,6 +49,15 @@ class Mailroom:
     def last_seen(self) -> Mapping[SiteId, float]:
         """When each site was heard of last, seconds since 1970."""
         return dict(self._seen)
+
+    def replied(self, site: SiteId) -> None:
+        """The site has brought a reply to something."""
+        self._replied[site] = time.monotonic()
+        self.tell()
+
+    def replied_at(self, site: SiteId) -> float:
+        """When the site has brought a reply last, by the monotonic clock."""
+        return self._replied.get(site, 0.0)
 
     def is_idle(self, site: SiteId, asked: float) -> None:
         """No message was there for the site when it asked, by the monotonic clock."""

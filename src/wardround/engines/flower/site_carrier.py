@@ -40,7 +40,7 @@ _BEAT_EVERY_S = 6.0
 _TIMEOUT = httpx.Timeout(LONGEST_WAIT_S + 20.0, connect=15.0)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _LONGEST_KEY = 1 << 14
-_TURNED_AWAY = frozenset({401, 403, 412})
+_TURNED_AWAY = frozenset({401, 412})
 Value = TypeVar("Value")
 
 
@@ -114,7 +114,7 @@ class FlowerSiteCarrier:
         except httpx.HTTPStatusError as error:
             if error.response.status_code in _TURNED_AWAY or error.response.status_code >= 500:
                 raise
-            return False
+            return False  # 403: the run that the order came in has ended
         return reply.metadata.message_id in stored.objects_to_push  # 200 is answered in any case
 
     def _active(self) -> Node:
@@ -138,9 +138,11 @@ class FlowerSiteCarrier:
         """The value of a call; None, after a pause, where the line is broken. `state` says what is wrong."""
         try:
             value = call()
-        except (httpx.HTTPError, OSError, ValueError, RunError) as error:
+        except (httpx.HTTPError, OSError, ValueError, RuntimeError, RunError) as error:
             if self._closed.is_set():
                 return None
+            if isinstance(error, RuntimeError):
+                raise  # only a closed client is expected to raise it
             if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _TURNED_AWAY:
                 self._node = None
             self._state = str(error) if isinstance(error, RunError) else in_words(error, self._address, self._proxy)

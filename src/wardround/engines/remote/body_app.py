@@ -21,7 +21,7 @@ from wardround.wire.sealed import KeyCard
 
 PREFIX = "/bodies/"
 RECEIVED = b"wardround-received"
-_PIECE = 1 << 20
+_PIECE = 1 << 18
 _RANGE = re.compile(r"bytes=(\d{1,19})-")
 _CONTENT_RANGE = re.compile(r"bytes (?:\*|(\d{1,19})-(\d{1,19}))/(\d{1,19})")
 Scope = Mapping[str, Any]

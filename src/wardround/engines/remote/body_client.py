@@ -17,7 +17,7 @@ import httpx
 from wardround.engines.remote import tickets
 from wardround.engines.remote.body_app import PREFIX, RECEIVED
 from wardround.engines.remote.tickets import Method, Ticket
-from wardround.values.errors import EngineError
+from wardround.values.errors import EngineError, WardroundError, WireError
 from wardround.wire.sealed import Party, SealedBody
 
 PATIENCE_S = 120.0
@@ -39,7 +39,7 @@ class BodyClient:
         self._patience_s = PATIENCE_S
 
     def open(self, sha256: str, size: int) -> "BodyReader":
-        """A body of the hub, read as a file is. EngineError where the hub has no such body or cannot be reached."""
+        """A body of the hub, read as a file is. WireError where the hub has none such, EngineError without a line."""
         return BodyReader(lambda start: self._get(sha256, size, start), size, self._patience_s)
 
     def put(self, body: SealedBody) -> None:
@@ -167,11 +167,12 @@ def _next_byte(response: httpx.Response) -> int | None:
     raise _refusal(response.status_code)
 
 
-def _refusal(status: int) -> EngineError:
+def _refusal(status: int) -> WardroundError:
+    if status == 404:
+        return WireError("The hub has the body of its message no more", hint="nothing: the hub asks again if it has to")
     words = {
         403: ("the hub does not take this hospital's signature", "compare the eight words with the hub's people again"),
-        404: ("the hub has no such body any more", "nothing: the hub asks again"),
-        429: ("the hub has not fetched what was sent before", "nothing: the hub asks again"),
+        429: ("the hub has not taken what was sent before", "nothing: the hub asks again"),
         507: ("the hub's disk is full", "tell the hub's people"),
     }
     reason, mend = words.get(status, (f"the hub answered {status}", "run the same release of Wardround on both sides"))

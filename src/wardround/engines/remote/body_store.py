@@ -86,16 +86,14 @@ class BodyStore:
             raise
 
     def _make_room(self, folder: Path, sha256: str) -> None:
-        """Parts that nobody brings on give way to a new body; whole ones do not."""
+        """The oldest gives way: its answer was lost on the way, or the hub would have taken it."""
         others = [path for path in folder.iterdir() if path.name.removesuffix(_PART) != sha256]
-        idle = [path for path in others if path.suffix == _PART and (folder.name, path.stem) not in self._coming]
-        if len(others) >= UNFETCHED and idle:
-            idle[0].unlink(missing_ok=True)
-            others.remove(idle[0])
+        idle = [path for path in others if (folder.name, path.name.removesuffix(_PART)) not in self._coming]
+        for path in sorted(idle, key=lambda path: path.stat().st_mtime_ns)[: max(0, len(others) - UNFETCHED + 1)]:
+            path.unlink(missing_ok=True)
+            others.remove(path)
         if len(others) >= UNFETCHED:
-            raise RefusedError(
-                "A site has put more than the hub has fetched", expected=f"at most {UNFETCHED} bodies", code="too-many-bodies"
-            )
+            raise RefusedError("A site brings too many bodies at once", expected=f"at most {UNFETCHED}", code="too-many-bodies")
 
 
 class Upload:
