@@ -31,7 +31,6 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
 
 from federation import Federation
-
 from last_line import last_line
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.simulation.simulate import simulate

@@ -27,7 +27,6 @@ import psutil
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
 
 from federation import Federation, write_table
-
 from last_line import last_line
 from wardround.cli.site.wiring import site_line
 from wardround.hub.daemon.certificates import Authority
