@@ -130,13 +130,13 @@ class FlowerHubCarrier:
             letter.looked = now
         replies = run.pull(list(sent))
         for message in replies:
-            letter = sent.get(message.metadata.reply_to_message_id)
-            if letter is None:
+            answered = sent.get(message.metadata.reply_to_message_id)
+            if answered is None:
                 continue
-            if not message.HasField("error") and _is_taken(letter.site, message, arrived):
-                del letters[letter.site]
+            if not message.HasField("error") and _is_taken(answered.site, message, arrived):
+                del letters[answered.site]
             else:
-                letter.lost()
+                answered.lost()
         return bool(replies)
 
     def _may_have_come(self, letter: _Letter, now: float) -> bool:

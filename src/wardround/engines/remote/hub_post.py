@@ -54,7 +54,6 @@ class HubPost:
         self._numbering = threading.Lock()
         self._heads: dict[SiteId, HeardHead] = {}
         self._clocks: dict[SiteId, float] = {}
-        self._clocks: dict[SiteId, float] = {}
 
     def ask(
         self,
@@ -94,10 +93,6 @@ class HubPost:
         """How many seconds each site's clock was ahead of this one's when it was heard of last, less the way of its message."""
         return self._clocks.copy()
 
-    def clocks(self) -> Mapping[SiteId, float]:
-        """Seconds by which the clock of each site was ahead of this machine's in its last answer, less its way here."""
-        return self._clocks.copy()
-
     def _sealed(
         self, subject: Subject, outbox: Mapping[SiteId, bytes], bodies: Mapping[bytes, SealedBody]
     ) -> dict[SiteId, bytes]:
@@ -126,7 +121,6 @@ class HubPost:
             self._log.append("answer-refused", str(error), site=site, study=asked.subject.study, number=asked.subject.number)
             return False
         header = sealed.header
-        self._clocks[site] = (header.created - _now_ms()) / 1000
         self._heads[site] = HeardHead(site=site, entries=header.log_entries, sha256=header.log_head)
         self._clocks[site] = (header.created - _now_ms()) / 1000
         self._log.append(
