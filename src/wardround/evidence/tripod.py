@@ -3,12 +3,12 @@
 G. S. Collins et al., TRIPOD+AI statement, BMJ 2024;385:e078378, checklist of 27 items. The names of the items are ours, short.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from wardround.evidence.text import blank, figure, whole, with_interval
 from wardround.study.declaration import Study
 from wardround.study.label import LABEL_KINDS
-from wardround.study.record.run_record import Evaluation, RunRecord, SiteRecord
+from wardround.study.record.run_record import Evaluation, RunRecord, SiteRecord, TotalsRecord
 from wardround.tasks.protocol import Words
 from wardround.tasks.registry import task_of_record
 
@@ -74,10 +74,11 @@ def _centres(record: RunRecord) -> str:
 
 
 def _sample(record: RunRecord) -> str:
-    entries = [*record.sites.values()] or [record.totals] * (record.totals is not None)
+    totals = [] if record.totals is None else [record.totals]
+    entries: Sequence[SiteRecord | TotalsRecord] = list(record.sites.values()) or totals
     if not entries:
         return ""
-    patients, images = (sum(getattr(entry, name) for entry in entries) for name in ("patients", "images"))
+    patients, images = sum(entry.patients for entry in entries), sum(entry.images for entry in entries)
     return f"{whole(patients)} patients, {whole(images)} records. Whether that was enough: {blank(_AUTHORS)}"
 
 
