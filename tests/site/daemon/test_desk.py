@@ -254,3 +254,13 @@ def test_orders_that_nobody_approved_are_answered_as_often_as_they_come(hospital
     for _ in range(REFUSALS_IN_A_ROW + 5):
         assert hospitals.word(NORTH, an_order(hospitals)) == "not-approved"
     assert sum(entry.code == "refused" for entry in hospitals.homes[NORTH].log.entries()) == 6  # no flood fills the disk
+
+
+def test_little_is_taken_of_what_nobody_approved(hospitals: Hospitals) -> None:
+    """A hub could else fill the memory of a hospital that has said yes to nothing."""
+    desk, order = hospitals.desks[NORTH], header("order", hospitals.study.hash, b"")
+    before = desk.limit(order)
+    assert before <= 1 << 21 and desk.limit(header("offer", hospitals.study.hash, b"")) <= 1 << 22
+    approved_everywhere(hospitals)
+    assert desk.limit(order) == Site.largest_message.fget(desk._site(hospitals.study.hash, desk._approved(hospitals.study.hash)))
+    assert desk.limit(order) < before  # the study's own messages are small
