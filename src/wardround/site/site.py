@@ -33,7 +33,7 @@ from wardround.values.errors import RefusedError, StudyError, WardroundError, Wi
 from wardround.values.ids import SiteId
 from wardround.values.records import Records
 from wardround.values.tree import Tree
-from wardround.wire.envelope import HEADER_LIMIT, Envelope, largest_header, open_envelope, to_bytes
+from wardround.wire.envelope import FRONT_BYTES, HEADER_LIMIT, Envelope, largest_header, open_envelope, to_bytes
 from wardround.wire.messages import (
     Ask,
     AskHeader,
@@ -92,6 +92,11 @@ class Site:
 
     def close(self) -> None:
         self.store.close()
+
+    @property
+    def largest_message(self) -> int:
+        """Bytes that the largest message of the study has; longer ones are refused unread."""
+        return FRONT_BYTES + self._header_limit + self._payload_limit
 
     @property
     def is_closed(self) -> bool:

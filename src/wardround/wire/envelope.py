@@ -46,6 +46,7 @@ _HEADER_START = 2048
 _HEADER_SITE = 656  # in the cohort, among those counted and those disputed, and in the roster
 
 _FRONT = struct.Struct(">4sHIQ")
+FRONT_BYTES = _FRONT.size
 AnyHeader = OrderHeader | ContributionHeader | RefusalHeader | AskHeader | AnswerHeader
 _HEADERS: dict[str, type[AnyHeader]] = {
     "order": OrderHeader,

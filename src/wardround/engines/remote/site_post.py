@@ -13,14 +13,27 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from wardround.crypto.sealing import Readable
+from wardround.crypto.sealing import Readable, sealed_size
 from wardround.engines.remote.carrier import Carried, SiteCarrier
 from wardround.engines.remote.numbers import LastMessage, Numbers
 from wardround.values.chained_log import ChainedLog
 from wardround.values.errors import RunError, WardroundError, WireError
-from wardround.wire.sealed import HUB, KeyCard, Party, Sealed, SealedBody, SealedHeader, Subject, Topic, open_sealed, seal
+from wardround.wire.sealed import (
+    HUB,
+    LARGEST_BODY,
+    KeyCard,
+    Party,
+    Sealed,
+    SealedBody,
+    SealedHeader,
+    Subject,
+    Topic,
+    open_sealed,
+    seal,
+)
 
 Answer = Callable[[SealedHeader, bytes], tuple[Topic, bytes] | None]
+Limit = Callable[[SealedHeader], int]
 WAIT_S = 20.0
 _LOOKED_EVERY_S = 0.5
 _PAUSE_S = 5.0  # after a fault of this machine, such as a full disk
@@ -47,31 +60,32 @@ class SitePost:
     def __init__(self, carrier: SiteCarrier, party: Party, hub: KeyCard, folder: Path, bodies: BodyLine, log: ChainedLog) -> None:
         self._carrier, self._party, self._hub, self._bodies, self._log = carrier, party, hub, bodies, log
         self._numbers = Numbers(folder)
-        self._trouble = ""
+        self._trouble, self._refused = "", 0
 
     @property
     def state(self) -> str:
         """How the line stands: "connected", or what is wrong and its mend."""
         return self._trouble or self._carrier.state
 
-    def serve(self, answer: Answer, stop: threading.Event) -> None:
-        """Receives and answers, one message at a time, until `stop` is set; carrier and bodies are closed then."""
+    def serve(self, answer: Answer, stop: threading.Event, limit: Limit = lambda _: LARGEST_BODY) -> None:
+        """Receives and answers, one message at a time, until `stop` is set; carrier and bodies are closed then. limit: bytes of
+        the body that are taken of a message with this header; a larger one is refused before any of it is fetched."""
         receiver = _Receiver(self._carrier)
         try:
             while not stop.is_set():
                 carried = receiver.next(_LOOKED_EVERY_S)
                 if carried is not None:
-                    self._handle(carried, answer, stop)
+                    self._handle(carried, answer, stop, limit)
                     receiver.done()
         finally:
             receiver.stop()
             self._carrier.close()
             self._bodies.close()
 
-    def _handle(self, carried: Carried, answer: Answer, stop: threading.Event) -> None:
+    def _handle(self, carried: Carried, answer: Answer, stop: threading.Event, limit: Limit) -> None:
         """A fault of this machine or of the line costs this message, which comes again."""
         try:
-            self._answer(carried, answer)
+            self._answer(carried, answer, limit)
             self._trouble = ""
         except WireError as error:
             self._refuse(error)
@@ -81,13 +95,16 @@ class SitePost:
             stop.wait(_PAUSE_S)
 
     def _refuse(self, error: WardroundError) -> None:
-        with suppress(RunError):  # a log that cannot be written is what the state says
-            self._log.append("message-refused", str(error))
+        """The first, second, fourth, eighth ... is a line of the log: no flood of messages fills the disk."""
+        self._refused += 1
+        if self._refused & (self._refused - 1) == 0:
+            with suppress(RunError):  # a log that cannot be written is what the state says
+                self._log.append("message-refused", str(error), times=self._refused)
 
-    def _answer(self, carried: Carried, answer: Answer) -> None:
+    def _answer(self, carried: Carried, answer: Answer, limit: Limit) -> None:
         sealed = open_sealed(carried.data, {HUB: self._hub}, self._party.name, now_ms=_now_ms())
         self._require_new_or_last(sealed)
-        said = answer(sealed.header, self._body(sealed))
+        said = answer(sealed.header, self._body(sealed, limit(sealed.header)))
         if said is not None:
             self._reply(carried, sealed, *said)
 
@@ -103,12 +120,14 @@ class SitePost:
                 found=str(header.number),
             )
 
-    def _body(self, sealed: Sealed) -> bytes:
+    def _body(self, sealed: Sealed, limit: int) -> bytes:
         header = sealed.header
         if not header.detached:
-            return sealed.body(self._party.sealing)
+            return sealed.body(self._party.sealing, limit=limit)
+        if header.size > sealed_size(limit):
+            raise WireError("A message is larger than any of its kind", expected=f"at most {limit} bytes", found=f"{header.size}")
         with _closing(self._bodies.open(header.body, header.size)) as file:
-            return sealed.body(self._party.sealing, file)
+            return sealed.body(self._party.sealing, file, limit=limit)
 
     def _reply(self, carried: Carried, asked: Sealed, topic: Topic, data: bytes) -> None:
         header, now_ms = asked.header, _now_ms()

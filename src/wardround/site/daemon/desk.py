@@ -28,9 +28,9 @@ from wardround.values.chained_log import ChainedLog
 from wardround.values.errors import RefusedError, RunError, WardroundError
 from wardround.values.home import default_home
 from wardround.values.version import __version__
-from wardround.wire.envelope import to_bytes
+from wardround.wire.envelope import HEADER_LIMIT, to_bytes
 from wardround.wire.messages import Refusal, RefusalHeader
-from wardround.wire.offers import HeardHead, Offer, SignedApproval, SiteStatus, State
+from wardround.wire.offers import OFFER_LIMIT, HeardHead, Offer, SignedApproval, SiteStatus, State
 from wardround.wire.sealed import KeyCard, SealedHeader, Topic
 
 Clock = Callable[[], datetime]
@@ -69,6 +69,19 @@ class SiteDesk:
             for _, site in self._sites.values():
                 closing.callback(site.close)
         self._sites.clear()
+
+    def limit(self, header: SealedHeader) -> int:
+        """Bytes of a message that are taken: those of the largest order of an approved study, and little of any other. Whoever has
+        approved nothing fetches nothing large."""
+        if header.topic != "order":
+            return OFFER_LIMIT
+        at_work = self._sites.get(header.study)
+        if at_work is not None:
+            return at_work[1].largest_message
+        decision = self._decisions.of(header.study)
+        if decision is None or decision.statement.decision != "approved":
+            return HEADER_LIMIT
+        return self._site(header.study, decision).largest_message
 
     def answer(self, header: SealedHeader, body: bytes | bytearray) -> tuple[Topic, bytes] | None:
         """The topic and the body of what is said to a message; None where there is nothing to say to its topic."""

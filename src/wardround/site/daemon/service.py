@@ -28,13 +28,14 @@ FILE = "service.json"
 TOLD_EVERY_S = 5.0
 _LONGEST = 1 << 16
 Answer = Callable[[SealedHeader, bytes], tuple[Topic, bytes] | None]
+Limit = Callable[[SealedHeader], int]
 
 
 class SiteLine(Protocol):
     """What carries messages to and from this hospital."""
 
-    def serve(self, answer: Answer, stop: threading.Event) -> None:
-        """Receives and answers until `stop`. Broken lines are mended inside."""
+    def serve(self, answer: Answer, stop: threading.Event, limit: Limit) -> None:
+        """Receives and answers until `stop`. Broken lines are mended inside. limit: bytes that are taken of a message."""
         ...
 
     @property
@@ -76,7 +77,7 @@ class SiteService:
         watch = threading.Thread(target=self._watch, args=(stop,), daemon=True)
         watch.start()
         try:
-            self._line.serve(self._answered, stop)
+            self._line.serve(self._answered, stop, self._desk.limit)
         finally:
             stop.set()
             watch.join(TOLD_EVERY_S)
