@@ -71,17 +71,14 @@ class SiteDesk:
         self._sites.clear()
 
     def limit(self, header: SealedHeader) -> int:
-        """Bytes of a message that are taken: those of the largest order of an approved study, and little of any other. Whoever has
-        approved nothing fetches nothing large."""
+        """Bytes of a message that are taken: those of the largest order of an approved study, and little of any other. Whoever
+        has approved nothing fetches nothing large."""
         if header.topic != "order":
             return OFFER_LIMIT
-        at_work = self._sites.get(header.study)
-        if at_work is not None:
-            return at_work[1].largest_message
-        decision = self._decisions.of(header.study)
-        if decision is None or decision.statement.decision != "approved":
+        try:
+            return self._site(header.study, self._approved(header.study)).largest_message
+        except (WardroundError, OSError):  # `answer` finds the same, and says it
             return HEADER_LIMIT
-        return self._site(header.study, decision).largest_message
 
     def answer(self, header: SealedHeader, body: bytes | bytearray) -> tuple[Topic, bytes] | None:
         """The topic and the body of what is said to a message; None where there is nothing to say to its topic."""
