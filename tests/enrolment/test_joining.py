@@ -72,6 +72,21 @@ def test_a_stolen_invitation_that_was_used_first_shows(hub: TestHub, tmp_path: P
             status(thief)
 
 
+def test_a_hospital_that_was_turned_away_joins_by_a_new_invitation(hub: TestHub, tmp_path: Path) -> None:
+    """Two persons who misheard a word start again; nobody has to delete a file."""
+    home = site_in(tmp_path / "site")
+    with up(hub):
+        join(hub.invite("st-anna").text.encode(), home)
+        hub.roster.turn_away("st-anna")
+        with pytest.raises(RefusedError, match="does not know the keys"):
+            status(home)
+        joined = join(hub.invite("st-anna").text.encode(), home)
+        hub.roster.confirm("st-anna", joined.words)
+        assert status(home).state == "confirmed"
+        with pytest.raises(RunError, match="has joined the hub"):
+            join(hub.invite("st-anna", again=True).text.encode(), home)
+
+
 def test_an_expired_invitation_is_refused_on_both_sides(hub: TestHub, tmp_path: Path) -> None:
     """The site says so at once; a site whose clock is behind hears it from the hub."""
     hub.clock.ahead_ms = -2 * 86_400_000

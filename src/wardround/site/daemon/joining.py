@@ -87,14 +87,14 @@ def join(data: bytes, home: SiteHome, *, extra_ca: Path | None = None, clock: Ca
     RefusedError
         The invitation has expired, or the hub refused it.
     RunError
-        This hospital has joined a hub already.
+        A hub has confirmed this hospital already.
     EngineError
         The hub could not be reached. The message says why, and what to do.
     """
     with private_lock(home.path / "join.lock"):
         invitation, record = Invitation.read(data), HubRecord.of(home)
         if record is None or not _is_of(record, invitation):
-            _require_open(record, invitation, clock())
+            _require_open(home, record, invitation, clock())
             record = _begun(home, invitation, record, clock())
         if extra_ca is not None:
             record = _with_extra_ca(home, record, extra_ca)
@@ -146,12 +146,13 @@ def _is_of(record: HubRecord, invitation: Invitation) -> bool:
     return same_hub and isinstance(request, EnrolmentRequest) and request.code == invitation.code
 
 
-def _require_open(record: HubRecord | None, invitation: Invitation, now: int) -> None:
-    if record is not None and record.state in ("waiting", "confirmed"):
+def _require_open(home: SiteHome, record: HubRecord | None, invitation: Invitation, now: int) -> None:
+    if record is not None and record.state == "confirmed":
         raise RunError(
             f"This hospital has joined the hub at {record.address} already, as {record.name}",
             hint="look with `wardround site status`, which also learns of a revocation; new keys: `wardround site rotate`; for "
-            "another hub set WARDROUND_SITE to another folder",
+            "another hub set WARDROUND_SITE to another folder; if this hub was made anew and knows nobody, move away "
+            f"{home.hub_file} and join again",
         )
     if invitation.expires_ms <= now:
         raise RefusedError(
