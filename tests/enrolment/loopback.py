@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import uvicorn
 
 from wardround.crypto.identity import Identity
@@ -16,6 +17,7 @@ from wardround.hub.daemon.certificates import Authority, server_certificate
 from wardround.hub.daemon.enrolment import EnrolmentDesk
 from wardround.hub.daemon.invitations import Inviter, invite
 from wardround.hub.daemon.roster import Roster, now_ms
+from wardround.site.daemon.connection import Connection
 from wardround.site.daemon.home import SiteHome
 from wardround.values.chained_log import ChainedLog, Entry
 from wardround.wire.hub_address import HubAddress
@@ -91,6 +93,13 @@ def hub_in(folder: Path, **changes: object) -> TestHub:
 
 def site_in(folder: Path) -> SiteHome:
     return SiteHome(folder)
+
+
+def hub_client(hub: TestHub) -> httpx.Client:
+    """A client of the hub's port that trusts its authority, and uses no proxy."""
+    return httpx.Client(
+        base_url=hub.address.url, verify=Connection(hub.address, hub.inviter.authority).context(), trust_env=False
+    )
 
 
 @contextlib.contextmanager

@@ -99,8 +99,11 @@ def opens_tls(authority: OwnAuthority) -> Through:
         outside = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         outside.check_hostname, outside.verify_mode = False, ssl.CERT_NONE
         client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        hub = socket.create_connection((host, port))
-        with context.wrap_socket(client, server_side=True) as inside, outside.wrap_socket(hub) as secured:
+        with (
+            socket.create_connection((host, port)) as hub,
+            context.wrap_socket(client, server_side=True) as inside,
+            outside.wrap_socket(hub) as secured,
+        ):
             _pump(inside, secured)
 
     return through

@@ -29,12 +29,6 @@ def hub(tmp_path: Path) -> TestHub:
     return hub_in(tmp_path / "hub")
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def connection(hub: TestHub, address: str | None = None, **other: str) -> Connection:
     return Connection(HubAddress.read(address or str(hub.address)), hub.inviter.authority, **other)
 

@@ -27,12 +27,12 @@ def up(home: HomeOption = None) -> None:
     from wardround.site.daemon.service import SiteService, keep_to
 
     site = site_home(home)
-    card = own_card(site)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with site.in_use():
         wait_until_confirmed(site, stop)
+        card = own_card(site)  # after it: new keys may have been confirmed
         keep_to(load_policy(site.policy_file))
         site.log.append("started", "The service was started.")
         with site_line(site) as line:

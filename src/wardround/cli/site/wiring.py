@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import typer
 
-from wardround.values.errors import EngineError, RefusedError
+from wardround.values.errors import EngineError, RefusedError, WardroundError
 
 if TYPE_CHECKING:
     from wardround.engines.remote.site_post import SitePost
@@ -40,6 +40,9 @@ def wait_until_confirmed(home: "SiteHome", stop: threading.Event) -> None:
     from wardround.site.daemon.joining import status
 
     told = ""
+    if HubRecord.required(home).rotation:  # the hub may have confirmed new keys since
+        with suppress(WardroundError):
+            status(home)
     while not stop.is_set() and HubRecord.required(home).state != "confirmed":
         try:
             joined = status(home)

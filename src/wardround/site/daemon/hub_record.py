@@ -18,7 +18,7 @@ from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RunError
 from wardround.values.private_files import read_private
-from wardround.wire.enrolment import REQUEST_LIMIT, Standing
+from wardround.wire.enrolment import REQUEST_LIMIT, Standing, Time
 from wardround.wire.hub_address import HubAddress
 from wardround.wire.invitation import Address, Certificate, Hospital
 from wardround.wire.messages import Hash, Header
@@ -43,7 +43,8 @@ class HubCard(Header):
 
 class HubRecord(Header):
     """What is known of the hub. request, words: of the keys in force; rotation, rotation_words: of new keys that wait for the
-    hub, empty where there are none. moving: the hub has confirmed the new keys, and their files take the old ones' place."""
+    hub, empty where there are none. moving: the hub has confirmed the new keys, and their files take the old ones' place.
+    changed: when the hub was heard to confirm the last new keys, in milliseconds since 1970; 0 if never."""
 
     kind: Literal["hub"] = "hub"
     version: Literal[1] = 1
@@ -58,6 +59,7 @@ class HubRecord(Header):
     rotation: Request = Field(default="", repr=False)
     rotation_words: Words = ""
     moving: bool = False
+    changed: Time = 0
 
     @classmethod
     def of(cls, home: SiteHome) -> "HubRecord | None":

@@ -7,6 +7,7 @@
 Each may be killed at any point and run again: it goes on where it was.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from wardround.wire.enrolment import (
 from wardround.wire.invitation import Invitation
 from wardround.wire.sealed import SKEW_MS
 
+_DAY_MS = 86_400_000
 _AHEAD_MS = 5_000  # the carrier lets in no clock that is further ahead
 
 
@@ -87,14 +89,16 @@ def join(data: bytes, home: SiteHome, *, extra_ca: Path | None = None, clock: Ca
     RefusedError
         The invitation has expired, or the hub refused it.
     RunError
-        This hospital has joined a hub already.
+        A hub has confirmed this hospital already.
     EngineError
         The hub could not be reached. The message says why, and what to do.
     """
     with private_lock(home.path / "join.lock"):
         invitation, record = Invitation.read(data), HubRecord.of(home)
         if record is None or not _is_of(record, invitation):
-            _require_open(record, invitation, clock())
+            if record is not None and record.state == "confirmed":
+                record = _looked_again(home, record, clock)
+            _require_open(home, record, invitation, clock())
             record = _begun(home, invitation, record, clock())
         if extra_ca is not None:
             record = _with_extra_ca(home, record, extra_ca)
@@ -111,7 +115,9 @@ def status(home: SiteHome, *, clock: Callable[[], int] = _now_ms) -> Joined:
 
 
 def rotate(home: SiteHome, *, anew: bool = False, clock: Callable[[], int] = _now_ms) -> Joined:
-    """Makes new keys and asks the hub to take them. The old ones are in force until it has; `status` changes them then.
+    """Makes new keys and asks the hub to take them. The old ones are in force until it has; the same again changes them then.
+
+    Within a day after such a change it only says how things stand: who asks once more does not mean another change.
 
     anew: forgets new keys that the hub has not confirmed, and makes others.
 
@@ -123,9 +129,9 @@ def rotate(home: SiteHome, *, anew: bool = False, clock: Callable[[], int] = _no
             raise RunError(
                 "Only a hospital that its hub has confirmed can change its keys",
                 found=record.state,
-                hint="look with `wardround site status`; after a revocation ask the hub for a new invitation",
+                hint="look with `wardround site doctor`; after a revocation ask the hub for a new invitation",
             )
-        if anew or not record.rotation:
+        if anew or not (record.rotation or clock() - record.changed < _DAY_MS):
             record = _with_new_keys(home, record, clock())
         return _asked(home, record, clock)
 
@@ -146,12 +152,13 @@ def _is_of(record: HubRecord, invitation: Invitation) -> bool:
     return same_hub and isinstance(request, EnrolmentRequest) and request.code == invitation.code
 
 
-def _require_open(record: HubRecord | None, invitation: Invitation, now: int) -> None:
-    if record is not None and record.state in ("waiting", "confirmed"):
+def _require_open(home: SiteHome, record: HubRecord | None, invitation: Invitation, now: int) -> None:
+    if record is not None and record.state == "confirmed":
         raise RunError(
             f"This hospital has joined the hub at {record.address} already, as {record.name}",
-            hint="look with `wardround site status`, which also learns of a revocation; new keys: `wardround site rotate`; for "
-            "another hub set WARDROUND_SITE to another folder",
+            hint="new keys: `wardround site rotate`; what is wrong with the line: `wardround site doctor`; for another hub set "
+            " WARDROUND_SITE to another folder; if this hub was made anew and knows nobody, move away "
+            f"{home.hub_file} and join again",
         )
     if invitation.expires_ms <= now:
         raise RefusedError(
@@ -160,6 +167,13 @@ def _require_open(record: HubRecord | None, invitation: Invitation, now: int) ->
             found=time.strftime("%Y-%m-%d %H:%M UTC by this machine's clock", time.gmtime(now / 1000)),
             hint="ask the hub for a new one; or set this machine's clock if it is wrong",
         )
+
+
+def _looked_again(home: SiteHome, record: HubRecord, clock: Callable[[], int]) -> HubRecord:
+    """The record after the hub was asked: a hospital may not have heard that it was revoked. As it was, where nobody answers."""
+    with contextlib.suppress(EngineError, RefusedError, WireError):
+        _asked(home, record, clock)
+    return HubRecord.required(home)
 
 
 def _begun(home: SiteHome, invitation: Invitation, before: HubRecord | None, now: int) -> HubRecord:
@@ -239,7 +253,9 @@ def _rotation_asked(home: SiteHome, record: HubRecord, clock: Callable[[], int])
     if answer.state == "confirmed":
         keys = read_request(record.rotation.encode()).keys
         home.log.append("keys-changed", "The hub has confirmed the new keys.", **_facts(record, keys))
-        record.revised(request=record.rotation, words=words, rotation="", rotation_words="", moving=True).write(home)
+        record.revised(request=record.rotation, words=words, rotation="", rotation_words="", moving=True, changed=clock()).write(
+            home
+        )
         HubRecord.of(home)  # moves them
     return Joined(record.name, record.address, answer.state, words, answer.state != "confirmed", clock() - answer.time)
 
