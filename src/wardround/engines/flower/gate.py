@@ -20,10 +20,9 @@ from wardround.engines.flower.nodes import NodeTable
 from wardround.values.ids import SiteId
 
 FLEET = "/v1/fleet/"
-PULL, PUSH = FLEET + "pull-messages", FLEET + "push-messages"
+PULL, PUSH, LEAVE = FLEET + "pull-messages", FLEET + "push-messages", FLEET + "deactivate-node"
 ALLOWED = frozenset(
-    {PULL, PUSH}
-    | {FLEET + path for path in ("activate-node", "deactivate-node", "send-node-heartbeat", "confirm-message-received")}
+    {PULL, PUSH, LEAVE} | {FLEET + path for path in ("activate-node", "send-node-heartbeat", "confirm-message-received")}
 )
 OURS = ("/enrol", "/bodies/")
 LIMIT = 2 << 20
@@ -76,6 +75,8 @@ class Gate:
             self._mailroom.saw(site)
             if scope["path"] == PUSH:
                 self._mailroom.replied(site)
+            elif scope["path"] == LEAVE:
+                self._mailroom.leaves(site)
             elif scope["path"] != PULL:
                 self._mailroom.tell()  # it has come, or is there again
         for event in reply:
@@ -84,7 +85,7 @@ class Gate:
     async def _next_message(self, site: SiteId, scope: Scope, body: bytes, receive: Receive) -> list[Any] | None:
         """Flower's answer when it holds a message, at the latest when the site's patience ends. None where the site hung up."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + _patience(dict(scope["headers"]))
+        came, until = time.monotonic(), loop.time() + _patience(dict(scope["headers"]))
         hung_up = asyncio.ensure_future(receive())
         bell = self._mailroom.bell(site)
         try:
@@ -103,7 +104,7 @@ class Gate:
                     return None
                 if await asyncio.to_thread(self._nodes.node_of, site) is None:  # revoked while it waited
                     return _status(401)
-                if loop.time() >= until:
+                if loop.time() >= until or self._mailroom.left_at(site) > came:
                     return reply
         finally:
             hung_up.cancel()

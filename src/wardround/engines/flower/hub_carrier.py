@@ -126,8 +126,8 @@ class FlowerHubCarrier:
         sent = {letter.message_id: letter for letter in letters.values() if self._may_have_come(letter, now)}
         if not sent:
             return False
-        for letter in sent.values():
-            letter.looked = now
+        for looked_at in sent.values():
+            looked_at.looked = now
         replies = run.pull(list(sent))
         for message in replies:
             answered = sent.get(message.metadata.reply_to_message_id)

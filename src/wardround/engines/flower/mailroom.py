@@ -22,6 +22,7 @@ class Mailroom:
         self._seen: dict[SiteId, float] = {}
         self._idle: dict[SiteId, float] = {}
         self._replied: dict[SiteId, float] = {}
+        self._left: dict[SiteId, float] = {}
         self._bells: dict[SiteId, set[asyncio.Event]] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -58,6 +59,16 @@ class Mailroom:
     def replied_at(self, site: SiteId) -> float:
         """When the site has brought a reply last, by the monotonic clock."""
         return self._replied.get(site, 0.0)
+
+    def leaves(self, site: SiteId) -> None:
+        """The site waits for nothing any more: requests of its that are held open end."""
+        self._left[site] = time.monotonic()
+        self.ring([site])
+        self.tell()
+
+    def left_at(self, site: SiteId) -> float:
+        """When the site has left last, by the monotonic clock."""
+        return self._left.get(site, 0.0)
 
     def is_idle(self, site: SiteId, asked: float) -> None:
         """No message was there for the site when it asked, by the monotonic clock."""

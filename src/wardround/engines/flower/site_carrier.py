@@ -37,6 +37,7 @@ from wardround.values.private_files import read_private
 
 CONNECTED = "connected"
 _BEAT_EVERY_S = 6.0
+_CLOSE_S = 2.0
 _TIMEOUT = httpx.Timeout(LONGEST_WAIT_S + 20.0, connect=15.0)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _LONGEST_KEY = 1 << 14
@@ -61,7 +62,7 @@ class FlowerSiteCarrier:
         self._client = FleetHttpClient(f"https://{address}", interceptors=[signing, self._waiting], verify=context)
         self._client._client.close()
         self._client._client = httpx.Client(verify=context, timeout=_TIMEOUT, proxy=proxy, follow_redirects=False)
-        self._lock = threading.Lock()
+        self._lock, self._receiving = threading.Lock(), threading.Lock()
         self._node: Node | None = None
         self._pauses = 0
         self._state = "connecting"
@@ -73,7 +74,8 @@ class FlowerSiteCarrier:
         return self._state
 
     def receive(self, wait_s: float) -> Carried | None:
-        return self._tried(lambda: self._pulled(wait_s))
+        with self._receiving:
+            return None if self._closed.is_set() else self._tried(lambda: self._pulled(wait_s))
 
     def reply(self, carried: Carried, data: bytes) -> bool:
         """Tries until the hub has it, or has said that it does not wait for it, or the order has expired."""
@@ -92,6 +94,8 @@ class FlowerSiteCarrier:
             with suppress(httpx.HTTPError):
                 self._client.DeactivateNode(DeactivateNodeRequest(node_id=node.node_id))
                 self._node_file.unlink(missing_ok=True)
+        if self._receiving.acquire(timeout=_CLOSE_S):  # the hub lets go of a request that it holds when its site leaves
+            self._receiving.release()
         self._client.close()
 
     def _pulled(self, wait_s: float) -> Carried | None:
