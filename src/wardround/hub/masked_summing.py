@@ -173,7 +173,7 @@ class MaskedSumming:
     def _one_attempt(
         self, order: Order, layout: Layout, least: int, traffic: Traffic
     ) -> tuple[masked_attempt.Opened | masked_attempt.Failed | None, dict[SiteId, str]]:
-        """How the next attempt ended, and who was lost; None where too few have keys to begin one."""
+        """How the next attempt ended, and who was lost; None where too few have keys for its sum to open."""
         state: State | None = self._resumed(sum_name(order.header))
         missing: dict[SiteId, str] = {}
         if state is None:
@@ -181,7 +181,8 @@ class MaskedSumming:
             candidates = self.keys.counted or self._within_changes(order.header.cohort)
             missing = self._agree_where_needed(candidates, order.header.stage, traffic)
             cohort = tuple(SiteId(site) for site in candidates if site not in missing)
-            if len(cohort) < self.approved.quorum.threshold:
+            if len(cohort) < max(least, self.approved.quorum.threshold):
+                # Nothing could be opened; and whoever is asked in vain again and again stops until a person has looked.
                 return None, missing
             state = self._ordered(order, cohort, layout, traffic)
         ended = self._to_the_end(state, least, traffic)

@@ -27,6 +27,7 @@ from wardround.study.reading import parse_study
 from wardround.study.record.run_record import RunRecord
 from wardround.study.run_settings import RunSettings
 from wardround.values.canonical import sha256_hex
+from wardround.values.durable import write_atomic
 from wardround.values.errors import RefusedError, WardroundError
 from wardround.values.ids import SiteId
 from wardround.wire.envelope import to_bytes
@@ -136,9 +137,11 @@ class Hospital:
 
 @dataclass
 class MemoryPost:
-    """Brings messages to hospitals of this process, one after the other, and learns each study from its offers."""
+    """Brings messages to hospitals of this process, one after the other. It learns each study from its offers, and keeps those in
+    `offers`, as a hospital does."""
 
     hospitals: Mapping[str, Hospital]
+    offers: Path
     studies: dict[str, Study] = field(default_factory=dict)
     asked: list[tuple[Topic, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -165,8 +168,12 @@ class MemoryPost:
 
     def _answer(self, topic: Topic, study: str, hospital: Hospital, data: bytes) -> bytes:
         if topic == "offer":
-            self.studies[study] = parse_study(Offer.from_bytes(data).study)
+            text = Offer.from_bytes(data).study
+            self.studies[study] = parse_study(text)
+            write_atomic(self.offers / study, text.encode())
             return hospital.status(data)
+        if study not in self.studies:
+            self.studies[study] = parse_study((self.offers / study).read_text())
         return hospital.reply(self.studies[study], data)
 
 
@@ -204,7 +211,7 @@ class HubWard:
         self.hospitals = {name: Hospital(name, self.path / "hospitals" / name) for name in self.names}
         entries = {SiteId(name): Entry(one.identity().public, one.sealing.public) for name, one in self.hospitals.items()}
         self.roster = MemoryRoster(entries)
-        self.post = MemoryPost(self.hospitals)
+        self.post = MemoryPost(self.hospitals, self.path / "offers")
 
     @property
     def means(self) -> Means:
