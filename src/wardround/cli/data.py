@@ -79,10 +79,14 @@ def map_table(
     """Propose how this hospital's columns, codes, units and dates become the study's: a mapping to read, complete and keep."""
     from wardround.sources.mapping.proposing import propose
     from wardround.study.reading import load_study
+    from wardround.values.address import is_address, is_other_address
     from wardround.values.durable import write_atomic
     from wardround.values.errors import DataError
 
     study = load_study(contract)
+    if is_address(path) or (is_other_address(path) and not path.exists()):
+        text = "A mapping is proposed for a file, and this is the address of a database"
+        raise DataError(text, hint="save some of its rows as CSV and map that; then write url and query under [source] by hand")
     if study.data.kind != "table":
         raise DataError("The study asks for images, and a mapping is for tables", hint="name a study of tables")
     if not path.is_file():

@@ -18,8 +18,9 @@ _POINT_ZERO = re.compile(r"^(\d+)\.0+$", re.ASCII)
 SPELLINGS = "patient-spellings"
 SPELLINGS_TEXT = "Patients whose identifiers differ only by case, leading zeros, a trailing .0, spaces or the form of letters"
 SPELLINGS_HINT = (
-    'correct them, or say in a mapping (wardround data map) whether they are one: [patient] same = "ignore zeros" or the like, '
-    'or "as written" where they are different people'
+    "correct them at the source: one patient with one spelling, and two with names that differ by more; of a table, a mapping "
+    '(wardround data map) can say it instead: [patient] same = "ignore zeros" or the like, or "as written" where they are '
+    "different people"
 )
 
 

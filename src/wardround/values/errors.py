@@ -6,6 +6,8 @@ person at the machine where the error happened.
 
 from typing import ClassVar
 
+from wardround.values.printable import without_passwords
+
 
 class WardroundError(Exception):
     """Something the user can mend. The command line prints it without a traceback and ends with `exit_code`.
@@ -18,6 +20,8 @@ class WardroundError(Exception):
         What the rule asks for, and what was there instead. Empty where there is nothing to say.
     hint : str
         What to do, as a command or an edit that works when followed to the letter.
+
+    A password in any of them is shown as ***: messages are printed, logged and sent on.
 
     Attributes
     ----------
@@ -36,6 +40,7 @@ class WardroundError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, expected: str = "", found: str = "", hint: str = "") -> None:
+        what, expected, found, hint = map(without_passwords, (what, expected, found, hint))
         self.what, self.expected, self.found, self.hint = what, expected, found, hint
         parts = [what.rstrip(".") + "."]
         for lead, text in (("Expected", expected), ("Found", found), ("What to do", hint)):

@@ -5,6 +5,7 @@ tab-separated files, as vocabularies are given out, have no quotes.
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ from typing import IO
 
 import polars as pl
 
+from wardround.sources.databases.events import Tally
 from wardround.sources.databases.members import Opener, open_members
-from wardround.sources.databases.tables import RowFilter
+from wardround.sources.databases.tables import READ_TABLES, UNREAD_TABLES, RowFilter
 from wardround.sources.files.damage import DAMAGE
 from wardround.sources.files.file_tree import separator_in
+from wardround.sources.places import Place
+from wardround.sources.read_result import Problem
 from wardround.values.errors import DataError
 
 BLOCK = 32 * 2**20
@@ -39,7 +43,10 @@ class CsvTable:
 
 @dataclass(frozen=True)
 class CsvTables:
+    """problems: what is said of the files that are none of these tables."""
+
     tables: dict[str, CsvTable]
+    problems: tuple[Problem, ...] = ()
 
     def columns(self, table: str) -> frozenset[str] | None:
         return frozenset(self.tables[table].columns) if table in self.tables else None
@@ -125,14 +132,40 @@ def table_name(file: str) -> str | None:
 
 def _tables(files: dict[str, Opener]) -> CsvTables:
     tables: dict[str, CsvTable] = {}
+    others: list[str] = []
     for file, opener in files.items():
         name = table_name(file)
-        if name is None:
+        if name not in READ_TABLES:
+            others.append(file)
             continue
         if name in tables:
             raise DataError(f"Two files hold the table {name}", hint="keep one of them in this folder or zip")
         tables[name] = _described(name, opener)
-    return CsvTables(tables)
+    return CsvTables(tables, _told(others))
+
+
+_PART = re.compile(rf"({'|'.join(sorted(READ_TABLES, key=len, reverse=True))})([^a-z].*)")
+
+
+def _told(files: list[str]) -> tuple[Problem, ...]:
+    """What is said of files that are not read. Under the name of a table and something more, half of it may lie there."""
+    tally = Tally()
+    for file in files:
+        spot = [Place(file=file)]
+        bare = PurePosixPath(file).name.casefold()
+        if table_name(file) in UNREAD_TABLES:
+            text = "Tables of OMOP that no cohort asks for were not read"
+            tally.add("note", "unused-tables", text, "", places=spot)
+        elif _PART.fullmatch(bare):
+            tally.add(
+                "error", "table-in-parts", "Files have the name of a table and something more, and were not read",
+                "join the parts of a table into one CSV that has its name alone, such as measurement.csv; move other files away",
+                places=spot,
+            )  # fmt: skip
+        else:
+            text = "Files that are no CSV with the name of a table of OMOP were not read"
+            tally.add("warning", "other-files", text, "nothing is to be done unless tables are missing", places=spot)
+    return tally.problems()
 
 
 def _described(name: str, opener: Opener) -> CsvTable:
