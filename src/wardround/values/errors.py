@@ -12,6 +12,8 @@ from wardround.values.printable import without_passwords
 class WardroundError(Exception):
     """Something the user can mend. The command line prints it without a traceback and ends with `exit_code`.
 
+    A password in any of its texts is shown as ***: messages are printed, logged and sent on.
+
     Parameters
     ----------
     what : str
@@ -20,8 +22,6 @@ class WardroundError(Exception):
         What the rule asks for, and what was there instead. Empty where there is nothing to say.
     hint : str
         What to do, as a command or an edit that works when followed to the letter.
-
-    A password in any of them is shown as ***: messages are printed, logged and sent on.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wardround.sources.places import Place
+from wardround.sources.places import Place, shortened
 from wardround.sources.read_result import ReadResult
 from wardround.sources.readiness.histograms import histograms, label_series
 from wardround.sources.readiness.pictures import pictures
@@ -71,7 +71,11 @@ def _findings(readiness: Readiness, data: Path) -> list[tuple[str, list[tuple[Fi
 
 
 def _examples(finding: Finding, data: Path) -> list[Example]:
-    return [Example(spot.words(), spot.value, _address(spot, data)) for spot in finding.places[:EXAMPLES_OF_A_FINDING]]
+    return [_example(spot, data) for spot in finding.places[:EXAMPLES_OF_A_FINDING]]
+
+
+def _example(spot: Place, data: Path) -> Example:
+    return Example(spot.words(), None if spot.value is None else shortened(spot.value), _address(spot, data))
 
 
 def _address(spot: Place, data: Path) -> str:
