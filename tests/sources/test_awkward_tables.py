@@ -222,3 +222,40 @@ def test_a_number_beyond_all_is_refused_and_not_written_out(tmp_path: Path, numb
     """Times a factor it overflowed, or became a million digits in every row."""
     report = report_of(csv(tmp_path, ("1", number)), 'format = 1\n[[columns]]\nname = "lab"\nfrom = "lab"\nfactor = 38.67\n')
     assert codes(report)["fill-value:lab"].level == "error" and len(codes(report)["fill-value:lab"].where) < 300
+
+
+@pytest.mark.parametrize("words", [("check", "--list"), ("show", "--out")])
+def test_a_report_never_replaces_what_is_read(tmp_path: Path, words: tuple[str, str]) -> None:
+    """The list of what is wrong with a table took the table's place."""
+    from typer.testing import CliRunner
+
+    from wardround.cli.main import app
+
+    table = csv(tmp_path, ("1",))
+    study = tmp_path / "s.toml"
+    column = 'name = "age"\nrange = [0, 120]'
+    study.write_text(
+        f'format = 1\nquestion = {{ title = "Age" }}\n[data]\nkind = "table"\n[[data.columns]]\n{column}\n[network]\nname = "logistic"\n'
+    )
+    (tmp_path / "link.csv").symlink_to(table)
+    before, command = table.read_bytes(), words[0]
+    for source, out in ((table, table), (table, tmp_path / "link.csv"), (table, study), (tmp_path, tmp_path / "l.csv")):
+        done = CliRunner().invoke(app, ["data", command, str(source), "--contract", str(study), words[1], str(out)])
+        assert isinstance(done.exception, DataError) and "would be changed" in str(done.exception)
+    assert table.read_bytes() == before and not (tmp_path / "l.csv").exists()
+    outside = tmp_path.with_name(f"{tmp_path.name}-out")
+    done = CliRunner().invoke(app, ["data", command, str(table), "--contract", str(study), words[1], str(outside)])
+    assert done.exit_code == 0 and outside.exists()
+
+
+def test_a_made_up_hospital_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
+    """Half of the folder north would pass for all of it."""
+    from wardround.sources.synthetic.folders import make_folders
+
+    def stopped(step: str) -> None:
+        if step == "south":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_folders(tmp_path / "data", 1, stopped)
+    assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ from wardround.sources.readiness.pictures import pictures
 from wardround.sources.readiness.rendering import verdict
 from wardround.sources.readiness.report import Finding, Readiness
 from wardround.study.contract import DataContract
-from wardround.values.durable import write_atomic
+from wardround.values.durable import sweep, write_atomic
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -36,6 +36,7 @@ class Example:
 
 def write_page(path: Path, data: Path, readiness: Readiness, read_result: ReadResult | None, contract: DataContract) -> None:
     """Write the page, readable by this user alone. data: what was read. read_result: None where it could not be read."""
+    sweep(path.parent, path.name)  # what a killed process left would hold values too
     write_atomic(path, render_page(data, readiness, read_result, contract).encode("utf-8", "backslashreplace"), private=True)
 
 

@@ -38,7 +38,7 @@ def ods_cells(path: Path, sheet: str) -> list[OdsCell]:
                 return []
             with parts.open("content.xml") as content:
                 return [cell for row in _rows(content, sheet) for cell in row]
-    except (*DAMAGE, ElementTree.ParseError):
+    except DAMAGE:  # an error of XML is a SyntaxError
         return []
 
 
