@@ -233,10 +233,8 @@ def test_a_report_never_replaces_what_is_read(tmp_path: Path, words: tuple[str, 
 
     table = csv(tmp_path, ("1",))
     study = tmp_path / "s.toml"
-    column = 'name = "age"\nrange = [0, 120]'
-    study.write_text(
-        f'format = 1\nquestion = {{ title = "Age" }}\n[data]\nkind = "table"\n[[data.columns]]\n{column}\n[network]\nname = "logistic"\n'
-    )
+    column = 'name = "age"\nrange = [0, 120]\n[network]\nname = "logistic"\n'
+    study.write_text(f'format = 1\nquestion = {{ title = "Age" }}\n[data]\nkind = "table"\n[[data.columns]]\n{column}')
     (tmp_path / "link.csv").symlink_to(table)
     before, command = table.read_bytes(), words[0]
     for source, out in ((table, table), (table, tmp_path / "link.csv"), (table, study), (tmp_path, tmp_path / "l.csv")):

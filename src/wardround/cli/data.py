@@ -183,6 +183,12 @@ def _show_hospital(path: Path, contract: Path, out: Path, mapping: Path | None) 
 
 def _show_public_set(name: str) -> None:
     """Source, licence, hashes, warnings, and a [data] section to start from."""
+    from wardround.values.errors import DataError
+
+    if Path(name).exists():
+        raise DataError(
+            f"{name} is no public data set", hint=f"to see a hospital's own data: wardround data show {name} --contract STUDY"
+        )
     from wardround.sources.datasets.catalogue import entry, suggested_contract_text
 
     dataset = entry(name)

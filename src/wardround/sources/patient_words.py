@@ -19,8 +19,8 @@ SPELLINGS = "patient-spellings"
 SPELLINGS_TEXT = "Patients whose identifiers differ only by case, leading zeros, a trailing .0, spaces or the form of letters"
 SPELLINGS_HINT = (
     "correct them at the source: one patient with one spelling, and two with names that differ by more; of a table, a mapping "
-    '(wardround data map) can say it instead: [patient] same = "ignore zeros" or the like, or "as written" where they are '
-    "different people"
+    '(wardround data map) can say it instead, with same under [patient]: "ignore case", "ignore zeros", "ignore case and zeros", '
+    'or "as written" where they are different people'
 )
 
 

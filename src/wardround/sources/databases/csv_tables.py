@@ -178,6 +178,6 @@ def _described(name: str, opener: Opener) -> CsvTable:
         text = f"The header of the table {name} cannot be read"
         raise DataError(text, expected="CSV in UTF-8", hint="export it again") from None
     if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
-        text = f"The table {name} has a column twice: {', '.join(twice)}"
-        raise DataError(text, hint="take one of them out, or name it otherwise")
+        text = f"The table {name} has a column twice"
+        raise DataError(text, found=", ".join(twice), hint="take one of them out, or name it otherwise")
     return CsvTable(name, cells, separator, opener)

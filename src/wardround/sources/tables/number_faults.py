@@ -49,7 +49,11 @@ PROGRAM = NumberFault(
     "program-number", "numbers as programs write them, such as 0x10 or 1_0", "export them again as plain decimal numbers"
 )
 WITH_UNIT = NumberFault("with-unit", "numbers with a unit behind them", f"{_MAPPING}codes, or export the number alone")
-DATE = NumberFault("date", "dates where a number is promised", f"{_MAPPING}date_format, or name another column")
+DATE = NumberFault(
+    "date", "dates where a number is promised",
+    f"name another column; where the days between two dates are meant, {_MAPPING}minus (the column of the earlier date) and "
+    "date_format",
+)  # fmt: skip
 NO_FORMULA = NumberFault(
     "formula-unsaved", "formulas whose value was not saved with the workbook",
     "open it in a spreadsheet program, which computes them, and save it there",
