@@ -7,14 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
+from wardround.sources.files import density
 from wardround.sources.mapping.proposing import propose
 from wardround.sources.mapping.sections import load_mapping
 from wardround.sources.opening import open_source
 from wardround.sources.readiness.listing import LONGEST, write_listing
 from wardround.sources.readiness.report import Finding, Readiness
-from wardround.sources.tables import csv_text, excel
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.values.errors import DataError
 
@@ -105,13 +107,12 @@ def test_a_file_packed_twice_is_called_so(tmp_path: Path) -> None:
 
 def test_bombs_are_refused_before_they_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine megabytes of zeros fill a machine's memory; what a zip says of its own size may be a lie."""
-    for module in (csv_text, excel):
-        monkeypatch.setattr(module, "LARGEST_UNASKED", 2**20)
+    monkeypatch.setattr(density, "LARGEST_UNASKED", 2**20)
     rows = "41;1;1\n" * 2**20
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(f"age;lab;label\n{rows}".encode()))
-    with pytest.raises(DataError, match="far more than a table"):
+    with pytest.raises(DataError, match="far more than data"):
         open_source(tmp_path / "t.csv.gz", RULES).load()
-    with pytest.raises(DataError, match="far more than a table"):
+    with pytest.raises(DataError, match="far more than data"):
         propose(tmp_path / "t.csv.gz", RULES)
     book = tmp_path / "t.xlsx"
     write_workbook(book, {"S": [["age", "lab", "label"], [41, 1, 1]]})
@@ -120,8 +121,28 @@ def test_bombs_are_refused_before_they_are_held(tmp_path: Path, monkeypatch: pyt
     at = content.rindex(b"PK\x01\x02", 0, content.index(b"xl/worksheets/sheet1.xml", content.index(b"PK\x01\x02")))
     content[at + 24 : at + 28] = (1000).to_bytes(4, "little")  # the directory says a thousand bytes
     book.write_bytes(content)
-    with pytest.raises(DataError, match="far more than a table"):
+    with pytest.raises(DataError, match="far more than data"):
         open_source(book, RULES).load()
+
+
+def test_arrays_and_columns_that_repeat_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A billion equal rows of Parquet, or black images of an npz, take a few kilobytes on the disk."""
+    monkeypatch.setattr(density, "LARGEST_UNASKED", 2**20)
+    zeros = pl.zeros(2**21, pl.Int64, eager=True)
+    pl.DataFrame({"age": zeros, "lab": zeros, "label": zeros}).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="far more than data"):
+        open_source(tmp_path / "t.parquet", RULES).load()
+    np.savez_compressed(tmp_path / "t.npz", images=np.zeros((2**14, 32, 32), np.uint8), label=np.zeros(2**14, np.int64))
+    with pytest.raises(DataError, match="far more than data"):
+        open_source(tmp_path / "t.npz", DataContract(kind="image")).load()
+
+
+@pytest.mark.parametrize(("identifier", "told"), [("1.23457E+11", True), ("1,23457E+11", True), ("3E12", False), ("12E", False)])
+def test_identifiers_that_a_spreadsheet_rounded_are_an_error(tmp_path: Path, identifier: str, told: bool) -> None:
+    """Twelve digits opened and saved as CSV become 1.23457E+11: a hundred people are one patient."""
+    rows = "".join(f"{40 + n};1;{n % 2};{identifier if n < 9 else n}\n" for n in range(30))
+    (tmp_path / "t.csv").write_text(f"age;lab;label;patient\n{rows}")
+    assert ("patient-rounded" in codes(open_source(tmp_path / "t.csv", RULES).check())) is told
 
 
 def edited(book: Path, member: str, change: Callable[[bytes], bytes]) -> None:

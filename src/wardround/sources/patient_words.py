@@ -24,6 +24,20 @@ SPELLINGS_HINT = (
 )
 
 
+_ROUNDED = re.compile(r"\d(?:[.,]\d+E\+?|E\+)\d{1,3}", re.ASCII | re.IGNORECASE)
+ROUNDED_TEXT = "Patients' identifiers were rounded by a spreadsheet or a program, so that several may be one"
+ROUNDED_HINT = "in the spreadsheet, or in the query, make the identifiers text before they are read, and export them again"
+
+
+def is_rounded(identifier: str) -> bool:
+    """Whether an identifier is a long number that a program rounded: what it stood for cannot be told any more.
+
+    >>> is_rounded("1.23457E+11"), is_rounded("1,23457E+11"), is_rounded("3E12"), is_rounded("123456789012")
+    (True, True, False, False)
+    """
+    return _ROUNDED.fullmatch(identifier) is not None
+
+
 def without_nobody(words: Sequence[str]) -> list[str]:
     """The identifiers, trimmed; "" where a word names nobody.
 

@@ -80,13 +80,15 @@ def connected(database: Address | Path) -> Iterator[sa.Connection]:
             yield connection
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise DataError(
-            f"The database {database} cannot be read", found=_words_of(error, database), hint=_mend(database, reached)
+            f"The database {database} cannot be read", found=_words_of(error, database), hint=_mend(database, str(error), reached)
         ) from None
     finally:
         engine.dispose()
 
 
-def _mend(database: Address | Path, reached: bool) -> str:
+def _mend(database: Address | Path, words: str, reached: bool) -> str:
+    if isinstance(database, Path) and "locked" in words:
+        return "close the program that writes to the file, and try again"
     if isinstance(database, Path):
         return "copy the file again, or save it again with the program that wrote it: as it is, it is damaged or no SQLite"
     if not reached:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wardround.sources.files.density import require_bearable_gzip
 from wardround.sources.mapping.sections import SourceSection
 from wardround.sources.mapping.vocabulary import FEMALE, MALE, NO, YES, factor_between, key, unit_in, words_for
 from wardround.sources.patient_words import spelled_alike
 from wardround.sources.tables.column_names import clean_name, nearest
-from wardround.sources.tables.csv_text import CsvSettings, is_parquet, mark_of, open_csv, require_bearable, separator_of
+from wardround.sources.tables.csv_text import CsvSettings, is_parquet, mark_of, open_csv, separator_of
 from wardround.sources.tables.excel import is_workbook, sheet_names, sheet_rows
 from wardround.sources.tables.number_faults import DECIMAL_COMMA, commas_unclear, fault_of, points_look_like_thousands
 from wardround.study.cell_codes import category_codes, is_missing, missing_codes
@@ -127,7 +128,7 @@ def _asked(contract: DataContract) -> frozenset[str]:
 
 
 def _csv_source(path: Path, asked: frozenset[str], remarks: list[str]) -> SourceSection:
-    require_bearable(path)
+    require_bearable_gzip(path)
     with open_csv(path) as file:
         content = file.read()
     encoding = mark_of(content) or _encoding(content, remarks)

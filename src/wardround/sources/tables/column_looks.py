@@ -139,8 +139,9 @@ def _thousands(
 ) -> None:
     """A point between thousands reads as one before decimals: 1.234 becomes a little more than one, beside 850."""
     values = prepared.measured
-    if not len(values) or np.abs(values).max() >= 1000:
-        return
+    broken = values[values != np.rint(values)] * 1000
+    if not len(broken) or np.abs(values).max() >= 1000 or bool(np.any(np.abs(broken - np.rint(broken)) > 1e-6)):
+        return  # most columns, without a look at their words
     if points_look_like_thousands(cells.word(record) for record in np.flatnonzero(~prepared.missing).tolist()):
         numbers = cells.numbers[cells.index]
         records = np.flatnonzero(np.isfinite(numbers) & np.array(["." in cells.word(at) for at in range(len(cells))], bool))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from wardround.sources.files.density import require_bearable_gzip
 from wardround.sources.tables.column_names import clean_name
 from wardround.values.errors import DataError
 
@@ -22,12 +23,6 @@ PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
 
 SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 256 * 1024
-_CHUNK = 2**20
-MOST_SHRUNK = 1032
-"""Deflate shrinks nothing by more."""
-SUSPICIOUS = 200
-LARGEST_UNASKED = 2**30
-"""Bytes up to which nobody asks how much a file had shrunk."""
 _LINE_END = re.compile(r"\r?\n")
 _LINES_LOOKED_AT = 30
 _MAP = "wardround data map writes a mapping that says it"
@@ -68,28 +63,6 @@ def open_csv(path: Path) -> IO[bytes]:
     return gzip.open(path) if _begins(path, GZIP) else path.open("rb")  # type: ignore[return-value]
 
 
-def require_bearable(path: Path) -> None:
-    """DataError where a small gzip file would fill the memory: no table shrinks to a hundredth, and a bomb to a thousandth."""
-    packed = path.stat().st_size
-    if packed * MOST_SHRUNK < LARGEST_UNASKED or not _begins(path, GZIP):
-        return
-    unpacked = 0
-    with open_csv(path) as file:
-        while chunk := file.read(_CHUNK):
-            unpacked += len(chunk)
-            if unpacked > max(LARGEST_UNASKED, packed * SUSPICIOUS):
-                raise too_dense(packed)
-
-
-def too_dense(packed: int) -> DataError:
-    """The error of a packed file that holds far more than a table of its size can."""
-    return DataError(
-        "The file unpacks to far more than a table of its size holds, and is refused",
-        found=f"{packed / 1e6:.1f} MB that unpack to more than {max(LARGEST_UNASKED, packed * SUSPICIOUS) / 1e9:.1f} GB",
-        hint="ask where it comes from; if it is right, unpack it and name the CSV",
-    )
-
-
 def _begins(path: Path, mark: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(mark)) == mark
@@ -111,7 +84,7 @@ def form_of(path: Path, used: Sequence[str], header: Sequence[str], settings: Cs
 
     DataError where the file's encoding is not known, or where there is nothing in it.
     """
-    require_bearable(path)
+    require_bearable_gzip(path)
     with open_csv(path) as file:
         head = file.read(_HEAD)
     if head.startswith((GZIP, PARQUET)):

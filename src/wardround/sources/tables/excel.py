@@ -7,20 +7,19 @@ cell of an .xlsx or .ods (#N/A, #DIV/0!) stays that word, so that it counts as m
 import datetime
 import re
 import zipfile
-import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.density import require_bearable_zip
 from wardround.sources.places import PLACES_KEPT, Place
 from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
 from wardround.sources.tables.cells import cell_of
 from wardround.sources.tables.column_names import clean_name, require_single, used_names
-from wardround.sources.tables.csv_text import LARGEST_UNASKED, MOST_SHRUNK, SUSPICIOUS, title_above, too_dense
+from wardround.sources.tables.csv_text import title_above
 from wardround.sources.tables.number_faults import FORMULA
 from wardround.sources.tables.ods_cells import ods_cells
 from wardround.study.contract import DataContract
@@ -170,7 +169,7 @@ def _opened(path: Path) -> Any:
         raise MissingExtraError(
             "Workbooks need the part for Excel", hint="pip install 'wardround[excel]', or save the sheet as CSV UTF-8"
         ) from error
-    _require_bearable(path)
+    require_bearable_zip(path)
     try:
         return CalamineWorkbook.from_path(str(path))
     except Exception as error:  # calamine's errors share no base but Exception
@@ -178,22 +177,6 @@ def _opened(path: Path) -> Any:
             "The workbook cannot be read", expected="a whole .xlsx, .xls, .xlsb or .ods without a password",
             hint="open it in the program that wrote it, remove the password, and save it again",
         ) from error  # fmt: skip
-
-
-def _require_bearable(path: Path) -> None:
-    """DataError where a part of a small workbook would fill the memory. What it says of its own size may be a lie."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as parts:
-        for info in parts.infolist():
-            if info.compress_size * MOST_SHRUNK < LARGEST_UNASKED:
-                continue
-            unpacked, info.file_size = 0, 2**62
-            with suppress(zipfile.BadZipFile, zlib.error, EOFError), parts.open(info) as part:
-                while chunk := part.read(2**20):
-                    unpacked += len(chunk)
-                    if unpacked > max(LARGEST_UNASKED, info.compress_size * SUSPICIOUS):
-                        raise too_dense(info.compress_size)
 
 
 def _cell(value: object) -> str:

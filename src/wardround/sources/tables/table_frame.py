@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.density import require_bearable
 from wardround.sources.places import Place, RowPlaces
 from wardround.sources.progress import tell
 from wardround.sources.read_result import Problem
@@ -56,11 +57,21 @@ def read_rows(path: Path, contract: DataContract, settings: CsvSettings | None =
 def parquet_frame(path: Path, used: Sequence[str]) -> pl.DataFrame:
     """The columns of a Parquet file, as typed as they are there."""
     try:
+        _require_bearable(path)
         frame = pl.read_parquet(path)
+    except DataError:
+        raise
     except _UNREADABLE:
         raise DataError("The table cannot be read", expected="a whole Parquet file", hint="copy or export it again") from None
     require_single(frame.columns, used)
     return frame.rename(dict(zip(frame.columns, _unlike(frame.columns), strict=True)))
+
+
+def _require_bearable(path: Path) -> None:
+    """A billion equal rows of Parquet take some kilobytes, and a machine's memory once they are read."""
+    lazy = pl.scan_parquet(path)
+    cells = int(lazy.select(pl.len()).collect().item()) * len(lazy.collect_schema())
+    require_bearable(path.stat().st_size, cells * 8)
 
 
 def _unlike(names: list[str]) -> list[str]:
