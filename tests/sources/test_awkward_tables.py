@@ -1,5 +1,6 @@
 """Tables as spreadsheets, programs and attackers write them. Each was read as something that it is not, or ended the program."""
 
+import datetime
 import gzip
 import json
 import zipfile
@@ -278,3 +279,13 @@ def test_a_made_up_hospital_that_was_not_finished_is_not_there(tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         make_folders(tmp_path / "data", 1, stopped)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("values", [[[1, 2], [3]] * 5, [datetime.timedelta(days=2)] * 10])
+def test_lists_and_spans_of_time_are_refused_through_a_mapping_too(tmp_path: Path, values: list[Any]) -> None:
+    """A Parquet without a mapping was refused by name, with one it ended the program."""
+    pl.DataFrame({"a": values, "label": [0, 1] * 5}).write_parquet(tmp_path / "t.parquet")
+    rules = DataContract(kind="table", columns=(LAB,))
+    (tmp_path / "m.toml").write_text('format = 1\n[[columns]]\nname = "lab"\nfrom = "a"\n')
+    with pytest.raises(DataError, match="Column 'a' holds"):
+        open_source(tmp_path / "t.parquet", rules, mapping=load_mapping(tmp_path / "m.toml")).load()

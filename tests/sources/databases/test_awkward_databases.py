@@ -131,6 +131,19 @@ def test_a_table_in_parts_is_not_read_by_half(tmp_path: Path, name: str) -> None
     assert levels(report)["table-in-parts"] == "error" and name not in json.dumps(report.to_json())
 
 
+@pytest.mark.parametrize("unit", ["mmHg", '"mm, or\nHg"'])
+def test_a_row_that_was_cut_is_an_error(tmp_path: Path, unit: str) -> None:
+    """The parser fills a short row with nothing: of an export that broke off, the last values were missing ones."""
+    folder = write_csv(tmp_path, omop_tables())
+    whole = (folder / "measurement.csv").read_text().replace("mmHg", unit) + "\n"
+    (folder / "measurement.csv").write_text(whole)
+    assert open_source(folder, contract()).check().ready()
+    (folder / "measurement.csv").write_text(f"{whole}1,3004249,2020-05-08\n")
+    with pytest.raises(DataError, match="fewer cells") as caught:
+        open_source(folder, contract()).load()
+    assert f"line {whole.count(chr(10)) + 1}" in caught.value.found
+
+
 def test_files_that_are_no_tables_are_told_and_stop_nothing(tmp_path: Path) -> None:
     """A list with a doubled column, which nobody reads, made the hospital not ready, its names in the report."""
     folder = write_csv(tmp_path, omop_tables())

@@ -5,13 +5,15 @@ tab-separated files, as vocabularies are given out, have no quotes.
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Literal
 
+import numpy as np
 import polars as pl
 
 from wardround.sources.databases.events import Tally
@@ -21,6 +23,7 @@ from wardround.sources.files.damage import DAMAGE
 from wardround.sources.files.file_tree import separator_in
 from wardround.sources.places import Place
 from wardround.sources.read_result import Problem
+from wardround.sources.tables.csv_text import open_quote, swallows_rows
 from wardround.values.errors import DataError
 
 BLOCK = 32 * 2**20
@@ -62,11 +65,14 @@ class CsvTables:
         try:
             with described.open() as file:
                 file.readline(LARGEST_HEADER)
+                line = 2
                 for block in _blocks(file, described):
+                    _require_whole_rows(block, described, line)
+                    line += block.count(b"\n")
                     yield _parsed(block, described, positions).select(list(columns))
-        except _UNREADABLE as error:
-            if isinstance(error, DataError):
-                raise
+        except DataError:
+            raise
+        except _UNREADABLE:
             raise DataError(
                 f"The table {table} cannot be read",
                 expected="CSV in UTF-8, the same number of cells in every row, text with line breaks in double quotes",
@@ -85,6 +91,41 @@ def _parsed(block: bytes, table: CsvTable, positions: list[int]) -> pl.DataFrame
         infer_schema=False,
     )
     return frame.rename(dict(zip(frame.columns, (table.columns[position] for position in ordered), strict=True)))
+
+
+def _require_whole_rows(block: bytes, table: CsvTable, first_line: int) -> None:
+    """DataError where a row has too few cells, which the parser would fill with nothing: its values would be missing ones."""
+    width = len(table.columns)
+    if _separators_missing(block, table, width) <= 0:
+        return
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if table.separator == "\t" else csv.QUOTE_MINIMAL
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        reader = csv.reader(io.StringIO(block.decode("utf-8"), newline=""), delimiter=table.separator, quoting=quoting)
+        before = 0
+        for row in reader:
+            if swallowed := next((cell for cell in row if swallows_rows(cell, table.separator, len(row))), None):
+                raise open_quote(first_line + before, swallowed)
+            if 0 < len(row) < width:
+                raise DataError(
+                    f"A row of the table {table.name} has fewer cells than its header",
+                    expected=f"{width} cells", found=f"{len(row)} in line {first_line + before}",
+                    hint="export the table again, or write the separators of empty cells too",
+                )  # fmt: skip
+            before = reader.line_num
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _separators_missing(block: bytes, table: CsvTable, width: int) -> int:
+    """How many separators whole rows would have beyond those that are there, outside quotes. A row that is too long is refused by
+    the parser, so that none makes up for a short one."""
+    newlines, separators = block.count(b"\n"), block.count(table.separator.encode())
+    if table.separator != "\t" and b'"' in block:
+        letters = np.frombuffer(block, np.uint8)
+        outside = (np.cumsum(letters == ord('"'), dtype=np.uint8) & 1) == 0
+        newlines, separators = (int(np.count_nonzero(outside & (letters == ord(s)))) for s in ("\n", table.separator))
+    return (newlines + (not block.endswith(b"\n"))) * (width - 1) - separators
 
 
 def _blocks(file: IO[bytes], table: CsvTable) -> Iterator[bytes]:

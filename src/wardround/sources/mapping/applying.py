@@ -83,8 +83,9 @@ def _require_columns(frame: pl.DataFrame, mapping: HospitalMapping) -> None:
 
 
 def _text(frame: pl.DataFrame, name: str) -> pl.Series:
-    from wardround.sources.tables.table_frame import text_of
+    from wardround.sources.tables.table_frame import require_flat, text_of
 
+    require_flat(frame.get_column(name))
     return text_of(frame.get_column(name)).str.strip_chars()
 
 

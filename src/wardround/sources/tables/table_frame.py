@@ -228,7 +228,7 @@ def rows_of_frame(
     require_single(frame.columns, used)
     for name in used:
         if name in frame.columns:
-            _require_flat(frame.get_column(name))
+            require_flat(frame.get_column(name))
     return TableRows(
         frame.height,
         tuple(frame.columns),
@@ -240,7 +240,8 @@ def rows_of_frame(
     )
 
 
-def _require_flat(column: pl.Series) -> None:
+def require_flat(column: pl.Series) -> None:
+    """DataError where a column holds several values in a cell, bytes, or spans of time."""
     kind = column.dtype
     if kind.is_nested() or kind in (pl.Binary, pl.Object):
         words = "bytes" if kind in (pl.Binary, pl.Object) else "lists or groups of values"
