@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from wardround.sources.files import density
 from wardround.sources.mapping.proposing import propose
@@ -289,3 +290,21 @@ def test_lists_and_spans_of_time_are_refused_through_a_mapping_too(tmp_path: Pat
     (tmp_path / "m.toml").write_text('format = 1\n[[columns]]\nname = "lab"\nfrom = "a"\n')
     with pytest.raises(DataError, match="Column 'a' holds"):
         open_source(tmp_path / "t.parquet", rules, mapping=load_mapping(tmp_path / "m.toml")).load()
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["0.png,1", '1.png,"0', "2.png,1"], "quotation mark .*line 3"),
+        (["0.png,1", "1.png,0", "0.png,1"], r"twice.*0\.png in lines 2 and 4"),
+        (["0.png,1", "1.png,0,x"], "more cells .*line 3"),
+        (["0.png,1", "M\xfc.png,0"], "UTF-8.*line 3"),
+    ],
+)
+def test_a_manifest_is_refused_with_its_cause_and_line(tmp_path: Path, lines: list[str], words: str) -> None:
+    """Whatever was wrong, the manager was told to save it as UTF-8."""
+    for name in ("0.png", "1.png"):
+        Image.new("L", (32, 32)).save(tmp_path / name)
+    (tmp_path / "manifest.csv").write_bytes("\n".join(["file,label", *lines, ""]).encode("latin-1"))
+    with pytest.raises(DataError, match=words):
+        open_source(tmp_path, DataContract(kind="image")).load()

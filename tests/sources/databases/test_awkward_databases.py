@@ -131,6 +131,18 @@ def test_a_table_in_parts_is_not_read_by_half(tmp_path: Path, name: str) -> None
     assert levels(report)["table-in-parts"] == "error" and name not in json.dumps(report.to_json())
 
 
+def test_a_table_that_was_loaded_twice_is_an_error(tmp_path: Path) -> None:
+    """Every event would be counted twice; two measurements of one day and value are two, if they have numbers of their own."""
+    folder = write_csv(tmp_path, omop_tables())
+    head = "measurement_id,person_id,measurement_concept_id,measurement_date,value_as_number,unit_concept_id\n"
+    rows = [f"{number},1,3004249,2020-05-09,130,8876\n" for number in (1, 2, 3)]
+    (folder / "measurement.csv").write_text(head + "".join(rows))
+    assert open_source(folder, contract()).check().ready()
+    (folder / "measurement.csv").write_text(head + "".join(rows * 2))
+    finding = next(f for f in open_source(folder, contract()).check().findings if f.code == "rows-twice:measurement")
+    assert finding.level == "error" and finding.exact.endswith(": 3")
+
+
 @pytest.mark.parametrize("unit", ["mmHg", '"mm, or\nHg"'])
 def test_a_row_that_was_cut_is_an_error(tmp_path: Path, unit: str) -> None:
     """The parser fills a short row with nothing: of an export that broke off, the last values were missing ones."""

@@ -54,7 +54,12 @@ class EventTable:
     @property
     def optional(self) -> tuple[str, ...]:
         values = ("value_as_number", "unit_concept_id", "unit_source_value", "operator_concept_id") if self.measured else ()
-        return tuple(name for name in (self.end, self.source_concept, *values) if name)
+        return tuple(name for name in (self.key, self.end, self.source_concept, *values) if name)
+
+    @property
+    def key(self) -> str:
+        """The column that numbers the rows of the table."""
+        return f"{self.name}_id"
 
 
 EVENT_TABLES: dict[EventKind, tuple[EventTable, ...]] = {
@@ -224,11 +229,18 @@ def _collect(
     row_filter = None if every else RowFilter(tuple(concepts), frozenset(number for number, _ in by_number))
     if row_filter is not None and not row_filter.values:
         return
+    keys = [pl.Series(table.key, [], dtype=pl.Int64)]
     for batch in _read(clinical, table.name, table.required, table.optional, row_filter):
-        rows = integers(batch, *concepts).with_row_index("row")
+        rows = integers(batch, *concepts, table.key).with_row_index("row")
         belonging = rows.join(_belonging(rows, concepts, positions, every), on="row", how="inner")
         if belonging.height:
             collector.add(_events(table, belonging, units, tally), table.name)
+            keys.append(belonging.unique("row").get_column(table.key).drop_nulls())
+    numbered = pl.concat(keys)
+    tally.add(
+        "error", f"rows-twice:{table.name}", f"Rows of the table {table.name} stand in it twice, by their {table.key}",
+        "load or export the table once: what is counted would be counted twice", len(numbered) - numbered.n_unique(),
+    )  # fmt: skip
 
 
 def _belonging(rows: pl.DataFrame, concepts: list[str], positions: pl.DataFrame, every: list[int]) -> pl.DataFrame:
