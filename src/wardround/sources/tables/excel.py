@@ -80,7 +80,8 @@ def workbook_frame(path: Path, used: Sequence[str], sheet: str = "", header_line
     body = [(number, row) for number, row in enumerate(rows[line:], line + 1) if any(row)]
     if not body:
         raise DataError("The table has a header and no row below it", hint="export it again with its rows")
-    unlike = [name if name and name not in names[:at] else f"{name} (column {at + 1})" for at, name in enumerate(names)]
+    first = {name: at for at, name in reversed(list(enumerate(names)))}
+    unlike = [name if name and first[name] == at else f"{name} (column {at + 1})" for at, name in enumerate(names)]
     lines = [number for number, _ in body]
     columns = {name: [row[at] for _, row in body] for at, name in enumerate(unlike)}
     return pl.DataFrame(columns, schema=dict.fromkeys(unlike, pl.String)), lambda row: lines[row]

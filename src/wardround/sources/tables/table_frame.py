@@ -76,10 +76,12 @@ def _require_bearable(path: Path) -> None:
 
 def _unlike(names: list[str]) -> list[str]:
     """Clean names; of names that nobody uses and that are equal once cleaned, the second keeps its spelling."""
-    clean: dict[str, str] = {}
+    taken: set[str] = set()
+    unlike: list[str] = []
     for name in names:
-        clean[name] = clean_name(name) if clean_name(name) not in clean.values() else name
-    return [clean[name] for name in names]
+        unlike.append(name if clean_name(name) in taken else clean_name(name))
+        taken.add(unlike[-1])
+    return unlike
 
 
 def csv_frame(path: Path, contract: DataContract, settings: CsvSettings, used: Sequence[str]) -> tuple[pl.DataFrame, LineOf]:
