@@ -99,6 +99,18 @@ def address_of(text: str | Path) -> Address:
     )
 
 
+def without_password(text: str | Path, keeper: str) -> str:
+    """The address as `keeper` may keep it. DataError where it holds a password: what is kept is copied, archived and shown."""
+    address = address_of(text)
+    if address.password is not None:
+        raise DataError(
+            f"The address of the database holds a password, which {keeper} would keep",
+            found=str(address),
+            hint="leave it out, and put it into ~/.pgpass or PGPASSWORD",
+        )
+    return str(address)
+
+
 def other_address() -> DataError:
     """The error of an address of another kind, which it does not show: it may hold a password."""
     return DataError(
