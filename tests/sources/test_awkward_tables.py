@@ -50,10 +50,10 @@ def codes(report: Readiness) -> dict[str, Finding]:
 def test_points_between_thousands_are_told(tmp_path: Path) -> None:
     """1.234 platelets were read as one and a bit, beside 850: READY, and a thousand times too few."""
     path = csv(tmp_path, GROUPED)
-    finding = codes(report_of(path))["thousands:lab"]
+    finding = codes(report_of(path))["thousands-points:lab"]
     assert finding.level == "warning" and "line 3" in finding.where
     mended = report_of(path, 'format = 1\n[source]\ndecimal = ","\nthousands = "."\n')
-    assert mended.ready() and "thousands:lab" not in codes(mended)
+    assert mended.ready() and "thousands-points:lab" not in codes(mended)
     assert "thousands" in propose(path, RULES).text
 
 
@@ -62,7 +62,7 @@ def test_points_between_thousands_are_told(tmp_path: Path) -> None:
 )
 def test_decimals_are_not_called_thousands(tmp_path: Path, labs: tuple[str, ...]) -> None:
     """A warning that comes with every table is read by nobody."""
-    assert "thousands:lab" not in codes(report_of(csv(tmp_path, labs)))
+    assert "thousands-points:lab" not in codes(report_of(csv(tmp_path, labs)))
 
 
 def test_a_comma_before_three_digits_is_called_unclear(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def _thousands(
             'where 1.234 means more than a thousand, write a mapping with wardround data map, and in it decimal = "," and '
             'thousands = "."; else nothing is to be done'
         )
-        counter.rows("warning", f"thousands:{column.name}", text, hint, spots.places(records, column.name))
+        counter.rows("warning", f"thousands-points:{column.name}", text, hint, spots.places(records, column.name))
 
 
 def fill_values(values: NDArray[np.float64]) -> Sequence[float]:
