@@ -317,3 +317,12 @@ def test_a_header_of_many_long_names_is_read_whole(tmp_path: Path, encoding: str
     rows = "".join(f"{40 + row},1,{row % 2}{',1' * 12_000}\n" for row in range(6))
     (tmp_path / "t.csv").write_bytes(f"age,lab,label,{genes}\n{rows}".encode(encoding))
     assert len(open_source(tmp_path / "t.csv", RULES).load()) == 6
+
+
+def test_an_empty_label_has_another_mend_than_an_unknown_one(tmp_path: Path) -> None:
+    """To name an empty cell under [data.label] would make everybody whom nobody looked at healthy."""
+    path = csv(tmp_path, ("1",))
+    path.write_text(path.read_text() + "41;1;\n42;1;perhaps\n")
+    told = codes(report_of(path))
+    assert told["label-absent"].where == "line 32, column 'label'" and "[data.label]" not in told["label-absent"].hint
+    assert "line 33" in told["label-outside"].where and told["label-outside"].exact.endswith(": 1")
