@@ -286,3 +286,27 @@ def test_a_single_file_without_a_preamble_is_named_as_an_image(tmp_path: Path) -
     (tmp_path / "a").write_bytes(b"\x08\x00\x16\x00UI\x1a\x00" + bytes(200))
     with pytest.raises(DataError, match="is a single image"):
         open_source(tmp_path / "a", CONTRACT)
+
+
+def test_one_patient_id_of_two_issuers_is_told_without_showing_it(tmp_path: Path) -> None:
+    """Two hospitals of one archive number their patients alike: two people then count as one."""
+    rng = np.random.default_rng(2)
+    for number in range(12):
+        pixels = rng.integers(0, 255, (32, 32), dtype=np.uint8)
+        issuer = "North" if number % 2 else "South"
+        path = tmp_path / "d" / str(number % 2) / f"{number}.dcm"
+        write(path, pixels, f"P{number // 2}", IssuerOfPatientID=issuer)
+    report = open_source(tmp_path / "d", CONTRACT).check()
+    finding = next(finding for finding in report.findings if finding.code == "patient-issuers")
+    assert (
+        finding.level == "warning" and finding.exact.endswith(": 6") and "North" not in f"{finding}" and "P1" not in f"{finding}"
+    )
+
+
+def test_spellings_of_a_patient_id_are_told_by_file_alone(tmp_path: Path) -> None:
+    """A hash of P7 is nothing like one of p7, so that the reader must look before it hashes; the identifier stays unsaid."""
+    pixels = np.random.default_rng(3).integers(0, 255, (6, 32, 32), dtype=np.uint8)
+    for number, patient in enumerate(("QX7", "qx7", "0042", "42", "A1", "B1 ")):
+        write(tmp_path / "d" / str(number % 2) / f"{number}.dcm", pixels[number], patient)
+    finding = next(f for f in open_source(tmp_path / "d", CONTRACT).check().findings if f.code == "patient-spellings")
+    assert len(finding.places) == 4 and "QX7" not in f"{finding}" and finding.exact.endswith(": 4")

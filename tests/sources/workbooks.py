@@ -58,3 +58,30 @@ def _cell(row: int, column: int, value: object) -> str:
     if text.startswith("="):
         return f'<c r="{name}"><f>{escape(text[1:])}</f></c>'
     return f'<c r="{name}" t="inlineStr"><is><t>{escape(text)}</t></is></c>'
+
+
+def write_ods(path: Path, rows: list[list[object]]) -> None:
+    """A sheet S of an .ods; a text that begins with # is an error, as LibreOffice writes it, and [value, rows] a merged cell."""
+    spaces = "".join(f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text"))
+    spaces += ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+    body = "".join(f"<table:table-row>{''.join(map(_ods_cell, row))}</table:table-row>" for row in rows)
+    content = f'<table:table table:name="S">{body}<table:table-row table:number-rows-repeated="1048000"/></table:table>'
+    with zipfile.ZipFile(path, "w") as parts:
+        parts.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        manifest = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
+        parts.writestr("META-INF/manifest.xml", f'<m:manifest xmlns:m="{manifest}"/>')
+        whole = f"<office:body><office:spreadsheet>{content}</office:spreadsheet></office:body>"
+        parts.writestr("content.xml", f"<office:document-content{spaces}>{whole}</office:document-content>")
+
+
+def _ods_cell(value: object) -> str:
+    if value is None:
+        return "<table:table-cell/>"
+    if isinstance(value, list):
+        return _ods_cell(value[0]).replace("<table:table-cell", f'<table:table-cell table:number-rows-spanned="{value[1]}"', 1)
+    if isinstance(value, (int, float)):
+        return f'<table:table-cell office:value-type="float" office:value="{value}"><text:p>{value}</text:p></table:table-cell>'
+    kind = 'office:value-type="string"'
+    if str(value).startswith("#"):
+        kind += ' office:string-value="" table:formula="of:=NA()" calcext:value-type="error"'
+    return f"<table:table-cell {kind}><text:p>{escape(str(value))}</text:p></table:table-cell>"

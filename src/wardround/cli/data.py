@@ -32,7 +32,10 @@ def check(
     from wardround.sources.readiness.listing import write_listing
     from wardround.sources.readiness.rendering import render_rich
     from wardround.study.reading import load_study
+    from wardround.values.durable import require_apart
 
+    if listing is not None:
+        require_apart(listing, path, contract, mapping)
     study = load_study(contract)
     kept = None if mapping is None else load_mapping(mapping)
     with _shown_progress():
@@ -79,10 +82,14 @@ def map_table(
     """Propose how this hospital's columns, codes, units and dates become the study's: a mapping to read, complete and keep."""
     from wardround.sources.mapping.proposing import propose
     from wardround.study.reading import load_study
-    from wardround.values.durable import write_atomic
+    from wardround.values.address import is_address, is_other_address
+    from wardround.values.durable import sweep, write_atomic
     from wardround.values.errors import DataError
 
     study = load_study(contract)
+    if is_address(path) or (is_other_address(path) and not path.exists()):
+        text = "A mapping is proposed for a file, and this is the address of a database"
+        raise DataError(text, hint="save some of its rows as CSV and map that; then write url and query under [source] by hand")
     if study.data.kind != "table":
         raise DataError("The study asks for images, and a mapping is for tables", hint="name a study of tables")
     if not path.is_file():
@@ -93,6 +100,7 @@ def map_table(
     if out is None:
         typer.echo(proposal.text, nl=False)
         return
+    sweep(out.parent, out.name)
     write_atomic(out, proposal.text.encode(), private=True)
     waiting = f"{proposal.open_lines} lines wait for you (# choose), and all are to be read" if proposal.open_lines else "read it"
     typer.echo(f"{out} holds the proposal; {waiting}. Then: wardround data check {path} --contract {contract} --mapping {out}")
@@ -160,7 +168,9 @@ def _show_hospital(path: Path, contract: Path, out: Path, mapping: Path | None) 
     from wardround.sources.readiness.page import write_page
     from wardround.sources.readiness.rendering import verdict
     from wardround.study.reading import load_study
+    from wardround.values.durable import require_apart
 
+    require_apart(out, path, contract, mapping)
     study = load_study(contract)
     data_contract, kept = study.data, None if mapping is None else load_mapping(mapping)
     source = open_source(path, data_contract, private=study.privacy.private, mapping=kept)
@@ -173,6 +183,12 @@ def _show_hospital(path: Path, contract: Path, out: Path, mapping: Path | None) 
 
 def _show_public_set(name: str) -> None:
     """Source, licence, hashes, warnings, and a [data] section to start from."""
+    from wardround.values.errors import DataError
+
+    if Path(name).exists():
+        raise DataError(
+            f"{name} is no public data set", hint=f"to see a hospital's own data: wardround data show {name} --contract STUDY"
+        )
     from wardround.sources.datasets.catalogue import entry, suggested_contract_text
 
     dataset = entry(name)

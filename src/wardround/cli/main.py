@@ -14,7 +14,7 @@ import typer
 from wardround.cli import audit, data, demo, evidence, hub, models, predict, report, simulate, site, study
 from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.errors import WardroundError
-from wardround.values.printable import printable_lines
+from wardround.values.printable import printable_lines, without_passwords
 from wardround.values.standard_streams import open_closed_streams
 from wardround.values.version import __version__
 
@@ -105,7 +105,7 @@ def _where_the_details_are() -> str:
         descriptor, name = tempfile.mkstemp(prefix="wardround-fault-", suffix=".txt")  # readable by this user only
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"wardround {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
-            file.write(f"{' '.join(sys.argv)}\n\n{traceback.format_exc()}")
+            file.write(without_passwords(f"{' '.join(sys.argv)}\n\n{traceback.format_exc()}"))
     except OSError:
         return "To see where, run it again as: wardround -v ... The text may quote your data."
     return f"Where it happened is in {name}. It may quote your data: read it before you send it to anyone."

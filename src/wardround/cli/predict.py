@@ -24,10 +24,13 @@ def predict(
 ) -> None:
     """Give a finished model's answer for each record, in the order of the source, as CSV."""
     from wardround.prediction.answers import predict as ask
-    from wardround.values.durable import write_atomic
+    from wardround.values.durable import require_apart, sweep, write_atomic
 
+    if out is not None:
+        require_apart(out, path, model, mapping)
     prediction = ask(model, path, registry=registry, mapping=mapping)
     if out is not None:
+        sweep(out.parent, out.name)
         write_atomic(out, prediction.to_csv().encode(), private=True)  # it may hold patients' names
     if as_json:
         typer.echo(json.dumps(_as_json(prediction)))

@@ -15,7 +15,7 @@ from wardround.study.declaration import Study
 from wardround.study.sections.external import ExternalSection
 from wardround.study.sections.simulation import SimulationSection
 from wardround.tasks.registry import task_of
-from wardround.values.address import address_of, is_address, sqlite_path
+from wardround.values.address import is_address, sqlite_path, without_password
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
 from wardround.values.errors import DataError, RunError, StudyError
@@ -120,14 +120,7 @@ def _identity(path: Path) -> object:
 
 def _kept_address(name: str, text: str | Path) -> Path:
     """The address of a database as the run folder keeps it. DataError where it holds a password, which nothing may keep."""
-    address = address_of(text)
-    if address.password is not None:
-        raise DataError(
-            f"The address of the data of site {name} holds a password, which the run folder would keep",
-            found=str(address),
-            hint="leave it out, and put it into ~/.pgpass or PGPASSWORD",
-        )
-    return Path(str(address))
+    return Path(without_password(text, f"the run folder of site {name}"))
 
 
 def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:

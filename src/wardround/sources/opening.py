@@ -30,7 +30,7 @@ from wardround.sources.reader import Read, Reader
 from wardround.sources.readiness.report import Readiness, readiness_of, refused
 from wardround.sources.tables import excel, foreign, table
 from wardround.study.contract import DataContract, SplitsContract
-from wardround.values.address import Address, address_of, is_address, sqlite_path
+from wardround.values.address import Address, address_of, is_address, is_other_address, other_address, sqlite_path
 from wardround.values.errors import DataError
 from wardround.values.printable import printable
 from wardround.values.records import Records
@@ -130,7 +130,8 @@ class FileSource:
 
     def _is_quoted(self, error: DataError) -> bool:
         """Whether the error's words may be the hospital's own: its mapping's columns and query, or where the data lie."""
-        return self.mapping is not None or str(self.path) in f"{error.what} {error.hint}"
+        where = str(address_of(self.path)) if is_address(self.path) else str(self.path)
+        return self.mapping is not None or where in f"{error.what} {error.hint}"
 
     @property
     def mapping_sha256(self) -> str:
@@ -159,6 +160,8 @@ def open_source(
         hint = "rename the folder or file; letters without accents are safe"
         raise DataError(f"The path {printable(str(named))} is not in UTF-8", hint=hint)
     if not _exists(named):
+        if is_other_address(path):
+            raise other_address()
         raise DataError(f"There is nothing at {named}", hint="check the path")
     reader, file, beside = _folder_reader(named) if named.is_dir() else (_file_reader(named), named, ())
     if reader.data not in ("any", contract.kind):

@@ -18,9 +18,24 @@ _POINT_ZERO = re.compile(r"^(\d+)\.0+$", re.ASCII)
 SPELLINGS = "patient-spellings"
 SPELLINGS_TEXT = "Patients whose identifiers differ only by case, leading zeros, a trailing .0, spaces or the form of letters"
 SPELLINGS_HINT = (
-    'correct them, or say in a mapping (wardround data map) whether they are one: [patient] same = "ignore zeros" or the like, '
+    "correct them at the source: one patient with one spelling, and two with names that differ by more; of a table, a mapping "
+    '(wardround data map) can say it instead, with same under [patient]: "ignore case", "ignore zeros", "ignore case and zeros", '
     'or "as written" where they are different people'
 )
+
+
+_ROUNDED = re.compile(r"\d(?:[.,]\d+E\+?|E\+)\d{1,3}", re.ASCII | re.IGNORECASE)
+ROUNDED_TEXT = "Patients' identifiers were rounded by a spreadsheet or a program, so that several may be one"
+ROUNDED_HINT = "in the spreadsheet, or in the query, make the identifiers text before they are read, and export them again"
+
+
+def is_rounded(identifier: str) -> bool:
+    """Whether an identifier is a long number that a program rounded: what it stood for cannot be told any more.
+
+    >>> is_rounded("1.23457E+11"), is_rounded("1,23457E+11"), is_rounded("3E12"), is_rounded("123456789012")
+    (True, True, False, False)
+    """
+    return _ROUNDED.fullmatch(identifier) is not None
 
 
 def without_nobody(words: Sequence[str]) -> list[str]:

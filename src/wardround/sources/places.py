@@ -41,8 +41,20 @@ class Place:
         elif self.position and not self.file:
             parts.append(f"record {self.position}")
         if self.column:
-            parts.append(f"column {self.column!r}")
+            parts.append(f"column {shortened(self.column)!r}")
         return ", ".join(parts)
+
+
+LONGEST_VALUE = 60
+
+
+def shortened(text: str, longest: int = LONGEST_VALUE) -> str:
+    """A value as it is shown: a cell may hold megabytes.
+
+    >>> shortened("abcdef", 4), shortened("abcd", 4)
+    ('abcd… (6 signs)', 'abcd')
+    """
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} signs)"
 
 
 def kept(places: Sequence[Place]) -> Sequence[Place]:
@@ -112,7 +124,7 @@ def places_text(places: Sequence[Place], count: int) -> str:
         parts[-1] += f" and {count - len(parts)} more"
     values = Counter(spot.value for spot in places if spot.value is not None)
     if values:
-        commonest = [f"{value!r} ({times})" for value, times in values.most_common(SHOWN_VALUES)]
+        commonest = [f"{shortened(value)!r} ({times})" for value, times in values.most_common(SHOWN_VALUES)]
         rest = len(values) - len(commonest)
         parts.append(f"values: {', '.join(commonest)}" + (f" and {rest} others" if rest > 0 else ""))
     return "; ".join(parts)

@@ -12,6 +12,11 @@ _UNKNOWN_LABEL = (
     "Labels are outside the contract",
     "correct them, or name their values under [data.label]; a table's can be translated in a mapping (wardround data map)",
 )
+_NO_LABEL = (
+    "label-absent",
+    "Records have no label",
+    "label them at the source, or take their rows out; an empty cell is never taken for an outcome",
+)
 _UNKNOWN_SPLIT = ("unknown-split", "Declared splits have unknown names", "use train, validation and test")
 
 
@@ -60,6 +65,10 @@ class ProblemCounter:
     def unknown_labels(self, places: Sequence[Place], labels: Labels) -> None:
         """`unknown_label` of many rows at once."""
         self.rows(_level_of_labels(labels), *_UNKNOWN_LABEL, places)
+
+    def absent_labels(self, places: Sequence[Place]) -> None:
+        """An error of rows whose cell is empty: no list of values mends them."""
+        self.rows("error", *_NO_LABEL, places)
 
     def unknown_splits(self, places: Sequence[Place]) -> None:
         self.rows("error", *_UNKNOWN_SPLIT, places)

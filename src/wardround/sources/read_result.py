@@ -17,7 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.files.set_aside import FileAccount
-from wardround.sources.patient_words import SPELLINGS, SPELLINGS_HINT, SPELLINGS_TEXT, spelled_alike, without_nobody
+from wardround.sources.patient_words import (
+    ROUNDED_HINT,
+    ROUNDED_TEXT,
+    SPELLINGS,
+    SPELLINGS_HINT,
+    SPELLINGS_TEXT,
+    is_rounded,
+    spelled_alike,
+    without_nobody,
+)
 from wardround.sources.places import PLACES_KEPT, Chosen, Place
 from wardround.sources.splitting import assign_splits, distinct
 from wardround.study.contract import DataContract, SplitsContract
@@ -164,7 +173,7 @@ def collect(
         labelled=labelled[order],
         identified=~unnamed[order],
         nameless=Chosen(locations, np.flatnonzero(unnamed)[:PLACES_KEPT], None if patients is None else patients),
-        problems=(*problems, *_spelling_problems(alike, words, locations)),
+        problems=(*problems, *_spelling_problems(alike, words, locations), *_rounded_problems(words, locations)),
         columns=tuple(columns),
         left_out=left_out,
     )
@@ -181,6 +190,15 @@ def _spelling_problems(alike: set[str], words: list[str], locations: Sequence[Pl
     rows = np.flatnonzero(np.array([word in alike for word in words], bool))
     where = Chosen(locations, rows[:PLACES_KEPT], words)
     return [Problem("warning", SPELLINGS, SPELLINGS_TEXT, SPELLINGS_HINT, len(alike), where, private_error=True)]
+
+
+def _rounded_problems(words: list[str], locations: Sequence[Place]) -> list[Problem]:
+    rounded = {word for word in set(words) if "e" in word.casefold() and is_rounded(word)}
+    if not rounded:
+        return []
+    rows = np.flatnonzero(np.array([word in rounded for word in words], bool))
+    where = Chosen(locations, rows[:PLACES_KEPT], words)
+    return [Problem("error", "patient-rounded", ROUNDED_TEXT, ROUNDED_HINT, len(rows), where)]
 
 
 def _order(

@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from wardround.study.cell_values import Case, Value, named_twice, spelled, text_key
+from wardround.study.cell_values import Case, Value, codes, named_twice, spelled, text_key
 from wardround.study.label import LabelContract
 from wardround.study.sections.cohort import CohortSection
 from wardround.study.sections.section import Section
@@ -161,6 +161,10 @@ class ColumnContract(Section):
             raise ValueError(f"column {self.name!r}: range, center and scale are for numbers")
         if named_twice(self.categories, self.case):
             raise ValueError(f"column {self.name!r}: a category is named twice")
+        if both := [v for v in self.categories if spelled(v) in codes(self.missing, self.case)]:
+            raise ValueError(
+                f"column {self.name!r}: {both[0]!r} is a category and a code for missing; write missing = [...] without it"
+            )
         if self.other and (self.kind != "category" or any(text_key(spelled(v)) == OTHER for v in self.categories)):
             raise ValueError(f"column {self.name!r}: other is for a category, and then no category is called other")
         if self.log and (self.kind != "number" or (self.range is not None and self.range[0] <= 0)):

@@ -18,7 +18,7 @@ from wardround.study.sections.external import ExternalSection
 from wardround.study.sections.section import Section
 from wardround.study.sections.simulation import SimulationSection
 from wardround.study.toml_reading import read_as, read_text
-from wardround.values.address import is_address, sqlite_path
+from wardround.values.address import is_address, sqlite_path, without_password
 from wardround.values.errors import StudyError
 
 SUFFIX = ".run.toml"
@@ -146,9 +146,11 @@ def load_site(path: str | Path) -> SiteSettings:
 
 
 def _absolute(text: str, folder: Path) -> str:
-    """A path of a site file, relative to its folder. The address of a server stays as it is."""
+    """A path of a site file, relative to its folder. The address of a server stays as it is, and may hold no password."""
     file = sqlite_path(text)
-    return text if file is None and is_address(text) else str((folder / (file or Path(text)).expanduser()).resolve())
+    if file is None and is_address(text):
+        return without_password(text, "the site's folder")
+    return str((folder / (file or Path(text)).expanduser()).resolve())
 
 
 def run_file_of(study: str | Path) -> Path:

@@ -14,6 +14,9 @@ from urllib.parse import parse_qsl, unquote
 from wardround.values.errors import DataError
 
 _ADDRESS = re.compile(r"(?P<backend>postgresql|postgres|sqlite)(?:\+\w+)?:/+(?P<rest>.*)", re.DOTALL)
+_OTHER_ADDRESS = re.compile(
+    r"[A-Za-z][\w+.\-]+:/+|(?:postgres|postgresql)/|(?:.*\s)?(?:host|dbname|user|password)\s*=", re.DOTALL
+)
 _SETTINGS = frozenset({"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "service", "connect_timeout", "passfile"})
 """What libpq may be told in the address. Its `options` could switch off what makes the connection read-only."""
 
@@ -51,6 +54,15 @@ def is_address(text: str | Path) -> bool:
     return _ADDRESS.match(str(text)) is not None
 
 
+def is_other_address(text: str | Path) -> bool:
+    """Whether a text is written as an address or as a driver's settings, though none that is read.
+
+    >>> is_other_address("mysql://me@db/ward"), is_other_address("host=db dbname=ward"), is_other_address("C:/ward.csv")
+    (True, True, False)
+    """
+    return not is_address(text) and _OTHER_ADDRESS.match(str(text)) is not None
+
+
 def sqlite_path(text: str | Path) -> Path | None:
     """The file that a sqlite address names; None for any other text, and for a Path: it has lost the slashes that matter.
 
@@ -84,6 +96,27 @@ def address_of(text: str | Path) -> Address:
         settings.get("schema"),
         settings.get("vocabulary"),
         unquote(password) if colon else None,
+    )
+
+
+def without_password(text: str | Path, keeper: str) -> str:
+    """The address as `keeper` may keep it. DataError where it holds a password: what is kept is copied, archived and shown."""
+    address = address_of(text)
+    if address.password is not None:
+        raise DataError(
+            f"The address of the database holds a password, which {keeper} would keep",
+            found=str(address),
+            hint="leave it out, and put it into ~/.pgpass or PGPASSWORD",
+        )
+    return str(address)
+
+
+def other_address() -> DataError:
+    """The error of an address of another kind, which it does not show: it may hold a password."""
+    return DataError(
+        "This is no address of a database that is read",
+        expected="postgresql://USER@HOST/DATABASE, sqlite:///FILE, or a path",
+        hint="write it so; of another database, export the tables as CSV or Parquet and name their folder",
     )
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from wardround.values.errors import RunError
+from wardround.values.errors import DataError, RunError
 from wardround.values.private_files import make_private, open_unfollowed, private_lock, read_private
 
 _PART = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
@@ -49,6 +49,20 @@ def write_atomic(path: Path, data: bytes | Callable[[str], Iterable[bytes | memo
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
         raise _refused(path, error) from error
+
+
+def require_apart(out: Path, *inputs: str | Path | None) -> None:
+    """DataError where a file that is to be written is one of the inputs, or lies in a folder that is one: data are only read."""
+    for source_path in inputs:
+        source = Path(source_path or "")
+        if not source_path or not source.exists():
+            continue
+        is_same = out.exists() and out.samefile(source)
+        if is_same or (source.is_dir() and source.resolve() in out.resolve().parents):
+            raise DataError(
+                f"{out} {'is what is read' if is_same else 'lies in the folder that is read'}, and would be changed",
+                hint="name a file in another folder",
+            )
 
 
 def kept_secret(path: Path, limit: int, make: Callable[[], bytes]) -> bytes:

@@ -6,9 +6,13 @@ person at the machine where the error happened.
 
 from typing import ClassVar
 
+from wardround.values.printable import without_passwords
+
 
 class WardroundError(Exception):
     """Something the user can mend. The command line prints it without a traceback and ends with `exit_code`.
+
+    A password in any of its texts is shown as ***: messages are printed, logged and sent on.
 
     Parameters
     ----------
@@ -36,6 +40,7 @@ class WardroundError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, expected: str = "", found: str = "", hint: str = "") -> None:
+        what, expected, found, hint = map(without_passwords, (what, expected, found, hint))
         self.what, self.expected, self.found, self.hint = what, expected, found, hint
         parts = [what.rstrip(".") + "."]
         for lead, text in (("Expected", expected), ("Found", found), ("What to do", hint)):

@@ -1,4 +1,24 @@
-"""Texts of others on this person's terminal: names of files, values, keys of a message, whatever somebody else chose."""
+"""Texts of others on this person's terminal: names of files, values, keys of a message, whatever somebody else chose; and what
+may stand in no message at all, a password."""
+
+import re
+
+_PASSWORDS = (
+    re.compile(r"((?:\w[\w+.\-]*:/{1,3}|\w+//|\b(?:postgres|postgresql|mysql|mariadb|mssql|oracle)/)[^\s/:@]*:)[^\s'\"]+(?=@)"),
+    re.compile(r"(\b(?:password|passwd|pwd)\s*=\s*)(?:'[^']*'|[^\s;&'\"]+)", re.IGNORECASE),
+)
+"""In an address, also one that lost a slash or is mistyped, and in the settings of a driver."""
+
+
+def without_passwords(text: str) -> str:
+    """The text with the password of every address and connection in it as ***.
+
+    >>> without_passwords("mysql://me:secret@host/db"), without_passwords("host=h password=secret user=me")
+    ('mysql://me:***@host/db', 'host=h password=*** user=me')
+    """
+    for pattern in _PASSWORDS:
+        text = pattern.sub(r"\1***", text)
+    return text
 
 
 def printable(text: str) -> str:

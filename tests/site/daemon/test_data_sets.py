@@ -70,3 +70,12 @@ def test_a_file_that_others_can_change_is_refused(sets: DataSets, tmp_path: Path
     sets.path.chmod(0o644)
     with pytest.raises(RunError, match="Other users"):
         sets.all()
+
+
+@pytest.mark.parametrize("address", ["postgresql://u:hidden@db/ward", "mysql://u:hidden@db/ward", "host=db password=hidden"])
+def test_no_password_is_kept_or_shown(sets: DataSets, address: str) -> None:
+    """The list of data sets is a file that is backed up, and a command prints it."""
+    with pytest.raises(DataError) as caught:
+        sets.add("ward", address, mapping=None, ledger=None)
+    assert "hidden" not in str(caught.value) and not sets.path.exists()
+    assert sets.add("ward", "postgresql://u@db/ward?schema=cdm", mapping=None, ledger=None).data.endswith("?schema=cdm")

@@ -33,6 +33,7 @@ def test_data_check_reads_an_address(warehouse: str, omop_sample: Path, tmp_path
     ]
     assert [report.returncode for report in reports] == [0, 0], reports[0].stderr
     first, second = (json.loads(report.stdout) for report in reports)
+    second["findings"] = [finding for finding in second["findings"] if finding["code"] != "unused-tables"]  # of files alone
     assert (first.pop("kind"), second.pop("kind")) == ("postgresql", "omop") and first == second
 
 

@@ -67,7 +67,7 @@ class CohortConformance(SourceConformance):
 
 
 class TestOmop(CohortConformance):
-    hashes_patients = True  # a person is a whole number here: no word, no second spelling
+    hashes_patients = numbers_patients = True  # a person is a whole number here: no word, no second spelling
 
     @staticmethod
     def key(item: Item) -> str:

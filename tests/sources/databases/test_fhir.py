@@ -94,7 +94,7 @@ def test_no_text_breaks_a_date(text: Any) -> None:
     """An export comes from any program."""
     day_of(text)
     parts_of_day(text)
-    id_in(text)
+    id_in(text, "Patient")
 
 
 def test_times_in_utc_beside_others_are_remarked(tmp_path: Path) -> None:

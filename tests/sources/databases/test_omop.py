@@ -267,7 +267,7 @@ def test_a_column_or_a_table_twice_is_refused_by_name(tmp_path: Path) -> None:
     folder = write_csv(tmp_path, omop_tables())
     text = (folder / "person.csv").read_text()
     (folder / "person.csv").write_text(text.replace("day_of_birth", "Year_of_Birth"))
-    with pytest.raises(DataError, match="person has a column twice: year_of_birth"):
+    with pytest.raises(DataError, match=r"person has a column twice\. Found: year_of_birth"):
         open_source(folder, contract()).load()
     (folder / "person.csv").write_text(text)
     (folder / "death.csv.gz").write_bytes(gzip.compress(b"person_id,death_date\n"))
@@ -291,7 +291,7 @@ def test_a_quote_that_is_never_closed_is_refused(tmp_path: Path, monkeypatch: py
     folder = write_csv(tmp_path, omop_tables())
     with (folder / "measurement.csv").open("a") as file:
         file.write('1,3004249,"2020-05-09,130\n' * 200 + '1,3004249,2020-05-09,130,,"x\n')
-    with pytest.raises(DataError, match=r"measurement (has no end|cannot be read)"):
+    with pytest.raises(DataError, match=r"quotation mark .* not closed"):
         open_source(folder, contract()).load()
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from wardround.study.sections.section import Section
 from wardround.study.sections.site_name import SiteName
 from wardround.study.toml_reading import read_as
-from wardround.values.address import is_address, sqlite_path
+from wardround.values.address import is_address, is_other_address, other_address, sqlite_path, without_password
 from wardround.values.durable import write_atomic
 from wardround.values.errors import DataError, StudyError
 from wardround.values.private_files import read_private
@@ -94,7 +94,9 @@ def _checked(name: str, data: str, mapping: str | None, ledger: str) -> DataSet:
 def _absolute(data: str) -> str:
     file = sqlite_path(data)
     if file is None and is_address(data):
-        return data
+        return without_password(data, "this hospital's list of data sets")
+    if is_other_address(data) and not Path(data).exists():
+        raise other_address()
     return str(_existing(file or Path(data)))
 
 

@@ -5,18 +5,25 @@ tab-separated files, as vocabularies are given out, have no quotes.
 """
 
 import csv
+import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Literal
 
+import numpy as np
 import polars as pl
 
+from wardround.sources.databases.events import Tally
 from wardround.sources.databases.members import Opener, open_members
-from wardround.sources.databases.tables import RowFilter
+from wardround.sources.databases.tables import READ_TABLES, UNREAD_TABLES, RowFilter
 from wardround.sources.files.damage import DAMAGE
 from wardround.sources.files.file_tree import separator_in
+from wardround.sources.places import Place
+from wardround.sources.read_result import Problem
+from wardround.sources.tables.csv_text import open_quote, swallows_rows
 from wardround.values.errors import DataError
 
 BLOCK = 32 * 2**20
@@ -39,7 +46,10 @@ class CsvTable:
 
 @dataclass(frozen=True)
 class CsvTables:
+    """problems: what is said of the files that are none of these tables."""
+
     tables: dict[str, CsvTable]
+    problems: tuple[Problem, ...] = ()
 
     def columns(self, table: str) -> frozenset[str] | None:
         return frozenset(self.tables[table].columns) if table in self.tables else None
@@ -55,11 +65,14 @@ class CsvTables:
         try:
             with described.open() as file:
                 file.readline(LARGEST_HEADER)
+                line = 2
                 for block in _blocks(file, described):
+                    _require_whole_rows(block, described, line)
+                    line += block.count(b"\n")
                     yield _parsed(block, described, positions).select(list(columns))
-        except _UNREADABLE as error:
-            if isinstance(error, DataError):
-                raise
+        except DataError:
+            raise
+        except _UNREADABLE:
             raise DataError(
                 f"The table {table} cannot be read",
                 expected="CSV in UTF-8, the same number of cells in every row, text with line breaks in double quotes",
@@ -78,6 +91,41 @@ def _parsed(block: bytes, table: CsvTable, positions: list[int]) -> pl.DataFrame
         infer_schema=False,
     )
     return frame.rename(dict(zip(frame.columns, (table.columns[position] for position in ordered), strict=True)))
+
+
+def _require_whole_rows(block: bytes, table: CsvTable, first_line: int) -> None:
+    """DataError where a row has too few cells, which the parser would fill with nothing: its values would be missing ones."""
+    width = len(table.columns)
+    if _separators_missing(block, table, width) <= 0:
+        return
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if table.separator == "\t" else csv.QUOTE_MINIMAL
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        reader = csv.reader(io.StringIO(block.decode("utf-8"), newline=""), delimiter=table.separator, quoting=quoting)
+        before = 0
+        for row in reader:
+            if swallowed := next((cell for cell in row if swallows_rows(cell, table.separator, len(row))), None):
+                raise open_quote(first_line + before, swallowed)
+            if 0 < len(row) < width:
+                raise DataError(
+                    f"A row of the table {table.name} has fewer cells than its header",
+                    expected=f"{width} cells", found=f"{len(row)} in line {first_line + before}",
+                    hint="export the table again, or write the separators of empty cells too",
+                )  # fmt: skip
+            before = reader.line_num
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _separators_missing(block: bytes, table: CsvTable, width: int) -> int:
+    """How many separators whole rows would have beyond those that are there, outside quotes. A row that is too long is refused by
+    the parser, so that none makes up for a short one."""
+    newlines, separators = block.count(b"\n"), block.count(table.separator.encode())
+    if table.separator != "\t" and b'"' in block:
+        letters = np.frombuffer(block, np.uint8)
+        outside = (np.cumsum(letters == ord('"'), dtype=np.uint8) & 1) == 0
+        newlines, separators = (int(np.count_nonzero(outside & (letters == ord(s)))) for s in ("\n", table.separator))
+    return (newlines + (not block.endswith(b"\n"))) * (width - 1) - separators
 
 
 def _blocks(file: IO[bytes], table: CsvTable) -> Iterator[bytes]:
@@ -125,14 +173,40 @@ def table_name(file: str) -> str | None:
 
 def _tables(files: dict[str, Opener]) -> CsvTables:
     tables: dict[str, CsvTable] = {}
+    others: list[str] = []
     for file, opener in files.items():
         name = table_name(file)
-        if name is None:
+        if name not in READ_TABLES:
+            others.append(file)
             continue
         if name in tables:
             raise DataError(f"Two files hold the table {name}", hint="keep one of them in this folder or zip")
         tables[name] = _described(name, opener)
-    return CsvTables(tables)
+    return CsvTables(tables, _told(others))
+
+
+_PART = re.compile(rf"({'|'.join(sorted(READ_TABLES, key=len, reverse=True))})([^a-z].*)")
+
+
+def _told(files: list[str]) -> tuple[Problem, ...]:
+    """What is said of files that are not read. Under the name of a table and something more, half of it may lie there."""
+    tally = Tally()
+    for file in files:
+        spot = [Place(file=file)]
+        bare = PurePosixPath(file).name.casefold()
+        if table_name(file) in UNREAD_TABLES:
+            text = "Tables of OMOP that no cohort asks for were not read"
+            tally.add("note", "unused-tables", text, "", places=spot)
+        elif _PART.fullmatch(bare):
+            tally.add(
+                "error", "table-in-parts", "Files have the name of a table and something more, and were not read",
+                "join the parts of a table into one CSV that has its name alone, such as measurement.csv; move other files away",
+                places=spot,
+            )  # fmt: skip
+        else:
+            text = "Files that are no CSV with the name of a table of OMOP were not read"
+            tally.add("warning", "other-files", text, "nothing is to be done unless tables are missing", places=spot)
+    return tally.problems()
 
 
 def _described(name: str, opener: Opener) -> CsvTable:
@@ -145,6 +219,6 @@ def _described(name: str, opener: Opener) -> CsvTable:
         text = f"The header of the table {name} cannot be read"
         raise DataError(text, expected="CSV in UTF-8", hint="export it again") from None
     if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
-        text = f"The table {name} has a column twice: {', '.join(twice)}"
-        raise DataError(text, hint="take one of them out, or name it otherwise")
+        text = f"The table {name} has a column twice"
+        raise DataError(text, found=", ".join(twice), hint="take one of them out, or name it otherwise")
     return CsvTable(name, cells, separator, opener)

@@ -5,7 +5,7 @@
 An event takes 30 bytes, whatever the source writes, so ten million of them fit where their text would not.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -53,6 +53,7 @@ class EventTables:
 @dataclass
 class _Met:
     count: int = 0
+    private_error: bool = False
     places: list[Place] = field(default_factory=list)
 
 
@@ -62,17 +63,33 @@ class Tally:
 
     _met: dict[tuple[Level, str, str, str], _Met] = field(default_factory=dict)
 
-    def add(self, level: Level, code: str, text: str, hint: str, count: int = 1, places: Iterable[Place] = ()) -> None:
+    def add(
+        self,
+        level: Level,
+        code: str,
+        text: str,
+        hint: str,
+        count: int = 1,
+        places: Iterable[Place] = (),
+        *,
+        private_error: bool = False,
+    ) -> None:
         """Count `count` more. text and hint may be sent on; places, of which PLACES_KEPT are kept, are for this machine."""
         if count:
-            met = self._met.setdefault((level, code, text, hint), _Met())
+            met = self._met.setdefault((level, code, text, hint), _Met(private_error=private_error))
             met.count += count
             met.places.extend(islice(places, PLACES_KEPT - len(met.places)))
 
     def problems(self) -> tuple[Problem, ...]:
         return tuple(
-            Problem(*said, met.count, tuple(met.places)) for said, met in sorted(self._met.items(), key=lambda item: item[0])
+            Problem(*said, met.count, tuple(met.places), private_error=met.private_error)
+            for said, met in sorted(self._met.items(), key=lambda item: item[0])
         )
+
+    def reversed_spans(self, source: str, count: int) -> None:
+        """Warn of `count` events of a table or resource whose end lies before their beginning."""
+        text = "Events end before they begin, so that their end counts as not known"
+        self.add("warning", "ends-before-start", text, "correct their dates at the source", count, [Place(file=source)])
 
 
 def places_of(file: str, values: pl.Series) -> Iterator[Place]:
@@ -90,6 +107,14 @@ class PersonKeys:
     def of_keys(cls, keys: pl.Series) -> "PersonKeys":
         """Persons are numbered in the order of `keys`, which are different."""
         return cls(pl.DataFrame({"key": keys, "person": pl.Series(range(len(keys)), dtype=pl.UInt32)}))
+
+    def with_others(self, keys: Mapping[str, str]) -> "PersonKeys":
+        """Further keys of persons, each with the key that is known of them."""
+        if not keys:
+            return self
+        others = pl.DataFrame({"other": list(keys), "key": list(keys.values())})
+        joined = others.join(self.keys, on="key", how="inner").select(pl.col("other").alias("key"), "person")
+        return PersonKeys(pl.concat([self.keys, joined]))
 
     def joined(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """`frame` with the person in place of its key, and the keys that name nobody, row for row."""

@@ -63,6 +63,7 @@ def read_omop_csv(path: Path, contract: DataContract, labels: Labels = "required
     cohort = _cohort(contract)
     with open_csv_tables(path) as tables:
         events = omop_events(tables, tables, cohort)
+        events = replace(events, problems=(*tables.problems, *events.problems))
     return _records(events, cohort, contract, labels)
 
 
@@ -81,13 +82,14 @@ def read_omop_sql(database: Path | Address, contract: DataContract, labels: Labe
 def read_fhir(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """A cohort from the ndjson files of a folder or zip."""
     from wardround.sources.databases.fhir.export import fhir_events
-    from wardround.sources.databases.fhir.lines import open_export
+    from wardround.sources.databases.fhir.lines import beside_export, open_export
 
     cohort = _cohort(contract)
     if path.is_file() and path.name.casefold().endswith(_NDJSON):
         raise DataError(f"{path} is one file of a FHIR export", hint="name the folder that it lies in")
     with open_export(path) as files:
         events = fhir_events(files, cohort)
+    events = replace(events, problems=(*beside_export(path), *events.problems))
     return _records(events, cohort, contract, labels)
 
 

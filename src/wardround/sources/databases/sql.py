@@ -6,6 +6,7 @@ PostgreSQL keeps the transaction read-only, and all its answers from one moment;
 The text of a query given by a hospital is checked as well, but it is these that hold.
 """
 
+import datetime
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,11 +17,12 @@ from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.base import PGInspector
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from wardround.sources.databases.tables import RowFilter
+from wardround.sources.databases.tables import READ_TABLES, RowFilter
 from wardround.sources.progress import counting_rows
 from wardround.study.contract import DataContract
 from wardround.values.address import Address, address_of, sqlite_path
@@ -71,17 +73,29 @@ def _open_sqlite(path: Path) -> sqlite3.Connection:
 def connected(database: Address | Path) -> Iterator[sa.Connection]:
     """A connection for one reading. DataError where the database cannot be reached or does not answer."""
     engine = engine_for(database)
+    reached = False
     try:
         with engine.connect() as connection:
+            reached = True
             yield connection
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise DataError(
-            f"The database {database} cannot be read",
-            found=_words_of(error, database),
-            hint="check its name, its schema and your rights; a password stands in ~/.pgpass or PGPASSWORD",
+            f"The database {database} cannot be read", found=_words_of(error, database), hint=_mend(database, str(error), reached)
         ) from None
     finally:
         engine.dispose()
+
+
+def _mend(database: Address | Path, words: str, reached: bool) -> str:
+    if isinstance(database, Path) and "locked" in words:
+        return "close the program that writes to the file, and try again"
+    if isinstance(database, Path):
+        return "copy the file again, or save it again with the program that wrote it: as it is, it is damaged or no SQLite"
+    if not reached:
+        return "check its name, its host and your rights; a password stands in ~/.pgpass or PGPASSWORD"
+    return (
+        "show these words to whoever keeps the database: a right to SELECT may be absent, or a value that cannot be read is there"
+    )
 
 
 def _words_of(error: Exception, database: Address | Path) -> str:
@@ -93,13 +107,18 @@ def _words_of(error: Exception, database: Address | Path) -> str:
 
 @dataclass(frozen=True)
 class SqlTable:
-    """spelled: its columns as the database writes them, by their names in lower case. numbers, texts: those declared so."""
+    """spelled: its columns as the database writes them, by their names in lower case. numbers, texts: those declared so.
+
+    days: those declared as dates or times, of which `zoned` are moments without a day of their own.
+    """
 
     schema: str | None
     name: str
     spelled: dict[str, str]
     numbers: frozenset[str]
     texts: frozenset[str]
+    days: frozenset[str] = frozenset()
+    zoned: frozenset[str] = frozenset()
 
     def can_compare(self, row_filter: RowFilter) -> bool:
         """Whether the database would find every row: in a text column it holds '9201.0' and 9201 apart."""
@@ -121,13 +140,26 @@ class SqlTables:
         yield from _frames(self.connection, self._select(self.tables[table], columns, row_filter), columns)
 
     def _select(self, table: SqlTable, columns: tuple[str, ...], row_filter: RowFilter | None) -> sa.Select[Any]:
+        """Days are asked for as text: a driver refuses infinity, or a year before 1, without a word of where it stands."""
+        if unclear := sorted(table.zoned & set(columns)):
+            raise _moments(table.name.casefold(), unclear)
         cells: dict[str, sa.ColumnClause[Any]] = {column: sa.column(name) for column, name in table.spelled.items()}
         source = sa.table(table.name, *cells.values(), schema=table.schema)
-        select = sa.select(*(cells[column].label(column) for column in columns)).select_from(source)
+        asked = (sa.cast(cells[column], sa.Text) if column in table.days else cells[column] for column in columns)
+        select = sa.select(*(cell.label(column) for cell, column in zip(asked, columns, strict=True))).select_from(source)
         if row_filter is None or not table.can_compare(row_filter):
             return select
         values = sorted(row_filter.values)
         return select.where(sa.or_(*(cells[column].in_(values) for column in row_filter.columns)))
+
+
+def _moments(table: str, columns: Sequence[str]) -> DataError:
+    return DataError(
+        f"The table {table} has times with a time zone where days are promised: {', '.join(columns)}",
+        expected="dates, or times without a zone: of which day a moment is depends on the zone in which it is read",
+        hint=f"make a view of the table, named {table}, in a schema of its own and name that with ?schema=NAME; in it "
+        f"({columns[0]} AT TIME ZONE 'Europe/Berlin')::date AS {columns[0]}, with the hospital's own zone",
+    )
 
 
 def tables_of(connection: sa.Connection, *schemas: str | None) -> SqlTables:
@@ -135,15 +167,22 @@ def tables_of(connection: sa.Connection, *schemas: str | None) -> SqlTables:
     inspector = sa.inspect(connection)
     tables: dict[str, SqlTable] = {}
     for schema in dict.fromkeys(schemas):
-        own = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+        own = [*inspector.get_table_names(schema), *inspector.get_view_names(schema), *_of_postgresql(inspector, schema)]
         lower = [name.casefold() for name in own]
         for name in own:
-            if name.casefold() in _TABLES_OF_OMOP and lower.count(name.casefold()) > 1:
+            if name.casefold() in READ_TABLES and lower.count(name.casefold()) > 1:
                 text = f"Two tables of the database are called {name.casefold()}"
                 raise DataError(text, hint="name their schema with ?schema=NAME, or rename one")
-            if name.casefold() in _TABLES_OF_OMOP:
+            if name.casefold() in READ_TABLES:
                 tables.setdefault(name.casefold(), _described(inspector, name, schema))
     return SqlTables(connection, tables)
+
+
+def _of_postgresql(inspector: sa.Inspector, schema: str | None) -> list[str]:
+    """Materialised views, and tables of another server."""
+    if not isinstance(inspector, PGInspector):
+        return []
+    return [*inspector.get_materialized_view_names(schema), *inspector.get_foreign_table_names(schema)]
 
 
 def _described(inspector: sa.Inspector, name: str, schema: str | None) -> SqlTable:
@@ -151,19 +190,12 @@ def _described(inspector: sa.Inspector, name: str, schema: str | None) -> SqlTab
     spelled = {column["name"].casefold(): column["name"] for column in columns}
     if len(spelled) != len(columns):
         raise DataError(f"The table {name.casefold()} has two columns that differ by case only", hint="read a view that has one")
-    numbers, texts = (
+    numbers, texts, days = (
         frozenset(column["name"].casefold() for column in columns if isinstance(column["type"], kind))
-        for kind in ((sa.Integer, sa.Numeric), sa.String)
+        for kind in ((sa.Integer, sa.Numeric), sa.String, (sa.Date, sa.DateTime))
     )
-    return SqlTable(schema, name, spelled, numbers, texts)
-
-
-_TABLES_OF_OMOP = frozenset(
-    {
-        "person", "death", "observation_period", "visit_occurrence", "condition_occurrence", "procedure_occurrence",
-        "drug_exposure", "measurement", "observation", "concept", "concept_ancestor",
-    }
-)  # fmt: skip
+    zoned = frozenset(column["name"].casefold() for column in columns if getattr(column["type"], "timezone", False))
+    return SqlTable(schema, name, spelled, numbers, texts, days, zoned)
 
 
 def _frames(connection: sa.Connection, statement: sa.Executable, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -173,12 +205,20 @@ def _frames(connection: sa.Connection, statement: sa.Executable, columns: Sequen
             yield pl.DataFrame([_series(name, cells) for name, cells in zip(columns, zip(*rows, strict=True), strict=True)])
 
 
+_OF_POLARS = frozenset({bool, int, float, str, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, list, bytes})
+"""What the drivers give that polars holds as it is. A Decimal may be NaN, at which polars stops the whole program."""
+
+
 def _series(name: str, cells: Sequence[Any]) -> pl.Series:
-    """A column as the driver gives it; where a database mixes types in it, each cell as text, so that none is lost."""
-    try:
-        return pl.Series(name, cells, strict=True)
-    except (TypeError, pl.exceptions.PolarsError, OverflowError):
-        return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+    """A column as the driver gives it; of other or mixed types each cell as text, so that none is lost."""
+    kinds = {type(cell) for cell in cells} - {type(None)}
+    zoned = kinds == {datetime.datetime} and any(cell is not None and cell.tzinfo is not None for cell in cells)
+    if len(kinds) <= 1 and kinds <= _OF_POLARS and not zoned:
+        try:
+            return pl.Series(name, cells, strict=True)
+        except (TypeError, pl.exceptions.PolarsError, OverflowError):
+            pass
+    return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
 
 
 _COMMENT_OR_TEXT = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(\w*)\$.*?\$\1\$", re.DOTALL)

@@ -19,6 +19,24 @@ class RowFilter:
     values: frozenset[int] | frozenset[str]
 
 
+READ_TABLES = frozenset(
+    {
+        "person", "death", "observation_period", "visit_occurrence", "condition_occurrence", "procedure_occurrence",
+        "drug_exposure", "measurement", "observation", "concept", "concept_ancestor",
+    }
+)  # fmt: skip
+"""The tables of OMOP that a cohort may be made of."""
+UNREAD_TABLES = frozenset(
+    {
+        "visit_detail", "device_exposure", "note_nlp", "specimen", "fact_relationship", "location", "care_site",
+        "provider", "payer_plan_period", "cost", "drug_era", "dose_era", "condition_era", "episode", "episode_event", "metadata",
+        "cdm_source", "vocabulary", "domain", "concept_class", "concept_relationship", "relationship", "concept_synonym",
+        "drug_strength", "cohort", "cohort_definition", "attribute_definition", "source_to_concept_map", "note",
+    }
+)  # fmt: skip
+"""OMOP's other tables, which no cohort asks for."""
+
+
 class Tables(Protocol):
     """Tables by their names in lower case."""
 
@@ -40,15 +58,25 @@ def integers(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
     )
 
 
+_TIMED = r"^(\d{4}-\d{1,2}-\d{1,2})[T ]\d{1,2}:\d{2}[\d:.,]*(?:\s?(?:Z|UTC|[+-]\d{2}:?(?:\d{2})?))?$"
+
+
 def dates(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
     """Columns as days: ISO dates, and the day of a date and time. None where a cell holds none."""
-    return frame.with_columns(_date(name, frame[name].dtype) for name in names)
+    return frame.with_columns(_days(frame[name]) for name in names)
 
 
-def _date(name: str, kind: pl.DataType) -> pl.Expr:
-    if kind == pl.String:
-        return pl.col(name).str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-    return pl.col(name).cast(pl.Date) if kind.is_temporal() else pl.lit(None, dtype=pl.Date).alias(name)
+def _days(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        text = column.str.strip_chars()
+        days = text.str.to_date("%Y-%m-%d", strict=False)
+        if days.null_count() == column.null_count():
+            return days
+        timed = text.str.extract(_TIMED, 1).str.to_date("%Y-%m-%d", strict=False)
+        return days.fill_null(timed)
+    if column.dtype.is_temporal():
+        return column.cast(pl.Date)
+    return pl.Series(column.name, [None] * len(column), dtype=pl.Date)
 
 
 def numbers(frame: pl.DataFrame, *names: str) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import hmac
 import secrets
 import unicodedata
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from wardround.sources.files.file_tree import MANIFEST, FileTree, Known, heads, 
 from wardround.sources.images.image_decoding import Decoded
 from wardround.sources.images.image_folder import read_listed
 from wardround.sources.images.picture_kinds import SUFFIXES, suffix_of
-from wardround.sources.places import Place
+from wardround.sources.patient_words import SPELLINGS, SPELLINGS_HINT, SPELLINGS_TEXT, folded
+from wardround.sources.places import PLACES_KEPT, Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
@@ -69,6 +70,7 @@ class _Reading:
     positions: dict[str, int]
     modalities: dict[str, str] = field(default_factory=dict)
     refused_for: dict[str, str] = field(default_factory=dict)
+    identities: dict[str, "_Identity"] = field(default_factory=dict)
 
     def decode(self, content: bytes, file: Known) -> Decoded:
         """The pixels of a file, with everything doubtful of it noted."""
@@ -78,6 +80,7 @@ class _Reading:
             self.counter.problem(doubt.level, doubt.code, doubt.text, doubt.hint, replace(image_place, value=doubt.value))
         if read_file.decoded.pixels is not None:
             self.modalities[file.name] = read_file.modality
+            self.identities[file.name] = read_file.identity
         elif read_file.refused_for is not None:
             self.refused_for[file.name] = read_file.refused_for
         return read_file.decoded
@@ -103,6 +106,39 @@ class _Reading:
         hint = 'take them out, or name those that are meant: modalities = ["CR", "DX"] under [data.image]'
         return [Problem("warning", "several-modalities", text, hint, len(others), places)]
 
+    def doubtful_patients(self) -> list[Problem]:
+        """Patients of two spellings, of which a hash shows nothing any more, and one identifier from two issuers."""
+        alike, issuers = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+        for identity in self.identities.values():
+            alike[identity.folded].add(identity.patient)
+            issuers[identity.patient].add(identity.issuer)
+        named = {name: identity for name, identity in self.identities.items() if identity.patient}
+        spelled = {name: len(alike[identity.folded]) > 1 for name, identity in named.items()}
+        issued = {name: len(issuers[identity.patient] - {""}) > 1 for name, identity in named.items()}
+        count = sum(len(patients) for folded, patients in alike.items() if folded and len(patients) > 1)
+        problems = []
+        if count:
+            places = self._places(spelled)
+            problems.append(Problem("warning", SPELLINGS, SPELLINGS_TEXT, SPELLINGS_HINT, count, places, private_error=True))
+        if shared := len({named[name].patient for name, doubtful in issued.items() if doubtful}):
+            text = "A PatientID comes from several issuers (IssuerOfPatientID), and counts as one patient"
+            hint = "where they are different people, name the patients in manifest.csv"
+            problems.append(Problem("warning", "patient-issuers", text, hint, shared, self._places(issued)))
+        return problems
+
+    def _places(self, chosen: dict[str, bool]) -> tuple[Place, ...]:
+        """Of the chosen files, without what their headers say of the patient."""
+        return tuple(Place(self.positions[name], name) for name, is_chosen in chosen.items() if is_chosen)[:PLACES_KEPT]
+
+
+@dataclass(frozen=True)
+class _Identity:
+    """Hashes that are equal where the patient is the same, where two spellings may be one patient, and where the issuer is."""
+
+    patient: str = ""
+    folded: str = ""
+    issuer: str = ""
+
 
 def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", *, salt: bytes | None = None) -> ReadResult:
     """Every DICOM image under a folder or in a zip. `salt`: this site's, by default `site_salt()`.
@@ -120,7 +156,7 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in listed_files]
         reading = _Reading(contract, key, counter, {name: position for position, name in enumerate(pictures, 1)})
         read_result = read_listed(file_tree, pictures, plain, full_scale(contract), counter, reading.decode, labels)
-        problems = (*reading.with_values(read_result.problems), *reading.several_modalities())
+        problems = (*reading.with_values(read_result.problems), *reading.several_modalities(), *reading.doubtful_patients())
         return replace(read_result, problems=problems)
 
 
@@ -168,6 +204,7 @@ class _ReadFile:
     doubts: tuple[HeaderFinding, ...] = ()
     modality: str = ""
     refused_for: str | None = None
+    identity: _Identity = _Identity()
 
 
 def _read_file(content: bytes, file: Known, modalities: tuple[str, ...], salt: bytes) -> _ReadFile:
@@ -201,7 +238,9 @@ def _understood(dataset: Any, file: Known, modalities: tuple[str, ...], salt: by
     refusal = next((finding for finding in findings if finding.level == "error"), None)
     if refusal is not None:
         return _refused(refusal)
-    return _ReadFile(Decoded(shown.pixels, pseudonym(patient, salt)), findings, modality)
+    issuer = "\\".join(str(part).strip(" \0") for part in values_of(dataset, "IssuerOfPatientID"))
+    identity = _Identity(*(pseudonym(text, salt) for text in (patient, folded(patient), issuer)))
+    return _ReadFile(Decoded(shown.pixels, identity.patient), findings, modality, identity=identity)
 
 
 def _refused(finding: HeaderFinding) -> _ReadFile:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.density import require_bearable_zip
 from wardround.sources.files.file_tree import starts_as_zip, zip_members
 from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.places import Place
@@ -101,6 +102,7 @@ def _arrays(path: Path, contract: DataContract) -> tuple[Arrays, list[str]]:
     stems = ("images", "image", "labels", "label", "patient", "patients", "site", "sites", "split", "splits")
     array_names = {*stems, contract.label.column, contract.patient.column, contract.site.column}
     array_names |= {f"{word}_{stem}" for word, _ in _MEDMNIST for stem in stems}
+    require_bearable_zip(path)
     try:
         with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             unread = sorted(name for name in file.files if name not in array_names)

@@ -24,6 +24,8 @@ from wardround.study.cell_values import exact_number, spelled
 from wardround.study.contract import ColumnContract, DataContract
 
 _DAY_S = 86_400
+_LONGEST = 60
+"""Digits before or behind the point up to which a number is written out."""
 
 
 @dataclass
@@ -81,8 +83,9 @@ def _require_columns(frame: pl.DataFrame, mapping: HospitalMapping) -> None:
 
 
 def _text(frame: pl.DataFrame, name: str) -> pl.Series:
-    from wardround.sources.tables.table_frame import text_of
+    from wardround.sources.tables.table_frame import require_flat, text_of
 
+    require_flat(frame.get_column(name))
     return text_of(frame.get_column(name)).str.strip_chars()
 
 
@@ -167,6 +170,8 @@ def _scaled(frame: pl.DataFrame, words: pl.Series, section: ColumnSection, rule:
             number = exact_number(word)
             if number is None or is_missing(word, codes):
                 return word
+            if number and abs(number.adjusted()) > _LONGEST:
+                return word  # beyond any measurement: refused as it is written, and not written out in a million digits
             return _plain(number * factor + offset)
 
         return scaled
@@ -201,7 +206,7 @@ def _days(later: pl.Series, earlier: pl.Series, section: ColumnSection, faults: 
 
     def days(last: str, first: str) -> str:
         end, begin = dates[last], dates[first]
-        if end is None or begin is None:
+        if end is None or begin is None or _is_zoned(end) != _is_zoned(begin):
             return ""
         seconds = (end - begin).days * _DAY_S + (end - begin).seconds
         return _plain(Decimal(seconds) / _DAY_S * factor + offset)
@@ -210,7 +215,15 @@ def _days(later: pl.Series, earlier: pl.Series, section: ColumnSection, faults: 
         unread = words.map_elements(lambda word: bool(word) and dates[word] is None, return_dtype=pl.Boolean)
         text = f"Column {section.name!r} has dates that are not written as the mapping says"
         faults.note(f"date:{section.name}", text, "correct date_format, or these cells", unread, words)
+    pairs = zip(later.to_list(), earlier.to_list(), strict=True)
+    unlike = [bool((a := dates[last]) and (b := dates[first]) and _is_zoned(a) != _is_zoned(b)) for last, first in pairs]
+    text = f"Column {section.name!r} has a time with a zone beside one without, so that the time between them is not clear"
+    faults.note(f"date-zone:{section.name}", text, "write both in one way", pl.Series(unlike, dtype=pl.Boolean), later)
     return pl.Series([days(a, b) for a, b in zip(later.to_list(), earlier.to_list(), strict=True)], dtype=pl.String)
+
+
+def _is_zoned(moment: datetime) -> bool:
+    return moment.tzinfo is not None
 
 
 def _date(word: str, date_format: str) -> datetime | None:

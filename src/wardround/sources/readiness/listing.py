@@ -4,9 +4,12 @@ import csv
 import io
 from pathlib import Path
 
+from wardround.sources.places import shortened
 from wardround.sources.readiness.report import Readiness
-from wardround.values.durable import write_atomic
+from wardround.values.durable import sweep, write_atomic
 
+LONGEST = 1000
+"""Letters of a value that are written: a spreadsheet takes 32,767 in a cell."""
 COLUMNS = ("level", "code", "finding", "file", "line", "record", "column", "value", "what to do")
 
 
@@ -30,8 +33,9 @@ def write_listing(readiness: Readiness, path: Path) -> int:
                 spot.position or "",
                 spot.column,
             )
-            writer.writerow([*map(_plain, row), _plain(spot.value or ""), finding.exact_hint or finding.hint])
+            writer.writerow([*map(_plain, row), _plain(shortened(spot.value or "", LONGEST)), finding.exact_hint or finding.hint])
             rows += 1
+    sweep(path.parent, path.name)  # what a killed process left would hold values too
     write_atomic(path, text.getvalue().encode("utf-8-sig", "backslashreplace"), private=True)
     return rows
 

@@ -10,14 +10,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wardround.sources.places import Place
+from wardround.sources.places import Place, shortened
 from wardround.sources.read_result import ReadResult
 from wardround.sources.readiness.histograms import histograms, label_series
 from wardround.sources.readiness.pictures import pictures
 from wardround.sources.readiness.rendering import verdict
 from wardround.sources.readiness.report import Finding, Readiness
 from wardround.study.contract import DataContract
-from wardround.values.durable import write_atomic
+from wardround.values.durable import sweep, write_atomic
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -36,6 +36,7 @@ class Example:
 
 def write_page(path: Path, data: Path, readiness: Readiness, read_result: ReadResult | None, contract: DataContract) -> None:
     """Write the page, readable by this user alone. data: what was read. read_result: None where it could not be read."""
+    sweep(path.parent, path.name)  # what a killed process left would hold values too
     write_atomic(path, render_page(data, readiness, read_result, contract).encode("utf-8", "backslashreplace"), private=True)
 
 
@@ -71,7 +72,11 @@ def _findings(readiness: Readiness, data: Path) -> list[tuple[str, list[tuple[Fi
 
 
 def _examples(finding: Finding, data: Path) -> list[Example]:
-    return [Example(spot.words(), spot.value, _address(spot, data)) for spot in finding.places[:EXAMPLES_OF_A_FINDING]]
+    return [_example(spot, data) for spot in finding.places[:EXAMPLES_OF_A_FINDING]]
+
+
+def _example(spot: Place, data: Path) -> Example:
+    return Example(spot.words(), None if spot.value is None else shortened(spot.value), _address(spot, data))
 
 
 def _address(spot: Place, data: Path) -> str:

@@ -7,6 +7,8 @@ FOLDER/scans, scan.png       pictures to ask a model about
 FOLDER/export.csv, table.toml    a table as a German hospital exports it, and the study that it has to fit
 """
 
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,9 +51,25 @@ name = "logistic"
 
 
 def make_folders(folder: Path, seed: int = 1, told: Callable[[str], None] = lambda _: None) -> list[Path]:
-    """Write all of it; returns what was written. DataError where something is there already."""
+    """Write all of it; returns what was written. DataError where something is there already.
+
+    A hospital appears in the folder when it is whole: half of one would pass for all of it.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder} is not empty", hint="name a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    try:
+        _write_all(unfinished, seed, told)
+        folder.mkdir(exist_ok=True)
+        for part in sorted(unfinished.iterdir()):
+            part.rename(folder / part.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return sorted(folder.iterdir())
+
+
+def _write_all(folder: Path, seed: int, told: Callable[[str], None]) -> None:
     hospitals = {name: _drawn(scanner, PATIENTS_EACH, 0.5, seed) for name, scanner in HOSPITALS.items()}
     for name, records in hospitals.items():
         told(name)
@@ -65,7 +83,6 @@ def make_folders(folder: Path, seed: int = 1, told: Callable[[str], None] = lamb
         Image.fromarray(pixels).save(folder / "scans" / f"scan-{number}.png")
     Image.fromarray(scans.inputs[0]).save(folder / "scan.png")
     _write_table(folder, seed)
-    return sorted(folder.iterdir())
 
 
 def _drawn(scanner: ScannerName, patients: int, prevalence: float, seed: int) -> Records:

@@ -14,6 +14,7 @@ from wardround.sources.places import Place, RowPlaces
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.tables.cells import Cells
 from wardround.sources.tables.columns import PreparedColumn
+from wardround.sources.tables.number_faults import points_look_like_thousands
 from wardround.study.contract import ColumnContract
 
 FEWEST = 20
@@ -67,6 +68,7 @@ class ColumnLooks:
             counter.warning(f"leak:{column.name}", text, hint, Place(column=column.name))
         if column.kind == "number":
             _fill_codes(column, cells, prepared, spots, counter)
+            _thousands(column, cells, prepared, spots, counter)
 
     def _constant_or_copy(self, column: ColumnContract, cells: Cells, prepared: PreparedColumn, counter: ProblemCounter) -> None:
         where = Place(column=column.name)
@@ -130,6 +132,25 @@ def _fill_codes(
         text = f"Column {column.name!r} has a number far from its others that stands there again and again, as a fill code does"
         hint = "where it means that nothing was measured, name it under missing in the contract, or leave these cells empty"
         counter.rows("warning", f"fill-code:{column.name}", text, hint, spots.places(records, column.name))
+
+
+def _thousands(
+    column: ColumnContract, cells: Cells, prepared: PreparedColumn, spots: TableSpots, counter: ProblemCounter
+) -> None:
+    """A point between thousands reads as one before decimals: 1.234 becomes a little more than one, beside 850."""
+    values = prepared.measured
+    broken = values[values != np.rint(values)] * 1000
+    if not len(broken) or np.abs(values).max() >= 1000 or bool(np.any(np.abs(broken - np.rint(broken)) > 1e-6)):
+        return  # most columns, without a look at their words
+    if points_look_like_thousands(cells.word(record) for record in np.flatnonzero(~prepared.missing).tolist()):
+        numbers = cells.numbers[cells.index]
+        records = np.flatnonzero(np.isfinite(numbers) & np.array(["." in cells.word(at) for at in range(len(cells))], bool))
+        text = f"Column {column.name!r} has points before three digits, and none in smaller numbers, as between thousands"
+        hint = (
+            'where 1.234 means more than a thousand, write a mapping with wardround data map, and in it decimal = "," and '
+            'thousands = "."; else nothing is to be done'
+        )
+        counter.rows("warning", f"thousands-points:{column.name}", text, hint, spots.places(records, column.name))
 
 
 def fill_values(values: NDArray[np.float64]) -> Sequence[float]:

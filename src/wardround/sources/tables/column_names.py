@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from wardround.sources.places import shortened
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 
@@ -65,7 +66,7 @@ def _bare(name: str) -> str:
 def absent_columns(absent: Sequence[str], names: Sequence[str], *, hint: str = "") -> DataError:
     """The error that names absent columns, and on the screen what is there instead."""
     near = [f"{name!r} may be {' or '.join(map(repr, close))}" for name in absent if (close := nearest(name, names))]
-    there = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    there = ", ".join(map(shortened, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     words = "column" if len(absent) == 1 else "columns"
     return DataError(
         f"The table lacks the {words} {', '.join(map(repr, absent))}",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.tables.cells import Cells, cell_of
-from wardround.sources.tables.number_faults import NumberFault, fault_of
+from wardround.sources.tables.number_faults import COMMA_UNCLEAR, DECIMAL_COMMA, NumberFault, commas_unclear, fault_of
 from wardround.study.cell_codes import LARGEST, LARGEST_SCALED, category_codes, is_missing, missing_codes
 from wardround.study.cell_values import Codes
 from wardround.study.contract import ColumnContract
@@ -110,6 +110,8 @@ def _no_numbers(column: ColumnContract, cells: Cells, wrong: NDArray[np.bool_]) 
     for position in np.flatnonzero(wrong).tolist():
         cause = fault_of(cells.words[position])
         causes.setdefault(cause, np.zeros(len(wrong), bool))[position] = True
+    if DECIMAL_COMMA in causes and commas_unclear(cells.words[at] for at in np.flatnonzero(causes[DECIMAL_COMMA]).tolist()):
+        causes[COMMA_UNCLEAR] = causes.pop(DECIMAL_COMMA)
     return [
         CellFault(f"{cause.code}:{column.name}", f"Column {column.name!r} has {cause.text}", cause.hint, cells.rows_of(words))
         for cause, words in causes.items()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from wardround.sources.files.density import require_bearable_gzip
 from wardround.sources.tables.column_names import clean_name
 from wardround.values.errors import DataError
 
@@ -22,6 +23,7 @@ PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
 
 SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 256 * 1024
+_LONGEST_HEAD = 2**26
 _LINE_END = re.compile(r"\r?\n")
 _LINES_LOOKED_AT = 30
 _MAP = "wardround data map writes a mapping that says it"
@@ -83,10 +85,13 @@ def form_of(path: Path, used: Sequence[str], header: Sequence[str], settings: Cs
 
     DataError where the file's encoding is not known, or where there is nothing in it.
     """
-    with open_csv(path) as file:
-        head = file.read(_HEAD)
+    require_bearable_gzip(path)
+    head, whole = _head_of(path, settings.header_line or 1)
+    if head.startswith((GZIP, PARQUET)):
+        packed = "is packed twice" if head.startswith(GZIP) else "is a Parquet file inside a .gz"
+        raise DataError(f"The table {packed}", hint="unpack it once (gunzip FILE), and name the file that comes out")
     encoding = settings.encoding or mark_of(head) or "utf-8"
-    text = _decoded(head, encoding, whole=len(head) < _HEAD)
+    text = _decoded(head, encoding, whole=whole)
     if not text.strip():
         raise DataError("The table is empty", hint="export it again")
     if "\n" not in text and text.count("\r") > 1:
@@ -106,6 +111,15 @@ def form_of(path: Path, used: Sequence[str], header: Sequence[str], settings: Cs
         return CsvForm(encoding, separator, 0, None)
     rows = _rows(io.StringIO("\n".join(lines[header_line - 1 :])), separator)
     return CsvForm(encoding, separator, header_line, tuple(clean_name(name) for name in next(rows, [])))
+
+
+def _head_of(path: Path, lines: int) -> tuple[bytes, bool]:
+    """The beginning of a file with at least so many lines, of which one may name thousands of columns; and whether it is all."""
+    with open_csv(path) as file:
+        head = file.read(_HEAD)
+        while head.count(b"\n") < lines and len(head) < _LONGEST_HEAD and (more := file.read(_HEAD)):
+            head += more
+        return head, not file.read(1)
 
 
 def _decoded(head: bytes, encoding: str, *, whole: bool) -> str:

@@ -1,7 +1,7 @@
 """Workbooks (.xlsx, .xls, .xlsb, .ods) as tables of text, through calamine; an extra, since few hospitals' machines need it.
 
 A number is written in its shortest spelling, a date as 2020-12-31, a formula as the value that was saved with it. An error in a
-cell of an .xlsx (#N/A, #DIV/0!) stays that word, so that it counts as missing only where the contract says so.
+cell of an .xlsx or .ods (#N/A, #DIV/0!) stays that word, so that it counts as missing only where the contract says so.
 """
 
 import datetime
@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from wardround.sources.files.damage import DAMAGE
-from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.files.density import require_bearable_zip
+from wardround.sources.places import PLACES_KEPT, Place
+from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
 from wardround.sources.tables.cells import cell_of
 from wardround.sources.tables.column_names import clean_name, require_single, used_names
+from wardround.sources.tables.csv_text import title_above
+from wardround.sources.tables.number_faults import FORMULA
+from wardround.sources.tables.ods_cells import ods_cells
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError, MissingExtraError
 
@@ -55,7 +60,7 @@ def read_workbook(path: Path, contract: DataContract, labels: Labels = "required
     from wardround.sources.tables.table_frame import rows_of_frame
 
     frame, line_of = workbook_frame(path, used_names(contract))
-    return records_of(rows_of_frame(frame, contract, line_of), contract, labels)
+    return records_of(rows_of_frame(frame, contract, line_of, problems=hidden_rows(path)), contract, labels)
 
 
 def workbook_frame(path: Path, used: Sequence[str], sheet: str = "", header_line: int = 0) -> "tuple[pl.DataFrame, LineOf]":
@@ -70,21 +75,60 @@ def workbook_frame(path: Path, used: Sequence[str], sheet: str = "", header_line
     require_single(names, used)
     asked = {clean_name(name).casefold() for name in used}
     if not header_line and (better := _header_line(rows, asked)) not in (0, line):
-        from wardround.sources.tables.csv_text import title_above
-
         raise title_above(better)
+    _require_unmerged(path, sheet, line, [at for at, name in enumerate(names) if name.casefold() in asked])
     body = [(number, row) for number, row in enumerate(rows[line:], line + 1) if any(row)]
     if not body:
         raise DataError("The table has a header and no row below it", hint="export it again with its rows")
-    unlike = [name if name and name not in names[:at] else f"{name} (column {at + 1})" for at, name in enumerate(names)]
+    first = {name: at for at, name in reversed(list(enumerate(names)))}
+    unlike = [name if name and first[name] == at else f"{name} (column {at + 1})" for at, name in enumerate(names)]
     lines = [number for number, _ in body]
     columns = {name: [row[at] for _, row in body] for at, name in enumerate(unlike)}
     return pl.DataFrame(columns, schema=dict.fromkeys(unlike, pl.String)), lambda row: lines[row]
 
 
+def _require_unmerged(path: Path, sheet: str, header_line: int, columns: Sequence[int]) -> None:
+    """DataError where cells below the header are merged in a column that is asked for: all but the first of them are empty."""
+    book = _opened(path)
+    sheets = [sheet] if sheet else [str(name) for name in book.sheet_names]
+    for name in sheets:
+        for (top, left), (bottom, right) in _merged(path, book, name):
+            if bottom >= header_line and any(left <= column <= right for column in columns):
+                raise DataError(
+                    "Cells of the table are merged, so that all but the first of them are empty",
+                    found=f"lines {top + 1} to {bottom + 1}",
+                    hint="unmerge them in the spreadsheet, write its own value into every row, and save it",
+                )
+
+
+def _merged(path: Path, book: Any, sheet: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """First and last row and column, from 0, of the merged cells of a sheet."""
+    ranges = book.get_sheet_by_name(sheet).merged_cell_ranges
+    if ranges is not None:
+        return list(ranges)
+    spans = [cell for cell in ods_cells(path, sheet) if cell.rows > 1 or cell.columns > 1]
+    return [((s.row - 1, s.column - 1), (s.row + s.rows - 2, s.column + s.columns - 2)) for s in spans]
+
+
 def _header_line(rows: Sequence[Sequence[str]], asked: set[str]) -> int:
     hits = [len(asked & {clean_name(cell).casefold() for cell in row}) for row in rows[:_LINES_LOOKED_AT]]
     return 1 + hits.index(max(hits)) if hits and max(hits) > max(1, hits[0]) else 0
+
+
+_HIDDEN_ROW = re.compile(rb'<row\b(?=[^>]*\bhidden="(?:1|true)")[^>]*?\br="(\d+)"')
+
+
+def hidden_rows(path: Path, sheet: str = "", header_line: int = 0) -> tuple[Problem, ...]:
+    """A warning of the rows of an .xlsx that a filter hides, below the header: nobody sees them, and they are read."""
+    lines: list[int] = []
+    for name in [sheet] if sheet else sheet_names(path):
+        content = _sheet_content(path, name)
+        lines += [int(match[1]) for match in _HIDDEN_ROW.finditer(content) if int(match[1]) > max(header_line, 1)]
+    if not lines:
+        return ()
+    text = "Rows are hidden in the spreadsheet, as a filter does, and are read like all others"
+    hint = "where they do not belong to the study, delete them, or copy those that are shown into a new workbook"
+    return (Problem("warning", "hidden-rows", text, hint, len(lines), tuple(Place(line=line) for line in lines[:PLACES_KEPT])),)
 
 
 def sheet_names(path: Path) -> list[str]:
@@ -104,7 +148,7 @@ def sheet_rows(path: Path, sheet: str = "") -> list[list[str]]:
     if len(filled) != 1:
         raise DataError(
             "The workbook has several sheets, and it is not clear which is meant" if filled else "The workbook is empty",
-            found=", ".join(map(repr, filled)),
+            found=", ".join(f"{name!r} (hidden)" if name in _hidden_sheets(book) else repr(name) for name in filled),
             hint="write sheet = \"NAME\" under [source] of a mapping; wardround data map writes one"
             if filled else "export it again",
         )  # fmt: skip
@@ -115,6 +159,10 @@ def sheet_rows(path: Path, sheet: str = "") -> list[list[str]]:
     return rows
 
 
+def _hidden_sheets(book: Any) -> set[str]:
+    return {str(sheet.name) for sheet in book.sheets_metadata if not str(sheet.visible).endswith("Visible")}
+
+
 def _opened(path: Path) -> Any:
     try:
         from python_calamine import CalamineWorkbook
@@ -122,6 +170,7 @@ def _opened(path: Path) -> Any:
         raise MissingExtraError(
             "Workbooks need the part for Excel", hint="pip install 'wardround[excel]', or save the sheet as CSV UTF-8"
         ) from error
+    require_bearable_zip(path)
     try:
         return CalamineWorkbook.from_path(str(path))
     except Exception as error:  # calamine's errors share no base but Exception
@@ -140,17 +189,22 @@ def _cell(value: object) -> str:
 
 
 def _error_cells(path: Path, sheet: str) -> list[tuple[int, int, str]]:
-    """Row, column and word of each cell of an .xlsx that holds an error, or a formula without the value that it has."""
-    if not zipfile.is_zipfile(path):
-        return []
+    """Row, column and word of each cell of an .xlsx or .ods that holds an error, or a formula without the value that it has."""
+    if cells := [(cell.row, cell.column, cell.error) for cell in ods_cells(path, sheet) if cell.error]:
+        return cells
+    return [cell for match in _ERROR_CELL.finditer(_sheet_content(path, sheet)) if (cell := _error_cell(match)) is not None]
+
+
+def _sheet_content(path: Path, sheet: str) -> bytes:
+    """The XML of a sheet of an .xlsx; nothing of another kind of workbook."""
     try:
+        if not zipfile.is_zipfile(path):
+            return b""
         with zipfile.ZipFile(path) as parts:
             member = _sheet_member(parts, sheet)
-            if member is None or parts.getinfo(member).file_size > _LARGEST_SHEET:
-                return []
-            return [cell for match in _ERROR_CELL.finditer(parts.read(member)) if (cell := _error_cell(match)) is not None]
+            return b"" if member is None or parts.getinfo(member).file_size > _LARGEST_SHEET else parts.read(member)
     except DAMAGE:
-        return []
+        return b""
 
 
 def _error_cell(match: "re.Match[bytes]") -> tuple[int, int, str] | None:
@@ -162,7 +216,7 @@ def _error_cell(match: "re.Match[bytes]") -> tuple[int, int, str] | None:
     if b't="e"' in head:
         return int(match[2]), column, value[1].decode("utf-8", "replace") if value else "#ERROR"
     if b"<f" in text and value is None and b"<is>" not in text:
-        return int(match[2]), column, "#FORMULA WITHOUT A SAVED VALUE"
+        return int(match[2]), column, FORMULA
     return None
 
 

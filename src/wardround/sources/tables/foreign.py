@@ -1,5 +1,6 @@
 """Files that are not read, each named as what it is and with a way that leads to one that is: a reader that only refuses."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -35,6 +36,15 @@ _MARKS: tuple[tuple[bytes, str, str], ...] = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it, and name the table or the folder in it"),
     (b"Rar!\x1a", "a RAR archive", "unpack it, and name the table or the folder in it"),
 )  # fmt: skip
+_JSON = re.compile(rb"[{\[]\s*[{\[\"}\]]")
+_TEXTS: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
+    (re.compile(rb"<(?:!doctype html|html|table|head|body)\b", re.IGNORECASE), "a web page (HTML), whatever its name is",
+     "open it in a spreadsheet, and save it as CSV UTF-8 or .xlsx"),
+    (re.compile(rb"<\?xml|<!--|<[a-z][\w:.-]*(?:\s[^<]*)?>", re.IGNORECASE), "an XML file",
+     "export the same data as CSV, Parquet or a workbook"),
+    (_JSON, "a JSON file", _PYTHON.format("read_json") + "; resources of FHIR: export them in bulk, as .ndjson"),
+)  # fmt: skip
+"""How a text begins that is no table."""
 _STATA = tuple(range(110, 116))
 _TABLES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".gz", ".xlsx", ".xls", ".ods", ".data"})
 
@@ -51,6 +61,10 @@ def what_it_is(path: Path) -> tuple[str, str] | None:
                 return title, mend
         if head[:1] and head[0] in _STATA and head[1:2] in (b"\x01", b"\x02") and head[2:4] == b"\x01\x00":
             return "a Stata file (.dta)", "in Stata: export delimited using table.csv"
+        text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        for pattern, title, mend in _TEXTS:
+            if pattern.match(text):
+                return title, mend
         if head[257:262] == b"ustar":
             return "a tar archive", "unpack it, and name the table or the folder in it"
         return _zip_of_tables(path) if head.startswith(b"PK") else None

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wardround.study.cell_codes import LARGEST
@@ -17,10 +18,16 @@ class NumberFault:
     hint: str
 
 
+FORMULA = "#FORMULA WITHOUT A SAVED VALUE"
+"""What stands in a cell whose value nobody knows."""
 _MAPPING = "write a mapping with wardround data map, and in it "
 DECIMAL_COMMA = NumberFault(
     "decimal-comma", "numbers with a decimal comma", f'{_MAPPING}decimal = "," (thousands = "." where 1.234,5 is written)'
 )
+COMMA_UNCLEAR = NumberFault(
+    "comma-unclear", "numbers with a comma before three digits, which may stand before decimals or between thousands",
+    f'find out which, then {_MAPPING}decimal = "," or thousands = ","',
+)  # fmt: skip
 THOUSANDS = NumberFault(
     "thousands", "numbers with a sign between the thousands", f'{_MAPPING}thousands = "," (or the sign that is written)'
 )
@@ -42,22 +49,73 @@ PROGRAM = NumberFault(
     "program-number", "numbers as programs write them, such as 0x10 or 1_0", "export them again as plain decimal numbers"
 )
 WITH_UNIT = NumberFault("with-unit", "numbers with a unit behind them", f"{_MAPPING}codes, or export the number alone")
-DATE = NumberFault("date", "dates where a number is promised", f"{_MAPPING}date_format, or name another column")
+DATE = NumberFault(
+    "date", "dates where a number is promised",
+    f"name another column; where the days between two dates are meant, {_MAPPING}minus (the column of the earlier date) and "
+    "date_format",
+)  # fmt: skip
+NO_FORMULA = NumberFault(
+    "formula-unsaved", "formulas whose value was not saved with the workbook",
+    "open it in a spreadsheet program, which computes them, and save it there",
+)  # fmt: skip
+ERROR_CELL = NumberFault(
+    "error-cell", "errors of a spreadsheet, such as #N/A or #REF!",
+    "correct their formulas; where nothing was measured, leave the cells empty, or name the word under missing in the contract",
+)  # fmt: skip
 WORD = NumberFault(
     "not-a-number", "cells that are not numbers", "correct them, or name their codes under missing in the contract"
 )
 
 _ASCII_ANY_CASE = re.ASCII | re.IGNORECASE
 _CAUSES = (
+    (re.compile(re.escape(FORMULA)), NO_FORMULA),
     (re.compile(r"[<>≤≥~≈]\s*=?\s*[+-]?\d+(?:[.,]\d+)?.*", re.ASCII), BOUND),
     (re.compile(r"[+-]?(?:\d+|\d{1,3}(?:[.\s'’]\d{3})+),\d+", re.ASCII), DECIMAL_COMMA),
     (re.compile(r"[+-]?\d{1,3}(?:[.\s'’]\d{3})+", re.ASCII), THOUSANDS),
     (re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\.\d+", re.ASCII), THOUSANDS),
     (re.compile(r"[+-]?(?:inf|infinity|∞|#div/0!)", re.IGNORECASE), NOT_FINITE),
+    (re.compile(r"#[A-Z/0]+[!?]?(?:_[A-Z]+[!?]?)*", re.ASCII), ERROR_CELL),
     (re.compile(r"[+-]?0[xob][0-9a-f_]+|[+-]?\d+(?:_\d+)+(?:\.\d*)?|[+-]?\d+(?:\.\d*)?d[+-]?\d+", _ASCII_ANY_CASE), PROGRAM),
     (re.compile(r"\d{1,2}\.\d{1,2}\.\d{2,4}.*|\d{4}-\d{1,2}-\d{1,2}.*|\d{1,2}/\d{1,2}/\d{2,4}.*", re.ASCII), DATE),
     (re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*[^\W\d_%µ°][\w/%µ°²³*.\-]*|[+-]?\d+(?:[.,]\d+)?\s*%", re.UNICODE), WITH_UNIT),
 )  # fmt: skip
+
+
+_GROUPED_COMMA = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+_GROUPED_POINT = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d{1,3}", re.ASCII)
+FEWEST_GROUPED, FEWEST_WHOLE = 3, 5
+
+
+def commas_unclear(cells: Iterable[str]) -> bool:
+    """Whether numbers with a comma may be thousands as well as decimals: each has one comma, before three digits.
+
+    >>> commas_unclear(["1,234", "2,100"]), commas_unclear(["1,234", "2,1"]), commas_unclear(["0,123"])
+    (True, False, False)
+    """
+    return all(_GROUPED_COMMA.fullmatch(cell) for cell in cells)
+
+
+def points_look_like_thousands(cells: Iterable[str]) -> bool:
+    """Whether the points of a column stand between thousands: before three digits each, and none in a smaller number.
+
+    Decimals that are written to three places would be on the other numbers too; where trailing zeros are left out, some would be
+    shorter. A column that shows neither, and holds whole numbers beside, was written with points between thousands.
+
+    >>> points_look_like_thousands(["850", "1.234", "990", "2.100", "3.005"])
+    True
+    >>> points_look_like_thousands(["1.234", "2.100", "3.005"]), points_look_like_thousands(["850", "1.234", "2.1", "3.005"])
+    (False, False)
+    """
+    grouped, whole, zeros = 0, 0, False
+    for cell in cells:
+        if _GROUPED_POINT.fullmatch(cell):
+            grouped, zeros = grouped + 1, zeros or cell.endswith("0")
+        elif _WHOLE.fullmatch(cell):
+            whole += len(cell.lstrip("+-0")) == len("850")
+        elif cell:
+            return False
+    return grouped >= FEWEST_GROUPED and (whole >= FEWEST_WHOLE or (whole > 0 and zeros))
 
 
 def fault_of(cell: str) -> NumberFault:

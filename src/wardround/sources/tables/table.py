@@ -141,9 +141,10 @@ def _targets(
     known_words = np.array([target is not None for target in judged], bool).reshape(len(judged))
     values = np.array([0 if target is None else target for target in judged]).reshape(len(judged))
     has_target = known_words[cells.index]
-    told = kept & ~has_target
-    if labels == "optional":
-        told &= np.array([word != "" for word in cells.words], bool).reshape(len(judged))[cells.index]
+    empty = np.array([word == "" for word in cells.words], bool).reshape(len(judged))[cells.index]
+    if labels == "required":
+        counter.absent_labels(RowPlaces(np.flatnonzero(kept & ~has_target & empty), contract.label.column, table.line_of))
+    told = kept & ~has_target & ~empty
     places = RowPlaces(np.flatnonzero(told), contract.label.column, table.line_of, cells.word)
     counter.unknown_labels(places, labels)
     return (values if len(values) else np.zeros(0))[cells.index], has_target

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.density import require_bearable
 from wardround.sources.places import Place, RowPlaces
 from wardround.sources.progress import tell
 from wardround.sources.read_result import Problem
@@ -56,19 +57,31 @@ def read_rows(path: Path, contract: DataContract, settings: CsvSettings | None =
 def parquet_frame(path: Path, used: Sequence[str]) -> pl.DataFrame:
     """The columns of a Parquet file, as typed as they are there."""
     try:
+        _require_bearable(path)
         frame = pl.read_parquet(path)
+    except DataError:
+        raise
     except _UNREADABLE:
         raise DataError("The table cannot be read", expected="a whole Parquet file", hint="copy or export it again") from None
     require_single(frame.columns, used)
     return frame.rename(dict(zip(frame.columns, _unlike(frame.columns), strict=True)))
 
 
+def _require_bearable(path: Path) -> None:
+    """A billion equal rows of Parquet take some kilobytes, and a machine's memory once they are read."""
+    lazy = pl.scan_parquet(path)
+    cells = int(lazy.select(pl.len()).collect().item()) * len(lazy.collect_schema())
+    require_bearable(path.stat().st_size, cells * 8)
+
+
 def _unlike(names: list[str]) -> list[str]:
     """Clean names; of names that nobody uses and that are equal once cleaned, the second keeps its spelling."""
-    clean: dict[str, str] = {}
+    taken: set[str] = set()
+    unlike: list[str] = []
     for name in names:
-        clean[name] = clean_name(name) if clean_name(name) not in clean.values() else name
-    return [clean[name] for name in names]
+        unlike.append(name if clean_name(name) in taken else clean_name(name))
+        taken.add(unlike[-1])
+    return unlike
 
 
 def csv_frame(path: Path, contract: DataContract, settings: CsvSettings, used: Sequence[str]) -> tuple[pl.DataFrame, LineOf]:
@@ -217,7 +230,7 @@ def rows_of_frame(
     require_single(frame.columns, used)
     for name in used:
         if name in frame.columns:
-            _require_flat(frame.get_column(name))
+            require_flat(frame.get_column(name))
     return TableRows(
         frame.height,
         tuple(frame.columns),
@@ -229,7 +242,8 @@ def rows_of_frame(
     )
 
 
-def _require_flat(column: pl.Series) -> None:
+def require_flat(column: pl.Series) -> None:
+    """DataError where a column holds several values in a cell, bytes, or spans of time."""
     kind = column.dtype
     if kind.is_nested() or kind in (pl.Binary, pl.Object):
         words = "bytes" if kind in (pl.Binary, pl.Object) else "lists or groups of values"

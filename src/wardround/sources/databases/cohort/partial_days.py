@@ -3,6 +3,7 @@
 import polars as pl
 
 FIRST_GUESS = "Births without a day or month count as the 15th of the month, or 1 July of the year"
+IMPOSSIBLE_BIRTH = "Births are on no day of the calendar, so that the age is not known"
 
 MIDDLE_MONTH, MIDDLE_DAY = 7, 15
 

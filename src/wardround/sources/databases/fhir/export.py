@@ -15,9 +15,10 @@ from typing import Any
 import polars as pl
 
 from wardround.sources.databases.events import PERIODS, EventCollector, EventTables, Tally, unmet_sets
-from wardround.sources.databases.fhir.lines import ExportFile
-from wardround.sources.databases.fhir.patients import patients
+from wardround.sources.databases.fhir.lines import OTHER_FORM, OTHER_FORM_HINT, ExportFile
+from wardround.sources.databases.fhir.patients import MODIFIED_HINT, patients
 from wardround.sources.databases.fhir.values import (
+    MODIFIED,
     RESOURCE_KINDS,
     Coding,
     Resource,
@@ -48,9 +49,7 @@ def fhir_events(files: tuple[ExportFile, ...], cohort: CohortSection) -> EventTa
     """Everything that the cohort needs of an export. DataError where a kind of resource is not there."""
     tally = Tally()
     kinds = _needed(files, cohort)
-    unread = [file for file in files if file.kind not in {"Patient", "Medication", *kinds}]
-    text = "Files of resources that this cohort does not need were not read"
-    tally.add("note", "unused-files", text, "", len(unread), [Place(file=file.name) for file in unread])
+    _tell_unread([file for file in files if file.kind not in {"Patient", "Medication", *kinds}], tally)
     persons, keys = patients([file for file in files if file.kind == "Patient"], tally)
     reading = _Reading(cohort, EventCollector(cohort, keys, tally), tally, _medications(files, kinds, tally))
     for file in files:
@@ -64,6 +63,19 @@ def fhir_events(files: tuple[ExportFile, ...], cohort: CohortSection) -> EventTa
     unmet_sets(cohort, events, tally)
     periods = periods.group_by("person").agg(pl.col("start").min(), pl.col("end").max())
     return EventTables(persons, events, periods, reading.collector.units, tally.problems())
+
+
+def _tell_unread(files: list[ExportFile], tally: Tally) -> None:
+    """Count the files that are not read. A Bundle may hold anything, and what is no resource may be a damaged one."""
+    for file in files:
+        spot = [Place(file=file.name)]
+        if file.kind == "Bundle":
+            tally.add("error", "other-form", OTHER_FORM, OTHER_FORM_HINT, places=spot)
+        elif file.holds_resources:
+            text = "Files of resources that this cohort does not need were not read"
+            tally.add("note", "unused-files", text, "", places=spot)
+        else:
+            not_json(file, 1, tally)
 
 
 def _needed(files: tuple[ExportFile, ...], cohort: CohortSection) -> frozenset[str]:
@@ -83,7 +95,10 @@ def _needed(files: tuple[ExportFile, ...], cohort: CohortSection) -> frozenset[s
                 hint="add one to the study, for all hospitals",
             )
         needed |= _resources_of(concept_set, present)
-    if absent := sorted({"Patient", *needed} - present):
+    absent = sorted({"Patient", *needed} - present)
+    if absent and "Bundle" in present:
+        raise DataError(OTHER_FORM, expected=f"files of {', '.join(absent)}", found="files of Bundle", hint=OTHER_FORM_HINT)
+    if absent:
         raise DataError(
             f"The export has no {', '.join(absent)}",
             expected="a file of each kind of resource that the study's concept sets are looked for in",
@@ -120,7 +135,8 @@ def _medications(files: Iterable[ExportFile], kinds: frozenset[str], tally: Tall
 def not_json(file: ExportFile, number: int, tally: Tally) -> None:
     """Count a line that holds no resource; the person at the machine is told which it is."""
     tally.add(
-        "error", "not-a-resource", "Lines of the export are no FHIR resource, or longer than 16 MiB", "export this file again",
+        "error", "not-a-resource", "Lines of the export are no FHIR resource, or longer than 16 MiB",
+        "export this file again in UTF-8, each resource whole on one line: no array, and nothing set in on lines of its own",
         places=[Place(file=file.name, line=number)],
     )  # fmt: skip
 
@@ -171,14 +187,16 @@ class _Reading:
 
     def _take(self, kind: ResourceKind, resource: Resource, row: int) -> None:
         if (reason := unused_status(kind, resource)) is not None:
-            text = f"Resources {kind.name} that tell nothing that happened were left out: {reason}"
-            self.tally.add("note", f"status:{kind.name}:{reason}", text, "")
+            self._leave_out(kind.name, reason)
             return
-        key = id_in(part(resource, kind.subject, "reference"))
+        key = id_in(part(resource, kind.subject, "reference"), "Patient")
         written = first_text(resource, kind.starts)
         start, end = day_of(written), day_of(first_text(resource, kind.ends))
+        if start is not None and end is not None and end < start:
+            self.tally.reversed_spans(self.file, 1)
+            end = None
         if kind.name == "Encounter" and start is not None:
-            self.stay_batch.append((key, start, max(start, end or start), row))
+            self.stay_batch.append((key, start, end or start, row))
         if isinstance(written, str) and "T" in written:
             self.zones[written.rstrip().endswith("Z")] += 1
         if kind.name == "MedicationRequest":
@@ -187,12 +205,23 @@ class _Reading:
         for index, (codes, value) in enumerate(coded_parts(kind, resource)):
             positions = self._positions(kind.event, codes)
             positions.update(self.every.get(kind.event, ()) if index == 0 else ())
+            if positions and value.absent:
+                self._leave_out(kind.name, "dataAbsentReason")
+                continue
             if positions and value.limit:
                 self.tally.add("warning", "limit", "Values below or above a limit of measurement count as the limit", "")
             for position in sorted(positions):
                 self.batch.append((key, position, start, end, value.number, value.unit, row))
         if len(self.batch) + len(self.stay_batch) >= BATCH:
             self._flush()
+
+    def _leave_out(self, kind: str, reason: str) -> None:
+        code = f"status:{kind}:{reason}"
+        if reason == MODIFIED:
+            text = f"Resources {kind} with a modifierExtension, which may turn their meaning around, were left out"
+            self.tally.add("warning", code, text, MODIFIED_HINT)
+        else:
+            self.tally.add("note", code, f"Resources {kind} that tell nothing that happened were left out: {reason}", "")
 
     def _positions(self, event: str, codes: list[Coding]) -> set[int]:
         """The sets that one of the codes belongs to."""
@@ -211,10 +240,11 @@ class _Reading:
         if reference.startswith("#"):
             inside = [c for c in listed(resource.get("contained")) if part(c, "id") == reference[1:]]
             return [*codes, *(pair for contained in inside for pair in codings(part(contained, "code")))]
-        if id_in(reference) not in self.medications:
+        medication = id_in(reference, "Medication")
+        if medication not in self.medications:
             self.tally.add("warning", "medication-unknown", "Prescriptions refer to a Medication that the export does not hold",
                            "export Medication as well")  # fmt: skip
-        return [*codes, *self.medications.get(id_in(reference), [])]
+        return [*codes, *self.medications.get(medication, [])]
 
     def _flush(self) -> None:
         """Hand what was collected over as frames, which take a tenth of the memory."""

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from wardround.sources.databases.events import Tally
 from wardround.sources.databases.fhir.values import Resource
 from wardround.sources.databases.members import Opener, open_members
 from wardround.sources.files.damage import DAMAGE
+from wardround.sources.places import Place
 from wardround.sources.progress import tell
+from wardround.sources.read_result import Problem
 from wardround.values.errors import DataError
 
 LONGEST_LINE = 16 * 2**20
@@ -29,11 +32,15 @@ _DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 @dataclass(frozen=True)
 class ExportFile:
-    """kind: the resource on its first line; of an empty file, the one that its name begins with."""
+    """kind: the resource on its first line; of an empty file, the one that its name begins with.
+
+    holds_resources: whether its first line is one, or it is empty.
+    """
 
     name: str
     kind: str
     open: Opener
+    holds_resources: bool = True
 
     def lines(self) -> Iterator[tuple[int, bytes, Resource | None]]:
         """Each line with its number from 1, its bytes, and the resource; None where it holds none."""
@@ -45,9 +52,8 @@ class ExportFile:
                     if line is None or line.strip():
                         yield number, line or b"", None if line is None else resource_in(line)
         except _DAMAGED:
-            raise DataError(
-                f"A file of {self.kind} in the export is damaged or cut short", hint="export it again, or copy it again"
-            ) from None
+            text = "A file of the export is damaged or cut short"
+            raise DataError(text, found=self.name, hint="export it again, or copy it again") from None
 
 
 def _limited(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
@@ -72,6 +78,44 @@ def resource_in(line: bytes) -> Resource | None:
     return value if isinstance(value, dict) and isinstance(value.get("resourceType"), str) else None
 
 
+OTHER_FORM = "Files hold FHIR resources in another form than one on each line, and were not read"
+OTHER_FORM_HINT = (
+    "export them in bulk, as ndjson; or write each resource of a Bundle on one line, each kind into a file of its own"
+)
+_HEAD = 4096
+_SIGNS = (b'"resourceType"', b"http://hl7.org/fhir")
+
+
+def beside_export(path: Path) -> tuple[Problem, ...]:
+    """What is said of the files of a folder or zip that are no ndjson: resources may lie in them, too."""
+    tally = Tally()
+    with open_members(path) as files:
+        for name, opener in files.items():
+            if name.casefold().endswith(SUFFIXES):
+                continue
+            if _holds_resources(opener):
+                tally.add("error", "other-form", OTHER_FORM, OTHER_FORM_HINT, places=[Place(file=name)])
+            else:
+                text = "Files that are no ndjson were not read"
+                tally.add(
+                    "warning",
+                    "other-files",
+                    text,
+                    "nothing is to be done unless resources are missing",
+                    places=[Place(file=name)],
+                )
+    return tally.problems()
+
+
+def _holds_resources(opener: Opener) -> bool:
+    try:
+        with opener() as file:
+            head = file.read(_HEAD)
+    except DAMAGE:
+        return False
+    return any(sign in head for sign in _SIGNS)
+
+
 @contextmanager
 def open_export(path: Path) -> Iterator[tuple[ExportFile, ...]]:
     """The ndjson files of a folder or zip, by name."""
@@ -83,8 +127,9 @@ def _described(name: str, opener: Opener) -> ExportFile:
     by_name = re.split(r"[._-]", PurePosixPath(name).name)[0]
     try:
         with opener() as file:
-            first = next((line for _, line in _limited(file) if line is None or line.strip()), None)
+            first = next((line for _, line in _limited(file) if line is None or line.strip()), b"")
     except DAMAGE:
         raise DataError("A file of the export is damaged or cut short", found=name, hint="export it again") from None
     resource = resource_in(first) if first else None
-    return ExportFile(name, by_name if resource is None else str(resource["resourceType"]), opener)
+    kind = by_name if resource is None else str(resource["resourceType"])
+    return ExportFile(name, kind, opener, holds_resources=resource is not None or first == b"")

@@ -4,10 +4,10 @@ from typing import Any
 
 import polars as pl
 
-from wardround.sources.databases.cohort.partial_days import FIRST_GUESS, birth_day
+from wardround.sources.databases.cohort.partial_days import FIRST_GUESS, IMPOSSIBLE_BIRTH, birth_day
 from wardround.sources.databases.events import PERSONS, PersonKeys, Tally
 from wardround.sources.databases.fhir.lines import ExportFile
-from wardround.sources.databases.fhir.values import Resource, day_of, listed, moment_of, part, parts_of_day
+from wardround.sources.databases.fhir.values import MODIFIED, Resource, day_of, id_in, listed, moment_of, part, parts_of_day
 from wardround.sources.places import Place
 from wardround.values.errors import DataError
 
@@ -15,7 +15,7 @@ SEXES = ("male", "female", "other")
 
 
 def patients(files: list[ExportFile], tally: Tally) -> tuple[pl.DataFrame, PersonKeys]:
-    """Every patient of the export, sorted by id. One that another record replaces is left out, and counted."""
+    """Every patient of the export, sorted by id. The key of one that another record replaces leads to that one."""
     newest: dict[str, tuple[int, Resource]] = {}
     for file in files:
         for number, _, resource in file.lines():
@@ -26,13 +26,61 @@ def patients(files: list[ExportFile], tally: Tally) -> tuple[pl.DataFrame, Perso
                 )  # fmt: skip
             else:
                 _keep_newest(newest, resource, tally)
-    rows = [_row(name, resource, tally) for name, (_, resource) in sorted(newest.items()) if not _replaced(resource, tally)]
-    frame = pl.DataFrame(rows, schema=_ROW, orient="row")
+    newest = {name: entry for name, entry in newest.items() if not _modified(entry[1], tally)}
+    replaced = {name: target for name, (_, resource) in newest.items() if (target := _linked(resource, "replaced-by"))}
+    kept = {name: resource for name, (_, resource) in sorted(newest.items()) if name not in replaced}
+    _tell_linked(kept, tally)
+    frame = pl.DataFrame([_row(name, resource, tally) for name, resource in kept.items()], schema=_ROW, orient="row")
     guessed = frame.filter(pl.col("year").is_not_null() & pl.col("day").is_null()).height
     tally.add("note", "birth-without-day", FIRST_GUESS, "", guessed)
     keys = PersonKeys.of_keys(frame["name"])
     birth = birth_day(pl.col("year"), pl.col("month"), pl.col("day")).alias("birth")
-    return frame.with_columns(keys.keys["person"], birth).select(*PERSONS), keys
+    impossible = frame.filter(pl.col("year").is_not_null() & birth.is_null()).height
+    tally.add("warning", "birth-impossible", IMPOSSIBLE_BIRTH, "correct them at the source", impossible)
+    persons = frame.with_columns(keys.keys["person"], birth).select(*PERSONS)
+    return persons, keys.with_others(_heirs(replaced, kept, tally))
+
+
+def _modified(resource: Resource, tally: Tally) -> bool:
+    modified = bool(resource.get(MODIFIED))
+    if modified:
+        text = "Resources Patient with a modifierExtension, which may turn their meaning around, were left out"
+        tally.add("warning", f"status:Patient:{MODIFIED}", text, MODIFIED_HINT)
+    return modified
+
+
+def _linked(resource: Resource, kind: str) -> str:
+    """The first patient that this one is linked to in this way; "" for none."""
+    links = (link for link in listed(resource.get("link")) if part(link, "type") == kind)
+    return next((id_in(part(link, "other", "reference"), "Patient") or "?" for link in links), "")
+
+
+def _heirs(replaced: dict[str, str], kept: dict[str, Resource], tally: Tally) -> dict[str, str]:
+    """The patient that stands in for each replaced one, at the end of however many links."""
+    heirs: dict[str, str] = {}
+    for name in replaced:
+        heir, steps = replaced[name], 0
+        while heir in replaced and steps < len(replaced):
+            heir, steps = replaced[heir], steps + 1
+        if heir in kept:
+            heirs[name] = heir
+            tally.add("note", "patient-replaced", "Patients that another record replaces count as that one", "")
+        else:
+            text = "Patients that a record outside the export replaces were left out"
+            tally.add("warning", "patient-replaced-unknown", text, "export that record too", places=[Place(value=name)])
+    return heirs
+
+
+def _tell_linked(kept: dict[str, Resource], tally: Tally) -> None:
+    """Warn of two records that are said to be of one person, and that both count: one may be in train and one in test."""
+    for name, resource in kept.items():
+        if any(other in kept and other != name for other in (_linked(resource, "seealso"), _linked(resource, "replaces"))):
+            text = "Patients are linked to another record of the same person, and count as two"
+            hint = "join the records at the source, or link the one that is no longer used by replaced-by"
+            tally.add("warning", "patient-linked", text, hint, places=[Place(value=name)], private_error=True)
+
+
+MODIFIED_HINT = "find out what it says; where it changes nothing, export these resources without it"
 
 
 _ROW: dict[str, pl.DataType] = {
@@ -54,14 +102,6 @@ def _keep_newest(newest: dict[str, tuple[int, Resource]], resource: Resource, ta
         if before[0] >= moment:
             return
     newest[name] = moment, resource
-
-
-def _replaced(resource: Resource, tally: Tally) -> bool:
-    """Whether the hospital has joined this patient with another record."""
-    replaced = any(part(link, "type") == "replaced-by" for link in listed(resource.get("link")))
-    if replaced:
-        tally.add("note", "patient-replaced", "Patients that another record replaces were left out", "")
-    return replaced
 
 
 def _row(name: str, resource: Resource, tally: Tally) -> tuple[Any, ...]:

@@ -68,16 +68,21 @@ def listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def id_in(reference: object) -> str:
-    """The id that a reference names, "" for none: of this server, of another, of one version, or a UUID.
+def id_in(reference: object, kind: str) -> str:
+    """The id of a resource of a kind that a reference names, "" for none: of this server, of another, of one version, or a UUID.
 
-    >>> id_in("Patient/1"), id_in("urn:uuid:1b9d"), id_in("https://h/fhir/Patient/1/_history/2"), id_in("Patient?identifier=x|7")
-    ('1', '1b9d', '1', '')
+    A reference to a resource of another kind is given back whole, which is nobody's id: Device/1 is not Patient/1.
+
+    >>> id_in("Patient/1", "Patient"), id_in("urn:uuid:1b9d", "Patient"), id_in("https://h/fhir/Patient/1/_history/2", "Patient")
+    ('1', '1b9d', '1')
+    >>> id_in("Group/1", "Patient"), id_in("Patient?identifier=x|7", "Patient")
+    ('Group/1', '')
     """
     if not isinstance(reference, str) or "?" in reference:
         return ""
     path = reference.partition("/_history/")[0]
-    return path.removeprefix("urn:uuid:").removeprefix("urn:oid:").rpartition("/")[2]
+    before, _, name = path.removeprefix("urn:uuid:").removeprefix("urn:oid:").rpartition("/")
+    return name if before.rpartition("/")[2] in ("", kind) else reference
 
 
 def codings(concept: object) -> list[Coding]:
@@ -92,15 +97,18 @@ def coding_of(coding: object) -> Coding | None:
 
 @dataclass(frozen=True)
 class Measured:
-    """A number with its unit; limit: it is only a bound of what could be measured."""
+    """A number with its unit; limit: it is only a bound of what could be measured. absent: the source says why nothing was."""
 
     number: float | None = None
     unit: str = ""
     limit: bool = False
+    absent: bool = False
 
 
 def measured(holder: Resource) -> Measured:
     """The value of an Observation, or of one of its components. The unit is UCUM's code, or else as it is written."""
+    if holder.get("dataAbsentReason") is not None:
+        return Measured(absent=True)
     quantity = holder.get("valueQuantity")
     number = part(quantity, "value") if quantity is not None else holder.get("valueInteger")
     if isinstance(number, bool) or not isinstance(number, (int, float)):
@@ -195,8 +203,14 @@ INTENTS = frozenset({"order", "original-order", "reflex-order", "filler-order", 
 """What was prescribed, and not only thought of."""
 
 
+MODIFIED = "modifierExtension"
+"""What may turn a resource's meaning around: whoever does not understand it may not use the resource."""
+
+
 def unused_status(kind: ResourceKind, resource: Resource) -> str | None:
     """Why a resource tells no event, in a word of FHIR's; None where it does."""
+    if resource.get(MODIFIED) or any(part(component, MODIFIED) for component in listed(resource.get("component"))):
+        return MODIFIED
     if kind.name == "Condition":
         # A concept whose codes are FHIR's own; one word in it that says no is enough.
         states = [code for _, code in codings(resource.get("verificationStatus"))]

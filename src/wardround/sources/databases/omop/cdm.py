@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from wardround.sources.databases.cohort.partial_days import FIRST_GUESS, birth_day
+from wardround.sources.databases.cohort.partial_days import FIRST_GUESS, IMPOSSIBLE_BIRTH, birth_day
 from wardround.sources.databases.events import (
     PERIODS,
     PERSONS,
@@ -54,7 +54,12 @@ class EventTable:
     @property
     def optional(self) -> tuple[str, ...]:
         values = ("value_as_number", "unit_concept_id", "unit_source_value", "operator_concept_id") if self.measured else ()
-        return tuple(name for name in (self.end, self.source_concept, *values) if name)
+        return tuple(name for name in (self.key, self.end, self.source_concept, *values) if name)
+
+    @property
+    def key(self) -> str:
+        """The column that numbers the rows of the table."""
+        return f"{self.name}_id"
 
 
 EVENT_TABLES: dict[EventKind, tuple[EventTable, ...]] = {
@@ -106,10 +111,8 @@ def omop_events(clinical: Tables, vocabulary: Tables, cohort: CohortSection) -> 
 def _persons(tables: Tables, tally: Tally) -> tuple[pl.DataFrame, PersonKeys]:
     needed, parts = ("person_id", "gender_concept_id", "year_of_birth"), ("month_of_birth", "day_of_birth")
     require_columns(tables, "person", needed, "everything is counted by person")
-    rows = pl.concat([integers(batch, *needed, *parts) for batch in _read(tables, "person", needed, parts)] or [pl.DataFrame(
-        schema=dict.fromkeys((*needed, *parts), pl.Int64))])  # fmt: skip
-    nameless = rows["person_id"].null_count()
-    tally.add("error", "person-without-id", "Rows of the table person have no person_id", ROW_HINT, nameless)
+    batches = [_numbered(batch, (*needed, *parts), tally) for batch in _read(tables, "person", needed, parts)]
+    rows = pl.concat(batches or [pl.DataFrame(schema=dict.fromkeys((*needed, *parts), pl.Int64))])
     rows = rows.drop_nulls("person_id")
     if rows["person_id"].n_unique() != rows.height:
         raise DataError("The table person names a person twice", hint="keep one row for each person_id")
@@ -117,14 +120,42 @@ def _persons(tables: Tables, tally: Tally) -> tuple[pl.DataFrame, PersonKeys]:
     guessed = rows.filter(pl.col("year_of_birth").is_not_null() & pl.any_horizontal(pl.col(parts).is_null())).height
     tally.add("note", "birth-without-day", FIRST_GUESS, "", guessed)
     keys = PersonKeys.of_keys(rows["person_id"].rename("key"))
+    birth = birth_day(pl.col("year_of_birth"), pl.col("month_of_birth"), pl.col("day_of_birth")).alias("birth")
+    impossible = rows.filter(pl.col("year_of_birth").is_not_null() & birth.is_null()).height
+    tally.add("warning", "birth-impossible", IMPOSSIBLE_BIRTH, ROW_HINT, impossible)
     persons = rows.select(
         keys.keys["person"],
         pl.col("person_id").cast(pl.String).alias("name"),
-        birth_day(pl.col("year_of_birth"), pl.col("month_of_birth"), pl.col("day_of_birth")).alias("birth"),
+        birth,
         pl.col("gender_concept_id").replace_strict(SEXES, default=None, return_dtype=pl.String).alias("sex"),
     )
     joined = persons.join(_deaths(tables, keys, tally), on="person", how="left", maintain_order="left")
     return joined.with_columns(pl.col("dead").fill_null(False)).select(*PERSONS), keys
+
+
+def _numbered(batch: pl.DataFrame, names: tuple[str, ...], tally: Tally) -> pl.DataFrame:
+    """Rows of the table person as whole numbers. OMOP numbers persons: an identifier of another kind is told as what it is."""
+    rows = integers(batch, *names)
+    strange = lost(batch, rows, "person_id")
+    tally.add(
+        "error", "person-id-no-number", "Rows of the table person have a person_id that is no whole number, as OMOP wants",
+        "number the persons, in every table alike", len(strange), places_of("person", strange),
+    )  # fmt: skip
+    nameless = rows["person_id"].null_count() - len(strange)
+    tally.add("error", "person-without-id", "Rows of the table person have no person_id", ROW_HINT, nameless)
+    return rows
+
+
+def _dated(rows: pl.DataFrame, table: str, names: tuple[str, ...], tally: Tally) -> pl.DataFrame:
+    """Rows with the columns as days. A date that is there and cannot be read is an error: left out, it would look like never."""
+    dated = dates(rows, *names)
+    for name in names:
+        unread = lost(rows, dated, name)
+        tally.add(
+            "error", f"date-unread:{table}", f"Dates in the table {table} cannot be read",
+            "write them as 2020-05-09, year first; leave empty what is not known", len(unread), places_of(table, unread),
+        )  # fmt: skip
+    return dated
 
 
 def _deaths(tables: Tables, keys: PersonKeys, tally: Tally) -> pl.DataFrame:
@@ -133,7 +164,10 @@ def _deaths(tables: Tables, keys: PersonKeys, tally: Tally) -> pl.DataFrame:
     A database without the table is refused, since it would read as if nobody had died.
     """
     require_columns(tables, "death", ("person_id", "death_date"), "it tells who died, and when observation ends")
-    batches = [dates(integers(batch, "person_id"), "death_date") for batch in _read(tables, "death", ("person_id", "death_date"))]
+    batches = [
+        _dated(integers(batch, "person_id"), "death", ("death_date",), tally)
+        for batch in _read(tables, "death", ("person_id", "death_date"))
+    ]
     rows = pl.concat(batches) if batches else pl.DataFrame(schema={"person_id": pl.Int64, "death_date": pl.Date})
     known_rows, strangers = keys.joined(rows.rename({"person_id": "key"}))
     text = "Deaths of persons who are not in the source were left out"
@@ -153,10 +187,14 @@ def _periods(tables: Tables, keys: PersonKeys, tally: Tally) -> pl.DataFrame:
     require_columns(tables, "observation_period", names, "it tells who was observed for long enough")
     parts = [pl.DataFrame(schema=PERIODS)]
     for batch in _read(tables, "observation_period", names):
-        rows = dates(integers(batch, names[0]), *names[1:])
+        rows = _dated(integers(batch, names[0]), "observation_period", names[1:], tally)
         tally.add(
             "warning", "period-without-days", "Observation periods without two whole dates were left out", ROW_HINT,
             rows.filter(pl.any_horizontal(pl.col(names[1:]).is_null())).height,
+        )  # fmt: skip
+        tally.add(
+            "warning", "period-reversed", "Observation periods that end before they begin were left out", ROW_HINT,
+            rows.filter(pl.col(names[2]) < pl.col(names[1])).height,
         )  # fmt: skip
         known_rows, _ = keys.joined(rows.rename(dict(zip(names, ("key", "start", "end"), strict=True))))
         parts.append(known_rows.select(*PERIODS))
@@ -191,11 +229,18 @@ def _collect(
     row_filter = None if every else RowFilter(tuple(concepts), frozenset(number for number, _ in by_number))
     if row_filter is not None and not row_filter.values:
         return
+    keys = [pl.Series(table.key, [], dtype=pl.Int64)]
     for batch in _read(clinical, table.name, table.required, table.optional, row_filter):
-        rows = integers(batch, *concepts).with_row_index("row")
+        rows = integers(batch, *concepts, table.key).with_row_index("row")
         belonging = rows.join(_belonging(rows, concepts, positions, every), on="row", how="inner")
         if belonging.height:
             collector.add(_events(table, belonging, units, tally), table.name)
+            keys.append(belonging.unique("row").get_column(table.key).drop_nulls())
+    numbered = pl.concat(keys)
+    tally.add(
+        "error", f"rows-twice:{table.name}", f"Rows of the table {table.name} stand in it twice, by their {table.key}",
+        "load or export the table once: what is counted would be counted twice", len(numbered) - numbered.n_unique(),
+    )  # fmt: skip
 
 
 def _belonging(rows: pl.DataFrame, concepts: list[str], positions: pl.DataFrame, every: list[int]) -> pl.DataFrame:
@@ -207,7 +252,11 @@ def _belonging(rows: pl.DataFrame, concepts: list[str], positions: pl.DataFrame,
 
 def _events(table: EventTable, rows: pl.DataFrame, units: dict[int, str], tally: Tally) -> pl.DataFrame:
     """Rows of a table as a batch for the collector."""
-    typed = dates(integers(rows, "person_id"), table.start, *([table.end] if table.end else []))
+    typed = _dated(integers(rows, "person_id"), table.name, (table.start, table.end) if table.end else (table.start,), tally)
+    if table.end:
+        turned = pl.col(table.end) < pl.col(table.start)
+        tally.reversed_spans(table.name, typed.filter(turned).height)
+        typed = typed.with_columns(pl.when(turned).then(None).otherwise(pl.col(table.end)).alias(table.end))
     number, unit = pl.lit(None, dtype=pl.Float64), pl.lit("")
     if table.measured:
         typed = _measured(table, rows, typed, units, tally)
@@ -227,7 +276,8 @@ def _measured(table: EventTable, rows: pl.DataFrame, typed: pl.DataFrame, units:
     """The number and the unit of measurements: the UCUM code of the unit's concept, or else the unit as the source wrote it."""
     measured = words(numbers(typed, "value_as_number"), "unit_source_value")
     tally.add(
-        "warning", f"not-a-number:{table.name}", f"Values in the table {table.name} are no numbers and were left out", ROW_HINT,
+        "error", f"not-a-number:{table.name}", f"Values in the table {table.name} are no numbers",
+        "write them as 120.5, a limit with its operator_concept_id; leave empty what is not known",
         len(wrong := lost(rows, measured, "value_as_number")), places_of(table.name, wrong),
     )  # fmt: skip
     measured = integers(measured, "unit_concept_id", "operator_concept_id")

@@ -80,9 +80,14 @@ def _looked_up(codes: Iterable[Code], vocabulary: Tables) -> dict[Code, frozense
 
 def _concepts(vocabulary: Tables, column: str, values: set[str]) -> Iterator[tuple[int, str, str]]:
     """Number, vocabulary and code of every concept that has one of the values in a column."""
+    met: dict[int, tuple[str, str]] = {}
     for batch in counting_rows("concept", vocabulary.batches("concept", _CONCEPT, RowFilter((column,), frozenset(values)))):
         rows = integers(words(batch, "vocabulary_id", "concept_code"), "concept_id")
-        yield from rows.filter(pl.col(column).is_in(sorted(values))).drop_nulls("concept_id").iter_rows()
+        for number, system, code in rows.filter(pl.col(column).is_in(sorted(values))).drop_nulls("concept_id").iter_rows():
+            if met.setdefault(number, (system, code)) != (system, code):
+                text = "The table concept gives one concept_id two codes, so that it is not clear which is meant"
+                raise DataError(text, found=f"{number}: {met[number]} and {(system, code)}", hint="load the vocabularies anew")
+            yield number, system, code
 
 
 def _with_descendants(concept_set: ConceptSet, numbers: frozenset[int], vocabulary: Tables) -> frozenset[int]:
