@@ -1,7 +1,9 @@
 """What every source promises, whatever its format. A test class inherits it and says how to write a case down."""
 
 import json
+import os
 import random
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,15 @@ class SourceConformance:
         """A resumed run reads its data again."""
         source = open_source(self.write(tmp_path / "a", case()), self.contract())
         assert same(source.load(), source.load())
+
+    def test_a_source_is_walked_and_unzipped_once_to_be_opened(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On a network store each walk takes minutes; every reader that was asked made one of its own."""
+        path = self.write(tmp_path / "a", case())
+        walks, zips, walk, zip_file = [], [], os.walk, zipfile.ZipFile
+        monkeypatch.setattr(os, "walk", lambda *parts, **more: walks.append(parts) or walk(*parts, **more))
+        monkeypatch.setattr(zipfile, "ZipFile", lambda *parts, **more: zips.append(parts) or zip_file(*parts, **more))
+        open_source(path, self.contract())
+        assert (len(walks), len(zips)) == (path.is_dir(), zipfile.is_zipfile(path))
 
     def test_a_patient_is_in_one_split(self, tmp_path: Path) -> None:
         """Else the held-out figures would be figures on patients that were trained on."""

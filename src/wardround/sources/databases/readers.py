@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from wardround.sources.files.file_tree import zip_members
-from wardround.sources.files.walk import walked
+from wardround.sources.files.candidate import Candidate
 from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
@@ -101,31 +100,27 @@ class AddressRead:
         return read_omop_sql(self.address, contract, labels)
 
 
-def _names(path: Path) -> list[str]:
-    """The files directly in a folder, or all in a zip; hidden ones left out."""
-    if path.is_dir():
-        return [name for name in walked(path).names if "/" not in name]
-    members = [PurePosixPath(name) for name in zip_members(path) or ()]
-    return [member.name for member in members if not any(part.startswith((".", "__MACOSX")) for part in member.parts)]
+def _names(candidate: Candidate) -> list[str]:
+    """The files directly in a folder, or all in a zip."""
+    if candidate.members is None:
+        return [name for name in candidate.names if "/" not in name]
+    return [PurePosixPath(name).name for name in candidate.names]
 
 
-def holds_omop_csv(path: Path) -> bool:
+def holds_omop_csv(candidate: Candidate) -> bool:
     """Whether a folder or zip has the table person and another one of OMOP. A file person.csv alone is a table like any other."""
-    tables = {name.casefold().partition(".")[0] for name in _names(path) if name.casefold().endswith(_CSV)}
+    tables = {name.casefold().partition(".")[0] for name in _names(candidate) if name.casefold().endswith(_CSV)}
     return "person" in tables and not tables.isdisjoint(_BESIDE_PERSON)
 
 
-def holds_fhir(path: Path) -> bool:
+def holds_fhir(candidate: Candidate) -> bool:
     """Whether a folder or zip has ndjson files, or a file is one."""
-    names = [path.name] if path.is_file() and path.name.casefold().endswith(_NDJSON) else _names(path)
-    return any(name.casefold().endswith(_NDJSON) for name in names)
+    names = [candidate.path.name] if candidate.head else []
+    return any(name.casefold().endswith(_NDJSON) for name in (*names, *_names(candidate)))
 
 
-def is_sqlite(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_SQLITE)) == _SQLITE
+def is_sqlite(candidate: Candidate) -> bool:
+    return candidate.head.startswith(_SQLITE)
 
 
 OMOP_CSV = Reader("omop", "table", "OMOP tables", frozenset(), holds_omop_csv, read_omop_csv)

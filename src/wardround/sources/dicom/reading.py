@@ -22,8 +22,9 @@ from wardround.sources.dicom.picture.file_format import DICOMDIR, HEAD_BYTES, ob
 from wardround.sources.dicom.picture.file_format import has_dicom_mark as has_dicom_mark
 from wardround.sources.dicom.picture.findings import HeaderFinding, HeaderRefusal
 from wardround.sources.dicom.picture.picture import show_picture
+from wardround.sources.files.candidate import Candidate
 from wardround.sources.files.damage import DAMAGE
-from wardround.sources.files.file_tree import MANIFEST, FileTree, Known, heads, known_files, note_manifest, open_file_tree
+from wardround.sources.files.file_tree import MANIFEST, FileTree, Known, known_files, note_manifest, open_file_tree
 from wardround.sources.images.image_decoding import Decoded
 from wardround.sources.images.image_folder import read_listed
 from wardround.sources.images.picture_kinds import SUFFIXES, suffix_of
@@ -241,9 +242,9 @@ def _missing_decoder(dataset: Any) -> tuple[str, str, str] | None:
     return None if available else ("decoder-missing", text, "pip install 'wardround[dicom]', or export them uncompressed")
 
 
-def holds_dicom(path: Path) -> bool:
+def holds_dicom(candidate: Candidate) -> bool:
     """A folder or a zip with a DICOM file in it, whatever it is called."""
-    return any(has_dicom_mark(head) for _, head in heads(path, 132, lambda name: suffix_of(name) not in SUFFIXES))
+    return any(has_dicom_mark(head) for _, head in candidate.heads(132, lambda name: suffix_of(name) not in SUFFIXES))
 
 
 READER = Reader("dicom", "image", "DICOM", frozenset({".zip"}), holds_dicom, read_dicom)

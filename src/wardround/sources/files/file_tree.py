@@ -9,7 +9,7 @@ import io
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -102,18 +102,6 @@ def open_file_tree(path: Path) -> Iterator[FileTree]:
         yield ZipFileTree(file, listing.members, listing.aside)
 
 
-def heads(path: Path, limit: int, passed: Callable[[str], bool] = bool) -> Iterator[tuple[str, bytes]]:
-    """Names and first bytes of the files in a folder or a zip whose name is `passed`; none where the zip cannot be read."""
-    if not path.is_dir() and not starts_as_zip(path):
-        return
-    try:
-        with open_file_tree(path) as file_tree:
-            for name in filter(passed, file_tree.names):
-                yield name, file_tree.read(name, limit) or b""
-    except DataError:
-        return
-
-
 def starts_as_zip(path: Path) -> bool:
     return path.is_file() and first_bytes(path, 2) == b"PK"
 
@@ -125,17 +113,6 @@ def first_bytes(path: Path, limit: int) -> bytes:
             return file.read(limit)
     except OSError:
         return b""
-
-
-def zip_members(path: Path) -> list[str] | None:
-    """The names in a zip, as it lists them; None for a folder, for anything else, and for a damaged zip."""
-    if not starts_as_zip(path):
-        return None
-    try:
-        with zipfile.ZipFile(path) as file:
-            return file.namelist()
-    except DAMAGE:
-        return None
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from wardround.sources.files.candidate import Candidate
 from wardround.sources.files.file_tree import (
     LARGEST_FILE,
     MANIFEST,
     FileTree,
     Known,
-    heads,
     is_manifest,
     known_files,
     note_manifest,
@@ -257,16 +257,17 @@ def patients_of(used: list[Known], names: tuple[str, ...], counter: ProblemCount
     return None
 
 
-def holds_images(path: Path) -> bool:
+def holds_images(candidate: Candidate) -> bool:
     """A folder or a zip with an image in it that is read, or has the name of one."""
-    if any(True for _ in heads(path, 0, lambda name: suffix_of(name) in SUFFIXES)):
+    readable_names = () if candidate.file_tree is None else candidate.file_tree.names
+    if any(suffix_of(name) in SUFFIXES for name in readable_names):
         return True
-    return any(kind_of(head) in READ_KINDS for _, head in heads(path, HEAD_BYTES))
+    return any(kind_of(head) in READ_KINDS for _, head in candidate.heads(HEAD_BYTES))
 
 
-def holds_unread_images(path: Path) -> bool:
+def holds_unread_images(candidate: Candidate) -> bool:
     """A folder or a zip with an image in it of a kind that is not read: its reader says so."""
-    return any(kind_of(head) in UNREAD_KINDS - _OF_OTHERS for _, head in heads(path, HEAD_BYTES))
+    return any(kind_of(head) in UNREAD_KINDS - _OF_OTHERS for _, head in candidate.heads(HEAD_BYTES))
 
 
 _OF_OTHERS = frozenset({"DICOM", "NumPy"})

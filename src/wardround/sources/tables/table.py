@@ -227,6 +227,6 @@ READER = Reader(
     data="table",
     title="CSV or Parquet",
     suffixes=frozenset({".csv", ".gz", ".parquet", ".data"}),
-    recognises=is_table,
+    recognises=lambda candidate: is_table(candidate.path),
     read=read_table,
 )
