@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wardround.sources.mapping.sections import SourceSection
-from wardround.sources.mapping.vocabulary import FEMALE, MALE, NO, YES, factor_between, key, unit_in, words_for
+from wardround.sources.mapping.vocabulary import FEMALE, MALE, NO, YEARS, YES, factor_between, key, unit_in, words_for
 from wardround.sources.patient_words import spelled_alike
 from wardround.sources.tables.column_names import clean_name, nearest
 from wardround.sources.tables.csv_text import CsvSettings, is_parquet, mark_of, open_csv, separator_of
@@ -34,8 +34,10 @@ _MOST_WORDS = 25
 _DATES = (
     (re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}"), "%d.%m.%Y"),
     (re.compile(r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}"), "%d.%m.%Y %H:%M"),
+    (re.compile(r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}:\d{2}"), "%d.%m.%Y %H:%M:%S"),
     (re.compile(r"\d{4}-\d{2}-\d{2}"), "%Y-%m-%d"),
-    (re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}"), "%Y-%m-%d %H:%M:%S"),
+    (re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}"), "%Y-%m-%d %H:%M:%S"),
+    (re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}"), "%Y-%m-%dT%H:%M:%S"),
     (re.compile(r"\d{8}"), "%Y%m%d"),
 )
 
@@ -237,7 +239,7 @@ def _column_lines(column: ColumnContract, table: _Table, taken: set[str]) -> lis
     if not name and len(dates) >= 2 and column.kind == "number":
         choices = ", ".join(map(_quoted, dates))
         lines += [f'from = ""  {CHOOSE} the later date of {choices}; or a column that holds the days already']
-        return [*lines, f'minus = ""  {CHOOSE} the earlier date', f"date_format = {_quoted(next(iter(dates.values())))}"]
+        return [*lines, f'minus = ""  {CHOOSE} the earlier date', *_date_lines(dates, column)]
     lines.append(f"from = {_quoted(name)}{comment}")
     if not name:
         return lines
@@ -246,6 +248,18 @@ def _column_lines(column: ColumnContract, table: _Table, taken: set[str]) -> lis
         return lines + _unit_lines(column, name, table, taken)
     meant = {word: _category(word, column) for word in words[:_MOST_WORDS] if _is_strange(word, column)}
     return lines + _code_lines(meant, ", ".join(map(str, column.categories or (0, 1))))
+
+
+def _date_lines(dates: dict[str, str], column: ColumnContract) -> list[str]:
+    """How the dates are written, and in what the time between them is counted. Tables mostly have the earlier date first."""
+    forms = list(dict.fromkeys(dates.values()))
+    if len(forms) == 1:
+        lines = [f"date_format = {_quoted(forms[0])}"]
+    else:
+        written = ", ".join(f"{_quoted(name)} is {_quoted(form)}" for name, form in dates.items())
+        lines = [f"date_format = {_quoted(forms[-1])}  {CHECK}: of the later date; {written}"]
+        lines.append(f"minus_format = {_quoted(forms[0])}  {CHECK}: of the earlier date")
+    return [*lines, 'count = "whole years"'] if key(column.unit) in YEARS else lines
 
 
 def _is_strange(word: str, column: ColumnContract) -> bool:
@@ -310,9 +324,11 @@ def _unit_lines(column: ColumnContract, name: str, table: _Table, taken: set[str
 
 def _date_form(words: Sequence[str]) -> str:
     """How the dates of a column are written; "" where it holds none, or where day and month cannot be told apart."""
+    from wardround.sources.mapping.dates import read_date
+
     sample = words[:200]
     for pattern, form in _DATES:
-        if sample and all(pattern.fullmatch(word) for word in sample):
+        if sample and all(pattern.fullmatch(word) and read_date(word, form) for word in sample):
             return form
     slashed = [re.fullmatch(r"(\d{1,2})/(\d{1,2})/\d{4}", word) for word in sample]
     if sample and all(slashed):
