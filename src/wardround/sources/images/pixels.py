@@ -103,9 +103,19 @@ def _resized(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def _padded(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    ratio = min(size[0] / image.shape[0], size[1] / image.shape[1])
-    height, width = (max(1, round(side * ratio)) for side in image.shape[:2])
     frame = np.zeros((*size, *image.shape[2:]), image.dtype)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    frame[top : top + height, left : left + width] = _resized(image, (height, width))
+    rows, columns = inside_padding((image.shape[0], image.shape[1]), size)
+    frame[rows, columns] = _resized(image, (rows.stop - rows.start, columns.stop - columns.start))
     return frame
+
+
+def inside_padding(original: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
+    """The rows and columns of a frame that an image of the original size fills where `fit` is pad; the rest is black.
+
+    >>> inside_padding((50, 100), (64, 64))
+    (slice(16, 48, None), slice(0, 64, None))
+    """
+    ratio = min(size[0] / original[0], size[1] / original[1])
+    height, width = (max(1, round(side * ratio)) for side in original)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return slice(top, top + height), slice(left, left + width)
