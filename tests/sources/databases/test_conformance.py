@@ -24,7 +24,7 @@ from .cases import (
     omop_stroke,
     patient,
 )
-from .databases import load_sqlite, write_csv, write_fhir
+from .databases import load_sqlite, write_bundles, write_csv, write_fhir
 
 UNITS = {"mm[Hg]": 1.0}
 
@@ -124,6 +124,18 @@ class TestFhir(CohortConformance):
 
     def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
         write_fhir(folder, self.resources(items, 1))
+        (folder / "Condition.ndjson").touch()
+        return folder
+
+
+class TestFhirBundles(TestFhir):
+    """The same resources as one Bundle for each patient, as a hospital's interface hands them over."""
+
+    def write(self, folder: Path, items: list[Item]) -> Path:
+        return write_bundles(folder, super().write(folder.with_name(f"{folder.name}-ndjson"), items))
+
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        write_bundles(folder, super().write_unlabelled(folder.with_name(f"{folder.name}-ndjson"), items))
         (folder / "Condition.ndjson").touch()
         return folder
 

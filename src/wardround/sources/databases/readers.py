@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from wardround.sources.databases.fhir.bundles import starts_as_bundle
 from wardround.sources.files.candidate import Candidate
+from wardround.sources.images.picture_kinds import GZIP, HEAD_BYTES, gunzipped
 from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _CSV = (".csv", ".csv.gz")
 _BESIDE_PERSON = frozenset({"observation_period", "visit_occurrence", "condition_occurrence", "measurement", "concept", "death"})
+_JSON = (".json", ".json.gz")
 _NDJSON = (".ndjson", ".ndjson.gz")
 _SQLITE = b"SQLite format 3\0"
 
@@ -78,14 +81,14 @@ def read_omop_sql(database: Path | Address, contract: DataContract, labels: Labe
 
 
 def read_fhir(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
-    """A cohort from the ndjson files of a folder or zip."""
+    """A cohort from the ndjson files and Bundles of a folder or zip, or from one file of Bundles."""
     from wardround.sources.databases.fhir.export import fhir_events
     from wardround.sources.databases.fhir.lines import open_export
 
     cohort = _cohort(contract)
-    if path.is_file() and path.name.casefold().endswith(_NDJSON):
-        raise DataError(f"{path} is one file of a FHIR export", hint="name the folder that it lies in")
     with open_export(path) as files:
+        if path.is_file() and path.name.casefold().endswith(_NDJSON) and not files[0].bundled:
+            raise DataError(f"{path} is one file of a FHIR export", hint="name the folder that it lies in")
         events = fhir_events(files, cohort)
     return _records(events, cohort, contract, labels)
 
@@ -114,9 +117,18 @@ def holds_omop_csv(candidate: Candidate) -> bool:
 
 
 def holds_fhir(candidate: Candidate) -> bool:
-    """Whether a folder or zip has ndjson files, or a file is one."""
+    """Whether a folder or zip has ndjson files or Bundles, or a file is one."""
     names = [candidate.path.name] if candidate.head else []
-    return any(name.casefold().endswith(_NDJSON) for name in (*names, *_names(candidate)))
+    if any(name.casefold().endswith(_NDJSON) for name in (*names, *_names(candidate))):
+        return True
+    in_folder = candidate.members is None
+    documents = candidate.heads(HEAD_BYTES, lambda name: name.casefold().endswith(_JSON) and not (in_folder and "/" in name))
+    return any(starts_as_bundle(_plain_head(head)) for head in (candidate.head, *(head for _, head in documents)))
+
+
+def _plain_head(head: bytes) -> bytes:
+    """The first bytes of a file, those inside where it is packed."""
+    return gunzipped(head, HEAD_BYTES) if head.startswith(GZIP) else head
 
 
 def is_sqlite(candidate: Candidate) -> bool:

@@ -7,7 +7,7 @@ the last one. What is left out is counted by reason.
 Source: https://hl7.org/fhir/R4/
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -48,14 +48,15 @@ def fhir_events(files: tuple[ExportFile, ...], cohort: CohortSection) -> EventTa
     """Everything that the cohort needs of an export. DataError where a kind of resource is not there."""
     tally = Tally()
     kinds = _needed(files, cohort)
-    unread = [file for file in files if file.kind not in {"Patient", "Medication", *kinds}]
+    unread = [file for file in files if file.kinds.isdisjoint({"Patient", "Medication", *kinds})]
     text = "Files of resources that this cohort does not need were not read"
     tally.add("note", "unused-files", text, "", len(unread), [Place(file=file.name) for file in unread])
-    persons, keys = patients([file for file in files if file.kind == "Patient"], tally)
+    _tell_absent_pages(files, tally)
+    persons, keys = patients([file for file in files if "Patient" in file.kinds], tally)
     reading = _Reading(cohort, EventCollector(cohort, keys, tally), tally, _medications(files, kinds, tally))
     for file in files:
-        if file.kind in kinds:
-            reading.read(file)
+        if not file.kinds.isdisjoint(kinds):
+            reading.read(file, kinds)
     replaced = reading.versions.superseded(tally).cast(pl.UInt32)
     current = ~pl.col("row").is_in(replaced.implode())
     events = reading.collector.events().filter(current)
@@ -66,9 +67,17 @@ def fhir_events(files: tuple[ExportFile, ...], cohort: CohortSection) -> EventTa
     return EventTables(persons, events, periods, reading.collector.units, tally.problems())
 
 
+def _tell_absent_pages(files: tuple[ExportFile, ...], tally: Tally) -> None:
+    """A search that was saved without its later pages looks whole, and half of the patients are not there."""
+    pages = {address for file in files for address in file.pages}
+    text = "Bundles say that another page follows, which is not among the files"
+    absent = [Place(file=file.name) for file in files if file.next_pages - pages]
+    tally.add("warning", "absent-pages", text, "save every page; nothing is to be done where all are there", len(absent), absent)
+
+
 def _needed(files: tuple[ExportFile, ...], cohort: CohortSection) -> frozenset[str]:
     """The kinds of resources to read. Every kind that the cohort asks of must be there, or nothing would look like never."""
-    present = {file.kind for file in files}
+    present = {kind for file in files for kind in file.kinds}
     needed = {"Encounter"} if cohort.needs_observation else set()
     for concept_set in cohort.concepts:
         if concept_set.descendants:
@@ -108,20 +117,21 @@ def _medications(files: Iterable[ExportFile], kinds: frozenset[str], tally: Tall
         return {}
     codes: dict[str, list[Coding]] = {}
     for file in files:
-        if file.kind == "Medication":
-            for number, _, resource in file.lines():
+        if "Medication" in file.kinds:
+            for spot, _, resource in file.resources({"Medication"}):
                 if resource is None:
-                    not_json(file, number, tally)
+                    if not file.bundled:  # else it is counted among the events
+                        not_json(spot, tally)
                 elif isinstance(resource.get("id"), str):
                     codes[resource["id"]] = codings(resource.get("code"))
     return codes
 
 
-def not_json(file: ExportFile, number: int, tally: Tally) -> None:
-    """Count a line that holds no resource; the person at the machine is told which it is."""
+def not_json(spot: Place, tally: Tally) -> None:
+    """Count a line or entry that holds no resource; the person at the machine is told which it is."""
     tally.add(
         "error", "not-a-resource", "Lines of the export are no FHIR resource, or longer than 16 MiB", "export this file again",
-        places=[Place(file=file.name, line=number)],
+        places=[spot],
     )  # fmt: skip
 
 
@@ -154,19 +164,18 @@ class _Reading:
                     else:
                         self.by_prefix.setdefault(concept_set.event, []).append((system, code.prefix, position))
 
-    def read(self, file: ExportFile) -> None:
-        """The events of one file. What is wrong with them is told with its name."""
+    def read(self, file: ExportFile, kinds: Collection[str]) -> None:
+        """The events of one file. What is wrong with them is told with its name. kinds: those that the cohort needs."""
         self.file = file.name
-        for number, line, resource in file.lines():
+        for spot, content, resource in file.resources(kinds):
             if resource is None:
-                not_json(file, number, self.tally)
+                not_json(spot, self.tally)
                 continue
-            if resource["resourceType"] != file.kind:
-                text = f"A file of {file.kind} holds other resources"
-                spots = [Place(file=file.name, line=number)]
-                self.tally.add("error", "mixed-file", text, "export each kind of resource into files of its own", places=spots)
+            if resource["resourceType"] not in file.kinds:
+                hint = "export each kind of resource into files of its own"
+                self.tally.add("error", "mixed-file", f"{file.title} holds other resources", hint, places=[spot])
                 continue
-            self._take(RESOURCE_KINDS[file.kind], resource, self.versions.add(resource, line))
+            self._take(RESOURCE_KINDS[resource["resourceType"]], resource, self.versions.add(resource, content))
         self._flush()
 
     def _take(self, kind: ResourceKind, resource: Resource, row: int) -> None:

@@ -8,7 +8,6 @@ from wardround.sources.databases.cohort.partial_days import FIRST_GUESS, birth_d
 from wardround.sources.databases.events import PERSONS, PersonKeys, Tally
 from wardround.sources.databases.fhir.lines import ExportFile
 from wardround.sources.databases.fhir.values import Resource, day_of, listed, moment_of, part, parts_of_day
-from wardround.sources.places import Place
 from wardround.values.errors import DataError
 
 SEXES = ("male", "female", "other")
@@ -18,11 +17,11 @@ def patients(files: list[ExportFile], tally: Tally) -> tuple[pl.DataFrame, Perso
     """Every patient of the export, sorted by id. One that another record replaces is left out, and counted."""
     newest: dict[str, tuple[int, Resource]] = {}
     for file in files:
-        for number, _, resource in file.lines():
+        for spot, _, resource in file.resources({"Patient"}):
             if resource is None or resource["resourceType"] != "Patient" or not isinstance(resource.get("id"), str):
                 tally.add(
                     "error", "not-a-patient", "Lines of the export are no FHIR Patient with an id", "export this file again",
-                    places=[Place(file=file.name, line=number)],
+                    places=[spot],
                 )  # fmt: skip
             else:
                 _keep_newest(newest, resource, tally)
