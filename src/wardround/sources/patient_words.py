@@ -21,6 +21,9 @@ SPELLINGS_HINT = (
     'correct them, or say in a mapping (wardround data map) whether they are one: [patient] same = "ignore zeros" or the like, '
     'or "as written" where they are different people'
 )
+FILE_SPELLINGS_HINT = (
+    "correct them, or name the patient of each file in manifest.csv: each person in one way, and two people by more than that"
+)
 
 
 def without_nobody(words: Sequence[str]) -> list[str]:

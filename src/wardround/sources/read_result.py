@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.files.set_aside import FileAccount
-from wardround.sources.patient_words import SPELLINGS, SPELLINGS_HINT, SPELLINGS_TEXT, spelled_alike, without_nobody
+from wardround.sources.patient_words import (
+    FILE_SPELLINGS_HINT,
+    SPELLINGS,
+    SPELLINGS_HINT,
+    SPELLINGS_TEXT,
+    spelled_alike,
+    without_nobody,
+)
 from wardround.sources.places import PLACES_KEPT, Chosen, Place
 from wardround.sources.splitting import assign_splits, distinct
 from wardround.study.contract import DataContract, SplitsContract
@@ -164,7 +171,10 @@ def collect(
         labelled=labelled[order],
         identified=~unnamed[order],
         nameless=Chosen(locations, np.flatnonzero(unnamed)[:PLACES_KEPT], None if patients is None else patients),
-        problems=(*problems, *_spelling_problems(alike, words, locations)),
+        problems=(
+            *problems,
+            *_spelling_problems(alike, words, locations, FILE_SPELLINGS_HINT if inputs.ndim > 2 else SPELLINGS_HINT),
+        ),
         columns=tuple(columns),
         left_out=left_out,
     )
@@ -175,12 +185,12 @@ def _places_of(names: Sequence[str]) -> list[Place]:
     return [Place(int(n)) if n.isdigit() else Place(position, file=n) for position, n in enumerate(names, 1)]
 
 
-def _spelling_problems(alike: set[str], words: list[str], locations: Sequence[Place]) -> list[Problem]:
+def _spelling_problems(alike: set[str], words: list[str], locations: Sequence[Place], hint: str) -> list[Problem]:
     if not alike:
         return []
     rows = np.flatnonzero(np.array([word in alike for word in words], bool))
     where = Chosen(locations, rows[:PLACES_KEPT], words)
-    return [Problem("warning", SPELLINGS, SPELLINGS_TEXT, SPELLINGS_HINT, len(alike), where, private_error=True)]
+    return [Problem("warning", SPELLINGS, SPELLINGS_TEXT, hint, len(alike), where, private_error=True)]
 
 
 def _order(

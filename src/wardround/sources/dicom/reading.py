@@ -28,6 +28,7 @@ from wardround.sources.files.file_tree import MANIFEST, FileTree, Known, known_f
 from wardround.sources.images.image_decoding import Decoded
 from wardround.sources.images.image_folder import read_listed
 from wardround.sources.images.picture_kinds import SUFFIXES, suffix_of
+from wardround.sources.patient_words import FILE_SPELLINGS_HINT, SPELLINGS, SPELLINGS_TEXT, folded
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, Problem, ReadResult
@@ -62,6 +63,7 @@ class _Reading:
     """One pass over the files of a source.
 
     modalities: of each file that was read. refused_for: what the header of a refused file says, for the person at this machine.
+    spellings: of each file that names a patient, the pseudonym, and that of all identifiers that may be the same patient's.
     """
 
     contract: DataContract
@@ -70,6 +72,7 @@ class _Reading:
     positions: dict[str, int]
     modalities: dict[str, str] = field(default_factory=dict)
     refused_for: dict[str, str] = field(default_factory=dict)
+    spellings: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def decode(self, content: bytes, file: Known) -> Decoded:
         """The pixels of a file, with everything doubtful of it noted."""
@@ -79,6 +82,8 @@ class _Reading:
             self.counter.problem(doubt.level, doubt.code, doubt.text, doubt.hint, replace(image_place, value=doubt.value))
         if read_file.decoded.pixels is not None:
             self.modalities[file.name] = read_file.modality
+            if read_file.decoded.patient:
+                self.spellings[file.name] = (read_file.decoded.patient, read_file.alike)
         elif read_file.refused_for is not None:
             self.refused_for[file.name] = read_file.refused_for
         return read_file.decoded
@@ -91,6 +96,16 @@ class _Reading:
             )
             for problem in problems
         )
+
+    def several_spellings(self) -> list[Problem]:
+        """Patients that may be one. They are compared by a hash as well: no identifier is kept, not even here."""
+        names = dict(set(self.spellings.values()))
+        shared = {alike for alike, count in Counter(names.values()).items() if count > 1}
+        if not shared:
+            return []
+        spots = tuple(Place(self.positions[name], name) for name, (_, alike) in self.spellings.items() if alike in shared)
+        count = sum(alike in shared for alike in names.values())
+        return [Problem("warning", SPELLINGS, SPELLINGS_TEXT, FILE_SPELLINGS_HINT, count, spots, private_error=True)]
 
     def several_modalities(self) -> list[Problem]:
         """A warning of the pictures whose modality is not the commonest, where the contract does not say which are meant."""
@@ -120,8 +135,11 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
         note_manifest(counter, absent, pictures, listed_files)
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in listed_files]
         reading = _Reading(contract, key, counter, {name: position for position, name in enumerate(pictures, 1)})
-        read_result = read_listed(file_tree, pictures, plain, full_scale(contract), counter, reading.decode, labels)
-        problems = (*reading.with_values(read_result.problems), *reading.several_modalities())
+        read_result = read_listed(
+            file_tree, pictures, plain, full_scale(contract), counter, reading.decode, labels, headers_name_patients=True
+        )
+        doubts = (*reading.several_modalities(), *reading.several_spellings())
+        problems = (*reading.with_values(read_result.problems), *doubts)
         return replace(read_result, problems=problems)
 
 
@@ -169,6 +187,7 @@ class _ReadFile:
     doubts: tuple[HeaderFinding, ...] = ()
     modality: str = ""
     refused_for: str | None = None
+    alike: str = ""
 
 
 def _read_file(content: bytes, file: Known, modalities: tuple[str, ...], salt: bytes) -> _ReadFile:
@@ -202,7 +221,8 @@ def _understood(dataset: Any, file: Known, modalities: tuple[str, ...], salt: by
     refusal = next((finding for finding in findings if finding.level == "error"), None)
     if refusal is not None:
         return _refused(refusal)
-    return _ReadFile(Decoded(shown.pixels, pseudonym(patient, salt)), findings, modality)
+    decoded = Decoded(shown.pixels, pseudonym(patient, salt))
+    return _ReadFile(decoded, findings, modality, alike=pseudonym(folded(patient), salt))
 
 
 def _refused(finding: HeaderFinding) -> _ReadFile:

@@ -110,11 +110,12 @@ def read_listed(
     labels: Labels = "required",
     *,
     threads: int = 1,
+    headers_name_patients: bool = False,
 ) -> ReadResult:
     """Decode, check and prepare the known files; what cannot be used is left out and noted in the counter.
 
     Every other file of the tree is noted, too, unless the counter names it already. threads: above 1 where `decode_file` may run
-    in several at once.
+    in several at once. headers_name_patients: each file says by itself whose it is, as a row of a table does.
     """
     told = _told(file_tree, names, counter)
     aside = [*file_tree.aside, *_others(file_tree, names, told)]
@@ -138,7 +139,7 @@ def read_listed(
     read_result = collect(
         stack[: len(used)],
         images.outcomes,
-        patients=patients_of(used, names, counter),
+        patients=[file.patient for file in used] if headers_name_patients else patients_of(used, names, counter),
         declared=images.splits,
         sites=[file.site for file in used],
         originals=images.sizes,
