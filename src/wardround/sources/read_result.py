@@ -9,7 +9,7 @@ places of a problem, which never leave.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -37,6 +37,9 @@ POSITIONS_TOLD = 5
 
 Labels = Literal["required", "optional"]
 """optional: a record may lack its label, as one does that a model is asked about."""
+
+_ROWS, _COLUMNS = 4096, 16
+"""Of a table that lies column by column, as many are turned into rows at once."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def collect(
         named = np.where(unnamed, own, named)
     sizes = np.asarray(originals, np.int64).reshape(-1, 2)
     return ReadResult(
-        inputs=inputs[order],
+        inputs=_rows_in(inputs, order),
         labels=outcome[order],
         patients=named[order],
         declared=split[order],
@@ -207,13 +210,33 @@ def _order(
     tied = (np.bincount(rank) > 1)[rank] | (named == "") if len(named) else np.zeros(0, bool)
     hashed = np.flatnonzero(tied) if inputs.ndim == 2 else np.arange(len(inputs))
     digests = np.full(len(inputs), "", dtype="<U64" if len(hashed) else "<U1")
-    for row in hashed.tolist():
-        digests[row] = hashlib.sha256(np.ascontiguousarray(inputs[row]).tobytes()).hexdigest()
+    for row, values in zip(hashed.tolist(), _each(inputs, hashed), strict=True):
+        digests[row] = hashlib.sha256(values.tobytes()).hexdigest()
     rows = np.flatnonzero(tied)
     if len(rows):
         among = np.lexsort((site[rows], split[rows], outcome[rows], digests[rows], rank[rows]))
         order[tied[order]] = rows[among]
     return order, digests
+
+
+def _each(inputs: NDArray[Any], rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+    """The inputs of some records, one after another; of a table that lies column by column some thousand at once."""
+    if inputs.flags.c_contiguous:
+        yield from (inputs[row] for row in rows.tolist())
+        return
+    for start in range(0, len(rows), _ROWS):
+        yield from np.ascontiguousarray(inputs[rows[start : start + _ROWS]])
+
+
+def _rows_in(inputs: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
+    """The inputs in that order, row by row. A table's may lie in memory column by column: then some columns are taken at once,
+    which is twice as fast as row by row."""
+    if inputs.ndim != 2 or inputs.flags.c_contiguous:
+        return inputs[order]
+    rows = np.empty(inputs.shape, inputs.dtype)
+    for start in range(0, inputs.shape[1], _COLUMNS):
+        rows[:, start : start + _COLUMNS] = np.take(inputs.T[start : start + _COLUMNS], order, axis=1).T
+    return rows
 
 
 def part_of(read_result: ReadResult, index: NDArray[Any], *, declared: bool = True) -> ReadResult:

@@ -218,14 +218,16 @@ def rows_of_frame(
     for name in used:
         if name in frame.columns:
             _require_flat(frame.get_column(name))
+    columns = {name: frame.get_column(name) for name in frame.columns}
     return TableRows(
         frame.height,
-        tuple(frame.columns),
-        lambda name: cells_in(frame, name, numeric=any(c.name == name and c.kind == "number" for c in contract.columns)),
-        lambda name: words_in(frame, name),
+        tuple(columns),
+        lambda name: cells_in(columns.get(name), numeric=any(c.name == name and c.kind == "number" for c in contract.columns)),
+        lambda name: words_in(columns.get(name)),
         line_of,
         (*problems, *_row_problems(frame, contract, line_of)),
         spellings_settled,
+        lambda name: columns.pop(name, None),
     )
 
 
@@ -290,11 +292,11 @@ def _repeated(frame: pl.DataFrame) -> NDArray[np.int64]:
     return rows[later]
 
 
-def cells_in(frame: pl.DataFrame, name: str, *, numeric: bool = False) -> Cells | None:
+def cells_in(column: pl.Series | None, *, numeric: bool = False) -> Cells | None:
     """A column as cells; None where the table has no such column. numeric: one word a row, parsed all at once."""
-    if name not in frame.columns:
+    if column is None:
         return None
-    text = text_of(frame.get_column(name))
+    text = text_of(column)
     if numeric:
         return Cells(_Words(text), np.arange(len(text)), _parsed_numbers(text))
     distinct = text.unique(maintain_order=True)
@@ -358,8 +360,6 @@ def _too_large(text: pl.Series, numbers: NDArray[np.float64]) -> NDArray[np.bool
     return large
 
 
-def words_in(frame: pl.DataFrame, name: str) -> list[str] | None:
+def words_in(column: pl.Series | None) -> list[str] | None:
     """A column of names as they are written, trimmed; None where the table has no such column."""
-    if name not in frame.columns:
-        return None
-    return [word.strip() for word in text_of(frame.get_column(name)).to_list()]
+    return None if column is None else [word.strip() for word in text_of(column).to_list()]
