@@ -10,7 +10,7 @@ places of a problem, which never leave.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -91,7 +91,8 @@ class ReadResult:
     labelled: whether it has a label; the label of one that has none is 0 and means nothing.
     identified: whether the source names its patient; one that it does not name is a patient of its own. nameless: where those
     stand. For tables `digests` are empty.
-    account: what became of each file, where the source is a folder or zip of files.
+    account: what became of each file, where the source is a folder or zip of files. padding: of images that have some, by name,
+    as packed bits: the pixels of the input that the file declares to be no part of the picture.
     """
 
     inputs: NDArray[Any]
@@ -110,6 +111,7 @@ class ReadResult:
     columns: tuple[ColumnFacts, ...] = ()
     left_out: int = 0
     account: FileAccount | None = None
+    padding: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)

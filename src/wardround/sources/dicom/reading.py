@@ -221,7 +221,7 @@ def _understood(dataset: Any, file: Known, modalities: tuple[str, ...], salt: by
     refusal = next((finding for finding in findings if finding.level == "error"), None)
     if refusal is not None:
         return _refused(refusal)
-    decoded = Decoded(shown.pixels, pseudonym(patient, salt))
+    decoded = Decoded(shown.pixels, pseudonym(patient, salt), padding=shown.padding)
     return _ReadFile(decoded, findings, modality, alike=pseudonym(folded(patient), salt))
 
 

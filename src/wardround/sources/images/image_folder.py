@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.files.candidate import Candidate
@@ -37,7 +38,7 @@ from wardround.sources.images.picture_kinds import (
     kind_of,
     suffix_of,
 )
-from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared
+from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared, prepared_padding
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.progress import tell
@@ -90,7 +91,8 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Done:
-    """image: prepared; None where the file is refused, for `problem`, or because it is corrupt. doubts: of an image in use."""
+    """image: prepared; None where the file is refused, for `problem`, or because it is corrupt. doubts: of an image in use.
+    padding: as in ReadResult."""
 
     job: _Job
     image: NDArray[Any] | None = None
@@ -98,6 +100,7 @@ class _Done:
     patient: str = ""
     problem: tuple[str, str, str] | None = None
     doubts: tuple[tuple[str, str, str], ...] = ()
+    padding: NDArray[np.uint8] | None = None
 
 
 def read_listed(
@@ -146,7 +149,8 @@ def read_listed(
         problems=counter.problems(),
         names=[file.name for file in used],
     )
-    return replace(read_result, account=_account(file_tree, names, listed_files, len(used), aside, told))
+    account = _account(file_tree, names, listed_files, len(used), aside, told)
+    return replace(read_result, account=account, padding=images.padding)
 
 
 @dataclass
@@ -155,12 +159,15 @@ class _Used:
     outcomes: list[Target | None] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
+    padding: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     def add(self, done: _Done, split: str) -> None:
         self.files.append(replace(done.job.file, patient=done.patient or done.job.file.patient))
         self.outcomes.append(done.job.outcome)
         self.splits.append(split)
         self.sizes.append(done.size)
+        if done.padding is not None:
+            self.padding[done.job.file.name] = done.padding
 
 
 def _jobs(
@@ -193,7 +200,8 @@ def _finished(job: _Job, contract: DataContract, decode_file: Callable[[bytes, K
     if code := fault(image, contract.image):
         return _Done(light, problem=(code, *FAULTS[code]))
     size = (image.shape[0], image.shape[1])
-    return _Done(light, prepared(image, contract.image), size, decoded.patient, doubts=decoded.doubts)
+    padding = None if decoded.padding is None else np.packbits(prepared_padding(decoded.padding, contract.image))
+    return _Done(light, prepared(image, contract.image), size, decoded.patient, doubts=decoded.doubts, padding=padding)
 
 
 def _told(file_tree: FileTree, names: tuple[str, ...], counter: ProblemCounter) -> dict[str, str]:

@@ -70,6 +70,19 @@ def prepared(image: NDArray[Any], contract: ImageContract) -> NDArray[Any]:
     return _with_channels(np.clip(np.rint(sized), 0, top).astype(kept), contract)
 
 
+def prepared_padding(padding: NDArray[np.bool_], contract: ImageContract) -> NDArray[np.bool_]:
+    """Of the prepared image, the pixels (height, width) that padding (of the image as it was) has any part in."""
+    size = contract.size
+    rows, columns = (slice(0, size[0]), slice(0, size[1]))
+    if contract.fit == "pad":
+        rows, columns = inside_padding((padding.shape[0], padding.shape[1]), size)
+    frame = np.ones(size, bool)
+    picture = Image.fromarray(padding.astype(np.uint8) * 255)
+    shape = (columns.stop - columns.start, rows.stop - rows.start)
+    frame[rows, columns] = np.asarray(picture.resize(shape, Image.Resampling.BOX)) > 0
+    return frame
+
+
 def windowed(values: NDArray[Any], window: tuple[float, float], white: int) -> NDArray[np.uint16]:
     """Finite values as uint16: the window from 0 to `white`, which is the contract's white_16; values outside are clipped."""
     low, high = window

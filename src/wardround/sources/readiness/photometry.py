@@ -30,6 +30,8 @@ def image_findings(read_result: ReadResult, contract: ImageContract) -> Iterator
     facts, grid = np.empty((len(read_result), 3)), np.empty((len(read_result), 64))
     for rows, images in _blocks(read_result, contract):
         facts[rows], grid[rows] = _facts(images), _coarse(images)
+    for row, image, outside in _padded_images(read_result):
+        facts[row], grid[row] = _facts(image[None, ~outside])[0], _coarse_of_part(image, outside)
     flat, saturated, brightest = facts[:, 0] < FLAT, facts[:, 1] > SATURATED, facts[:, 2]
     if count := int(flat.sum()):
         yield (
@@ -67,6 +69,17 @@ def _blocks(read_result: ReadResult, contract: ImageContract) -> Iterator[tuple[
             yield block, read_result.inputs[block][:, top:bottom, left:right]
 
 
+def _padded_images(read_result: ReadResult) -> Iterator[tuple[int, NDArray[Any], NDArray[np.bool_]]]:
+    """Row, image and padding of each image whose file declares some, and that has a pixel besides."""
+    for row, name in enumerate(read_result.names.tolist() if read_result.padding else ()):
+        bits = read_result.padding.get(name)
+        if bits is not None:
+            image = read_result.inputs[row]
+            outside = np.unpackbits(bits, count=image.shape[0] * image.shape[1]).astype(bool).reshape(image.shape[:2])
+            if not outside.all():
+                yield row, image, outside
+
+
 def _boxes(read_result: ReadResult, contract: ImageContract) -> NDArray[np.int64]:
     """(n, 4): first and last row and column of what an image fills, the last ones excluded."""
     if contract.fit == "stretch" or not len(read_result.originals):
@@ -95,6 +108,14 @@ def _facts(images: NDArray[Any]) -> NDArray[np.float64]:
     top = float(np.iinfo(images.dtype).max)
     flat = images.reshape(len(images), -1)
     return np.stack([flat.std(axis=1) / top, (flat == top).mean(axis=1), flat.max(axis=1) / top], axis=1)
+
+
+def _coarse_of_part(image: NDArray[Any], outside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(64,): the mean of what is picture in each part; of a part that is padding alone, that of the whole picture."""
+    grey = image.mean(axis=2) if image.ndim == 3 else image.astype(np.float64)
+    share = _coarse((~outside)[None].astype(np.float64))[0]
+    light = _coarse(np.where(outside, 0.0, grey)[None])[0]
+    return np.asarray(np.where(share > 0, light / np.maximum(share, 1e-12), grey[~outside].mean()))
 
 
 def _inverted(grid: NDArray[np.float64]) -> NDArray[np.bool_]:
