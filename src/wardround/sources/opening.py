@@ -18,7 +18,8 @@ from wardround.sources import prepared_records
 from wardround.sources.databases import readers as databases
 from wardround.sources.dicom import reading as dicom
 from wardround.sources.files.candidate import Candidate, candidate_at
-from wardround.sources.files.file_tree import FileTree, first_bytes, is_manifest
+from wardround.sources.files.file_tree import FileTree, first_bytes
+from wardround.sources.files.known_files import is_manifest
 from wardround.sources.files.set_aside import REASONS, REFUSALS, SetAside, is_utf8
 from wardround.sources.images import image_folder, npz
 from wardround.sources.images.image_folder import note_set_aside, reason_of

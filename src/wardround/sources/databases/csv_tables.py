@@ -16,7 +16,7 @@ import polars as pl
 from wardround.sources.databases.members import Opener, open_members
 from wardround.sources.databases.tables import RowFilter
 from wardround.sources.files.damage import DAMAGE
-from wardround.sources.files.file_tree import separator_in
+from wardround.sources.files.known_files import separator_in
 from wardround.values.errors import DataError
 
 BLOCK = 32 * 2**20

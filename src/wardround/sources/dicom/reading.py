@@ -24,7 +24,8 @@ from wardround.sources.dicom.picture.findings import HeaderFinding, HeaderRefusa
 from wardround.sources.dicom.picture.picture import show_picture
 from wardround.sources.files.candidate import Candidate
 from wardround.sources.files.damage import DAMAGE
-from wardround.sources.files.file_tree import MANIFEST, FileTree, Known, known_files, note_manifest, open_file_tree
+from wardround.sources.files.file_tree import FileTree, open_file_tree
+from wardround.sources.files.known_files import MANIFEST, Known, known_files, note_manifest
 from wardround.sources.images.image_decoding import Decoded
 from wardround.sources.images.image_folder import read_listed
 from wardround.sources.images.picture_kinds import SUFFIXES, suffix_of

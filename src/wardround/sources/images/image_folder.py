@@ -14,16 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.files.candidate import Candidate
-from wardround.sources.files.file_tree import (
-    LARGEST_FILE,
-    MANIFEST,
-    FileTree,
-    Known,
-    is_manifest,
-    known_files,
-    note_manifest,
-    open_file_tree,
-)
+from wardround.sources.files.file_tree import LARGEST_FILE, FileTree, open_file_tree
+from wardround.sources.files.known_files import MANIFEST, Known, is_manifest, known_files, note_manifest
 from wardround.sources.files.set_aside import REASONS, REFUSALS, FileAccount, Reason, SetAside
 from wardround.sources.images.decoding_threads import in_threads, spare_threads
 from wardround.sources.images.image_decoding import Decoded, bombs_refused, decode_guarded, fault_named
