@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from wardround.sources.opening import open_source
+from wardround.sources.tables.frame_rows import read_rows
 from wardround.sources.tables.table import records_of
-from wardround.sources.tables.table_frame import read_rows
 from wardround.study.contract import ColumnContract, DataContract, LabelContract, SplitsContract
 from wardround.values.errors import DataError
 

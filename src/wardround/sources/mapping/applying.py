@@ -79,7 +79,7 @@ def _require_columns(frame: pl.DataFrame, mapping: HospitalMapping) -> None:
 
 
 def _text(frame: pl.DataFrame, name: str) -> pl.Series:
-    from wardround.sources.tables.table_frame import text_of
+    from wardround.sources.tables.frame_rows import text_of
 
     return text_of(frame.get_column(name)).str.strip_chars()
 

@@ -113,7 +113,7 @@ def _frame(path: Path, contract: DataContract, source: SourceSection) -> "pl.Dat
 
 
 def _distinct_words(frame: "pl.DataFrame") -> dict[str, list[str]]:
-    from wardround.sources.tables.table_frame import text_of
+    from wardround.sources.tables.frame_rows import text_of
 
     words: dict[str, list[str]] = {}
     for name in frame.columns:

@@ -48,8 +48,8 @@ def holds_workbook(candidate: Candidate) -> bool:
 
 def read_workbook(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """Every row of the only sheet; a mapping says which of several, and where its header stands."""
+    from wardround.sources.tables.frame_rows import rows_of_frame
     from wardround.sources.tables.table import records_of
-    from wardround.sources.tables.table_frame import rows_of_frame
 
     frame, line_of = workbook_frame(path, used_names(contract))
     return records_of(rows_of_frame(frame, contract, line_of), contract, labels)

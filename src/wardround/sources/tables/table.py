@@ -1,6 +1,6 @@
 """Tables: every row becomes a record by `columns`, whatever file the cells came from.
 
-CSV, CSV.gz, Parquet, Excel --table_frame--> cells --columns--> features, problems
+CSV, CSV.gz, Parquet, Excel --table_frame, frame_rows--> cells --columns--> features, problems
 """
 
 from collections.abc import Callable, Sequence
@@ -62,14 +62,14 @@ class TableRows:
 
 def read_table(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """Every row of the table; raises DataError where the file is damaged or lacks a column."""
-    from wardround.sources.tables.table_frame import read_rows
+    from wardround.sources.tables.frame_rows import read_rows
 
     return records_of(read_rows(path, contract), contract, labels)
 
 
 def table_result(frame: "pl.DataFrame", contract: DataContract, labels: Labels = "required") -> ReadResult:
     """The rows of a table already read."""
-    from wardround.sources.tables.table_frame import rows_of_frame
+    from wardround.sources.tables.frame_rows import rows_of_frame
 
     return records_of(rows_of_frame(frame, contract), contract, labels)
 
