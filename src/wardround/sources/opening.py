@@ -24,9 +24,10 @@ from wardround.sources.files.set_aside import REASONS, REFUSALS, SetAside, is_ut
 from wardround.sources.images import image_folder, npz
 from wardround.sources.images.image_folder import note_set_aside, reason_of
 from wardround.sources.images.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of, suffix_of
+from wardround.sources.made_records import NamedRecords, stricter, to_named, to_records
 from wardround.sources.mapping.sections import KeptMapping
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import Labels, NamedRecords, Problem, ReadResult, stricter, to_named, to_records
+from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Read, Reader
 from wardround.sources.readiness.report import Readiness, readiness_of, refused
 from wardround.sources.tables import excel, foreign, table

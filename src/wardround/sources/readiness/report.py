@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.sources.made_records import too_few_hint
 from wardround.sources.places import PLACES_KEPT, Place, places_text
-from wardround.sources.read_result import Level, Problem, ReadResult, too_few_hint
+from wardround.sources.read_result import Level, Problem, ReadResult
 from wardround.sources.readiness.photometry import image_findings
 from wardround.sources.readiness.training_hospitals import site_problems, training_problems
 from wardround.sources.readiness.units import words_for
