@@ -29,7 +29,8 @@ from wardround.sources.mapping.sections import KeptMapping
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Read, Reader
-from wardround.sources.readiness.report import Readiness, readiness_of, refused
+from wardround.sources.readiness.findings import readiness_of
+from wardround.sources.readiness.report import Readiness, refused
 from wardround.sources.tables import excel, foreign, table
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.address import Address, address_of, is_address, sqlite_path
