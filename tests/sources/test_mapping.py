@@ -128,14 +128,17 @@ def test_a_word_in_a_column_of_dates_is_what_codes_or_the_contract_say(tmp_path:
     assert mended.check().ready() and mended.load().inputs[:, 1].sum() == 4
 
 
-def test_times_with_a_zone_beside_times_without_are_read_as_written(tmp_path: Path) -> None:
-    """A day is the one that is written, as in a cohort; the difference of the two kinds ended in a traceback."""
+def test_times_with_a_zone_beside_times_without_are_an_error(tmp_path: Path) -> None:
+    """Which moment the second is cannot be told; the difference of the two ended in a traceback."""
     table = "patient,in,out,disease\n" + "".join(
         f"p{k},2020-01-01T23:30:00+01:00,2020-01-{2 + k:02d} 23:30:00,{k % 2}\n" for k in range(9)
     )
     rules = contract(STAY.changed(center=0.0, scale=1.0))
     mapping = '[[columns]]\nname = "stay"\nfrom = "out"\nminus = "in"\n'
-    assert mapped(tmp_path, table, mapping, rules).named().inputs[:, 0].tolist() == [float(k + 1) for k in range(9)]
+    finding = next(f for f in mapped(tmp_path, table, mapping, rules).check().findings if f.code == "date-zone:stay")
+    assert finding.level == "error" and len(finding.places) == 9
+    mended = mapped(tmp_path, table.replace("+01:00", ""), mapping, rules)
+    assert mended.named().inputs[:, 0].tolist() == [float(k + 1) for k in range(9)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8"])

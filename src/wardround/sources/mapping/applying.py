@@ -197,4 +197,6 @@ def _between(later: pl.Series, earlier: pl.Series, section: ColumnSection, rule:
         faults.note(
             f"date:{section.name}", text, f"correct {key}, or these cells; name a word that is no date in codes", unread, words
         )
+    text = f"Column {section.name!r} has a time with a zone beside one without, so that the time between them is not clear"
+    faults.note(f"date-zone:{section.name}", text, "write both in one way", between.unlike_zones, later)
     return between.words

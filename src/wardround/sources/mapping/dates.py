@@ -2,7 +2,7 @@
 
     later, earlier --codes, missing--> the contract's code      --date_format, minus_format--> days or years --factor, offset-->
 
-A time of day counts as it is written, without regard to its zone, as in a cohort out of a database.
+A time with a zone beside one without is an error: which moment the second is cannot be told.
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,13 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True)
 class TimeBetween:
-    """words: of each row, in the contract's terms. unread_later, unread_earlier: the rows whose date is not read."""
+    """words: of each row, in the contract's terms. unread_later, unread_earlier: the rows whose date is not read.
+    unlike_zones: those with a zone in one date alone."""
 
     words: pl.Series
     unread_later: pl.Series
     unread_earlier: pl.Series
+    unlike_zones: pl.Series
 
 
 def time_between(later: pl.Series, earlier: pl.Series, section: ColumnSection, rule: ColumnContract) -> TimeBetween:
@@ -39,10 +41,16 @@ def time_between(later: pl.Series, earlier: pl.Series, section: ColumnSection, r
         if code is not None:
             return code
         end, begin = ends[last], begins[first]
-        return "" if end is None or begin is None else _span(begin, end, section)
+        return "" if end is None or begin is None or _unlike(begin, end) else _span(begin, end, section)
 
-    words = [cell(last, first) for last, first in zip(later.to_list(), earlier.to_list(), strict=True)]
-    return TimeBetween(pl.Series(words, dtype=pl.String), _unread(later, ends, meant), _unread(earlier, begins, meant))
+    pairs = list(zip(later.to_list(), earlier.to_list(), strict=True))
+    unlike = [bool((end := ends[last]) and (begin := begins[first]) and _unlike(begin, end)) for last, first in pairs]
+    return TimeBetween(
+        pl.Series([cell(last, first) for last, first in pairs], dtype=pl.String),
+        _unread(later, ends, meant),
+        _unread(earlier, begins, meant),
+        pl.Series(unlike, dtype=pl.Boolean),
+    )
 
 
 def plain_number(number: Decimal) -> str:
@@ -75,10 +83,13 @@ def _unread(words: pl.Series, dates: dict[str, datetime | None], meant: dict[str
 def read_date(word: str, date_format: str) -> datetime | None:
     """A date as the format says, or as ISO 8601 where it says nothing; None where the word is none."""
     try:
-        moment = datetime.strptime(word, date_format) if date_format else datetime.fromisoformat(word)
+        return datetime.strptime(word, date_format) if date_format else datetime.fromisoformat(word)
     except ValueError:
         return None
-    return moment.replace(tzinfo=None)
+
+
+def _unlike(begin: datetime, end: datetime) -> bool:
+    return (begin.tzinfo is None) != (end.tzinfo is None)
 
 
 def _span(begin: datetime, end: datetime, section: ColumnSection) -> str:
