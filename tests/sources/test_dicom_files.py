@@ -135,11 +135,15 @@ def test_an_id_that_stands_for_nobody_names_nobody(tmp_path: Path, word: str) ->
         open_source(tmp_path, REQUIRED).load()
 
 
-def test_some_ids_that_stand_for_nobody_have_the_fate_of_some_empty_ones(tmp_path: Path) -> None:
-    """Refused, with the way out that works: a manifest that names them."""
+@pytest.mark.parametrize("word", ["ANON", ""])
+def test_some_ids_that_stand_for_nobody_have_the_fate_that_they_have_in_a_table(tmp_path: Path, word: str) -> None:
+    """Told, each a patient of its own, and refused where patients are required; a manifest that names them is the way out."""
     for number in range(12):
-        write(tmp_path / str(number % 2) / f"{number}.dcm", Item(number, "", "").image(), "ANON" if number == 3 else f"p{number}")
-    assert codes(read(tmp_path))["patient-absent"] == "error"
+        write(tmp_path / str(number % 2) / f"{number}.dcm", Item(number, "", "").image(), word if number == 3 else f"p{number}")
+    levels = {finding.code: finding.level for finding in open_source(tmp_path, CONTRACT).check().findings}
+    assert levels["patient-absent"] == "warning" and len(set(read(tmp_path).patients.tolist())) == 12
+    with pytest.raises(DataError, match="which patient"):
+        open_source(tmp_path, REQUIRED).load()
     lines = [f"{number % 2}/{number}.dcm,{number % 2},p{number}" for number in range(12)]
     (tmp_path / "manifest.csv").write_text("\n".join(["file,label,patient", *lines]))
     read_result = read(tmp_path)

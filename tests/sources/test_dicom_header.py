@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence  # noqa: E402
 
 from wardround.sources.dicom.picture.findings import FINDINGS  # noqa: E402
 from wardround.sources.dicom.reading import read_dicom  # noqa: E402
+from wardround.sources.opening import open_source  # noqa: E402
 from wardround.sources.read_result import ReadResult  # noqa: E402
 from wardround.study.contract import DataContract, ImageContract  # noqa: E402
 
@@ -215,6 +216,26 @@ def test_an_even_picture_is_told_although_padding_lies_around_it(tmp_path: Path)
     pixels[4:12, 4:12] = 120
     picture = shown(read_one(tmp_path, pixels, PixelPaddingValue=7), "constant-but-padding")
     assert set(picture.reshape(-1).tolist()) == {0, 120}
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+def test_padding_has_no_say_in_what_the_report_finds_of_a_picture(tmp_path: Path, fit: str) -> None:
+    """A picture burnt out beside its padding is white to a third; one whose edges are padding looked like a negative."""
+    rules = CONTRACT.changed(image=CONTRACT.image.changed(fit=fit, size=(64, 64)))
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[-1:1:128j, -1:1:64j]
+    for number in range(40):
+        chest = (230 - 200 * np.exp(-3 * x**2 - y**2 / 4) + rng.normal(0, 6, (128, 64))).clip(1, 254).astype(np.uint8)
+        if number == 0:
+            chest[:104] = 255
+        if number == 1:
+            chest[:, :20], chest[:, 44:] = 0, 0  # its bright edges are gone
+        if number == 2:
+            chest = 255 - chest
+        padded = np.pad(chest, ((0, 0), (24, 24)) if number in (0, 3) else 0)
+        write(tmp_path / str(number % 2) / f"{number:02}.dcm", padded, f"p{number}", PixelPaddingValue=0)
+    told = {finding.code: finding.exact.rpartition(": ")[2] for finding in open_source(tmp_path, rules).check().findings}
+    assert (told.get("saturated-image"), told.get("inverted-images")) == ("1", "1")
 
 
 def test_a_picture_of_padding_alone_is_refused(tmp_path: Path) -> None:

@@ -93,6 +93,54 @@ def test_a_german_excel_export_is_read_after_two_edits_of_the_proposal(tmp_path:
     assert "'Süd'" in text and 'encoding = "cp1252"' in text and "header_line = 3" in text
 
 
+def test_a_birth_and_an_admission_become_the_age_in_whole_years(tmp_path: Path) -> None:
+    """Days divided by 365.25 make somebody of 18 a child on some birthdays; the two dates are seldom written alike."""
+    days = [
+        "29.02.2000;28.02.2021 10:30",
+        "01.03.2000;01.03.2021 00:00",
+        "28.02.1990;28.02.2021 23:59",
+        "31.12.1950;01.01.2021 08:00",
+    ]
+    table = "PatNr;geb. am;Aufnahme;disease\n" + "".join(f"p{k};{row};{k % 2}\n" for k, row in enumerate(days))
+    (tmp_path / "t.csv").write_text(table)
+    rules = contract(AGE.changed(center=0.0, scale=1.0))
+    text = propose(tmp_path / "t.csv", rules).text
+    for written in ('date_format = "%d.%m.%Y %H:%M"  ', 'minus_format = "%d.%m.%Y"  ', 'count = "whole years"'):
+        assert text.count(written) == 1, text
+    text = text.replace('from = ""  # choose: the later', 'from = "Aufnahme"  # the later')
+    text = text.replace('minus = ""  # choose: the earlier', 'minus = "geb. am"  # the earlier')
+    (tmp_path / "m.toml").write_text(text)
+    named = open_source(tmp_path / "t.csv", rules, mapping=load_mapping(tmp_path / "m.toml")).named()
+    assert named.inputs[:, 0].tolist() == [20.0, 21.0, 31.0, 70.0]
+
+
+def test_a_word_in_a_column_of_dates_is_what_codes_or_the_contract_say(tmp_path: Path) -> None:
+    """Systems write 31.12.9999 for "still here": as a date it is eight thousand years. Codes were not read."""
+    table = "patient,in,out,disease\n" + "".join(f"p{k},0{1 + k}.01.2020,1{k}.02.2020,{k % 2}\n" for k in range(9))
+    table += "q,01.01.2020,31.12.9999,1\nr,unbekannt,01.02.2020,0\ns,,01.02.2020,0\nt,01.01.2020,gestern,1\n"
+    rules = contract(STAY.changed(missing=("unbekannt",), max_missing=0.5))
+    dated = '[[columns]]\nname = "stay"\nfrom = "out"\nminus = "in"\ndate_format = "%d.%m.%Y"\n'
+    mapping = dated + 'codes = { "31.12.9999" = "" }\n'
+    report = mapped(tmp_path, table, mapping, rules).check()
+    (finding,) = [f for f in report.findings if f.level == "error"]
+    assert finding.code == "date:stay" and [(spot.line, spot.value) for spot in finding.places] == [(14, "gestern")]
+    mended = mapped(tmp_path, table, dated + 'codes = { "31.12.9999" = "", "gestern" = "" }\n', rules)
+    assert mended.check().ready() and mended.load().inputs[:, 1].sum() == 4
+
+
+def test_times_with_a_zone_beside_times_without_are_an_error(tmp_path: Path) -> None:
+    """Which moment the second is cannot be told; the difference of the two ended in a traceback."""
+    table = "patient,in,out,disease\n" + "".join(
+        f"p{k},2020-01-01T23:30:00+01:00,2020-01-{2 + k:02d} 23:30:00,{k % 2}\n" for k in range(9)
+    )
+    rules = contract(STAY.changed(center=0.0, scale=1.0))
+    mapping = '[[columns]]\nname = "stay"\nfrom = "out"\nminus = "in"\n'
+    finding = next(f for f in mapped(tmp_path, table, mapping, rules).check().findings if f.code == "date-zone:stay")
+    assert finding.level == "error" and len(finding.places) == 9
+    mended = mapped(tmp_path, table.replace("+01:00", ""), mapping, rules)
+    assert mended.named().inputs[:, 0].tolist() == [float(k + 1) for k in range(9)]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8"])
 def test_the_same_export_in_other_encodings_needs_no_other_edit(tmp_path: Path, encoding: str) -> None:
     """Excel's 'Unicode text' is UTF-16."""
@@ -216,6 +264,11 @@ def test_the_hospital_says_which_identifiers_are_one_patient(tmp_path: Path, sam
         ('[[columns]]\nname = "age"\nfrom = "Alter"\nfactor = 0.0\n', "factor of 0"),
         ('[source]\ndecimal = ","\nthousands = ","\n', "same sign"),
         ('[[columns]]\nname = "age"\nfrom = "a"\nunit_column = "u"\n', "belong together"),
+        ('[[columns]]\nname = "age"\nfrom = "a"\ncount = "whole years"\n', "count needs minus"),
+        (
+            '[[columns]]\nname = "age"\nfrom = "a"\nminus = "b"\nunit_column = "u"\nunits = { "d" = 1.0 }\n',
+            "factor changes its unit",
+        ),
         ('[[columns]]\nname = "weight"\nfrom = "Alter"\n', "does not have: 'weight'"),
         ('[[columns]]\nname = "age"\nfrom = "Altr"\n', "lacks the column 'Altr'.*'Alter'"),
         ("[label", "not valid TOML"),

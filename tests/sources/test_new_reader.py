@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from wardround.sources import opening
+from wardround.sources.files.candidate import Candidate
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.reader import Reader
 from wardround.sources.tables.columns import cell_of
@@ -35,8 +36,8 @@ def read_json_lines(path: Path, contract: DataContract, labels: Labels = "requir
     return rows_result(len(rows), cells, words, contract, labels)
 
 
-def is_json_lines(path: Path) -> bool:
-    return path.is_file() and path.read_bytes()[:1] == b"{"
+def is_json_lines(candidate: Candidate) -> bool:
+    return candidate.head.startswith(b"{")
 
 
 READER = Reader("json-lines", "table", "JSON lines", frozenset({".jsonl"}), is_json_lines, read_json_lines)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wardround.sources import network_input, open_source, prepare
-from wardround.sources.read_result import to_named
+from wardround.sources.made_records import to_named
 from wardround.sources.tables.table import rows_result
 from wardround.study.contract import ColumnContract, DataContract, ImageContract
 from wardround.training.images.pixels import rows_of

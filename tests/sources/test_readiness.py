@@ -138,6 +138,24 @@ def test_odd_photometry_is_found(tmp_path: Path) -> None:
     assert "dark-images" in codes(report(tmp_path, (chests(60).astype(np.uint16) * 16)))
 
 
+def test_the_black_that_makes_an_image_square_has_no_say_in_what_is_found_of_it(tmp_path: Path) -> None:
+    """A burnt-out or blank strip beside black bars is white to a third, and has a contrast: it passed for a picture."""
+    padded = CONTRACT.changed(image=CONTRACT.image.changed(size=(32, 32), fit="pad"))
+    images = np.repeat(chests(60), 2, axis=1)
+    assert images.shape[1:] == (32, 16)
+    report(tmp_path, images)
+    assert codes(open_source(tmp_path / "r.npz", padded).check()) == {"small-images", "sizes"}
+    images[0], images[2, :24] = 120, 255
+    images[4:10] = 255 - images[4:10]
+    report(tmp_path, images)
+    told = {
+        finding.code: finding.exact.rpartition(": ")[2] for finding in open_source(tmp_path / "r.npz", padded).check().findings
+    }
+    assert {code: told.get(code) for code in ("constant-image", "saturated-image", "inverted-images")} == {
+        "constant-image": "1", "saturated-image": "1", "inverted-images": "6",
+    }  # fmt: skip
+
+
 def test_sizes_are_told(tmp_path: Path) -> None:
     """An enlarged thumbnail looks like a blurred film."""
     assert "small-images" in codes(report(tmp_path, chests(60)[:, :8, :8]))

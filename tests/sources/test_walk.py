@@ -20,13 +20,14 @@ from wardround.sources.files.walk import shown_files, walked
 from wardround.sources.images.image_folder import read_image_folder
 from wardround.sources.opening import open_source
 from wardround.sources.read_result import ReadResult
-from wardround.study.contract import LabelContract
+from wardround.study.contract import ColumnContract, DataContract, LabelContract
 from wardround.values.errors import DataError
 
 from .file_conformance import codes, unprivileged
 from .source_conformance import Item
 from .test_image_folder import CONTRACT, WORDS, folder_of, png
 
+TABLE = DataContract(kind="table", columns=(ColumnContract(name="x", range=(0, 1)),))
 GREY = Item(77, "", "").image()
 
 
@@ -111,6 +112,28 @@ def test_a_class_folder_that_is_a_link_is_followed(tmp_path: Path) -> None:
     (folder / "NORMAL").symlink_to(archive / "NORMAL")
     (folder / "PNEUMONIA").symlink_to(archive / "PNEUMONIA")
     assert len(open_source(folder, WORDS).load()) == 24
+
+
+LITTER = ("__MACOSX/._person.csv", ".DS_Store", "@eaDir/person.csv/SYNO", ".git/config", "lost+found/x", "Thumbs.db")
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("person.csv", "concept.csv"), "omop"),
+        (("export\\person.csv", "export\\concept.csv"), "omop"),
+        (("Patient.ndjson",), "fhir"),
+        (("north.csv", "south.xlsx"), "foreign"),
+        (("a.csv", "@eaDir/Patient.ndjson"), "foreign"),
+        (("a.csv", ".old/person.csv", ".old/concept.csv"), "foreign"),
+    ],
+    ids=str,
+)
+def test_what_is_hidden_in_a_zip_never_decides_what_the_zip_is(tmp_path: Path, names: tuple[str, ...], kind: str) -> None:
+    """Zips made on a Mac or beside a Synology hold small files of the system; each reader had a rule of its own for them."""
+    plain = zipped(tmp_path / "a.zip", dict.fromkeys(names, b"x"))
+    littered = zipped(tmp_path / "b.zip", dict.fromkeys((*names, *LITTER), b"x"))
+    assert [open_source(path, TABLE).kind for path in (plain, littered)] == [kind, kind]
 
 
 def test_a_link_to_a_folder_above_ends_and_is_told(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ EXCEPTIONS = {
     "prediction/": "answers for yes-or-no models alone, and refuses others",
     "study/record/model_statement.py": "names the scores that prediction reads",
     "training/onnx_export.py": "the step from output to what is shown has a default",
-    "sources/readiness/report.py": "tells a data manager of the label's two sides in the words of the label section",
+    "sources/readiness/findings.py": "tells a data manager of the label's two sides in the words of the label section",
     "sources/synthetic/anatomy.py": "a direction in the body",
     "sources/dicom/picture/": "a window of positive width, a sign, a negative film",
     "sources/mapping/proposing.py": "proposes words for the label section's two sides",

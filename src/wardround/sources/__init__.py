@@ -2,8 +2,8 @@
 contract, split by patient, or prepared one at a time."""
 
 from wardround.sources.datasets.named import Dataset, load_dataset
+from wardround.sources.made_records import NamedRecords
 from wardround.sources.opening import FileSource, Source, open_source
 from wardround.sources.preparing import network_input, prepare
-from wardround.sources.read_result import NamedRecords
 
 __all__ = ["Dataset", "FileSource", "NamedRecords", "Source", "load_dataset", "network_input", "open_source", "prepare"]

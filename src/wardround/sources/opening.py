@@ -17,17 +17,20 @@ from numpy.typing import NDArray
 from wardround.sources import prepared_records
 from wardround.sources.databases import readers as databases
 from wardround.sources.dicom import reading as dicom
-from wardround.sources.files.file_tree import first_bytes, is_manifest, open_file_tree, starts_as_zip
+from wardround.sources.files.candidate import Candidate, candidate_at
+from wardround.sources.files.file_tree import FileTree, first_bytes
+from wardround.sources.files.known_files import is_manifest
 from wardround.sources.files.set_aside import REASONS, REFUSALS, SetAside, is_utf8
-from wardround.sources.files.walk import Walked, walked
 from wardround.sources.images import image_folder, npz
 from wardround.sources.images.image_folder import note_set_aside, reason_of
 from wardround.sources.images.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of, suffix_of
+from wardround.sources.made_records import NamedRecords, stricter, to_named, to_records
 from wardround.sources.mapping.sections import KeptMapping
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import Labels, NamedRecords, Problem, ReadResult, stricter, to_named, to_records
+from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Read, Reader
-from wardround.sources.readiness.report import Readiness, readiness_of, refused
+from wardround.sources.readiness.findings import readiness_of
+from wardround.sources.readiness.report import Readiness, refused
 from wardround.sources.tables import excel, foreign, table
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.address import Address, address_of, is_address, is_other_address, other_address, sqlite_path
@@ -163,7 +166,7 @@ def open_source(
         if is_other_address(path):
             raise other_address()
         raise DataError(f"There is nothing at {named}", hint="check the path")
-    reader, file, beside = _folder_reader(named) if named.is_dir() else (_file_reader(named), named, ())
+    reader, file, beside = _reader_at(named)
     if reader.data not in ("any", contract.kind):
         raise DataError(
             f"{named} holds {'images' if reader.data == 'image' else 'a table'}",
@@ -190,13 +193,21 @@ def _forbidden(path: Path) -> DataError:
     return DataError(f"{path} may not be read by this user", hint="ask its owner to let this user read it")
 
 
-def _folder_reader(folder: Path) -> tuple[Reader, Path, tuple[Problem, ...]]:
+def _reader_at(path: Path) -> tuple[Reader, Path, tuple[Problem, ...]]:
+    """The reader, the file or folder that it is for, and what is said of the files beside it."""
+    with candidate_at(path) as candidate:
+        if path.is_dir() and candidate.file_tree is not None:
+            return _folder_reader(candidate, candidate.file_tree)
+        return _file_reader(candidate), path, ()
+
+
+def _folder_reader(candidate: Candidate, walk: FileTree) -> tuple[Reader, Path, tuple[Problem, ...]]:
     """The reader for a folder, or for the single file in it and what is said of the others. What two readers recognise is
     refused: one would be forgotten."""
-    walk = walked(folder)
+    folder = candidate.path
     if not walk.names and any(spot.name == "./" for spot in walk.aside):
         raise _forbidden(folder)
-    readers = [reader for reader in READERS if reader.recognises(folder)]
+    readers = [reader for reader in READERS if reader.recognises(candidate)]
     if len(readers) > 1:
         raise _mixed(f"The folder {folder}", readers)
     if readers:
@@ -204,8 +215,9 @@ def _folder_reader(folder: Path) -> tuple[Reader, Path, tuple[Problem, ...]]:
     suffixes = frozenset().union(*(reader.suffixes for reader in READERS))
     single = [name for name in walk.names if "/" not in name and not is_manifest(name) and suffix_of(name) in suffixes]
     if len(single) == 1:
-        return _file_reader(folder / single[0]), folder / single[0], _problems_beside(folder, walk, single[0])
-    if image_folder.holds_unread_images(folder):
+        with candidate_at(folder / single[0]) as file:
+            return _file_reader(file), file.path, _problems_beside(folder, walk, single[0])
+    if image_folder.holds_unread_images(candidate):
         return image_folder.READER, folder, ()
     refused_files = [spot for spot in walk.aside if spot.reason in REFUSALS]
     if refused_files and not walk.names:
@@ -219,7 +231,7 @@ def _folder_reader(folder: Path) -> tuple[Reader, Path, tuple[Problem, ...]]:
     )
 
 
-def _problems_beside(folder: Path, walk: Walked, single: str) -> tuple[Problem, ...]:
+def _problems_beside(folder: Path, walk: FileTree, single: str) -> tuple[Problem, ...]:
     """What is said of the files around the only one that is read: records may lie in them, too."""
     counter = ProblemCounter("")
     others = [name for name in walk.names if name != single]
@@ -233,7 +245,8 @@ def _mixed(where: str, readers: list[Reader]) -> DataError:
     return DataError(f"{where} mixes {titles}", hint="put them into folders of their own and name one")
 
 
-def _file_reader(path: Path) -> Reader:
+def _file_reader(candidate: Candidate) -> Reader:
+    path = candidate.path
     if not path.is_file():
         raise DataError(f"{path} is neither a file nor a folder", hint="name a file or a folder")
     try:
@@ -247,29 +260,24 @@ def _file_reader(path: Path) -> Reader:
         raise DataError(f"{path} is a Python pickle, which could run code, and is refused", hint="write npz, CSV or Parquet")
     if kind_of(head) in READ_KINDS | {"DICOM"}:
         raise DataError(f"{path} is a single image", hint="name the folder it lies in")
-    readers = [reader for reader in READERS if reader.recognises(path)]
+    readers = [reader for reader in READERS if reader.recognises(candidate)]
     if {dicom.READER, image_folder.READER} <= set(readers):
         raise _mixed(f"The zip {path}", [dicom.READER, image_folder.READER])
     if readers:
         return readers[0]
-    if starts_as_zip(path):
-        return _zip_reader(path)
+    if candidate.is_zip:
+        return _zip_reader(candidate)
     raise DataError(f"{path} is of no known kind", expected="npz, zip, CSV or Parquet", hint="export it as one of these")
 
 
-def _zip_reader(path: Path) -> Reader:
+def _zip_reader(candidate: Candidate) -> Reader:
     """For a zip that no reader recognises: the reader of images says what is wrong with the zip, this what is wrong with its
     files."""
-    try:
-        with open_file_tree(path) as file_tree:
-            names = file_tree.names
-    except DataError:
+    if candidate.file_tree is None or image_folder.holds_unread_images(candidate):
         return image_folder.READER
-    if image_folder.holds_unread_images(path):
-        return image_folder.READER
-    suffixes = Counter(suffix_of(name) or "no suffix" for name in names)
+    suffixes = Counter(suffix_of(name) or "no suffix" for name in candidate.file_tree.names)
     raise DataError(
-        f"{path} is a zip without images, DICOM files or arrays",
+        f"{candidate.path} is a zip without images, DICOM files or arrays",
         expected="a zip of images or of DICOM files",
         found=", ".join(f"{count} of {suffix}" for suffix, count in suffixes.most_common(4)) or "no file",
         hint="unpack it, and name the file or folder with the data",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wardround.sources.files.file_tree import zip_members
+from wardround.sources.files.candidate import Candidate
 from wardround.sources.images.pixels import empty_stack
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
@@ -77,9 +77,9 @@ def _usable(records: Records, judged: list[int | None], contract: DataContract, 
     return rows
 
 
-def is_prepared(path: Path) -> bool:
+def is_prepared(candidate: Candidate) -> bool:
     """An npz whose arrays are exactly those of a records file."""
-    return set(zip_members(path) or ()) == MEMBERS
+    return candidate.members == MEMBERS
 
 
 READER = Reader("records", "any", "prepared records", frozenset({".npz"}), is_prepared, read_prepared)

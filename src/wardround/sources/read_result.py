@@ -1,6 +1,6 @@
 """What a reader found in a file, before the contract's splits make records of it.
 
-    reader -> ReadResult -> to_records -> Records        (raises on the first problem that is an error)
+    reader -> ReadResult -> made_records -> Records      (raises on the first problem that is an error)
                       `-> readiness  -> Readiness      (tells of all problems)
 
 A problem of a single record (a corrupt image, an unknown label) does not stop the reader: the record is left out and the problem
@@ -9,8 +9,8 @@ places of a problem, which never leave.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,17 +28,18 @@ from wardround.sources.patient_words import (
     without_nobody,
 )
 from wardround.sources.places import PLACES_KEPT, Chosen, Place
-from wardround.sources.splitting import assign_splits, distinct
-from wardround.study.contract import DataContract, SplitsContract
+from wardround.sources.splitting import distinct
 from wardround.study.label import Target
 from wardround.values.errors import DataError
-from wardround.values.records import Records
 
 Level = Literal["error", "warning", "note"]
 POSITIONS_TOLD = 5
 
 Labels = Literal["required", "optional"]
 """optional: a record may lack its label, as one does that a model is asked about."""
+
+_ROWS, _COLUMNS = 4096, 16
+"""Of a table that lies column by column, as many are turned into rows at once."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class ReadResult:
     labelled: whether it has a label; the label of one that has none is 0 and means nothing.
     identified: whether the source names its patient; one that it does not name is a patient of its own. nameless: where those
     stand. For tables `digests` are empty.
-    account: what became of each file, where the source is a folder or zip of files.
+    account: what became of each file, where the source is a folder or zip of files. padding: of images that have some, by name,
+    as packed bits: the pixels of the input that the file declares to be no part of the picture.
     """
 
     inputs: NDArray[Any]
@@ -109,6 +111,7 @@ class ReadResult:
     columns: tuple[ColumnFacts, ...] = ()
     left_out: int = 0
     account: FileAccount | None = None
+    padding: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -161,7 +164,7 @@ def collect(
         named = np.where(unnamed, own, named)
     sizes = np.asarray(originals, np.int64).reshape(-1, 2)
     return ReadResult(
-        inputs=inputs[order],
+        inputs=_rows_in(inputs, order),
         labels=outcome[order],
         patients=named[order],
         declared=split[order],
@@ -215,13 +218,33 @@ def _order(
     tied = (np.bincount(rank) > 1)[rank] | (named == "") if len(named) else np.zeros(0, bool)
     hashed = np.flatnonzero(tied) if inputs.ndim == 2 else np.arange(len(inputs))
     digests = np.full(len(inputs), "", dtype="<U64" if len(hashed) else "<U1")
-    for row in hashed.tolist():
-        digests[row] = hashlib.sha256(np.ascontiguousarray(inputs[row]).tobytes()).hexdigest()
+    for row, values in zip(hashed.tolist(), _each(inputs, hashed), strict=True):
+        digests[row] = hashlib.sha256(values.tobytes()).hexdigest()
     rows = np.flatnonzero(tied)
     if len(rows):
         among = np.lexsort((site[rows], split[rows], outcome[rows], digests[rows], rank[rows]))
         order[tied[order]] = rows[among]
     return order, digests
+
+
+def _each(inputs: NDArray[Any], rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+    """The inputs of some records, one after another; of a table that lies column by column some thousand at once."""
+    if inputs.flags.c_contiguous:
+        yield from (inputs[row] for row in rows.tolist())
+        return
+    for start in range(0, len(rows), _ROWS):
+        yield from np.ascontiguousarray(inputs[rows[start : start + _ROWS]])
+
+
+def _rows_in(inputs: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
+    """The inputs in that order, row by row. A table's may lie in memory column by column: then some columns are taken at once,
+    which is twice as fast as row by row."""
+    if inputs.ndim != 2 or inputs.flags.c_contiguous:
+        return inputs[order]
+    rows = np.empty(inputs.shape, inputs.dtype)
+    for start in range(0, inputs.shape[1], _COLUMNS):
+        rows[:, start : start + _COLUMNS] = np.take(inputs.T[start : start + _COLUMNS], order, axis=1).T
+    return rows
 
 
 def part_of(read_result: ReadResult, index: NDArray[Any], *, declared: bool = True) -> ReadResult:
@@ -284,88 +307,3 @@ def _own_patients(digests: NDArray[np.str_], labels: NDArray[Any], *, shared: bo
         seen[key] = seen.get(key, 0) + 1
         names.append(key if shared else f"{key}-{seen[key]}")
     return np.array(names, dtype=np.str_)
-
-
-def stricter(read_result: ReadResult) -> ReadResult:
-    """The same for a private study: problems that leave open who is one patient are errors."""
-    problems = [replace(problem, level="error") if problem.private_error else problem for problem in read_result.problems]
-    return replace(read_result, problems=tuple(problems))
-
-
-def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsContract | None = None) -> Records:
-    """Records with their splits, or a DataError for the first thing that breaks the contract."""
-    rules = splits or contract.splits
-    for problem in read_result.problems:
-        if problem.level == "error":
-            raise problem.error()
-    if not len(read_result):
-        raise DataError("The source holds no record", hint="name a folder or file with data in it")
-    if contract.patient.required and not read_result.names_patients:
-        unnamed = int(np.sum(~read_result.identified))
-        raise DataError(
-            "The source does not say which patient a record belongs to",
-            found=f"{unnamed} of {len(read_result)} records name no patient",
-            expected=f"a column or array named {contract.patient.column!r}",
-            hint="name the patient of each record; a word such as NA or unknown names nobody",
-        )
-    if bare := int(np.sum(~read_result.labelled)):
-        raise DataError("Records have no label to learn from", found=f"{bare} of {len(read_result)}", hint="label every record")
-    patients = len(distinct(read_result.patients)[0])
-    if patients < rules.minimum_patients:
-        raise DataError(
-            "The source holds too few patients",
-            expected=f"at least {rules.minimum_patients} (minimum_patients under [data.splits])",
-            hint=too_few_hint(read_result),
-        )
-    assigned = assign_splits(read_result.patients, read_result.declared, rules)
-    if not np.any(assigned == "train"):
-        raise DataError("No patient is left to train on", hint="lower validation and test under [data.splits], or add patients")
-    return Records(read_result.inputs, read_result.labels, read_result.patients, assigned)
-
-
-def too_few_hint(read_result: ReadResult) -> str:
-    """What to do where there are too few patients: an export that calls everybody by one word has them, and hides them."""
-    if len(distinct(read_result.patients)[0]) == 1 and len(read_result) > 1:
-        return (
-            "every record names the same patient: if the export was anonymised with one word, export it again with a pseudonym "
-            "for each patient"
-        )
-    return "leave this hospital out, or join its data with another's"
-
-
-@dataclass(frozen=True)
-class NamedRecords:
-    """n records that a model is asked about, in the order of their source.
-
-    names: as the source calls them. inputs: as in Records. patients: "" where the source names none. labels: as in Records,
-    where `labelled`. left_out: records that the contract leaves out, and that get no answer.
-    """
-
-    names: NDArray[np.str_]
-    inputs: NDArray[Any]
-    patients: NDArray[np.str_]
-    labels: NDArray[Any]
-    labelled: NDArray[np.bool_]
-    left_out: int = 0
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-def to_named(read_result: ReadResult) -> NamedRecords:
-    """The records in the order of their source, or a DataError for the first thing that breaks the contract."""
-    for problem in read_result.problems:
-        if problem.level == "error":
-            raise problem.error()
-    if not len(read_result):
-        raise DataError("The source holds no record", hint="name a folder or file with data in it")
-    order = np.argsort(read_result.positions, kind="stable")
-    patients = np.where(read_result.identified, read_result.patients, "")
-    return NamedRecords(
-        names=read_result.names[order],
-        inputs=read_result.inputs[order],
-        patients=patients[order],
-        labels=read_result.labels[order],
-        labelled=read_result.labelled[order],
-        left_out=read_result.left_out,
-    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from wardround.sources.files.candidate import Candidate
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.study.contract import DataContract, Kind
 
@@ -20,13 +21,13 @@ class Reader:
     """kind: its name in reports. data: what it reads; "any" where that shows only when it is read, and is compared then.
     title: the same for people, as in "mixes DICOM with PNG or JPEG".
 
-    suffixes: by them a single file is told in a folder of other things. recognises: whether a file or a folder is this reader's,
-    by what it holds and never by its name.
+    suffixes: by them a single file is told in a folder of other things. recognises: whether what lies at a path is this reader's,
+    by what it holds and never by its name; nothing is walked or opened for it anew.
     """
 
     kind: str
     data: Kind | Literal["any"]
     title: str
     suffixes: frozenset[str]
-    recognises: Callable[[Path], bool]
+    recognises: Callable[[Candidate], bool]
     read: Read

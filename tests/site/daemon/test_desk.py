@@ -262,5 +262,5 @@ def test_little_is_taken_of_what_nobody_approved(hospitals: Hospitals) -> None:
     before = desk.limit(order)
     assert before <= 1 << 21 and desk.limit(header("offer", hospitals.study.hash, b"")) <= 1 << 22
     approved_everywhere(hospitals)
-    assert desk.limit(order) == Site.largest_message.fget(desk._site(hospitals.study.hash, desk._approved(hospitals.study.hash)))
+    assert desk.limit(order) == desk._site(hospitals.study.hash, desk._approved(hospitals.study.hash)).largest_message
     assert desk.limit(order) < before  # the study's own messages are small

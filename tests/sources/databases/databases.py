@@ -78,6 +78,24 @@ def write_fhir(folder: Path, resources: Sequence[Row], zip_files: bool = False) 
     return folder
 
 
+def bundle(resources: Sequence[Row], kind: str = "collection", **more: Any) -> Row:
+    entries = [{"fullUrl": f"https://h/{r['resourceType']}/{r['id']}", "resource": r} for r in resources]
+    return {"resourceType": "Bundle", "type": kind, "entry": entries, **more}
+
+
+def write_bundles(folder: Path, export: Path) -> Path:
+    """The resources of an export as one Bundle, laid out over many lines, for each patient."""
+    by_patient: dict[str, list[Row]] = {}
+    for line in (line for file in sorted(export.glob("*.ndjson")) for line in file.read_text().splitlines()):
+        resource = json.loads(line)
+        name = resource["subject"]["reference"].rpartition("/")[2] if "subject" in resource else resource["id"]
+        by_patient.setdefault(name, []).append(resource)
+    folder.mkdir(parents=True)
+    for number, resources in enumerate(by_patient.values()):
+        (folder / f"{number:03}.json").write_text(json.dumps(bundle(resources), indent=2))
+    return folder
+
+
 def cells_of(source: Path) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Name in lower case, header and rows of every CSV in a folder or zip, by Python's own reader."""
     if source.is_dir():

@@ -5,10 +5,14 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from wardround.sources.opening import open_source
 from wardround.study.contract import ColumnContract, DataContract, LabelContract
 from wardround.study.sections.cohort import CohortSection, FeatureSection, IndexSection, OutcomeSection
+from wardround.values.errors import DataError
 
-from ..source_conformance import Item, SourceConformance
+from ..source_conformance import Item, SourceConformance, case, same
 from .cases import (
     CONCEPTS,
     PRESSURE,
@@ -24,7 +28,7 @@ from .cases import (
     omop_stroke,
     patient,
 )
-from .databases import load_sqlite, write_csv, write_fhir
+from .databases import load_sqlite, write_bundles, write_csv, write_fhir
 
 UNITS = {"mm[Hg]": 1.0}
 
@@ -67,8 +71,6 @@ class CohortConformance(SourceConformance):
 
 
 class TestOmop(CohortConformance):
-    hashes_patients = numbers_patients = True  # a person is a whole number here: no word, no second spelling
-
     @staticmethod
     def key(item: Item) -> str:
         return str(int(item.patient.rpartition("-")[2]) + 1)
@@ -85,21 +87,40 @@ class TestOmop(CohortConformance):
         }
 
     def write(self, folder: Path, items: list[Item]) -> Path:
-        return write_csv(folder, self.tables(items, "2030-12-31", 10))
+        return self.put(folder, self.tables(items, "2030-12-31", 10))
 
     def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
         tables = self.tables(items, "2020-01-01", 1)
-        return write_csv(folder, {**tables, "condition_occurrence": []})
+        return self.put(folder, {**tables, "condition_occurrence": []})
+
+    def put(self, folder: Path, tables: dict[str, list[dict[str, Any]]]) -> Path:
+        return write_csv(folder, tables)
+
+    def test_words_that_name_nobody_are_no_patient(self, tmp_path: Path) -> None:
+        """A person is a whole number, as OMOP says: a word in its place is an error, whatever it means."""
+        tables = self.tables(case(), "2030-12-31", 10)
+        tables["person"][0]["person_id"] = "NA"
+        source = open_source(self.put(tmp_path / "a", tables), self.contract())
+        assert "person-id-no-number" in {finding.code for finding in source.check().findings if finding.level == "error"}
+        with pytest.raises(DataError, match="no whole number"):
+            source.load()
+
+    def test_one_patient_written_in_two_ways_is_told_and_in_a_private_study_refused(self, tmp_path: Path) -> None:
+        """0007 and 7 are one whole number, so that they are one person, with all events of both."""
+        tables = self.tables(case(), "2030-12-31", 10)
+        for row in tables["visit_occurrence"][1:]:
+            row["person_id"] = f"000{row['person_id']}"
+        plain = open_source(self.put(tmp_path / "plain", self.tables(case(), "2030-12-31", 10)), self.contract())
+        source = open_source(self.put(tmp_path / "a", tables), self.contract())
+        assert same(source.load(), plain.load())
+        tables["person"].append({**tables["person"][0], "person_id": "00001"})
+        with pytest.raises(DataError, match="names a person twice"):
+            open_source(self.put(tmp_path / "b", tables), self.contract()).load()
 
 
 class TestSqlite(TestOmop):
-    def write(self, folder: Path, items: list[Item]) -> Path:
-        folder.mkdir()
-        source = write_csv(folder.with_name(f"{folder.name}-csv"), self.tables(items, "2030-12-31", 10))
-        return load_sqlite(source, folder / "cdm.sqlite")
-
-    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
-        source = super().write_unlabelled(folder.with_name(f"{folder.name}-csv"), items)
+    def put(self, folder: Path, tables: dict[str, list[dict[str, Any]]]) -> Path:
+        source = write_csv(folder.with_name(f"{folder.name}-csv"), tables)
         folder.mkdir()
         return load_sqlite(source, folder / "cdm.sqlite")
 
@@ -128,10 +149,20 @@ class TestFhir(CohortConformance):
         return folder
 
 
+class TestFhirBundles(TestFhir):
+    """The same resources as one Bundle for each patient, as a hospital's interface hands them over."""
+
+    def write(self, folder: Path, items: list[Item]) -> Path:
+        return write_bundles(folder, super().write(folder.with_name(f"{folder.name}-ndjson"), items))
+
+    def write_unlabelled(self, folder: Path, items: list[Item]) -> Path:
+        write_bundles(folder, super().write_unlabelled(folder.with_name(f"{folder.name}-ndjson"), items))
+        (folder / "Condition.ndjson").touch()
+        return folder
+
+
 def test_the_report_of_a_database_that_may_be_sent_names_nobody(tmp_path: Path) -> None:
     """Places hold ids and values: they are for the person at the machine."""
-    from wardround.sources.opening import open_source
-
     from .cases import contract, fhir_resources
 
     resources = [

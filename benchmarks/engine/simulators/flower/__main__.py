@@ -16,7 +16,7 @@ def main() -> None:
     job = current_job()
     # One core per hospital: two hospitals train at once on two cores. Flower's default is two cores per hospital.
     backend = {"client_resources": {"num_cpus": job.cores_each, "num_gpus": 0.0}} if job.cores_each else None
-    run_simulation(server_app=server, client_app=client, num_supernodes=len(job.hospitals), backend_config=backend)
+    run_simulation(server_app=server, client_app=client, num_supernodes=len(job.hospitals), backend_config=backend)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ server = ServerApp()
 
 def received(message: Message) -> Network:
     network = Network(current_job().width)
-    network.load_state_dict(message.content["arrays"].to_torch_state_dict())
+    network.load_state_dict(message.content["arrays"].to_torch_state_dict())  # type: ignore[union-attr]
     return network
 
 
@@ -30,7 +30,7 @@ def hospital_of(context: Context) -> int:
 @client.train()
 def train_here(message: Message, context: Context) -> Message:
     network = received(message)
-    round_number = int(message.content["config"]["server-round"])
+    round_number = int(message.content["config"]["server-round"])  # type: ignore[arg-type]
     examples, loss = train(network, current_job(), hospital_of(context), round_number)
     metrics = MetricRecord({"loss": loss, "num-examples": examples})
     content = RecordDict({"arrays": ArrayRecord(network.state_dict()), "metrics": metrics})

@@ -20,7 +20,7 @@ from wardround.sources.databases.events import Tally
 from wardround.sources.databases.members import Opener, open_members
 from wardround.sources.databases.tables import READ_TABLES, UNREAD_TABLES, RowFilter
 from wardround.sources.files.damage import DAMAGE
-from wardround.sources.files.file_tree import separator_in
+from wardround.sources.files.known_files import separator_in
 from wardround.sources.places import Place
 from wardround.sources.read_result import Problem
 from wardround.sources.tables.csv_text import open_quote, swallows_rows

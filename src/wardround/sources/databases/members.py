@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from wardround.sources.files.file_tree import starts_as_zip
 from wardround.sources.files.walk import require_reached, shown_files
 from wardround.sources.files.zip_members import listing_of, open_zip
 
@@ -16,9 +17,15 @@ Opener = Callable[[], AbstractContextManager[IO[bytes]]]
 
 @contextmanager
 def open_members(path: Path) -> Iterator[dict[str, Opener]]:
-    """The files below a folder or in a zip, sorted by name; hidden ones are left out. DataError where one cannot be come by."""
+    """The files below a folder or in a zip, sorted by name, hidden ones left out; or a file by itself.
+
+    DataError where one cannot be come by.
+    """
     if path.is_dir():
         yield _plain({file.relative_to(path).as_posix(): partial(_opened, file) for file in shown_files(path)})
+        return
+    if not starts_as_zip(path):
+        yield _plain({path.name: partial(_opened, path)})
         return
     with open_zip(path) as archive:
         listing = listing_of(archive)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from wardround.sources.files.file_tree import zip_members
-from wardround.sources.files.walk import walked
+from wardround.sources.databases.fhir.bundles import starts_as_bundle
+from wardround.sources.files.candidate import Candidate
+from wardround.sources.images.picture_kinds import GZIP, HEAD_BYTES, gunzipped
 from wardround.sources.read_result import Labels, Problem, ReadResult
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _CSV = (".csv", ".csv.gz")
 _BESIDE_PERSON = frozenset({"observation_period", "visit_occurrence", "condition_occurrence", "measurement", "concept", "death"})
+_JSON = (".json", ".json.gz")
 _NDJSON = (".ndjson", ".ndjson.gz")
 _SQLITE = b"SQLite format 3\0"
 
@@ -80,14 +82,14 @@ def read_omop_sql(database: Path | Address, contract: DataContract, labels: Labe
 
 
 def read_fhir(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
-    """A cohort from the ndjson files of a folder or zip."""
+    """A cohort from the ndjson files and Bundles of a folder or zip, or from one file of Bundles."""
     from wardround.sources.databases.fhir.export import fhir_events
     from wardround.sources.databases.fhir.lines import beside_export, open_export
 
     cohort = _cohort(contract)
-    if path.is_file() and path.name.casefold().endswith(_NDJSON):
-        raise DataError(f"{path} is one file of a FHIR export", hint="name the folder that it lies in")
     with open_export(path) as files:
+        if path.is_file() and path.name.casefold().endswith(_NDJSON) and not files[0].bundled:
+            raise DataError(f"{path} is one file of a FHIR export", hint="name the folder that it lies in")
         events = fhir_events(files, cohort)
     events = replace(events, problems=(*beside_export(path), *events.problems))
     return _records(events, cohort, contract, labels)
@@ -103,31 +105,36 @@ class AddressRead:
         return read_omop_sql(self.address, contract, labels)
 
 
-def _names(path: Path) -> list[str]:
-    """The files directly in a folder, or all in a zip; hidden ones left out."""
-    if path.is_dir():
-        return [name for name in walked(path).names if "/" not in name]
-    members = [PurePosixPath(name) for name in zip_members(path) or ()]
-    return [member.name for member in members if not any(part.startswith((".", "__MACOSX")) for part in member.parts)]
+def _names(candidate: Candidate) -> list[str]:
+    """The files directly in a folder, or all in a zip."""
+    if candidate.members is None:
+        return [name for name in candidate.names if "/" not in name]
+    return [PurePosixPath(name).name for name in candidate.names]
 
 
-def holds_omop_csv(path: Path) -> bool:
+def holds_omop_csv(candidate: Candidate) -> bool:
     """Whether a folder or zip has the table person and another one of OMOP. A file person.csv alone is a table like any other."""
-    tables = {name.casefold().partition(".")[0] for name in _names(path) if name.casefold().endswith(_CSV)}
+    tables = {name.casefold().partition(".")[0] for name in _names(candidate) if name.casefold().endswith(_CSV)}
     return "person" in tables and not tables.isdisjoint(_BESIDE_PERSON)
 
 
-def holds_fhir(path: Path) -> bool:
-    """Whether a folder or zip has ndjson files, or a file is one."""
-    names = [path.name] if path.is_file() and path.name.casefold().endswith(_NDJSON) else _names(path)
-    return any(name.casefold().endswith(_NDJSON) for name in names)
+def holds_fhir(candidate: Candidate) -> bool:
+    """Whether a folder or zip has ndjson files or Bundles, or a file is one."""
+    names = [candidate.path.name] if candidate.head else []
+    if any(name.casefold().endswith(_NDJSON) for name in (*names, *_names(candidate))):
+        return True
+    in_folder = candidate.members is None
+    documents = candidate.heads(HEAD_BYTES, lambda name: name.casefold().endswith(_JSON) and not (in_folder and "/" in name))
+    return any(starts_as_bundle(_plain_head(head)) for head in (candidate.head, *(head for _, head in documents)))
 
 
-def is_sqlite(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_SQLITE)) == _SQLITE
+def _plain_head(head: bytes) -> bytes:
+    """The first bytes of a file, those inside where it is packed."""
+    return gunzipped(head, HEAD_BYTES) if head.startswith(GZIP) else head
+
+
+def is_sqlite(candidate: Candidate) -> bool:
+    return candidate.head.startswith(_SQLITE)
 
 
 OMOP_CSV = Reader("omop", "table", "OMOP tables", frozenset(), holds_omop_csv, read_omop_csv)

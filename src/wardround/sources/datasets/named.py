@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from wardround.sources.datasets.catalogue import entry, find, is_prepared, verified
 from wardround.sources.images.image_folder import read_image_folder
 from wardround.sources.images.npz import read_npz
-from wardround.sources.read_result import ReadResult, joined, part_of, to_records
+from wardround.sources.made_records import to_records
+from wardround.sources.read_result import ReadResult, joined, part_of
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records

@@ -22,8 +22,10 @@ from wardround.sources.dicom.picture.file_format import DICOMDIR, HEAD_BYTES, ob
 from wardround.sources.dicom.picture.file_format import has_dicom_mark as has_dicom_mark
 from wardround.sources.dicom.picture.findings import HeaderFinding, HeaderRefusal
 from wardround.sources.dicom.picture.picture import show_picture
+from wardround.sources.files.candidate import Candidate
 from wardround.sources.files.damage import DAMAGE
-from wardround.sources.files.file_tree import MANIFEST, FileTree, Known, heads, known_files, note_manifest, open_file_tree
+from wardround.sources.files.file_tree import FileTree, open_file_tree
+from wardround.sources.files.known_files import MANIFEST, Known, known_files, note_manifest
 from wardround.sources.images.image_decoding import Decoded
 from wardround.sources.images.image_folder import read_listed
 from wardround.sources.images.picture_kinds import SUFFIXES, suffix_of
@@ -155,7 +157,9 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
         note_manifest(counter, absent, pictures, listed_files)
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in listed_files]
         reading = _Reading(contract, key, counter, {name: position for position, name in enumerate(pictures, 1)})
-        read_result = read_listed(file_tree, pictures, plain, full_scale(contract), counter, reading.decode, labels)
+        read_result = read_listed(
+            file_tree, pictures, plain, full_scale(contract), counter, reading.decode, labels, headers_name_patients=True
+        )
         problems = (*reading.with_values(read_result.problems), *reading.several_modalities(), *reading.doubtful_patients())
         return replace(read_result, problems=problems)
 
@@ -240,7 +244,8 @@ def _understood(dataset: Any, file: Known, modalities: tuple[str, ...], salt: by
         return _refused(refusal)
     issuer = "\\".join(str(part).strip(" \0") for part in values_of(dataset, "IssuerOfPatientID"))
     identity = _Identity(*(pseudonym(text, salt) for text in (patient, folded(patient), issuer)))
-    return _ReadFile(Decoded(shown.pixels, identity.patient), findings, modality, identity=identity)
+    decoded = Decoded(shown.pixels, identity.patient, padding=shown.padding)
+    return _ReadFile(decoded, findings, modality, identity=identity)
 
 
 def _refused(finding: HeaderFinding) -> _ReadFile:
@@ -280,9 +285,9 @@ def _missing_decoder(dataset: Any) -> tuple[str, str, str] | None:
     return None if available else ("decoder-missing", text, "pip install 'wardround[dicom]', or export them uncompressed")
 
 
-def holds_dicom(path: Path) -> bool:
+def holds_dicom(candidate: Candidate) -> bool:
     """A folder or a zip with a DICOM file in it, whatever it is called."""
-    return any(has_dicom_mark(head) for _, head in heads(path, 132, lambda name: suffix_of(name) not in SUFFIXES))
+    return any(has_dicom_mark(head) for _, head in candidate.heads(132, lambda name: suffix_of(name) not in SUFFIXES))
 
 
 READER = Reader("dicom", "image", "DICOM", frozenset({".zip"}), holds_dicom, read_dicom)

@@ -55,6 +55,12 @@ def listing_of(file: zipfile.ZipFile) -> ZipListing:
     return ZipListing(dict(sorted(members.items())), tuple(sorted([*folders, *alone], key=lambda spot: spot.name)))
 
 
+def shown_names(file: zipfile.ZipFile) -> tuple[str, ...]:
+    """The names of the files in a zip; folders and what is hidden are left out. It need not be one that can be read."""
+    names = map(_name, file.infolist())
+    return tuple(name for name in names if not name.endswith("/") and hidden_part(name) is None)
+
+
 def open_zip(path: Path) -> zipfile.ZipFile:
     """DataError where the zip is damaged."""
     try:

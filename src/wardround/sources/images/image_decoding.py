@@ -73,12 +73,14 @@ FILLED, BLOCK_ROWS = 128, 8
 @dataclass(frozen=True)
 class Decoded:
     """pixels: None where they cannot be had, for the reason `problem` (code, text, hint) or because the file is corrupt.
-    patient: the one the file itself names. doubts: what is said of an image that is used."""
+    patient: the one the file itself names. doubts: what is said of an image that is used. padding: pixels that the file declares
+    to be no part of the picture; None where it declares none."""
 
     pixels: NDArray[Any] | None
     patient: str = ""
     problem: Fault | None = None
     doubts: tuple[Fault, ...] = ()
+    padding: NDArray[np.bool_] | None = None
 
 
 def decode(content: bytes, contract: ImageContract) -> Decoded:

@@ -10,19 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.files.file_tree import (
-    LARGEST_FILE,
-    MANIFEST,
-    FileTree,
-    Known,
-    heads,
-    is_manifest,
-    known_files,
-    note_manifest,
-    open_file_tree,
-)
+from wardround.sources.files.candidate import Candidate
+from wardround.sources.files.file_tree import LARGEST_FILE, FileTree, open_file_tree
+from wardround.sources.files.known_files import MANIFEST, Known, is_manifest, known_files, note_manifest
 from wardround.sources.files.set_aside import REASONS, REFUSALS, FileAccount, Reason, SetAside
 from wardround.sources.images.decoding_threads import in_threads, spare_threads
 from wardround.sources.images.image_decoding import Decoded, bombs_refused, decode_guarded, fault_named
@@ -37,7 +30,7 @@ from wardround.sources.images.picture_kinds import (
     kind_of,
     suffix_of,
 )
-from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared
+from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared, prepared_padding
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.progress import tell
@@ -90,7 +83,8 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Done:
-    """image: prepared; None where the file is refused, for `problem`, or because it is corrupt. doubts: of an image in use."""
+    """image: prepared; None where the file is refused, for `problem`, or because it is corrupt. doubts: of an image in use.
+    padding: as in ReadResult."""
 
     job: _Job
     image: NDArray[Any] | None = None
@@ -98,6 +92,7 @@ class _Done:
     patient: str = ""
     problem: tuple[str, str, str] | None = None
     doubts: tuple[tuple[str, str, str], ...] = ()
+    padding: NDArray[np.uint8] | None = None
 
 
 def read_listed(
@@ -110,11 +105,12 @@ def read_listed(
     labels: Labels = "required",
     *,
     threads: int = 1,
+    headers_name_patients: bool = False,
 ) -> ReadResult:
     """Decode, check and prepare the known files; what cannot be used is left out and noted in the counter.
 
     Every other file of the tree is noted, too, unless the counter names it already. threads: above 1 where `decode_file` may run
-    in several at once.
+    in several at once. headers_name_patients: each file says by itself whose it is, as a row of a table does.
     """
     told = _told(file_tree, names, counter)
     aside = [*file_tree.aside, *_others(file_tree, names, told)]
@@ -138,14 +134,15 @@ def read_listed(
     read_result = collect(
         stack[: len(used)],
         images.outcomes,
-        patients=patients_of(used, names, counter),
+        patients=[file.patient for file in used] if headers_name_patients else patients_of(used, names, counter),
         declared=images.splits,
         sites=[file.site for file in used],
         originals=images.sizes,
         problems=counter.problems(),
         names=[file.name for file in used],
     )
-    return replace(read_result, account=_account(file_tree, names, listed_files, len(used), aside, told))
+    account = _account(file_tree, names, listed_files, len(used), aside, told)
+    return replace(read_result, account=account, padding=images.padding)
 
 
 @dataclass
@@ -154,12 +151,15 @@ class _Used:
     outcomes: list[Target | None] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
+    padding: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     def add(self, done: _Done, split: str) -> None:
         self.files.append(replace(done.job.file, patient=done.patient or done.job.file.patient))
         self.outcomes.append(done.job.outcome)
         self.splits.append(split)
         self.sizes.append(done.size)
+        if done.padding is not None:
+            self.padding[done.job.file.name] = done.padding
 
 
 def _jobs(
@@ -192,7 +192,8 @@ def _finished(job: _Job, contract: DataContract, decode_file: Callable[[bytes, K
     if code := fault(image, contract.image):
         return _Done(light, problem=(code, *FAULTS[code]))
     size = (image.shape[0], image.shape[1])
-    return _Done(light, prepared(image, contract.image), size, decoded.patient, doubts=decoded.doubts)
+    padding = None if decoded.padding is None else np.packbits(prepared_padding(decoded.padding, contract.image))
+    return _Done(light, prepared(image, contract.image), size, decoded.patient, doubts=decoded.doubts, padding=padding)
 
 
 def _told(file_tree: FileTree, names: tuple[str, ...], counter: ProblemCounter) -> dict[str, str]:
@@ -257,16 +258,17 @@ def patients_of(used: list[Known], names: tuple[str, ...], counter: ProblemCount
     return None
 
 
-def holds_images(path: Path) -> bool:
+def holds_images(candidate: Candidate) -> bool:
     """A folder or a zip with an image in it that is read, or has the name of one."""
-    if any(True for _ in heads(path, 0, lambda name: suffix_of(name) in SUFFIXES)):
+    readable_names = () if candidate.file_tree is None else candidate.file_tree.names
+    if any(suffix_of(name) in SUFFIXES for name in readable_names):
         return True
-    return any(kind_of(head) in READ_KINDS for _, head in heads(path, HEAD_BYTES))
+    return any(kind_of(head) in READ_KINDS for _, head in candidate.heads(HEAD_BYTES))
 
 
-def holds_unread_images(path: Path) -> bool:
+def holds_unread_images(candidate: Candidate) -> bool:
     """A folder or a zip with an image in it of a kind that is not read: its reader says so."""
-    return any(kind_of(head) in UNREAD_KINDS - _OF_OTHERS for _, head in heads(path, HEAD_BYTES))
+    return any(kind_of(head) in UNREAD_KINDS - _OF_OTHERS for _, head in candidate.heads(HEAD_BYTES))
 
 
 _OF_OTHERS = frozenset({"DICOM", "NumPy"})

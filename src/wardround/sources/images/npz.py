@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.sources.files.candidate import Candidate
 from wardround.sources.files.damage import DAMAGE
 from wardround.sources.files.density import require_bearable_zip
-from wardround.sources.files.file_tree import starts_as_zip, zip_members
 from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
@@ -233,12 +233,11 @@ def _split(counter: ProblemCounter, splits: NDArray[Any], row: int) -> str:
     return counter.split(word, Place(row + 1, value=word))
 
 
-def is_npz(path: Path) -> bool:
+def is_npz(candidate: Candidate) -> bool:
     """A zip of .npy members. A damaged zip goes by its name, and its reader tells of the damage."""
-    members = zip_members(path)
-    if members is None:
-        return starts_as_zip(path) and path.suffix.casefold() == ".npz"
-    return any(name.endswith(".npy") for name in members)
+    if candidate.members is None:
+        return candidate.is_zip and candidate.path.suffix.casefold() == ".npz"
+    return any(name.endswith(".npy") for name in candidate.members)
 
 
 READER = Reader("npz", "image", "npz", frozenset({".npz"}), is_npz, read_npz)

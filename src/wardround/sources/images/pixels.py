@@ -70,6 +70,19 @@ def prepared(image: NDArray[Any], contract: ImageContract) -> NDArray[Any]:
     return _with_channels(np.clip(np.rint(sized), 0, top).astype(kept), contract)
 
 
+def prepared_padding(padding: NDArray[np.bool_], contract: ImageContract) -> NDArray[np.bool_]:
+    """Of the prepared image, the pixels (height, width) that padding (of the image as it was) has any part in."""
+    size = contract.size
+    rows, columns = (slice(0, size[0]), slice(0, size[1]))
+    if contract.fit == "pad":
+        rows, columns = inside_padding((padding.shape[0], padding.shape[1]), size)
+    frame = np.ones(size, bool)
+    picture = Image.fromarray(padding.astype(np.uint8) * 255)
+    shape = (columns.stop - columns.start, rows.stop - rows.start)
+    frame[rows, columns] = np.asarray(picture.resize(shape, Image.Resampling.BOX)) > 0
+    return frame
+
+
 def windowed(values: NDArray[Any], window: tuple[float, float], white: int) -> NDArray[np.uint16]:
     """Finite values as uint16: the window from 0 to `white`, which is the contract's white_16; values outside are clipped."""
     low, high = window
@@ -103,9 +116,19 @@ def _resized(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def _padded(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    ratio = min(size[0] / image.shape[0], size[1] / image.shape[1])
-    height, width = (max(1, round(side * ratio)) for side in image.shape[:2])
     frame = np.zeros((*size, *image.shape[2:]), image.dtype)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    frame[top : top + height, left : left + width] = _resized(image, (height, width))
+    rows, columns = inside_padding((image.shape[0], image.shape[1]), size)
+    frame[rows, columns] = _resized(image, (rows.stop - rows.start, columns.stop - columns.start))
     return frame
+
+
+def inside_padding(original: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
+    """The rows and columns of a frame that an image of the original size fills where `fit` is pad; the rest is black.
+
+    >>> inside_padding((50, 100), (64, 64))
+    (slice(16, 48, None), slice(0, 64, None))
+    """
+    ratio = min(size[0] / original[0], size[1] / original[1])
+    height, width = (max(1, round(side * ratio)) for side in original)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return slice(top, top + height), slice(left, left + width)

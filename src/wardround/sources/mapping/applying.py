@@ -2,17 +2,17 @@
 
 text cells --codes--> the contract's code
            --decimal, thousands--> a plain number --units, factor, offset--> in the contract's unit
-           --date_format, minus--> days
+           --date_format, minus--> days or years (`dates.py`)
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 
 import polars as pl
 
+from wardround.sources.mapping.dates import plain_number, time_between
 from wardround.sources.mapping.sections import CellsSection, ColumnSection, HospitalMapping, SourceSection
 from wardround.sources.patient_words import folded
 from wardround.sources.places import RowPlaces
@@ -23,7 +23,6 @@ from wardround.study.cell_codes import is_missing, missing_codes
 from wardround.study.cell_values import exact_number, spelled
 from wardround.study.contract import ColumnContract, DataContract
 
-_DAY_S = 86_400
 _LONGEST = 60
 """Digits before or behind the point up to which a number is written out."""
 
@@ -83,7 +82,7 @@ def _require_columns(frame: pl.DataFrame, mapping: HospitalMapping) -> None:
 
 
 def _text(frame: pl.DataFrame, name: str) -> pl.Series:
-    from wardround.sources.tables.table_frame import require_flat, text_of
+    from wardround.sources.tables.frame_rows import require_flat, text_of
 
     require_flat(frame.get_column(name))
     return text_of(frame.get_column(name)).str.strip_chars()
@@ -121,7 +120,7 @@ def _column(
 ) -> pl.Series:
     words = _text(frame, section.source)
     if section.minus:
-        return _days(words, _text(frame, section.minus), section, faults)
+        return _between(words, _text(frame, section.minus), section, rule, faults)
     coded = _coded(words, section)
     if rule.kind != "number":
         return coded
@@ -172,7 +171,7 @@ def _scaled(frame: pl.DataFrame, words: pl.Series, section: ColumnSection, rule:
                 return word
             if number and abs(number.adjusted()) > _LONGEST:
                 return word  # beyond any measurement: refused as it is written, and not written out in a million digits
-            return _plain(number * factor + offset)
+            return plain_number(number * factor + offset)
 
         return scaled
 
@@ -194,40 +193,16 @@ def _scaled(frame: pl.DataFrame, words: pl.Series, section: ColumnSection, rule:
     return result
 
 
-def _plain(number: Decimal) -> str:
-    text = format(number, "f")
-    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
-
-
-def _days(later: pl.Series, earlier: pl.Series, section: ColumnSection, faults: _Faults) -> pl.Series:
-    """Days from the earlier date to the later one, times the factor; empty where one of them is."""
-    dates = {word: _date(word, section.date_format) for word in {*later.unique().to_list(), *earlier.unique().to_list()}}
-    factor, offset = Decimal(repr(section.factor)), Decimal(repr(section.offset))
-
-    def days(last: str, first: str) -> str:
-        end, begin = dates[last], dates[first]
-        if end is None or begin is None or _is_zoned(end) != _is_zoned(begin):
-            return ""
-        seconds = (end - begin).days * _DAY_S + (end - begin).seconds
-        return _plain(Decimal(seconds) / _DAY_S * factor + offset)
-
-    for words in (later, earlier):
-        unread = words.map_elements(lambda word: bool(word) and dates[word] is None, return_dtype=pl.Boolean)
-        text = f"Column {section.name!r} has dates that are not written as the mapping says"
-        faults.note(f"date:{section.name}", text, "correct date_format, or these cells", unread, words)
-    pairs = zip(later.to_list(), earlier.to_list(), strict=True)
-    unlike = [bool((a := dates[last]) and (b := dates[first]) and _is_zoned(a) != _is_zoned(b)) for last, first in pairs]
+def _between(later: pl.Series, earlier: pl.Series, section: ColumnSection, rule: ColumnContract, faults: _Faults) -> pl.Series:
+    between = time_between(later, earlier, section, rule)
+    text = f"Column {section.name!r} has dates that are not written as the mapping says"
+    for key, unread, words in (
+        ("date_format", between.unread_later, later),
+        ("minus_format" if section.minus_format else "date_format", between.unread_earlier, earlier),
+    ):
+        faults.note(
+            f"date:{section.name}", text, f"correct {key}, or these cells; name a word that is no date in codes", unread, words
+        )
     text = f"Column {section.name!r} has a time with a zone beside one without, so that the time between them is not clear"
-    faults.note(f"date-zone:{section.name}", text, "write both in one way", pl.Series(unlike, dtype=pl.Boolean), later)
-    return pl.Series([days(a, b) for a, b in zip(later.to_list(), earlier.to_list(), strict=True)], dtype=pl.String)
-
-
-def _is_zoned(moment: datetime) -> bool:
-    return moment.tzinfo is not None
-
-
-def _date(word: str, date_format: str) -> datetime | None:
-    try:
-        return datetime.strptime(word, date_format) if date_format else datetime.fromisoformat(word)
-    except ValueError:
-        return None
+    faults.note(f"date-zone:{section.name}", text, "write both in one way", between.unlike_zones, later)
+    return between.words

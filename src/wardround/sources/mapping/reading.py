@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def read_mapped(path: Path, contract: DataContract, mapping: HospitalMapping, labels: Labels = "required") -> ReadResult:
     """Every row of a hospital's own table. DataError where the file or the mapping does not fit."""
     from wardround.sources.mapping.applying import mapped
-    from wardround.sources.tables.table_frame import rows_of_frame
+    from wardround.sources.tables.frame_rows import rows_of_frame
 
     frame, line_of = hospital_frame(path, contract, mapping)
     if labels == "optional":

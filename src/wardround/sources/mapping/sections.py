@@ -68,17 +68,24 @@ class ColumnSection(CellsSection):
     offset: float = Field(default=0.0, description="Added after the factor, for example to come from Fahrenheit to Celsius.")
     unit_column: str = Field(default="", description="The hospital's column that names the unit of each row.")
     units: dict[str, float] = Field(default={}, description='The factor of each unit: { "mmol/l" = 38.67, "mg/dl" = 1.0 }.')
-    date_format: str = Field(default="", description="How dates are written, for example %d.%m.%Y.")
+    date_format: str = Field(default="", description="How dates are written, for example %d.%m.%Y. Unless said, 2020-12-31.")
     minus: str = Field(
-        default="", description="The hospital's column of an earlier date: the column then holds the days from it to `from`."
+        default="", description="The hospital's column of an earlier date: the column then holds the time from it to `from`."
+    )
+    minus_format: str = Field(default="", description="How the earlier dates are written, where otherwise than date_format.")
+    count: Literal["", "days", "whole years"] = Field(
+        default="", description="What is counted between two dates: days (unless said), or whole years, as of an age."
     )
 
     @model_validator(mode="after")
-    def _units_belong_together(self) -> Self:
+    def _settings_belong_together(self) -> Self:
         if bool(self.unit_column) != bool(self.units):
             raise ValueError(f"column {self.name!r}: unit_column and units belong together")
-        if self.date_format and not self.minus:
-            raise ValueError(f"column {self.name!r}: date_format needs minus, the column of the earlier date")
+        dated = [key for key in ("date_format", "minus_format", "count") if getattr(self, key)]
+        if dated and not self.minus:
+            raise ValueError(f"column {self.name!r}: {dated[0]} needs minus, the column of the earlier date")
+        if self.minus and self.unit_column:
+            raise ValueError(f"column {self.name!r}: the time between two dates has no unit_column; factor changes its unit")
         if 0.0 in (self.factor, *self.units.values()):
             raise ValueError(f"column {self.name!r}: a factor of 0 would make every value the same")
         return self

@@ -37,6 +37,7 @@ COLUMN_WORDS: tuple[frozenset[str], ...] = (
 FEMALE = frozenset({"f", "w", "female", "weiblich", "frau", "femme", "femenino", "mujer", "vrouw", "femmina", "fem"})
 MALE = frozenset({"m", "male", "mannlich", "männlich", "mann", "homme", "masculino", "hombre", "man", "maschio", "masc"})
 YES = frozenset({"1", "yes", "y", "ja", "j", "oui", "si", "sí", "true", "t", "wahr", "positiv", "positive", "pos", "+"})
+YEARS = frozenset({"years", "year", "jahre", "jahren", "ans", "anos", "anni", "jaar"})
 NO = frozenset({"0", "no", "n", "nein", "non", "false", "f", "falsch", "negativ", "negative", "neg", "-"})
 
 _UNIT = re.compile(r"\s*[\[(]([^\])]+)[\])]\s*$")

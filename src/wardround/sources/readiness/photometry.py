@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.sources.images.pixels import inside_padding
 from wardround.sources.read_result import Level, ReadResult
 from wardround.study.contract import ImageContract
 
@@ -26,7 +27,11 @@ sixteenth; rounding to 8 bits and the overshoot of resizing add a little."""
 def image_findings(read_result: ReadResult, contract: ImageContract) -> Iterator[Told]:
     """Reads the prepared images in blocks, so memory stays small."""
     yield from _size_findings(read_result.originals, contract)
-    facts = np.concatenate([_facts(read_result.inputs[k : k + 256]) for k in range(0, len(read_result), 256)])
+    facts, grid = np.empty((len(read_result), 3)), np.empty((len(read_result), 64))
+    for rows, images in _blocks(read_result, contract):
+        facts[rows], grid[rows] = _facts(images), _coarse(images)
+    for row, image, outside in _padded_images(read_result):
+        facts[row], grid[row] = _facts(image[None, ~outside])[0], _coarse_of_part(image, outside)
     flat, saturated, brightest = facts[:, 0] < FLAT, facts[:, 1] > SATURATED, facts[:, 2]
     if count := int(flat.sum()):
         yield (
@@ -48,10 +53,41 @@ def image_findings(read_result: ReadResult, contract: ImageContract) -> Iterator
         text = "Most images use about a sixteenth of the grey scale, or less"
         hint = "PNG of 12 bits need white_16 = 4095 under [data.image]; DICOM needs its window, or the right BitsStored"
         yield "warning", "dark-images", text, hint, None
-    inverted = int(np.sum(_inverted(read_result.inputs) & ~flat))
+    inverted = int(np.sum(_inverted(grid) & ~flat))
     if inverted:
         hint = "check the photometric interpretation (MONOCHROME1 shows low values white)"
         yield "warning", "inverted-images", "Images that look like the negative of the hospital's others", hint, inverted
+
+
+def _blocks(read_result: ReadResult, contract: ImageContract) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Rows and their images, at most 256 at once, without the black that was put around them: it is nothing the hospital sent."""
+    boxes = _boxes(read_result, contract)
+    for top, bottom, left, right in np.unique(boxes, axis=0).tolist():
+        rows = np.flatnonzero((boxes == (top, bottom, left, right)).all(axis=1))
+        for start in range(0, len(rows), 256):
+            block = rows[start : start + 256]
+            yield block, read_result.inputs[block][:, top:bottom, left:right]
+
+
+def _padded_images(read_result: ReadResult) -> Iterator[tuple[int, NDArray[Any], NDArray[np.bool_]]]:
+    """Row, image and padding of each image whose file declares some, and that has a pixel besides."""
+    for row, name in enumerate(read_result.names.tolist() if read_result.padding else ()):
+        bits = read_result.padding.get(name)
+        if bits is not None:
+            image = read_result.inputs[row]
+            outside = np.unpackbits(bits, count=image.shape[0] * image.shape[1]).astype(bool).reshape(image.shape[:2])
+            if not outside.all():
+                yield row, image, outside
+
+
+def _boxes(read_result: ReadResult, contract: ImageContract) -> NDArray[np.int64]:
+    """(n, 4): first and last row and column of what an image fills, the last ones excluded."""
+    if contract.fit == "stretch" or not len(read_result.originals):
+        return np.tile(np.array([0, contract.size[0], 0, contract.size[1]]), (len(read_result), 1))
+    sizes, which = np.unique(read_result.originals, axis=0, return_inverse=True)
+    inside = [inside_padding((height, width), contract.size) for height, width in sizes.tolist()]
+    ends = np.array([(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in inside])
+    return ends[which.reshape(-1)]
 
 
 def _size_findings(originals: NDArray[np.int64], contract: ImageContract) -> Iterator[Told]:
@@ -74,12 +110,19 @@ def _facts(images: NDArray[Any]) -> NDArray[np.float64]:
     return np.stack([flat.std(axis=1) / top, (flat == top).mean(axis=1), flat.max(axis=1) / top], axis=1)
 
 
-def _inverted(images: NDArray[Any]) -> NDArray[np.bool_]:
-    """Images that are anti-correlated (r < -0.3) with the mean image of the hospital, on a coarse 8 x 8 grid.
+def _coarse_of_part(image: NDArray[Any], outside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(64,): the mean of what is picture in each part; of a part that is padding alone, that of the whole picture."""
+    grey = image.mean(axis=2) if image.ndim == 3 else image.astype(np.float64)
+    share = _coarse((~outside)[None].astype(np.float64))[0]
+    light = _coarse(np.where(outside, 0.0, grey)[None])[0]
+    return np.asarray(np.where(share > 0, light / np.maximum(share, 1e-12), grey[~outside].mean()))
+
+
+def _inverted(grid: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Images that are anti-correlated (r < -0.3) with the mean image of the hospital, on the coarse grid.
 
     The threshold is far from 0 so that a projection of its own or a rotated film is not called inverted.
     """
-    grid = np.concatenate([_coarse(images[k : k + 256]) for k in range(0, len(images), 256)])
     centred = grid - grid.mean(axis=1, keepdims=True)
     mean = np.median(centred, axis=0)
     norms = np.linalg.norm(centred, axis=1) * np.linalg.norm(mean)
@@ -87,6 +130,10 @@ def _inverted(images: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _coarse(images: NDArray[Any]) -> NDArray[np.float64]:
+    """(n, 64): the mean of each of 8 x 8 parts. A side of fewer than 8 pixels is enlarged first."""
+    for axis in (1, 2):
+        if images.shape[axis] < 8:
+            images = np.repeat(images, 8, axis=axis)
     grey = images.mean(axis=3) if images.ndim == 4 else images.astype(np.float64)
     rows = [band.mean(axis=1) for band in np.array_split(grey, 8, axis=1)]
     cells = [[part.mean(axis=1) for part in np.array_split(row, 8, axis=1)] for row in rows]

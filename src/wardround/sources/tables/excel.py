@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from wardround.sources.files.candidate import Candidate, candidate_at
 from wardround.sources.files.damage import DAMAGE
 from wardround.sources.files.density import require_bearable_zip
 from wardround.sources.places import PLACES_KEPT, Place
@@ -38,26 +39,22 @@ _LARGEST_SHEET = 2**29
 
 
 def is_workbook(path: Path) -> bool:
+    with candidate_at(path) as candidate:
+        return holds_workbook(candidate)
+
+
+def holds_workbook(candidate: Candidate) -> bool:
     """A workbook by what it holds: parts of one in a zip, or the mark of an old .xls."""
-    if not path.is_file():
-        return False
-    try:
-        with path.open("rb") as file:
-            if file.read(8) == _OLE:
-                return True
-        with zipfile.ZipFile(path) as parts:
-            names = set(parts.namelist())
-            return bool(names & {"xl/workbook.xml", "xl/workbook.bin"}) or (
-                "mimetype" in names and b"opendocument.spreadsheet" in parts.read("mimetype")[:100]
-            )
-    except DAMAGE:
-        return False
+    parts = candidate.members or frozenset()
+    if candidate.head.startswith(_OLE) or parts & {"xl/workbook.xml", "xl/workbook.bin"}:
+        return True
+    return any(b"opendocument.spreadsheet" in head for _, head in candidate.heads(100, lambda name: name == "mimetype"))
 
 
 def read_workbook(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """Every row of the only sheet; a mapping says which of several, and where its header stands."""
+    from wardround.sources.tables.frame_rows import rows_of_frame
     from wardround.sources.tables.table import records_of
-    from wardround.sources.tables.table_frame import rows_of_frame
 
     frame, line_of = workbook_frame(path, used_names(contract))
     return records_of(rows_of_frame(frame, contract, line_of, problems=hidden_rows(path)), contract, labels)
@@ -234,4 +231,4 @@ def _sheet_member(parts: zipfile.ZipFile, sheet: str) -> str | None:
     return None
 
 
-READER = Reader("workbook", "table", "workbook", SUFFIXES, is_workbook, read_workbook)
+READER = Reader("workbook", "table", "workbook", SUFFIXES, holds_workbook, read_workbook)

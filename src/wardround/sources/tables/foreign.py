@@ -1,10 +1,9 @@
 """Files that are not read, each named as what it is and with a way that leads to one that is: a reader that only refuses."""
 
 import re
-import zipfile
 from pathlib import Path
 
-from wardround.sources.files.damage import DAMAGE
+from wardround.sources.files.candidate import Candidate, candidate_at
 from wardround.sources.images.picture_kinds import suffix_of
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.reader import Reader
@@ -49,44 +48,41 @@ _STATA = tuple(range(110, 116))
 _TABLES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".gz", ".xlsx", ".xls", ".ods", ".data"})
 
 
-def what_it_is(path: Path) -> tuple[str, str] | None:
+def what_it_is(candidate: Candidate) -> tuple[str, str] | None:
     """What a file is that is not read, and how to get one that is; None of any other file."""
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as file:
-            head = file.read(512)
-        for mark, title, mend in _MARKS:
-            if head.startswith(mark):
-                return title, mend
-        if head[:1] and head[0] in _STATA and head[1:2] in (b"\x01", b"\x02") and head[2:4] == b"\x01\x00":
-            return "a Stata file (.dta)", "in Stata: export delimited using table.csv"
-        text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-        for pattern, title, mend in _TEXTS:
-            if pattern.match(text):
-                return title, mend
-        if head[257:262] == b"ustar":
-            return "a tar archive", "unpack it, and name the table or the folder in it"
-        return _zip_of_tables(path) if head.startswith(b"PK") else None
-    except DAMAGE:
-        return None
+    head = candidate.head
+    for mark, title, mend in _MARKS:
+        if head.startswith(mark):
+            return title, mend
+    if head[:1] and head[0] in _STATA and head[1:2] in (b"\x01", b"\x02") and head[2:4] == b"\x01\x00":
+        return "a Stata file (.dta)", "in Stata: export delimited using table.csv"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for pattern, title, mend in _TEXTS:
+        if pattern.match(text):
+            return title, mend
+    if head[257:262] == b"ustar":
+        return "a tar archive", "unpack it, and name the table or the folder in it"
+    return _zip_of_tables(candidate) if candidate.is_zip else None
 
 
-def _zip_of_tables(path: Path) -> tuple[str, str] | None:
-    with zipfile.ZipFile(path) as parts:
-        names = [name for name in parts.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
-    if any(name.startswith("word/") for name in names):
+def _zip_of_tables(candidate: Candidate) -> tuple[str, str] | None:
+    if any(name.startswith("word/") for name in candidate.names):
         return "a text document (.docx)", "copy its table into a spreadsheet, and save it as CSV UTF-8"
-    if names and all(suffix_of(name) in _TABLES for name in names):
+    if candidate.names and all(suffix_of(name) in _TABLES for name in candidate.names):
         return "a zip of tables", "unpack it, and name the table in it"
     return None
 
 
 def refuse(path: Path, _contract: DataContract, _labels: Labels = "required", /) -> ReadResult:
-    title, mend = what_it_is(path) or ("of no known kind", "export it as CSV or Parquet")
+    with candidate_at(path) as candidate:
+        title, mend = what_it_is(candidate) or ("of no known kind", "export it as CSV or Parquet")
     raise DataError(
         f"The file is {title}, which is not read", expected="CSV, Parquet, a workbook, npz, images or DICOM", hint=mend
     )
 
 
-READER = Reader("foreign", "any", "a file of another program", frozenset(), lambda path: what_it_is(path) is not None, refuse)
+def is_foreign(candidate: Candidate) -> bool:
+    return what_it_is(candidate) is not None
+
+
+READER = Reader("foreign", "any", "a file of another program", frozenset(), is_foreign, refuse)

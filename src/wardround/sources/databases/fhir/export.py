@@ -7,7 +7,7 @@ the last one. What is left out is counted by reason.
 Source: https://hl7.org/fhir/R4/
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from wardround.sources.databases.events import PERIODS, EventCollector, EventTables, Tally, unmet_sets
-from wardround.sources.databases.fhir.lines import OTHER_FORM, OTHER_FORM_HINT, ExportFile
+from wardround.sources.databases.fhir.lines import ExportFile
 from wardround.sources.databases.fhir.patients import MODIFIED_HINT, patients
 from wardround.sources.databases.fhir.values import (
     MODIFIED,
@@ -49,12 +49,13 @@ def fhir_events(files: tuple[ExportFile, ...], cohort: CohortSection) -> EventTa
     """Everything that the cohort needs of an export. DataError where a kind of resource is not there."""
     tally = Tally()
     kinds = _needed(files, cohort)
-    _tell_unread([file for file in files if file.kind not in {"Patient", "Medication", *kinds}], tally)
-    persons, keys = patients([file for file in files if file.kind == "Patient"], tally)
+    _tell_unread([file for file in files if file.kinds.isdisjoint({"Patient", "Medication", *kinds})], tally)
+    _tell_absent_pages(files, tally)
+    persons, keys = patients([file for file in files if "Patient" in file.kinds], tally)
     reading = _Reading(cohort, EventCollector(cohort, keys, tally), tally, _medications(files, kinds, tally))
     for file in files:
-        if file.kind in kinds:
-            reading.read(file)
+        if not file.kinds.isdisjoint(kinds):
+            reading.read(file, kinds)
     replaced = reading.versions.superseded(tally).cast(pl.UInt32)
     current = ~pl.col("row").is_in(replaced.implode())
     events = reading.collector.events().filter(current)
@@ -65,22 +66,27 @@ def fhir_events(files: tuple[ExportFile, ...], cohort: CohortSection) -> EventTa
     return EventTables(persons, events, periods, reading.collector.units, tally.problems())
 
 
+def _tell_absent_pages(files: tuple[ExportFile, ...], tally: Tally) -> None:
+    """A search that was saved without its later pages looks whole, and half of the patients are not there."""
+    pages = {address for file in files for address in file.pages}
+    text = "Bundles say that another page follows, which is not among the files"
+    absent = [Place(file=file.name) for file in files if file.next_pages - pages]
+    tally.add("warning", "absent-pages", text, "save every page; nothing is to be done where all are there", len(absent), absent)
+
+
 def _tell_unread(files: list[ExportFile], tally: Tally) -> None:
-    """Count the files that are not read. A Bundle may hold anything, and what is no resource may be a damaged one."""
+    """Count the files that are not read. What is no resource may be a damaged one."""
     for file in files:
-        spot = [Place(file=file.name)]
-        if file.kind == "Bundle":
-            tally.add("error", "other-form", OTHER_FORM, OTHER_FORM_HINT, places=spot)
-        elif file.holds_resources:
+        if file.holds_resources:
             text = "Files of resources that this cohort does not need were not read"
-            tally.add("note", "unused-files", text, "", places=spot)
+            tally.add("note", "unused-files", text, "", places=[Place(file=file.name)])
         else:
-            not_json(file, 1, tally)
+            not_json(Place(file=file.name, line=1), tally)
 
 
 def _needed(files: tuple[ExportFile, ...], cohort: CohortSection) -> frozenset[str]:
     """The kinds of resources to read. Every kind that the cohort asks of must be there, or nothing would look like never."""
-    present = {file.kind for file in files}
+    present = {kind for file in files for kind in file.kinds}
     needed = {"Encounter"} if cohort.needs_observation else set()
     for concept_set in cohort.concepts:
         if concept_set.descendants:
@@ -95,10 +101,7 @@ def _needed(files: tuple[ExportFile, ...], cohort: CohortSection) -> frozenset[s
                 hint="add one to the study, for all hospitals",
             )
         needed |= _resources_of(concept_set, present)
-    absent = sorted({"Patient", *needed} - present)
-    if absent and "Bundle" in present:
-        raise DataError(OTHER_FORM, expected=f"files of {', '.join(absent)}", found="files of Bundle", hint=OTHER_FORM_HINT)
-    if absent:
+    if absent := sorted({"Patient", *needed} - present):
         raise DataError(
             f"The export has no {', '.join(absent)}",
             expected="a file of each kind of resource that the study's concept sets are looked for in",
@@ -123,21 +126,22 @@ def _medications(files: Iterable[ExportFile], kinds: frozenset[str], tally: Tall
         return {}
     codes: dict[str, list[Coding]] = {}
     for file in files:
-        if file.kind == "Medication":
-            for number, _, resource in file.lines():
+        if "Medication" in file.kinds:
+            for spot, _, resource in file.resources({"Medication"}):
                 if resource is None:
-                    not_json(file, number, tally)
+                    if not file.bundled:  # else it is counted among the events
+                        not_json(spot, tally)
                 elif isinstance(resource.get("id"), str):
                     codes[resource["id"]] = codings(resource.get("code"))
     return codes
 
 
-def not_json(file: ExportFile, number: int, tally: Tally) -> None:
-    """Count a line that holds no resource; the person at the machine is told which it is."""
+def not_json(spot: Place, tally: Tally) -> None:
+    """Count a line or entry that holds no resource; the person at the machine is told which it is."""
     tally.add(
         "error", "not-a-resource", "Lines of the export are no FHIR resource, or longer than 16 MiB",
         "export this file again in UTF-8, each resource whole on one line: no array, and nothing set in on lines of its own",
-        places=[Place(file=file.name, line=number)],
+        places=[spot],
     )  # fmt: skip
 
 
@@ -170,19 +174,18 @@ class _Reading:
                     else:
                         self.by_prefix.setdefault(concept_set.event, []).append((system, code.prefix, position))
 
-    def read(self, file: ExportFile) -> None:
-        """The events of one file. What is wrong with them is told with its name."""
+    def read(self, file: ExportFile, kinds: Collection[str]) -> None:
+        """The events of one file. What is wrong with them is told with its name. kinds: those that the cohort needs."""
         self.file = file.name
-        for number, line, resource in file.lines():
+        for spot, content, resource in file.resources(kinds):
             if resource is None:
-                not_json(file, number, self.tally)
+                not_json(spot, self.tally)
                 continue
-            if resource["resourceType"] != file.kind:
-                text = f"A file of {file.kind} holds other resources"
-                spots = [Place(file=file.name, line=number)]
-                self.tally.add("error", "mixed-file", text, "export each kind of resource into files of its own", places=spots)
+            if resource["resourceType"] not in file.kinds:
+                hint = "export each kind of resource into files of its own"
+                self.tally.add("error", "mixed-file", f"{file.title} holds other resources", hint, places=[spot])
                 continue
-            self._take(RESOURCE_KINDS[file.kind], resource, self.versions.add(resource, line))
+            self._take(RESOURCE_KINDS[resource["resourceType"]], resource, self.versions.add(resource, content))
         self._flush()
 
     def _take(self, kind: ResourceKind, resource: Resource, row: int) -> None:

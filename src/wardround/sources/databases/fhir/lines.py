@@ -1,4 +1,5 @@
-"""The files of a FHIR bulk export, line by line. One file holds one kind of resource, as the specification of bulk data says.
+"""The files of a FHIR bulk export, line by line. One file holds one kind of resource, as the specification of bulk data says;
+or Bundles, whose entries are of many kinds.
 
 Source: https://hl7.org/fhir/uv/bulkdata/
 """
@@ -7,13 +8,14 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from wardround.sources.databases.events import Tally
+from wardround.sources.databases.fhir.bundles import LARGEST_BUNDLE, content_of, entries, links, starts_as_bundle
 from wardround.sources.databases.fhir.values import Resource
 from wardround.sources.databases.members import Opener, open_members
 from wardround.sources.files.damage import DAMAGE
@@ -27,23 +29,61 @@ LONGEST_LINE = 16 * 2**20
 TOLD_EVERY = 1000
 """Lines, between one word of progress and the next."""
 SUFFIXES = (".ndjson", ".ndjson.gz")
+JSON = (".json", ".json.gz")
+HEAD_BYTES = 1024
 _DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class ExportFile:
-    """kind: the resource on its first line; of an empty file, the one that its name begins with.
+    """kinds: the resource on its first line; of an empty file, the one that its name begins with; of Bundles, all in them.
 
-    holds_resources: whether its first line is one, or it is empty.
+    bundled: its resources are entries of Bundles. whole: it is one Bundle, and not a Bundle a line. pages: addresses of its
+    Bundles, as pages of a search. next_pages: of those that they say follow. holds_resources: whether its first line is
+    one, or it is empty.
     """
 
     name: str
-    kind: str
+    kinds: frozenset[str]
     open: Opener
+    bundled: bool = False
+    whole: bool = False
+    pages: frozenset[str] = frozenset()
+    next_pages: frozenset[str] = frozenset()
     holds_resources: bool = True
 
-    def lines(self) -> Iterator[tuple[int, bytes, Resource | None]]:
-        """Each line with its number from 1, its bytes, and the resource; None where it holds none."""
+    @property
+    def title(self) -> str:
+        return f"A file of {'Bundles' if self.bundled else min(self.kinds)}"
+
+    def resources(self, kinds: Collection[str] = ()) -> Iterator[tuple[Place, bytes, Resource | None]]:
+        """Each resource with its place and what it is told from another by; None where a line or an entry holds none.
+
+        kinds: of Bundles, the resources that are asked for, or all; other files hold one kind.
+        """
+        for number, line, resource in self._lines():
+            spot = Place(file=self.name, line=number)
+            if not self.bundled or resource is None or resource["resourceType"] != "Bundle":
+                yield spot, line, None if self.bundled else resource
+                continue
+            for position, entry in enumerate(entries(resource), 1):
+                if entry is None or not kinds or entry["resourceType"] in kinds:
+                    at = replace(spot, file=f"{self.name}, entry {position}")
+                    yield at, b"" if entry is None else content_of(entry), entry
+
+    def bundles(self) -> Iterator[Resource]:
+        for _, _, resource in self._lines():
+            if resource is not None and resource["resourceType"] == "Bundle":
+                yield resource
+
+    def _lines(self) -> Iterator[tuple[int, bytes, Resource | None]]:
+        """Each line with its number from 1, its bytes, and the resource; one without a number where the file is a Bundle."""
+        if self.whole:
+            content = self._content()
+            if (resource := resource_in(content)) is None:
+                raise self._damaged()
+            yield 0, content, resource
+            return
         try:
             with self.open() as file:
                 for number, line in _limited(file):
@@ -52,8 +92,25 @@ class ExportFile:
                     if line is None or line.strip():
                         yield number, line or b"", None if line is None else resource_in(line)
         except _DAMAGED:
-            text = "A file of the export is damaged or cut short"
-            raise DataError(text, found=self.name, hint="export it again, or copy it again") from None
+            raise self._damaged() from None
+
+    def _content(self) -> bytes:
+        try:
+            with self.open() as file:
+                content = file.read(LARGEST_BUNDLE + 1)
+        except _DAMAGED:
+            raise self._damaged() from None
+        if len(content) > LARGEST_BUNDLE:
+            raise DataError(
+                "A Bundle of the export is too large to be read at once",
+                expected=f"{LARGEST_BUNDLE // 2**20} MiB at most",
+                hint="export ndjson, or a Bundle for each patient",
+            )
+        return content
+
+    def _damaged(self) -> DataError:
+        text = "A file of the export is damaged or cut short"
+        return DataError(text, found=self.name, hint="export it again, or copy it again")
 
 
 def _limited(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
@@ -80,7 +137,7 @@ def resource_in(line: bytes) -> Resource | None:
 
 OTHER_FORM = "Files hold FHIR resources in another form than one on each line, and were not read"
 OTHER_FORM_HINT = (
-    "export them in bulk, as ndjson; or write each resource of a Bundle on one line, each kind into a file of its own"
+    "export them in bulk, as ndjson; or as Bundles in JSON; or write each resource on one line, each kind into a file of its own"
 )
 _HEAD = 4096
 _SIGNS = (b'"resourceType"', b"http://hl7.org/fhir")
@@ -93,7 +150,10 @@ def beside_export(path: Path) -> tuple[Problem, ...]:
         for name, opener in files.items():
             if name.casefold().endswith(SUFFIXES):
                 continue
-            if _holds_resources(opener):
+            head = _head_of(opener)
+            if name.casefold().endswith(JSON) and starts_as_bundle(head):
+                continue
+            if any(sign in head for sign in _SIGNS):
                 tally.add("error", "other-form", OTHER_FORM, OTHER_FORM_HINT, places=[Place(file=name)])
             else:
                 text = "Files that are no ndjson were not read"
@@ -107,29 +167,45 @@ def beside_export(path: Path) -> tuple[Problem, ...]:
     return tally.problems()
 
 
-def _holds_resources(opener: Opener) -> bool:
+def _head_of(opener: Opener) -> bytes:
     try:
         with opener() as file:
-            head = file.read(_HEAD)
+            return file.read(_HEAD)
     except DAMAGE:
-        return False
-    return any(sign in head for sign in _SIGNS)
+        return b""
 
 
 @contextmanager
 def open_export(path: Path) -> Iterator[tuple[ExportFile, ...]]:
-    """The ndjson files of a folder or zip, by name."""
+    """The ndjson files and the Bundles of a folder or zip, by name; or one file of Bundles."""
     with open_members(path) as files:
-        yield tuple(_described(name, opener) for name, opener in files.items() if name.casefold().endswith(SUFFIXES))
+        described = (_described(name, opener) for name, opener in files.items() if name.casefold().endswith((*SUFFIXES, *JSON)))
+        yield tuple(file for file in described if file is not None)
 
 
-def _described(name: str, opener: Opener) -> ExportFile:
+def _described(name: str, opener: Opener) -> ExportFile | None:
+    """None for a file of JSON that is no Bundle."""
     by_name = re.split(r"[._-]", PurePosixPath(name).name)[0]
     try:
         with opener() as file:
+            if name.casefold().endswith(JSON):
+                return _bundled(name, opener, whole=True) if starts_as_bundle(file.read(HEAD_BYTES)) else None
             first = next((line for _, line in _limited(file) if line is None or line.strip()), b"")
     except DAMAGE:
         raise DataError("A file of the export is damaged or cut short", found=name, hint="export it again") from None
     resource = resource_in(first) if first else None
     kind = by_name if resource is None else str(resource["resourceType"])
-    return ExportFile(name, kind, opener, holds_resources=resource is not None or first == b"")
+    if kind == "Bundle":
+        return _bundled(name, opener, whole=False)
+    return ExportFile(name, frozenset({kind}), opener, holds_resources=resource is not None or first == b"")
+
+
+def _bundled(name: str, opener: Opener, *, whole: bool) -> ExportFile:
+    file = ExportFile(name, frozenset(), opener, bundled=True, whole=whole)
+    kinds: set[str] = set()
+    addresses: dict[str, set[str]] = {"self": set(), "next": set()}
+    for bundle in file.bundles():
+        kinds.update(entry["resourceType"] for entry in entries(bundle) if entry is not None)
+        for relation, address in links(bundle):
+            addresses.setdefault(relation, set()).add(address)
+    return replace(file, kinds=frozenset(kinds), pages=frozenset(addresses["self"]), next_pages=frozenset(addresses["next"]))

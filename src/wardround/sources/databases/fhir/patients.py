@@ -18,11 +18,11 @@ def patients(files: list[ExportFile], tally: Tally) -> tuple[pl.DataFrame, Perso
     """Every patient of the export, sorted by id. The key of one that another record replaces leads to that one."""
     newest: dict[str, tuple[int, Resource]] = {}
     for file in files:
-        for number, _, resource in file.lines():
+        for spot, _, resource in file.resources({"Patient"}):
             if resource is None or resource["resourceType"] != "Patient" or not isinstance(resource.get("id"), str):
                 tally.add(
                     "error", "not-a-patient", "Lines of the export are no FHIR Patient with an id", "export this file again",
-                    places=[Place(file=file.name, line=number)],
+                    places=[spot],
                 )  # fmt: skip
             else:
                 _keep_newest(newest, resource, tally)

@@ -25,10 +25,12 @@ UNUSED = 1.0 / 16
 
 @dataclass(frozen=True)
 class ShownPicture:
-    """pixels: uint8 where up to 8 bits are stored, else uint16, at full scale; None where the last of `findings` refuses it."""
+    """pixels: uint8 where up to 8 bits are stored, else uint16, at full scale; None where the last of `findings` refuses it.
+    padding: (height, width) the black pixels that are no part of the picture; None where there are none."""
 
     pixels: NDArray[Any] | None
     findings: tuple[HeaderFinding, ...]
+    padding: NDArray[np.bool_] | None = None
 
 
 def show_picture(dataset: Any) -> ShownPicture:
@@ -39,7 +41,8 @@ def show_picture(dataset: Any) -> ShownPicture:
         _check_syntax(dataset)
         stored, doubts = stored_picture(dataset, fields)
         pixels, more = _pixels(dataset, fields, stored)
-        return ShownPicture(pixels, (*doubts, *more, *_content_doubts(dataset)))
+        padding = stored.padding if fields.photometry in GREYS else None
+        return ShownPicture(pixels, (*doubts, *more, *_content_doubts(dataset)), padding)
     except HeaderRefusal as refusal:
         return ShownPicture(None, (refusal.finding,))
 
