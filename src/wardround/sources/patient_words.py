@@ -22,9 +22,6 @@ SPELLINGS_HINT = (
     '(wardround data map) can say it instead, with same under [patient]: "ignore case", "ignore zeros", "ignore case and zeros", '
     'or "as written" where they are different people'
 )
-FILE_SPELLINGS_HINT = (
-    "correct them, or name the patient of each file in manifest.csv: each person in one way, and two people by more than that"
-)
 
 
 _ROUNDED = re.compile(r"\d(?:[.,]\d+E\+?|E\+)\d{1,3}", re.ASCII | re.IGNORECASE)

@@ -221,19 +221,20 @@ def test_two_records_of_one_person_are_told_and_refused_in_private(tmp_path: Pat
     assert levels(fhir(tmp_path / "b", linked, private=True))["patient-linked"] == "error"
 
 
-@pytest.mark.parametrize("name", ["Bundle.ndjson", "bundle.json", "Observation.json", "x.xml"])
+@pytest.mark.parametrize("name", ["Observation.json", "x.xml"])
 def test_resources_in_another_form_are_not_passed_over(tmp_path: Path, name: str) -> None:
-    """A Bundle may hold all that the export lacks; it was a file that nobody needs."""
+    """It may hold all that the export lacks; it was a file that nobody needs."""
     folder = write_fhir(tmp_path, fhir_resources())
     xml = '<Bundle xmlns="http://hl7.org/fhir"/>'
-    (folder / name).write_text(xml if name.endswith("xml") else json.dumps({"resourceType": "Bundle", "entry": []}) + "\n")
+    (folder / name).write_text(xml if name.endswith("xml") else json.dumps({"resourceType": "Observation"}) + "\n")
     assert levels(open_source(folder, contract()).check())["other-form"] == "error"
 
 
-def test_an_export_of_bundles_alone_is_not_mended_by_empty_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["Bundle.ndjson", "bundle.json"])
+def test_a_bundle_without_its_type_is_not_mended_by_empty_files(tmp_path: Path, name: str) -> None:
     """The hint to add an empty Observation.ndjson made everybody someone who was never measured."""
-    (tmp_path / "Bundle.ndjson").write_text(json.dumps({"resourceType": "Bundle"}) + "\n")
-    with pytest.raises(DataError, match="another form") as caught:
+    (tmp_path / name).write_text(json.dumps({"resourceType": "Bundle"}) + "\n")
+    with pytest.raises(DataError, match="type that is not read") as caught:
         open_source(tmp_path, contract()).load()
     assert "empty file" not in str(caught.value)
 

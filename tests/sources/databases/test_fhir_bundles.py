@@ -101,7 +101,7 @@ def test_an_entry_without_a_resource_is_an_error_with_its_place(tmp_path: Path) 
     [
         (json.dumps(bundle(fhir_resources(), "history")), "type that is not read.*Found: history"),
         (json.dumps(bundle(fhir_resources(), "Mustermann")), "type that is not read.*Found: another one, or none"),
-        (json.dumps(bundle(fhir_resources()))[:-20], "Bundles in the export is damaged or cut short"),
+        (json.dumps(bundle(fhir_resources()))[:-20], "A file of the export is damaged or cut short"),
         (json.dumps(bundle([patient(), encounter("2020-05-10"), condition("2020-05-12")])), "has no Observation"),
         (json.dumps(bundle([*fhir_resources(), observation("2020-05-01")])) + " " * 4000, "too large to be read at once"),
     ],

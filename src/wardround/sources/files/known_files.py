@@ -22,6 +22,7 @@ from wardround.values.errors import DataError
 
 MANIFEST = "manifest.csv"
 _FILE_COLUMNS = ("file", "filename", "path", "image")
+LF = b"\n"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _from_manifest(
     text: bytes, names: tuple[str, ...], contract: DataContract, labels: Labels
 ) -> tuple[list[Known], list[Place]]:
     rows = _manifest_rows(text)
-    columns = rows[0].keys() if rows else ()
+    columns = rows[0][1].keys() if rows else ()
     file, label = _file_column(columns), _named(columns, contract.label.column, "label")
     if file is None or (label is None and labels == "required"):
         raise DataError(
@@ -133,14 +134,20 @@ def _from_manifest(
     site = _named(columns, contract.site.column, "site")
     by_name = _lookup(names)
     listed_files: dict[str, Known] = {}
+    line_of: dict[str, int] = {}
     absent: list[Place] = []
-    for line, row in enumerate(rows, 2):
+    for line, row in rows:
         name = by_name.get(_normal(row[file]))
         if name is None:
             absent.append(Place(file=MANIFEST, line=line, column=file, value=row[file]))
         elif name in listed_files:
-            raise DataError(f"{MANIFEST} lists a file twice", hint="keep one line for each file")
+            raise DataError(
+                f"{MANIFEST} lists a file twice",
+                found=f"{name} in lines {line_of[name]} and {line}",
+                hint="keep one line for each file",
+            )
         else:
+            line_of[name] = line
             told = {key: row[c].strip() for key, c in (("patient", patient), ("split", split), ("site", site)) if c}
             listed_files[name] = Known(
                 name, row[label] if label else "", told.get("patient", ""), told.get("split", ""), told.get("site", ""), True
@@ -148,17 +155,30 @@ def _from_manifest(
     return [listed_files[name] for name in sorted(listed_files)], absent
 
 
-def _manifest_rows(text: bytes) -> list[dict[str, str]]:
+def _manifest_rows(text: bytes) -> list[tuple[int, dict[str, str]]]:
+    """Each row with the line on which it ends. DataError for the first cause why the file is no table."""
     try:
         words = text.decode("utf-8-sig")
-        first = words.partition("\n")[0]
-        reader = csv.DictReader(io.StringIO(words), strict=True, restval="", delimiter=separator_in(first))
-        reader.fieldnames = _column_names(reader.fieldnames or ())
-        rows = [dict(row) for row in reader]
-    except (UnicodeDecodeError, csv.Error):
-        raise DataError(f"{MANIFEST} is not a CSV in UTF-8", hint="save it as CSV, encoding UTF-8") from None
-    if any(None in row for row in rows):
-        raise DataError(f"{MANIFEST} has a line with more cells than its header", hint="quote cells that hold a comma")
+    except UnicodeDecodeError as error:
+        where = f"a letter of another encoding in line {text.count(LF, 0, error.start) + 1}"
+        raise DataError(f"{MANIFEST} is not a CSV in UTF-8", found=where, hint="save it as CSV, encoding UTF-8") from None
+    reader = csv.DictReader(io.StringIO(words), strict=True, restval="", delimiter=separator_in(words.partition("\n")[0]))
+    reader.fieldnames = _column_names(reader.fieldnames or ())
+    rows: list[tuple[int, dict[str, str]]] = []
+    try:
+        for row in reader:
+            rows.append((reader.line_num, dict(row)))
+    except csv.Error:
+        line = rows[-1][0] + 1 if rows else 2
+        raise DataError(
+            f"{MANIFEST} has a quotation mark that is opened and not closed before the next rows", found=f"line {line}",
+            hint="close it, or take it out; inside a cell it is written twice, and the cell in quotes",
+        ) from None  # fmt: skip
+    if long := [line for line, row in rows if None in row]:
+        text_of_lines = f"line {long[0]}" + (f" and {len(long) - 1} more" if len(long) > 1 else "")
+        raise DataError(
+            f"{MANIFEST} has a line with more cells than its header", found=text_of_lines, hint="quote cells that hold a comma"
+        )
     return rows
 
 

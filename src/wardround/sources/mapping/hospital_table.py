@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wardround.sources.files.density import require_bearable_gzip
 from wardround.sources.mapping.sections import SourceSection
 from wardround.sources.mapping.vocabulary import key, words_for
 from wardround.sources.tables.csv_text import CsvSettings, is_parquet, mark_of, open_csv, separator_of
 from wardround.sources.tables.excel import is_workbook, sheet_names, sheet_rows
-from wardround.sources.tables.number_faults import DECIMAL_COMMA, fault_of
+from wardround.sources.tables.number_faults import DECIMAL_COMMA, commas_unclear, fault_of, points_look_like_thousands
+from wardround.study.cell_values import is_number
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 
@@ -78,6 +80,7 @@ def _asked(contract: DataContract) -> frozenset[str]:
 
 
 def _csv_source(path: Path, asked: frozenset[str], remarks: list[str]) -> SourceSection:
+    require_bearable_gzip(path)
     with open_csv(path) as file:
         content = file.read()
     encoding = mark_of(content) or _encoding(content, remarks)
@@ -150,6 +153,19 @@ def _number_signs(words: dict[str, list[str]], remarks: list[str]) -> tuple[str,
     """The signs before decimals and between thousands, where numbers show them."""
     every = [word for column in words.values() for word in column]
     commas = [word for word in every if fault_of(word) is DECIMAL_COMMA]
+    if commas and commas_unclear(commas):
+        remarks.append(
+            f"please check: a number such as {commas[0]} may have decimals or be above a thousand. As it stands it is refused: "
+            'write decimal = "," or thousands = "," here'
+        )
+        return ".", ""
+    if grouped_column := next(
+        (name for name, column in words.items() if points_look_like_thousands(filter(is_number, column))), ""
+    ):
+        remarks.append(
+            f'please check the column {grouped_column!r}: where 1.234 means more than a thousand in it, write decimal = "," and '
+            'thousands = "." here'
+        )
     if not commas:
         english = [word for word in every if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+\.\d+", word)]
         return ".", "," if english else ""

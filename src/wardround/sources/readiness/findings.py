@@ -231,12 +231,16 @@ def _column_findings(read_result: ReadResult, contract: DataContract) -> list[Fi
             findings.append(_part("warning", f"outside:{facts.name}", text, hint, facts.outside, facts.rows))
         if facts.factor is not None:
             text = f"Column {facts.name!r} seems to hold {words_for(facts.factor)}; the contract wants{unit or ' another unit'}"
-            findings.append(Finding("error", f"unit:{facts.name}", text, f"multiply it by {facts.factor:.4g}"))
+            findings.append(Finding("error", f"unit:{facts.name}", text, _factor_hint(facts.factor)))
     if read_result.left_out:
         findings.append(
             counted("note", "left-out", "Incomplete records left out, as the contract says", "", read_result.left_out)
         )
     return findings
+
+
+def _factor_hint(factor: float) -> str:
+    return f"multiply it by {factor:.4g}; of a table, factor = {factor:.4g} in a mapping does it (wardround data map)"
 
 
 def _part(level: Level, code: str, text: str, hint: str, count: int, whole: int) -> Finding:

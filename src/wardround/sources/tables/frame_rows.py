@@ -55,6 +55,7 @@ def rows_of_frame(
 
 
 def require_flat(column: pl.Series) -> None:
+    """DataError where a column holds several values in a cell, bytes, or spans of time."""
     kind = column.dtype
     if kind.is_nested() or kind in (pl.Binary, pl.Object):
         words = "bytes" if kind in (pl.Binary, pl.Object) else "lists or groups of values"
