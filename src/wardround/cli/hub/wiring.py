@@ -1,19 +1,24 @@
 """The hub, put together: Flower carries, we sign and seal, the service carries the studies on, pages for people beside it."""
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround.cli.hub.dashboard import dashboard_beside
-from wardround.values.errors import StudyError
+from wardround.values.errors import StudyError, WardroundError
 
 if TYPE_CHECKING:
+    from wardround.engines.flower.hub import FlowerHub
     from wardround.hub.daemon.home import HubHome
     from wardround.hub.daemon.service import HubService
     from wardround.study.declaration import Study
     from wardround.study.record.run_record import RunRecord
     from wardround.study.run_settings import RunSettings
+    from wardround.wire.hub_address import HubAddress
+
+RENEWED_EVERY_S = 86_400.0
 
 
 @contextmanager
@@ -39,7 +44,8 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
     party = Party(HUB, home.identity, home.sealing)
     roster, bodies = Roster(home.path, log), BodyStore(home.path / "bodies")
     desk = EnrolmentDesk(roster, party.identity, party.sealing.public)
-    certificate = server_certificate(home.path / "keys", HubAddress.read(settings.address))
+    address = HubAddress.read(settings.address)
+    certificate = server_certificate(home.path / "keys", address)
     own = _OwnPages(desk, BodyApp(bodies, roster.key_cards, say))
     carrier = FlowerHub(settings.listen, settings.port, certificate, certificate, roster.logins, own)
     post = HubPost(carrier.carrier, party, roster.key_cards, bodies, log, home.path / "post")
@@ -55,12 +61,26 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
         changed=feed.changed,
     )
     carrier.start()
+    ended = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(home.path / "keys", address, carrier, ended), daemon=True)
+    renewing.start()
     try:
         service = HubService(means)
         with dashboard_beside(home, roster, service, feed, lambda: Lines(carrier.last_seen(), post.clocks()), say):
             yield service
     finally:
+        ended.set()
         carrier.stop()
+
+
+def _renew(keys: Path, address: "HubAddress", carrier: "FlowerHub", ended: threading.Event) -> None:
+    """Looks every day whether the TLS certificate has to be renewed, in a hub that runs for years."""
+    from wardround.hub.daemon.certificates import server_certificate
+
+    while not ended.wait(RENEWED_EVERY_S):
+        with suppress(WardroundError, OSError):  # a full disk; there are months left for the next try
+            server_certificate(keys, address)
+            carrier.show_renewed_certificate()
 
 
 class _OwnPages:

@@ -73,6 +73,12 @@ class FlowerHub:
                 )
             time.sleep(0.01)
 
+    def show_renewed_certificate(self) -> None:
+        """Shows new connections what the certificate's files hold now; those that are open stay."""
+        config = self._server.config
+        if config.ssl is not None and config.ssl_certfile is not None:
+            config.ssl.load_cert_chain(config.ssl_certfile, config.ssl_keyfile)
+
     def stop(self) -> None:
         """Ends exchanges, hangs up, and returns when the port is free."""
         self.carrier.close()
