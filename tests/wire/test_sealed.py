@@ -18,6 +18,7 @@ from wardround.crypto.sealing import PIECE, SealingKey
 from wardround.values.chained_log import Head
 from wardround.values.errors import WireError
 from wardround.wire.sealed import (
+    DETACHED_ABOVE,
     HUB,
     INLINE_LIMIT,
     SKEW_MS,
@@ -57,13 +58,13 @@ def test_what_was_sealed_is_read(body: bytes) -> None:
     assert read.sha256 == hashlib.sha256(message).hexdigest()
 
 
-@pytest.mark.parametrize("size", [INLINE_LIMIT - 16, INLINE_LIMIT - 15, PIECE, 3 * PIECE + 5])
+@pytest.mark.parametrize("size", [DETACHED_ABOVE - 16, DETACHED_ABOVE - 15, PIECE, 3 * PIECE + 5])
 def test_a_long_body_travels_beside_its_message(size: int) -> None:
     """The limit is that of the ciphertext; what is inside and what is beside are read alike."""
     plain = hashlib.shake_256(b"x").digest(size)
     body = SealedBody.of(plain)
     message = seal(SUBJECT, body, HUB_PARTY, SITE.card, now_ms=NOW, log=Head())
-    assert body.detached == (size > INLINE_LIMIT - 16)
+    assert body.detached == (size > DETACHED_ABOVE - 16)
     assert (len(message) < 2000) == body.detached
     beside = io.BytesIO(b"".join(body.pieces())) if body.detached else None
     assert opened(message).body(SITE.sealing, beside) == plain
