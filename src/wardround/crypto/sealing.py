@@ -112,7 +112,7 @@ def decrypted(key: bytes, ciphertext: Readable, size: int) -> Iterator[bytes]:
     What was yielded before a WireError is true as far as it goes; nobody may use it before the last piece has come.
     """
     cipher, whole = AESGCM(key), PIECE + TAG
-    pieces = -(-size // whole)
+    pieces = max(1, -(-size // whole))
     last_size = size - whole * (pieces - 1)
     if last_size < TAG or (last_size == TAG and pieces > 1):  # an empty piece stands alone
         raise WireError("A sealed body has a size that none has", found=f"{size} bytes")

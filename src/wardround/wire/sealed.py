@@ -44,7 +44,9 @@ MAGIC = b"WRSM"
 VERSION = 1
 HEADER_LIMIT = 1 << 12
 INLINE_LIMIT = 1 << 20
-"""Bytes of ciphertext that travel inside a message; more is detached."""
+"""Bytes of ciphertext that travel inside a message at most."""
+DETACHED_ABOVE = 1 << 17
+"""What we detach: a carrier copies what travels inside a message several times, and a body beside it not once."""
 LARGEST_BODY = 1 << 31
 SKEW_MS = 300_000
 """How far the clocks of two parties may differ."""
@@ -130,7 +132,7 @@ class SealedBody:
     @property
     def detached(self) -> bool:
         """Whether it is too long to travel inside a message."""
-        return self.size > INLINE_LIMIT
+        return self.size > DETACHED_ABOVE
 
     def pieces(self, start: int = 0) -> Iterator[bytes]:
         """The ciphertext from byte `start` on."""

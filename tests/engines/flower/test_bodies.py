@@ -1,0 +1,199 @@
+"""Long bodies as files at the hub: only a site's own signature opens the door, and a line that breaks costs no byte twice."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.engines.flower.embedded import HOST, Embedded, listening
+from tests.engines.remote.breaking_line import breaking
+from tests.engines.remote.parties import NAMES, party
+from wardround.engines.remote import tickets
+from wardround.engines.remote.body_client import BodyClient, tls_context
+from wardround.engines.remote.body_store import UNFETCHED, BodyStore
+from wardround.engines.remote.tickets import Ticket
+from wardround.values.errors import EngineError, RunError, WireError
+from wardround.wire.sealed import LARGEST_BODY, Party, SealedBody
+
+EAST = NAMES[0]
+SIZE = 3_000_000
+NOW = time.time_ns() // 10**6
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    with listening(tmp_path_factory.mktemp("bodies")) as running:
+        yield running
+
+
+@pytest.fixture
+def plain(embedded: Embedded) -> Iterator[httpx.Client]:
+    """A client without our manners."""
+    with httpx.Client(base_url=f"https://{embedded.address}", verify=tls_context(embedded.ca_pem), timeout=20.0) as client:
+        yield client
+
+
+def client_over(embedded: Embedded, address: str, patience_s: float = 20.0) -> BodyClient:
+    client = BodyClient(address, embedded.ca_pem, embedded.parties.sites[EAST])
+    client._patience_s = patience_s
+    return client
+
+
+def read_all(client: BodyClient, body: SealedBody, piece: int = 1_000_003) -> bytes:
+    with client.open(body.sha256, body.size) as reader:
+        pieces = []
+        while data := reader.read(piece):
+            pieces.append(data)
+        return b"".join(pieces)
+
+
+def ticket_for(site: Party, method: str, body: SealedBody, **other: object) -> dict[str, str]:
+    values = {"name": site.name, "method": method, "sha256": body.sha256, "size": body.size, "expires": NOW + 60_000} | other
+    return {tickets.HEADER: tickets.written(Ticket(**values), site.identity)}
+
+
+def test_a_body_comes_whole_over_a_line_that_breaks(embedded: Embedded) -> None:
+    """Each connection carries a part; what came is not fetched again."""
+    body = SealedBody.of(os.urandom(SIZE))
+    embedded.store.add(body)
+    with (
+        breaking((HOST, embedded.hub.port), 400_000, 900_000, 1_200_000) as line,
+        closing(client_over(embedded, line.address)) as client,
+    ):
+        assert read_all(client, body) == b"".join(body.pieces())
+    assert line.connections == 4
+    embedded.store.remove(body.sha256)
+    with closing(client_over(embedded, embedded.address)) as client, pytest.raises(WireError, match="no more"):
+        read_all(client, body)
+
+
+def test_a_body_goes_whole_over_a_line_that_breaks(embedded: Embedded) -> None:
+    """The hub says how much it has, and the rest is made anew from there."""
+    body = SealedBody.of(os.urandom(SIZE))
+    with breaking((HOST, embedded.hub.port), 700_000, 1_500_000) as line, closing(client_over(embedded, line.address)) as client:
+        client.put(body)
+    assert line.connections == 3
+    file = embedded.store.take(EAST, body.sha256)
+    assert file is not None
+    with file:
+        assert file.read() == b"".join(body.pieces())
+    assert embedded.store.take(EAST, body.sha256) is None
+
+
+def test_a_hub_that_is_away_is_tried_for_a_while(embedded: Embedded) -> None:
+    """The error names the line; the site's service goes on."""
+    with closing(client_over(embedded, f"{HOST}:1", 0.5)) as client, pytest.raises(EngineError, match="could not be carried"):
+        client.put(SealedBody.of(b"x"))
+
+
+def test_only_the_signature_of_a_site_of_the_roster_opens_the_door(embedded: Embedded, plain: httpx.Client) -> None:
+    """A stranger, another name, another body, another method, yesterday's ticket, a changed one: all the same 403."""
+    body, east = SealedBody.of(os.urandom(SIZE)), embedded.parties.sites[EAST]
+    embedded.store.add(body)
+    path, right = f"/bodies/{body.sha256}", ticket_for(east, "GET", body)
+    other = SealedBody.of(b"another")
+    wrong = [
+        {},
+        {tickets.HEADER: ""},
+        {tickets.HEADER: "e30="},
+        {tickets.HEADER: "x" * 3000},
+        ticket_for(party(EAST), "GET", body),
+        ticket_for(party("west"), "GET", body),
+        ticket_for(east, "GET", body, name=NAMES[1]),
+        ticket_for(east, "PUT", body),
+        ticket_for(east, "GET", other),
+        ticket_for(east, "GET", body, expires=NOW - 400_000),
+        ticket_for(east, "GET", body, expires=NOW + 10**9),
+        ticket_for(east, "GET", body, size=LARGEST_BODY + 1),
+        ticket_for(east, "GET", body, size=-1),
+        {tickets.HEADER: right[tickets.HEADER][:-8] + "AAAAAAA="},
+    ]
+    for headers in wrong:
+        response = plain.get(path, headers=headers)
+        assert (response.status_code, response.content) == (403, b"")
+    assert plain.get(path, headers=right).content == b"".join(body.pieces())
+    embedded.store.remove(body.sha256)
+
+
+def test_what_a_ticket_does_not_promise_is_refused_before_it_comes(embedded: Embedded, plain: httpx.Client) -> None:
+    """A length above the ticket's, or none, and names that are no hash."""
+    body, east = SealedBody.of(b"short"), embedded.parties.sites[EAST]
+    path, ticket = f"/bodies/{body.sha256}", ticket_for(east, "PUT", body)
+    assert plain.put(path, headers=ticket, content=bytes(body.size + 1)).status_code == 413
+    assert plain.put(path, headers=ticket, content=iter([bytes(body.size)])).status_code == 413  # chunks state no length
+    assert plain.put(path, headers={**ticket, "content-range": "bytes 5-1/1"}, content=b"").status_code == 413
+    for name in ("x", "../" + "0" * 61, "0" * 63, "G" * 64, "A" * 64):
+        assert plain.put(f"/bodies/{name}", headers=ticket, content=b"").status_code == 404
+
+
+def test_bytes_of_another_hash_are_thrown_away(embedded: Embedded, plain: httpx.Client) -> None:
+    """What lies in the store is what its name says, or it is not in the store."""
+    body, east = SealedBody.of(b"a body"), embedded.parties.sites[EAST]
+    path, ticket = f"/bodies/{body.sha256}", ticket_for(east, "PUT", body)
+    assert plain.put(path, headers=ticket, content=bytes(body.size)).status_code == 422
+    assert embedded.store.take(EAST, body.sha256) is None
+    assert plain.put(path, headers=ticket, content=b"".join(body.pieces())).status_code == 201
+    assert plain.put(path, headers=ticket, content=b"".join(body.pieces())).status_code == 201  # once more: it is there
+    file = embedded.store.take(EAST, body.sha256)
+    assert file is not None
+    file.close()
+
+
+def test_a_site_fills_no_more_than_its_share_of_the_disk(embedded: Embedded) -> None:
+    """Answers that were lost on the way leave their bodies: the oldest gives way."""
+    bodies = [SealedBody.of(bytes([number])) for number in range(5)]
+    with closing(client_over(embedded, embedded.address)) as client:
+        for body in bodies:
+            client.put(body)
+    taken = [embedded.store.take(EAST, body.sha256) for body in bodies]
+    assert [file is not None for file in taken] == [False] * (5 - UNFETCHED) + [True] * UNFETCHED
+    for file in taken:
+        if file is not None:
+            file.close()
+
+
+def test_a_full_disk_is_named_at_both_ends(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The site hears that it is the hub's disk, the hub's people hear it too, and no part of a file stays."""
+    heard: list[str] = []
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    body = SealedBody.of(b"x")
+    ours = embedded.hub._server.config.app._ours  # type: ignore[union-attr]
+    monkeypatch.setattr(ours, "_disk_full", heard.append)
+    monkeypatch.setattr("wardround.engines.remote.body_store.Upload.write", full)
+    with closing(client_over(embedded, embedded.address)) as client, pytest.raises(EngineError, match="disk is full"):
+        client.put(body)
+    assert heard == ["No space left on device"]
+    assert not list(embedded.store.folder.rglob(f"{body.sha256}*"))
+
+
+def test_a_hub_without_room_for_its_own_body_says_so_and_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order whose body is cut off may not leave."""
+    store, body = BodyStore(tmp_path / "bodies"), SealedBody.of(b"x")
+
+    def pieces(_: SealedBody, start: int = 0) -> Iterator[bytes]:  # noqa: ARG001
+        yield b"a part"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SealedBody, "pieces", pieces)
+    with pytest.raises(RunError, match="No space left"):
+        store.add(body)
+    assert store.sent(body.sha256) is None
+
+
+def test_nothing_of_an_earlier_process_is_kept(tmp_path: Path) -> None:
+    """Its exchanges are made anew with other keys: whatever lies here is of no use to anybody."""
+    first = BodyStore(tmp_path / "bodies")
+    first.add(body := SealedBody.of(b"x"))
+    upload = first.upload(EAST, hashlib.sha256(b"y").hexdigest(), 1)
+    upload.close()
+    second = BodyStore(tmp_path / "bodies")
+    assert second.sent(body.sha256) is None
+    assert not [path for path in (tmp_path / "bodies").rglob("*") if path.is_file()]
