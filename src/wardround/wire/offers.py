@@ -18,7 +18,8 @@ OFFER_LIMIT = 1 << 22
 STATUS_LIMIT = 1 << 16
 _SIGNED = b"wardround approval 1\0"
 Kind = TypeVar("Kind", bound=Header)
-State = Literal["offered", "approved", "refused", "revoked", "expired", "finished", "unfit"]
+State = Literal["offered", "approved", "hours", "refused", "revoked", "expired", "finished", "unfit"]
+"""How a study stands at a hospital. hours: approved, and its machine does not work at this hour."""
 Text = Annotated[str, StringConstraints(max_length=500)]
 Time = Annotated[int, Field(ge=0, lt=2**53)]
 

@@ -62,8 +62,11 @@ class MemoryRoster:
 
 @dataclass
 class Hospital:
-    """One hospital: a real site for each study, opened when it has approved. away: it answers nothing. said: the state that it
-    says of every study, None for what it decided. before: is called with each order and may raise."""
+    """One hospital: a real site for each study, opened when it has approved.
+
+    away: it answers nothing. said: the state that it says of every study, None for what it decided. before: is called with each
+    order and may raise. closed: whether its machine does not work at this hour.
+    """
 
     name: str
     folder: Path
@@ -74,6 +77,7 @@ class Hospital:
     forge: Callable[[ApprovalStatement], ApprovalStatement] = lambda statement: statement
     signs_with: Identity | None = None
     before: Callable[[bytes], None] = lambda _: None
+    closed: Callable[[], bool] = lambda: False
     revoked: set[str] = field(default_factory=set)
     orders: int = 0
     _sites: dict[str, Site] = field(default_factory=dict)
@@ -85,7 +89,9 @@ class Hospital:
         offer = Offer.from_bytes(data)
         study = parse_study(offer.study)
         state: State = self.said or ("revoked" if study.hash in self.revoked else "approved" if self.approves else "offered")
-        return SiteStatus(state=state, approval=self._approval(study) if state == "approved" else None, release="1.0").to_bytes()
+        approval = self._approval(study) if state == "approved" else None
+        told: State = "hours" if state == "approved" and self.closed() else state
+        return SiteStatus(state=told, approval=approval, release="1.0").to_bytes()
 
     def _approval(self, study: Study) -> SignedApproval:
         at = now_ms()
@@ -107,6 +113,8 @@ class Hospital:
         try:
             if study.hash in self.revoked:
                 raise RefusedError("revoked", code="revoked")
+            if self.closed():
+                raise RefusedError("not at this hour", code="hours")
             self.before(order)
             return self._site(study).handle(order)
         except WardroundError as error:

@@ -19,25 +19,19 @@ import wardround.training.onnx_export  # noqa: F401  (loaded once, before the ch
 from tests.federation.tiny_federation import NAMES, study
 from tests.hub.daemon.hub_ward import Hospital, HubWard, until
 from wardround.hub.daemon.studies import StudyFolder, folders
-from wardround.values.errors import RefusedError
 
 CLOSED = "closed"
 MOST_LIVES = 300
 
 
-def gated(hospital: Hospital, gate: Path) -> None:
-    """The hospital works at no hour as long as the file is there."""
-
-    def before(_: bytes) -> None:
-        if gate.exists():
-            raise RefusedError("not now", code="hours")
-
-    hospital.before = before
-
-
 def hub_at(path: Path) -> HubWard:
     hub = HubWard(path)
-    gated(hub.hospitals["south"], path / CLOSED)
+    closed = path / CLOSED
+
+    def before(_: bytes) -> None:
+        hub.hospitals["south"].away = closed.exists()
+
+    hub.hospitals["east"].before = before  # so it approves, and is away from the first order on
     return hub
 
 

@@ -125,8 +125,8 @@ def test_a_hospital_that_is_enrolled_under_another_key_stops_its_studies(tmp_pat
     with hub_ward(tmp_path) as hub:
         hub.hospitals["south"].approves = False
         folder = hub.submit(study(mode="masked", rounds=1, collusion=0))
-        entries, south = hub.roster.entries, SiteId("south")
-        entries[south] = replace(entries[south], identity=Identity.new().public)
+        south = SiteId("south")
+        hub.roster.entries[south] = replace(hub.roster.entries[south], identity=Identity.new().public)
         with hub.up():
             state = until(folder, "failed")
         assert "south is enrolled under another key" in state.reason and "hub run" in state.mend

@@ -110,6 +110,41 @@ def test_a_hospital_that_is_away_is_asked_for_no_round_until_it_is_seen(tmp_path
             assert until(folder, "finished", "failed").phase == "finished"
 
 
+def test_a_hospital_at_other_hours_is_asked_for_nothing_and_the_others_neither(tmp_path: Path) -> None:
+    """A hospital that is asked in vain night after night stops until a person has looked."""
+    with hub_ward(tmp_path) as hub:
+        closed = threading.Event()
+        closed.set()
+        hub.hospitals["south"].closed = closed.is_set
+        folder = hub.submit(masked())
+        with hub.up():
+            until_state(folder, lambda state: state.sites["south"].state == "hours")
+            asked = len(hub.post.asked)
+            until_state(folder, lambda _: len(hub.post.asked) > asked + 3)
+            assert folder.state.phase == "offered" and {topic for topic, _ in hub.post.asked} == {"offer"}
+            closed.clear()
+            assert until(folder, "finished", "failed").phase == "finished"
+
+
+def test_tries_in_vain_do_not_stop_the_hospitals_that_are_there(tmp_path: Path) -> None:
+    """Fifty refusals in a row are an alarm at a hospital: the hub's own patience must not raise it."""
+    with hub_ward(tmp_path) as hub:
+        away = threading.Event()
+
+        def refusing(_: bytes) -> None:
+            if not away.is_set():
+                raise RefusedError("not now", code="hours")
+
+        hub.hospitals["south"].before = refusing  # and its status says that it has approved
+        folder = hub.submit(masked())
+        with hub.up():
+            until_state(folder, lambda state: state.tries >= 12)
+            away.set()
+            assert until(folder, "finished", "failed").phase == "finished"
+        refusals = [entry for entry in hub.home.log.entries() if entry.code == "lost" and entry.facts["site"] != "south"]
+        assert refusals == []
+
+
 def test_what_hospitals_refuse_again_and_again_is_for_a_person(tmp_path: Path) -> None:
     """An engine that asks for ever hides the fault."""
     with hub_ward(tmp_path) as hub:

@@ -2,17 +2,20 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wardround.cli.hub.homes import HubOption, StudyArgument, hub_home, roster_of
-from wardround.values.errors import EngineError
-from wardround.values.printable import printable, printable_lines
+from wardround.cli.hub.standing import hub_lines, names, standing, study_lines
+from wardround.values.errors import EngineError, RunError, WardroundError
+from wardround.values.printable import printable_lines
 
 if TYPE_CHECKING:
     from wardround.hub.daemon.home import HubHome
+    from wardround.hub.daemon.roster import Roster
     from wardround.hub.daemon.studies import StudyFolder
     from wardround.hub.daemon.study_state import StudyState
 
@@ -44,7 +47,7 @@ def run(
         typer.echo(json.dumps({"study": folder.hash, "new": new, "hospitals": list(whole.sites.names)}))
         return
     typer.echo(f"{'Handed to the hub' if new else 'The hub has this study already'}: {folder.hash[:12]}")
-    typer.echo(f"It waits for the approval of {', '.join(whole.sites.names)}." if new else _line(folder.state))
+    typer.echo(f"It waits for the approval of {names(list(whole.sites.names))}." if new else f"It is {folder.state.phase}.")
     if not hub.is_up:
         typer.echo("The hub is not up: wardround hub up")
     if wait:
@@ -64,22 +67,29 @@ def status(
     hub = hub_home(home)
     roster = roster_of(hub)
     chosen = folders(hub) if study is None else (find(hub, study),)
+    view = _view(hub, roster, chosen)
     if as_json:
-        hospitals = {str(entry.name): entry.state for entry in roster.entries()}
-        told = {"address": hub.settings.address, "up": hub.is_up, "hospitals": hospitals}
-        typer.echo(json.dumps({**told, "studies": [json.loads(folder.state.model_dump_json()) for folder in chosen]}))
-        return
-    if study is not None:
-        _show(chosen[0])
-        return
-    typer.echo(f"The hub at {hub.settings.address} is {'up' if hub.is_up else 'not up: wardround hub up'}")
-    for entry in roster.entries():
-        waits = f"  (wardround hub confirm {entry.name})" if entry.state == "waiting" else ""
-        typer.echo(f"  {entry.name:24} {entry.state}{waits}")
+        typer.echo(json.dumps(view))
+    elif study is None:
+        typer.echo("\n".join(hub_lines(view)))
+    elif view["studies"]:
+        typer.echo("\n".join(study_lines(view["studies"][0])))
+    else:
+        raise RunError("The study cannot be read", found=view["damaged"][0]["reason"])
+
+
+def _view(hub: "HubHome", roster: "Roster", chosen: "Sequence[StudyFolder]") -> dict[str, Any]:
+    """What is shown of these studies, from the hub's folder alone: who is connected is known to the process of the hub."""
+    from wardround.hub.daemon.status import Lines, hub_view
+
+    states: list[tuple[StudyFolder, StudyState]] = []
+    damaged: dict[str, str] = {}
     for folder in chosen:
-        typer.echo(f"{folder.hash[:12]}  {printable(_title(folder))}\n              {_line(folder.state)}")
-    if not chosen:
-        typer.echo("No study yet: wardround hub run STUDY")
+        try:
+            states.append((folder, folder.state))
+        except WardroundError as error:
+            damaged[folder.hash] = str(error)
+    return hub_view(hub, roster.entries(), states, lines=Lines(), damaged=damaged, up=hub.is_up)
 
 
 def stop(study: StudyArgument, home: HubOption = None) -> None:
@@ -101,50 +111,14 @@ def _say(hub: "HubHome", start: str, wish: str) -> None:
     typer.echo(f"{folder.hash[:12]} will {wish}, {when}.")
 
 
-def _title(folder: "StudyFolder") -> str:
-    return folder.study().question.title
-
-
-def _line(state: "StudyState") -> str:
-    """How a study stands, in one or two lines."""
-    told: str = state.phase
-    if state.phase == "offered":
-        told += f": waits for the approval of {', '.join(state.missing_approvals)}" if state.missing_approvals else ""
-    elif state.exchange is not None and state.phase == "running":
-        now = state.exchange
-        silent = [site for site in now.asked if site not in now.answered]
-        number = f" {now.number} of {now.rounds}" if now.rounds else ""
-        told += f": {now.step}{number}" + (f", waits for {', '.join(silent)}" if silent else "")
-    if state.reason:
-        told += f". {state.reason}"
-    return printable_lines(told + (f"\n              {state.mend}" if state.mend else ""))
-
-
-def _show(folder: "StudyFolder") -> None:
-    state = folder.state
-    typer.echo(f"{printable(_title(folder))}\nstudy {folder.hash}\n{_line(state)}\n")
-    for site, standing in sorted(state.sites.items()):
-        by = "" if standing.approval is None else f" by {standing.approval.statement.by}"
-        word = f"; last refusal: {standing.word}" if standing.word else ""
-        fault = f" ({standing.fault})" if standing.fault else ""
-        typer.echo(printable(f"  {site:24} {standing.state}{by}{fault}{word}"))
-    for one in state.rounds:
-        figures = "".join(
-            f"  {name} {value:.4f}" for name, value in (("loss", one.loss), (state.score_name, one.score)) if value is not None
-        )
-        lost = f"  without {', '.join(sorted(one.lost))}" if one.lost else ""
-        discarded = f"  not used: {one.discarded}" if one.discarded else ""
-        typer.echo(printable(f"  round {one.number:4} {one.seconds:8.1f} s{figures}{lost}{discarded}"))
-    if state.phase == "finished":
-        typer.echo(f"\nModel, record and report: {folder.run}")
-
-
 def _watch(folder: "StudyFolder") -> None:
     """A line for each change, until the study is over. EngineError where it is over without a model."""
+    from wardround.hub.daemon.status import study_view
+
     told = ""
     while True:
         state = folder.state
-        line = _line(state)
+        line = printable_lines(standing(study_view(folder, state)))
         if line != told:
             typer.echo(line)
             told = line

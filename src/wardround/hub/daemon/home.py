@@ -131,7 +131,7 @@ class HubHome:
         """Of this block: the only process that speaks for this hub. RunError where there is another."""
         lock = private_lock(self.path / "hub.lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=1)  # whoever asks whether the hub is up holds it for an instant
         except Timeout as error:
             raise RunError(
                 f"Another process speaks for the hub in {self.path}",

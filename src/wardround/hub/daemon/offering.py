@@ -19,6 +19,8 @@ from wardround.values.errors import WireError
 from wardround.values.ids import SiteId
 from wardround.wire.offers import HeardHead, Offer, SignedApproval, SiteStatus
 
+PROVED = frozenset({"approved", "hours"})
+"""States that need a proof."""
 Heads = Callable[[], tuple[HeardHead, ...]]
 
 
@@ -45,16 +47,16 @@ def approval_fault(approval: SignedApproval | None, site: str, study: Study, at_
 def standing_of(status: SiteStatus, site: str, study: Study, at_ms: int) -> SiteStanding:
     """What is known of a hospital after its word. Its own last refusal of an order is forgotten."""
     standing = SiteStanding(state=status.state, at=at_ms, release=status.release, approval=status.approval)
-    if status.state not in ("approved", "finished"):
+    if status.state not in PROVED:
         return standing
     fault = approval_fault(status.approval, site, study, at_ms)
-    return standing.revised(state="unproved", fault=fault) if fault and status.state == "approved" else standing
+    return standing.revised(state="unproved", fault=fault) if fault else standing
 
 
 def checked_again(state: StudyState, study: Study, at_ms: int) -> StudyState:
     """The state with every kept approval looked at anew: one that expired, or that the file lies about, counts no more."""
     for site, standing in state.sites.items():
-        if standing.state == "approved" and (fault := approval_fault(standing.approval, site, study, at_ms)):
+        if standing.state in PROVED and (fault := approval_fault(standing.approval, site, study, at_ms)):
             state = state.with_site(site, state="unproved", fault=fault)
     return state
 

@@ -7,7 +7,7 @@ const PHASES = {
   stopped: ["stopped", ""], declined: ["declined", "bad"], failed: ["failed", "bad"], finished: ["finished", "good"],
 };
 const STANDINGS = {
-  approved: ["approved", "good"], finished: ["finished", "good"], offered: ["not decided", "warn"], unheard: ["not heard yet", "warn"],
+  approved: ["approved", "good"], hours: ["approved, not at this hour", "warn"], finished: ["finished", "good"], offered: ["not decided", "warn"], unheard: ["not heard yet", "warn"],
   refused: ["refused", "bad"], revoked: ["revoked", "bad"], expired: ["approval expired", "bad"], unfit: ["cannot take part", "bad"],
   unproved: ["not proved", "bad"],
 };

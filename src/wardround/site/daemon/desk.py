@@ -117,7 +117,8 @@ class SiteDesk:
         self.log.append("offer", f"The hub offers the study {title!r}.", study=offered.hash, hospitals=names)
 
     def _state(self, study: str, policy: Policy) -> State:
-        return state_of(self.home, self._decisions, study, policy, self._now_ms())
+        state = state_of(self.home, self._decisions, study, policy, self._now_ms())
+        return "hours" if state == "approved" and not policy.allows_now(self.clock()) else state
 
     def _proof(self, study: str) -> SignedApproval | None:
         decision = self._decisions.of(study)
