@@ -33,9 +33,9 @@ def test_every_data_section_in_the_pages_is_sound(block: Block) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_is_a_sound_study_with_a_run_file_that_fits(path: Path) -> None:
-    """The examples are the first thing that people run, by the study's name alone."""
+    """The examples are the first thing that people run, by the study's name alone; one is for a hub, by its script."""
     study, settings = load_study(path), load_run(run_file_of(path))
-    assert settings.simulation is not None
+    assert (settings.simulation is None) == path.with_suffix(".sh").exists()
     assert (study.evaluation.external is None) == (settings.external is None)
 
 

@@ -1,0 +1,35 @@
+"""The whole way of docs/deploy.md, as a newcomer types it: a hub and three hospitals, each a machine of its own where it can be."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wardround.evidence.pack_check import check_pack, split_views
+from wardround.values.chained_log import verify
+from wardround.values.tensor_file import read_tensors
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "three_hospitals.sh"
+NAMES = ("north", "south", "west")
+
+pytest.importorskip("flwr", reason="the extra `network` is not installed")
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_model_between_three_hospitals(tmp_path: Path) -> None:
+    """Every command of the page runs, the words agree, a model is there, and three hospitals can prove what they did."""
+    (wardround := tmp_path / "wardround").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m wardround "$@"\n')
+    wardround.chmod(0o700)
+    folder = tmp_path / "parties"
+    done = subprocess.run(
+        ["bash", SCRIPT, folder], env={**os.environ, "WARDROUND": str(wardround)}, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (model,) = folder.glob("hub/hub/studies/*/run/model.safetensors")
+    assert read_tensors(model)[0]
+    checks = tuple(check_pack(folder / name / "evidence.zip") for name in NAMES)
+    assert not any(check.problems for check in checks) and not split_views(checks)
+    assert not any(verify(folder / name / "site" / "log").problem for name in NAMES)
+    assert not verify(folder / "hub" / "hub" / "log").problem
