@@ -1,4 +1,4 @@
-"""The whole way of docs/deploy.md, as a newcomer types it: a hub and three hospitals, each a machine of its own where it can be."""
+"""The way of docs/deploy.md, as a newcomer types it: a hub and three hospitals, each a machine of its own where it can be."""
 
 import os
 import subprocess
