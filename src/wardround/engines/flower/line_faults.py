@@ -64,7 +64,7 @@ def issuer_at(address: str, proxy: str | None = None) -> str:
             httpx.Client(verify=context, timeout=10.0, proxy=proxy) as client,
             client.stream("GET", f"https://{address}/") as response,
         ):
-            raw = response.extensions["network_stream"].get_extra_info("ssl_object").getpeercert(binary_form=True)
+            raw = response.extensions["network_stream"].get_extra_info("ssl_object").getpeercert(True)
         return x509.load_der_x509_certificate(raw).issuer.rfc4514_string()
     except (httpx.HTTPError, OSError, ValueError, KeyError, AttributeError, TypeError):
         return ""
