@@ -95,6 +95,23 @@ def test_a_study_never_runs_on_an_approval_that_proves_nothing(tmp_path: Path, k
         assert [entry.facts["state"] for entry in log] == ["unproved"] and ", but " in log[0].text
 
 
+@pytest.mark.parametrize("claimed", ["approved", "hours"])
+def test_a_state_that_was_edited_on_the_disk_starts_nothing(tmp_path: Path, claimed: str) -> None:
+    """Whoever can write the file could otherwise say that all have approved."""
+    with hub_ward(tmp_path) as hub:
+        hub.hospitals["south"].approves = False
+        folder = hub.submit(study(mode="masked", rounds=1, collusion=0))
+        state = folder.state.to("running", begun=True)
+        forged = SignedApproval.of(statement(study=folder.hash, site="south", until=10**15), Identity.new())
+        folder.keep(state.with_site("south", state=claimed, approval=forged))
+        with hub.up():
+            assert until(folder, "waiting").awaits == ("east", "north", "south")
+            until_state(folder, lambda _: len(hub.post.asked) > 3)
+            assert {topic for topic, _ in hub.post.asked} == {"offer"}
+            hub.hospitals["south"].approves = True
+            assert until(folder, "finished", "failed").phase == "finished"
+
+
 def test_an_approval_that_comes_later_starts_the_study(tmp_path: Path) -> None:
     """A person at a hospital takes days; nobody at the hub has to watch."""
     with hub_ward(tmp_path) as hub:

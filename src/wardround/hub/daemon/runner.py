@@ -143,6 +143,8 @@ class StudyRunner:
 
     def _run(self, study: Study) -> None:
         """From the checkpoint to the finished study, or to what stops it."""
+        if self._begins_unapproved(study):
+            return
         run = StudyRun(self.folder, study, self._means.engines, self._log, self._keep, lambda: self.state, self._halted)
         try:
             model = run.to_its_end(self._means.finishing)
@@ -152,6 +154,16 @@ class StudyRunner:
             self._without_enough(error, run)
             return
         self._to("finished", reason="The model and its report are in the run folder.", model=model)
+
+    def _begins_unapproved(self, study: Study) -> bool:
+        """Whether the first order would leave without every approval: one expired just now, or the file of the state was edited.
+        Those that lack are waited for then."""
+        self._keep(checked_again(self.state, study, now_ms()))
+        missing = self.state.missing_approvals
+        if not missing or self.state.without_missing or (self.folder.run / "plan.json").exists():
+            return False
+        self._to("waiting", reason=f"No approval in force of {', '.join(missing)}.", awaits=missing)
+        return True
 
     def _without_enough(self, error: EngineError, run: StudyRun) -> None:
         """Waits for the hospitals that were lost. What no hospital can mend, or none mends after many tries, is for a person."""
