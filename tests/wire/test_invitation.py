@@ -75,8 +75,8 @@ def test_what_mail_programs_change_does_no_harm(authority: str, change) -> None:
         ('"st-anna"', "'st-anna'"),
         ('hospital = "st-anna"', 'hospital = "hub"'),
         ('hospital = "st-anna"', 'hospital = "federated"'),
-        (HUB.public, Identity.new().public),
-        (SEALING, SealingKey.new().public),
+        pytest.param(HUB.public, Identity.new().public, id="identity"),
+        pytest.param(SEALING, SealingKey.new().public, id="sealing"),
     ],
 )
 def test_an_invitation_that_was_changed_is_refused(authority: str, old: str, new: str) -> None:
