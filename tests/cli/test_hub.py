@@ -57,8 +57,7 @@ def running(state: StudyState) -> StudyState:
 GOLDEN_HUB = """\
 The hub at hub.test:443 is not up: wardround hub up.
   east                 confirmed
-  st-anna              waiting, its words to be compared: wardround hub confirm
-                       st-anna
+  st-anna              waiting: wardround hub confirm st-anna
   old                  revoked
 
 HASH--------  Tiny

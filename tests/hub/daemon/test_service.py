@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import wardround.hub.daemon.service as service_module
 from wardround.hub.artifacts import CARD, MODEL, RECORD, REPORT
+from wardround.hub.daemon.studies import folders
 from wardround.hub.daemon.study_state import StudyState
 from wardround.study.record.run_record import RunRecord
 from wardround.study.run_settings import run_file_of
@@ -266,6 +268,34 @@ def until_damaged(service, study_hash: str) -> None:
             return
         threading.Event().wait(0.02)
     raise AssertionError("nobody noticed")
+
+
+def test_the_service_outlives_a_disk_that_fails_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One study's folder must not end the process in which the others run."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(masked())
+        broken, tries = threading.Event(), []
+        broken.set()
+        listed = folders
+
+        def failing(home):
+            tries.append(home)
+            if broken.is_set():
+                raise OSError(5, "Input/output error")
+            return listed(home)
+
+        monkeypatch.setattr(service_module, "folders", failing)
+        monkeypatch.setattr(service_module, "LOOK_S", 0.02)
+        service, stop = service_module.HubService(hub.means), threading.Event()
+        thread = threading.Thread(target=service.run, args=(stop,))
+        thread.start()
+        try:
+            until_state(folder, lambda _: len(tries) > 3)
+            broken.clear()
+            assert until(folder, "finished", "failed").phase == "finished"
+        finally:
+            stop.set()
+            thread.join()
 
 
 def test_a_fault_of_ours_is_this_studys_alone_and_is_in_the_log(tmp_path: Path) -> None:

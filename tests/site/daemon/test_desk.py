@@ -132,7 +132,7 @@ def test_an_approval_falls_with_the_policy(hospitals: Hospitals) -> None:
 
 
 def test_outside_its_hours_the_machine_does_not_work(hospitals: Hospitals) -> None:
-    """The word follows from the clock alone."""
+    """The word follows from the clock alone; and the hub hears it before it asks, so that it asks nobody in vain."""
     home = hospitals.homes[NORTH]
     home.policy_file.write_text('from_hour = "20:00"\nuntil_hour = "06:00"\n')
     home.policy_file.chmod(0o600)
@@ -143,6 +143,7 @@ def test_outside_its_hours_the_machine_does_not_work(hospitals: Hospitals) -> No
         hospitals.desks[NORTH].close()
         hospitals.desks[NORTH] = desk
         assert hospitals.word(NORTH, an_order(hospitals)) == word
+        assert hospitals.offered(NORTH).state == ("hours" if word == "hours" else "approved")
 
 
 def test_other_records_than_those_approved_are_not_used(hospitals: Hospitals, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def hub_lines(view: Mapping[str, Any]) -> Iterator[str]:
     hub = view["hub"]
     yield from _wrapped(f"The hub at {hub['address']} is {'up' if hub['up'] else 'not up: wardround hub up'}.")
     for one in view["hospitals"]:
-        waits = f", its words to be compared: wardround hub confirm {one['name']}" if one["state"] == "waiting" else ""
+        waits = f": wardround hub confirm {one['name']}" if one["state"] == "waiting" else ""
         yield from _wrapped(f"{one['name']:20} {one['state']}{waits}", indent=2, hanging=23)
     if not view["hospitals"]:
         yield "  no hospital yet: wardround hub invite NAME"

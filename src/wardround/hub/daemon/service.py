@@ -7,6 +7,7 @@ Commands of other processes leave files; the service finds them. So it does not 
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wardround.hub.daemon.runner import Means, StudyRunner
@@ -47,7 +48,8 @@ class HubService:
         self._means.home.log.append("up", "The hub's service began.")
         try:
             while not stop.is_set():
-                self.look()
+                with suppress(OSError, WardroundError):  # a full disk, a folder that was just moved away: the next look may do
+                    self.look()
                 stop.wait(LOOK_S)
         finally:
             self.end()
