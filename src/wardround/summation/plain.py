@@ -10,6 +10,8 @@ sees each contribution: only the masked sum hides them. The machine has no clock
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Tree
@@ -75,11 +77,20 @@ def step(state: State, event: Replies) -> tuple[SumOpened | SumFailed, Outbox]:
         elif not fits(arrays, state.layout):
             lost[site] = "wrong-shape"
         else:
-            total = {name: total[name] + arrays[name] for name in arrays} if total else dict(arrays)
+            _add(total, arrays, first=not counted)
             counted.append(site)
     if len(counted) < max(1, state.minimum):
         return SumFailed(tuple(counted), lost, state.minimum), {}
     return SumOpened(total, tuple(counted), lost), {}
+
+
+def _add(total: Tree, arrays: Tree, *, first: bool) -> None:
+    """Adds into memory of the total's own: of large models there is one copy and not one for each site."""
+    for name, array in arrays.items():
+        if first:
+            total[name] = array.copy()
+        else:
+            np.add(total[name], array, out=total[name])
 
 
 def fits(arrays: Tree, layout: Layout) -> bool:

@@ -10,7 +10,7 @@ import secrets
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,7 @@ class FlowerHub:
 
     def _serve(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-                runner.run(self._run())
+            asyncio.run(self._run())  # uvloop's TLS goes on reading for 30 s what a closed connection sends
         except (OSError, SystemExit) as error:
             self._failure = error
 
@@ -103,15 +102,6 @@ class FlowerHub:
         if loop is None or loop.is_closed():
             raise EngineError("The hub's listener is not running", hint="start the hub again")
         return loop
-
-
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it is installed: large bodies cost less with its TLS. The extra `network` brings it."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:  # not on Windows
-        return None
-    return new_event_loop
 
 
 class _NoServers:

@@ -76,6 +76,8 @@ class WorkerPool:
     def exchange(
         self, outbox: Mapping[SiteId, bytes], deadline_s: float, arrived: Callable[[SiteId], None] | None
     ) -> dict[SiteId, bytes]:
+        if not outbox:
+            return {}
         waiting, at_once = starting_order(tuple(outbox), self._seconds, usable_cores(), self._at_once)
         running: dict[SiteId, float] = {}
         done: queue.SimpleQueue[tuple[SiteId, bytes | None]] = queue.SimpleQueue()
