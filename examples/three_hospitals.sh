@@ -5,6 +5,7 @@
 #
 # As root on Linux each party gets a network of its own (ip netns): the hospitals reach one port of the hub and nothing else.
 # Otherwise all of them use the loopback device. Takes about two minutes on two cores.
+# A bad line for all of them (tc netem): WARDROUND_NETEM="delay 80ms 20ms loss 3%" examples/three_hospitals.sh
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 wardround=${WARDROUND:-wardround}
@@ -43,6 +44,7 @@ make_networks() {
         ip netns add "$tag-$name"
         ip link add "$tag-$number" type veth peer name eth0 netns "$tag-$name"
         ip link set "$tag-$number" master "$tag" up
+        [ -z "${WARDROUND_NETEM:-}" ] || tc qdisc add dev "$tag-$number" root netem $WARDROUND_NETEM
         ip -n "$tag-$name" addr add "10.77.0.$number/24" dev eth0
         ip -n "$tag-$name" link set eth0 up && ip -n "$tag-$name" link set lo up
         number=$((number + 1))
