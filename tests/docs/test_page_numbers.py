@@ -11,7 +11,7 @@ from tests.federation.private_studies import private_study
 from tests.federation.tiny_federation import NAMES
 from wardround.crypto import keystream, quorum
 from wardround.hub import checkpoint, masked_summing
-from wardround.plan import usable_arrays
+from wardround.plan import permission, usable_arrays
 from wardround.plan.private_plan import PrivatePlan
 from wardround.privacy import discrete_gaussian
 from wardround.site import site
@@ -32,6 +32,7 @@ STATED = [
     (SECURITY, r"histograms have (\d+) bins", score_sums.BINS),
     (SECURITY, r"files above (\d+) MiB are not opened", file_tree.LARGEST_FILE / 2**20),
     (WIRE, r"after (\d+) refusals in a row", site.REFUSALS_IN_A_ROW),
+    (WIRE, r"answered last, at most (\d+)\)", permission.MOST_UNNAMED),
     (WIRE, r"heard in (two) rounds", site.TOLD_NOT_COUNTED),
     (WIRE, r"and at most 2\^(\d+)\.", math.log2(usable_arrays.LARGEST)),
     (WIRE, r"header, 2 <= h <= ([\d,]+)", envelope.HEADER_LIMIT),

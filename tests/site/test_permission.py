@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from wardround.hub.coordinator import Coordinator
-from wardround.plan.permission import Permission
+from wardround.plan.permission import MOST_UNNAMED, Permission
 from wardround.plan.plan import Plan
 from wardround.site import site as site_module
 from wardround.site.config import identity_in
@@ -189,6 +189,32 @@ def test_a_site_that_is_told_twice_that_it_did_not_count_stops(north: Callable[.
     assert word(one, order("evaluate", 3, {"model": MODEL}, counted={"east": 3})) == "stopped"
     assert one.store.go_on() == "not-counted"
     assert word(north(), order("evaluate", 3, {"model": MODEL}, counted={"east": 3})) == "answered"
+
+
+def own_evaluation(declared: Study, name: str, cohort: tuple[str, ...]) -> bytes:
+    return order("evaluate", 3, {"model": MODEL}, label=f"own-{name}", cohort=cohort, study=declared.hash)
+
+
+def test_own_models_are_those_of_the_hospitals_of_the_opening(north: Callable[..., Site]) -> None:
+    """A study without names was asked about `own-` and any name that an order's cohort held: one more evaluation for each name
+    that a coordinator makes up."""
+    declared = study(own=True)
+    one = north(declared)
+    assert word(one, order("open", 0, {"model": MODEL}, study=declared.hash)) == "answered"
+    made_up = tuple(f"clinic-{number}" for number in range(20))
+    for name in made_up:
+        assert word(one, own_evaluation(declared, name, tuple(sorted({*NAMES, name})))) == "not-in-study"
+    assert [word(north(declared), own_evaluation(declared, name, NAMES)) for name in NAMES] == ["answered"] * 3
+
+
+def test_a_study_without_names_evaluates_own_models_of_so_many_hospitals(north: Callable[..., Site]) -> None:
+    """The opening, too, could name hospitals without end."""
+    declared = study(own=True)
+    hospitals = ("north", *(f"clinic-{number:03d}" for number in range(MOST_UNNAMED)))
+    opening = {"model": MODEL}
+    assert word(north(declared), order("open", 0, opening, study=declared.hash, cohort=tuple(sorted(hospitals)))) == "cohort"
+    fewer = tuple(sorted(hospitals[:-1]))
+    assert word(north(declared), order("open", 0, opening, study=declared.hash, cohort=fewer)) == "answered"
 
 
 # --- Openings -------------------------------------------------------------------------------------------------------------------

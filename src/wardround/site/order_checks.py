@@ -3,7 +3,7 @@
 Everything here is public: no record is read, and nothing is charged for an order that is refused here.
 """
 
-from wardround.plan.permission import AGAIN, PlannedOrder
+from wardround.plan.permission import AGAIN, PlannedOrder, require_listed_hospitals
 from wardround.plan.plan import Plan
 from wardround.site.masked_participant import another_attempt
 from wardround.site.store import SiteState
@@ -44,6 +44,8 @@ def _require_cohort(header: OrderHeader, study: Study, site: SiteId) -> None:
         raise RefusedError(
             f"The cohort has {len(header.cohort)} sites, the study asks for {study.sites.minimum}", code="cohort-too-small"
         )
+    if header.step == "open":
+        require_listed_hospitals(study, header.cohort)
 
 
 def _require_turn(order: Order, planned: PlannedOrder, state: SiteState, *, masked: bool) -> None:

@@ -128,7 +128,7 @@ class Site:
             state = self._own_state()
             match envelope.header:
                 case OrderHeader() as header:
-                    reply = self._order_answered(self.permission.order(header), envelope, message_hash, state)
+                    reply = self._order_answered(self.permission.order(header, state.opened_with), envelope, message_hash, state)
                 case AskHeader():
                     reply = self._spoken(envelope, message_hash, state)
                 case header:

@@ -20,6 +20,7 @@ from wardround.summation.masked.memory import MaskedState, after_restoring
 from wardround.values.canonical import canonical_json, finite_or_none
 from wardround.values.durable import place_of, sweep, write_atomic
 from wardround.values.errors import RefusedError, RunError, WardroundError
+from wardround.values.ids import SiteId
 from wardround.values.log import LOG, write_log
 from wardround.values.private_files import private_folder, private_lock, private_status, read_private
 from wardround.values.stored import StoredBundle, StoredTree, head_of, stored_arrays, value_of
@@ -47,9 +48,9 @@ class SiteState:
     open that were answered, by their hashes. said: the bytes of those answers. records: the fingerprint of the records that the
     study was opened with.
 
-    opening, opened: the number of the last opening that was answered, and what it asked, as a hash. closed: the study is over
-    here. uncounted: how often this site was told that its answer did not count. stopped: why it answers nothing until a person
-    has looked; empty where it does.
+    opening, opened, opened_with: the number of the last opening that was answered, what it asked, as a hash, and its cohort.
+    closed: the study is over here. uncounted: how often this site was told that its answer did not count. stopped: why it
+    answers nothing until a person has looked; empty where it does.
     """
 
     site: str = ""
@@ -68,6 +69,7 @@ class SiteState:
     said: StoredTree = field(default_factory=dict)
     opening: int = -1
     opened: str = ""
+    opened_with: tuple[SiteId, ...] = ()
     closed: bool = False
     uncounted: int = 0
     stopped: str = ""
