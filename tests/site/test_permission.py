@@ -149,6 +149,35 @@ def test_the_total_weight_is_the_same_in_every_round(north: Callable[..., Site])
     assert word(one, order("train", 2, TRAIN, counted=everybody(1), weight=90)) == "answered"
 
 
+def test_steps_and_rounds_go_forward_only(north: Callable[..., Site]) -> None:
+    """A coordinator that trains after the evaluation fits its models to what the test patients have shown."""
+    one = north()
+    assert word(one, OPEN) == "answered"
+    assert word(one, order("train", 2, TRAIN)) == "answered"
+    assert word(one, order("train", 1, TRAIN)) == "old-round"
+    assert word(one, order("evaluate", 3, {"model": MODEL})) == "answered"
+    for again in (one, north()):
+        assert word(again, order("train", 3, TRAIN)) == "old-round"
+    assert word(north(), order("close", 3, {})) == "answered"
+
+
+def test_no_round_and_no_own_model_after_an_evaluation(north: Callable[..., Site]) -> None:
+    """Own models are evaluated as well, and learn from the same patients."""
+    declared = study(own=True)
+
+    def of_it(step: Any, number: int, bundle: Bundle, **changes: Any) -> bytes:
+        return order(step, number, bundle, study=declared.hash, **changes)
+
+    one = north(declared)
+    model = {"model": MODEL}
+    for data in (of_it("open", 0, model), of_it("train", 1, model), of_it("own", 2, {})):
+        assert word(one, data) == "answered"
+    assert word(one, of_it("train", 2, model)) == "old-round"
+    assert word(one, of_it("evaluate", 3, model, label="own-east")) == "answered"
+    assert word(one, of_it("own", 3, {})) == "old-round"
+    assert word(one, of_it("evaluate", 3, model)) == "answered", "evaluations have no order among themselves"
+
+
 def test_the_close_is_final_and_remembered(north: Callable[..., Site]) -> None:
     """After it a site gives nothing but the bytes of its close, also in another process."""
     one = north()
