@@ -1,6 +1,6 @@
 """What a site still does after `close`, and how the count of refusals is got round."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from wardround.crypto.identity import Identity
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.sum_coordinator import SumCoordinator
 from wardround.plan.sum_plan import Quantity, SumPlan
+from wardround.site import masked_participant
 from wardround.site.refusals import ENDING
 from wardround.site.sum_site import SumSite
 from wardround.values.errors import EngineError
@@ -17,6 +18,7 @@ from wardround.values.ids import SiteId
 from wardround.wire.envelope import from_bytes, to_bytes
 from wardround.wire.messages import Ask, AskHeader, Order, OrderHeader, Refusal
 
+from ..federation.tiny_federation import site
 from ..hub.test_honest_faults import BadDays, masked_study
 
 
@@ -81,6 +83,31 @@ def test_refusals_are_counted_whatever_is_repeated_in_between(tmp_path: Path) ->
             site.handle(free)
     engine.close()
     assert "stopped" in words, len(words)
+
+
+@pytest.mark.permission
+def test_keys_without_a_sum_end_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new epoch is answered, so it is no refusal: without end, a signature and a write to the disk for a few bytes."""
+    monkeypatch.setattr(masked_participant, "KEYS_IN_A_ROW", 9)
+    declared = masked_study(tmp_path)
+
+    def asked(epochs: Iterable[int]) -> list[str]:
+        one = site("east", declared, tmp_path / "sites" / "east")
+        asks = [to_bytes(Ask(AskHeader(study=declared.hash, what="keys", epoch=epoch))) for epoch in epochs]
+        answers = [from_bytes(one.handle(ask)) for ask in asks]
+        reasons.append(one.store.go_on())
+        one.close()
+        return [answer.header.code if isinstance(answer, Refusal) else "key" for answer in answers]
+
+    reasons: list[str] = []
+    first = asked((1, 1, *range(2, 13)))
+    again = asked(range(20, 32))
+    assert first == [*["key"] * 10, "refusals", *["stopped"] * 2], "the same ask again is no new key"
+    assert reasons == ["refusals"] * 2
+    assert again == [*["key"] * 9, "refusals", *["stopped"] * 2]
+    honest, _ = closed_run(tmp_path / "honest")
+    honest.close()
+    assert honest._sites[SiteId("east")].store.read().keys_offered == 0, "a sum begins the count anew"
 
 
 @pytest.mark.permission

@@ -113,7 +113,7 @@ def test_a_step_that_an_earlier_build_charged_is_the_same_charge(
         (len("train/1/") + 16, "released"),
         (len("train/2/") + 64, "released"),
     ]
-    assert charged(one) == 2 * LOCAL.privacy.steps
+    assert charged(one) == 2 * (LOCAL.privacy.steps or 0)
     one.close()
 
 

@@ -68,10 +68,10 @@ _MEANINGS = {
     DISK: "its folder cannot be read or written",
     INTERNAL: "something happened in it that Wardround does not expect",
     NOT_COUNTED: "it was told twice that its answer did not count; late answers are the usual reason",
-    REFUSALS: "the coordinator asked many times in a row for what the study does not have",
+    REFUSALS: "the coordinator asked many times in a row for what the study does not have, or for new keys and then for no sum",
 }
 
-_MEANT = {"data": RECORDS, "data-changed": RECORDS, "run": DISK, NOT_COUNTED: NOT_COUNTED}
+_MEANT = {"data": RECORDS, "data-changed": RECORDS, "run": DISK, NOT_COUNTED: NOT_COUNTED, REFUSALS: REFUSALS}
 
 
 def meaning_of(reason: str) -> str:

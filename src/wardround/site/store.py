@@ -49,8 +49,9 @@ class SiteState:
     study was opened with.
 
     opening, opened, opened_with: the number of the last opening that was answered, what it asked, as a hash, and its cohort.
-    closed: the study is over here. uncounted: how often this site was told that its answer did not count. stopped: why it
-    answers nothing until a person has looked; empty where it does.
+    keys_offered: how many keys were offered since the last contribution. closed: the study is over here. uncounted: how often
+    this site was told that its answer did not count. stopped: why it answers nothing until a person has looked; empty where it
+    does.
     """
 
     site: str = ""
@@ -70,6 +71,7 @@ class SiteState:
     opening: int = -1
     opened: str = ""
     opened_with: tuple[SiteId, ...] = ()
+    keys_offered: int = 0
     closed: bool = False
     uncounted: int = 0
     stopped: str = ""
@@ -218,7 +220,7 @@ class SiteStore:
         """A person has looked: the site answers again. Why it had stopped; empty where it had not."""
         state, self._stopped = self.read(), ""
         if state.stopped:
-            self.write(replace(state, stopped="", uncounted=0))
+            self.write(replace(state, stopped="", uncounted=0, keys_offered=0))
             self.count_refusals(0)
         return state.stopped
 
