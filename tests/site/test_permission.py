@@ -12,9 +12,8 @@ import pytest
 from wardround.hub.coordinator import Coordinator
 from wardround.plan.permission import MOST_UNNAMED, Permission
 from wardround.plan.plan import Plan
-from wardround.site import site as site_module
 from wardround.site.config import identity_in
-from wardround.site.refusals import ENDING, PUBLIC
+from wardround.site.refusals import ENDING, PUBLIC, REFUSALS_IN_A_ROW
 from wardround.site.site import Site
 from wardround.site.store import STATE
 from wardround.study.declaration import Study
@@ -192,10 +191,10 @@ def test_a_site_stops_after_many_refusals_until_a_person_has_looked(north: Calla
     """Somebody tries what it gives. An answer in between begins the count anew; a process that starts again has not forgotten."""
     one = north()
     assert word(one, OPEN) == "answered"
-    for _ in range(site_module.REFUSALS_IN_A_ROW - 1):
+    for _ in range(REFUSALS_IN_A_ROW - 1):
         assert word(one, order("own", 1, {})) == "not-in-study"
     assert word(one, LEGAL["trained"][1]) == "answered"
-    for _ in range(site_module.REFUSALS_IN_A_ROW):
+    for _ in range(REFUSALS_IN_A_ROW):
         assert word(one, order("own", 1, {})) == "not-in-study"
     one = north()
     assert word(one, LEGAL["trained"][2]) == "stopped"

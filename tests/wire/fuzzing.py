@@ -374,7 +374,8 @@ def _one_sum(folder: Path, flood: Flood, tally: Tally) -> None:
         labels=labels,
     )
     sites = {
-        SiteId(name): SumSite(plan, name, identity, _values, folder / "sites" / name) for name, identity in identities.items()
+        SiteId(name): SumSite(plan, name, identity, _values, folder / "sites" / name, refusals_in_a_row=FOR_EVER)
+        for name, identity in identities.items()
     }
 
     def trip(outbox: Mapping[SiteId, bytes]) -> dict[SiteId, bytes]:

@@ -63,6 +63,9 @@ RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS = "records", "disk", "internal", 
 ENDING = frozenset({RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS})
 """With one of these a site answers nothing more until a person has looked."""
 
+REFUSALS_IN_A_ROW = 50
+"""Honest runs get a handful, around a restart. More means that somebody tries what this site gives."""
+
 _MEANINGS = {
     RECORDS: "its records cannot be read, or are not those that it opened the study with",
     DISK: "its folder cannot be read or written",

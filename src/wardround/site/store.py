@@ -111,6 +111,7 @@ class SiteStore:
         self.folder = folder
         private_folder(folder, signs=_SIGNS)
         self._counter = counter
+        self._unread: dict[str, int] = {}
         self._stopped = ""  # also where the disk did not take the note
         self._committed = ""  # the large file that the state file names; another one was left by a crash
         self._lock = private_lock(folder / LOCK)
@@ -257,6 +258,26 @@ class SiteStore:
     def log(self, code: str, text: str) -> None:
         """A line of the site's own log."""
         write_log(self.folder, code, text)
+
+    def log_seldom(self, code: str, text: str) -> None:
+        """The first, second, fourth, eighth ... of a kind: anybody can send bytes that nobody reads, and no flood of them may
+        push out of the log what a person has to see."""
+        number = self._unread[code] = self._unread.get(code, 0) + 1
+        if number & (number - 1) == 0:
+            self.log(code, text if number == 1 else f"{text} ({number} times since this site was started)")
+
+    def count_one_more_refusal(self, most: int) -> None:
+        """After `most` in a row the site stops."""
+        with suppress(OSError, ValueError, WardroundError):
+            number = self.refusals() + 1
+            self.count_refusals(number)
+            if number >= most:
+                self.log(REFUSALS, f"{number} refusals in a row: somebody asks for what the study does not have.")
+                self.stop(REFUSALS)
+
+    def forget_refusals(self) -> None:
+        if self.refusals():
+            self.count_refusals(0)
 
     def refusals(self) -> int:
         """How many orders and asks were refused since the last one that was answered. It is no part of the state."""
