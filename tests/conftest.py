@@ -5,12 +5,19 @@ pytest -m "not slow"        what a developer asks after a change, four minutes o
 pytest -n 0                 in one process, as a debugger wants it; so does a run of named files or tests
 """
 
+import atexit
 import os
+import shutil
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import wardround  # noqa: F401  before any test imports onnxruntime, whose telemetry is then off
+
+if "WARDROUND_HOME" not in os.environ:  # set by the first process of a run; its workers have it from there
+    os.environ["WARDROUND_HOME"] = tempfile.mkdtemp(prefix="wardround-home-")
+    atexit.register(shutil.rmtree, os.environ["WARDROUND_HOME"], ignore_errors=True)
 
 pytest.register_assert_rewrite("tests.algorithms.algorithm_conformance")
 

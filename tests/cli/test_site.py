@@ -53,6 +53,18 @@ def test_a_budget_is_set_and_binds(path: Path) -> None:
         Ledger(path).plan("another", EVENT, 60)
 
 
+@pytest.mark.permission
+def test_a_ledger_that_was_deleted_is_not_begun_anew_without_a_word(path: Path) -> None:
+    """A deleted ledger would be the way to a second budget. The two commands of the page bring a hospital on."""
+    assert site_ledger(path).exit_code == 0
+    for file in (path, path.with_name("ledger.receipt")):
+        file.unlink()
+    again = site_ledger(path, "--epsilon", 2, "--delta", "1e-5")
+    assert again.exit_code == 1 and isinstance(again.exception, RefusedError) and again.exception.code == "ledger-restored"
+    assert site_ledger(path, "--accept-restored").exit_code == 0
+    assert "budget           epsilon 2" in site_ledger(path, "--epsilon", 2, "--delta", "1e-5").output
+
+
 def test_a_study_that_will_not_come_back_gives_its_room_back(path: Path) -> None:
     """Its coordinator may be gone for good."""
     site_ledger(path, "--epsilon", 2, "--delta", "1e-5")

@@ -11,10 +11,10 @@ from tests.federation.private_studies import private_study
 from tests.federation.tiny_federation import NAMES
 from wardround.crypto import keystream, quorum
 from wardround.hub import checkpoint, masked_summing
-from wardround.plan import usable_arrays
+from wardround.plan import permission, usable_arrays
 from wardround.plan.private_plan import PrivatePlan
 from wardround.privacy import discrete_gaussian
-from wardround.site import site
+from wardround.site import masked_participant, refusals, site
 from wardround.sources.files import file_tree
 from wardround.summation.masked import keys
 from wardround.summation.masked import site as masked_site
@@ -31,7 +31,10 @@ SECURITY, PRIVACY, WIRE, MASKED = "docs/security.md", "docs/privacy.md", "docs/s
 STATED = [
     (SECURITY, r"histograms have (\d+) bins", score_sums.BINS),
     (SECURITY, r"files above (\d+) MiB are not opened", file_tree.LARGEST_FILE / 2**20),
-    (WIRE, r"after (\d+) refusals in a row", site.REFUSALS_IN_A_ROW),
+    (WIRE, r"after (\d+) refusals in a row", refusals.REFUSALS_IN_A_ROW),
+    (WIRE, r"answered last, at most (\d+)\)", permission.MOST_UNNAMED),
+    (WIRE, r"has offered\n([\d,]+) keys since", masked_participant.KEYS_IN_A_ROW),
+    (MASKED, r"at most ([\d,]+) times between two contributions", masked_participant.KEYS_IN_A_ROW),
     (WIRE, r"heard in (two) rounds", site.TOLD_NOT_COUNTED),
     (WIRE, r"and at most 2\^(\d+)\.", math.log2(usable_arrays.LARGEST)),
     (WIRE, r"header, 2 <= h <= ([\d,]+)", envelope.HEADER_LIMIT),

@@ -10,7 +10,8 @@ from wardround.hub.coordinator import Coordinator
 from wardround.hub.notices import Listener, Notice
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.config import identity_in
-from wardround.site.site import REFUSALS_IN_A_ROW, Site
+from wardround.site.refusals import REFUSALS_IN_A_ROW
+from wardround.site.site import Site
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
 from wardround.values.canonical import sha256_hex

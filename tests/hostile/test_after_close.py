@@ -1,6 +1,6 @@
 """What a site still does after `close`, and how the count of refusals is got round."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,16 @@ from wardround.crypto.identity import Identity
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.sum_coordinator import SumCoordinator
 from wardround.plan.sum_plan import Quantity, SumPlan
-from wardround.site.refusals import ENDING
+from wardround.site import masked_participant
+from wardround.site.refusals import ENDING, REFUSALS_IN_A_ROW
 from wardround.site.sum_site import SumSite
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
+from wardround.values.log import LOG
 from wardround.wire.envelope import from_bytes, to_bytes
 from wardround.wire.messages import Ask, AskHeader, Order, OrderHeader, Refusal
 
+from ..federation.tiny_federation import site
 from ..hub.test_honest_faults import BadDays, masked_study
 
 
@@ -81,6 +84,52 @@ def test_refusals_are_counted_whatever_is_repeated_in_between(tmp_path: Path) ->
             site.handle(free)
     engine.close()
     assert "stopped" in words, len(words)
+
+
+@pytest.mark.permission
+def test_keys_without_a_sum_end_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new epoch is answered, so it is no refusal: without end, a signature and a write to the disk for a few bytes."""
+    monkeypatch.setattr(masked_participant, "KEYS_IN_A_ROW", 9)
+    declared = masked_study(tmp_path)
+
+    def asked(epochs: Iterable[int]) -> list[str]:
+        one = site("east", declared, tmp_path / "sites" / "east")
+        asks = [to_bytes(Ask(AskHeader(study=declared.hash, what="keys", epoch=epoch))) for epoch in epochs]
+        answers = [from_bytes(one.handle(ask)) for ask in asks]
+        reasons.append(one.store.go_on())
+        one.close()
+        return [answer.header.code if isinstance(answer, Refusal) else "key" for answer in answers]
+
+    reasons: list[str] = []
+    first = asked((1, 1, *range(2, 13)))
+    again = asked(range(20, 32))
+    assert first == [*["key"] * 10, "refusals", *["stopped"] * 2], "the same ask again is no new key"
+    assert reasons == ["refusals"] * 2
+    assert again == [*["key"] * 9, "refusals", *["stopped"] * 2]
+    honest, _ = closed_run(tmp_path / "honest")
+    honest.close()
+    assert honest._sites[SiteId("east")].store.read().keys_offered == 0, "a sum begins the count anew"
+
+
+@pytest.mark.permission
+def test_a_sum_site_stops_after_many_refusals(tmp_path: Path) -> None:
+    """As the site of a study: somebody tries what it gives. What was not for it counts for nothing, and floods no log."""
+    names = ("a", "b", "c")
+    identities = {name: Identity.new() for name in names}
+    plan = SumPlan("t", {n: i.public for n, i in identities.items()}, {"v": Quantity((1,), 5.0)})
+    one = SumSite(plan, "a", identities["a"], lambda *_: {"v": np.ones(1)}, tmp_path)
+
+    def asked(study: str) -> str:
+        order = Order(OrderHeader(study=study, step="evaluate", round=7, cohort=names, label="no-such-sum"), {})
+        answer = from_bytes(one.handle(to_bytes(order)))
+        assert isinstance(answer, Refusal)
+        return answer.header.code
+
+    assert [asked("f" * 64) for _ in range(2 * REFUSALS_IN_A_ROW)] == ["study"] * 2 * REFUSALS_IN_A_ROW
+    assert len((tmp_path / LOG).read_bytes().splitlines()) < 10
+    words = [asked(plan.approved.hash) for _ in range(REFUSALS_IN_A_ROW + 2)]
+    one.close()
+    assert words == ["not-in-study"] * REFUSALS_IN_A_ROW + ["stopped"] * 2
 
 
 @pytest.mark.permission

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from wardround.hub.coordinator import Coordinator
-from wardround.plan.permission import Permission
+from wardround.plan.permission import MOST_UNNAMED, Permission
 from wardround.plan.plan import Plan
-from wardround.site import site as site_module
 from wardround.site.config import identity_in
-from wardround.site.refusals import ENDING, PUBLIC
+from wardround.site.refusals import ENDING, PUBLIC, REFUSALS_IN_A_ROW
 from wardround.site.site import Site
 from wardround.site.store import STATE
 from wardround.study.declaration import Study
@@ -149,6 +148,35 @@ def test_the_total_weight_is_the_same_in_every_round(north: Callable[..., Site])
     assert word(one, order("train", 2, TRAIN, counted=everybody(1), weight=90)) == "answered"
 
 
+def test_steps_and_rounds_go_forward_only(north: Callable[..., Site]) -> None:
+    """A coordinator that trains after the evaluation fits its models to what the test patients have shown."""
+    one = north()
+    assert word(one, OPEN) == "answered"
+    assert word(one, order("train", 2, TRAIN)) == "answered"
+    assert word(one, order("train", 1, TRAIN)) == "old-round"
+    assert word(one, order("evaluate", 3, {"model": MODEL})) == "answered"
+    for again in (one, north()):
+        assert word(again, order("train", 3, TRAIN)) == "old-round"
+    assert word(north(), order("close", 3, {})) == "answered"
+
+
+def test_no_round_and_no_own_model_after_an_evaluation(north: Callable[..., Site]) -> None:
+    """Own models are evaluated as well, and learn from the same patients."""
+    declared = study(own=True)
+
+    def of_it(step: Any, number: int, bundle: Bundle, **changes: Any) -> bytes:
+        return order(step, number, bundle, study=declared.hash, **changes)
+
+    one = north(declared)
+    model = {"model": MODEL}
+    for data in (of_it("open", 0, model), of_it("train", 1, model), of_it("own", 2, {})):
+        assert word(one, data) == "answered"
+    assert word(one, of_it("train", 2, model)) == "old-round"
+    assert word(one, of_it("evaluate", 3, model, label="own-east")) == "answered"
+    assert word(one, of_it("own", 3, {})) == "old-round"
+    assert word(one, of_it("evaluate", 3, model)) == "answered", "evaluations have no order among themselves"
+
+
 def test_the_close_is_final_and_remembered(north: Callable[..., Site]) -> None:
     """After it a site gives nothing but the bytes of its close, also in another process."""
     one = north()
@@ -163,10 +191,10 @@ def test_a_site_stops_after_many_refusals_until_a_person_has_looked(north: Calla
     """Somebody tries what it gives. An answer in between begins the count anew; a process that starts again has not forgotten."""
     one = north()
     assert word(one, OPEN) == "answered"
-    for _ in range(site_module.REFUSALS_IN_A_ROW - 1):
+    for _ in range(REFUSALS_IN_A_ROW - 1):
         assert word(one, order("own", 1, {})) == "not-in-study"
     assert word(one, LEGAL["trained"][1]) == "answered"
-    for _ in range(site_module.REFUSALS_IN_A_ROW):
+    for _ in range(REFUSALS_IN_A_ROW):
         assert word(one, order("own", 1, {})) == "not-in-study"
     one = north()
     assert word(one, LEGAL["trained"][2]) == "stopped"
@@ -189,6 +217,32 @@ def test_a_site_that_is_told_twice_that_it_did_not_count_stops(north: Callable[.
     assert word(one, order("evaluate", 3, {"model": MODEL}, counted={"east": 3})) == "stopped"
     assert one.store.go_on() == "not-counted"
     assert word(north(), order("evaluate", 3, {"model": MODEL}, counted={"east": 3})) == "answered"
+
+
+def own_evaluation(declared: Study, name: str, cohort: tuple[str, ...]) -> bytes:
+    return order("evaluate", 3, {"model": MODEL}, label=f"own-{name}", cohort=cohort, study=declared.hash)
+
+
+def test_own_models_are_those_of_the_hospitals_of_the_opening(north: Callable[..., Site]) -> None:
+    """A study without names was asked about `own-` and any name that an order's cohort held: one more evaluation for each name
+    that a coordinator makes up."""
+    declared = study(own=True)
+    one = north(declared)
+    assert word(one, order("open", 0, {"model": MODEL}, study=declared.hash)) == "answered"
+    made_up = tuple(f"clinic-{number}" for number in range(20))
+    for name in made_up:
+        assert word(one, own_evaluation(declared, name, tuple(sorted({*NAMES, name})))) == "not-in-study"
+    assert [word(north(declared), own_evaluation(declared, name, NAMES)) for name in NAMES] == ["answered"] * 3
+
+
+def test_a_study_without_names_evaluates_own_models_of_so_many_hospitals(north: Callable[..., Site]) -> None:
+    """The opening, too, could name hospitals without end."""
+    declared = study(own=True)
+    hospitals = ("north", *(f"clinic-{number:03d}" for number in range(MOST_UNNAMED)))
+    opening = {"model": MODEL}
+    assert word(north(declared), order("open", 0, opening, study=declared.hash, cohort=tuple(sorted(hospitals)))) == "cohort"
+    fewer = tuple(sorted(hospitals[:-1]))
+    assert word(north(declared), order("open", 0, opening, study=declared.hash, cohort=fewer)) == "answered"
 
 
 # --- Openings -------------------------------------------------------------------------------------------------------------------

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from wardround.privacy.ledger.ledger import Ledger
+from wardround.site import privacy_charges
 from wardround.site.site import Site
+from wardround.summation.masked.layout import content_of
 from wardround.values.log import LOG
+from wardround.wire.envelope import from_bytes
+from wardround.wire.messages import Order
 
 from ..federation.private_site import LOCAL, model_of, opened, order, said
 from ..federation.private_studies import private_study
@@ -75,6 +79,42 @@ def test_a_step_that_failed_stays_charged_and_is_the_same_charge_when_it_is_trie
     assert charged(one) == LOCAL.privacy.steps
     assert said(one, order(LOCAL, "train", 1)) == "contribution"
     assert charged(one) == LOCAL.privacy.steps
+
+
+def test_a_charge_is_named_by_all_of_what_was_asked(tmp_path: Path) -> None:
+    """Of 64 bits a coordinator finds two models with one name in an hour, and pays once for both."""
+    one = opened(LOCAL, tmp_path)
+    data = order(LOCAL, "train", 1)
+    assert said(one, data) == "contribution"
+    message = from_bytes(data)
+    assert isinstance(message, Order)
+    assert list(ledger_of(one).charges()) == [(LOCAL.hash, f"train/1/{content_of(message)}")]
+    one.close()
+
+
+@pytest.mark.parametrize("released", [False, True], ids=["charged", "released"])
+def test_a_step_that_an_earlier_build_charged_is_the_same_charge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, released: bool
+) -> None:
+    """A ledger outlives builds: under another name the step would be paid twice, or its stored bytes would leave uncharged."""
+    one = opened(LOCAL, tmp_path)
+    data = order(LOCAL, "train", 1)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(privacy_charges, "release_name", privacy_charges.earlier_release_name)
+        if not released:
+            earlier.setattr(one.work, "_trainer", None)
+        assert said(one, data) == ("contribution" if released else "internal")
+    one.close()
+    one = site("north", LOCAL, tmp_path)
+    one.store.go_on()
+    assert [said(one, data), said(one, data), said(one, order(LOCAL, "train", 2))] == ["contribution"] * 3
+    charges = ledger_of(one).charges()
+    assert [(len(release), charge.status) for (_, release), charge in charges.items()] == [
+        (len("train/1/") + 16, "released"),
+        (len("train/2/") + 64, "released"),
+    ]
+    assert charged(one) == 2 * (LOCAL.privacy.steps or 0)
+    one.close()
 
 
 def test_a_ledger_that_does_not_know_the_open_study_is_another_one(tmp_path: Path) -> None:

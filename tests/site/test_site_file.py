@@ -6,10 +6,12 @@ import pytest
 
 from tests.federation.private_studies import private_study
 from tests.simulation.small_study import write_hospital, write_study
+from wardround.privacy.ledger.file import witness_of
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.config import SiteConfig
 from wardround.study.reading import load_study
 from wardround.values.errors import RefusedError
+from wardround.values.home import default_home
 
 
 def test_a_hospital_is_opened_from_its_own_file(tmp_path: Path) -> None:
@@ -23,6 +25,8 @@ def test_a_hospital_is_opened_from_its_own_file(tmp_path: Path) -> None:
         tmp_path / "state",
         tmp_path / "state" / "ledger.sqlite",
     )
+    assert config.ledger is not None and config.ledger_witness == witness_of(config.ledger)
+    assert config.ledger_witness.parent == default_home() / "counters", "outside the folder that a backup brings back"
     assert (config.device, config.threads, config.study.hash) == ("cpu", 2, study.hash)
     site = config.open()
     site.close()

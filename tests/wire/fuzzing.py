@@ -4,7 +4,8 @@
 
 Every order and ask of a run is changed in many ways and sent to the site before and after the honest one; every answer is changed
 and read by the hub, and now and then stands for the honest one. Counted: `internal`, exceptions of the hub that have no name, and
-refusals after which a file of the site is another. A run that the changed messages have spoilt is followed by another.
+refusals after which a file of the site is another, besides the note that it stops. A run that the changed messages have spoilt is
+followed by another.
 """
 
 import argparse
@@ -30,7 +31,8 @@ from wardround.hub.coordinator import Coordinator
 from wardround.hub.exchange import read_reply
 from wardround.hub.sum_coordinator import SumCoordinator
 from wardround.plan.sum_plan import Quantity, SumPlan
-from wardround.site.store import REFUSALS
+from wardround.site.refusals import ENDING
+from wardround.site.store import REFUSALS, STATE
 from wardround.site.sum_site import SumSite
 from wardround.study.declaration import Study
 from wardround.summation.masked.layout import contribution_digest
@@ -38,6 +40,7 @@ from wardround.values.canonical import canonical_json, sha256_hex
 from wardround.values.errors import WardroundError
 from wardround.values.ids import SiteId
 from wardround.values.log import LOG
+from wardround.values.tensor_file import read_tensors
 from wardround.values.tree import Tree
 from wardround.wire.envelope import from_bytes, open_envelope, payload_digest, to_bytes
 from wardround.wire.messages import Answer, Ask, ContributionMessage, Message, Order, Refusal
@@ -256,6 +259,18 @@ def _files(folder: Path) -> dict[str, tuple[int, int, int]]:
     return {name: (one.st_ino, one.st_mtime_ns, one.st_size) for name, one in status.items() if not name.endswith("-journal")}
 
 
+def _stopped_alone(before: bytes, folder: Path) -> bool:
+    """Whether the state is the one before but for the note that the site has stopped."""
+    earlier = folder.parent / "earlier.safetensors"
+    earlier.write_bytes(before)
+    (arrays, head), (arrays_now, head_now) = (read_tensors(path) for path in (earlier, folder / STATE))
+    earlier.unlink()
+    noted = head_now["state"]
+    same = {**noted, "stopped": head["state"]["stopped"]} == head["state"] and head["last"] == head_now["last"]
+    alike = arrays.keys() == arrays_now.keys() and all(np.array_equal(arrays[each], arrays_now[each]) for each in arrays)
+    return bool(noted["stopped"]) and same and alike
+
+
 class Flood:
     """The tampering of one run: quiet up to some message, so that the later steps are met too; then each message is changed in
     many ways. Once, what the hub is given is a changed answer, signed by the hospital that then lies."""
@@ -301,6 +316,7 @@ class Flood:
             return
         folder = self.folder / "sites" / name
         before, changed = _files(folder), self.fuzzer.changed(data)
+        state = (folder / STATE).read_bytes() if STATE in before else b""
         self.tally.to_sites += 1
         try:
             answer = from_bytes(handle(changed))
@@ -316,6 +332,8 @@ class Flood:
             last = (folder / LOG).read_bytes().splitlines()[-1]
             self.tally.causes[f"site: {_cause(json.loads(last)['text'])}"] += 1
         after = _files(folder)
+        if word in ENDING and state and _stopped_alone(state, folder):
+            after[STATE] = before[STATE]
         if names := sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path)):
             self.tally.changed_by[f"{word}: {', '.join(names)}"] += 1
 
@@ -374,7 +392,8 @@ def _one_sum(folder: Path, flood: Flood, tally: Tally) -> None:
         labels=labels,
     )
     sites = {
-        SiteId(name): SumSite(plan, name, identity, _values, folder / "sites" / name) for name, identity in identities.items()
+        SiteId(name): SumSite(plan, name, identity, _values, folder / "sites" / name, refusals_in_a_row=FOR_EVER)
+        for name, identity in identities.items()
     }
 
     def trip(outbox: Mapping[SiteId, bytes]) -> dict[SiteId, bytes]:

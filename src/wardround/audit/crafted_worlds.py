@@ -7,6 +7,7 @@ Every epsilon rests on a distance of at most 1. The first patient has one record
 up, or two, in the pieces that a step is cut into. `crafted_model` turns such a distance into epsilon for a network of its own.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,23 +48,28 @@ def malicious_model(study: Study) -> MaliciousModel | None:
     """study: a private one. None where the unit is the site."""
     if not study.privacy.of_patients:
         return None
+    moves = [float(np.linalg.norm(whole - without)) / study.privacy.clip_norm for without, whole in pairs_of_sums(study)]
+    return MaliciousModel(len(moves), max(moves))
+
+
+def pairs_of_sums(study: Study) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """The clipped sums without the first patient and with, of each pair of worlds. study: one that protects patients."""
     attack = _Attack(Plan(with_sites(study)))
     inputs, outputs = attack.plan.inputs, attack.plan.task.outputs
-    models = crafted_trees(study.network, inputs, outputs, _plain_image(inputs))
-    moves = [attack.moved(model, first) for model in models for first in (1, 2)]
-    return MaliciousModel(len(moves), max(moves))
+    for model in crafted_trees(study.network, inputs, outputs, _plain_image(inputs)):
+        for first in (1, 2):
+            yield attack.sums(model, first)
 
 
 @dataclass(frozen=True)
 class _Attack:
     plan: Plan
 
-    def moved(self, model: Tree, first: int) -> float:
-        """first: how many records the first patient has."""
+    def sums(self, model: Tree, first: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Without the first patient, and with. first: how many records the first patient has."""
         records = _drawn_records(self.plan.inputs, first)
         others = records.select(np.flatnonzero(records.patients != _FIRST))
-        whole, without = (self._sum(model, some) for some in (records, others))
-        return float(np.linalg.norm(whole - without)) / self.plan.study.privacy.clip_norm
+        return self._sum(model, others), self._sum(model, records)
 
     def _sum(self, model: Tree, records: Records) -> NDArray[np.float64]:
         study, task = self.plan.study, self.plan.task

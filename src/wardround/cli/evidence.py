@@ -64,13 +64,15 @@ def _ledger(home: "SiteHome", name: str) -> dict[str, bytes]:
     import dataclasses
 
     from wardround.evidence import pack
+    from wardround.privacy.ledger.file import witness_of
     from wardround.privacy.ledger.ledger import Ledger
     from wardround.site.daemon.examination import ledger_path
 
     if not name:
         return {}
-    entries = [dataclasses.asdict(entry) for entry in Ledger(ledger_path(home.ledgers, name), begin=False).entries()]
-    return {pack.LEDGER: json.dumps(entries).encode()}
+    path = ledger_path(home.ledgers, name)
+    ledger = Ledger(path, begin=False, witness=witness_of(path))
+    return {pack.LEDGER: json.dumps([dataclasses.asdict(entry) for entry in ledger.entries()]).encode()}
 
 
 def _verify(paths: list[Path]) -> None:

@@ -13,6 +13,7 @@ from wardround.hub.engine import Engine
 from wardround.hub.exchange import Traffic
 from wardround.hub.notices import Listener, RoundDiscarded, RoundFinished, Score, silent
 from wardround.hub.orders import Orders, Question, require_sites, too_few
+from wardround.plan.permission import require_listed_hospitals
 from wardround.plan.plan import FEDERATED, LAST, Plan
 from wardround.plan.usable_arrays import is_usable
 from wardround.privacy.mechanism import AnyFrame, reveal
@@ -124,6 +125,7 @@ class Coordinator:
         model = self.plan.initial_model()
         asked = self.engine.sites()
         require_sites(self.study.sites, asked)
+        require_listed_hospitals(self.study, asked)
         opened = self._orders.content(Question("open", 0, {"model": model}))
         self.progress = replace(self.progress, sites=asked, opened=opened)
         sites, lost, weight, dataset_counts = self._opened({"model": model})

@@ -4,16 +4,19 @@
        \\--one is used--/        open/0/again: the model once more, for a site that lost its own; it answers nothing
 
 A site answers each name of the list at most once over one set of sites, with exactly these arrays, and nothing else. Everything
-here follows from the study, so that both ends have the same list and neither sends it.
+here follows from the study, so that both ends have the same list and neither sends it. Only a study that names no sites leaves
+one thing to its opening: for which hospitals there is an own model to evaluate (`require_listed_hospitals`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from wardround.crypto import quorum
 from wardround.plan.plan import FEDERATED, LAST, Plan, own_label
+from wardround.study.declaration import Study
 from wardround.values.errors import RefusedError
 from wardround.values.tree import Shapes, shapes_of
 from wardround.wire.envelope import pack_bundle
@@ -23,6 +26,8 @@ from wardround.wire.payload import ArrayKind, payload_size
 ARRAY_TYPE = "float32"
 AGAIN = "again"
 """Label of the opening that sums nothing."""
+MOST_UNNAMED = quorum.LARGEST
+"""Hospitals of a study that names none and has own models: as many as a masked sum holds."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,17 @@ class PlannedOrder:
 
 
 class Permission:
-    """The list of one study. sites: every site of the study, where it names them; else any cohort may stand in a label."""
+    """The list of one study."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def order(self, header: OrderHeader) -> PlannedOrder:
-        """The planned order that a header asks for. RefusedError where the study has none such."""
-        planned = self._orders.get(f"{header.step}/{header.round}/{header.label}") or self._own_model_of_cohort(header)
+    def order(self, header: OrderHeader, opened_with: Collection[str]) -> PlannedOrder:
+        """The planned order that a header asks for. RefusedError where the study has none such.
+
+        opened_with: the hospitals of the opening that the site answered; of a study that names its sites they are not looked at.
+        """
+        planned = self._orders.get(f"{header.step}/{header.round}/{header.label}") or self._own_model_of(opened_with, header)
         if planned is None:
             raise RefusedError(
                 "The order asks for what the approved study does not have",
@@ -107,13 +115,12 @@ class Permission:
     def _own_models(self) -> bool:
         return self._plan.study.evaluation.own_baseline
 
-    def _own_model_of_cohort(self, header: OrderHeader) -> PlannedOrder | None:
-        """A study without a list of sites is run by whoever is there."""
+    def _own_model_of(self, opened_with: Collection[str], header: OrderHeader) -> PlannedOrder | None:
+        """A study without a list of sites is run by whoever was there when it opened. Of each later cohort the coordinator
+        could make up other names without end, and each would be one more evaluation."""
         if self._plan.study.sites.names or not self._own_models or (header.step, header.round) != ("evaluate", self._rounds):
             return None
-        if header.label not in map(own_label, header.cohort):
-            return None
-        return self._evaluation(header.label)
+        return self._evaluation(header.label) if header.label in map(own_label, opened_with) else None
 
     def _evaluation(self, label: str) -> PlannedOrder:
         summed = "evaluate" in self._plan.summed
@@ -141,3 +148,15 @@ class Permission:
 
 def _on_the_wire(parts: Mapping[str, Shapes]) -> Shapes:
     return {f"{part}/{name}": shape for part, shapes in parts.items() for name, shape in shapes.items()}
+
+
+def require_listed_hospitals(study: Study, cohort: Collection[str]) -> None:
+    """RefusedError for an opening that would make the list of evaluations longer than a study without names may have it."""
+    if study.evaluation.own_baseline and not study.sites.names and len(cohort) > MOST_UNNAMED:
+        raise RefusedError(
+            "The study names no hospitals and evaluates an own model of each",
+            expected=f"at most {MOST_UNNAMED} hospitals",
+            found=str(len(cohort)),
+            hint="name the hospitals in sites.names, or set evaluation.own_baseline = false",
+            code="cohort",
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 from wardround.hub.run_folder import RunFolder
 from wardround.plan.pricing import price_of
 from wardround.privacy.events import Unit
+from wardround.privacy.ledger.file import witness_of
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.store import STATE
 from wardround.study.declaration import Study
@@ -26,6 +27,10 @@ class Ledgers:
 
     def path_of(self, site: str) -> Path:
         return self.folder.site(site) / LEDGER if self.kept is None else self.kept / f"{site}.sqlite"
+
+    def witness_of(self, site: str) -> Path | None:
+        """Of a ledger that outlives the run, as `wardround site ledger` keeps it; one in the run folder has none."""
+        return None if self.kept is None else witness_of(self.path_of(site))
 
     def ready(self, study: Study, sites: Iterable[str]) -> None:
         """A kept ledger must be there, with a budget: a name that was mistyped would be a hospital without one. In a new one the
@@ -47,7 +52,7 @@ class Ledgers:
 
 
 def _require_budget(path: Path, unit: Unit) -> None:
-    if not path.exists() or Ledger(path, begin=False).balance(unit).budget is None:
+    if not path.exists() or Ledger(path, begin=False, witness=witness_of(path)).balance(unit).budget is None:
         raise StudyError(
             f"The ledger {path} has no budget for one {unit}",
             expected="a ledger for each hospital, with a budget",
@@ -65,7 +70,7 @@ def privacy_record(study: Study, sites: tuple[str, ...], ledgers: Ledgers) -> Pr
     spent: dict[str, float | None] = {}
     entries: dict[str, int] = {}
     for site in sites:
-        ledger = Ledger(ledgers.path_of(site), begin=False)
+        ledger = Ledger(ledgers.path_of(site), begin=False, witness=ledgers.witness_of(site))
         spent[site] = ledger.epsilon_spent(privacy.unit, privacy.delta)
         entries[site] = ledger.history()[study.hash].entry
     return PrivacyRecord(

@@ -297,6 +297,7 @@ def _site_configs(
             mapping=hospital.mapping,
             mapping_sha256=hospital.mapping_sha256,
             ledger=ledgers.path_of(name),
+            ledger_witness=ledgers.witness_of(name),
             outside=outside if outside.exists() else None,
             counter=folder.counter(name),
             run="" if plan is None else plan.run_id,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 from wardround.crypto.identity import Identity
+from wardround.privacy.ledger.file import witness_of
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.site import Site
 from wardround.site.work import fingerprint
@@ -36,9 +37,9 @@ def identity_in(folder: Path) -> Identity:
 class SiteConfig:
     """data: the site's file or folder; prepared: it holds records that were read and checked already. folder: where the site
     keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside, counter:
-    see Site. run: the run's name, for the ledger. mapping: the hospital's own, for a table; mapping_sha256: of the one agreed
-    to, "" for whichever there is. records: the fingerprint of the records agreed to, likewise. identity: file of the signing key;
-    None for the one in `folder`."""
+    see Site. ledger_witness: see Ledger. run: the run's name, for the ledger. mapping: the hospital's own, for a table;
+    mapping_sha256: of the one agreed to, "" for whichever there is. records: the fingerprint of the records agreed to, likewise.
+    identity: file of the signing key; None for the one in `folder`."""
 
     name: str
     study: StudyAsJson
@@ -50,6 +51,7 @@ class SiteConfig:
     ledger: Path | None = None
     outside: Path | None = None
     counter: Path | None = None
+    ledger_witness: Path | None = None
     run: str = ""
     mapping: Path | None = None
     mapping_sha256: str = ""
@@ -80,12 +82,13 @@ class SiteConfig:
             ledger=ledger,
             mapping=None if settings.mapping is None else Path(settings.mapping),
             counter=default_home() / "counters" / f"{study.hash[:16]}-{name}",
+            ledger_witness=witness_of(ledger),
         )
 
     def open(self) -> Site:
-        ledger = (
-            Ledger(self.ledger, begin=False, run=self.run) if self.study.privacy.private and self.ledger is not None else None
-        )
+        ledger = None
+        if self.study.privacy.private and self.ledger is not None:
+            ledger = Ledger(self.ledger, begin=False, run=self.run, witness=self.ledger_witness)
         identity = self._identity() if self.study.summation.mode == "masked" else None
         name = site_id(self.name)
         return Site(

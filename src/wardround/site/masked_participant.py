@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from wardround.site.refusals import REFUSALS
 from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.summation.masked.admission import check
 from wardround.summation.masked.layout import sum_name
@@ -19,6 +20,9 @@ from wardround.values.errors import RefusedError
 from wardround.values.tree import Tree
 from wardround.wire.envelope import to_bytes
 from wardround.wire.messages import Ask, Order
+
+KEYS_IN_A_ROW = 1000
+"""An honest run that waits for a hospital asks the others for new keys at each resume: hourly for a month, and no further."""
 
 
 class MaskedParticipant:
@@ -45,7 +49,7 @@ class MaskedParticipant:
         copies = {name: array.copy() for name, array in words.items()}
         masked, contribution = contribute(self._party, ready, order, order_hash, copies)
         reply = to_bytes(contribution)
-        self._store.write(replace(state, masked=masked, order=order_hash), LastAnswer(reply, words))
+        self._store.write(replace(state, masked=masked, order=order_hash, keys_offered=0), LastAnswer(reply, words))
         return reply
 
     def speak(self, ask: Ask, ask_hash: str, state: SiteState) -> bytes:
@@ -53,12 +57,25 @@ class MaskedParticipant:
         what = ask.header.what
         if state.asks.get(what) == ask_hash:
             return state.said[what].tobytes()
+        if what == "keys":
+            state = _with_one_more_key(state)
         masked, message = {"keys": offer, "sign": sign, "open": answer}[what](self._party, state.masked, ask, ask_hash)
         reply = to_bytes(message)
         asks: Mapping[str, str] = {**state.asks, what: ask_hash}
         said = {**state.said, what: np.frombuffer(reply, np.uint8)}
         self._store.write(replace(state, masked=masked, asks=asks, said=said))
         return reply
+
+
+def _with_one_more_key(state: SiteState) -> SiteState:
+    """The state after one more key. RefusedError after too many: such asks are answered, and no count of refusals ends them."""
+    if state.keys_offered >= KEYS_IN_A_ROW:
+        raise RefusedError(
+            f"{KEYS_IN_A_ROW} keys were asked for, and no sum came of any of them",
+            hint="ask the people at the coordinator what its run waits for",
+            code=REFUSALS,
+        )
+    return replace(state, keys_offered=state.keys_offered + 1)
 
 
 def another_attempt(state: SiteState, order: Order) -> bool:

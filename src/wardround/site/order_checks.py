@@ -3,7 +3,7 @@
 Everything here is public: no record is read, and nothing is charged for an order that is refused here.
 """
 
-from wardround.plan.permission import AGAIN, PlannedOrder
+from wardround.plan.permission import AGAIN, PlannedOrder, require_listed_hospitals
 from wardround.plan.plan import Plan
 from wardround.site.masked_participant import another_attempt
 from wardround.site.store import SiteState
@@ -12,6 +12,8 @@ from wardround.summation.masked.layout import content_of
 from wardround.values.errors import RefusedError
 from wardround.values.ids import SiteId
 from wardround.wire.messages import Order, OrderHeader
+
+_IN_ORDER = ("train", "own", "evaluate", "close")
 
 
 def require_allowed(order: Order, planned: PlannedOrder, state: SiteState, plan: Plan, site: SiteId) -> None:
@@ -44,6 +46,8 @@ def _require_cohort(header: OrderHeader, study: Study, site: SiteId) -> None:
         raise RefusedError(
             f"The cohort has {len(header.cohort)} sites, the study asks for {study.sites.minimum}", code="cohort-too-small"
         )
+    if header.step == "open":
+        require_listed_hospitals(study, header.cohort)
 
 
 def _require_turn(order: Order, planned: PlannedOrder, state: SiteState, *, masked: bool) -> None:
@@ -62,6 +66,8 @@ def _require_turn(order: Order, planned: PlannedOrder, state: SiteState, *, mask
         _require_opening(order, planned, state, masked=masked)
     if header.step == "train" and header.round <= state.round:
         raise RefusedError(f"Round {header.round} is over: this site has answered round {state.round}", code="old-round")
+    if content is None:
+        _require_forward(planned, state)
     if header.step in ("own", "evaluate", "close") and content is not None:
         raise RefusedError(f"{planned.name} was answered before, in an order with other bytes", code="asked-before")
 
@@ -77,6 +83,20 @@ def _require_opening(order: Order, planned: PlannedOrder, state: SiteState, *, m
     again = any(name.endswith(f"/{AGAIN}") for name in state.asked)
     if state.study and (begun or again or planned.label == AGAIN or (masked and planned.number <= state.opening)):
         raise RefusedError("This site has opened this study already", code="already-open")
+
+
+def _require_forward(planned: PlannedOrder, state: SiteState) -> None:
+    """Whether no later step has begun: rounds, own models, evaluations, closing. An honest run never goes back, also after a
+    crash, since its checkpoint does not. A coordinator that could would fit the models of later rounds to what the evaluation,
+    of patients that no round shows, has told it."""
+    later = _IN_ORDER[_IN_ORDER.index(planned.step) + 1 :] if planned.step in _IN_ORDER else ()
+    begun = [name for name in state.asked if name.startswith(tuple(f"{step}/" for step in later))]
+    if begun:
+        raise RefusedError(
+            f"{planned.name} comes too late: this site has answered {begun[-1]}",
+            expected="rounds, then own models, then evaluations",
+            code="old-round",
+        )
 
 
 def _require_weight(header: OrderHeader, state: SiteState, plan: Plan, site: SiteId) -> None:

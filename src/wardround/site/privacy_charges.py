@@ -55,13 +55,20 @@ class PrivacyCharges:
             )
 
     def _charge(self, order: Order) -> None:
-        status = self._ledger.charge(order.header.study, release_name(order), self._plan.event, self._plan.events_a_round)
+        status = self._ledger.charge(order.header.study, self._release(order), self._plan.event, self._plan.events_a_round)
         if status is Status.RELEASED:
             raise RefusedError(
                 "This step has left already and its bytes are not here: the site's state is older than its ledger",
                 hint="bring back the site's folder as it was; working the step out again would be a second release",
                 code="released-before",
             )
+
+    def _release(self, order: Order) -> str:
+        """The name of this order's charge in the ledger: the one that stands there already, if an earlier build began the step.
+
+        That step is then neither paid twice nor, when its stored bytes leave again, found without a charge."""
+        earlier = self._ledger.charges().get((order.header.study, earlier_release_name(order)))
+        return release_name(order) if earlier is None or earlier.status is Status.CANCELLED else earlier_release_name(order)
 
     def _require_stated_epsilon(self) -> None:
         """The study's noise keeps to the epsilon that it states: nobody else is trusted to have worked that out."""
@@ -72,13 +79,19 @@ class PrivacyCharges:
         """To be called when the answer is stored, before it is sent; calling it again changes nothing."""
         study, step = order.header.study, order.header.step
         if step == "train":
-            self._ledger.released(study, release_name(order), _digest(answer()))
+            self._ledger.released(study, self._release(order), _digest(answer()))
         elif step == "close":
             self._ledger.close(study)
 
 
 def release_name(order: Order) -> str:
-    """What a charge is for: the step, and what it asked. The same step with another model is another release."""
+    """What a charge is for: the step, and what it asked, as a whole hash. The same step with another model is another release;
+    of a part of the hash a coordinator could make two models with one name, and pay once for both."""
+    return f"{sum_name(order.header)}{content_of(order)}"
+
+
+def earlier_release_name(order: Order) -> str:
+    """How builds before 2026-11-28 named the same charge in a ledger: with 64 bits of the hash."""
     return f"{sum_name(order.header)}{content_of(order)[:16]}"
 
 

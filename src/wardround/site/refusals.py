@@ -63,15 +63,18 @@ RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS = "records", "disk", "internal", 
 ENDING = frozenset({RECORDS, DISK, INTERNAL, NOT_COUNTED, REFUSALS})
 """With one of these a site answers nothing more until a person has looked."""
 
+REFUSALS_IN_A_ROW = 50
+"""Honest runs get a handful, around a restart. More means that somebody tries what this site gives."""
+
 _MEANINGS = {
     RECORDS: "its records cannot be read, or are not those that it opened the study with",
     DISK: "its folder cannot be read or written",
     INTERNAL: "something happened in it that Wardround does not expect",
     NOT_COUNTED: "it was told twice that its answer did not count; late answers are the usual reason",
-    REFUSALS: "the coordinator asked many times in a row for what the study does not have",
+    REFUSALS: "the coordinator asked many times in a row for what the study does not have, or for new keys and then for no sum",
 }
 
-_MEANT = {"data": RECORDS, "data-changed": RECORDS, "run": DISK, NOT_COUNTED: NOT_COUNTED}
+_MEANT = {"data": RECORDS, "data-changed": RECORDS, "run": DISK, NOT_COUNTED: NOT_COUNTED, REFUSALS: REFUSALS}
 
 
 def meaning_of(reason: str) -> str:

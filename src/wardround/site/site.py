@@ -10,7 +10,6 @@ to the site's own log.
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.masked_participant import MaskedParticipant
 from wardround.site.order_checks import require_allowed, require_study
 from wardround.site.privacy_charges import PrivacyCharges
-from wardround.site.refusals import ENDING, NOT_COUNTED, REFUSALS, word_of
+from wardround.site.refusals import ENDING, NOT_COUNTED, REFUSALS_IN_A_ROW, word_of
 from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.site.work import SiteWork
 from wardround.study.declaration import Study
@@ -46,8 +45,6 @@ from wardround.wire.messages import (
 )
 from wardround.wire.payload import PayloadLimits
 
-REFUSALS_IN_A_ROW = 50
-"""Honest runs get a handful, around a restart. More means that somebody tries what this site gives."""
 TOLD_NOT_COUNTED = 2
 DISPUTED = "disputed"
 
@@ -88,7 +85,6 @@ class Site:
         self._owner = (str(name), identity.public if identity is not None else "")
         self._refusals_in_a_row = refusals_in_a_row
         self._one_at_a_time = threading.Lock()
-        self._unread: dict[str, int] = {}
 
     def close(self) -> None:
         self.store.close()
@@ -111,16 +107,9 @@ class Site:
                 envelope = open_envelope(data, header_limit=self._header_limit, payload_limit=self._payload_limit)
                 require_study(envelope.header.study, self.study_hash)
             except WardroundError as error:
-                self._log_seldom(error.code, str(error))
+                self.store.log_seldom(error.code, str(error))
                 return self._refusal(sha256_hex(data), word_of(error))
             return self._answer(envelope, sha256_hex(data))
-
-    def _log_seldom(self, code: str, text: str) -> None:
-        """The first, second, fourth, eighth ... of a kind: anybody can send bytes that nobody reads, and no flood of them may
-        push out of the log what a person has to see."""
-        number = self._unread[code] = self._unread.get(code, 0) + 1
-        if number & (number - 1) == 0:
-            self.store.log(code, text if number == 1 else f"{text} ({number} times since this site was started)")
 
     def _answer(self, envelope: Envelope, message_hash: str) -> bytes:
         """The answer to a message of this study, whose arrays are not read yet."""
@@ -128,7 +117,7 @@ class Site:
             state = self._own_state()
             match envelope.header:
                 case OrderHeader() as header:
-                    reply = self._order_answered(self.permission.order(header), envelope, message_hash, state)
+                    reply = self._order_answered(self.permission.order(header, state.opened_with), envelope, message_hash, state)
                 case AskHeader():
                     reply = self._spoken(envelope, message_hash, state)
                 case header:
@@ -164,8 +153,7 @@ class Site:
         require_usable(order.arrays)
         require_allowed(order, planned, state, self.plan, self.name)
         reply = self._worked_out(order, planned, order_hash, state)
-        if self.store.refusals():  # new work begins the count anew; a repeated message does not
-            self.store.count_refusals(0)
+        self.store.forget_refusals()  # new work begins the count anew; a repeated message does not
         return reply
 
     def _worked_out(self, order: Order, planned: PlannedOrder, order_hash: str, state: SiteState) -> bytes:
@@ -235,22 +223,14 @@ class Site:
         stops."""
         word = word_of(error)
         if word == "stopped":
-            self._log_seldom(word, text)
+            self.store.log_seldom(word, text)
         else:
             self.store.log(word, text)
         if word in ENDING:
             self.store.stop(word)
         elif word != "stopped":
-            self._count_refusal()
+            self.store.count_one_more_refusal(self._refusals_in_a_row)
         return self._refusal(message_hash, word)
-
-    def _count_refusal(self) -> None:
-        with suppress(OSError, ValueError, WardroundError):
-            number = self.store.refusals() + 1
-            self.store.count_refusals(number)
-            if number >= self._refusals_in_a_row:
-                self.store.log(REFUSALS, f"{number} refusals in a row: somebody asks for what the study does not have.")
-                self.store.stop(REFUSALS)
 
     def _refusal(self, order_hash: str, code: str) -> bytes:
         return to_bytes(Refusal(RefusalHeader(study=self.study_hash, site=self.name, order=order_hash, code=code)))

@@ -20,6 +20,7 @@ from wardround.summation.masked.memory import MaskedState, after_restoring
 from wardround.values.canonical import canonical_json, finite_or_none
 from wardround.values.durable import place_of, sweep, write_atomic
 from wardround.values.errors import RefusedError, RunError, WardroundError
+from wardround.values.ids import SiteId
 from wardround.values.log import LOG, write_log
 from wardround.values.private_files import private_folder, private_lock, private_status, read_private
 from wardround.values.stored import StoredBundle, StoredTree, head_of, stored_arrays, value_of
@@ -47,9 +48,10 @@ class SiteState:
     open that were answered, by their hashes. said: the bytes of those answers. records: the fingerprint of the records that the
     study was opened with.
 
-    opening, opened: the number of the last opening that was answered, and what it asked, as a hash. closed: the study is over
-    here. uncounted: how often this site was told that its answer did not count. stopped: why it answers nothing until a person
-    has looked; empty where it does.
+    opening, opened, opened_with: the number of the last opening that was answered, what it asked, as a hash, and its cohort.
+    keys_offered: how many keys were offered since the last contribution. closed: the study is over here. uncounted: how often
+    this site was told that its answer did not count. stopped: why it answers nothing until a person has looked; empty where it
+    does.
     """
 
     site: str = ""
@@ -68,6 +70,8 @@ class SiteState:
     said: StoredTree = field(default_factory=dict)
     opening: int = -1
     opened: str = ""
+    opened_with: tuple[SiteId, ...] = ()
+    keys_offered: int = 0
     closed: bool = False
     uncounted: int = 0
     stopped: str = ""
@@ -107,6 +111,7 @@ class SiteStore:
         self.folder = folder
         private_folder(folder, signs=_SIGNS)
         self._counter = counter
+        self._unread: dict[str, int] = {}
         self._stopped = ""  # also where the disk did not take the note
         self._committed = ""  # the large file that the state file names; another one was left by a crash
         self._lock = private_lock(folder / LOCK)
@@ -216,7 +221,7 @@ class SiteStore:
         """A person has looked: the site answers again. Why it had stopped; empty where it had not."""
         state, self._stopped = self.read(), ""
         if state.stopped:
-            self.write(replace(state, stopped="", uncounted=0))
+            self.write(replace(state, stopped="", uncounted=0, keys_offered=0))
             self.count_refusals(0)
         return state.stopped
 
@@ -253,6 +258,26 @@ class SiteStore:
     def log(self, code: str, text: str) -> None:
         """A line of the site's own log."""
         write_log(self.folder, code, text)
+
+    def log_seldom(self, code: str, text: str) -> None:
+        """The first, second, fourth, eighth ... of a kind: anybody can send bytes that nobody reads, and no flood of them may
+        push out of the log what a person has to see."""
+        number = self._unread[code] = self._unread.get(code, 0) + 1
+        if number & (number - 1) == 0:
+            self.log(code, text if number == 1 else f"{text} ({number} times since this site was started)")
+
+    def count_one_more_refusal(self, most: int) -> None:
+        """After `most` in a row the site stops."""
+        with suppress(OSError, ValueError, WardroundError):
+            number = self.refusals() + 1
+            self.count_refusals(number)
+            if number >= most:
+                self.log(REFUSALS, f"{number} refusals in a row: somebody asks for what the study does not have.")
+                self.stop(REFUSALS)
+
+    def forget_refusals(self) -> None:
+        if self.refusals():
+            self.count_refusals(0)
 
     def refusals(self) -> int:
         """How many orders and asks were refused since the last one that was answered. It is no part of the state."""

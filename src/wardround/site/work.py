@@ -139,7 +139,7 @@ class SiteWork:
         self.store.add_to_report("dataset_counts", "counts", {name: array.tolist() for name, array in counts.items()})
         header = order.header
         state = replace(before, study=header.study, records=self._read.fingerprint, memory={}, pending=None)
-        state = replace(state, opening=header.round, opened=content_of(order))
+        state = replace(state, opening=header.round, opened=content_of(order), opened_with=tuple(map(SiteId, header.cohort)))
         if header.label == AGAIN or "open" not in self.plan.summed:
             return {}, state
         frame = self.plan.opening_frame(len(header.cohort))

@@ -133,6 +133,58 @@ class TestRestoring:
         assert accept_restored(copied).spent() == {EVENT: 1}
         assert Ledger(ledger.path).spent() == {EVENT: 1}, "the original goes on"
 
+    @pytest.mark.permission
+    @pytest.mark.parametrize("witnessed", [True, False], ids=["with a witness", "without one"])
+    def test_ledger_and_receipt_that_come_back_to_their_places_are_known_by_the_witness(
+        self, tmp_path: Path, witnessed: bool
+    ) -> None:
+        """A file system's snapshot, or a kept hard link: both agree and lie where they were written; five releases are gone."""
+        witness = tmp_path / "home" / "ledger" if witnessed else None
+        ledger = Ledger(tmp_path / "site" / "patients.ledger", witness=witness)
+        receipt = ledger.path.with_name("patients.ledger.receipt")
+        for release in range(8):
+            ledger.charge("s", str(release), EVENT)
+            if release == 2:
+                shutil.copy(ledger.path, tmp_path / "kept")
+                (tmp_path / "receipt").hardlink_to(receipt)
+        shutil.copy(tmp_path / "kept", ledger.path)
+        (tmp_path / "receipt").replace(receipt)
+        if not witnessed:  # nothing on the disk tells
+            assert Ledger(ledger.path).spent() == {EVENT: 3}
+            return
+        refused("ledger-restored", lambda: Ledger(ledger.path, witness=witness))
+        accepted = accept_restored(ledger.path, witness)
+        refused("budget", lambda: accepted.charge("t", "1", EVENT))
+        accepted.set_budget(EPSILON, DELTA)
+        assert Ledger(ledger.path, witness=witness).charge("t", "1", EVENT) == Status.RESERVED
+
+    @pytest.mark.permission
+    def test_a_ledger_that_was_begun_anew_in_its_place_is_known_by_the_witness(self, tmp_path: Path) -> None:
+        """It would know of no release, and its new budget would be granted on top of the old one."""
+        ledger = Ledger(tmp_path / "site" / "patients.ledger", witness=tmp_path / "home" / "ledger")
+        ledger.charge("s", "1", EVENT)
+        shutil.rmtree(ledger.path.parent)
+        refused("ledger-restored", lambda: Ledger(ledger.path, witness=tmp_path / "home" / "ledger"))
+        accept_restored(ledger.path, tmp_path / "home" / "ledger").set_budget(EPSILON, DELTA)
+        assert Ledger(ledger.path, witness=tmp_path / "home" / "ledger").spent() == {}
+
+    @pytest.mark.permission
+    def test_a_crash_before_the_witness_is_no_restored_backup(self, tmp_path: Path) -> None:
+        """A witness that says less is written again at the next look; one that says nothing is named with what to do."""
+        witness = tmp_path / "home" / "ledger"
+        ledger = Ledger(tmp_path / "site" / "patients.ledger", witness=witness)
+        ledger.charge("s", "1", EVENT)
+        before = witness.read_bytes()
+        ledger.charge("s", "2", EVENT)
+        after = witness.read_bytes()
+        witness.write_bytes(before)
+        assert Ledger(ledger.path, witness=witness).spent() == {EVENT: 2}
+        assert witness.read_bytes() == after != before
+        witness.write_text("two\n", "utf-8")
+        assert str(witness) in str(refused("ledger", lambda: Ledger(ledger.path, witness=witness)).hint)
+        witness.unlink()
+        assert Ledger(ledger.path, witness=witness).spent() == {EVENT: 2}
+
     def test_a_lost_receipt_is_as_an_older_ledger(self, ledger: Ledger) -> None:
         """Otherwise deleting it would be the way around it."""
         ledger.charge("s", "1", EVENT)

@@ -13,7 +13,8 @@ from wardround.site.daemon.approvals import FILE as DECISION
 from wardround.site.daemon.data_sets import DataSets
 from wardround.site.daemon.desk import GO_ON, SiteDesk
 from wardround.site.daemon.policy import load_policy
-from wardround.site.site import REFUSALS_IN_A_ROW, Site
+from wardround.site.refusals import REFUSALS_IN_A_ROW
+from wardround.site.site import Site
 from wardround.values.chained_log import verify
 from wardround.values.errors import EngineError
 from wardround.wire.envelope import to_bytes

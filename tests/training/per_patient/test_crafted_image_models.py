@@ -1,5 +1,6 @@
 """What one patient can change where the coordinator crafts a network of images so that remainders of rounding are summed."""
 
+import importlib.util
 from collections.abc import Callable
 from unittest import mock
 
@@ -19,11 +20,22 @@ from wardround.training.per_patient.crafted_networks import chaotic_module
 from .conftest import distance, loss
 
 pytestmark = pytest.mark.permission
-IMAGE = InputShape("image", 1, 28, 28)
 NETWORKS = [
     pytest.param(NetworkSection(name="small_cnn", width=8), id="small_cnn"),
     pytest.param(NetworkSection(name="resnet", width=8, blocks=(1, 1)), id="resnet"),
+    pytest.param(NetworkSection(name="efficientnet_lite0"), id="efficientnet_lite0", marks=pytest.mark.slow),
+    pytest.param(
+        NetworkSection(name="densenet121"),
+        id="densenet121",
+        marks=[pytest.mark.slow, pytest.mark.skipif(importlib.util.find_spec("monai") is None, reason="MONAI is not installed")],
+    ),
 ]
+
+
+def image_of(network: NetworkSection) -> InputShape:
+    """The smallest image that a network takes, or one of a usual size."""
+    side = 32 if network.name in ("efficientnet_lite0", "densenet121") else 28
+    return InputShape("image", 1, side, side)
 
 
 class Balanced(nn.Module):
@@ -114,30 +126,32 @@ def test_the_first_patient_changes_nothing_but_its_own_share(network: NetworkSec
     """Filters that sum to nothing on nearly blank images: every output is a remainder, and everybody moves one place up."""
     counts = [first, *[1] * 40, 2, 2, 3, 4, 5, 5, 8, 17]
     rng = np.random.default_rng(first)
-    rows = np.clip(0.5 + spread * rng.standard_normal((sum(counts), *IMAGE.row)), 0.0, 1.0).astype(np.float32)
-    assert beyond_its_share(chaotic_module(network, IMAGE, 1), torch.from_numpy(rows), counts) <= share(len(counts))
+    rows = np.clip(0.5 + spread * rng.standard_normal((sum(counts), *image_of(network).row)), 0.0, 1.0).astype(np.float32)
+    assert beyond_its_share(chaotic_module(network, image_of(network), 1), torch.from_numpy(rows), counts) <= share(len(counts))
 
 
 @pytest.mark.parametrize("exponent", [8, 16, 24, 30])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_no_size_of_the_weights_lets_a_patient_move_more(network: NetworkSection, exponent: int) -> None:
     """Shifts of a normalisation so large that what is read behind it is the same everywhere, but for its last bits."""
-    module = build(network, IMAGE)
+    module = build(network, image_of(network))
     rng = torch.Generator().manual_seed(exponent)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=rng))
         for layer in module.modules():
-            if isinstance(layer, nn.GroupNorm):
+            if isinstance(layer, nn.GroupNorm | nn.BatchNorm2d):
                 layer.bias.fill_(2.0**exponent)
-        module.get_parameter("head.weight").mul_(2.0**-exponent)
-    rows = torch.rand((61, *IMAGE.row), generator=rng)
+        *_, head = (layer for layer in module.modules() if isinstance(layer, nn.Linear))
+        head.weight.mul_(2.0**-exponent)
+    rows = torch.rand((61, *image_of(network).row), generator=rng)
     assert beyond_its_share(module, rows, [2, *[1] * 59]) <= share(60)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_patient_who_is_not_finite_leaves_the_others_as_they_are(network: NetworkSection) -> None:
     """Nothing of an overflow may reach the neighbours in a piece."""
-    module, rows = chaotic_module(network, IMAGE, 1), torch.rand((40, *IMAGE.row), generator=torch.Generator().manual_seed(5))
+    module = chaotic_module(network, image_of(network), 1)
+    rows = torch.rand((40, *image_of(network).row), generator=torch.Generator().manual_seed(5))
     rows[0] = 1e38
     assert beyond_its_share(module, rows, [1] * 40) <= share(40)

@@ -1,13 +1,14 @@
 """Every network against torch.func, patient by patient."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape
-from wardround.training.per_patient import PatientGradients
+from wardround.training.per_patient import PatientGradients, arrays
 
 from .conftest import CASES, NETWORKS, distance, length, loss, network_module, reference, rows_for
 
@@ -49,3 +50,31 @@ def test_without_clipping_it_is_the_ordinary_gradient(network: NetworkSection, i
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     ordinary = torch.autograd.grad(loss(module(rows), targets).sum(), parameters)
     assert distance(found.sums, ordinary) <= 1e-9 * length(ordinary)
+
+
+@pytest.mark.parametrize("name", ["resnet", pytest.param("efficientnet_lite0", marks=pytest.mark.slow)])
+def test_what_was_clipped_is_kept_for_the_sum_where_there_is_room_and_has_the_same_bits_where_there_is_none(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradients behind a function of parameters are dear to work out twice; the room for them may decide time, never a bit."""
+    sizes = {"width": 8, "blocks": (1,)} if name == "resnet" else {}
+    network = NetworkSection.model_validate({"name": name, **sizes})
+    inputs = InputShape("image", 1, 32, 32)
+    module, rows = network_module(network, inputs), torch.rand((6, *inputs.row), generator=torch.Generator().manual_seed(1))
+    back, calls = arrays.PatientGradientTerms._back, []
+
+    def counted(*terms: Any) -> Any:
+        calls.append(1)
+        return back(*terms)
+
+    monkeypatch.setattr(arrays.PatientGradientTerms, "_back", counted)
+
+    def clipped(room: int) -> tuple[list[torch.Tensor], int]:
+        monkeypatch.setattr(arrays, "_ROOM", room)
+        calls.clear()
+        targets = (torch.arange(6) % 2).float()
+        return PatientGradients(module, 0.1, 1).clipped_sum(rows, targets, [1, 2, 1, 2], loss).sums, len(calls)
+
+    (kept, once), (anew, twice) = clipped(2**26), clipped(0)
+    assert twice == 2 * once > 0
+    assert all(map(torch.equal, kept, anew))

@@ -33,17 +33,19 @@ def ledger(
     home: HomeOption = None,
 ) -> None:
     """Show what was released about these patients, what it cost and what is left; set the budget."""
+    from wardround.privacy.ledger.file import witness_of
     from wardround.privacy.ledger.ledger import Ledger
     from wardround.privacy.ledger.ledger import accept_restored as accept
 
     setting = _budget(epsilon, delta, unit)
     path = _of_data_sets(path, home)
     receipt = path.with_name(f"{path.name}.receipt")
-    if not path.exists() and not receipt.exists() and not setting:
+    witness = witness_of(path)
+    if not path.exists() and not receipt.exists() and not setting and not (accept_restored and witness.exists()):
         raise typer.BadParameter(f"there is no ledger at {path}; --epsilon and --delta begin one", param_hint="PATH")
     if not path.exists() and not receipt.exists():
         typer.echo(f"{path} is a new ledger", err=True)
-    opened_ledger = accept(path) if accept_restored else Ledger(path, begin=setting is not None)
+    opened_ledger = accept(path, witness) if accept_restored else Ledger(path, begin=setting is not None, witness=witness)
     if close is not None:
         opened_ledger.close(_study_of(opened_ledger, close))
     if setting:

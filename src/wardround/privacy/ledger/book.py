@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from wardround.privacy.events import Event
 from wardround.privacy.ledger.admission import Admission
-from wardround.privacy.ledger.file import GENESIS, LedgerEntry, LedgerFile, Page, Receipt, link
+from wardround.privacy.ledger.file import GENESIS, LedgerEntry, LedgerFile, Page, Receipt, Witness, link
 from wardround.privacy.ledger.state import VERSION, Budget, Kind, LedgerState, contents_of, counts_of
 from wardround.values.errors import RefusedError
 
@@ -34,8 +34,8 @@ class _NotComputed(Exception):
 class Book:
     """One ledger as this process sees it. Any thread may call; after a fork the child has one of its own."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = LedgerFile(path)
+    def __init__(self, path: Path, witness: Path | None = None) -> None:
+        self._file = LedgerFile(path, witness)
         self._admissions: dict[Budget, Admission] = {}
         self._now = False
         self._own()
@@ -105,7 +105,7 @@ class Book:
             receipt = None
             with suppress(RefusedError):
                 receipt = self._file.receipt()
-            if not _is_restored(page, ledger_state, receipt):
+            if not _is_restored(page, ledger_state, receipt, self._file.witness()):
                 raise RefusedError("The ledger is not older than its receipt; there is nothing to accept", code="ledger-step")
             lost = counts_of(receipt.spent if receipt else ())
             lost.subtract(ledger_state.spent)
@@ -137,10 +137,11 @@ class Book:
 
     def _compare_receipt(self, page: Page) -> None:
         """A crash after a commit left an older receipt: it is written again before anything else happens."""
-        receipt = self._file.receipt()
-        if _is_restored(page, self._ledger_state, receipt):
+        receipt, witness = self._file.receipt(), self._file.witness()
+        if _is_restored(page, self._ledger_state, receipt, witness):
             raise restored(self.path)
-        if self._ledger_state.number > (receipt.number if receipt else 0):
+        behind = self._file.keeps_witness and self._ledger_state.number > (witness.number if witness else 0)
+        if behind or self._ledger_state.number > (receipt.number if receipt else 0):
             self._write_receipt(self._ledger_state)
 
     def _append(self, page: Page, ledger_state: LedgerState, *new_entries: tuple[Kind, Mapping[str, Any]]) -> None:
@@ -155,6 +156,7 @@ class Book:
 
     def _write_receipt(self, ledger_state: LedgerState) -> None:
         self._file.write_receipt(ledger_state.number, ledger_state.chain, contents_of(ledger_state.spent))
+        self._file.write_witness(ledger_state.number, ledger_state.chain)
 
 
 def opening() -> tuple[Kind, Mapping[str, Any]]:
@@ -162,7 +164,9 @@ def opening() -> tuple[Kind, Mapping[str, Any]]:
     return Kind.OPENED, {"version": VERSION, "ledger": secrets.token_hex(16)}
 
 
-def _is_restored(page: Page, ledger_state: LedgerState, receipt: Receipt | None) -> bool:
+def _is_restored(page: Page, ledger_state: LedgerState, receipt: Receipt | None, witness: Witness | None) -> bool:
+    if witness is not None and page.chain_at(witness.number) != witness.chain:
+        return True
     if receipt is None:
         return ledger_state.number > 1  # the first entry alone may have been interrupted before its receipt
     return receipt.moved or page.chain_at(receipt.number) != receipt.chain

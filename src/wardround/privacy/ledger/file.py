@@ -1,22 +1,27 @@
-"""Where a ledger lies: one SQLite file of chained entries, a lock beside it, and a receipt of the last entry.
+"""Where a ledger lies: one SQLite file of chained entries, a lock and a receipt of the last entry beside it, a witness elsewhere.
 
     <name>            the entries; each holds the SHA-256 over the one before it and its own content
     <name>.lock       held while entries are read or written; a killed process lets go of it
     <name>.receipt    number and hash of the last entry and what was spent by then, written after each commit
+    the witness       number and hash of the last entry, in another folder (`witness_of`): written after the receipt
 
 A commit is on the disk when `append` returns. SQLite's rollback journal is truncated and synced (TRUNCATE, FULL) instead of the
 faster write-ahead log: between two charges the ledger then is one file, which any backup copies whole; it works on a network
 drive; and nothing stays open in a process that forks. The receipt comes after the commit, so a crash leaves a ledger that is
 newer than its receipt, never older. A ledger older than its receipt was restored from a backup. A receipt knows its own place on
-the disk (`durable.place_of`), so a folder that was copied or restored as a whole is noticed too.
+the disk (`durable.place_of`), so a folder that was copied or restored as a whole is noticed too. Where even the places
+come back, as with a file system's snapshot or a kept hard link, the witness still tells, unless it was brought back as well.
 """
 
 import contextlib
+import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from filelock import Timeout
@@ -24,10 +29,12 @@ from filelock import Timeout
 from wardround.values.canonical import canonical_json, sha256_hex
 from wardround.values.durable import place_of, sweep, write_atomic
 from wardround.values.errors import RefusedError
+from wardround.values.home import default_home
 from wardround.values.private_files import make_private, private_lock, private_status, read_private
 
 WAIT_S = 120.0
 _RECEIPT_LIMIT = 1 << 26
+_WITNESS_LIMIT = 200
 _POLL_S = 0.002
 GENESIS = "0" * 64
 _SCHEMA = """CREATE TABLE IF NOT EXISTS entries (
@@ -53,6 +60,20 @@ class Receipt:
     chain: str
     spent: tuple[Mapping[str, Any], ...]
     moved: bool = False
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Number and chain of the last entry, as another folder holds them."""
+
+    number: int
+    chain: str
+
+
+def witness_of(path: Path) -> Path:
+    """Where the witness of a hospital's ledger lies: in this user's own folder, by the ledger's path."""
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+    return default_home() / "counters" / f"ledger-{name[:32]}"
 
 
 def link(before: str, number: int, at: str, kind: str, content: Mapping[str, Any]) -> LedgerEntry:
@@ -103,12 +124,16 @@ class Page:
 class LedgerFile:
     """A ledger's place. Every method may be called from any thread or process; `alone` lets in one at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, witness: Path | None = None) -> None:
+        self.path, self._witness = path, witness
         self._lock = path.with_name(f"{path.name}.lock")
         self._receipt = path.with_name(f"{path.name}.receipt")
         for name in (path.name, self._receipt.name):
             sweep(path.parent, name)
+
+    @property
+    def keeps_witness(self) -> bool:
+        return self._witness is not None
 
     @property
     def is_there(self) -> bool:
@@ -156,6 +181,25 @@ class LedgerFile:
             return [canonical_json({**value, "sha256": sha256_hex(canonical_json(value))}), b"\n"]
 
         write_atomic(self._receipt, content, private=True)
+
+    def witness(self) -> Witness | None:
+        """None where there is none. Raises RefusedError(code="ledger") for a file that holds something else."""
+        text = None if self._witness is None else read_private(self._witness, _WITNESS_LIMIT)
+        if text is None:
+            return None
+        number, _, chain = text.decode("ascii", "replace").strip().partition(" ")
+        if not number.isdecimal() or not chain:
+            raise RefusedError(
+                f"{self._witness} does not say how far the ledger {self.path} is",
+                expected="the number and the hash of an entry",
+                hint=f"see that the ledger is the latest one, then: rm {quote(str(self._witness))}",
+                code="ledger",
+            )
+        return Witness(int(number), chain)
+
+    def write_witness(self, number: int, chain: str) -> None:
+        if self._witness is not None:
+            write_atomic(self._witness, f"{number} {chain}\n".encode(), private=True)
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:

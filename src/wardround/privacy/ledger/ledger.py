@@ -59,13 +59,14 @@ class Ledger:
     than its receipt; "ledger", changed from outside or damaged; "ledger-busy", locked or not writable.
     """
 
-    def __init__(self, path: Path | str, *, begin: bool = True, run: str = "") -> None:
-        """Opens the ledger, and proves every entry. run: the name of the run at work, for the entries of its study.
+    def __init__(self, path: Path | str, *, begin: bool = True, run: str = "", witness: Path | None = None) -> None:
+        """Opens the ledger, and proves every entry. run: the name of the run at work, for the entries of its study. witness: a
+        file in another folder that says how far the ledger is; a hospital's is `witness_of` its path.
 
         begin: where there is none, one is begun, without a budget. False is for who only goes on: a ledger that is gone, its
         receipt too, is then refused ("ledger"), since a new one would know of no release and refuse nothing.
         """
-        self._book, self._run = Book(Path(path)), run
+        self._book, self._run = Book(Path(path), witness), run
         if not begin and not (self._book.is_there and self._book.read(lambda ledger_state: ledger_state.number)):
             raise _gone(self.path)
         self._write(lambda ledger_state: None if ledger_state.number else opening())
@@ -201,15 +202,15 @@ class Ledger:
         self._book.write(decide, lambda *_: None)
 
 
-def accept_restored(path: Path | str) -> Ledger:
+def accept_restored(path: Path | str, witness: Path | None = None) -> Ledger:
     """A person says that an older, copied or lost ledger shall go on.
 
     What the receipt knows above the ledger is charged, as the study "(restored)". What only the lost entries knew cannot be: so
     both units are stopped until the data manager sets their budgets again, with that in mind. Studies that were open then must
     be planned anew, under a new name.
     """
-    Book(Path(path)).accept_restored()
-    return Ledger(path)
+    Book(Path(path), witness).accept_restored()
+    return Ledger(path, witness=witness)
 
 
 def _sums(ledger_state: LedgerState, unit: Unit) -> tuple[dict[Event, int], dict[Event, int], Budget | None, bool]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from wardround.privacy.ledger.file import witness_of
 from wardround.site.config import SiteConfig
 from wardround.site.daemon.approvals import Decision, Decisions
 from wardround.site.daemon.data_sets import DataSets
@@ -198,13 +199,15 @@ class SiteDesk:
         data_set = DataSets(self.home.data_file).get(facts.data_set)
         if data_set.ledger != facts.ledger and offered.study.privacy.private:
             raise RefusedError("The data set has another ledger than when the study was approved", code="not-approved")
+        ledger = ledger_path(self.home.ledgers, facts.ledger) if facts.ledger else None
         return SiteConfig(
             self.own.name,
             offered.study,
             Path(data_set.data),
             self.home.study(study) / WORK,
             threads=load_policy(self.home.policy_file).cores,
-            ledger=ledger_path(self.home.ledgers, facts.ledger) if facts.ledger else None,
+            ledger=ledger,
+            ledger_witness=None if ledger is None else witness_of(ledger),
             counter=default_home() / "counters" / f"{study[:16]}-{self.own.name}",
             run=study[:12],
             mapping=None if data_set.mapping is None else Path(data_set.mapping),

@@ -120,10 +120,11 @@ def cost_of(study: Study, path: Path) -> Cost:
 
 
 def _opened(path: Path) -> "Ledger":
+    from wardround.privacy.ledger.file import witness_of
     from wardround.privacy.ledger.ledger import Ledger
 
     try:
-        return Ledger(path, begin=False)
+        return Ledger(path, begin=False, witness=witness_of(path))
     except WardroundError as error:
         if path.exists():
             raise

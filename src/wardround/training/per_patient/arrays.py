@@ -5,7 +5,7 @@ back through that function's own backward, in the same way wherever the patient 
 for the weighted sum would do; but it may cancel nearly all of a gradient, and then rounds for everybody together.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,9 @@ from wardround.training.per_patient.tape import leaves
 
 Use = tuple[torch.Tensor, GradientForm]
 _AT_ONCE = 2**19  # numbers, 2 MiB: they are read and written several times, in the cache
+_ROOM = 2**24
+"""Numbers behind functions that a piece keeps between its norms and its sum, 64 MiB for each thread: all of
+efficientnet_lite0's for four images. Worked out twice, they were a fifth to a third of that network's step."""
 _SMALL = 2**12  # numbers of an array: less work than the calls it takes, so that small ones are taken together
 
 
@@ -48,6 +51,8 @@ class PatientGradientTerms:
         self._small_places = [family.places[0] for family, kept in families if kept is not None]
         small = [kept for _, kept in families if kept is not None]
         self._small = Kept(torch.cat(small, 1)) if small else None
+        self._room = _ROOM
+        self._worked_out: dict[int, list[tuple[slice, list[Kept]]]] = {}
 
     @classmethod
     def of_gradients(cls, parameters: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> "PatientGradientTerms":
@@ -66,15 +71,24 @@ class PatientGradientTerms:
         return squares.sqrt()
 
     def _squares_behind(self, family: _Family) -> torch.Tensor:
-        """(P,) float64: squared norms over the parameters behind the family's arrays."""
-        return torch.cat([torch.stack([kept.squared_norms() for kept in some]).sum(0) for _, some in self._behind(family)])
+        """(P,) float64: squared norms over the parameters behind the family's arrays. Where there is room, the gradients are kept
+        for the sum."""
+        behind: Iterable[tuple[slice, list[Kept]]] = self._behind(family)
+        numbers = self._patients * sum(self._parameters[index].numel() for index in family.places)
+        if numbers <= self._room:
+            self._room -= numbers
+            behind = self._worked_out[family.places[0]] = list(behind)
+        return torch.cat([torch.stack([kept.squared_norms() for kept in some]).sum(0) for _, some in behind])
 
     def _behind(self, family: _Family) -> Iterator[tuple[slice, list[Kept]]]:
         """The patients' gradients of the parameters behind the family's arrays, a few patients at a time and always as many.
 
-        They are worked out for the norms and again for the sum: all patients' together would not fit the memory, and what is
-        summed must be what was clipped, to the last bit, since a function's backward can cancel.
+        They are worked out for the norms and, where there was no room for all patients', again for the sum: what is summed must
+        be what was clipped, to the last bit, since a function's backward can cancel.
         """
+        if worked_out := self._worked_out.pop(family.places[0], None):
+            yield from worked_out
+            return
         size = _part(self._patients, _AT_ONCE // sum(array.numel() for array, _ in family.uses))
         for start in range(0, self._patients, size):
             some = slice(start, start + size)
