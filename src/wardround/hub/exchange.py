@@ -5,7 +5,7 @@
 A reply counts only where it names the message it answers and the site it came from. Whatever else comes is "wrong-answer".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,18 +47,65 @@ def exchange(trip: Trip, outbox: Mapping[SiteId, bytes], limit: int, traffic: Tr
     answers = trip(outbox, heard=heard)
     traffic.out += sum(map(len, outbox.values()))
     traffic.exchanges += 1
-    messages: dict[SiteId, Message] = {}
+    readable: list[SiteId] = []
     refused: dict[SiteId, str] = {}
+    sent = {site: sha256_hex(outbox[site]) for site in answers}
     for site in answers:
         data = answers[site]
         traffic.back += len(data)
-        match read_reply(site, sha256_hex(outbox[site]), data, limit):
+        match read_reply(site, sent[site], data, limit):
             case str(word):
                 refused[site] = word
-            case message:
-                messages[site] = message
+            case _:
+                readable.append(site)
         del data
-    return Received(messages, refused)
+    return Received(_ReadAgain(answers, sent, limit, tuple(readable)), refused)
+
+
+@dataclass(frozen=True)
+class _ReadAgain(Mapping[SiteId, Message]):
+    """Messages that are read anew each time they are asked for: of long answers one is in memory, and not one for each site.
+    sent: hash of the message to each site. sites: those whose answer was found readable."""
+
+    answers: Mapping[SiteId, bytes]
+    sent: Mapping[SiteId, str]
+    limit: int
+    sites: tuple[SiteId, ...]
+
+    def __getitem__(self, site: SiteId) -> Message:
+        if site not in self.sites:
+            raise KeyError(site)
+        message = read_reply(site, self.sent[site], self.answers[site], self.limit)
+        if isinstance(message, str):
+            raise WireError("An answer cannot be read any more that was read before", hint="look at the hub's disk; then resume")
+        return message
+
+    def __iter__(self) -> Iterator[SiteId]:
+        return iter(self.sites)
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+
+@dataclass(frozen=True)
+class _Arrays(Mapping[SiteId, Tree]):
+    """The arrays of messages, read one at a time."""
+
+    messages: Mapping[SiteId, Message]
+    sites: tuple[SiteId, ...]
+
+    def __getitem__(self, site: SiteId) -> Tree:
+        if site not in self.sites:
+            raise KeyError(site)
+        message = self.messages[site]
+        assert isinstance(message, ContributionMessage)
+        return message.arrays
+
+    def __iter__(self) -> Iterator[SiteId]:
+        return iter(self.sites)
+
+    def __len__(self) -> int:
+        return len(self.sites)
 
 
 def read_reply(site: SiteId, sent: str, data: bytes, limit: int) -> Message | str:
@@ -78,15 +125,15 @@ def read_reply(site: SiteId, sent: str, data: bytes, limit: int) -> Message | st
 
 
 def replies_to(order: OrderHeader, received: Received) -> Replies:
-    """The arrays of those who contributed to this very order."""
-    arrays: dict[SiteId, Tree] = {}
+    """The arrays of those who contributed to this very order, each read when it is added."""
+    contributors: list[SiteId] = []
     refused = dict(received.refused)
     for site, message in received.messages.items():
         if isinstance(message, ContributionMessage) and _states_the_sum(message, order):
-            arrays[site] = message.arrays
+            contributors.append(site)
         else:
             refused[site] = WRONG_ANSWER
-    return Replies(arrays, refused)
+    return Replies(_Arrays(received.messages, tuple(contributors)), refused)
 
 
 def reply_limit(layout: Layout) -> int:

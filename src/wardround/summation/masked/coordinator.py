@@ -9,7 +9,7 @@ on by itself. The words of one site are never unmasked: only their sum is.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -92,13 +92,14 @@ def _collect(state: Collecting, received: Received) -> Signing | Opening | Faile
         lost[site] = OTHER_SEED
     if len(good) < attempt.quorum.threshold:
         return Failed(attempt, "Collecting", {**lost, **dict.fromkeys(at_odds, OTHER_SEED)}, len(good))
-    total, shares = _total(attempt, good), {site: _committed_shares(arrays) for site, arrays in good.items()}
+    total, shares = _total(attempt, good, received), {site: _committed_shares(arrays) for site, arrays in good.items()}
     following = Signing if lost or attempt.certify else Opening
     return following(attempt, total, shares, lost, at_odds)
 
 
 def _contributed(attempt: Attempt, received: Received) -> tuple[dict[SiteId, Tree], dict[SiteId, str]]:
-    """The arrays of each contribution that counts by itself, and why the others do not."""
+    """What each contribution that counts by itself brings besides its words, and why the others do not count. The words are as
+    large as the model: they are read again, one site's at a time, when they are added."""
     promised = contribution_layout(attempt.layout, len(attempt.cohort))
     good: dict[SiteId, Tree] = {}
     lost: dict[SiteId, str] = {}
@@ -113,17 +114,21 @@ def _contributed(attempt: Attempt, received: Received) -> tuple[dict[SiteId, Tre
         elif not _signed(attempt, message):
             lost[site] = "wrong-signature"
         else:
-            good[site] = message.arrays
+            good[site] = {name: message.arrays[name].copy() for name in (SEALED_SHARES, COMMITMENTS, SHARE_COMMITMENTS)}
     return good, lost
 
 
-def _total(attempt: Attempt, good: Mapping[SiteId, Tree]) -> Tree:
+def _total(attempt: Attempt, good: Collection[SiteId], received: Received) -> Tree:
     """The masked words of those counted, added modulo their size."""
-    first, *rest = good.values()
-    total = {name: first[name].copy() for name in attempt.layout}
-    for arrays in rest:
-        for name, words in total.items():
-            np.add(words, arrays[name], out=words)
+    total: Tree = {}
+    for site in good:
+        message = received.messages[site]
+        assert isinstance(message, ContributionMessage)  # as it was found to be
+        for name in attempt.layout:
+            if name in total:
+                np.add(total[name], message.arrays[name], out=total[name])
+            else:
+                total[name] = message.arrays[name].copy()
     return total
 
 
