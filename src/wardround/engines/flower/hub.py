@@ -96,6 +96,9 @@ class FlowerHub:
     async def _run(self) -> None:
         self._mailroom.loop = asyncio.get_running_loop()
         await self._server.serve()
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # what was hung up on is closed in the next turn of the loop
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         loop = self._mailroom.loop
