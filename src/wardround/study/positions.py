@@ -1,6 +1,7 @@
 """Which line of a TOML file a key stands on, so that an error can name it. tomllib does not tell."""
 
 import re
+from collections.abc import Mapping
 
 Path = tuple[str | int, ...]
 
@@ -54,7 +55,7 @@ def _resolve(name: Path, counts: dict[Path, int]) -> Path:
     return path
 
 
-def line_of(path: Path, lines: dict[Path, int]) -> int | None:
+def line_of(path: Path, lines: Mapping[Path, int]) -> int | None:
     """The line of the longest known beginning of `path`."""
     for end in range(len(path), 0, -1):
         if path[:end] in lines:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,10 @@ from wardround.study.positions import key_lines, line_of
 from wardround.values.errors import StudyError
 
 SIZE_LIMIT = 1 << 20
+DEEPEST_KEY = 32
+"""Parts of a dotted key. tomllib takes memory by the square of their number: 40 kB of dots cost 1.6 GB."""
+MOST_PROBLEMS = 50
+"""Problems of one file that are told."""
 KeyPath = tuple[str | int, ...]
 File = TypeVar("File", bound=BaseModel)
 
@@ -33,10 +38,30 @@ def read_text(path: Path, kind: str, hint: str) -> str:
 
 def toml_value(text: str, name: str) -> dict[str, Any]:
     """What the TOML of `text` says. name: of the file, for errors."""
+    if _deepest_key(text) > DEEPEST_KEY:
+        raise StudyError(f"{name} has a key of too many parts", expected=f"at most {DEEPEST_KEY}", hint="write it shorter")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"{name} is not valid TOML", found=str(error), hint="correct that line") from error
+        raise StudyError(f"{name} is not valid TOML", found=str(error)[:500], hint="correct that line") from error
+    except (ValueError, RecursionError) as error:  # a number of more digits than Python reads; lists in lists without end
+        raise StudyError(f"{name} is not valid TOML", found=type(error).__name__, hint="write it simpler") from error
+
+
+_NO_KEYS = re.compile(
+    r"""#[^\n]*|"{3}(?:\\.|[^\\])*?(?:"{3,5}|\Z)|'{3}.*?(?:'{3,5}|\Z)|"(?:\\[^\n]|[^"\n\\])*"?|'[^'\n]*'?""", re.DOTALL
+)
+"""Comments and texts, also those without an end: each sign is looked at once, whatever the file holds."""
+_KEY_PART = re.compile(r"[ \t]*+[A-Za-z0-9_-]*+[ \t]*+")
+
+
+def _deepest_key(text: str) -> int:
+    """How many parts the longest dotted key of a file has at least, without reading it as TOML."""
+    deepest = parts = 1
+    for piece in _NO_KEYS.sub("_", text).split(".")[1:-1]:
+        parts = parts + 1 if _KEY_PART.fullmatch(piece) else 1
+        deepest = max(deepest, parts)
+    return deepest + 1
 
 
 def read_as(
@@ -53,6 +78,8 @@ def read_as(
     """
     try:
         encoded = json.dumps(toml_value(text, name) if value is None else value, allow_nan=False)
+    except RecursionError as error:
+        raise StudyError(f"{name} has lists in lists without end", hint="write it simpler") from error
     except (TypeError, ValueError) as error:
         raise StudyError(f"{name} holds a date, NaN or infinity", hint="write dates as text, and finite numbers") from error
     try:
@@ -77,15 +104,16 @@ def _explain(
             head,
             *(
                 f"  {_where(declared(tuple(problem['loc'])), lines)}: {problem_sentence(model, problem, renamed)}"
-                for problem in problems
+                for problem in problems[:MOST_PROBLEMS]
             ),
+            *([f"  and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else []),
         ]
     )
 
 
 def _where(path: KeyPath, lines: Mapping[KeyPath, int]) -> str:
     shown = ".".join(str(part) for part in path) or "the study"
-    line = line_of(path, dict(lines))
+    line = line_of(path, lines)
     return f"line {line}, {shown}" if line else shown
 
 
