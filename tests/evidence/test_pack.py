@@ -1,6 +1,7 @@
 """Evidence for an auditor: what was signed is found true without a network, and every change is found."""
 
 import json
+import random
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,6 +109,71 @@ def test_two_hospitals_that_heard_one_story_agree(packs: dict[str, Path]) -> Non
     number = next(iter(checks[0].hub_heads))
     other = type(checks[1])(**{**vars(checks[1]), "hub_heads": {**checks[1].hub_heads, number: "e" * 64}})
     assert len(split_views((checks[0], other))) == 1
+
+
+def signed_anew(files: dict[str, bytes], signer: Identity, **manifest: object) -> None:
+    """Everything that is there, under a signature that is true."""
+    stated = json.loads(files[MANIFEST]) | {"identity": signer.public} | manifest
+    stated["files"] = {name: sha256_hex(content) for name, content in files.items() if name not in (MANIFEST, SIGNATURE)}
+    files[MANIFEST] = canonical_json(stated)
+    files[SIGNATURE] = signer.sign(b"wardround evidence 1\0" + files[MANIFEST]).encode()
+
+
+def test_a_whole_zip_by_a_stranger_is_not_the_hospitals(packs: dict[str, Path], tmp_path: Path) -> None:
+    """Without a decision nothing else in it names the hospital's key but the study: an auditor must not compare digits by eye."""
+
+    def forged(files: dict[str, bytes]) -> None:
+        del files[DECISION]
+        signed_anew(files, Identity.new())
+
+    check = check_pack(changed(packs[NORTH], tmp_path / "x.zip", forged))
+    assert check.problems == ("the study lists another key for this hospital, or none",)
+
+
+def test_evidence_without_a_log_is_none(packs: dict[str, Path], tmp_path: Path) -> None:
+    """No line was changed in a log that is not there; nothing is shown by it either."""
+
+    def without(files: dict[str, bytes]) -> None:
+        del files["log/current.ndjson"]
+
+    problems = check_pack(changed(packs[NORTH], tmp_path / "x.zip", without)).problems
+    assert "there is no line of a log in it" in problems
+
+
+def test_heads_of_two_hubs_are_no_split_view(packs: dict[str, Path]) -> None:
+    """Line 7 of one hub's log is another than line 7 of another hub's."""
+    checks = tuple(check_pack(path) for path in packs.values())
+    number = next(iter(checks[0].hub_heads))
+    other = type(checks[1])(**{**vars(checks[1]), "study": "f" * 64, "hub_heads": {number: "e" * 64}})
+    assert split_views((checks[0], other)) == ()
+
+
+@pytest.mark.parametrize("facts", ["NaN", '"\\ud800"', "[" * 900 + "]" * 900, "9" * 5000])
+def test_a_log_that_no_log_writes_is_a_sentence(packs: dict[str, Path], tmp_path: Path, facts: str) -> None:
+    """Whoever forges a line must not stop the one who looks."""
+    line = f'{{"before":"{"0" * 64}","code":"a","facts":{{"x":{facts}}},"number":1,"text":"","time":""}}\n'.encode()
+
+    def forged(files: dict[str, bytes]) -> None:
+        files["log/current.ndjson"] = line
+
+    problems = check_pack(changed(packs[NORTH], tmp_path / "x.zip", forged)).problems
+    assert any("no entry of a log" in problem for problem in problems)
+
+
+def test_a_zip_with_any_bytes_changed_is_refused_or_found_changed(packs: dict[str, Path], tmp_path: Path) -> None:
+    """A damaged stream, a name that is no text, another packing: none is a traceback."""
+    dice, whole = random.Random(4), packs[NORTH].read_bytes()
+    path = tmp_path / "x.zip"
+    for _ in range(150):
+        content = bytearray(whole)
+        for _ in range(dice.choice((1, 1, 3))):
+            start = dice.choice((0, len(whole) - 900)) if dice.random() < 0.5 else 0
+            content[dice.randrange(start, len(whole))] = dice.randrange(256)
+        path.write_bytes(content)
+        try:
+            assert check_pack(path).site
+        except RunError:
+            continue
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no zip at all"])

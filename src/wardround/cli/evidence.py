@@ -90,4 +90,6 @@ def _verify(paths: list[Path]) -> None:
         typer.echo(printable(f"NO   {sentence}"))
     if splits or any(check.problems for check in checks):
         raise RunError("The evidence is not as it was signed", hint="ask the hospital for a new one, and who has changed this")
-    typer.echo("Compare each key with the hospital's own, as the study lists it; then all of this was said by the hospital.")
+    typer.echo(
+        "If this study's hash is the one that you know from elsewhere, all of this was said by the hospital that it lists."
+    )

@@ -6,6 +6,7 @@ two zips of one study --heads of the hub's log--> one view, or a split one
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -51,7 +52,7 @@ def check_pack(path: Path) -> PackCheck:
     for what, problem in (
         ("the manifest is signed by the hospital's key", _signature_problem(files, manifest)),
         (f"{len(manifest['files'])} files are those that were signed", _files_problem(files, manifest)),
-        ("the study has the hash that was approved", _study_problem(files, manifest)),
+        ("the study is the one of this hash, and lists this key for this hospital", _study_problem(files, manifest)),
         ("the decision is signed, and its facts are those behind its hash", _decision_problem(files, manifest)),
         ("no line of the log was changed, left out or put in", _log_problem(files, heads)),
         ("no entry of the ledger was changed or left out", _ledger_problem(files)),
@@ -70,6 +71,8 @@ def split_views(checks: tuple[PackCheck, ...]) -> tuple[str, ...]:
 
 def _splits(checks: tuple[PackCheck, ...]) -> Iterator[str]:
     for one, other in combinations(checks, 2):
+        if one.study != other.study:  # maybe of another hub, whose log has lines of the same numbers
+            continue
         both = one.hub_heads.keys() & other.hub_heads.keys()
         different = sorted(number for number in both if one.hub_heads[number] != other.hub_heads[number])
         if different:
@@ -82,12 +85,14 @@ def _read(path: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             listed = archive.infolist()
             names = [one.filename for one in listed]
+            if any(one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for one in listed):
+                raise _no_evidence(path, "it is packed as no evidence is")
             if len(listed) > MOST_FILES or len(set(names)) != len(names):
                 raise _no_evidence(path, "too many files, or two of one name")
             if sum(one.file_size for one in listed) > LARGEST_FILE:
                 raise _no_evidence(path, "it would be larger than evidence can be")
             return {one.filename: _limited(archive, one, path) for one in listed}
-    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError) as error:
         raise _no_evidence(path, getattr(error, "strerror", None) or "no zip that can be read") from error
 
 
@@ -109,7 +114,7 @@ def _manifest(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
     try:
         manifest = json.loads(files[MANIFEST])
         texts = [manifest[name] for name in ("site", "study", "identity")]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(manifest["files"], dict):
+        if not all(isinstance(text, str) and len(text) <= 64 for text in texts) or not isinstance(manifest["files"], dict):
             raise TypeError
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise _no_evidence(path, "no manifest that can be read") from error
@@ -126,7 +131,8 @@ def _files_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> s
     stated = manifest["files"]
     there = {name: sha256_hex(content) for name, content in files.items() if name not in (MANIFEST, SIGNATURE)}
     wrong = sorted(name for name in stated.keys() | there.keys() if stated.get(name) != there.get(name))
-    return f"not as they were signed: {', '.join(wrong)}" if wrong else ""
+    more = f" and {len(wrong) - 5} more" * (len(wrong) > 5)
+    return f"not as they were signed: {', '.join(one[:100] for one in wrong[:5])}{more}" if wrong else ""
 
 
 def _study_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
@@ -134,7 +140,10 @@ def _study_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> s
         study = parse_study(files[STUDY].decode("utf-8"), STUDY)
     except (KeyError, UnicodeDecodeError, WardroundError):
         return f"{STUDY} is missing, or no study of this release"
-    return "" if study.hash == manifest["study"] else f"{STUDY} has another hash than the manifest states"
+    if study.hash != manifest["study"]:
+        return f"{STUDY} has another hash than the manifest states"
+    listed = study.sites.keys.get(manifest["site"])
+    return "" if listed == manifest["identity"] else "the study lists another key for this hospital, or none"
 
 
 def _decision_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str | None:
@@ -160,6 +169,8 @@ def _log_problem(files: Mapping[str, bytes], heads: dict[int, str]) -> str:
     checked = follow(parts)
     if checked.problem:
         return f"the log is broken: {checked.problem}"
+    if not checked.head.entries:
+        return "there is no line of a log in it"
     for _, data in parts:
         for entry in read_entries(data):
             heads |= _hub_head(entry)

@@ -83,6 +83,8 @@ class ChainedLog:
     def entries(self, start: int = 1) -> Iterator[Entry]:
         """The lines from number `start` on, as they are on the disk. RunError at a line that is none."""
         for path in log_files(self.folder):
+            if path.stem.isdecimal() and int(path.stem) < start:
+                continue  # its name is the number of its last line
             for entry in _entries(path):
                 if entry.number >= start:
                     yield entry
@@ -178,9 +180,10 @@ def log_files(folder: Path) -> list[Path]:
 def _fault(line: bytes, head: Head) -> str:
     try:
         entry = _entry(line)
-    except ValueError:
+        written = entry.line()
+    except (ValueError, RecursionError):  # numbers that are none, halves of signs, lists in lists without end
         return "a line that is no entry of a log"
-    if entry.line() != line:
+    if written != line:
         return "a line that is not written as a log writes it"
     if entry.number != head.entries + 1:
         return f"line {entry.number} follows"
