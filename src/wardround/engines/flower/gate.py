@@ -27,6 +27,8 @@ ALLOWED = frozenset(
 OURS = ("/enrol", "/bodies/")
 LIMIT = 2 << 20
 """Bytes of a fleet request."""
+LONGEST_BODY_S = 180.0
+"""For a request to come: the longest, at a tenth of a megabit a second."""
 KEY_HEADER = b"flwr-public-key"
 WAIT_HEADER = b"wardround-wait"
 LONGEST_WAIT_S = 20.0
@@ -59,11 +61,12 @@ class Gate:
         length = headers.get(b"content-length", b"")
         if not (length.isdigit() and len(length) < 10 and int(length) <= LIMIT):
             return await refuse(send, 413)
-        return await self._let_in(site, scope, receive, send)
+        return await self._let_in(site, int(length), scope, receive, send)
 
-    async def _let_in(self, site: SiteId, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _whole(receive)
+    async def _let_in(self, site: SiteId, length: int, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _whole(receive, length)
         if body is None:
+            await refuse(send, 413)
             return
         if scope["path"] == PULL:
             reply = await self._next_message(site, scope, body, receive)
@@ -141,16 +144,23 @@ def _status(status: int) -> list[Any]:
     return [{"type": "http.response.start", "status": status, "headers": headers}, {"type": "http.response.body", "body": b""}]
 
 
-async def _whole(receive: Receive) -> bytes | None:
-    """The body of a request whose length was checked; None where it did not come."""
-    pieces: list[bytes] = []
-    while True:
-        event = await receive()
-        if event["type"] != "http.request":
-            return None
-        pieces.append(event.get("body", b""))
-        if not event.get("more_body", False):
-            return b"".join(pieces)
+async def _whole(receive: Receive, length: int) -> bytes | None:
+    """The body of a request whose length was stated; None where another came, or none in time. A server may let chunks pass
+    that have no length, beside a length that is not theirs."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(LONGEST_BODY_S):
+            while True:
+                event = await receive()
+                if event["type"] != "http.request":
+                    return None
+                body += event.get("body", b"")
+                if len(body) > length:
+                    return None
+                if not event.get("more_body", False):
+                    return bytes(body) if len(body) == length else None
+    except TimeoutError:
+        return None
 
 
 def _key(headers: dict[bytes, bytes]) -> bytes:

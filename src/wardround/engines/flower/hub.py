@@ -21,6 +21,7 @@ from flwr.superlink.main import create_app
 
 from wardround.engines.flower.flower_run import FlowerRun
 from wardround.engines.flower.gate import App, Gate
+from wardround.engines.flower.guarded_lines import guarded, with_all_places
 from wardround.engines.flower.hub_carrier import FlowerHubCarrier
 from wardround.engines.flower.in_process import InProcess
 from wardround.engines.flower.mailroom import Mailroom
@@ -60,6 +61,7 @@ class FlowerHub:
 
     def start(self) -> None:
         """Returns when sites can connect. EngineError where the port cannot be listened on."""
+        with_all_places()
         self._thread.start()
         until = time.monotonic() + _START_S
         while not self._server.started:
@@ -168,6 +170,7 @@ def _listener(app: App, host: str, port: int, certificate: Path, key: Path) -> u
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
         server_header=False,
+        proxy_headers=False,  # whoever connects from this machine would choose the address that his refusals are counted under
         ws="none",
         h11_max_incomplete_event_size=1 << 14,
     )
@@ -175,4 +178,5 @@ def _listener(app: App, host: str, port: int, certificate: Path, key: Path) -> u
     if config.ssl is None:
         raise EngineError("The hub does not listen without TLS", hint="make its certificate anew with `wardround hub init`")
     config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    config.http_protocol_class = guarded(config.http_protocol_class)  # type: ignore[assignment]
     return config

@@ -131,10 +131,11 @@ class FlowerHubCarrier:
         replies = run.pull(list(sent))
         for message in replies:
             answered = sent.get(message.metadata.reply_to_message_id)
-            if answered is None:
+            if answered is None or not answered.message_id:  # a second reply to one message says nothing
                 continue
             if not message.HasField("error") and _is_taken(answered.site, message, arrived):
                 del letters[answered.site]
+                answered.message_id = ""
             else:
                 answered.lost()
         return bool(replies)

@@ -31,6 +31,7 @@ from wardround.engines.flower.line_faults import in_words
 from wardround.engines.flower.nodes import HEARTBEAT_S
 from wardround.engines.remote.body_client import tls_context
 from wardround.engines.remote.carrier import Carried
+from wardround.engines.remote.short_answers import at_most
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RunError, WireError
 from wardround.values.private_files import read_private
@@ -41,6 +42,7 @@ _CLOSE_S = 2.0
 _TIMEOUT = httpx.Timeout(LONGEST_WAIT_S + 20.0, connect=15.0)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _LONGEST_KEY = 1 << 14
+_LONGEST_ANSWER = 4 << 20  # one message and its envelopes have little more than one MiB
 _TURNED_AWAY = frozenset({401, 412})
 Value = TypeVar("Value")
 
@@ -61,7 +63,10 @@ class FlowerSiteCarrier:
         context = tls_context(ca_pem)
         self._client = FleetHttpClient(f"https://{address}", interceptors=[signing, self._waiting], verify=context)
         self._client._client.close()
-        self._client._client = httpx.Client(verify=context, timeout=_TIMEOUT, proxy=proxy, follow_redirects=False)
+        hooks = {"response": [at_most(_LONGEST_ANSWER)]}
+        self._client._client = httpx.Client(
+            verify=context, timeout=_TIMEOUT, proxy=proxy, follow_redirects=False, event_hooks=hooks
+        )
         self._lock, self._receiving = threading.Lock(), threading.Lock()
         self._node: Node | None = None
         self._pauses = 0

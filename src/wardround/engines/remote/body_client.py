@@ -16,6 +16,7 @@ import httpx
 
 from wardround.engines.remote import tickets
 from wardround.engines.remote.body_app import PREFIX, RECEIVED
+from wardround.engines.remote.short_answers import at_most
 from wardround.engines.remote.tickets import Method, Ticket
 from wardround.values.errors import EngineError, WardroundError, WireError
 from wardround.wire.sealed import Party, SealedBody
@@ -23,7 +24,7 @@ from wardround.wire.sealed import Party, SealedBody
 PATIENCE_S = 120.0
 """How long a transfer is tried that makes no progress."""
 _LONGEST_PAUSE_S = 10.0
-_PIECE = 1 << 20
+_LONGEST_ANSWER = 1 << 12
 Value = TypeVar("Value")
 
 
@@ -35,6 +36,7 @@ class BodyClient:
         context = tls_context(ca_pem)
         timeout = httpx.Timeout(30.0, connect=15.0)
         self._client = httpx.Client(base_url=f"https://{address}", verify=context, timeout=timeout, proxy=proxy)
+        self._client.event_hooks = {"response": [_short_but_bodies]}
         self._party = party
         self._patience_s = PATIENCE_S
 
@@ -129,6 +131,12 @@ class BodyReader:
         except httpx.HTTPError:
             self.close()
             raise
+
+
+def _short_but_bodies(answer: httpx.Response) -> None:
+    """What comes to a GET is read as a file is, and no further than its size."""
+    if answer.request.method != "GET":
+        at_most(_LONGEST_ANSWER)(answer)
 
 
 def tls_context(ca_pem: bytes) -> ssl.SSLContext:

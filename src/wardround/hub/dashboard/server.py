@@ -19,6 +19,7 @@ def served(app: ASGIApp, listen: str) -> Iterator[int]:
     with _bound(listen) as listener:
         config = uvicorn.Config(
             app,
+            http="h11",  # the quicker one has no limit for the head of a request
             log_config=None,
             access_log=False,
             server_header=False,

@@ -1,0 +1,101 @@
+"""A hub that turned bad, or whoever has its keys, against the memory of a hospital that has approved nothing."""
+
+import gzip
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.engines.flower.embedded import HOST, make_certificates, private_pem
+from tests.engines.remote.parties import party
+from wardround.engines.flower.site_carrier import FlowerSiteCarrier
+from wardround.engines.remote.body_client import BodyClient
+from wardround.values.errors import EngineError
+from wardround.wire.sealed import SealedBody
+
+BOMB = gzip.compress(bytes(64 << 20))
+
+
+@dataclass
+class BadHub:
+    """Answers every request alike. sent: bytes that somebody took. kind: of its answers."""
+
+    kind: str
+    address: str = ""
+    sent: int = 0
+    requests: int = 0
+    ca_pem: bytes = b""
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+
+@contextmanager
+def running(folder: Path, kind: str) -> Iterator[BadHub]:
+    bad = BadHub(kind, ca_pem=make_certificates(folder / "tls"))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bad.requests += 1
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.send_response(200)
+            if kind == "packed":
+                self.send_header("content-encoding", "gzip")
+            if kind == "stated":
+                self.send_header("content-length", str(1 << 40))
+            self.end_headers()
+            try:
+                for _ in range(64):
+                    piece = BOMB if kind == "packed" else bytes(1 << 20)
+                    self.wfile.write(piece)
+                    bad.sent += len(piece)
+            except OSError:
+                pass
+            self.close_connection = True
+
+        do_PUT = do_POST
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer((HOST, 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "tls" / "hub.pem", folder / "tls" / "hub.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    bad.address = f"{HOST}:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield bad
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("kind", ["endless", "stated", "packed"])
+def test_an_answer_without_an_end_is_not_read(tmp_path: Path, kind: str) -> None:
+    """A request for messages is answered by whoever has the hub's port, before anything is signed."""
+    key = tmp_path / "login.key"
+    key.write_bytes(private_pem(ec.generate_private_key(ec.SECP384R1())))
+    key.chmod(0o600)
+    with running(tmp_path, kind) as bad:
+        carrier = FlowerSiteCarrier(bad.address, bad.ca_pem, key, tmp_path / "node")
+        assert carrier.receive(1.0) is None
+        assert "not as hubs are" in carrier.state
+        carrier.close()
+        assert bad.requests and bad.sent < 24 << 20
+
+
+@pytest.mark.parametrize("kind", ["endless", "packed"])
+def test_an_answer_to_a_body_is_short(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub says how much of a body has come in the head of its answer, and no more."""
+    monkeypatch.setattr("wardround.engines.remote.body_client.PATIENCE_S", 0.5)
+    with running(tmp_path, kind) as bad:
+        client = BodyClient(bad.address, bad.ca_pem, party("east"))
+        with pytest.raises(EngineError, match="could not be carried"):
+            client.put(SealedBody.of(b"hello"))
+        client.close()
+        assert bad.sent < bad.requests * (12 << 20)
