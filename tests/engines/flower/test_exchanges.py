@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.engines.engine_conformance import EngineConformance
@@ -228,3 +229,28 @@ def test_two_studies_ask_the_same_sites_at_once(tmp_path: Path) -> None:
             for letter in "abc"
             for number in range(5)
         }
+
+
+def test_an_answer_that_may_not_leave_any_more_is_not_tried_again(tmp_path: Path) -> None:
+    """A person revokes while the line is broken: what lay ready stays at the hospital."""
+    site = NAMES[0]
+    with listening(tmp_path) as embedded:
+        answers = asked_in_a_thread(embedded, {site: b"hello"}, 8.0)
+        carrier = embedded.site_carrier(site)
+        carried = received(carrier)
+        asked: list[float] = []
+
+        def may_leave() -> bool:
+            asked.append(time.monotonic())
+            return len(asked) < 3
+
+        proved = carrier._client._client
+        carrier._client._client = httpx.Client(transport=httpx.MockTransport(_broken))
+        assert not carrier.reply(carried, b"an answer", may_leave)
+        carrier._client._client = proved
+        carrier.close()
+        assert len(asked) == 3 and answers() == {}
+
+
+def _broken(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("the line is broken", request=request)

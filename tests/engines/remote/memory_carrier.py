@@ -90,7 +90,9 @@ class MemorySite:
     def receive(self, wait_s: float) -> Carried | None:
         return self._carrier.received(self._site, wait_s)
 
-    def reply(self, carried: Carried, data: bytes) -> bool:  # noqa: ARG002
+    def reply(self, carried: Carried, data: bytes, may_leave: Callable[[], bool]) -> bool:  # noqa: ARG002
+        if not may_leave():
+            return False
         self._carrier.replied(self._site, data)
         return True
 

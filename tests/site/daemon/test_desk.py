@@ -97,6 +97,25 @@ def test_revoking_while_a_round_is_worked_out_keeps_its_answer_here(
     assert hospitals.offered(NORTH).state == "revoked"
 
 
+def test_numbers_that_wait_for_the_line_do_not_leave_once_they_are_revoked(
+    hospitals: Hospitals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line may be broken for hours while an answer is tried; words leave at any time."""
+    approved_everywhere(hospitals)
+    asked, order, desk = hospitals.study.hash, b"an order", hospitals.desks[NORTH]
+    monkeypatch.setattr(Site, "handle", lambda _site, _order: b"numbers")
+    told = header("order", asked, order)
+    assert desk.answer(told, order) == ("reply", b"numbers")
+    assert desk.may_leave(told)
+    decisions, who = hospitals.decisions(NORTH), Deciding("Anna Weber", 1, 1)
+    decisions.decide(asked, "revoked", decisions.of(asked).facts, load_policy(hospitals.homes[NORTH].policy_file), who)
+    assert not desk.may_leave(told)
+    assert hospitals.word(NORTH, order) == "revoked"
+    assert desk.may_leave(told)  # the hub hears that it is revoked
+    hospitals.offered(NORTH)
+    assert desk.may_leave(told)
+
+
 @pytest.mark.parametrize("change", ["signature", "facts", "study", "site"])
 def test_a_forged_approval_is_none(hospitals: Hospitals, change: str) -> None:
     """A record that this hospital's key did not sign as it stands lets nothing out, and says so."""

@@ -82,10 +82,11 @@ class FlowerSiteCarrier:
         with self._receiving:
             return None if self._closed.is_set() else self._tried(lambda: self._pulled(wait_s))
 
-    def reply(self, carried: Carried, data: bytes) -> bool:
+    def reply(self, carried: Carried, data: bytes, may_leave: Callable[[], bool] = lambda: True) -> bool:
         """Tries until the hub has it, or has said that it does not wait for it, or the order has expired."""
         message: Message = carried.ticket
-        while not self._closed.is_set() and time.time() < letters.expiry(message) - 2 * letters.MARGIN_S:
+        until = letters.expiry(message) - 2 * letters.MARGIN_S
+        while not self._closed.is_set() and time.time() < until and may_leave():
             taken = self._tried(lambda: self._pushed(message, data))
             if taken is not None:
                 return taken

@@ -46,8 +46,9 @@ class SiteCarrier(Protocol):
         """The next message; None where none came in `wait_s` seconds. Broken lines are mended inside, and heard of in `state`."""
         ...
 
-    def reply(self, carried: Carried, data: bytes) -> bool:
-        """Brings the answer back; whether the carrier took it. False where it is too late for it."""
+    def reply(self, carried: Carried, data: bytes, may_leave: Callable[[], bool]) -> bool:
+        """Brings the answer back; whether the carrier took it. False where it is too late for it, or may not leave any more:
+        that is asked before each try, since a line may be broken for hours."""
         ...
 
     @property

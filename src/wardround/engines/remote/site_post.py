@@ -34,6 +34,7 @@ from wardround.wire.sealed import (
 
 Answer = Callable[[SealedHeader, bytes], tuple[Topic, bytes] | None]
 Limit = Callable[[SealedHeader], int]
+MayLeave = Callable[[SealedHeader], bool]
 WAIT_S = 20.0
 _LOOKED_EVERY_S = 0.5
 _PAUSE_S = 5.0  # after a fault of this machine, such as a full disk
@@ -61,15 +62,24 @@ class SitePost:
         self._carrier, self._party, self._hub, self._bodies, self._log = carrier, party, hub, bodies, log
         self._numbers = Numbers(folder)
         self._trouble, self._refused = "", 0
+        self._may_leave: MayLeave = lambda _: True
 
     @property
     def state(self) -> str:
         """How the line stands: "connected", or what is wrong and its mend."""
         return self._trouble or self._carrier.state
 
-    def serve(self, answer: Answer, stop: threading.Event, limit: Limit = lambda _: LARGEST_BODY) -> None:
+    def serve(
+        self,
+        answer: Answer,
+        stop: threading.Event,
+        limit: Limit = lambda _: LARGEST_BODY,
+        may_leave: MayLeave = lambda _: True,
+    ) -> None:
         """Receives and answers, one message at a time, until `stop` is set; carrier and bodies are closed then. limit: bytes of
-        the body that are taken of a message with this header; a larger one is refused before any of it is fetched."""
+        the body that are taken of a message with this header; a larger one is refused before any of it is fetched. may_leave:
+        whether the answer to this message may still leave; it is asked each time before it is brought on its way."""
+        self._may_leave = may_leave
         receiver = _Receiver(self._carrier)
         try:
             while not stop.is_set():
@@ -137,9 +147,12 @@ class SitePost:
         if body.detached:
             self._bodies.put(body)
         message = seal(subject, body, self._party, self._hub, now_ms=now_ms, log=self._log.head)
-        if not self._carrier.reply(carried, message):
-            text = "The hub did not wait for the answer any more."
-            self._log.append("reply-late", text, study=header.study, number=header.number)
+        if not self._carrier.reply(carried, message, lambda: self._may_leave(header)):
+            kept = not self._may_leave(header)
+            text = (
+                "The answer stays here: it may not leave any more." if kept else "The hub did not wait for the answer any more."
+            )
+            self._log.append("reply-kept" if kept else "reply-late", text, study=header.study, number=header.number)
 
 
 class _Receiver:

@@ -58,6 +58,7 @@ class SiteDesk:
     _sites: dict[str, tuple[Decision, Site]] = field(default_factory=dict, init=False)
     _heads: dict[int, str] = field(default_factory=dict, init=False)
     _repeated: dict[tuple[str, str], int] = field(default_factory=dict, init=False)
+    _worked_for: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self.log = self.home.log
@@ -83,6 +84,7 @@ class SiteDesk:
 
     def answer(self, header: SealedHeader, body: bytes | bytearray) -> tuple[Topic, bytes] | None:
         """The topic and the body of what is said to a message; None where there is nothing to say to its topic."""
+        self._worked_for = ""
         match header.topic:
             case "offer":
                 return "status", self._status(header, body).to_bytes()
@@ -90,6 +92,17 @@ class SiteDesk:
                 return "reply", self._reply(header, bytes(body))
         self._log_seldom("wrong-topic", "The hub sent a message of a kind that a hospital does not take.", header.study)
         return None
+
+    def may_leave(self, header: SealedHeader) -> bool:
+        """Whether the last answer may still leave: numbers while their approval holds, words at any time. The line may be broken
+        for hours, and a person may revoke meanwhile."""
+        if self._worked_for != header.study:
+            return True
+        try:
+            self._decisions.require_approved(header.study, load_policy(self.home.policy_file), self._now_ms())
+        except (WardroundError, OSError):
+            return False
+        return True
 
     def _log_seldom(self, code: str, text: str, study: str, **facts: Any) -> None:
         """The first, second, fourth, eighth ... of a kind and study: no flood of messages fills the disk."""
@@ -154,6 +167,7 @@ class SiteDesk:
             text = str(error) if isinstance(error, WardroundError) else "".join(traceback.format_exception(error))
             self._log_seldom("refused", text, word=word, hub_head=header.log_head, **facts)
             return to_bytes(Refusal(RefusalHeader(study=header.study, site=self.own.name, order=sha256_hex(order), code=word)))
+        self._worked_for = header.study
         self.log.append(
             "answer", "An order was answered.", reply=sha256_hex(reply), reply_bytes=len(reply), hub_head=header.log_head, **facts
         )

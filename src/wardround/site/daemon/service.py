@@ -29,13 +29,15 @@ TOLD_EVERY_S = 5.0
 _LONGEST = 1 << 16
 Answer = Callable[[SealedHeader, bytes], tuple[Topic, bytes] | None]
 Limit = Callable[[SealedHeader], int]
+MayLeave = Callable[[SealedHeader], bool]
 
 
 class SiteLine(Protocol):
     """What carries messages to and from this hospital."""
 
-    def serve(self, answer: Answer, stop: threading.Event, limit: Limit) -> None:
-        """Receives and answers until `stop`. Broken lines are mended inside. limit: bytes that are taken of a message."""
+    def serve(self, answer: Answer, stop: threading.Event, limit: Limit, may_leave: MayLeave) -> None:
+        """Receives and answers until `stop`. Broken lines are mended inside. limit: bytes that are taken of a message. may_leave:
+        whether the answer to a message may still leave."""
         ...
 
     @property
@@ -77,7 +79,7 @@ class SiteService:
         watch = threading.Thread(target=self._watch, args=(stop,), daemon=True)
         watch.start()
         try:
-            self._line.serve(self._answered, stop, self._desk.limit)
+            self._line.serve(self._answered, stop, self._desk.limit, self._desk.may_leave)
         finally:
             stop.set()
             watch.join(TOLD_EVERY_S)
