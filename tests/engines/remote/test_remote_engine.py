@@ -178,3 +178,15 @@ def test_both_logs_hold_what_was_said_and_where_the_other_log_stood(tmp_path: Pa
         assert (sent.code, received.code) == ("order-sent", "reply-received")
         assert sent.facts["bytes"] == {NAMES[0]: 5}
         assert (received.facts["site_entries"], received.facts["site_head"]) == (before.entries, before.sha256)
+
+
+def test_a_hub_that_names_a_new_study_each_time_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number is kept of each study; those that are kept already go on."""
+    monkeypatch.setattr("wardround.engines.remote.numbers.MOST_STUDIES", 3)
+    with in_memory(tmp_path) as (parties, _, post):
+        site = NAMES[0]
+        for number in range(3):
+            assert post.ask("order", f"{number:064x}", {site: b"hello"}, 30.0)
+        assert not post.ask("order", "f" * 64, {site: b"hello"}, 1.0)
+        assert post.ask("order", f"{2:064x}", {site: b"hello"}, 30.0)
+        assert len(list((parties.folder / site / "post").glob("*.json"))) == 3

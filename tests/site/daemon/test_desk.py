@@ -285,3 +285,25 @@ def test_little_is_taken_of_what_nobody_approved(hospitals: Hospitals) -> None:
     approved_everywhere(hospitals)
     assert desk.limit(order) == desk._site(hospitals.study.hash, desk._approved(hospitals.study.hash)).largest_message
     assert desk.limit(order) < before  # the study's own messages are small
+
+
+def test_a_hub_that_names_a_new_study_each_time_fills_neither_log_nor_memory(hospitals: Hospitals) -> None:
+    """Each of them was the first of its study, and so a line of the log for ever."""
+    desk, body = hospitals.desks[NORTH], b"{}"
+    for number in range(200):
+        name = f"{number:064x}"
+        assert desk.answer(header("order", name, body), body) is not None
+        assert desk.answer(header("offer", name, body), body) is not None
+        desk.answer(header("reply", name, body), body)
+    assert len(list(desk.log.entries())) <= 3 * 8
+    assert len(desk._repeated) == 3
+    assert not list(hospitals.homes[NORTH].studies.glob("*"))
+
+
+def test_offers_take_no_more_of_the_disk_than_they_may(hospitals: Hospitals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand offers of four megabytes would be four gigabytes before anybody has looked at one."""
+    monkeypatch.setattr("wardround.site.daemon.offers.MOST_BYTES", len(hospitals.offer()) - 1)
+    assert hospitals.offered(NORTH).state == "unfit"
+    monkeypatch.setattr("wardround.site.daemon.offers.MOST_BYTES", len(hospitals.offer()))
+    assert hospitals.offered(NORTH).state == "offered"
+    assert hospitals.offered(NORTH).state == "offered"  # it is there

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
-from wardround.values.errors import RunError
+from wardround.values.errors import RunError, WireError
 from wardround.values.private_files import read_private
 
 _LONGEST = 1000
+MOST_STUDIES = 4096
+"""Of how many studies a site keeps a number: a hub that names a new one in each message would fill the disk."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,15 @@ class Numbers:
                 hint="bring it back from a backup; without it old messages could be taken for new",
             ) from error
         return message
+
+    def require_room(self) -> None:
+        """WireError where there are as many studies as are kept."""
+        if sum(1 for _ in self._folder.glob("*.json")) >= MOST_STUDIES:
+            raise WireError(
+                "The hub speaks of more studies than a hospital keeps account of",
+                expected=f"at most {MOST_STUDIES}",
+                hint=f"ask the hub's people why; files of studies that are over can be moved out of {self._folder}",
+            )
 
     def record(self, study: str, message: LastMessage) -> None:
         write_atomic(self._folder / f"{study}.json", canonical_json(asdict(message)), private=True)

@@ -122,6 +122,8 @@ class SitePost:
         header = sealed.header
         last = self._numbers.last(header.study)
         if header.number > last.number:
+            if not last.number:
+                self._numbers.require_room()
             self._numbers.record(header.study, LastMessage(header.number, sealed.sha256))
         elif (header.number, sealed.sha256) != (last.number, last.sha256):
             raise WireError(

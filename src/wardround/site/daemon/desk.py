@@ -20,6 +20,7 @@ from wardround.site.daemon.approvals import Decision, Decisions
 from wardround.site.daemon.data_sets import DataSets
 from wardround.site.daemon.examination import ledger_path
 from wardround.site.daemon.home import SiteHome
+from wardround.site.daemon.offers import FILE as OFFER
 from wardround.site.daemon.offers import OfferedStudy, Offers
 from wardround.site.daemon.policy import Policy, load_policy
 from wardround.site.refusals import word_of
@@ -105,8 +106,10 @@ class SiteDesk:
         return True
 
     def _log_seldom(self, code: str, text: str, study: str, **facts: Any) -> None:
-        """The first, second, fourth, eighth ... of a kind and study: no flood of messages fills the disk."""
-        number = self._repeated[(code, study)] = self._repeated.get((code, study), 0) + 1
+        """The first, second, fourth, eighth ... of a kind and study: no flood of messages fills the disk. Studies that were never
+        taken count as one: a hub can name as many as it likes."""
+        kind = (code, study if (self.home.study(study) / OFFER).exists() else "")
+        number = self._repeated[kind] = self._repeated.get(kind, 0) + 1
         if number & (number - 1) == 0:
             self.log.append(code, text, study=study, times=number, **facts)
 
@@ -116,7 +119,7 @@ class SiteDesk:
         try:
             offered, new = self._offers.take(body, header.study)
             if new:
-                self._log_offer(offered)
+                self._log_offer(offered, header)
             self._require_own_head(offered.offer)
             return SiteStatus(state=self._state(header.study, policy), approval=self._proof(header.study), release=release)
         except WardroundError as error:
@@ -125,10 +128,11 @@ class SiteDesk:
             self._log_seldom("fault", "".join(traceback.format_exception(error)), header.study)
         return SiteStatus(state="unfit", release=release)
 
-    def _log_offer(self, offered: OfferedStudy) -> None:
+    def _log_offer(self, offered: OfferedStudy, header: SealedHeader) -> None:
+        hub = {"hub_entries": header.log_entries, "hub_head": header.log_head}
         names = list(offered.study.sites.names)
         title = offered.study.question.title
-        self.log.append("offer", f"The hub offers the study {title!r}.", study=offered.hash, hospitals=names)
+        self.log.append("offer", f"The hub offers the study {title!r}.", study=offered.hash, hospitals=names, **hub)
 
     def _state(self, study: str, policy: Policy) -> State:
         state = state_of(self.home, self._decisions, study, policy, self._now_ms())

@@ -22,6 +22,8 @@ FILE = "offer.json"
 HASH_DIGITS = 64
 MOST_STUDIES = 1000
 """Nobody looks at more; a hub that offers without end would fill the disk."""
+MOST_BYTES = 1 << 28
+"""Of all offers together."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,11 @@ class Offers:
         path = self.home.study(study_hash) / FILE
         if path.exists():
             return offered, False
-        if sum(1 for _ in self.home.studies.glob("*")) >= MOST_STUDIES:
+        sizes = [offer.stat().st_size for offer in self.home.studies.glob(f"*/{FILE}")]
+        if len(sizes) >= MOST_STUDIES or sum(sizes) + len(content) > MOST_BYTES:
             raise DataError(
-                f"There are {MOST_STUDIES} studies already, and no more are taken",
+                f"There are {len(sizes)} studies already, of {sum(sizes):,} bytes, and no more are taken",
+                expected=f"fewer than {MOST_STUDIES}, of at most {MOST_BYTES:,} bytes",
                 hint=f"move folders of studies that are over out of {self.home.studies}",
             )
         write_atomic(path, bytes(content), private=True)
