@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wardround.crypto.identity import Identity
+from wardround.crypto.identity import Identity, signed_by
 from wardround.values.errors import RunError
 
 AT_ONCE = """
@@ -47,3 +47,11 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "site").write_bytes(b"")
     with pytest.raises(RunError, match=r"identity\.key (could not be written|cannot be read)"):
         Identity.at(tmp_path / "site" / "identity.key")
+
+
+def test_nobody_signs_without_a_secret() -> None:
+    """Under a key of small order a signature of zeros fits many messages: whoever has such a key could deny what he signed."""
+    for key in ("0" * 64, "01" + "0" * 62, "ec" + "f" * 60 + "7f"):
+        for number in range(16):
+            assert not signed_by(key, "0" * 128, bytes([number]))
+            assert not signed_by(key, key + "0" * 64, bytes([number]))

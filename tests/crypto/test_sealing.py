@@ -16,6 +16,7 @@ from wardround.crypto.sealing import (
     SealingKey,
     decrypted,
     encrypted,
+    is_sealing_key,
     new_body_key,
     sealed_key,
     sealed_size,
@@ -112,3 +113,16 @@ def test_a_partys_key_stays_the_same_and_is_its_own(tmp_path: Path) -> None:
     path.write_text("no key")
     with pytest.raises(RunError, match="damaged"):
         SealingKey.at(path)
+
+
+def test_a_key_that_nothing_can_be_sealed_to_is_none() -> None:
+    """A hospital with such a key would end every study that names it, with an error of the hub."""
+    small = [
+        "0" * 64,
+        "01" + "0" * 62,
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "ec" + "f" * 60 + "7f",
+    ]
+    for key in [*small, "f" * 64, "0" * 62, "z" * 64]:
+        assert not is_sealing_key(key)
+    assert is_sealing_key(SealingKey.new().public)

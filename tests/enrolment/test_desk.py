@@ -90,7 +90,15 @@ FORGERIES: dict[str, tuple[Forgery, str]] = {
     ),
     "an identity that is no point": (
         lambda hub, site, _: changed(request_of(hub, site), identity="f" * 64),
-        "does not hold the keys",
+        "no public key of Ed25519",
+    ),
+    "an identity that needs no secret": (
+        lambda hub, site, _: changed(request_of(hub, site), identity="0" * 64, identity_proof="0" * 128),
+        "no public key of Ed25519",
+    ),
+    "a sealing key that nothing can be sealed to": (
+        lambda hub, site, _: changed(request_of(hub, site), sealing="0" * 64),
+        "no public key of X25519",
     ),
     "the hub's own sealing key": (
         lambda hub, site, _: request_of(hub, site, keys=site.keys.revised(sealing=hub.sealing.public)),

@@ -8,6 +8,7 @@ marked, so that none can be changed, moved, left out or added; a body of any siz
 
 import secrets
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
+from wardround.crypto.curve_points import is_canonical_coordinate
 from wardround.values.durable import kept_secret
 from wardround.values.errors import RunError, WireError
 
@@ -75,6 +77,18 @@ class SealingKey:
         except (InvalidTag, ValueError) as error:
             raise WireError("The key of a message cannot be opened", hint="ask its sender which key it was sealed to") from error
         return _checked(key)
+
+
+@lru_cache(maxsize=1024)
+def is_sealing_key(public: str) -> bool:
+    """Whether these digits are a public key that something can be sealed to: X25519, in its one spelling, not of small order."""
+    if not is_canonical_coordinate(public):
+        return False
+    try:
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(public)))
+    except ValueError:  # the secret would be zero, whoever computes it
+        return False
+    return True
 
 
 def new_body_key() -> bytes:

@@ -15,7 +15,7 @@ from wardround.crypto.identity import Identity, signed_by
 from wardround.crypto.login_key import POINT_BYTES, SIGNATURE_BYTES, LoginKey, login_signed_by
 from wardround.crypto.words import eight_words
 from wardround.values.canonical import canonical_json
-from wardround.wire.invitation import Code, Hospital
+from wardround.wire.invitation import Code, Hospital, SealingPublic, SigningKey
 from wardround.wire.messages import Hash, Header, Signature
 from wardround.wire.payload import refuse_bytes
 from wardround.wire.sealed import KeyCard
@@ -43,8 +43,8 @@ class SiteKeys(Header):
     """The three public keys of a site, under its name."""
 
     name: Hospital
-    identity: Hash
-    sealing: Hash
+    identity: SigningKey
+    sealing: SealingPublic
     login: LoginPublic
 
     @property

@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
+from wardround.crypto.curve_points import is_signing_key
 from wardround.crypto.identity import Identity, signed_by
+from wardround.crypto.sealing import is_sealing_key
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import WireError
 from wardround.values.ids import RESERVED
@@ -54,6 +56,22 @@ def _expiry(text: str) -> str:
     return text
 
 
+def _signing(key: str) -> str:
+    if not is_signing_key(key):
+        raise ValueError("no public key of Ed25519")
+    return key
+
+
+def _sealing(key: str) -> str:
+    if not is_sealing_key(key):
+        raise ValueError("no public key of X25519 that anything can be sealed to")
+    return key
+
+
+SigningKey = Annotated[Hash, AfterValidator(_signing)]
+"""A public key of Ed25519: under one of small order anybody could sign."""
+SealingPublic = Annotated[Hash, AfterValidator(_sealing)]
+"""A public key of X25519: nothing can be sealed to one of small order, and a study with it would end for everybody."""
 Hospital = Annotated[Site, AfterValidator(_not_reserved)]
 """A site's name in the roster: neither the hub's nor that of the shared model."""
 Address = Annotated[str, AfterValidator(_address)]
@@ -76,8 +94,8 @@ class Invitation(Header):
     hospital: Hospital
     expires: Annotated[str, StringConstraints(max_length=20), AfterValidator(_expiry)]
     code: Code
-    identity: Hash
-    sealing: Hash
+    identity: SigningKey
+    sealing: SealingPublic
     authority: Certificate = Field(repr=False)
     signature: Signature
 
