@@ -1,7 +1,10 @@
 """Long bodies as files at the hub: only a site's own signature opens the door, and a line that breaks costs no byte twice."""
 
+import base64
 import hashlib
+import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -197,3 +200,20 @@ def test_nothing_of_an_earlier_process_is_kept(tmp_path: Path) -> None:
     second = BodyStore(tmp_path / "bodies")
     assert second.sent(body.sha256) is None
     assert not [path for path in (tmp_path / "bodies").rglob("*") if path.is_file()]
+
+
+def test_a_ticket_with_half_a_sign_is_no_ticket(plain: httpx.Client) -> None:
+    """It is read before anybody has signed: what cannot be written as bytes is refused as any other."""
+    value = {"name": EAST, "method": "GET", "sha256": "\ud800", "size": 1, "expires": NOW, "signature": "0" * 128}
+    header = base64.b64encode(json.dumps(value).encode()).decode()
+    assert plain.get(f"/bodies/{'a' * 64}", headers={tickets.HEADER: header}).status_code == 403
+
+
+def test_what_sites_bring_leaves_room_for_the_hubs_own_log(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site may bring two bodies of two gigabytes: on a disk that is nearly full they would end every study."""
+    whole = shutil.disk_usage(embedded.store.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: whole._replace(free=(1 << 28) - 1))
+    with closing(embedded.body_client(EAST)) as client, pytest.raises(EngineError, match="disk is full"):
+        client.put(SealedBody.of(os.urandom(1000)))
+    monkeypatch.undo()
+    assert not [path for path in (embedded.store.folder / "from" / EAST).glob("*.part") if path.stat().st_size]

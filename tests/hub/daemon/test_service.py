@@ -8,7 +8,7 @@ import pytest
 import wardround.hub.daemon.service as service_module
 from wardround.hub.artifacts import CARD, MODEL, RECORD, REPORT
 from wardround.hub.daemon.studies import folders
-from wardround.hub.daemon.study_state import StudyState
+from wardround.hub.daemon.study_state import StudyState, now_ms
 from wardround.study.record.run_record import RunRecord
 from wardround.study.run_settings import run_file_of
 from wardround.values.canonical import sha256_hex
@@ -89,6 +89,16 @@ def test_too_few_hospitals_are_waited_for_and_the_study_goes_on_when_they_are_ba
             waiting = until(folder, "waiting", "failed", "finished")
             assert waiting.phase == "waiting" and set(waiting.awaits) <= set(NAMES[1:]) and "(hours)" in waiting.reason
             gate.set()
+            assert until(folder, "finished", "failed").phase == "finished"
+
+
+def test_a_clock_that_was_set_back_costs_a_waiting_study_no_year(tmp_path: Path) -> None:
+    """The time of the next try was written by a clock that ran ahead."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(masked())
+        year_ms = 365 * 86_400_000
+        folder.keep(folder.state.to("running", begun=True).to("waiting", retry_at=now_ms() + year_ms))
+        with hub.up():
             assert until(folder, "finished", "failed").phase == "finished"
 
 

@@ -93,6 +93,13 @@ def test_a_wrong_code_opens_nothing(page: Served, code: str) -> None:
     assert page.login()
 
 
+def test_half_a_sign_is_no_code(page: Served) -> None:
+    """Text that cannot be written as bytes is refused as any other, not by a fault of the page."""
+    assert page.post("/login", {"code": "\ud800"}).status == 403
+    session = page.login()
+    assert page.post("/wish", {"wish": "\ud800"}, authorization=f"Bearer {session}").status == 400
+
+
 def test_a_session_ends(tmp_path: Path) -> None:
     """A tab that was left open on another's desk."""
     now = [0.0]

@@ -37,7 +37,7 @@ def init(
         settings = HubSettings(address=address, title=title, listen=listen, dashboard=dashboard)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        raise typer.BadParameter(f"{problem['msg']}", param_hint=f"--{problem['loc'][0]}") from error
+        raise typer.BadParameter(problem["msg"].removeprefix("Value error, "), param_hint=f"--{problem['loc'][0]}") from error
     hub = hub_home(home)
     where = HubAddress.read(address)
     hub.begin(settings)

@@ -8,6 +8,7 @@ Nothing here outlives the process: an exchange that was cut short is made anew, 
 """
 
 import contextlib
+import errno
 import hashlib
 import re
 import shutil
@@ -23,6 +24,8 @@ from wardround.wire.sealed import SealedBody
 HASH = re.compile(r"[0-9a-f]{64}")
 UNFETCHED = 2
 """How many bodies a site may have put that the hub has not fetched, with those on their way."""
+SPARE = 1 << 28
+"""Bytes of the disk that no body of a site may take, or a twentieth of a small disk."""
 _READ = 1 << 20
 _OUT, _FROM, _PART = "out", "from", ".part"
 
@@ -115,6 +118,7 @@ class Upload:
         """Adds what comes next. WireError for more than the body has; OSError where the disk refuses."""
         if self._file is None or self.received + len(data) > self._size:
             raise WireError("More bytes came than the body has", expected=f"{self._size} bytes")
+        _require_spare(self._path.parent)
         self._file.write(data)
         self._hash.update(data)
         self.received += len(data)
@@ -145,6 +149,13 @@ class Upload:
         while data := file.read(_READ):
             self._hash.update(data)
         return file.tell()
+
+
+def _require_spare(folder: Path) -> None:
+    """OSError where the disk is nearly full: what sites bring must not take the place of the hub's own log and state."""
+    usage = shutil.disk_usage(folder)
+    if usage.free < min(SPARE, usage.total // 20):
+        raise OSError(errno.ENOSPC, "the disk is nearly full")
 
 
 def _opened(path: Path) -> BinaryIO | None:

@@ -63,7 +63,9 @@ def _parsed(text: str) -> tuple[Ticket, str]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise refuse_bytes("a ticket", type(error).__name__) from error
     texts = (ticket.name, ticket.method, ticket.sha256, signature)
-    if not all(isinstance(text, str) for text in texts) or not all(type(n) is int for n in (ticket.size, ticket.expires)):
+    if not all(isinstance(text, str) and text.isascii() for text in texts) or not all(
+        type(n) is int for n in (ticket.size, ticket.expires)
+    ):
         raise refuse_bytes("a ticket", "fields of other types")
     if not 0 <= ticket.size <= LARGEST_BODY:
         raise refuse_bytes(f"a body of at most {LARGEST_BODY} bytes", f"{ticket.size} bytes")

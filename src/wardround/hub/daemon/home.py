@@ -24,6 +24,7 @@ from wardround.values.durable import write_atomic
 from wardround.values.errors import RunError, StudyError
 from wardround.values.home import default_home
 from wardround.values.private_files import private_folder, private_lock, read_private
+from wardround.wire.invitation import Address
 from wardround.wire.sealed import HUB, KeyCard
 
 SETTINGS = "hub.toml"
@@ -40,8 +41,7 @@ def hub_folder() -> Path:
 class HubSettings(Section):
     """hub.toml: what a person says of the hub."""
 
-    address: str = Field(
-        pattern=r"^[A-Za-z0-9.-]{1,253}:[0-9]{1,5}$",
+    address: Address = Field(
         description="Where hospitals find the hub, HOST:PORT. It stands in every invitation and in the certificate.",
     )
     title: str = Field(default="", max_length=200, description="Who answers for the hub's studies; hospitals see it with each.")

@@ -183,7 +183,8 @@ class StudyRunner:
     def _wait(self, study: Study) -> None:
         """Until those that are awaited say that they are there and have approved, and it was not tried just now."""
         began = now_ms()
-        wait_for(max(0.0, (self.state.retry_at - now_ms()) / 1000), self._halted)
+        left_s = (self.state.retry_at - now_ms()) / 1000
+        wait_for(min(max(0.0, left_s), self._means.pace.longest_retry_s), self._halted)  # the clock may have been set back
         if self._halted():
             return
         statuses = self._ask(study)

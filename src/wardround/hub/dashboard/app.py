@@ -169,8 +169,8 @@ async def _fields(request: Request) -> dict[str, str] | None:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
-        return None
+    if not isinstance(value, dict) or not all(isinstance(one, str) and one.isprintable() for one in value.values()):
+        return None  # half a sign of UTF-16 is no text, and cannot be compared as bytes
     return value
 
 
