@@ -11,7 +11,7 @@ import pytest
 from wardround.cli.evidence import _files
 from wardround.crypto.identity import Identity
 from wardround.evidence.pack import DECISION, MANIFEST, SBOM, SIGNATURE, STUDY, bill_of_materials, write_pack
-from wardround.evidence.pack_check import check_pack, split_views
+from wardround.evidence.pack_check import check_pack, lines_in_common, split_views
 from wardround.hub.coordinator import Coordinator
 from wardround.values.canonical import canonical_json, sha256_hex
 from wardround.values.errors import RunError
@@ -105,7 +105,8 @@ def test_a_line_taken_out_of_the_log_is_found_even_by_who_signs_it(packs: dict[s
 def test_two_hospitals_that_heard_one_story_agree(packs: dict[str, Path]) -> None:
     """And where one heard another head of the hub's log for a line, the hub told two."""
     checks = tuple(check_pack(path) for path in packs.values())
-    assert split_views(checks) == ()
+    assert split_views(checks) == () and lines_in_common(checks) == 3
+    assert lines_in_common(checks[:1]) == 0
     number = next(iter(checks[0].hub_heads))
     other = type(checks[1])(**{**vars(checks[1]), "hub_heads": {**checks[1].hub_heads, number: "e" * 64}})
     assert len(split_views((checks[0], other))) == 1

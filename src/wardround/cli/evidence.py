@@ -76,7 +76,7 @@ def _ledger(home: "SiteHome", name: str) -> dict[str, bytes]:
 
 
 def _verify(paths: list[Path]) -> None:
-    from wardround.evidence.pack_check import check_pack, split_views
+    from wardround.evidence.pack_check import check_pack, lines_in_common, split_views
 
     checks = tuple(check_pack(path) for path in paths)
     for check in checks:
@@ -88,6 +88,10 @@ def _verify(paths: list[Path]) -> None:
     splits = split_views(checks)
     for sentence in splits:
         typer.echo(printable(f"NO   {sentence}"))
+    if len(checks) > 1 and not splits:
+        common = lines_in_common(checks)
+        agreed = f"they heard {common} heads of the hub's log in common, and all agree" if common else "no head to compare"
+        typer.echo(f"No split view was found: {agreed}.")
     if splits or any(check.problems for check in checks):
         raise RunError("The evidence is not as it was signed", hint="ask the hospital for a new one, and who has changed this")
     typer.echo(

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from wardround.values.printable import printable
+
 app = typer.Typer(help="Models that runs on this machine have made.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The first letters of the model's hash, or the run's name.")]
 Where = Annotated[str | None, typer.Option("--registry", help="The registry: a folder or a database URL (default: this user's).")]
@@ -15,6 +17,7 @@ def list_models(registry: Where = None) -> None:
     """List the models in the registry."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from wardround.registry import open_registry
 
@@ -25,7 +28,7 @@ def list_models(registry: Where = None) -> None:
     with open_registry(registry) as models:
         for run in models.runs():
             if run.model is not None:
-                table.add_row(run.model[:12], run.study_title, run.id, "synthetic" if run.synthetic else "real")
+                table.add_row(run.model[:12], Text(printable(run.study_title)), run.id, "synthetic" if run.synthetic else "real")
     if not table.row_count:
         typer.echo("There are no models yet. Make one with: wardround demo")
         return
@@ -54,7 +57,7 @@ def show(name: Name, registry: Where = None) -> None:
                     lines.append(
                         f"{metric.name:<11} {metric.value:.3f}  ({' '.join(filter(None, (metric.scope, metric.test_set)))})"
                     )
-    typer.echo("\n".join(lines))
+    typer.echo("\n".join(map(printable, lines)))
 
 
 def _decision(threshold: float | None) -> list[str]:

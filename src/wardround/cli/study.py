@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from wardround.values.errors import StudyError
+from wardround.values.printable import printable
 
 app = typer.Typer(help="Write, check and read study files.", no_args_is_help=True)
 StudyFile = Annotated[Path, typer.Argument(help="The study file (TOML).")]
@@ -39,7 +40,7 @@ def check(path: StudyFile, run: RunFile = None) -> None:
 
     study = load_study(path)
     settings = settings_beside(path) if run is None else load_run(run)
-    typer.echo(f"{path} is a sound study: {study.question.title}")
+    typer.echo(printable(f"{path} is a sound study: {study.question.title}"))
     typer.echo(f"hash {study.hash}")
     for sentence in protection(study):
         typer.echo(sentence)

@@ -69,6 +69,13 @@ def split_views(checks: tuple[PackCheck, ...]) -> tuple[str, ...]:
     return tuple(_splits(checks))
 
 
+def lines_in_common(checks: tuple[PackCheck, ...]) -> int:
+    """For how many lines of the hub's log two or more hospitals of one study heard a head."""
+    return sum(
+        len(one.hub_heads.keys() & other.hub_heads.keys()) for one, other in combinations(checks, 2) if one.study == other.study
+    )
+
+
 def _splits(checks: tuple[PackCheck, ...]) -> Iterator[str]:
     for one, other in combinations(checks, 2):
         if one.study != other.study:  # maybe of another hub, whose log has lines of the same numbers

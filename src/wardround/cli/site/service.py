@@ -67,7 +67,7 @@ def status(
     site = site_home(home)
     hub = HubRecord.required(site)
     state = ServiceState.of(site)
-    running = state is not None and time.time() - state.at < FRESH_S
+    running = state is not None and time.time() - state.at < FRESH_S and site.is_up
     waiting = _waiting(home)
     if as_json:
         told = {"site": hub.name, "hub": hub.address, "running": running, "line": state.line if state and running else ""}

@@ -147,7 +147,7 @@ class HubHome:
         """Whether a process speaks for this hub at the moment."""
         lock = private_lock(self.path / "hub.lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=1)  # who only looks whether it is free has it for a moment
         except Timeout:
             return True
         lock.release()

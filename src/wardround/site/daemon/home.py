@@ -85,12 +85,23 @@ class SiteHome:
     def study(self, study_hash: str) -> Path:
         return self.studies / study_hash
 
+    @property
+    def is_up(self) -> bool:
+        """Whether a process speaks for this hospital at the moment."""
+        lock = private_lock(self.path / "site.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Of this block: the only process that speaks for this hospital. RunError where there is another."""
         lock = private_lock(self.path / "site.lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=1)  # who only looks whether it is free has it for a moment
         except Timeout as error:
             raise RunError(
                 f"Another process speaks for the hospital in {self.path}",
