@@ -9,6 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from wardround.plan.permission import Permission
+from wardround.plan.plan import Plan
+from wardround.plan.releases import releases
+from wardround.study.declaration import Study
 from wardround.summation.masked.attempt import Received
 from wardround.summation.plain import Layout, Replies
 from wardround.values.canonical import sha256_hex
@@ -21,6 +25,7 @@ from wardround.wire.payload import PayloadLimits
 
 WRONG_ANSWER = "wrong-answer"
 SPARE_BYTES = 4096  # of a reply besides its arrays
+REPLY_SPARE = 64 << 20  # of any reply of a study: sealed shares for many hospitals
 REPLY_ARRAYS = 64  # a vector for each part, and those of a mask
 _WORD_BYTES = {"uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8}
 
@@ -139,6 +144,12 @@ def replies_to(order: OrderHeader, received: Received) -> Replies:
 def reply_limit(layout: Layout) -> int:
     """The most bytes that an honest reply holds, which promises these arrays."""
     return SPARE_BYTES + sum(200 + _WORD_BYTES[kind] * size for kind, size in layout.values())
+
+
+def largest_reply(study: Study) -> int:
+    """The most bytes that any honest reply of a study holds, with room for the masks' own: for who keeps what sites bring."""
+    plan = Plan(study)
+    return REPLY_SPARE + 2 * max(Permission(plan).largest_payload, *(release.bytes_each for release in releases(plan)))
 
 
 def _states_the_sum(message: ContributionMessage, order: OrderHeader) -> bool:

@@ -190,3 +190,14 @@ def test_a_hub_that_names_a_new_study_each_time_does_not_fill_the_disk(tmp_path:
         assert not post.ask("order", "f" * 64, {site: b"hello"}, 1.0)
         assert post.ask("order", f"{2:064x}", {site: b"hello"}, 30.0)
         assert len(list((parties.folder / site / "post").glob("*.json"))) == 3
+
+
+def test_an_answer_that_is_longer_than_any_of_its_study_is_not_read(tmp_path: Path) -> None:
+    """One hospital that is in the roster could fill the hub's memory with two gigabytes, and end the studies of all."""
+    with in_memory(tmp_path) as (parties, _, post):
+        outbox = {NAMES[0]: os.urandom(2_000_000), NAMES[1]: b"hello"}
+        assert set(post.ask("order", STUDY, outbox, 3.0, limit=1_900_000)) == {NAMES[1]}
+        assert set(post.ask("order", STUDY, outbox, 30.0, limit=2_100_000)) == set(outbox)
+        assert set(post.ask("offer", STUDY, outbox, 3.0)) == {NAMES[1]}  # a status is short
+        refusals = [entry.text for entry in parties.hub_log().entries() if entry.code == "answer-refused"]
+        assert refusals and all("longer than any" in text for text in refusals)

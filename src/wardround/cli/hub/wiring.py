@@ -36,7 +36,9 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
     from wardround.hub.daemon.runner import Means
     from wardround.hub.daemon.service import HubService
     from wardround.hub.daemon.status import Lines
+    from wardround.hub.daemon.studies import StudyFolder
     from wardround.hub.dashboard.feed import Feed
+    from wardround.hub.exchange import largest_reply
     from wardround.wire.hub_address import HubAddress
     from wardround.wire.sealed import HUB, Party
 
@@ -54,7 +56,7 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
         home,
         roster,
         post,
-        lambda study, sites: RemoteEngine(post, study, sites),
+        lambda study, sites: RemoteEngine(post, study, sites, largest_reply(StudyFolder(home.study(study)).study())),
         Finishing(_write_evidence, _stage_external),
         heads=post.heads,
         last_seen=carrier.last_seen,

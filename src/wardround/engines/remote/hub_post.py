@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wardround.crypto.sealing import sealed_size
 from wardround.engines.remote.answers import Answers, DetachedAnswer
 from wardround.engines.remote.body_store import BodyStore
 from wardround.engines.remote.carrier import HubCarrier
@@ -21,7 +22,18 @@ from wardround.values.chained_log import ChainedLog
 from wardround.values.errors import WireError
 from wardround.values.ids import SiteId
 from wardround.wire.offers import HeardHead
-from wardround.wire.sealed import KeyCard, Party, Sealed, SealedBody, Subject, Topic, open_sealed, seal
+from wardround.wire.sealed import (
+    INLINE_LIMIT,
+    LARGEST_BODY,
+    KeyCard,
+    Party,
+    Sealed,
+    SealedBody,
+    Subject,
+    Topic,
+    open_sealed,
+    seal,
+)
 
 ANSWER_TO: Mapping[Topic, Topic] = {"order": "reply", "offer": "status"}
 _SPARE_MS = 60_000  # a message outlives its exchange, so that the last answer is not refused for its age
@@ -29,11 +41,13 @@ _SPARE_MS = 60_000  # a message outlives its exchange, so that the last answer i
 
 @dataclass
 class _Asked:
-    """One exchange. sent: hash of the message to each site. arrived: hears of each site that has answered."""
+    """One exchange. sent: hash of the message to each site. arrived: hears of each site that has answered. limit: bytes that an
+    answer has at most."""
 
     subject: Subject
     sent: Mapping[SiteId, str]
     arrived: Callable[[SiteId], None] | None
+    limit: int
     answers: dict[SiteId, bytes | DetachedAnswer] = field(default_factory=dict)
 
 
@@ -62,8 +76,11 @@ class HubPost:
         outbox: Mapping[SiteId, bytes],
         deadline_s: float,
         arrived: Callable[[SiteId], None] | None = None,
+        *,
+        limit: int = LARGEST_BODY,
     ) -> Mapping[SiteId, bytes]:
-        """Each site's proved answer to its message about the study; a site that gave none in time is absent.
+        """Each site's proved answer to its message about the study; a site that gave none in time is absent. limit: bytes that an
+        answer has at most: one site could fill the hub's memory otherwise. A status is short in any case.
 
         Raises RunError where a number, a body or a line of the log cannot be written: nothing leaves then.
         """
@@ -77,7 +94,7 @@ class HubPost:
                 self._bodies.add(body)
             messages = self._sealed(subject, outbox, bodies)
             del bodies  # a long body is held by its owner and as a file
-            asked = _Asked(subject, {site: sha256_hex(data) for site, data in messages.items()}, arrived)
+            asked = _Asked(subject, {site: sha256_hex(data) for site, data in messages.items()}, arrived, limit)
             self._carrier.exchange(messages, deadline_s, lambda site, data: self._taken(asked, site, data))
         finally:
             for body in kept:
@@ -116,6 +133,7 @@ class HubPost:
         try:
             sealed = open_sealed(data, self._senders(), self._party.name, now_ms=_now_ms())
             self._require_answer(asked, site, sealed)
+            self._require_short(asked, sealed)
             asked.answers[site] = self._read(site, sealed)
         except WireError as error:
             self._log.append("answer-refused", str(error), site=site, study=asked.subject.study, number=asked.subject.number)
@@ -146,6 +164,13 @@ class HubPost:
                 "A proved message is no answer to this exchange",
                 expected=f"the {expected[1]} of {site} to number {subject.number}",
                 found=f"the {header.topic} of {header.sender} to number {header.number}",
+            )
+
+    def _require_short(self, asked: _Asked, sealed: Sealed) -> None:
+        limit = INLINE_LIMIT if asked.subject.topic == "offer" else asked.limit
+        if sealed.header.size > sealed_size(limit):
+            raise WireError(
+                "An answer is longer than any of its study", expected=f"at most {limit} bytes", found=f"{sealed.header.size}"
             )
 
     def _read(self, site: SiteId, sealed: Sealed) -> bytes | DetachedAnswer:
