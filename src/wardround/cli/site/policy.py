@@ -1,6 +1,7 @@
 """wardround site policy | log."""
 
 import json
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -58,7 +59,7 @@ def show_log(folder: Path, number: int, *, check: bool, as_json: bool) -> None:
         typer.echo(f"{checked.head.entries} lines, none changed, left out or put in. Head {checked.head.sha256}")
         return
     chain = ChainedLog(folder)
-    for entry in chain.entries(max(1, chain.head.entries - number + 1)):
+    for entry in deque(chain.entries(), maxlen=number):  # without the log's lock: a copy on a read-only disk can be looked at
         if as_json:
             typer.echo(entry.line().decode(), nl=False)
         else:

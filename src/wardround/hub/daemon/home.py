@@ -150,5 +150,7 @@ class HubHome:
             lock.acquire(timeout=1)  # who only looks whether it is free has it for a moment
         except Timeout:
             return True
+        except OSError:  # a disk that takes no lock, such as a read-only copy, has no process that speaks for it
+            return False
         lock.release()
         return False

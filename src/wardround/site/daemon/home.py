@@ -93,6 +93,8 @@ class SiteHome:
             lock.acquire(timeout=0)
         except Timeout:
             return True
+        except OSError:  # a disk that takes no lock, such as a read-only copy, has no process that speaks for it
+            return False
         lock.release()
         return False
 
