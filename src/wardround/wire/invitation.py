@@ -189,4 +189,5 @@ def _tidied(data: bytes) -> str:
 def _first(error: Any) -> str:
     """What is wrong with the first key, without what stands in it: a code is nobody's to see."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    return re.sub(r"\s+", " ", f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}")[:200]
+    where, reason = ".".join(map(str, problem["loc"])) or "the file", problem["msg"].removeprefix("Value error, ")
+    return re.sub(r"\s+", " ", f"{where}: {reason}")[:200]

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.engines.flower.embedded import HOST, make_certificates, private_pem
 from tests.engines.remote.parties import party
+from wardround.engines.flower.line_faults import in_words
 from wardround.engines.flower.site_carrier import FlowerSiteCarrier
 from wardround.engines.remote.body_client import BodyClient
-from wardround.values.errors import EngineError
+from wardround.values.errors import EngineError, RunError
 from wardround.wire.sealed import SealedBody
 
 BOMB = gzip.compress(bytes(64 << 20))
@@ -99,3 +101,18 @@ def test_an_answer_to_a_body_is_short(tmp_path: Path, kind: str, monkeypatch: py
             client.put(SealedBody.of(b"hello"))
         client.close()
         assert bad.sent < bad.requests * (12 << 20)
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "https_proxy"])
+def test_a_socks_proxy_is_named_with_a_mend(tmp_path: Path, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flower's client looked for a package that nobody installed, and the service ended with a fault of ours."""
+    monkeypatch.setenv(variable, "socks5://user:secret@127.0.0.1:9")
+    with pytest.raises(RunError, match="SOCKS") as refusal:
+        FlowerSiteCarrier("127.0.0.1:1", b"", tmp_path / "login.key", tmp_path / "node")
+    assert variable.upper() in refusal.value.hint and "secret" not in str(refusal.value)
+
+
+def test_a_proxy_that_is_away_is_not_taken_for_the_hub() -> None:
+    """Whoever looks at the hub's machine then looks at the wrong one; the proxy's password is nobody's to read."""
+    words = in_words(httpx.ConnectError("[Errno 111] Connection refused"), "hub:443", "http://user:secret@proxy:3128")
+    assert "the proxy proxy:3128" in words and "secret" not in words

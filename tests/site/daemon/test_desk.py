@@ -6,17 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from wardround.cli.main import app
 from wardround.hub.coordinator import Coordinator
-from wardround.site.daemon.approvals import DAY_MS, Deciding
+from wardround.site.daemon.approvals import DAY_MS, Deciding, Facts
 from wardround.site.daemon.approvals import FILE as DECISION
 from wardround.site.daemon.data_sets import DataSets
 from wardround.site.daemon.desk import GO_ON, SiteDesk
+from wardround.site.daemon.offers import Offers
 from wardround.site.daemon.policy import load_policy
 from wardround.site.refusals import REFUSALS_IN_A_ROW
 from wardround.site.site import Site
-from wardround.values.chained_log import verify
-from wardround.values.errors import EngineError
+from wardround.values.chained_log import ChainedLog, verify
+from wardround.values.durable import write_atomic
+from wardround.values.errors import EngineError, RefusedError, RunError
 from wardround.wire.envelope import to_bytes
 from wardround.wire.messages import Order, OrderHeader
 from wardround.wire.offers import HeardHead, Offer, SiteCard
@@ -307,3 +311,37 @@ def test_offers_take_no_more_of_the_disk_than_they_may(hospitals: Hospitals, mon
     monkeypatch.setattr("wardround.site.daemon.offers.MOST_BYTES", len(hospitals.offer()))
     assert hospitals.offered(NORTH).state == "offered"
     assert hospitals.offered(NORTH).state == "offered"  # it is there
+
+
+@pytest.mark.parametrize("by", ["", "  ", "x" * 201, "a\nb", "a\x1b[2J"])
+def test_a_decision_has_a_persons_name(hospitals: Hospitals, by: str) -> None:
+    """An empty name was a fault of ours, and one of two lines could not be read in the record."""
+    hospitals.offered(NORTH)
+    decisions = hospitals.decisions(NORTH)
+    with pytest.raises(RefusedError, match="name of the person"):
+        decisions.decide(
+            hospitals.study.hash, "refused", Facts(), load_policy(hospitals.homes[NORTH].policy_file), Deciding(by, 1, 1)
+        )
+    assert decisions.of(hospitals.study.hash) is None
+
+
+def test_no_approval_is_in_force_that_the_log_does_not_have(hospitals: Hospitals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that dies, or a disk that is full, between the two leaves the line without the approval."""
+    hospitals.offered(NORTH)
+    home, asked = hospitals.homes[NORTH], hospitals.study.hash
+    monkeypatch.setattr("wardround.cli.site.studies.own_card", lambda _: hospitals.card(NORTH))
+    monkeypatch.setattr("wardround.cli.site.studies.offers_of", lambda _: Offers(home, hospitals.card(NORTH)))
+    write_atomic(home.policy_file, b"smallest_patients = 1\n", private=True)
+    append = ChainedLog.append
+
+    def full(log: ChainedLog, code: str, text: str, **facts: object) -> object:
+        if code == "approved":
+            raise RunError("The log cannot be written", hint="free some disk space")
+        return append(log, code, text, **facts)
+
+    monkeypatch.setattr(ChainedLog, "append", full)
+    words = ["site", "approve", asked[:12], "--data", DATA, "--by", "Anna", "--yes", "--home", str(home.path)]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, RunError) and hospitals.decisions(NORTH).of(asked) is None
+    monkeypatch.undo()
+    assert hospitals.word(NORTH, an_order(hospitals)) == "not-approved"

@@ -83,7 +83,7 @@ def approve(
     home: HomeOption = None,
 ) -> None:
     """Let the hub's orders of one study be answered, with one data set, until a day. Only a person may run this."""
-    from wardround.site.daemon.approvals import DAY_MS, Deciding
+    from wardround.site.daemon.approvals import DAY_MS, Deciding, require_name
     from wardround.site.daemon.policy import load_policy
     from wardround.site.daemon.review import review_of
 
@@ -106,9 +106,10 @@ def approve(
         typer.confirm(f"\nMay the study {offered.hash[:12]} be answered with {data}?", abort=True)
     now_ms = int(time.time() * 1000)
     who = Deciding(by, now_ms, now_ms + (days or policy.longest_days) * DAY_MS)
-    decisions.decide(offered.hash, "approved", examined.facts, policy, who)
     until = datetime.fromtimestamp(who.until_ms / 1000, UTC).date().isoformat()
+    require_name(by)  # the line comes before the approval: none is in force that the log does not have
     site.log.append("approved", f"{by} approved the study until {until}.", study=offered.hash, data_set=data, until=until)
+    decisions.decide(offered.hash, "approved", examined.facts, policy, who)
     typer.echo(f"Approved until {until}. The hub hears of it at its next question. To take it back:")
     typer.echo(f"  wardround site revoke {offered.hash[:12]} --by 'YOUR NAME'")
 

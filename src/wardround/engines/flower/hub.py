@@ -24,6 +24,7 @@ from wardround.engines.flower.gate import App, Gate
 from wardround.engines.flower.guarded_lines import guarded, with_all_places
 from wardround.engines.flower.hub_carrier import FlowerHubCarrier
 from wardround.engines.flower.in_process import InProcess
+from wardround.engines.flower.line_faults import require_no_socks
 from wardround.engines.flower.mailroom import Mailroom
 from wardround.engines.flower.nodes import Logins, NodeTable
 from wardround.values.errors import EngineError
@@ -38,6 +39,7 @@ class FlowerHub:
     confirmed sites at this moment. ours: an ASGI application for `/enrol` and `/bodies/`."""
 
     def __init__(self, host: str, port: int, certificate: Path, key: Path, logins: Logins, ours: App | None = None) -> None:
+        require_no_socks()
         self._secret = secrets.token_bytes(32)
         flower = _superlink(self._secret)
         state = flower.state.linkstate_factory.state()

@@ -3,9 +3,13 @@
 import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 import httpx
 from cryptography import x509
+
+from wardround.values.errors import RunError
 
 AHEAD_S, BEHIND_S = 5, 300
 """How far a site's clock may differ before the hub's Flower turns it away."""
@@ -25,9 +29,24 @@ def in_words(error: Exception, address: str, proxy: str | None = None) -> str:
         return _of_tls(text, address, proxy)
     if "Name or service not known" in text or "nodename nor servname" in text or "getaddrinfo" in text:
         return f"the name in {address} is not known here: correct DNS, or set HTTPS_PROXY where names are known by the proxy only"
+    if "refused" in text and proxy:
+        there = urlsplit(proxy)
+        return f"nothing listens at the proxy {there.hostname}:{there.port or 80}: ask IT for its address, or correct HTTPS_PROXY"
     if "refused" in text:
         return f"nothing listens at {address}: the hub is not running, or a firewall refuses"
     return f"no connection to {address} ({text[:120] or type(error).__name__}); it is tried again"
+
+
+def require_no_socks() -> None:
+    """RunError where the environment names a SOCKS proxy: Flower's client would look for parts that are not installed."""
+    for name, address in getproxies_environment().items():
+        if address.lower().startswith("socks"):
+            variable = f"{name}_proxy".upper()
+            raise RunError(
+                f"{variable} names a SOCKS proxy, which is not spoken here",
+                expected="http://HOST:PORT, or nothing",
+                hint=f"start it without (env -u {variable} -u {variable.lower()} wardround ...); HTTPS_PROXY names an HTTP proxy",
+            )
 
 
 def _of_status(response: httpx.Response) -> str:

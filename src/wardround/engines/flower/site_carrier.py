@@ -27,7 +27,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from wardround.engines.flower import letters
 from wardround.engines.flower.gate import LONGEST_WAIT_S, WAIT_HEADER
-from wardround.engines.flower.line_faults import in_words
+from wardround.engines.flower.line_faults import in_words, require_no_socks
 from wardround.engines.flower.nodes import HEARTBEAT_S
 from wardround.engines.remote.body_client import tls_context
 from wardround.engines.remote.carrier import Carried
@@ -55,6 +55,7 @@ class FlowerSiteCarrier:
     """
 
     def __init__(self, address: str, ca_pem: bytes, login_key: Path, node_file: Path, proxy: str | None = None) -> None:
+        require_no_socks()
         key = _login(login_key)
         self._address, self._proxy, self._node_file = address, proxy, node_file
         self._public = public_key_to_bytes(key.public_key())

@@ -26,6 +26,7 @@ from wardround.wire.offers import ApprovalStatement, SignedApproval, State, subj
 FILE = "decision.json"
 _LONGEST = 1 << 20
 DAY_MS = 86_400_000
+LONGEST_NAME = 200
 _NOT_APPROVED, _REVOKED, _POLICY = "not-approved", "revoked", "policy"
 
 
@@ -93,7 +94,8 @@ class Decisions:
     def decide(
         self, study: str, decision: Literal["approved", "refused", "revoked"], facts: Facts, policy: Policy, who: Deciding
     ) -> Decision:
-        """Signs what a person decided and keeps it, in place of what was decided before."""
+        """Signs what a person decided and keeps it, in place of what was decided before. RefusedError without a name."""
+        require_name(who.by)
         statement = ApprovalStatement(
             study=study,
             site=self.site,
@@ -138,6 +140,17 @@ class Decisions:
                 code=_POLICY,
             )
         return decision
+
+
+def require_name(by: str) -> None:
+    """RefusedError where this is no name that a record can hold."""
+    if not 1 <= len(by.strip()) <= LONGEST_NAME or not by.isprintable():
+        raise RefusedError(
+            "A decision needs the name of the person who takes it",
+            expected=f"1 to {LONGEST_NAME} characters, in one line",
+            found=f"{len(by)} characters",
+            hint="--by 'Anna Weber'",
+        )
 
 
 def facts_json(decision: Decision) -> dict[str, Any]:
