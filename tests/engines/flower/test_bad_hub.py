@@ -3,6 +3,7 @@
 import gzip
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,10 @@ def running(folder: Path, kind: str) -> Iterator[BadHub]:
             bad.requests += 1
             self.rfile.read(int(self.headers.get("content-length", 0)))
             self.send_response(200)
+            if kind == "idle":
+                self.send_header("content-length", "0")
+                self.end_headers()
+                return
             if kind == "packed":
                 self.send_header("content-encoding", "gzip")
             if kind == "stated":
@@ -89,6 +94,20 @@ def test_an_answer_without_an_end_is_not_read(tmp_path: Path, kind: str) -> None
         assert "not as hubs are" in carrier.state
         carrier.close()
         assert bad.requests and bad.sent < 24 << 20
+
+
+def test_a_hub_that_never_waits_is_not_asked_without_end(tmp_path: Path) -> None:
+    """It answers "nothing" at once, for ever: a hospital's machine would do nothing else."""
+    key = tmp_path / "login.key"
+    key.write_bytes(private_pem(ec.generate_private_key(ec.SECP384R1())))
+    key.chmod(0o600)
+    with running(tmp_path, "idle") as bad:
+        carrier = FlowerSiteCarrier(bad.address, bad.ca_pem, key, tmp_path / "node")
+        until = time.monotonic() + 3.0
+        while time.monotonic() < until:
+            assert carrier.receive(20.0) is None
+        carrier.close()
+        assert 2 <= bad.requests <= 8
 
 
 @pytest.mark.parametrize("kind", ["endless", "packed"])

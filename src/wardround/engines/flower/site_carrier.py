@@ -43,6 +43,7 @@ _TIMEOUT = httpx.Timeout(LONGEST_WAIT_S + 20.0, connect=15.0)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _LONGEST_KEY = 1 << 14
 _LONGEST_ANSWER = 4 << 20  # one message and its envelopes have little more than one MiB
+_SHORTEST_WAIT_S = 1.0
 _TURNED_AWAY = frozenset({401, 412})
 Value = TypeVar("Value")
 
@@ -108,9 +109,13 @@ class FlowerSiteCarrier:
     def _pulled(self, wait_s: float) -> Carried | None:
         node = self._active()
         self._waiting.seconds = min(LONGEST_WAIT_S, wait_s)
+        began = time.monotonic()
         for message in self._client.PullMessages(PullMessagesRequest(node=node)).messages_list:
             with suppress(WireError):  # none of ours: the hub hears nothing
                 return Carried(letters.data_of(message), message)
+        self._closed.wait(
+            max(0.0, min(_SHORTEST_WAIT_S, wait_s) - (time.monotonic() - began))
+        )  # a hub that does not hold us open
         return None
 
     def _pushed(self, message: Message, data: bytes) -> bool:
