@@ -95,7 +95,8 @@ def revoke(name: NameArgument, home: HubOption = None) -> None:
     """Let a hospital in no more, from its next message on."""
     hub = hub_home(home)
     roster_of(hub).revoke(name)
-    typer.echo(f"{name} is let in no more. Studies that name it go on without it where they may.")
+    typer.echo(f"{name} is let in no more. A round that runs goes on without it where its sum may.")
+    typer.echo("A study that names it and is offered or waits ends: submit it anew with the hospitals that are there.")
 
 
 def _wait_and_confirm(hub: "HubHome", roster: "Roster", name: str) -> None:
