@@ -13,7 +13,7 @@ from wardround.privacy.mechanism import AnyFrame
 from wardround.values.tree import Tree
 
 _BYTES = {"uint16": 2, "uint32": 4, "uint64": 8}
-OPENING, TRAINING, EVALUATION, OWN = "opening", "training", "evaluation", "own training"
+OPENING, TRAINING, EVALUATION = "opening", "training", "evaluation"
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround.hub.daemon.finishing import privacy_of
 from wardround.hub.run_folder import RunFolder
-from wardround.plan.pricing import price_of
 from wardround.privacy.events import Unit
 from wardround.privacy.ledger.file import witness_of
 from wardround.privacy.ledger.ledger import Ledger
@@ -63,27 +63,13 @@ def _require_budget(path: Path, unit: Unit) -> None:
 
 def privacy_record(study: Study, sites: tuple[str, ...], ledgers: Ledgers) -> PrivacyRecord | None:
     """None where the study claims no differential privacy."""
-    privacy = study.privacy
-    if not privacy.private or privacy.delta is None:
+    promised = privacy_of(study)
+    if promised is None:
         return None
-    price = price_of(study)
     spent: dict[str, float | None] = {}
     entries: dict[str, int] = {}
     for site in sites:
         ledger = Ledger(ledgers.path_of(site), begin=False, witness=ledgers.witness_of(site))
-        spent[site] = ledger.epsilon_spent(privacy.unit, privacy.delta)
+        spent[site] = ledger.epsilon_spent(promised.unit, promised.delta)
         entries[site] = ledger.history()[study.hash].entry
-    return PrivacyRecord(
-        unit=privacy.unit,
-        delta=privacy.delta,
-        epsilon=price.epsilon,
-        epsilons={f"{delta:g}": value for delta, value in price.epsilons.items()},
-        noise_multiplier=price.noise_multiplier,
-        clip_norm=privacy.clip_norm,
-        sampling_rate=privacy.sampling_rate,
-        events=price.events,
-        collusion=None if privacy.mode == "patient-local" else study.summation.collusion,
-        spent=spent,
-        ledger_study=study.hash,
-        ledger_entries=entries,
-    )
+    return PrivacyRecord(**{**dict(promised), "spent": spent, "ledger_entries": entries})

@@ -11,9 +11,11 @@ import errno
 import os
 import shlex
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from wardround.values.errors import RunError
 
@@ -92,6 +94,33 @@ def private_lock(path: Path) -> FileLock:
     if CHECKED and path.exists() and path.stat().st_uid == os.geteuid():
         _tighten(path, 0o600)  # there is nothing in it: an earlier version made it by the umask
     return FileLock(path, mode=0o600)
+
+
+@contextmanager
+def only_holder(path: Path, taken: RunError) -> Iterator[None]:
+    """Of this block: the only one that holds the lock. Raises `taken` where another process does."""
+    lock = private_lock(path)
+    try:
+        lock.acquire(timeout=1)  # who only looks whether it is free has it for a moment
+    except Timeout as error:
+        raise taken from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(path: Path, *, wait_s: float) -> bool:
+    """Whether another process holds the lock, and does not let go of it within `wait_s` seconds."""
+    lock = private_lock(path)
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
+        return True
+    except OSError:  # a disk that takes no lock, such as a read-only copy, has no process that holds one
+        return False
+    lock.release()
+    return False
 
 
 def open_unfollowed(path: Path, flags: int, mode: int = 0o600) -> int:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tomli_w
-from filelock import Timeout
 from pydantic import Field
 
 from wardround.crypto.identity import Identity
@@ -23,7 +22,7 @@ from wardround.values.chained_log import ChainedLog
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RunError, StudyError
 from wardround.values.home import default_home
-from wardround.values.private_files import private_folder, private_lock, read_private
+from wardround.values.private_files import is_held, only_holder, private_folder, read_private
 from wardround.wire.invitation import Address
 from wardround.wire.sealed import HUB, KeyCard
 
@@ -129,28 +128,14 @@ class HubHome:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Of this block: the only process that speaks for this hub. RunError where there is another."""
-        lock = private_lock(self.path / "hub.lock")
-        try:
-            lock.acquire(timeout=1)  # whoever asks whether the hub is up holds it for an instant
-        except Timeout as error:
-            raise RunError(
-                f"Another process speaks for the hub in {self.path}",
-                hint="it is running already: look with `wardround hub status`; or stop that process first",
-            ) from error
-        try:
+        taken = RunError(
+            f"Another process speaks for the hub in {self.path}",
+            hint="it is running already: look with `wardround hub status`; or stop that process first",
+        )
+        with only_holder(self.path / "hub.lock", taken):
             yield
-        finally:
-            lock.release()
 
     @property
     def is_up(self) -> bool:
         """Whether a process speaks for this hub at the moment."""
-        lock = private_lock(self.path / "hub.lock")
-        try:
-            lock.acquire(timeout=1)  # who only looks whether it is free has it for a moment
-        except Timeout:
-            return True
-        except OSError:  # a disk that takes no lock, such as a read-only copy, has no process that speaks for it
-            return False
-        lock.release()
-        return False
+        return is_held(self.path / "hub.lock", wait_s=1)

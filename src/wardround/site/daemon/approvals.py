@@ -6,11 +6,10 @@ A decision names the study's hash, the data set, the fingerprint of its records,
 of them is another now, it does not hold. What leaves of it is a hash of the hospital's own facts, with a salt (`wire/offers.py`).
 """
 
-import json
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -151,12 +150,6 @@ def require_name(by: str) -> None:
             found=f"{len(by)} characters",
             hint="--by 'Anna Weber'",
         )
-
-
-def facts_json(decision: Decision) -> dict[str, Any]:
-    """The whole record, for this hospital's own evidence."""
-    value: dict[str, Any] = json.loads(canonical_json(decision.model_dump(mode="json")))
-    return value
 
 
 def _not_ours(path: Path) -> RunError:

@@ -11,14 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import Timeout
-
 from wardround.crypto.identity import Identity
 from wardround.crypto.sealing import SealingKey
 from wardround.values.chained_log import ChainedLog
 from wardround.values.errors import RunError
 from wardround.values.home import default_home
-from wardround.values.private_files import private_folder, private_lock
+from wardround.values.private_files import is_held, only_holder, private_folder
 
 _SIGNS = ("keys", "hub.json", "log", "data.toml", "policy.toml")
 
@@ -88,28 +86,14 @@ class SiteHome:
     @property
     def is_up(self) -> bool:
         """Whether a process speaks for this hospital at the moment."""
-        lock = private_lock(self.path / "site.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        except OSError:  # a disk that takes no lock, such as a read-only copy, has no process that speaks for it
-            return False
-        lock.release()
-        return False
+        return is_held(self.path / "site.lock", wait_s=0)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Of this block: the only process that speaks for this hospital. RunError where there is another."""
-        lock = private_lock(self.path / "site.lock")
-        try:
-            lock.acquire(timeout=1)  # who only looks whether it is free has it for a moment
-        except Timeout as error:
-            raise RunError(
-                f"Another process speaks for the hospital in {self.path}",
-                hint="it is running already: look with `wardround site status`; or stop it first",
-            ) from error
-        try:
+        taken = RunError(
+            f"Another process speaks for the hospital in {self.path}",
+            hint="it is running already: look with `wardround site status`; or stop it first",
+        )
+        with only_holder(self.path / "site.lock", taken):
             yield
-        finally:
-            lock.release()
