@@ -19,12 +19,17 @@ export NO_COLOR=1
 
 own_networks() { [ "$(id -u)" = 0 ] && command -v ip > /dev/null && ip netns add "$tag-try" 2> /dev/null && ip netns del "$tag-try"; }
 
-# party NAME COMMAND...: the command as that party, with a home and, where it can be, a network of its own.
+# as_party NAME: what stands before a command of that party, in the array `as`: a home and, where it can be, a network of its own.
+as_party() {
+    as=(env "WARDROUND_HOME=$folder/$1/home" "WARDROUND_HUB=$folder/$1/hub" "WARDROUND_SITE=$folder/$1/site")
+    [ -z "$networks" ] || as=(ip netns exec "$tag-$1" "${as[@]}")
+}
+
+# party NAME COMMAND...: the command as that party.
 party() {
-    local name=$1
+    local as
+    as_party "$1"
     shift
-    local as=(env "WARDROUND_HOME=$folder/$name/home" "WARDROUND_HUB=$folder/$name/hub" "WARDROUND_SITE=$folder/$name/site")
-    [ -z "$networks" ] || as=(ip netns exec "$tag-$name" "${as[@]}")
     "${as[@]}" "$@"
 }
 
@@ -63,10 +68,11 @@ clean_up() {
 
 # service NAME COMMAND...: a service in the background; its output is in FOLDER/NAME/service.out.
 service() {
-    local name=$1
+    local name=$1 as
     shift
     echo "$name\$ wardround $*  (in the background)"
-    party "$name" "$wardround" "$@" > "$folder/$name/service.out" 2>&1 &
+    as_party "$name"
+    "${as[@]}" "$wardround" "$@" > "$folder/$name/service.out" 2>&1 & # no function here: $! is then the service itself
     echo $! > "$folder/$name/service.pid"
 }
 

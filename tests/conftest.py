@@ -8,6 +8,7 @@ pytest -n 0                 in one process, as a debugger wants it; so does a ru
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 
 import pytest
@@ -54,6 +55,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("fast" if "not slow" in config.option.markexpr else "full")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A failure is told when it happens, so that a run which is ended from outside has said what it knew."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        last = str(report.longrepr).strip().splitlines()[-12:]
+        print(f"\nFAILED at once: {report.nodeid} ({report.when})", *last, sep="\n    ", file=sys.__stdout__, flush=True)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,20 @@ def test_from_nothing_to_a_model_between_three_hospitals(tmp_path: Path) -> None
         ["bash", SCRIPT, folder], env={**os.environ, "WARDROUND": str(wardround)}, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert left_running(folder) == []
     (model,) = folder.glob("hub/hub/studies/*/run/model.safetensors")
     assert read_tensors(model)[0]
     checks = tuple(check_pack(folder / name / "evidence.zip") for name in NAMES)
     assert not any(check.problems for check in checks) and not split_views(checks)
     assert not any(verify(folder / name / "site" / "log").problem for name in NAMES)
     assert not verify(folder / "hub" / "hub" / "log").problem
+
+
+def left_running(folder: Path) -> list[str]:
+    """Processes of this machine that have the folder in their environment; none where there is no /proc."""
+    running = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (process / "environ").read_bytes():
+                running.append((process / "cmdline").read_bytes().decode("utf-8", "replace"))
+    return running

@@ -26,6 +26,17 @@ RUN_ELSEWHERE = {
     "wardround study privacy study.toml --try": "tests/cli, on a small study; here it is six runs on a backbone",
     "wardround audit": "tests/audit",
     "wardround data get": "nowhere: it asks a publisher",
+    **dict.fromkeys(
+        (
+            "wardround hub",
+            "wardround site join",
+            "wardround site data",
+            "wardround site up",
+            "wardround site review",
+            "wardround site approve",
+        ),
+        "tests/deployment: they need a hub, three hospitals and four terminals",
+    ),
 }
 SHOWN_HASH = "1b91ca"
 """Of a model, on the pages. The reader's own model has another."""
@@ -63,6 +74,7 @@ class Reader:
             env=os.environ | {"WARDROUND_HOME": str(self.folder / "home"), "COLUMNS": "80"},
             cwd=self.folder,
             check=False,
+            timeout=300,  # a page may show a service, which never ends
         )
 
     def follow(self, command: str) -> None:

@@ -25,7 +25,6 @@ from wardround.wire.sealed import LARGEST_BODY, Party, SealedBody
 
 EAST = NAMES[0]
 SIZE = 3_000_000
-NOW = time.time_ns() // 10**6
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +38,11 @@ def plain(embedded: Embedded) -> Iterator[httpx.Client]:
     """A client without our manners."""
     with httpx.Client(base_url=f"https://{embedded.address}", verify=tls_context(embedded.ca_pem), timeout=20.0) as client:
         yield client
+
+
+def now_ms() -> int:
+    """Asked when a ticket is written: a run of all tests comes here long after it has read this file."""
+    return time.time_ns() // 10**6
 
 
 def client_over(embedded: Embedded, address: str, patience_s: float = 20.0) -> BodyClient:
@@ -56,7 +60,7 @@ def read_all(client: BodyClient, body: SealedBody, piece: int = 1_000_003) -> by
 
 
 def ticket_for(site: Party, method: str, body: SealedBody, **other: object) -> dict[str, str]:
-    values = {"name": site.name, "method": method, "sha256": body.sha256, "size": body.size, "expires": NOW + 60_000} | other
+    values = {"name": site.name, "method": method, "sha256": body.sha256, "size": body.size, "expires": now_ms() + 60_000} | other
     return {tickets.HEADER: tickets.written(Ticket(**values), site.identity)}
 
 
@@ -110,8 +114,8 @@ def test_only_the_signature_of_a_site_of_the_roster_opens_the_door(embedded: Emb
         ticket_for(east, "GET", body, name=NAMES[1]),
         ticket_for(east, "PUT", body),
         ticket_for(east, "GET", other),
-        ticket_for(east, "GET", body, expires=NOW - 400_000),
-        ticket_for(east, "GET", body, expires=NOW + 10**9),
+        ticket_for(east, "GET", body, expires=now_ms() - 400_000),
+        ticket_for(east, "GET", body, expires=now_ms() + 10**9),
         ticket_for(east, "GET", body, size=LARGEST_BODY + 1),
         ticket_for(east, "GET", body, size=-1),
         {tickets.HEADER: right[tickets.HEADER][:-8] + "AAAAAAA="},
@@ -204,7 +208,7 @@ def test_nothing_of_an_earlier_process_is_kept(tmp_path: Path) -> None:
 
 def test_a_ticket_with_half_a_sign_is_no_ticket(plain: httpx.Client) -> None:
     """It is read before anybody has signed: what cannot be written as bytes is refused as any other."""
-    value = {"name": EAST, "method": "GET", "sha256": "\ud800", "size": 1, "expires": NOW, "signature": "0" * 128}
+    value = {"name": EAST, "method": "GET", "sha256": "\ud800", "size": 1, "expires": now_ms(), "signature": "0" * 128}
     header = base64.b64encode(json.dumps(value).encode()).decode()
     assert plain.get(f"/bodies/{'a' * 64}", headers={tickets.HEADER: header}).status_code == 403
 
