@@ -41,3 +41,10 @@ def test_a_reader_s_process_says_nothing_of_an_element(doubtful: Path) -> None:
     command = [sys.executable, "-W", "always::UserWarning", "-c", READ, str(doubtful)]
     process = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "exceeds" not in process.stderr and "Mustermann" not in process.stdout + process.stderr
+
+
+def test_reading_loads_no_library_that_opens_a_socket_when_it_is_loaded(doubtful: Path) -> None:
+    """pydicom takes `requests` where it is installed, and its urllib3 binds a socket: a firewall's log would tell of it."""
+    pytest.importorskip("requests")
+    loaded = "assert not {'requests', 'urllib3'} & sys.modules.keys()\nimport requests"
+    subprocess.run([sys.executable, "-c", READ + loaded, str(doubtful)], check=True)

@@ -8,6 +8,8 @@ queue of events in the user's cache folder, and asks the network for its maker's
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 OFF = {"ORT_DISABLE_TELEMETRY": "1", "FLWR_TELEMETRY_ENABLED": "0"}
 """The variable of onnxruntime and of Flower, with the value that switches its telemetry off."""
@@ -26,3 +28,20 @@ def switch_off_telemetry() -> None:
         )
     for variable, value in OFF.items():
         os.environ.setdefault(variable, value)
+
+
+@contextmanager
+def library_absent(name: str) -> Iterator[None]:
+    """Within the block, importing this library fails as if it were not installed, unless it is loaded already.
+
+    For a library that another one imports only because it lies there. `requests` brings urllib3, which binds a socket while it is
+    imported, to see whether the machine speaks IPv6: a firewall's log would tell of it.
+    """
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # what Python itself takes for "there is none"
+    try:
+        yield
+    finally:
+        del sys.modules[name]

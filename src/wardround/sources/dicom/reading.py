@@ -39,6 +39,7 @@ from wardround.study.missing_words import names_nobody
 from wardround.values.durable import kept_secret
 from wardround.values.errors import DataError, MissingExtraError
 from wardround.values.home import default_home
+from wardround.values.telemetry import library_absent
 
 SALT_BYTES = 32
 
@@ -196,8 +197,10 @@ def decode_dicom(content: bytes, modalities: tuple[str, ...] = ()) -> Decoded:
 
 
 def _need_pydicom() -> None:
+    """Loads it, with the part that would fetch its own test files, which we never ask for."""
     try:
-        import pydicom  # noqa: F401
+        with library_absent("requests"):
+            import pydicom.data.download  # noqa: F401
     except ImportError:
         raise MissingExtraError("Reading DICOM needs pydicom", hint="pip install 'wardround[dicom]'") from None
 
