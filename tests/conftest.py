@@ -1,6 +1,6 @@
 """What all tests share: hypothesis draws the same cases every time, and a busy machine fails none of them.
 
-pytest                      everything, on all cores, 60 cases a property
+pytest                      everything, on all cores, 25 cases a property; 60 with `-m permission` and of named files
 pytest -m "not slow"        what a developer asks after a change, four minutes on two cores; 6 cases a property
 pytest -n 0                 in one process, as a debugger wants it; so does a run of named files or tests
 """
@@ -24,6 +24,7 @@ pytest.register_assert_rewrite("tests.algorithms.algorithm_conformance")
 
 ALIKE = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("full", ALIKE, max_examples=60)
+settings.register_profile("everything", ALIKE, max_examples=25)
 settings.register_profile("fast", ALIKE, max_examples=6)
 settings.load_profile("full")
 
@@ -46,15 +47,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is marked `many` runs where somebody asks for it: by `-m permission`, or by naming its file."""
-    named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
-    if not named and "permission" not in config.option.markexpr:
+    if not _taken_whole(config):
         left_out = [item for item in items if item.get_closest_marker("many")]
         items[:] = [item for item in items if not item.get_closest_marker("many")]
         config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile("fast" if "not slow" in config.option.markexpr else "full")
+    profile = "full" if _taken_whole(config) else "everything"
+    settings.load_profile("fast" if "not slow" in config.option.markexpr else profile)
+
+
+def _taken_whole(config: pytest.Config) -> bool:
+    """Whether somebody waits for these tests in particular."""
+    named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    return named or "permission" in config.option.markexpr
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
