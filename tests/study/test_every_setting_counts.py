@@ -77,6 +77,8 @@ CHANGES: dict[str, Any] = {
     "training.augmentation.cutout": 0.5,
     "training.augmentation.cutout_chance": 0.9,
     "training.augmentation.mixup": 0.9,
+    "training.augmentation.border": "repeat",
+    "training.augmentation.cutout_fill": "mean",
     "algorithm.name": None,
     "algorithm.rounds": 1,
     "algorithm.proximal_mu": 5.0,

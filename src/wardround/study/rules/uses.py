@@ -43,7 +43,10 @@ LOCAL_STEPS = (
 OF_EVERY_ALGORITHM = frozenset({"name", "rounds"})
 """Settings of [algorithm] that no algorithm needs to list."""
 
-_CHANGES = tuple(name for name in AugmentationSection.model_fields if name not in ("mixup", "chance", "cutout_chance"))
+_MOVES = ("shift", "rotate", "scale", "stretch", "shear")
+_MANNERS = ("border", "chance", "cutout_chance", "cutout_fill")
+"""How an image is changed, where another setting says that it is."""
+_CHANGES = tuple(name for name in AugmentationSection.model_fields if name not in ("mixup", *_MANNERS))
 _OF_CHANCE = tuple(name for name in _CHANGES if name not in ("flip", "cutout"))
 _IMAGE = ("size", "channels", "accepted_bits", "kept_bits", "white_16", "window", "fit")
 
@@ -82,14 +85,19 @@ USES: tuple[Use, ...] = (
         lambda sections: not sections.privacy.of_patients,
         "a study whose unit of privacy is not the patient",
     ),
-    Use(_names("training.augmentation", (*_CHANGES, "chance", "cutout_chance")), _images, 'data.kind = "image"'),
+    Use(_names("training.augmentation", (*_CHANGES, *_MANNERS)), _images, 'data.kind = "image"'),
+    Use(
+        ("training.augmentation.border",),
+        lambda sections: _changed(sections.training.augmentation, _MOVES),
+        "a change that moves the images: training.augmentation." + ", ".join(_MOVES),
+    ),
     Use(
         ("training.augmentation.chance",),
         lambda sections: _changed(sections.training.augmentation, _OF_CHANCE),
         "another change of the images, such as training.augmentation.shift",
     ),
     Use(
-        ("training.augmentation.cutout_chance",),
+        ("training.augmentation.cutout_chance", "training.augmentation.cutout_fill"),
         lambda sections: sections.training.augmentation.cutout > 0,
         "training.augmentation.cutout above 0",
     ),
