@@ -52,6 +52,8 @@ CHANGES: dict[str, Any] = {
     "training.optimizer": "adamw",
     "training.learning_rate": 0.07,
     "training.momentum": 0.5,
+    "training.beta2": 0.5,
+    "training.keep_optimizer": True,
     "training.weight_decay": 0.2,
     "training.schedule": "constant",
     "training.warmup_rounds": 0.7,

@@ -99,7 +99,7 @@ def test_a_later_setting_is_hashed_unless_it_leaves_the_study_as_it_was(setting:
     assert before != changed
     inner[name] = LATER_SETTINGS[setting]
     assert without_later_settings(dumped) == before
-    assert name not in json.dumps(before) and name in json.dumps(changed)
+    assert json.dumps(changed).replace(f'"{name}": "another", ', "").replace(f', "{name}": "another"', "") == json.dumps(before)
 
 
 def test_the_schema_describes_every_setting() -> None:

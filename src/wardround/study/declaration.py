@@ -165,6 +165,8 @@ class Study(Section):
 
 
 LATER_SETTINGS: Mapping[str, object] = {
+    "training.beta2": 0.999,
+    "training.keep_optimizer": False,
     "training.augmentation.border": "zeros",
     "training.augmentation.cutout_fill": "zero",
 }

@@ -61,11 +61,14 @@ class TorchTrainer:
         rounds: int,
         device: str,
         threads: int = 0,
+        moments: Tree | None = None,
     ) -> None:
+        """moments: what the optimiser goes on with, from the run of the round before."""
         if not 1 <= round_number <= rounds:
             raise ValueError(f"round {round_number} is not one of 1..{rounds}")
         self.examples = len(records)
         self.training, self.round_number, self.rounds = training, round_number, rounds
+        self.moments = moments
         self._network, self._inputs, self._head, self._seed = network, inputs, head, seed
         self.device = resolve(device)
         self.threads = (threads or usable_cores()) if self.device.type == "cpu" else 1

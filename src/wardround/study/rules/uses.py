@@ -30,6 +30,8 @@ LOCAL_STEPS = (
     "optimizer",
     "learning_rate",
     "momentum",
+    "beta2",
+    "keep_optimizer",
     "weight_decay",
     "schedule",
     "warmup_rounds",
@@ -79,6 +81,12 @@ USES: tuple[Use, ...] = (
         'algorithm.server_optimizer = "adam" or "yogi"',
     ),
     Use(("algorithm.server_tau",), _adaptive, 'algorithm.server_optimizer = "adagrad", "adam" or "yogi"'),
+    Use(("training.beta2",), lambda sections: sections.training.optimizer == "adamw", 'training.optimizer = "adamw"'),
+    Use(
+        ("training.keep_optimizer",),
+        lambda sections: sections.training.optimizer == "adamw" or sections.training.momentum > 0,
+        'training.optimizer = "adamw", or training.momentum above 0',
+    ),
     Use(("training.final_rate",), lambda sections: sections.training.schedule == "cosine", 'training.schedule = "cosine"'),
     Use(
         ("training.micro_batch",),

@@ -91,13 +91,21 @@ class TrainingSection(Section):
         "the number of threads; smaller pieces spread better, larger ones compute faster.",
     )
     optimizer: Literal["sgd", "adamw"] = Field(
-        default="adamw", description="sgd (with momentum) or adamw. Its state starts anew in each round."
+        default="adamw", description="sgd (with momentum) or adamw. Its state starts anew in each round, unless keep_optimizer."
     )
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = Field(
         default=1e-3, description="Highest learning rate of the schedule, above 0 to 10."
     )
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0, description="Momentum of sgd, 0 to below 1; adamw has its own."
+    )
+    beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.999, description="How slowly adamw forgets the squares of earlier gradients, 0 to below 1; 0.99 fits few steps."
+    )
+    keep_optimizer: bool = Field(
+        default=False,
+        description="Each hospital keeps its optimiser's state (moments and step count) from round to round, in its own folder; "
+        "it never leaves. A round that did not count leaves no trace in it.",
     )
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default=0.0,
