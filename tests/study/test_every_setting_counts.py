@@ -43,6 +43,7 @@ CHANGES: dict[str, Any] = {
     "network.blocks": [1],
     "network.hidden": [3],
     "network.scaling": "none",
+    "network.pool": "mean_max",
     "network.pretrained": True,
     "network.fine_tune": "head",
     "network.from_block": 3,
