@@ -44,6 +44,7 @@ CHANGES: dict[str, Any] = {
     "network.hidden": [3],
     "network.scaling": "none",
     "network.pool": "mean_max",
+    "network.dropout": 0.5,
     "network.pretrained": True,
     "network.fine_tune": "head",
     "network.from_block": 3,

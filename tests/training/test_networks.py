@@ -13,6 +13,7 @@ from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape, shape_of
 from wardround.training.model_tree import initial_tree, load_tree, norm_names, trainable_names, tree_of
 from wardround.training.networks import build
+from wardround.training.networks.dropout import Dropout, draws_from
 from wardround.training.onnx_export import LARGEST_DIFFERENCE, export_onnx
 from wardround.training.scoring import score
 from wardround.values.errors import MissingExtraError, RegistryError, RunError, StudyError
@@ -28,7 +29,7 @@ NETWORKS = [
     pytest.param(NetworkSection(name="small_cnn", width=16), IMAGE, id="small_cnn"),
     pytest.param(NetworkSection(name="small_cnn", width=8, scaling="local"), InputShape("image", 3, 32, 40), id="small_cnn-rgb"),
     pytest.param(NetworkSection(name="plain_cnn", width=16), IMAGE, id="plain_cnn"),
-    pytest.param(NetworkSection(name="plain_cnn", width=8), InputShape("image", 3, 16, 21), id="plain_cnn-rgb"),
+    pytest.param(NetworkSection(name="plain_cnn", width=8, dropout=0.5), InputShape("image", 3, 16, 21), id="plain_cnn-rgb"),
     pytest.param(NetworkSection(name="resnet", width=8, blocks=(1, 1, 1)), IMAGE, id="resnet"),
     pytest.param(NetworkSection(name="efficientnet_lite0"), IMAGE, id="efficientnet_lite0", marks=pytest.mark.slow),
     pytest.param(
@@ -162,6 +163,19 @@ def test_a_head_of_means_and_maxima_reads_both() -> None:
             answers.append(module(rows) - float(tree["head.bias"][0]))
     torch.testing.assert_close(answers[0] + answers[1], answers[2])
     assert all(float(answer.abs().min()) > 0 for answer in answers[:2])
+
+
+def test_dropout_keeps_the_mean_and_drops_nothing_outside_of_training() -> None:
+    """A model is judged, exported and used whole; in training its outputs must be of the size that they have then."""
+    values = torch.ones(400, 50)
+    layer = Dropout(0.2)
+    assert torch.equal(layer(values), values)
+    with draws_from(np.random.default_rng(0)):
+        dropped = layer(values)
+        assert torch.equal(Dropout(0.0)(values), values)
+    assert set(dropped.unique().tolist()) == {0.0, 1.25}
+    assert abs(float(dropped.mean()) - 1.0) < 4 * 0.5 / np.sqrt(values.numel())
+    assert torch.equal(layer(values), values)
 
 
 def test_the_plain_network_is_as_small_as_it_says() -> None:

@@ -165,6 +165,7 @@ class Study(Section):
 
 
 LATER_SETTINGS: Mapping[str, object] = {
+    "network.dropout": None,
     "network.pool": None,
     "training.beta2": 0.999,
     "training.keep_optimizer": False,

@@ -21,6 +21,7 @@ from wardround.training.images.augmentation import augment, mix
 from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape
 from wardround.training.local_descent import Loaded, loaded
+from wardround.training.networks.dropout import draws_from
 from wardround.training.quantities import computation_of
 from wardround.training.schedule import EpochSampler
 from wardround.training.threads import PieceThreads
@@ -112,6 +113,8 @@ class TorchTrainer:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         else:
             inputs, targets = mix(inputs, labels, settings.mixup, rng)
-        loss = self._head.loss(network.module(inputs), targets).sum()
+        with draws_from(rng):
+            outputs = network.module(inputs)
+        loss = self._head.loss(outputs, targets).sum()
         gradients = torch.autograd.grad(loss / piece.batch, network.parameters)
         return [gradient.detach() for gradient in gradients], float(loss.detach())

@@ -89,7 +89,7 @@ USES: tuple[Use, ...] = (
     ),
     Use(("training.final_rate",), lambda sections: sections.training.schedule == "cosine", 'training.schedule = "cosine"'),
     Use(
-        ("training.micro_batch",),
+        ("training.micro_batch", "network.dropout"),
         lambda sections: not sections.privacy.of_patients,
         "a study whose unit of privacy is not the patient",
     ),

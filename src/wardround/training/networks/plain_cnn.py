@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from wardround.training.networks.dropout import Dropout
 from wardround.training.networks.scaling import Scaling
 from wardround.training.networks.small_cnn import groups_for
 
@@ -32,9 +33,10 @@ class Stage(nn.Module):
 class PlainCnn(nn.Module):
     """pixels (n, channels, height, width) in 0..1 -> (n,), or (n, outputs). width: channels of the first convolution."""
 
-    def __init__(self, channels: int, width: int, scaling: Scaling, outputs: int = 1) -> None:
+    def __init__(self, channels: int, width: int, scaling: Scaling, outputs: int = 1, *, dropout: float = 0.0) -> None:
+        """dropout: the share of what the head reads that is dropped in training."""
         super().__init__()
-        self.scaling = scaling
+        self.scaling, self.dropout = scaling, Dropout(dropout)
         sizes = [channels, *(width * 2**number for number in range(STAGES))]
         self.stages = nn.ModuleList(
             [Stage(sizes[0], sizes[1], 5, 2), *(Stage(sizes[i], sizes[i + 1], 3) for i in range(1, STAGES))]
@@ -45,5 +47,6 @@ class PlainCnn(nn.Module):
         features = self.scaling(pixels)
         for number, stage in enumerate(self.stages):
             features = stage(features if number == 0 else F.max_pool2d(features, 2))
-        outputs: torch.Tensor = self.head(torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1))
+        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
+        outputs: torch.Tensor = self.head(self.dropout(pooled))
         return outputs.squeeze(1)
