@@ -1,6 +1,7 @@
 """The laws that every algorithm keeps. A test class for an algorithm inherits this one and names its algorithm."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wardround.algorithms.protocol import Algorithm
+from wardround.algorithms.quantities import TrainedModel
+from wardround.site.kept_moments import MOMENTS
 from wardround.site.store import SiteState, SiteStore
 from wardround.values.tensor_file import read_tensors, write_tensors
 from wardround.values.tree import Bundle, Tree, same_bits, shapes_of
@@ -31,6 +34,9 @@ inherited = settings(suppress_health_check=[HealthCheck.differing_executors, Hea
 
 THREE = {"north": Quadratic(1.0, 50), "south": Quadratic(-0.5, 30, 2.0), "west": Quadratic(3.0, 20, 0.5)}
 
+KEEPING = {site: replace(hospital, momentum=0.5) for site, hospital in THREE.items()}
+"""Hospitals that keep their momentum from round to round."""
+
 
 def same_bundle(left: Bundle, right: Bundle) -> bool:
     """Bit for bit; a part that holds nothing is no part."""
@@ -49,11 +55,14 @@ def copied(bundle: Bundle) -> Bundle:
 
 class AlgorithmConformance:
     """averages: the new model is the weighted mean of the sites' models, so that one site is local training. rests: where every
-    site is at its optimum, nothing changes."""
+    site is at its optimum, nothing changes. local_steps: hospitals take steps of their own. anchored: those steps are held near
+    the model of the order, so that a round begins something new."""
 
     algorithm: Algorithm
     averages = True
     rests = True
+    local_steps = True
+    anchored = False
 
     def federation(self, of: dict[str, Quadratic], model: Tree | None = None) -> Federation:
         return Federation(self.algorithm, of, filled(0.25) if model is None else model)
@@ -147,6 +156,43 @@ class AlgorithmConformance:
             assert straight.memories.keys() == resumed.memories.keys()
             assert all(same_bundle(straight.memories[site], resumed.memories[site]) for site in THREE)
         store.close()
+
+    def test_an_optimiser_that_is_kept_stays_at_the_hospital(self) -> None:
+        """Moments are as revealing as gradients: what leaves has the announced parts alone, and the coordinator's state none."""
+        play = self.federation(KEEPING)
+        for _ in range(3):
+            announced = self.algorithm.parts(shapes_of(play.state["model"]))
+            for contribution, memory, run in play.work().values():
+                assert {part: shapes_of(tree) for part, tree in contribution.values.items()} == announced
+                assert (MOMENTS in memory) == self.local_steps
+                assert same_bits(memory.get(MOMENTS, {}), run.moments)
+            play.play_encoded()
+        assert all(part != MOMENTS for part in (*play.state, *self.algorithm.order(play.state)))
+
+    def test_a_round_that_was_not_counted_leaves_the_optimiser_as_it_was(self) -> None:
+        """State of a lost reply must never be kept as if it had been counted; what counted must be gone on with."""
+        play, others = self.federation(KEEPING), [site for site in KEEPING if site != "north"]
+        play.play()
+        older = copied(play.memories["north"])
+        play.play(counted=others)
+        assert same_bundle(play.memories["north"], older)
+        play.play()
+        assert same_bundle(play.memories["north"], older) != self.local_steps
+
+    @given(models, hospitals)
+    @inherited
+    def test_one_site_that_keeps_its_optimiser_trains_as_if_nobody_interrupted(self, model: Tree, hospital: Quadratic) -> None:
+        """A federation of one over three rounds is one long local training, bit for bit."""
+        if not self.averages or self.anchored:
+            return
+        keeping = replace(hospital, momentum=0.5)
+        play = self.federation({"north": keeping}, model)
+        for _ in range(3):
+            play.play()
+        long = replace(keeping, steps=3 * keeping.steps).compute(TrainedModel(model))
+        whole = self.algorithm.local_model(self.algorithm.order(play.state), play.memories["north"])
+        assert same_bits(whole, long.model)
+        assert same_bits(play.memories["north"][MOMENTS], long.moments)
 
     def test_an_order_survives_the_wire(self) -> None:
         """Sites get float32 arrays by part and name, and what they get is what was ordered."""

@@ -5,7 +5,7 @@ trainer happens in microseconds, and every optimum is known in closed form.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from typing import cast
@@ -16,6 +16,7 @@ from wardround.algorithms.protocol import Algorithm
 from wardround.algorithms.quantities import BatchGradient, FeatureMean, Quantity, Result, TrainedModel
 from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT, protect, reveal
 from wardround.privacy.frame import Frame
+from wardround.site.kept_moments import joined, parted
 from wardround.summation.plain import Collecting, Replies, SumOpened, step
 from wardround.values.contribution import Contribution, weighted
 from wardround.values.ids import SiteId
@@ -40,13 +41,16 @@ def filled(value: float) -> Tree:
 
 @dataclass(frozen=True)
 class Quadratic:
-    """target: t_k, for every value. curvature: a_k. steps, learning_rate: of one local run."""
+    """target: t_k, for every value. curvature: a_k. steps, learning_rate: of one local run. momentum: above 0 it is kept from
+    round to round; moments: what the round before left."""
 
     target: float
     examples: int = 10
     curvature: float = 1.0
     steps: int = 3
     learning_rate: float = 0.125
+    momentum: float = 0.0
+    moments: Tree = field(default_factory=dict)
 
     def compute(self, quantity: Quantity[Result]) -> Result:
         match quantity:
@@ -63,15 +67,20 @@ class Quadratic:
     def _trained(self, model: Tree, proximal_mu: float, gradient_shift: Tree | None) -> LocalRun:
         rate = np.float32(self.learning_rate)
         now = dict(model)
+        moments = self.moments or {f"first.{name}": np.zeros(w.shape, np.float32) for name, w in model.items()}
         for _ in range(self.steps):
             gradient = {name: np.float32(self.curvature) * (w - np.float32(self.target)) for name, w in now.items()}
             if proximal_mu:
                 gradient = {name: g + np.float32(proximal_mu) * (now[name] - model[name]) for name, g in gradient.items()}
             if gradient_shift is not None:
                 gradient = {name: g + gradient_shift[name] for name, g in gradient.items()}
+            if self.momentum:
+                carried = {name: np.float32(self.momentum) * moments[f"first.{name}"] + gradient[name] for name in now}
+                moments, gradient = {f"first.{name}": np.asarray(m, np.float32) for name, m in carried.items()}, carried
             now = {name: np.asarray(w - rate * gradient[name], np.float32) for name, w in now.items()}
         loss = float(sum(((w - self.target) ** 2).sum() for w in now.values()))
-        return LocalRun(now, self.steps, self.steps * self.learning_rate, self.examples, loss, self.examples)
+        kept = moments if self.momentum else {}
+        return LocalRun(now, self.steps, self.steps * self.learning_rate, self.examples, loss, self.examples, kept)
 
     def _gradient(self, model: Tree) -> RecordSum:
         slope = {name: np.float32(self.curvature) * (w - np.float32(self.target)) for name, w in model.items()}
@@ -113,8 +122,14 @@ class Federation:
         return Frame(len(self.hospitals), parts, counts, self.weight, self.clip)
 
     def work(self) -> dict[str, tuple[Contribution, Bundle, LocalRun]]:
-        order = self.algorithm.order(self.state)
-        return {site: self.algorithm.work(order, hospital, self.memories[site]) for site, hospital in self.hospitals.items()}
+        return {site: self._worked(hospital, self.memories[site]) for site, hospital in self.hospitals.items()}
+
+    def _worked(self, hospital: Quadratic, before: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
+        """As a site does it: the optimiser's moments lie beside the algorithm's own memory."""
+        memory, moments = parted(before)
+        trainer = replace(hospital, moments=moments)
+        contribution, memory, run = self.algorithm.work(self.algorithm.order(self.state), trainer, memory)
+        return contribution, joined(memory, run.moments), run
 
     def play(self, counted: Iterable[str] | None = None) -> Contribution:
         """One round, contributions added as they are; sites not in `counted` are lost. Gives the total."""

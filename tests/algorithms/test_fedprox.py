@@ -16,6 +16,7 @@ class TestFedProx(AlgorithmConformance):
     """The laws, with a pull strong enough to show."""
 
     algorithm = fedprox(0.5)
+    anchored = True
 
 
 @given(models, federations)

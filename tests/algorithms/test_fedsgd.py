@@ -22,6 +22,7 @@ class TestPlain(AlgorithmConformance):
 
     algorithm = PLAIN
     averages = False
+    local_steps = False
 
 
 class TestAdamAveraged(AlgorithmConformance):
@@ -29,6 +30,7 @@ class TestAdamAveraged(AlgorithmConformance):
 
     algorithm = FedSgd(FedOpt("adam", 0.1), rounds=3, cosine=True, average=0.7)
     averages = False
+    local_steps = False
 
 
 class TestCentred(AlgorithmConformance):
@@ -36,6 +38,7 @@ class TestCentred(AlgorithmConformance):
 
     algorithm = FedSgd(FedOpt("momentum", 0.1), rounds=4, feature_mean="norm.bias")
     averages = False
+    local_steps = False
     rests = False
 
 

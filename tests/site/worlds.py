@@ -45,6 +45,8 @@ last has what else a study may set."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "training": {
         "optimizer": "adamw",
+        "beta2": 0.9,
+        "keep_optimizer": True,
         "weight_decay": 0.1,
         "ema_decay": 0.9,
         "clip_norm": 1.0,

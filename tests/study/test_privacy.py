@@ -80,6 +80,7 @@ def test_local_training_goes_with_every_algorithm_of_local_training(name: str) -
         ((*LOCAL, ("class_balance = false", "class_balance = false\nlocal_epochs = 2")), "privacy.sampling_rate"),
         ((("class_balance = false", "class_balance = false\nlearning_rate = 0.1"),), "training.learning_rate does nothing"),
         ((("class_balance = false", "class_balance = true\nbatch_size = 16"),), "also: patients are drawn"),
+        ((('name = "logistic"', 'name = "plain_cnn"\ndropout = 0.2'),), "network.dropout does nothing"),
         ((('threshold = "half"', 'threshold = "validation"'),), "evaluation.threshold"),
         ((("[network]", "[data.splits]\ndeclared = true\n[network]"),), "data.splits.declared"),
         ((("own_baseline = false", "own_baseline = true"),), "own_baseline"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wardround.study.declaration import Study
+from wardround.study.declaration import LATER_SETTINGS, Study, without_later_settings
 from wardround.study.reading import parse_study
 from wardround.study.starter import KINDS, starter
 from wardround.study.writing import json_schema, to_toml
@@ -83,6 +83,23 @@ def test_any_other_setting_is_another_study(kind: str) -> None:
             hashes.add(other.hash)
     assert len(hashes) == tried + 1
     assert tried >= 40
+
+
+@pytest.mark.parametrize("setting", LATER_SETTINGS)
+def test_a_later_setting_is_hashed_unless_it_leaves_the_study_as_it_was(setting: str) -> None:
+    """Never hashed, it could be changed after hospitals agreed; always hashed, every earlier study would be another one."""
+    *path, name = setting.split(".")
+    dumped = SAMPLES["image"].model_dump(mode="json")
+    inner: Any = dumped
+    for part in path:
+        inner = inner[part]
+    assert inner[name] == LATER_SETTINGS[setting]
+    before, inner[name] = without_later_settings(dumped), "another"
+    changed = without_later_settings(dumped)
+    assert before != changed
+    inner[name] = LATER_SETTINGS[setting]
+    assert without_later_settings(dumped) == before
+    assert json.dumps(changed).replace(f'"{name}": "another", ', "").replace(f', "{name}": "another"', "") == json.dumps(before)
 
 
 def test_the_schema_describes_every_setting() -> None:

@@ -1,5 +1,7 @@
 """Augmentation and scanner shifts: cheap, repeatable, and never out of range."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,11 +16,16 @@ from wardround.values.randomness import generator
 
 from .conftest import make_images, make_table
 
-EACH = [
+EACH: list[dict[str, Any]] = [
     {"shift": 0.2}, {"rotate": 20.0}, {"scale": 1.3}, {"stretch": 1.3}, {"shear": 10.0}, {"flip": 1.0}, {"gamma": 1.8},
     {"contrast": 1.5}, {"brightness": 0.2}, {"blur": 0.05}, {"sharpen": 1.0}, {"noise": 0.1}, {"mixup": 0.4},
-    {"cutout": 0.4, "cutout_chance": 1.0},
+    {"cutout": 0.4, "cutout_chance": 1.0}, {"shift": 0.2, "border": "repeat"}, {"rotate": 20.0, "border": "reflect"},
+    {"cutout": 0.4, "cutout_chance": 1.0, "cutout_fill": "mean"},
 ]  # fmt: skip
+
+
+def names_of(setting: dict[str, Any]) -> str:
+    return "-".join(setting)
 
 
 def pixels(n: int = 6, channels: int = 1, size: int = 16) -> torch.Tensor:
@@ -28,8 +35,8 @@ def pixels(n: int = 6, channels: int = 1, size: int = 16) -> torch.Tensor:
 TARGETS = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0, 0.0])
 
 
-@pytest.mark.parametrize("setting", [each for each in EACH if "mixup" not in each], ids=lambda setting: next(iter(setting)))
-def test_an_image_of_a_private_step_follows_from_itself_and_its_own_draws(setting: dict[str, float]) -> None:
+@pytest.mark.parametrize("setting", [each for each in EACH if "mixup" not in each], ids=names_of)
+def test_an_image_of_a_private_step_follows_from_itself_and_its_own_draws(setting: dict[str, Any]) -> None:
     """Its bits must be the same whoever else was drawn, or one patient more would change what all others are trained on."""
     settings_, before = AugmentationSection.model_validate(setting), pixels(size=13)
 
@@ -42,9 +49,9 @@ def test_an_image_of_a_private_step_follows_from_itself_and_its_own_draws(settin
     assert torch.equal(others, everybody[[4, 2, 5]])
 
 
-@pytest.mark.parametrize("setting", EACH, ids=lambda setting: next(iter(setting)))
+@pytest.mark.parametrize("setting", EACH, ids=names_of)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_each_setting_changes_images_within_their_range(setting: dict[str, float], channels: int) -> None:
+def test_each_setting_changes_images_within_their_range(setting: dict[str, Any], channels: int) -> None:
     """A setting that does nothing, or that leaves 0..1, would only show as a worse model."""
     before = pixels(channels=channels)
     kept = before.clone()
@@ -75,6 +82,53 @@ def test_a_rotation_keeps_lengths_on_a_square() -> None:
     spot = torch.exp(-4 * (across[:, None] ** 2 + across[None] ** 2)).expand(6, 1, -1, -1)
     after, _ = augment(spot, TARGETS, AugmentationSection(rotate=45.0), generator("t"))
     assert float((after - spot).abs().mean()) < 0.01
+
+
+MOVED = {"shift": 0.3, "rotate": 30.0, "scale": 1.5}
+
+
+@pytest.mark.parametrize("border", ["repeat", "reflect"])
+def test_a_moved_flat_image_stays_flat_where_its_border_goes_on(border: str) -> None:
+    """Black corners are drawn by no scanner; a network learns where they are, and misses them at the next hospital."""
+    flat = torch.full((6, 1, 16, 16), 0.6)
+    after, _ = augment(flat, TARGETS, AugmentationSection.model_validate({**MOVED, "border": border}), generator("t"))
+    torch.testing.assert_close(after, flat)
+    black, _ = augment(flat, TARGETS, AugmentationSection.model_validate(MOVED), generator("t"))
+    assert float(black.min()) == 0.0
+
+
+def test_a_repeated_border_is_the_edge_and_a_reflected_one_the_inside() -> None:
+    """Two words for the same thing would be one setting too many."""
+    step = torch.zeros(1, 1, 8, 8)
+    step[..., 1] = 1.0  # beside the edge: a repeated edge never shows it twice, a mirror image does
+    settings_ = [AugmentationSection.model_validate({"shift": 0.5, "border": border}) for border in ("repeat", "reflect")]
+    moved = [
+        torch.cat([augment(step, TARGETS[:1], setting, generator("t", turn))[0] for turn in range(8)]) for setting in settings_
+    ]
+    bright = [float(images.sum((1, 2, 3)).max()) for images in moved]
+    assert bright[0] <= 8.0 + 1e-3 < bright[1]
+
+
+def test_a_border_changes_nothing_inside_the_image() -> None:
+    """Only what lies beyond the edge may differ, or a study with the default would not be what it was."""
+    spot = torch.zeros(6, 1, 33, 33)
+    spot[:, :, 12:21, 12:21] = 1.0
+    settings_ = [AugmentationSection.model_validate({"shift": 0.1, "rotate": 20.0, "border": b}) for b in ("zeros", "repeat")]
+    zeros, repeated = (augment(spot, TARGETS, setting, generator("t"))[0] for setting in settings_)
+    assert torch.equal(zeros, repeated) and not torch.equal(zeros, spot)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_blanked_square_can_have_the_images_own_mean(channels: int) -> None:
+    """A black square is an exposure that no scanner has; the mean of each channel hides the place and nothing else."""
+    before = pixels(channels=channels)
+    setting = {"cutout": 0.5, "cutout_chance": 1.0}
+    black, _ = augment(before, TARGETS, AugmentationSection.model_validate(setting), generator("t"))
+    mean, _ = augment(before, TARGETS, AugmentationSection.model_validate({**setting, "cutout_fill": "mean"}), generator("t"))
+    hidden = black != before
+    assert hidden.any() and not hidden.all()
+    assert torch.equal(mean[~hidden], before[~hidden])
+    torch.testing.assert_close(mean[hidden], before.mean((2, 3), keepdim=True).expand_as(before)[hidden])
 
 
 @given(sigma=st.floats(0.3, 5.0))

@@ -103,6 +103,17 @@ def test_a_fresh_process_gives_the_same_bits() -> None:
     assert found.stdout.strip() == digest()
 
 
+def test_what_dropout_drops_follows_from_the_piece_alone(images: Records) -> None:
+    """The number of threads may not change it, nor what was trained before; another round drops others."""
+    network = NetworkSection(name="plain_cnn", width=8, dropout=0.5)
+    training = TrainingSection(batch_size=20, micro_batch=8, learning_rate=0.01, schedule="constant")
+    one, two, again = (run(images, training, network, threads=threads) for threads in (1, 3, 1))
+    assert same_bits(one.model, two.model) and same_bits(one.model, again.model)
+    whole = run(images, training, NetworkSection(name="plain_cnn", width=8))
+    assert not same_bits(one.model, whole.model)
+    assert one.model.keys() == whole.model.keys()
+
+
 def test_no_global_generator_is_read_or_moved(images: Records) -> None:
     """Global random state would make a site's model depend on what ran before it."""
     training = TrainingSection(batch_size=20, augmentation=EVERYTHING)

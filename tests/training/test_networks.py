@@ -13,6 +13,7 @@ from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape, shape_of
 from wardround.training.model_tree import initial_tree, load_tree, norm_names, trainable_names, tree_of
 from wardround.training.networks import build
+from wardround.training.networks.dropout import Dropout, draws_from
 from wardround.training.onnx_export import LARGEST_DIFFERENCE, export_onnx
 from wardround.training.scoring import score
 from wardround.values.errors import MissingExtraError, RegistryError, RunError, StudyError
@@ -27,8 +28,16 @@ HAS_MONAI = importlib.util.find_spec("monai") is not None
 NETWORKS = [
     pytest.param(NetworkSection(name="small_cnn", width=16), IMAGE, id="small_cnn"),
     pytest.param(NetworkSection(name="small_cnn", width=8, scaling="local"), InputShape("image", 3, 32, 40), id="small_cnn-rgb"),
+    pytest.param(NetworkSection(name="plain_cnn", width=16), IMAGE, id="plain_cnn"),
+    pytest.param(NetworkSection(name="plain_cnn", width=8, dropout=0.5), InputShape("image", 3, 16, 21), id="plain_cnn-rgb"),
     pytest.param(NetworkSection(name="resnet", width=8, blocks=(1, 1, 1)), IMAGE, id="resnet"),
     pytest.param(NetworkSection(name="efficientnet_lite0"), IMAGE, id="efficientnet_lite0", marks=pytest.mark.slow),
+    pytest.param(
+        NetworkSection(name="efficientnet_lite0", scaling="standardise", pool="mean_max"),
+        IMAGE,
+        id="efficientnet_lite0-standardised",
+        marks=pytest.mark.slow,
+    ),
     pytest.param(NetworkSection(name="mlp"), TABLE, id="mlp"),
     pytest.param(NetworkSection(name="logistic"), TABLE, id="logistic"),
     pytest.param(NetworkSection(name="logistic", scaling="none"), IMAGE, id="logistic-images"),
@@ -110,6 +119,73 @@ def test_names_of_normalisation_are_found() -> None:
     assert not any("num_batches" in name or "conv" in name for name in folded)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain_cnn",
+        pytest.param("efficientnet_lite0", marks=pytest.mark.slow),
+        pytest.param("densenet121", marks=pytest.mark.slow),
+    ],
+)
+def test_a_standardised_image_may_be_exposed_otherwise(name: str) -> None:
+    """Brightness and contrast belong to the scanner. The published weights' own scaling sees them."""
+    if name == "densenet121" and not HAS_MONAI:
+        pytest.skip("MONAI is not installed")
+
+    def outputs(network: NetworkSection, rows: torch.Tensor) -> torch.Tensor:
+        module = build(network, IMAGE)
+        load_tree(module, shaken(network, IMAGE))
+        with torch.no_grad():
+            answer: torch.Tensor = module(rows)
+        return answer
+
+    rows = torch.from_numpy(np.random.default_rng(1).random((3, *IMAGE.row), np.float32))
+    network = NetworkSection.model_validate({"name": name, "scaling": "standardise"})
+    torch.testing.assert_close(outputs(network, rows), outputs(network, 0.8 * rows + 0.1), atol=0.05, rtol=0.05)
+    if name == "efficientnet_lite0":
+        as_published = NetworkSection(name="efficientnet_lite0")
+        assert not torch.allclose(outputs(as_published, rows), outputs(as_published, 0.8 * rows + 0.1), atol=0.05, rtol=0.05)
+
+
+def test_a_head_of_means_and_maxima_reads_both() -> None:
+    """With weights for the maxima alone it must say what they say, or the setting would be half a head."""
+    network = NetworkSection(name="efficientnet_lite0", pool="mean_max")
+    tree = shaken(network, IMAGE)
+    assert tree["head.weight"].shape == (1, 2 * 1280)
+    rows = torch.from_numpy(np.random.default_rng(1).random((2, *IMAGE.row), np.float32))
+    answers = []
+    for silent in (slice(0, 1280), slice(1280, None), slice(0, 0)):
+        weight = tree["head.weight"].copy()
+        weight[:, silent] = 0.0
+        module = build(network, IMAGE)
+        load_tree(module, {**tree, "head.weight": weight})
+        with torch.no_grad():
+            answers.append(module(rows) - float(tree["head.bias"][0]))
+    torch.testing.assert_close(answers[0] + answers[1], answers[2])
+    assert all(float(answer.abs().min()) > 0 for answer in answers[:2])
+
+
+def test_dropout_keeps_the_mean_and_drops_nothing_outside_of_training() -> None:
+    """A model is judged, exported and used whole; in training its outputs must be of the size that they have then."""
+    values = torch.ones(400, 50)
+    layer = Dropout(0.2)
+    assert torch.equal(layer(values), values)
+    with draws_from(np.random.default_rng(0)):
+        dropped = layer(values)
+        assert torch.equal(Dropout(0.0)(values), values)
+    assert set(dropped.unique().tolist()) == {0.0, 1.25}
+    assert abs(float(dropped.mean()) - 1.0) < 4 * 0.5 / np.sqrt(values.numel())
+    assert torch.equal(layer(values), values)
+
+
+def test_the_plain_network_is_as_small_as_it_says() -> None:
+    """Its size is what a study with few patients chooses it for."""
+    network = NetworkSection(name="plain_cnn")
+    tree = initial_tree(network, InputShape("image", 1, 64, 64), 0)
+    kernels = 24 * 25 + 9 * (24 * 48 + 48 * 96 + 96 * 192)
+    assert sum(values.size for values in tree.values()) == kernels + 2 * (24 + 48 + 96 + 192) + 2 * 192 + 1 == 219_433
+
+
 def test_the_first_model_depends_on_its_seed_only() -> None:
     """All sites must start from the coordinator's model, and a rerun from the same one."""
     network = NetworkSection(name="small_cnn", width=8)
@@ -158,6 +234,8 @@ def test_networks_refuse_inputs_they_cannot_take() -> None:
         build(NetworkSection(name="small_cnn"), TABLE)
     with pytest.raises(StudyError, match="too small"):
         build(NetworkSection(name="resnet"), InputShape("image", 1, 8, 8))
+    with pytest.raises(StudyError, match="too small"):
+        build(NetworkSection(name="plain_cnn"), InputShape("image", 1, 16, 15))
 
 
 def test_a_model_of_another_network_is_refused() -> None:

@@ -29,7 +29,8 @@ def test_sections_are_read_from_json_with_lists_as_tuples() -> None:
         ({"name": "efficientnet_lite0", "pretrained": True, "fine_tune": "from_block"}, "give both or neither"),
         ({"name": "efficientnet_lite0", "from_block": 3}, "give both or neither"),
         ({"name": "efficientnet_lite0", "fine_tune": "head"}, "pretrained = true"),
-        ({"name": "densenet121", "scaling": "local"}, "no setting scaling"),
+        ({"name": "plain_cnn", "blocks": [1]}, "no setting blocks"),
+        ({"name": "small_cnn", "pool": "mean"}, "only efficientnet_lite0 has it"),
     ],
 )
 def test_a_network_that_cannot_be_is_refused(setting: dict[str, object], said: str) -> None:

@@ -31,6 +31,7 @@ from wardround.plan.usable_arrays import is_usable
 from wardround.privacy.fixed_point_mechanism import RoundingKey
 from wardround.privacy.mechanism import protect
 from wardround.site.comparison import outputs_file
+from wardround.site.kept_moments import joined, own_moments_file, parted
 from wardround.site.records import Read, read
 from wardround.site.store import SiteState, SiteStore
 from wardround.summation.masked.layout import content_of
@@ -168,7 +169,9 @@ class SiteWork:
 
     def _update(self, bundle: Bundle, number: int, before: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
         """What this site has to say in a round, the memory that goes with it, and the run. before: the memory until then."""
-        contribution, memory, run = self.plan.algorithm.work(bundle, self._trainer("train", number), before)
+        own_memory, moments = parted(before)
+        contribution, memory, run = self.plan.algorithm.work(bundle, self._trainer("train", number, moments), own_memory)
+        memory = joined(memory, run.moments)
         if not (contribution.is_finite and all(map(is_finite, memory.values()))):
             self.store.log("diverged", f"Round {number} ended in values that are not finite and counts as no change. {_MENDS}")
             contribution, memory = contribution.unchanged(self.plan.algorithm.reference(bundle)), before
@@ -193,12 +196,15 @@ class SiteWork:
         return replace(state, own_round=max(state.own_round, order.header.round))
 
     def _train_own_round(self, number: int) -> None:
-        before = self.store.read_tree(own_file(number - 1)) or {}
-        run = self._trainer("own", number).compute(TrainedModel(self.plan.trainable(before)))
-        usable = is_usable(run.model)
+        earlier, file = own_file(number - 1), own_file(number)
+        before, moments = self.store.read_tree(earlier) or {}, self.store.read_tree(own_moments_file(earlier)) or {}
+        run = self._trainer("own", number, moments).compute(TrainedModel(self.plan.trainable(before)))
+        usable = is_usable(run.model) and is_finite(run.moments)
         if not usable:  # it could not be evaluated later, and everything that follows from it would be no number either
             self.store.log("diverged", f"Own round {number} ended in values beyond all use and counts as no change. {_MENDS}")
-        self.store.write_tree(own_file(number), run.model if usable else self.plan.trainable(before))
+        self.store.write_tree(file, run.model if usable else self.plan.trainable(before))
+        if self.plan.study.training.keep_optimizer:
+            self.store.write_tree(own_moments_file(file), run.moments if usable else moments)
         self._report_round("own_rounds", number, run, {})
 
     def evaluate(self, order: Order, state: SiteState) -> Tree:
@@ -218,12 +224,13 @@ class SiteWork:
         frame = self.plan.evaluation_frame(len(order.header.cohort), shifted=shifted)
         return protect(Contribution({}, 0, _prefixed(scored)), {}, frame, self._rounding_key(f"evaluate-{label}", 1))
 
-    def _trainer(self, purpose: str, number: int) -> Trainer:
+    def _trainer(self, purpose: str, number: int, moments: Tree | None = None) -> Trainer:
+        """moments: what the optimiser goes on with; none for a new start."""
         from wardround.training.loop import TorchTrainer
 
         study = self.plan.study
         if study.privacy.of_patients:
-            return _WholeModelTrainer(self._private_trainer(number), self.frozen)
+            return _WholeModelTrainer(self._private_trainer(number, moments), self.frozen)
         trainer = TorchTrainer(
             study.network,
             study.training,
@@ -235,10 +242,11 @@ class SiteWork:
             rounds=study.algorithm.rounds,
             device=self._device,
             threads=self._threads,
+            moments=moments,
         )
         return _WholeModelTrainer(trainer, self.frozen)
 
-    def _private_trainer(self, number: int) -> Trainer:
+    def _private_trainer(self, number: int, moments: Tree | None = None) -> Trainer:
         from wardround.training.per_patient.private_loop import PrivateTrainer
 
         study, private = self.plan.study, self.plan.private
@@ -262,6 +270,7 @@ class SiteWork:
             rounds=study.algorithm.rounds,
             device=self._device,
             threads=self._threads,
+            moments=moments,
         )
 
     def _head(self, labels: NDArray[Any] | None) -> "Head":

@@ -160,8 +160,30 @@ class Study(Section):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON, with every default written out."""
-        return sha256_hex(canonical_json(self.model_dump(mode="json")))
+        """SHA-256 of the canonical JSON, with every default written out but those of `LATER_SETTINGS`."""
+        return sha256_hex(canonical_json(without_later_settings(self.model_dump(mode="json"))))
+
+
+LATER_SETTINGS: Mapping[str, object] = {
+    "network.dropout": None,
+    "network.pool": None,
+    "training.beta2": 0.999,
+    "training.keep_optimizer": False,
+    "training.augmentation.border": "zeros",
+    "training.augmentation.cutout_fill": "zero",
+}
+"""Settings that came after studies had been agreed on -> the value that leaves a study as it was. With that value a setting is
+not hashed, so that these studies keep their hash. A value here never changes, also where a default does."""
+
+
+def without_later_settings(dumped: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """A dumped study without the settings of `LATER_SETTINGS` that leave it as it was."""
+    kept: dict[str, Any] = {}
+    for name, value in dumped.items():
+        if f"{path}{name}" in LATER_SETTINGS and value == LATER_SETTINGS[f"{path}{name}"]:
+            continue
+        kept[name] = without_later_settings(value, f"{path}{name}.") if isinstance(value, Mapping) else value
+    return kept
 
 
 REPLACED_WHOLE = frozenset({"keys", "public_patients"})

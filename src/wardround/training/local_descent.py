@@ -53,6 +53,14 @@ def loaded(
     return Loaded(module, tuple(name for name, _ in named), [parameter for _, parameter in named])
 
 
+@dataclass(frozen=True)
+class Descended:
+    """losses: of each step. moments: of the optimiser, for the next round; empty where the study keeps none."""
+
+    losses: list[float]
+    moments: Tree
+
+
 def descend(
     network: Loaded,
     training: TrainingSection,
@@ -61,8 +69,9 @@ def descend(
     *,
     proximal_mu: float = 0.0,
     gradient_shift: Tree | None = None,
-) -> list[float]:
-    """One step for each learning rate; the network's parameters change in place. Gives the losses.
+    moments: Tree | None = None,
+) -> Descended:
+    """One step for each learning rate; the network's parameters change in place. moments: those of the round before.
 
     proximal_mu adds mu (w - w_start) to the gradient (FedProx, Li et al., MLSys 2020, eq. 2). gradient_shift, by parameter name,
     is added to every gradient (SCAFFOLD, Karimireddy et al., ICML 2020, eq. 3: c - c_i); names it lacks are not shifted. Both are
@@ -71,7 +80,7 @@ def descend(
     parameters = network.parameters
     shifts = [shift_of(gradient_shift, name, parameter) for name, parameter in zip(network.names, parameters, strict=True)]
     starts = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
-    descent = Descent(training, parameters)
+    descent = Descent(training, network.names, parameters, moments)
     average = MovingAverage(training.ema_decay, parameters)
     losses: list[float] = []
     for step, rate in enumerate(rates):
@@ -87,4 +96,4 @@ def descend(
         average.take(parameters)
         losses.append(loss)
     average.put(parameters)
-    return losses
+    return Descended(losses, descent.moments() if training.keep_optimizer else {})

@@ -21,6 +21,7 @@ from wardround.training.images.augmentation import augment, mix
 from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape
 from wardround.training.local_descent import Loaded, loaded
+from wardround.training.networks.dropout import draws_from
 from wardround.training.quantities import computation_of
 from wardround.training.schedule import EpochSampler
 from wardround.training.threads import PieceThreads
@@ -61,11 +62,14 @@ class TorchTrainer:
         rounds: int,
         device: str,
         threads: int = 0,
+        moments: Tree | None = None,
     ) -> None:
+        """moments: what the optimiser goes on with, from the run of the round before."""
         if not 1 <= round_number <= rounds:
             raise ValueError(f"round {round_number} is not one of 1..{rounds}")
         self.examples = len(records)
         self.training, self.round_number, self.rounds = training, round_number, rounds
+        self.moments = moments
         self._network, self._inputs, self._head, self._seed = network, inputs, head, seed
         self.device = resolve(device)
         self.threads = (threads or usable_cores()) if self.device.type == "cpu" else 1
@@ -109,6 +113,8 @@ class TorchTrainer:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         else:
             inputs, targets = mix(inputs, labels, settings.mixup, rng)
-        loss = self._head.loss(network.module(inputs), targets).sum()
+        with draws_from(rng):
+            outputs = network.module(inputs)
+        loss = self._head.loss(outputs, targets).sum()
         gradients = torch.autograd.grad(loss / piece.batch, network.parameters)
         return [gradient.detach() for gradient in gradients], float(loss.detach())

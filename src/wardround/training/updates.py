@@ -33,15 +33,18 @@ def clip(gradients: Gradients, limit: float | None) -> None:
 
 
 class Descent:
-    """AdamW or SGD by torch's functional steps, its moments starting at zero: one round, one descent.
+    """AdamW or SGD by torch's functional steps: one round, one descent. Its moments start at zero, or where `moments` left them.
 
-    AdamW is Loshchilov and Hutter, ICLR 2019, Algorithm 2, with b1 = 0.9, b2 = 0.999, eps = 1e-8. Weight decay acts only on
-    parameters of two or more axes (not on biases and normalisation). The functional steps are what torch.optim's classes call;
+    AdamW is Loshchilov and Hutter, ICLR 2019, Algorithm 2, with b1 = 0.9, b2 = training.beta2, eps = 1e-8. Weight decay acts only
+    on parameters of two or more axes (not on biases and normalisation). The functional steps are what torch.optim's classes call;
     the classes would load torch's compiler first, a second of every process's start.
     """
 
-    def __init__(self, training: TrainingSection, parameters: Sequence[nn.Parameter]) -> None:
-        self._training = training
+    def __init__(
+        self, training: TrainingSection, names: Sequence[str], parameters: Sequence[nn.Parameter], moments: Tree | None = None
+    ) -> None:
+        """names: of the parameters. moments: what `moments` of an earlier descent gave. KeyError where it lacks a parameter."""
+        self._training, self._names = training, names
         weights = [i for i, p in enumerate(parameters) if p.ndim >= 2]
         others = [i for i, p in enumerate(parameters) if p.ndim < 2]
         self._groups = [(rows, decay) for rows, decay in ((weights, training.weight_decay), (others, 0.0)) if rows]
@@ -50,9 +53,28 @@ class Descent:
         self._second: list[torch.Tensor] = []
         self._steps: list[torch.Tensor] = []
         if training.optimizer == "adamw":
-            self._first = [torch.zeros_like(p) for p in self._parameters]
-            self._second = [torch.zeros_like(p) for p in self._parameters]
-            self._steps = [torch.tensor(0.0) for _ in self._parameters]
+            self._first = list(self._started("first", moments))
+            self._second = self._started("second", moments)
+            self._steps = [torch.tensor(float(moments["steps"]) if moments else 0.0) for _ in self._parameters]
+        elif moments:
+            self._first = list(self._started("first", moments))
+
+    def moments(self) -> Tree:
+        """What the next descent goes on with, float32: `first.NAME` and `second.NAME` of each parameter, and `steps`."""
+        kept = {
+            f"{kind}.{name}": np.array(moment.cpu().contiguous().numpy(), order="C")
+            for kind, moments in (("first", self._first), ("second", self._second))
+            for name, moment in zip(self._names, moments, strict=False)
+            if moment is not None
+        }
+        return {**kept, "steps": np.array(float(self._steps[0]), np.float32)} if self._steps else kept
+
+    def _started(self, kind: str, moments: Tree | None) -> list[torch.Tensor]:
+        """One tensor for each parameter, laid out as that one."""
+        started = [torch.zeros_like(parameter) for parameter in self._parameters]
+        for name, moment in zip(self._names if moments else (), started, strict=False):
+            moment.copy_(torch.tensor(np.asarray((moments or {})[f"{kind}.{name}"], np.float32)))
+        return started
 
     def step(self, gradients: Gradients, rate: float) -> None:
         """Move the parameters, in place, at learning rate `rate`."""
@@ -77,7 +99,7 @@ class Descent:
             has_complex=False,
             amsgrad=False,
             beta1=0.9,
-            beta2=0.999,
+            beta2=self._training.beta2,
             lr=rate,
             weight_decay=decay,
             eps=1e-8,

@@ -1,7 +1,7 @@
 """What local work at a site gives back to the algorithm: a trained model, or a sum over records at a given one."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 from wardround.values.tree import Tree
@@ -21,7 +21,8 @@ class LocalRun:
 
     model: the trained parameters and buffers, float32. steps: optimiser steps taken. lr_sum: the sum of the learning rates of
     those steps (SCAFFOLD divides by it). examples: the records trained on, n_k. loss_sum, loss_count: the summed loss over the
-    last epoch and the records it was summed over.
+    last epoch and the records it was summed over. moments: the optimiser's state after the last step, where a study keeps it from
+    round to round. It is as revealing as a gradient: it stays at the site, beside what an algorithm keeps there.
     """
 
     model: Tree
@@ -30,6 +31,7 @@ class LocalRun:
     examples: int
     loss_sum: float
     loss_count: int
+    moments: Tree = field(default_factory=dict)
 
     def only(self, names: Iterable[str]) -> Self:
         return replace(self, model={name: self.model[name] for name in names})

@@ -22,6 +22,7 @@ IMAGE, TABLE = InputShape("image", 1, 32, 32), InputShape("table", features=7)
 NETWORKS = [
     pytest.param(NetworkSection(name="small_cnn", width=8), IMAGE, id="small_cnn"),
     pytest.param(NetworkSection(name="small_cnn", width=8, scaling="local"), InputShape("image", 3, 32, 40), id="small_cnn-rgb"),
+    pytest.param(NetworkSection(name="plain_cnn", width=8), IMAGE, id="plain_cnn"),
     pytest.param(NetworkSection(name="resnet", width=8, blocks=(1, 1, 1)), IMAGE, id="resnet"),
     pytest.param(NetworkSection(name="efficientnet_lite0"), IMAGE, id="efficientnet_lite0", marks=pytest.mark.slow),
     pytest.param(
@@ -46,7 +47,7 @@ NETWORKS = [
     ),
 ]
 COUNTS = [pytest.param([1] * 5, id="one"), pytest.param([3] * 3, id="equal"), pytest.param([2, 1, 4, 1, 3], id="mixed")]
-_DEEP = ("efficientnet_lite0", "densenet121")  # seconds each: the counts that hold all the others
+_DEEP = ("efficientnet_lite0", "densenet121", "plain_cnn")  # seconds each, or layers as small_cnn's: the counts that hold all
 CASES = [
     pytest.param(*network.values, *counts.values, id=f"{network.id}-{counts.id}", marks=network.marks)
     for network in NETWORKS

@@ -22,6 +22,7 @@ from .conftest import distance, loss
 pytestmark = pytest.mark.permission
 NETWORKS = [
     pytest.param(NetworkSection(name="small_cnn", width=8), id="small_cnn"),
+    pytest.param(NetworkSection(name="plain_cnn", width=8), id="plain_cnn"),
     pytest.param(NetworkSection(name="resnet", width=8, blocks=(1, 1)), id="resnet"),
     pytest.param(NetworkSection(name="efficientnet_lite0"), id="efficientnet_lite0", marks=[pytest.mark.slow, pytest.mark.many]),
     pytest.param(

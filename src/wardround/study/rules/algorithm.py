@@ -24,6 +24,11 @@ def unfit_settings(sections: Sections) -> Iterator[str]:
             f"summation.max_auc_drop takes a round back, and what {statement.name} keeps at the hospitals ({statement.keeps}) "
             f"cannot be: remove it, or set algorithm.name = {names_where(lambda other: other.rolls_back)}"
         )
+    if sections.training.keep_optimizer and sections.summation.max_auc_drop is not None:
+        yield (
+            "summation.max_auc_drop takes a round back, and the optimiser's state that training.keep_optimizer keeps at the "
+            "hospitals cannot be: remove summation.max_auc_drop, or set training.keep_optimizer = false"
+        )
     backbone = sections.network.backbone
     if backbone is not None and backbone.feature_mean and not statement.sums_feature_mean:
         yield (

@@ -30,6 +30,8 @@ LOCAL_STEPS = (
     "optimizer",
     "learning_rate",
     "momentum",
+    "beta2",
+    "keep_optimizer",
     "weight_decay",
     "schedule",
     "warmup_rounds",
@@ -43,7 +45,10 @@ LOCAL_STEPS = (
 OF_EVERY_ALGORITHM = frozenset({"name", "rounds"})
 """Settings of [algorithm] that no algorithm needs to list."""
 
-_CHANGES = tuple(name for name in AugmentationSection.model_fields if name not in ("mixup", "chance", "cutout_chance"))
+_MOVES = ("shift", "rotate", "scale", "stretch", "shear")
+_MANNERS = ("border", "chance", "cutout_chance", "cutout_fill")
+"""How an image is changed, where another setting says that it is."""
+_CHANGES = tuple(name for name in AugmentationSection.model_fields if name not in ("mixup", *_MANNERS))
 _OF_CHANCE = tuple(name for name in _CHANGES if name not in ("flip", "cutout"))
 _IMAGE = ("size", "channels", "accepted_bits", "kept_bits", "white_16", "window", "fit")
 
@@ -76,20 +81,31 @@ USES: tuple[Use, ...] = (
         'algorithm.server_optimizer = "adam" or "yogi"',
     ),
     Use(("algorithm.server_tau",), _adaptive, 'algorithm.server_optimizer = "adagrad", "adam" or "yogi"'),
+    Use(("training.beta2",), lambda sections: sections.training.optimizer == "adamw", 'training.optimizer = "adamw"'),
+    Use(
+        ("training.keep_optimizer",),
+        lambda sections: sections.training.optimizer == "adamw" or sections.training.momentum > 0,
+        'training.optimizer = "adamw", or training.momentum above 0',
+    ),
     Use(("training.final_rate",), lambda sections: sections.training.schedule == "cosine", 'training.schedule = "cosine"'),
     Use(
-        ("training.micro_batch",),
+        ("training.micro_batch", "network.dropout"),
         lambda sections: not sections.privacy.of_patients,
         "a study whose unit of privacy is not the patient",
     ),
-    Use(_names("training.augmentation", (*_CHANGES, "chance", "cutout_chance")), _images, 'data.kind = "image"'),
+    Use(_names("training.augmentation", (*_CHANGES, *_MANNERS)), _images, 'data.kind = "image"'),
+    Use(
+        ("training.augmentation.border",),
+        lambda sections: _changed(sections.training.augmentation, _MOVES),
+        "a change that moves the images: training.augmentation." + ", ".join(_MOVES),
+    ),
     Use(
         ("training.augmentation.chance",),
         lambda sections: _changed(sections.training.augmentation, _OF_CHANCE),
         "another change of the images, such as training.augmentation.shift",
     ),
     Use(
-        ("training.augmentation.cutout_chance",),
+        ("training.augmentation.cutout_chance", "training.augmentation.cutout_fill"),
         lambda sections: sections.training.augmentation.cutout > 0,
         "training.augmentation.cutout above 0",
     ),

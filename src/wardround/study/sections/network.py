@@ -7,18 +7,20 @@ from pydantic import Field, model_validator
 from wardround.study.sections.backbone import BackboneSection
 from wardround.study.sections.section import Section
 
-NetworkName = Literal["small_cnn", "resnet", "efficientnet_lite0", "densenet121", "mlp", "logistic"]
+NetworkName = Literal["small_cnn", "plain_cnn", "resnet", "efficientnet_lite0", "densenet121", "mlp", "logistic"]
 PixelScaling = Literal["none", "standardise", "local"]
+Pool = Literal["mean", "mean_max"]
 
 EFFICIENTNET_BLOCKS = 16
-_SIZED = frozenset({"small_cnn", "resnet"})
+_STAGED = frozenset({"small_cnn", "resnet"})
 
 
 class NetworkSection(Section):
     """A network by name. Settings that a network does not have are refused, so that no setting is silently ignored."""
 
     name: NetworkName = Field(
-        description="Which network. Images: small_cnn (fast on a CPU, 32 to 128 pixels), resnet (ResNet-18-like), "
+        description="Which network. Images: small_cnn (fast on a CPU, 32 to 128 pixels), plain_cnn (four convolutions, "
+        "smaller and faster), resnet (ResNet-18-like), "
         "efficientnet_lite0 "
         "(can start from ImageNet), densenet121 (MONAI). Tables: mlp, logistic. logistic also takes images, as a baseline."
     )
@@ -28,7 +30,7 @@ class NetworkSection(Section):
         le=256,
         multiple_of=8,
         description="Channels of the first stage, a multiple of 8 from 8 to 256; each later stage doubles it. "
-        "Only small_cnn (24 when left out) and resnet (64 when left out).",
+        "Only small_cnn and plain_cnn (24 when left out) and resnet (64 when left out).",
     )
     blocks: tuple[int, ...] | None = Field(
         default=None,
@@ -48,7 +50,19 @@ class NetworkSection(Section):
         "local (each pixel against "
         "the mean and deviation of its surroundings, which takes out a scanner's exposure and contrast), "
         "none (0..1 as they are). "
-        "Only small_cnn, resnet, mlp and logistic on images (standardise when left out); the others scale as ImageNet does.",
+        "On images; standardise when left out, but efficientnet_lite0 then scales as its ImageNet weights were trained.",
+    )
+    pool: Pool | None = Field(
+        default=None,
+        description="What the head reads of each channel: mean (over all places) or mean_max (also its largest value, which lets "
+        "one small opacity speak). Only efficientnet_lite0 (mean when left out).",
+    )
+    dropout: float | None = Field(
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        description="Share of what the head reads that is dropped, drawn anew in each training step, above 0 to below 1. Only "
+        "plain_cnn (none when left out), and not where the unit of privacy is the patient.",
     )
     pretrained: bool = Field(
         default=False,
@@ -79,10 +93,11 @@ class NetworkSection(Section):
     @model_validator(mode="after")
     def _only_what_the_network_has(self) -> "NetworkSection":
         for field, names in (
-            ("width", _SIZED),
-            ("blocks", _SIZED),
+            ("width", _STAGED | {"plain_cnn"}),
+            ("blocks", _STAGED),
             ("hidden", frozenset({"mlp"})),
-            ("scaling", _SIZED | {"mlp", "logistic"}),
+            ("pool", frozenset({"efficientnet_lite0"})),
+            ("dropout", frozenset({"plain_cnn"})),
         ):
             if getattr(self, field) is not None and self.name not in names:
                 raise ValueError(f"{self.name} has no setting {field}; only {', '.join(sorted(names))} has it")

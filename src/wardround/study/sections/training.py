@@ -31,6 +31,11 @@ class AugmentationSection(Section):
     shear: Annotated[float, Field(ge=0.0, le=45.0)] = Field(
         default=0.0, description="Largest shear either way, in degrees, 0 to 45."
     )
+    border: Literal["zeros", "repeat", "reflect"] = Field(
+        default="zeros",
+        description="What a moved image shows beyond its own edge: zeros (black), repeat (its outermost pixels) or reflect (its "
+        "mirror image).",
+    )
     flip: Fraction = Field(default=0.0, description="Chance of a left-right mirror image, 0 to 1.")
     gamma: Annotated[float, Field(ge=1.0, le=4.0)] = Field(
         default=1.0,
@@ -61,6 +66,9 @@ class AugmentationSection(Section):
         default=0.0, description="Side of one square that is blanked, as a fraction of the image's side, 0 (none) to 1."
     )
     cutout_chance: Fraction = Field(default=0.5, description="Chance that an image gets the blanked square, 0 to 1.")
+    cutout_fill: Literal["zero", "mean"] = Field(
+        default="zero", description="What the blanked square is set to: zero (black) or mean (the mean of the image itself)."
+    )
     mixup: Annotated[float, Field(ge=0.0, le=2.0)] = Field(
         default=0.0, description="Mixup: alpha of the Beta distribution that mixes two records and their labels, 0 (off) to 2."
     )
@@ -83,13 +91,21 @@ class TrainingSection(Section):
         "the number of threads; smaller pieces spread better, larger ones compute faster.",
     )
     optimizer: Literal["sgd", "adamw"] = Field(
-        default="adamw", description="sgd (with momentum) or adamw. Its state starts anew in each round."
+        default="adamw", description="sgd (with momentum) or adamw. Its state starts anew in each round, unless keep_optimizer."
     )
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = Field(
         default=1e-3, description="Highest learning rate of the schedule, above 0 to 10."
     )
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0, description="Momentum of sgd, 0 to below 1; adamw has its own."
+    )
+    beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.999, description="How slowly adamw forgets the squares of earlier gradients, 0 to below 1; 0.99 fits few steps."
+    )
+    keep_optimizer: bool = Field(
+        default=False,
+        description="Each hospital keeps its optimiser's state (moments and step count) from round to round, in its own folder; "
+        "it never leaves. A round that did not count leaves no trace in it.",
     )
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default=0.0,

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from wardround.study.sections.training import AugmentationSection
 
 Draws = NDArray[np.float32]
+_BEYOND = {"zeros": "zeros", "repeat": "border", "reflect": "reflection"}
+"""What torch calls that which lies beyond an image's edge."""
 
 
 def augment(
@@ -83,7 +85,7 @@ def _warp(pixels: torch.Tensor, settings: AugmentationSection, rng: np.random.Ge
     theta[:, 1, 0], theta[:, 1, 1] = zoom / stretch * sin, zoom / stretch * (sin * slant + cos)
     theta[:, 0, 2], theta[:, 1, 2] = _symmetric(rng, n, 2 * settings.shift), _symmetric(rng, n, 2 * settings.shift)
     grid = F.affine_grid(torch.from_numpy(theta).to(pixels.device), list(pixels.shape), align_corners=False)
-    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode=_BEYOND[settings.border], align_corners=False)
 
 
 def _mirror_some(pixels: torch.Tensor, chance: float, rng: np.random.Generator) -> torch.Tensor:
@@ -135,7 +137,7 @@ def _expose(pixels: torch.Tensor, settings: AugmentationSection, rng: np.random.
 
 
 def _blank(pixels: torch.Tensor, settings: AugmentationSection, rng: np.random.Generator) -> torch.Tensor:
-    """Cut-out (DeVries and Taylor, 2017): one square set to 0, its centre anywhere in the image."""
+    """Cut-out (DeVries and Taylor, 2017): one square set to 0 or to each channel's own mean, its centre anywhere in the image."""
     if settings.cutout == 0.0:
         return pixels
     n, _, height, width = pixels.shape
@@ -145,4 +147,7 @@ def _blank(pixels: torch.Tensor, settings: AugmentationSection, rng: np.random.G
     rows = np.abs((np.arange(height) + 0.5) / height - top[:, None]) < half
     columns = np.abs((np.arange(width) + 0.5) / width - left[:, None]) < half
     hidden = chosen[:, None, None] & rows[:, :, None] & columns[:, None, :]
-    return pixels.masked_fill(torch.from_numpy(hidden).to(pixels.device).unsqueeze(1), 0.0)
+    mask = torch.from_numpy(hidden).to(pixels.device).unsqueeze(1)
+    if settings.cutout_fill == "zero":
+        return pixels.masked_fill(mask, 0.0)
+    return torch.where(mask, pixels.mean((2, 3), keepdim=True), pixels)

@@ -36,6 +36,10 @@ def _shaped(network: NetworkSection, inputs: InputShape, outputs: int) -> nn.Mod
         from wardround.training.networks.small_cnn import SmallCnn
 
         return SmallCnn(inputs.channels, network.width or 24, network.blocks or (1, 1, 1, 1), scaling, outputs)
+    if network.name == "plain_cnn":
+        from wardround.training.networks.plain_cnn import PlainCnn
+
+        return PlainCnn(inputs.channels, network.width or 24, scaling, outputs, dropout=network.dropout or 0.0)
     if network.name == "resnet":
         from wardround.training.networks.resnet import ResNet
 
@@ -43,7 +47,12 @@ def _shaped(network: NetworkSection, inputs: InputShape, outputs: int) -> nn.Mod
     if network.name == "efficientnet_lite0":
         from wardround.training.networks.efficientnet_lite0 import EfficientNetLite0
 
-        return EfficientNetLite0(_first_trained_block(network), outputs)
+        return EfficientNetLite0(
+            _first_trained_block(network),
+            outputs,
+            scaling=scaling if network.scaling is not None else None,
+            with_maximum=network.pool == "mean_max",
+        )
     if network.name == "densenet121":
         from wardround.training.networks.densenet121 import DenseNet121
 
@@ -71,7 +80,7 @@ def _require_kind(network: NetworkSection, inputs: InputShape) -> None:
         )
     if inputs.kind == "table" and network.scaling is not None:
         raise StudyError("network.scaling is for images and the data are a table", hint="leave it out")
-    smallest = {"resnet": 16, "efficientnet_lite0": 32, "densenet121": 32}.get(network.name, 1)
+    smallest = {"resnet": 16, "plain_cnn": 16, "efficientnet_lite0": 32, "densenet121": 32}.get(network.name, 1)
     if network.name == "small_cnn":
         smallest = 2 ** len(network.blocks or (1, 1, 1, 1))
     if inputs.kind == "image" and min(inputs.height, inputs.width) < smallest:

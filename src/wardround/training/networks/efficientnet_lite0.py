@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from wardround.study.sections.network import EFFICIENTNET_BLOCKS
+from wardround.training.networks.scaling import Scaling
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, MissingExtraError
 
@@ -74,10 +75,20 @@ class EfficientNetLite0(nn.Module):
     """pixels (n, 1 or 3, height, width) in 0..1 -> (n,), or (n, outputs); grey images are repeated to three channels.
 
     first_trained_block: None trains everything; b trains blocks b, b + 1, ... and what follows them; above 16 the head only.
+    scaling: of the pixels; None for that of the published weights. with_maximum: the head reads, after the mean of each channel
+    over all places, its maximum.
     """
 
-    def __init__(self, first_trained_block: int | None, outputs: int = 1) -> None:
+    def __init__(
+        self,
+        first_trained_block: int | None,
+        outputs: int = 1,
+        *,
+        scaling: Scaling | None = None,
+        with_maximum: bool = False,
+    ) -> None:
         super().__init__()
+        self.scaling, self.with_maximum = scaling, with_maximum
         self._conv_stem = nn.Conv2d(3, _STEM, 3, 2, 1, bias=False)
         self._bn0 = FrozenNorm(_STEM)
         blocks: list[nn.Module] = []
@@ -89,17 +100,20 @@ class EfficientNetLite0(nn.Module):
         self._blocks = nn.Sequential(*blocks)
         self._conv_head = nn.Conv2d(before, _TOP, 1, bias=False)
         self._bn1 = FrozenNorm(_TOP)
-        self.head = nn.Linear(_TOP, outputs)
+        self.head = nn.Linear(2 * _TOP if with_maximum else _TOP, outputs)
         self._freeze_below(first_trained_block)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         # The published weights were trained on (value - 127) / 128 with values 0..255.
-        scaled = ((pixels * 255.0) - 127.0) / 128.0
+        scaled = ((pixels * 255.0) - 127.0) / 128.0 if self.scaling is None else self.scaling(pixels)
         if scaled.shape[1] == 1:
             scaled = scaled.repeat(1, 3, 1, 1)
         features = F.relu6(folded(scaled, self._conv_stem, self._bn0))
         features = F.relu6(folded(self._blocks(features), self._conv_head, self._bn1))
-        outputs: torch.Tensor = self.head(features.mean((2, 3)))
+        pooled = features.mean((2, 3))
+        if self.with_maximum:
+            pooled = torch.cat([pooled, features.amax((2, 3))], 1)
+        outputs: torch.Tensor = self.head(pooled)
         return outputs.squeeze(1)
 
     def _freeze_below(self, first_trained_block: int | None) -> None:

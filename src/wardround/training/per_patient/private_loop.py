@@ -62,10 +62,12 @@ class PrivateTrainer:
         rounds: int,
         device: str,
         threads: int = 0,
+        moments: Tree | None = None,
     ) -> None:
+        """moments: what the optimiser goes on with, from the run of the round before."""
         self.examples = patients
         self.training, self.privacy, self.noise = training, privacy, noise
-        self.round_number, self.rounds = round_number, rounds
+        self.round_number, self.rounds, self.moments = round_number, rounds, moments
         self._network, self._inputs, self._head = network, inputs, head
         resolve(device)  # refuses one that is not there; the patients' gradients are taken on a processor, whatever there is
         self.device = torch.device("cpu")

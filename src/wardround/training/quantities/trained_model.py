@@ -25,20 +25,26 @@ def plain(trainer: "TorchTrainer", quantity: TrainedModel) -> LocalRun:
     steps = steps_in_round(trainer.training, trainer.examples)
     rates = _rates(trainer, steps)
     with PieceThreads(trainer.threads) as piece_threads:
-        losses = descend(
+        done = descend(
             network,
             trainer.training,
             rates,
             lambda step: trainer.mean_gradient(network, piece_threads, step, steps),
             proximal_mu=quantity.proximal_mu,
             gradient_shift=quantity.gradient_shift,
+            moments=trainer.moments,
         )
+    losses = done.losses
     last = losses[-max(1, round(trainer.examples / trainer.batch)) :] if losses else []
-    return LocalRun(tree_of(network.module), steps, sum(rates), trainer.examples, sum(last), len(last) * trainer.batch)
+    model = tree_of(network.module)
+    return LocalRun(model, steps, sum(rates), trainer.examples, sum(last), len(last) * trainer.batch, done.moments)
 
 
 def private(trainer: "PrivateTrainer", quantity: TrainedModel) -> LocalRun:
-    """DP-SGD. What comes back is private: it, and all that is worked out from it, may leave. The losses are not, and stay."""
+    """DP-SGD. What comes back is private: it, and all that is worked out from it, may leave. The losses are not, and stay.
+
+    Moments of noised gradients are worked out from what was charged: to keep them from round to round costs nothing more.
+    """
     network = trainer.loaded(quantity.model)
     gradients_of = trainer.patient_gradients(network)
     steps = trainer.privacy.steps or 1
@@ -50,15 +56,17 @@ def private(trainer: "PrivateTrainer", quantity: TrainedModel) -> LocalRun:
         counts.append(drawn)
         return _noised_mean(trainer, network, sums), loss
 
-    losses = descend(
+    done = descend(
         network,
         trainer.training,
         rates,
         noised,
         proximal_mu=quantity.proximal_mu,
         gradient_shift=quantity.gradient_shift,
+        moments=trainer.moments,
     )
-    return LocalRun(tree_of(network.module), steps, sum(rates), trainer.examples, sum(losses), sum(counts))
+    model = tree_of(network.module)
+    return LocalRun(model, steps, sum(rates), trainer.examples, sum(done.losses), sum(counts), done.moments)
 
 
 def _rates(trainer: "TorchTrainer | PrivateTrainer", steps: int) -> list[float]:
