@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def plain(trainer: "TorchTrainer", quantity: TrainedModel) -> LocalRun:
     """The quantity's model itself is left as it was. Without records it comes back unchanged."""
-    network = trainer.loaded(quantity.model)
+    network = trainer.loaded(quantity.model).learning(quantity.learns)
     steps = steps_in_round(trainer.training, trainer.examples)
     rates = _rates(trainer, steps)
     with PieceThreads(trainer.threads) as piece_threads:
