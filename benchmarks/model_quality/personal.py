@@ -1,4 +1,4 @@
-"""Whether every hospital gains: its own model, the federated one, each candidate and the chosen one, on patients that were not used.
+"""Whether every hospital gains: its own model, the federated one, each candidate and the chosen one, on held-out patients.
 
     python benchmarks/model_quality/personal.py                          all four jobs
     python benchmarks/model_quality/personal.py --only heart             heart disease at four hospitals, ten divisions
