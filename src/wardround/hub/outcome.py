@@ -219,9 +219,8 @@ class Outcome:
         choice = self._reports[site].get("personal", {}).get("choice")
         if choice is None:
             return None
-        told = {name: value for name, value in choice.items() if name != "decision"}
-        test = self.site_test(site, CHOSEN, choice["decision"])
-        return PersonalRecord.model_validate_json(json.dumps({**told, "test": None if test is None else test.model_dump()}))
+        test = self.site_test(site, CHOSEN, choice["threshold"])
+        return PersonalRecord.model_validate_json(json.dumps({**choice, "test": None if test is None else test.model_dump()}))
 
     def _trained_on(self) -> dict[str, dict[str, int]]:
         """For each external test set, how many of its records each hospital that compared them has trained on."""

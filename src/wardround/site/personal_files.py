@@ -3,8 +3,7 @@
 chosen.safetensors   chosen.onnx   chosen.md
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from safetensors.numpy import save as save_tensors
@@ -16,16 +15,18 @@ from wardround.study.record.model_statement import METADATA_KEY, ModelStatement,
 from wardround.values.canonical import sha256_hex
 from wardround.values.durable import write_atomic
 from wardround.values.errors import WardroundError
+from wardround.values.tree import shapes_of, size_of
 
 WEIGHTS, ONNX, CARD = f"{CHOSEN}.safetensors", f"{CHOSEN}.onnx", f"{CHOSEN}.md"
 
 
 @dataclass(frozen=True)
 class ChosenFiles:
-    """sha256: of the weights. names: in the site's folder, by kind; without one that could not be written."""
+    """sha256, parameters: of the weights. files: in the site's folder, by kind; without one that could not be written."""
 
     sha256: str
-    names: Mapping[str, str] = field(default_factory=dict)
+    parameters: int
+    files: dict[str, str]
 
 
 def write_files(
@@ -45,7 +46,8 @@ def write_files(
     except WardroundError as error:
         store.log("personal", f"{ONNX} was not written: {error}")
     write_atomic(store.folder / CARD, card_of(plan, choice, decision, synthetic=synthetic).encode(), private=True)
-    return ChosenFiles(sha256_hex(data), {**names, "card": CARD})
+    parameters = sum(size_of(shapes_of(tree)) for _, tree in model.parts)
+    return ChosenFiles(sha256_hex(data), parameters, {**names, "card": CARD})
 
 
 def weights_of(model: PersonalModel, statement: ModelStatement) -> bytes:

@@ -118,11 +118,11 @@ def keep_personal_model(bench: Bench, own: Tree, federated: Tree) -> None:
     outputs = {name: _outputs(bench, model, "test") for name, model in single.items()}
     _report_sums(bench, own_label(bench.name), single["own"], outputs["own"])
     decision = _report_sums(bench, CHOSEN, chosen.model, outputs["chosen"])
-    report = {**_choice_words(chosen), **_on_test_patients(bench, outputs), "decision": decision}
+    report = {**_choice_words(chosen), **_on_test_patients(bench, outputs), "threshold": decision}
     bench.store.add_to_report(*CHOICE, report)
     whole = PersonalModel(tuple((weight, {**bench.frozen, **tree}) for weight, tree in chosen.model.parts))
     files = write_files(bench.plan, bench.store, whole, chosen.choice, decision, synthetic=bench.synthetic)
-    bench.store.add_to_report(*CHOICE, {**report, "sha256": files.sha256, "files": dict(files.names)})
+    bench.store.add_to_report(*CHOICE, {**report, **asdict(files)})
 
 
 def chosen_of(material: HospitalMaterial) -> Chosen:

@@ -52,6 +52,10 @@ class PersonalRecord(Section):
     over_federated: Annotated[dict[str, PairedRecord], AfterValidator(by_name)] = Field(
         default_factory=dict, description="The same less the shared model's."
     )
+    threshold: Figure = Field(
+        default=None, description="The number by which the chosen model's output becomes a decision; null where there is none."
+    )
+    parameters: Count = Field(default=0, description="Numbers in the chosen model's file.")
     sha256: Sha256 | None = Field(default=None, description="Hash of the chosen model's safetensors file.")
     files: Annotated[dict[str, str], AfterValidator(by_name)] = Field(
         default_factory=dict, description="File name within the hospital's folder by kind: safetensors, onnx, card."
