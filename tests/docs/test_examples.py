@@ -10,9 +10,11 @@ from wardround.study.contract import DataContract
 from wardround.study.reading import load_study, parse_study
 from wardround.study.run_settings import SUFFIX, load_run, run_file_of
 from wardround.study.sections.personal import PersonalSection
+from wardround.study.sections.section import Section
 
 from .pages import ROOT, Block, blocks
 
+SECTIONS: dict[str, type[Section]] = {"data": DataContract, "personal": PersonalSection}
 STUDIES = [block for block in blocks("toml") if block.text.startswith("format = 1")]
 EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.toml")) if not path.name.endswith(SUFFIX)]
 PARTS = [block for block in blocks("toml") if not block.text.startswith(("format = 1", "# mapping.toml"))]
@@ -30,7 +32,7 @@ def test_every_section_in_the_pages_is_sound(block: Block) -> None:
     value = tomllib.loads(block.text)
     assert value.keys() in ({"data"}, {"personal"}), "show a whole study (format = 1), a [data] or a [personal] section"
     for name, section in value.items():
-        {"data": DataContract, "personal": PersonalSection}[name].model_validate_json(json.dumps(section))
+        SECTIONS[name].model_validate_json(json.dumps(section))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

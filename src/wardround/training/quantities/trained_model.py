@@ -45,6 +45,8 @@ def private(trainer: "PrivateTrainer", quantity: TrainedModel) -> LocalRun:
 
     Moments of noised gradients are worked out from what was charged: to keep them from round to round costs nothing more.
     """
+    if quantity.learns is not None:
+        raise ValueError("only plain training holds arrays still: a private step is charged for all of them")
     network = trainer.loaded(quantity.model)
     gradients_of = trainer.patient_gradients(network)
     steps = trainer.privacy.steps or 1
