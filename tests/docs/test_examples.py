@@ -9,9 +9,12 @@ import pytest
 from wardround.study.contract import DataContract
 from wardround.study.reading import load_study, parse_study
 from wardround.study.run_settings import SUFFIX, load_run, run_file_of
+from wardround.study.sections.personal import PersonalSection
+from wardround.study.sections.section import Section
 
 from .pages import ROOT, Block, blocks
 
+SECTIONS: dict[str, type[Section]] = {"data": DataContract, "personal": PersonalSection}
 STUDIES = [block for block in blocks("toml") if block.text.startswith("format = 1")]
 EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.toml")) if not path.name.endswith(SUFFIX)]
 PARTS = [block for block in blocks("toml") if not block.text.startswith(("format = 1", "# mapping.toml"))]
@@ -24,11 +27,12 @@ def test_every_study_in_the_pages_is_sound(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", PARTS, ids=str)
-def test_every_data_section_in_the_pages_is_sound(block: Block) -> None:
+def test_every_section_in_the_pages_is_sound(block: Block) -> None:
     """A part of a study is copied as well."""
     value = tomllib.loads(block.text)
-    assert value.keys() == {"data"}, "show a whole study (format = 1) or a [data] section"
-    DataContract.model_validate_json(json.dumps(value["data"]))
+    assert value.keys() in ({"data"}, {"personal"}), "show a whole study (format = 1), a [data] or a [personal] section"
+    for name, section in value.items():
+        SECTIONS[name].model_validate_json(json.dumps(section))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

@@ -19,7 +19,7 @@ from wardround.values.log import LOG
 from wardround.values.tree import Bundle, same_bits
 
 from ..federation.tiny_federation import files_in
-from .worlds import FEATURES, KINDS, LIMIT, MODELS, PICTURES, Asked, Seen, World, around, coordinator_of, seen_in
+from .worlds import FEATURES, KINDS, LIMIT, MODELS, PERSONAL, PICTURES, Asked, Seen, World, around, coordinator_of, seen_in
 
 pytestmark = pytest.mark.permission
 
@@ -184,6 +184,39 @@ def test_two_worlds_are_alike_in_every_mode_with_every_algorithm(
 def test_two_worlds_of_pictures_are_alike(kind: str, first: World, second: World, orders: Sequence[Asked]) -> None:
     """Networks of images normalise, augment and look at shifted images: each could stumble over one that is black."""
     assert_alike(kind, first, second, orders)
+
+
+# --- Personal models ------------------------------------------------------------------------------------------------------------
+
+
+def of_splits(train: int, validation: int, test: int, label: int | None = None) -> World:
+    """A world of so many patients; of one class where `label` says which."""
+    splits = ("train",) * train + ("validation",) * validation + ("test",) * test
+    rows = tuple((float(row % 3), 0.5, -1.0, float(row % 2)) for row in range(len(splits)))
+    labels = tuple(row % 2 if label is None else label for row in range(len(splits)))
+    return World(rows, labels, splits, tuple(range(len(splits))))
+
+
+@pytest.mark.parametrize("kind", sorted(PERSONAL))
+@pytest.mark.parametrize("model", ["trained", "largest"])
+def test_personal_models_leave_the_same_trace_whatever_the_patients(tmp_path: Path, kind: str, model: str) -> None:
+    """Which model a hospital keeps, and whether it could make any, are facts about its patients."""
+    orders = [OPEN, Asked("personal", model=model)]
+    worlds_seen = [
+        seen_in(world, kind, orders, tmp_path / str(number))
+        for number, world in enumerate(
+            [
+                of_splits(9, 6, 6),
+                of_splits(1, 0, 0),
+                of_splits(3, 4, 2, 1),
+                of_splits(2, 1, 1),
+                around(1e30),
+                around(float("nan")),
+            ]
+        )
+    ]
+    assert all(one == worlds_seen[0] for one in worlds_seen)
+    assert words_of(worlds_seen[0][0]) <= {"contribution", "Answer"}
 
 
 # --- What stands in the place of a refusal --------------------------------------------------------------------------------------

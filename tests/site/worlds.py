@@ -40,6 +40,12 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "patient-local-plain-fedavg": ("patient-local", "fedavg", "plain"),
     "none-plain-settings": ("none", "fedavg", "plain"),
 }
+PERSONAL: dict[str, tuple[str, str, str]] = {
+    "personal-none-plain-fedavg": ("none", "fedavg", "plain"),
+    "personal-patient-distributed-fedsgd": ("patient-distributed", "fedsgd", "masked"),
+}
+"""Two with personal models, which are plain training under every mode."""
+CANDIDATES = ["own", "federated", "fine_tuned", "recalibrated", "mixed"]
 """Every privacy mode with every algorithm that it takes, and with every way of adding: name -> mode, algorithm, summation. The
 last has what else a study may set."""
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -76,7 +82,7 @@ _COLUMNS = [
 @cache
 def study_of(kind: str) -> Study:
     """One of KINDS, with a network deep enough to overflow under weights that no bound could forbid, or of PICTURES."""
-    mode, algorithm, summation = (KINDS | PICTURES)[kind]
+    mode, algorithm, summation = (KINDS | PICTURES | PERSONAL)[kind]
     if mode == "none":
         plain = study(algorithm, mode=summation, own=summation == "plain")
     else:
@@ -86,7 +92,9 @@ def study_of(kind: str) -> Study:
     sites = {"names": list(NAMES), **({"keys": keys} if summation == "masked" else {})}
     if kind == "none-plain-settings":
         plain = plain.revised(**SETTINGS)
-    if kind in KINDS:
+    if kind in PERSONAL:
+        plain = plain.revised(personal={"candidates": CANDIDATES, "passes": 1})
+    if kind in KINDS | PERSONAL:
         return plain.revised(data={"columns": _COLUMNS}, network={"hidden": [4, 4, 4, 4, 4, 4, 4]}, sites=sites)
     images = {"kind": "image", "columns": [], "image": {"size": [8, 8]}, "patient": {"required": True}}
     network = {"name": "small_cnn", "hidden": None, "width": 8, "blocks": [1, 1]}
@@ -199,7 +207,7 @@ class Asked:
 
     def order(self, kind: str, masked: Masked | None = None, opening: str = "") -> Order:
         one = study_of(kind)
-        bundle: Bundle = {"model": model_of(kind, self.model)} if self.step in ("open", "train", "evaluate") else {}
+        bundle: Bundle = {"model": model_of(kind, self.model)} if self.step in ("open", "train", "evaluate", "personal") else {}
         if self.step == "train" and one.algorithm.name == "scaffold":
             bundle["control"] = {name: np.full_like(array, self.control) for name, array in bundle["model"].items()}
         header = OrderHeader(

@@ -33,6 +33,7 @@ ELSEWHERE = {
     "question": "words that reports and cards show: tests/evidence",
     "data": "how files become records: tests/sources; of these, settings of the other kind of data are tried below",
     "privacy": "what is charged and noised: tests/plan, tests/privacy; settings of another mode are refused: test_privacy",
+    "personal": "what a hospital makes of the finished model: tests/algorithms/personal, tests/site/test_personal_models",
     "sites": "who takes part, and when a round counts: tests/hub",
 }
 """Sections whose settings show in no such run, and where they are tested instead."""

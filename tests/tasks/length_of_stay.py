@@ -16,7 +16,7 @@ from wardround.study.cell_values import Value, is_number
 from wardround.study.label import LabelContract, LabelKind, Target
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.intervals import UNDEFINED, Z
-from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Dots, Figures, PairedDifference, Words
+from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Dots, Figures, Floats, PairedDifference, Words
 from wardround.tasks.sums import Sums, impossible, packed, unpacked
 from wardround.values.errors import RunError
 from wardround.values.tree import Shapes
@@ -80,6 +80,9 @@ class LengthOfStay:
 
     def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
         return outputs.clamp(min=0.0) * SCALE
+
+    def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
+        return np.square(np.asarray(outputs, np.float64) - np.asarray(labels, np.float64) / SCALE)
 
     def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
         days = np.clip(np.asarray(outputs, np.float64) * SCALE, 0, MOST_DAYS)

@@ -56,6 +56,14 @@ class TaskConformance:
             order = np.random.default_rng(seed).permutation(len(labels))
             assert self.sums((outputs[order], labels[order])) == self.sums((outputs, labels))
 
+    def test_a_records_loss_is_its_own(self) -> None:
+        """A hospital chooses its model by these, patient by patient: nobody else may be in a patient's."""
+        for outputs, labels in self.sets():
+            losses = self.task().losses(outputs, labels)
+            alone = [self.task().losses(outputs[row : row + 1], labels[row : row + 1])[0] for row in range(len(labels))]
+            assert losses.shape == (len(labels),) and losses.dtype == np.float64
+            assert np.isfinite(losses).all() and losses.tolist() == alone
+
     def test_no_records_add_nothing(self) -> None:
         """A hospital without test patients must not disturb the others."""
         task = self.task()

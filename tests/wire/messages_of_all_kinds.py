@@ -16,7 +16,7 @@ from wardround.wire.messages import (
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
 site_names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", fullmatch=True)
 cohorts = st.sets(site_names, max_size=4).map(lambda names: tuple(sorted(names)))
-steps = st.sampled_from(["train", "evaluate", "own", "close"])
+steps = st.sampled_from(["train", "evaluate", "own", "personal", "close"])
 rounds = st.integers(1, 100_000)
 array_names = st.from_regex(r"[a-z][a-z0-9_]{0,31}/[ -~]{1,200}", fullmatch=True)
 array_shapes = st.lists(st.integers(0, 3), max_size=3).map(tuple)

@@ -24,10 +24,11 @@ class Quantity(Generic[Result]):
 @dataclass(frozen=True)
 class TrainedModel(Quantity[LocalRun]):
     """The model after a round of local steps from `model`. proximal_mu * (w - model) and gradient_shift are added to every
-    gradient."""
+    gradient. learns: names of the arrays that may change; None for all."""
 
     proximal_mu: float = 0.0
     gradient_shift: Tree | None = None
+    learns: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,10 @@ def _register(record: RunRecord, folder: Path) -> None:
 
     with open_registry() as registry:
         registry.register_run(record, {"safetensors": folder / MODEL, "onnx": folder / ONNX})
+        for site, entry in record.sites.items():
+            if entry.personal is not None and entry.personal.sha256 is not None:
+                files = {kind: folder / "sites" / site / name for kind, name in entry.personal.files.items()}
+                registry.register_chosen(record, site, files)
 
 
 def made(folder: Path) -> Sequence[Path]:

@@ -1,6 +1,6 @@
 """How far a run has come, as one value and one file: the coordinator's checkpoint.
 
-    open -> train 1..R -> own 1..R (if asked) -> evaluate -> close
+    open -> train 1..R -> own 1..R (if asked) -> evaluate -> personal (if asked) -> close
 
 A checkpoint is written after every exchange whose result counts. A run killed anywhere goes on from the last one; since orders
 follow from the checkpoint alone, sites that had answered the repeated order send their stored bytes.
@@ -138,6 +138,7 @@ class Progress:
     the opening at hand, or of the one that was used. opened: what it asked, as a hash.
 
     before: the state that the last round began with, where a round can be rolled back. evaluations: label -> split -> sums.
+    personal: whether the hospitals were told to make their personal models.
     missed: labels whose evaluation stopped a run, since a site was missing; a resumed one goes on without their figures.
     """
 
@@ -153,6 +154,7 @@ class Progress:
     evaluations: dict[str, Any] = field(default_factory=dict)
     opening: int = 0
     opened: str = ""
+    personal: bool = False
     closed: bool = False
     missed: tuple[str, ...] = ()
     before: StoredBundle = field(default_factory=dict)

@@ -73,6 +73,14 @@ class Coordinator:
         self.evaluate(FEDERATED, self.progress.state["model"])
         return self.progress
 
+    def personalise(self) -> None:
+        """Sends the federated model once more, for each hospital to make its personal models of; their answers are empty. No
+        model of a hospital may be evaluated after that."""
+        if self.study.personal.candidates and not self.progress.personal:
+            model = self.progress.state["model"]
+            self._orders.tell(self.progress, Question("personal", self.study.algorithm.rounds, {"model": model}))
+            self._save(replace(self.progress, personal=True))
+
     def close(self) -> None:
         """Tells the sites that the run is over, and whose last contribution was counted."""
         if not self.progress.closed:

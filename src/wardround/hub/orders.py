@@ -70,7 +70,7 @@ class Orders:
     def tell(self, progress: Progress, question: Question) -> tuple[tuple[SiteId, ...], dict[SiteId, str]]:
         """An order that nothing is summed for: who followed it, and who did not. The run goes on without the others."""
         lost = self._told(progress, question, progress.sites)
-        if question.step in ("own", "evaluate") and (again := self._opened_again(progress, lost)):
+        if question.step in ("own", "evaluate", "personal") and (again := self._opened_again(progress, lost)):
             lost = {**{site: word for site, word in lost.items() if site not in again}, **self._told(progress, question, again)}
         self._tell_of_the_lost(lost)
         return tuple(site for site in progress.sites if site not in lost), lost

@@ -5,6 +5,7 @@ progress (sums)  +  every hospital's own report (a simulation may read them)  ->
 A hub has no hospital's report. Its record holds what the sums gave, and hospitals by their names alone.
 """
 
+import json
 import platform
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,7 +21,7 @@ from wardround.hub.checkpoint import Progress
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.run_folder import RunPlan
 from wardround.plan.network_view import seen
-from wardround.plan.plan import FEDERATED, SCORED_AT_THE_END, SHIFTED, own_label
+from wardround.plan.plan import CHOSEN, FEDERATED, SCORED_AT_THE_END, SHIFTED, own_label
 from wardround.study.declaration import Study
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.study.record.run_record import (
@@ -28,6 +29,7 @@ from wardround.study.record.run_record import (
     ModelRecord,
     NetworkRecord,
     PairedRecord,
+    PersonalRecord,
     Pooled,
     PrivacyRecord,
     RoundRecord,
@@ -200,10 +202,25 @@ class Outcome:
             split_patients=dict(zip(SPLITS, dataset_counts["patients"], strict=True)),
             split_images=dict(zip(SPLITS, dataset_counts["images"], strict=True)),
             federated=self.site_test(site, FEDERATED, self.threshold),
-            own=self.site_test(site, own_label(site), self.own_models[site]) if site in self.own_models else None,
+            own=self._own(site),
+            personal=self._personal(site),
             paired={name: PairedRecord(**asdict(one)) for name, one in self.paired.get(site, {}).items()},
             **label_counts,
         )
+
+    def _own(self, site: str) -> Evaluation | None:
+        """Of a hospital's own model there: where all own models were tried everywhere, or where it chose among personal ones."""
+        sums = self.site_sums(site, own_label(site))
+        tried = site in self.own_models or "personal" in self._reports[site]
+        return self.site_test(site, own_label(site), decided(self.study, sums)) if tried and sums is not None else None
+
+    def _personal(self, site: str) -> PersonalRecord | None:
+        """What the hospital wrote of its choice; None where it made none."""
+        choice = self._reports[site].get("personal", {}).get("choice")
+        if choice is None:
+            return None
+        test = self.site_test(site, CHOSEN, choice["threshold"])
+        return PersonalRecord.model_validate_json(json.dumps({**choice, "test": None if test is None else test.model_dump()}))
 
     def _trained_on(self) -> dict[str, dict[str, int]]:
         """For each external test set, how many of its records each hospital that compared them has trained on."""
@@ -308,6 +325,7 @@ def summary_json(record: RunRecord, folder: Path, seconds: float) -> dict[str, A
                 "images": site.images,
                 "own": _figures(site.own, counts),
                 "federated": _figures(site.federated, counts),
+                **_chosen(site, counts),
             }
             for name, site in record.sites.items()
         },
@@ -317,6 +335,14 @@ def summary_json(record: RunRecord, folder: Path, seconds: float) -> dict[str, A
         },
         "external": {name: _figures(evaluation, counts) for name, evaluation in record.external.items()},
     }
+
+
+def _chosen(site: SiteRecord, counts: Collection[str]) -> dict[str, Any]:
+    """What a hospital keeps, and why; nothing where the study makes no personal models."""
+    if (personal := site.personal) is None:
+        return {}
+    words = personal.model_dump(mode="json", exclude={"test", "sha256", "files"})
+    return {"chosen": _figures(personal.test, counts), "choice": words}
 
 
 def _figures(evaluation: Evaluation | None, counts: Collection[str]) -> dict[str, Any] | None:

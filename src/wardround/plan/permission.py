@@ -1,6 +1,7 @@
 """The finite list of what a study asks of a site: the study is the whole permission.
 
-    open/0 .. open/3n -> train/1 .. train/R -> own/1 .. own/R (where the study has own models) -> evaluate/LABEL -> close
+    open/0 .. open/3n -> train/1 .. train/R -> own/1 .. own/R (where the study has own models) -> evaluate/LABEL
+        -> personal/R (where the study has personal models) -> close
        \\--one is used--/        open/0/again: the model once more, for a site that lost its own; it answers nothing
 
 A site answers each name of the list at most once over one set of sites, with exactly these arrays, and nothing else. Everything
@@ -109,6 +110,8 @@ class Permission:
         labels += [own_label(site) for site in self._plan.study.sites.names] if self._own_models else []
         for label in labels:
             yield self._evaluation(label)
+        if self._plan.study.personal.candidates:
+            yield PlannedOrder("personal", self._rounds, arrays=self._shared_model)
         yield PlannedOrder("close", self._rounds)
 
     @property

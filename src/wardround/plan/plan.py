@@ -86,6 +86,11 @@ class Plan:
 
         return trainable_names(build(self.study.network, self.inputs, self.task.outputs))
 
+    @cached_property
+    def head(self) -> frozenset[str]:
+        """Names of the last layer's arrays."""
+        return frozenset(name for name in self.shared_names if name.startswith("head."))
+
     def initial_model(self) -> Tree:
         """Every array of the model, float32, before the first round."""
         from wardround.plan.public_scaling import public_scaling
@@ -205,6 +210,7 @@ class Plan:
 
 
 FEDERATED = "federated"
+CHOSEN = "chosen"  # what a hospital keeps, judged at that hospital alone
 LAST = "last"  # the last round's model, looked at before it is the result
 
 

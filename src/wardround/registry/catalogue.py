@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from wardround.registry.database import Database, open_database, sqlite_url
 from wardround.registry.entries import FileEntry, MetricEntry, ModelEntry, RunEntry, StudyEntry
-from wardround.registry.rows import enter, metric_entry, model_entry, model_row, run_entry, run_row
+from wardround.registry.rows import enter, enter_chosen, metric_entry, model_entry, model_row, run_entry, run_row
 from wardround.registry.store import ModelStore
 from wardround.registry.tables import MetricRow, ModelRow, RunRow, StudyRow
-from wardround.study.record.run_record import ModelRecord, RunRecord
+from wardround.study.record.run_record import RunRecord
 from wardround.values.canonical import sha256_hex
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RegistryError, RunError
@@ -81,9 +81,23 @@ class Registry:
         "model_card" and so on are kept with it. Registering the same record again changes nothing; a record that was not
         finished is replaced by a later one of the same run. Raises RegistryError where a finished run of that name differs.
         """
-        kept = self._keep_files(record.model, files) if record.model else ()
+        kept = self._keep_files(record.model.sha256, files) if record.model else ()
         self._database.write(lambda session: enter(session, record, kept))
         return self.run(record.run_id)
+
+    def register_chosen(self, record: RunRecord, site: str, files: Mapping[str, Path]) -> None:
+        """Keep the model that a hospital of a registered run keeps; the run's own model is its parent.
+
+        files: as in `register_run`. Raises RegistryError where the weights are not those that the record states."""
+        personal = record.sites[site].personal
+        if personal is None or personal.sha256 is None or record.model is None:
+            raise RegistryError(
+                f"{site} keeps no model of its own in run {record.run_id}",
+                expected="a run whose study has personal.candidates",
+                hint="read the log in that hospital's folder",
+            )
+        kept = self._keep_files(personal.sha256, files)
+        self._database.write(lambda session: enter_chosen(session, record, personal, kept))
 
     def studies(self) -> tuple[StudyEntry, ...]:
         """Newest first."""
@@ -149,16 +163,16 @@ class Registry:
             raise RegistryError(f"{path} could not be written", found=reason or "", hint="choose another folder") from error
         return path
 
-    def _keep_files(self, model: ModelRecord, files: Mapping[str, Path]) -> tuple[FileEntry, ...]:
+    def _keep_files(self, expected: str, files: Mapping[str, Path]) -> tuple[FileEntry, ...]:
         data = {kind: _read(kind, path) for kind, path in sorted(files.items())}
         if WEIGHTS not in data:
             raise RegistryError(
                 "A run with a model cannot be registered without its weights", expected=f"a file of kind {WEIGHTS}"
             )
-        if (sha256 := sha256_hex(data[WEIGHTS])) != model.sha256:
+        if (sha256 := sha256_hex(data[WEIGHTS])) != expected:
             raise RegistryError(
                 f"{files[WEIGHTS]} is not the model that the run record describes",
-                expected=f"SHA-256 {model.sha256}",
+                expected=f"SHA-256 {expected}",
                 found=sha256,
                 hint="register the run folder as it was written",
             )

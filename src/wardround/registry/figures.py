@@ -9,8 +9,8 @@ FEDERATED = "federated"
 
 
 def figures_of(record: RunRecord) -> tuple[dict[str, Any], ...]:
-    """One row per figure. A model is "federated" or is named after the site whose data alone it saw; what the cross table
-    repeats of the sites' own figures appears once."""
+    """One row per figure. A model is "federated", is named after the site whose data alone it saw, or is "chosen by" a site; what
+    the cross table repeats of the sites' own figures appears once."""
     rows: dict[tuple[str, str, str, str], dict[str, Any]] = {}
     for model, scope, test_set, evaluation in _evaluations(record):
         for name, value in evaluation.values.items():
@@ -30,6 +30,8 @@ def _evaluations(record: RunRecord) -> Iterator[tuple[str, str, str, Evaluation]
     for site, entry in record.sites.items():
         evaluations = ((site, entry.own), (FEDERATED, entry.federated))
         yield from ((model, "site", site, evaluation) for model, evaluation in evaluations if evaluation is not None)
+        if entry.personal is not None and entry.personal.test is not None:
+            yield f"chosen by {site}", "site", site, entry.personal.test
     yield from ((FEDERATED, "external", name, evaluation) for name, evaluation in record.external.items())
     if record.pooled is not None:
         yield FEDERATED, "pooled", "", record.pooled.federated

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from wardround.registry.entries import FileEntry, LineageEntry, MetricEntry, ModelEntry, RunEntry
 from wardround.registry.figures import figures_of
 from wardround.registry.tables import FileRow, LineageRow, MetricRow, ModelRow, RunRow, StudyRow
-from wardround.study.record.run_record import ModelRecord, RunRecord
+from wardround.study.record.run_record import ModelRecord, PersonalRecord, RunRecord
 from wardround.values.errors import RegistryError
 
 
@@ -21,7 +21,7 @@ def run_row(session: Session, run_id: str) -> RunRow:
 
 
 def model_row(session: Session, name: str) -> ModelRow:
-    of_run = session.scalar(select(LineageRow.model).where(LineageRow.run == name))
+    of_run = _own_model_of(session, name)
     fits = ModelRow.sha256 == of_run if of_run else ModelRow.sha256.startswith(name.lower(), autoescape=True)
     rows = session.scalars(select(ModelRow).where(fits).order_by(ModelRow.sha256).limit(3)).all() if name else []
     if len(rows) != 1:
@@ -83,23 +83,50 @@ def _enter_run(session: Session, record: RunRecord, text: str) -> None:
     session.add_all(MetricRow(run=record.run_id, **vars_of) for vars_of in figures_of(record))
 
 
+def enter_chosen(session: Session, record: RunRecord, personal: PersonalRecord, files: tuple[FileEntry, ...]) -> None:
+    """Insert what a hospital keeps, as a child of the run's model. Where it is that very model there is nothing to insert."""
+    parent = record.model.sha256 if record.model else None
+    if personal.sha256 is None or personal.sha256 == parent:
+        return
+    row = ModelRow(
+        sha256=personal.sha256, parameters=personal.parameters, threshold=personal.threshold, synthetic=record.synthetic
+    )
+    _enter_row(session, row, files)
+    _enter_lineage(session, record, personal.sha256, parent)
+
+
 def _enter_model(session: Session, record: RunRecord, model: ModelRecord, files: tuple[FileEntry, ...]) -> None:
-    row = session.get(ModelRow, model.sha256)
-    if row is None:
-        row = ModelRow(sha256=model.sha256, parameters=model.parameters, threshold=model.threshold, synthetic=record.synthetic)
+    row = ModelRow(sha256=model.sha256, parameters=model.parameters, threshold=model.threshold, synthetic=record.synthetic)
+    _enter_row(session, row, files)
+    _enter_lineage(session, record, model.sha256, record.parent_model)
+
+
+def _enter_row(session: Session, row: ModelRow, files: tuple[FileEntry, ...]) -> None:
+    sha256 = row.sha256
+    if session.get(ModelRow, sha256) is None:
         session.add(row)
         session.flush()
     for file in files:
-        if session.get(FileRow, (model.sha256, file.kind)) is None:
-            session.add(FileRow(model=model.sha256, kind=file.kind, sha256=file.sha256, suffix=file.suffix, size=file.size))
-    if session.get(LineageRow, (model.sha256, record.run_id)) is None:
-        parent = record.parent_model
-        session.add(LineageRow(model=model.sha256, run=record.run_id, study_hash=record.study_hash, parent=parent))
+        if session.get(FileRow, (sha256, file.kind)) is None:
+            session.add(FileRow(model=sha256, kind=file.kind, sha256=file.sha256, suffix=file.suffix, size=file.size))
+
+
+def _enter_lineage(session: Session, record: RunRecord, sha256: str, parent: str | None) -> None:
+    if session.get(LineageRow, (sha256, record.run_id)) is None:
+        session.add(LineageRow(model=sha256, run=record.run_id, study_hash=record.study_hash, parent=parent))
+        session.flush()
+
+
+def _own_model_of(session: Session, run: str) -> str | None:
+    """The hash of the model that a run made: of its models the one that is no child of another."""
+    siblings = select(LineageRow.model).where(LineageRow.run == run)
+    no_child = LineageRow.parent.is_(None) | LineageRow.parent.not_in(siblings)
+    return session.scalar(select(LineageRow.model).where(LineageRow.run == run, no_child))
 
 
 def run_entry(session: Session, row: RunRow) -> RunEntry:
     title = session.scalar(select(StudyRow.title).where(StudyRow.hash == row.study_hash))
-    model = session.scalar(select(LineageRow.model).where(LineageRow.run == row.id))
+    model = _own_model_of(session, row.id)
     return RunEntry(
         id=row.id,
         study_hash=row.study_hash,

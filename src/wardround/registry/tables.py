@@ -81,9 +81,9 @@ class LineageRow(Base):
 
 
 class MetricRow(Base):
-    """One figure of a model ("federated", or the site that trained it alone) in a scope (pooled, site, external).
+    """One figure of a model ("federated", the site that trained it alone, or "chosen by" a site).
 
-    test_set: the site's or the external set's name, empty where pooled."""
+    scope: pooled, site or external. test_set: the site's or the external set's name, empty where pooled."""
 
     __tablename__ = "metrics"
     run: Mapped[str] = mapped_column(_RUN, ForeignKey("runs.id"), primary_key=True)

@@ -30,8 +30,20 @@ from wardround.hub.notices import (
     silent,
 )
 
-_TITLES = {"open": "Opening", "train": "Learning", "own": "Alone", "evaluate": "Testing", "close": "Closing"}
-_NOTES = {"open": "hospitals prepare their data", "own": "each hospital's own model", "evaluate": "on held-out patients"}
+_TITLES = {
+    "open": "Opening",
+    "train": "Learning",
+    "own": "Alone",
+    "evaluate": "Testing",
+    "personal": "Choosing",
+    "close": "Closing",
+}
+_NOTES = {
+    "open": "hospitals prepare their data",
+    "own": "each hospital's own model",
+    "evaluate": "on held-out patients",
+    "personal": "each hospital's best model",
+}
 _WIDE = 100
 _WIDEST = 120
 

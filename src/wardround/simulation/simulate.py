@@ -195,6 +195,7 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
             )
             coordinator.run()
             score_own_models(coordinator, folder)
+            coordinator.personalise()
             coordinator.close()
         _give_back_memory()
         progress = coordinator.progress
@@ -301,6 +302,7 @@ def _site_configs(
             outside=outside if outside.exists() else None,
             counter=folder.counter(name),
             run="" if plan is None else plan.run_id,
+            synthetic=plan is not None and plan.synthetic,
         )
         for name, hospital in sorted(hospitals.items())
     ]

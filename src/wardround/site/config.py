@@ -39,7 +39,7 @@ class SiteConfig:
     keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside, counter:
     see Site. ledger_witness: see Ledger. run: the run's name, for the ledger. mapping: the hospital's own, for a table;
     mapping_sha256: of the one agreed to, "" for whichever there is. records: the fingerprint of the records agreed to, likewise.
-    identity: file of the signing key; None for the one in `folder`."""
+    identity: file of the signing key; None for the one in `folder`. synthetic: see Site."""
 
     name: str
     study: StudyAsJson
@@ -57,6 +57,7 @@ class SiteConfig:
     mapping_sha256: str = ""
     records: str = ""
     identity: Path | None = None
+    synthetic: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """What another process needs to open the same site."""
@@ -102,6 +103,7 @@ class SiteConfig:
             ledger=ledger,
             outside=self.outside,
             counter=self.counter,
+            synthetic=self.synthetic,
         )
 
     def _identity(self) -> Identity:

@@ -13,7 +13,7 @@ from wardround.values.errors import RefusedError
 from wardround.values.ids import SiteId
 from wardround.wire.messages import Order, OrderHeader
 
-_IN_ORDER = ("train", "own", "evaluate", "close")
+_IN_ORDER = ("train", "own", "evaluate", "personal", "close")
 
 
 def require_allowed(order: Order, planned: PlannedOrder, state: SiteState, plan: Plan, site: SiteId) -> None:
@@ -68,7 +68,7 @@ def _require_turn(order: Order, planned: PlannedOrder, state: SiteState, *, mask
         raise RefusedError(f"Round {header.round} is over: this site has answered round {state.round}", code="old-round")
     if content is None:
         _require_forward(planned, state)
-    if header.step in ("own", "evaluate", "close") and content is not None:
+    if header.step in ("own", "evaluate", "personal", "close") and content is not None:
         raise RefusedError(f"{planned.name} was answered before, in an order with other bytes", code="asked-before")
 
 
@@ -86,15 +86,15 @@ def _require_opening(order: Order, planned: PlannedOrder, state: SiteState, *, m
 
 
 def _require_forward(planned: PlannedOrder, state: SiteState) -> None:
-    """Whether no later step has begun: rounds, own models, evaluations, closing. An honest run never goes back, also after a
-    crash, since its checkpoint does not. A coordinator that could would fit the models of later rounds to what the evaluation,
-    of patients that no round shows, has told it."""
+    """Whether no later step has begun: rounds, own models, evaluations, personal models, closing. An honest run never goes
+    back, also after a crash, since its checkpoint does not. A coordinator that could would fit the models of later rounds to what
+    the evaluation, of patients that no round shows, has told it."""
     later = _IN_ORDER[_IN_ORDER.index(planned.step) + 1 :] if planned.step in _IN_ORDER else ()
     begun = [name for name in state.asked if name.startswith(tuple(f"{step}/" for step in later))]
     if begun:
         raise RefusedError(
             f"{planned.name} comes too late: this site has answered {begun[-1]}",
-            expected="rounds, then own models, then evaluations",
+            expected="rounds, then own models, then evaluations, then personal models",
             code="old-round",
         )
 

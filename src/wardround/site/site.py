@@ -65,11 +65,13 @@ class Site:
         ledger: Ledger | None = None,
         outside: Path | None = None,
         counter: Path | None = None,
+        synthetic: bool = False,
         refusals_in_a_row: int = REFUSALS_IN_A_ROW,
     ) -> None:
         """identity: this hospital's signing key; a masked study needs it, and must list its public half. ledger: of the patients
         whose records these are; a private study needs it. outside: a file with the digests of an external test set's records, to
-        be compared with those that are trained on. counter: see SiteStore. refusals_in_a_row: after so many it stops."""
+        be compared with those that are trained on. counter: see SiteStore. synthetic: see SiteWork. refusals_in_a_row: after so
+        many it stops."""
         self.name = name
         self.study_hash = study.hash
         party = _party(name, study, identity) if study.summation.mode == "masked" else None
@@ -77,7 +79,9 @@ class Site:
         self.participant = MaskedParticipant(party, self.store) if party is not None else None
         self.plan = Plan(study)
         self.permission = Permission(self.plan)
-        self.work = SiteWork(name, self.plan, load, self.store, device=device, threads=threads, outside=outside)
+        self.work = SiteWork(
+            name, self.plan, load, self.store, device=device, threads=threads, outside=outside, synthetic=synthetic
+        )
         self.charges = PrivacyCharges(self.plan.private, ledger) if self.plan.private is not None else None
         sites = len(study.sites.names)
         self._header_limit = largest_header(sites) if sites else HEADER_LIMIT

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from wardround.privacy.fixed_point_mechanism import RoundingKey
 from wardround.privacy.mechanism import protect
 from wardround.site.comparison import outputs_file
 from wardround.site.kept_moments import joined, own_moments_file, parted
+from wardround.site.personal_models import Bench, keep_personal_model
 from wardround.site.records import Read, read
 from wardround.site.store import SiteState, SiteStore
 from wardround.summation.masked.layout import content_of
@@ -75,8 +77,10 @@ class SiteWork:
         device: str,
         threads: int,
         outside: Path | None,
+        synthetic: bool = False,
     ) -> None:
-        self.name, self.plan, self.store = name, plan, store
+        """synthetic: whether the records are of no patient, as the files of a personal model say."""
+        self.name, self.plan, self.store, self.synthetic = name, plan, store, synthetic
         self._load, self._device, self._threads, self._outside = load, device, threads, outside
         self._frozen: Tree | None = None
 
@@ -116,6 +120,8 @@ class SiteWork:
                 return {}, self.train_own(order, state)
             case "evaluate":
                 return self.evaluate(order, state), state
+            case "personal":
+                return {}, self.personalise(order, state)
             case "close":
                 return {}, replace(state, masked=ended(state.masked), closed=True, asks={}, said={})
 
@@ -224,12 +230,53 @@ class SiteWork:
         frame = self.plan.evaluation_frame(len(order.header.cohort), shifted=shifted)
         return protect(Contribution({}, 0, _prefixed(scored)), {}, frame, self._rounding_key(f"evaluate-{label}", 1))
 
+    def personalise(self, order: Order, state: SiteState) -> SiteState:
+        """The personal models of this hospital. Nothing of them leaves, and whether the order is followed does not depend on what
+        becomes of them: what goes wrong is told in the log, and the hospital has its own model still."""
+        state = self.train_own(order, state)
+        federated = self.plan.algorithm.local_model(unpack_bundle(order.arrays), state.memory)
+        own = self.plan.trainable(self.store.read_tree(own_file(order.header.round)) or {})
+        try:
+            keep_personal_model(self.bench, own, federated)
+        except Exception as error:  # noqa: BLE001  the records may have caused it, and a refusal would tell
+            self.store.log("personal", f"The personal models were not made: {''.join(format_exception(error))}")
+        return state
+
+    @property
+    def bench(self) -> Bench:
+        def outputs(model: Tree, split: Split) -> NDArray[np.float32]:
+            return self._outputs(model, self.splits[split], self._read.mirrored.get(split))
+
+        frozen = self.frozen
+        return Bench(self.name, self.plan, self.store, self.splits, frozen, self.synthetic, outputs, self._personal_trainer)
+
+    def _personal_trainer(self, passes: int) -> Trainer:
+        """Of so many passes in one go, at the steady rate of [personal]; plain under every privacy mode, since nothing leaves."""
+        from wardround.training.loop import TorchTrainer
+
+        study, records = self.plan.study, self.splits["train"]
+        rate = study.training.learning_rate * study.personal.rate
+        steady = {"learning_rate": rate, "schedule": "constant", "warmup_rounds": 0.0, "local_epochs": float(passes)}
+        trainer = TorchTrainer(
+            study.network,
+            study.training.changed(**steady),
+            self.plan.inputs,
+            records,
+            self._head(records.labels),
+            seed=seed_of("personal", study.training.seed, self.name),
+            round_number=1,
+            rounds=1,
+            device=self._device,
+            threads=self._threads,
+        )
+        return _WholeModelTrainer(trainer, self.frozen)
+
     def _trainer(self, purpose: str, number: int, moments: Tree | None = None) -> Trainer:
         """moments: what the optimiser goes on with; none for a new start."""
         from wardround.training.loop import TorchTrainer
 
         study = self.plan.study
-        if study.privacy.of_patients:
+        if study.privacy.of_patients and purpose == "train":  # nothing of an own model leaves
             return _WholeModelTrainer(self._private_trainer(number, moments), self.frozen)
         trainer = TorchTrainer(
             study.network,

@@ -16,6 +16,7 @@ from wardround.study.sections.algorithm import AlgorithmSection
 from wardround.study.sections.backbone import SMALLEST_SIDE
 from wardround.study.sections.evaluation import EvaluationSection
 from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.personal import PersonalSection
 from wardround.study.sections.privacy import PrivacySection
 from wardround.study.sections.question import QuestionSection
 from wardround.study.sections.section import Section
@@ -49,6 +50,8 @@ class Study(Section):
         How contributions are added, and what is protected beyond that: clip norm, noise multiplier, epsilon and delta.
     evaluation
         How the model is judged.
+    personal
+        What each hospital makes of the federated model, of which it keeps what is best for its patients.
     sites
         Who takes part, and their keys.
 
@@ -68,6 +71,7 @@ class Study(Section):
     summation: SummationSection = Field(default_factory=SummationSection, description="How contributions are added.")
     privacy: PrivacySection = Field(default_factory=PrivacySection, description="What is protected beyond that.")
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection, description="How the model is judged.")
+    personal: PersonalSection = Field(default_factory=PersonalSection, description="What each hospital makes of that model.")
     sites: SitesSection = Field(default_factory=SitesSection, description="Who takes part.")
 
     @model_validator(mode="after")
@@ -171,9 +175,11 @@ LATER_SETTINGS: Mapping[str, object] = {
     "training.keep_optimizer": False,
     "training.augmentation.border": "zeros",
     "training.augmentation.cutout_fill": "zero",
+    "personal": PersonalSection().model_dump(mode="json"),
 }
 """Settings that came after studies had been agreed on -> the value that leaves a study as it was. With that value a setting is
-not hashed, so that these studies keep their hash. A value here never changes, also where a default does."""
+not hashed, so that these studies keep their hash. A value here never changes, also where a default does; [personal] is left
+out where it makes no candidate, since it may hold nothing else then."""
 
 
 def without_later_settings(dumped: Mapping[str, Any], path: str = "") -> dict[str, Any]:

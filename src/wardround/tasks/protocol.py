@@ -170,6 +170,11 @@ class Task(Protocol):
         """What the ONNX file shows of a network's outputs."""
         ...
 
+    def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
+        """The proper loss of each record (n,), in nats where outputs stand for chances: least where the outputs are true. It
+        knows no weights of classes and no smoothing."""
+        ...
+
     def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
         """Of n records. RunError where an output is not a number."""
         ...

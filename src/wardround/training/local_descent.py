@@ -30,6 +30,13 @@ class Loaded:
     names: tuple[str, ...]
     parameters: list[nn.Parameter]
 
+    def learning(self, learns: frozenset[str] | None) -> "Loaded":
+        """The same network, of which training changes these arrays alone; None for all."""
+        if learns is None:
+            return self
+        named = [(name, one) for name, one in zip(self.names, self.parameters, strict=True) if name in learns]
+        return Loaded(self.module, tuple(name for name, _ in named), [parameter for _, parameter in named])
+
     def zeros(self) -> Tree:
         """float64, shaped as what training changes: the sum of no gradients."""
         return {name: np.zeros(tuple(p.shape)) for name, p in zip(self.names, self.parameters, strict=True)}

@@ -13,7 +13,7 @@ further package, and prints nothing. It is deprecated, hence the upper bound on 
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from wardround.algorithms.personal import PersonalModel
 from wardround.study.record.model_statement import INNER_VALUES_KEY, METADATA_KEY, ModelStatement
 from wardround.study.sections.network import NetworkSection
 from wardround.training.images.pixels import rows_of
@@ -67,10 +68,22 @@ class Shown(nn.Module):
         return self.shown(outputs)
 
 
+class Mixture(nn.Module):
+    """Several networks on the same rows: the weighted sum of what they give."""
+
+    def __init__(self, modules: Sequence[nn.Module], weights: Sequence[float]) -> None:
+        super().__init__()
+        self.parts, self.weights = nn.ModuleList(modules), tuple(weights)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = torch.stack([weight * part(rows) for weight, part in zip(self.weights, self.parts, strict=True)])
+        return outputs.sum(0)
+
+
 def export_onnx(
     network: NetworkSection,
     inputs: InputShape,
-    tree: Tree,
+    model: Tree | PersonalModel,
     path: Path,
     *,
     flip_average: bool,
@@ -79,9 +92,11 @@ def export_onnx(
     shown: Show = torch.sigmoid,
     output: str = "probability",
     statement: ModelStatement | None = None,
+    private: bool = False,
 ) -> ExportProof:
     """Write `path` and prove it on made-up records and on `probe_records`. inputs: what one record of the contract is.
-    outputs, shown, output: of the task: numbers for a record, what is shown of them, and its name in the file.
+    outputs, shown, output: of the task: numbers for a record, what is shown of them, and its name in the file. model: of several
+    parts the file holds all, and their weighted sum. private: only this user may read the file.
 
     With its statement the file tells what it is, and a table's file reads the contract's columns by their names.
 
@@ -90,7 +105,8 @@ def export_onnx(
     RunError, with nothing written, when any probability differs by more than LARGEST_DIFFERENCE.
     """
     mirrored = flip_average and inputs.kind == "image"
-    learned = _learned(network, inputs, tree, outputs)
+    single = model if isinstance(model, PersonalModel) else PersonalModel.single(model)
+    learned = _learned(network, inputs, single, outputs)
     whole, parts = learned, learned
     if network.backbone is not None:
         from wardround.training.backbone import Described, pinned_network
@@ -107,7 +123,7 @@ def export_onnx(
             found=f"{proof.max_difference:g} over {proof.checked} records",
             hint="report this with the network and the versions of torch and onnxruntime; the trained model itself is intact",
         )
-    write_atomic(path, data if statement is None else _stated(data, statement))
+    write_atomic(path, data if statement is None else _stated(data, statement), private=private)
     return proof
 
 
@@ -134,12 +150,15 @@ def _scores(graph: onnx.GraphProto) -> str:
     return str(last.input[0]) if last is not None and last.op_type == "Sigmoid" else output
 
 
-def _learned(network: NetworkSection, inputs: InputShape, tree: Tree, outputs: int) -> nn.Module:
+def _learned(network: NetworkSection, inputs: InputShape, model: PersonalModel, outputs: int) -> nn.Module:
     """The network that learned, with the arrays it learned; behind a backbone it reads features."""
     reads = inputs if network.backbone is None else InputShape("table", features=network.backbone.features)
-    module = build(network, reads, outputs)
-    load_tree(module, tree)
-    return module
+    modules = []
+    for _, tree in model.parts:
+        modules.append(build(network, reads, outputs))
+        load_tree(modules[-1], tree)
+    weights = tuple(weight for weight, _ in model.parts)
+    return modules[0] if weights == (1.0,) else Mixture(modules, weights)
 
 
 def _onnx_bytes(model: nn.Module, inputs: InputShape, output: str) -> bytes:

@@ -14,7 +14,7 @@ from wardround.values.tree import Tree
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Site = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Round = Annotated[int, Field(ge=1, le=100_000)]
-Step = Literal["open", "train", "evaluate", "own", "close"]
+Step = Literal["open", "train", "evaluate", "own", "personal", "close"]
 What = Literal["keys", "sign", "open"]
 Turn = Annotated[int, Field(ge=0, lt=2**53)]
 OPENINGS = 1_000

@@ -1,5 +1,6 @@
 """The hub as a service: a study from its submission to its model, whatever happens on the way."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import wardround.hub.daemon.service as service_module
 from wardround.hub.artifacts import CARD, MODEL, RECORD, REPORT
 from wardround.hub.daemon.studies import folders
 from wardround.hub.daemon.study_state import StudyState, now_ms
+from wardround.site.store import REPORT as REPORT_JSON
+from wardround.study.declaration import Study
 from wardround.study.record.run_record import RunRecord
 from wardround.study.run_settings import run_file_of
 from wardround.values.canonical import sha256_hex
@@ -20,7 +23,7 @@ from ...federation.tiny_federation import NAMES, study
 from .hub_ward import HubWard, hub_ward, until, until_state
 
 
-def masked(**changes: object) -> object:
+def masked(**changes: object) -> Study:
     return study(mode="masked", **{"rounds": 2, "collusion": 0, **changes})
 
 
@@ -52,6 +55,21 @@ def test_a_study_that_all_approve_ends_with_a_model_and_a_report(tmp_path: Path)
     assert record.pooled is not None and record.totals is not None and record.totals.patients == 114
     assert [line.number for line in state.rounds] == [1, 2] and state.score_name == "AUC"
     assert [code for code in codes if code in ("submitted", "round", "model")] == ["submitted", "round", "round", "model"]
+
+
+def test_personal_models_are_made_at_the_hospitals_and_the_hub_hears_nothing_of_them(tmp_path: Path) -> None:
+    """What ran on a laptop runs between hospitals: each keeps its model in its own folder."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(masked().revised(personal={"candidates": ["own", "federated", "mixed"]}))
+        with hub.up():
+            state = until(folder, "finished", "failed")
+        assert state.phase == "finished", state.reason
+        record = RunRecord.from_json((folder.run / RECORD).read_bytes())
+        kept = [path.parent for path in tmp_path.rglob("chosen.onnx")]
+        choices = [json.loads((one / REPORT_JSON).read_bytes())["personal"]["choice"] for one in kept]
+    assert record.sites == {} and b"chosen" not in (folder.run / RECORD).read_bytes()
+    assert len(kept) == len(NAMES) and folder.run not in {parent for one in kept for parent in one.parents}
+    assert all(choice["chosen"] in ("own", "federated", "mixed") for choice in choices)
 
 
 def test_a_private_study_ends_with_its_price_and_no_figure_of_patients(tmp_path: Path) -> None:

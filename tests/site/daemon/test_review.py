@@ -59,6 +59,13 @@ def test_every_sum_of_the_study_is_on_the_page(hospitals: Hospitals) -> None:
     assert f"{listed[TRAINING].model_words} numbers of the model" in page
 
 
+def test_personal_models_are_on_the_page_where_the_study_makes_them(hospitals: Hospitals) -> None:
+    """Whoever approves should know what is trained here, and that it stays."""
+    assert "for this hospital alone" not in text_of(reviewed(hospitals))
+    hospitals.study = hospitals.study.revised(personal={"candidates": ["own", "mixed"]})
+    assert "(own, mixed), and the best for its patients is kept" in text_of(reviewed(hospitals))
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_sizes_are_those_that_a_site_sends(own: bool) -> None:
     """The page and the wire may not differ: both come from the frames."""

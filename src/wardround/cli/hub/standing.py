@@ -8,7 +8,14 @@ from typing import Any
 from wardround.values.printable import printable
 
 WIDTH = 80
-STEPS = {"open": "opening", "train": "round", "own": "own models, round", "evaluate": "testing the model", "close": "closing"}
+STEPS = {
+    "open": "opening",
+    "train": "round",
+    "own": "own models, round",
+    "evaluate": "testing the model",
+    "personal": "personal models",
+    "close": "closing",
+}
 _MOST_NAMES = 6
 _LATEST_ROUNDS = 12
 

@@ -81,6 +81,7 @@ class StudyRun:
             )
             self._catch_up(coordinator)
             coordinator.run()
+            coordinator.personalise()
             record = finishing.write(plan, coordinator, run_folder, settings)
             coordinator.close()
         self.log.append("model", "The model was written.", study=self.study.hash, sha256=record)

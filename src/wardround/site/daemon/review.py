@@ -92,6 +92,10 @@ def _computed(plan: Plan) -> Iterator[str]:
     study = plan.study
     size = sum(_size(shape) for shape in plan.model_shapes.values())
     yield f"{study.network.title}, {size:,} numbers; {study.algorithm.name}, {study.algorithm.rounds} rounds."
+    if study.personal.candidates:
+        names = ", ".join(study.personal.candidates)
+        yield f"At the end models for this hospital alone are made here ({names}), and the best for its patients is kept."
+        yield "They are trained without noise, and stay in this hospital's folder: nothing of them leaves."
     yield "Only Wardround's own code runs here. Nothing that the hub sends is a program."
 
 

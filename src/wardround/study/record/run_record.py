@@ -10,7 +10,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from wardround.study.record.evaluation_record import Count, Evaluation, Figure, Interval, as_figure, as_interval, by_name
+from wardround.study.record.evaluation_record import Count, Evaluation, Figure, as_figure, by_name
+from wardround.study.record.personal_record import CandidateRecord, PairedRecord, PersonalRecord
 from wardround.study.record.privacy_record import PrivacyRecord
 from wardround.study.sections.section import Section
 from wardround.values.canonical import canonical_json
@@ -18,11 +19,13 @@ from wardround.values.errors import RunError
 
 __all__ = [
     "FORMAT",
+    "CandidateRecord",
     "Evaluation",
     "MachineRecord",
     "ModelRecord",
     "NetworkRecord",
     "PairedRecord",
+    "PersonalRecord",
     "Pooled",
     "PrivacyRecord",
     "RoundRecord",
@@ -45,7 +48,6 @@ Item = TypeVar("Item")
 ByName = Annotated[dict[str, Item], AfterValidator(by_name)]
 Moment = Annotated[str, AfterValidator(_iso)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-PairedInterval = Annotated[Interval | None, BeforeValidator(as_interval)]
 Seconds = Annotated[float, BeforeValidator(as_figure), Field(ge=0)]
 
 
@@ -99,16 +101,6 @@ class RoundRecord(Section):
         return self
 
 
-class PairedRecord(Section):
-    """Two models on the same test patients of one site: the shared model's figure less that of the site's own."""
-
-    difference: Figure = Field(description="The difference; null where the patients cannot give it.")
-    interval: PairedInterval = Field(default=None, description="Two-sided 95 % interval of the difference; null where undefined.")
-    p_value: Figure = Field(description="Two-sided p-value of no difference; null where undefined.")
-    n: Count = Field(description="Records that both models were tested on.")
-    discordant: Count = Field(description="Records that the two models treat differently.")
-
-
 class SiteRecord(Section):
     """One site's data in counts, and two models on its own held-out test patients.
 
@@ -127,6 +119,9 @@ class SiteRecord(Section):
     paired: ByName[PairedRecord] = Field(
         default_factory=dict,
         description="The two models compared on the same patients, by metric key; empty if they were not.",
+    )
+    personal: PersonalRecord | None = Field(
+        default=None, description="Which model the site keeps, and why; null where the study makes no personal models."
     )
 
     @property

@@ -118,5 +118,6 @@ def _of_training(study: Sections) -> Iterator[str]:
         yield "training.augmentation.mixup mixes two patients into one gradient: leave it out"
     if training.clip_norm is not None:
         yield "privacy.clip_norm bounds each patient's gradient: leave training.clip_norm out"
-    if (training.batch_size, training.local_epochs) != (plain.batch_size, plain.local_epochs):
+    steps = (training.batch_size, training.local_epochs) != (plain.batch_size, plain.local_epochs)
+    if steps and not study.personal.candidates:
         yield "patients are drawn by privacy.sampling_rate: leave training.batch_size and training.local_epochs out"

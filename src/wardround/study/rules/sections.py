@@ -6,6 +6,7 @@ from wardround.study.contract import DataContract
 from wardround.study.sections.algorithm import AlgorithmSection
 from wardround.study.sections.evaluation import EvaluationSection
 from wardround.study.sections.network import NetworkSection
+from wardround.study.sections.personal import PersonalSection
 from wardround.study.sections.privacy import PrivacySection
 from wardround.study.sections.sites import SitesSection
 from wardround.study.sections.summation import SummationSection
@@ -29,5 +30,7 @@ class Sections(Protocol):
     def privacy(self) -> PrivacySection: ...
     @property
     def evaluation(self) -> EvaluationSection: ...
+    @property
+    def personal(self) -> PersonalSection: ...
     @property
     def sites(self) -> SitesSection: ...

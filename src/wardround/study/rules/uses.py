@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from wardround.algorithms import names_where, statement_of
+from wardround.algorithms.personal import CANDIDATES
 from wardround.study.label import KIND_SETTINGS, LABEL_KINDS
 from wardround.study.rules.sections import Sections
 from wardround.study.sections.algorithm import AlgorithmSection
@@ -72,6 +73,12 @@ def _noised(sections: Sections) -> bool:
 
 def _adaptive(sections: Sections) -> bool:
     return sections.algorithm.server_optimizer != "momentum"
+
+
+def _of_candidates(setting: str) -> Use:
+    """A setting of [personal], which some of the candidates read."""
+    readers = " or ".join(f'"{name}"' for name, candidate in CANDIDATES.items() if setting in candidate.reads)
+    return Use((f"personal.{setting}",), lambda sections: sections.personal.reads(setting), f"{readers} in personal.candidates")
 
 
 USES: tuple[Use, ...] = (
@@ -138,6 +145,7 @@ USES: tuple[Use, ...] = (
         lambda sections: _images(sections) and _changed(sections.training.augmentation, _CHANGES),
         "images that training.augmentation changes",
     ),
+    *(_of_candidates(setting) for setting in ("passes", "rate", "proximal_mu")),
 )
 
 
@@ -156,7 +164,7 @@ def _unread_by_the_algorithm(sections: Sections) -> Iterator[str]:
     for name in AlgorithmSection.model_fields:
         if name not in OF_EVERY_ALGORITHM | statement.reads and _differs(sections.algorithm, name):
             yield _sentence(f"algorithm.{name}", f"algorithm.name = {_readers_of(name)}")
-    if not statement.local_steps:
+    if not statement.local_steps and not sections.personal.candidates:  # personal models take local steps under every algorithm
         reader = f"an algorithm whose hospitals take steps of their own; {statement.name} takes its steps at the coordinator"
         if settings := ", ".join(f"algorithm.{name}" for name in sorted(statement.reads)):
             reader += f": {settings}"

@@ -82,7 +82,7 @@ class ScoreSums:
         histogram = np.zeros((2, BINS), np.int64)
         np.add.at(histogram, (positive, bin_of(scores)), 1)
         error = np.square(chance - positive)
-        loss = np.minimum(np.logaddexp(0.0, np.where(positive == 1, -scores, scores)), LOSS_CAP)
+        loss = cross_entropy(scores, positive)
         return cls(histogram, calibration, np.asarray(_whole(error).sum()), np.asarray(_whole(loss).sum()))
 
     def __add__(self, other: "ScoreSums") -> "ScoreSums":
@@ -152,6 +152,15 @@ def probability(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     small = np.exp(-np.abs(logits))
     return np.where(logits >= 0, 1.0, small) / (1.0 + small)
+
+
+def cross_entropy(logits: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Of each record, in nats, capped at LOSS_CAP.
+
+    >>> cross_entropy(np.array([0.0, 1000.0]), np.array([1, 0])).round(4).tolist()
+    [0.6931, 16.0]
+    """
+    return np.minimum(np.logaddexp(0.0, np.where(labels == 1, -logits, logits)), LOSS_CAP)
 
 
 def bin_of(logits: NDArray[np.float64]) -> Counts:

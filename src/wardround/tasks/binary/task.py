@@ -11,10 +11,10 @@ from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.charts import charts_of, decision_table
 from wardround.tasks.binary.figures import auc, edge_of, measure
 from wardround.tasks.binary.paired import paired_accuracy, paired_auc
-from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of
+from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of, cross_entropy
 from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold
 from wardround.tasks.binary.words import words_of
-from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, PairedDifference, Words
+from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, Floats, PairedDifference, Words
 from wardround.tasks.sums import Sums, counts_of_json, filled, impossible, spread
 from wardround.values.tree import Shapes
 
@@ -63,6 +63,10 @@ class BinaryTask:
     def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
         """The probability of a yes."""
         return outputs.sigmoid()
+
+    def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
+        """Cross-entropy, as the sums hold it."""
+        return cross_entropy(np.asarray(outputs, np.float64), labels)
 
     def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
         return ScoreSums.from_scores(outputs, labels).as_sums()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def plain(trainer: "TorchTrainer", quantity: TrainedModel) -> LocalRun:
     """The quantity's model itself is left as it was. Without records it comes back unchanged."""
-    network = trainer.loaded(quantity.model)
+    network = trainer.loaded(quantity.model).learning(quantity.learns)
     steps = steps_in_round(trainer.training, trainer.examples)
     rates = _rates(trainer, steps)
     with PieceThreads(trainer.threads) as piece_threads:
@@ -45,6 +45,8 @@ def private(trainer: "PrivateTrainer", quantity: TrainedModel) -> LocalRun:
 
     Moments of noised gradients are worked out from what was charged: to keep them from round to round costs nothing more.
     """
+    if quantity.learns is not None:
+        raise ValueError("only plain training holds arrays still: a private step is charged for all of them")
     network = trainer.loaded(quantity.model)
     gradients_of = trainer.patient_gradients(network)
     steps = trainer.privacy.steps or 1

@@ -1,0 +1,40 @@
+"""Personal models: what one hospital can make of the federated model, and which of them it keeps.
+
+    own, federated --candidates--> tuners --cross-fitted on validation patients--> choice --tuned on all of them--> the model kept
+
+One file each, which ends with the candidate; one line here makes it known. All of it is local: nothing leaves or is charged.
+"""
+
+from wardround.algorithms.personal import federated, fine_tuned, mixed, own, private_head, proximal, recalibrated
+from wardround.algorithms.personal.choice import FEWEST, OWN, Choice, Score, choose, cross_fitted, halvings, kept_own, per_patient
+from wardround.algorithms.personal.protocol import Candidate, Material, Option, PersonalModel, PersonalSettings, Tuner
+from wardround.algorithms.personal.registry import CANDIDATES, candidate_named, register
+
+register(own.CANDIDATE)
+register(federated.CANDIDATE)
+register(fine_tuned.CANDIDATE)
+register(private_head.CANDIDATE)
+register(proximal.CANDIDATE)
+register(recalibrated.CANDIDATE)
+register(mixed.CANDIDATE)
+
+__all__ = [
+    "CANDIDATES",
+    "FEWEST",
+    "OWN",
+    "Candidate",
+    "Choice",
+    "Material",
+    "Option",
+    "PersonalModel",
+    "PersonalSettings",
+    "Score",
+    "Tuner",
+    "candidate_named",
+    "choose",
+    "cross_fitted",
+    "halvings",
+    "kept_own",
+    "per_patient",
+    "register",
+]

@@ -1,0 +1,126 @@
+"""Which candidate a hospital keeps: by a proper loss on its validation patients, with the benefit of the doubt for its own model.
+
+    tuner --tuned on one half of the patients, scored on the other, both ways--> loss of each patient
+    losses of all candidates --best against own, patient by patient--> Choice
+
+A figure that ranks alone, as the AUC does, hides harm: where nearly everybody is ill, a model can rank well and be wrong about
+everybody. So the loss decides. Two rules keep the choice honest on few patients:
+
+- What was tuned on validation patients is scored on those that it was not tuned on (two folds; M. Stone, J. R. Stat. Soc. B 36
+  (1974) 111), over several divisions into halves, whose mean is taken.
+- The best candidate replaces the own model only where its mean gain is above one standard error of the gain (Breiman, Friedman,
+  Olshen, Stone: Classification and Regression Trees, 1984, section 3.4.3). Gains are paired: both models saw the same patients.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.algorithms.personal.protocol import Material, Rows, Tuner
+from wardround.values.randomness import generator
+
+OWN = "own"
+HALVINGS = 5
+FEWEST = 30
+"""With fewer validation patients another draw of them may well choose otherwise."""
+Z = 1.959963984540054
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One candidate on the validation patients. loss: their mean. gain: the own model's loss less this one's, patient by patient.
+    standard_error: of the gain; NaN where fewer than two patients tell it. interval: of the loss, 95 %."""
+
+    loss: float
+    interval: tuple[float, float]
+    gain: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """name: of the candidate that is kept. reason: in one line. patients: validation patients that chose."""
+
+    name: str
+    reason: str
+    patients: int
+    scores: Mapping[str, Score]
+
+    @property
+    def few(self) -> bool:
+        return self.patients < FEWEST
+
+
+def halvings(patients: NDArray[np.str_], strata: NDArray[Any], seed: int) -> Iterator[tuple[Rows, Rows]]:
+    """Divisions of validation rows into two halves, which no patient is in both of. The order of rows plays no part.
+
+    strata: of each row, as the class of its label: each half gets its share of the patients of each.
+    """
+    names, numbers = np.unique(patients, return_inverse=True)
+    stratum = np.zeros(len(names), np.int64)
+    np.maximum.at(stratum, numbers, strata)
+    for number in range(HALVINGS):
+        drawn = generator("halving", seed, number).permutation(len(names))
+        first = np.zeros(len(names), bool)
+        first[drawn[np.argsort(stratum[drawn], kind="stable")][::2]] = True
+        inside = first[numbers]
+        yield np.flatnonzero(inside), np.flatnonzero(~inside)
+
+
+def cross_fitted(tune: Tuner, material: Material, halves: list[tuple[Rows, Rows]]) -> Floats:
+    """The loss of every validation record (n,) under a tuning that did not see its patient, meaned over the halvings."""
+    total = np.zeros(len(material.weights))
+    for first, second in halves:
+        total[second] += material.losses(tune(first).outputs)[second]
+        total[first] += material.losses(tune(second).outputs)[first]
+    return total / len(halves)
+
+
+def per_patient(losses: Floats, patients: NDArray[np.str_]) -> Floats:
+    """The mean loss of each patient's records, patients in name order."""
+    _, inverse, counts = np.unique(patients, return_inverse=True, return_counts=True)
+    return np.bincount(inverse, weights=losses, minlength=len(counts)) / counts
+
+
+def choose(losses: Mapping[str, Floats]) -> Choice:
+    """The choice by the losses of the same patients under each candidate, the own model among them."""
+    own = losses[OWN]
+    scores = {name: _score(one, own) for name, one in losses.items()}
+    others = {name: score for name, score in scores.items() if name != OWN}
+    if not others or not len(own):
+        return Choice(
+            OWN, "it is the only candidate" if len(own) else "there is no validation patient to choose by", len(own), scores
+        )
+    best = min(others, key=lambda name: scores[name].loss)
+    gain, error = scores[best].gain, scores[best].standard_error
+    tested = f"on {len(own)} validation patients"
+    if gain > error:  # false also where the error is not a number
+        reason = f"its loss is {gain:.3f} below that of own, more than one standard error ({error:.3f}), {tested}"
+        return Choice(best, reason, len(own), scores)
+    if not gain > 0:
+        return Choice(OWN, f"no other candidate has a lower loss {tested}", len(own), scores)
+    doubt = f"within one standard error ({error:.3f})" if error == error else "and one patient cannot tell how sure that is"
+    return Choice(OWN, f"the loss of {best} is only {gain:.3f} lower, {doubt}, {tested}", len(own), scores)
+
+
+def kept_own(losses: Mapping[str, Floats], reason: str) -> Choice:
+    """The own model, whatever the losses say; `reason`: why they cannot choose."""
+    own = losses[OWN]
+    return Choice(OWN, reason, len(own), {name: _score(one, own) for name, one in losses.items()})
+
+
+def _score(losses: Floats, own: Floats) -> Score:
+    gains = own - losses
+    loss, error = _mean_and_error(losses)
+    gain, gain_error = _mean_and_error(gains)
+    return Score(loss, (loss - Z * error, loss + Z * error), gain, gain_error)
+
+
+def _mean_and_error(values: Floats) -> tuple[float, float]:
+    n = len(values)
+    return float(values.mean()) if n else math.nan, float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan

@@ -1,0 +1,34 @@
+"""The own and the federated model together: a weighted mean of what they give, in logits where the question has them.
+
+Mansour, Mohri, Ro, Suresh: Three Approaches for Personalization with Applications to Federated Learning, arXiv 2002.10619 (2020),
+section 5, with the two models as they are. The weight is found on validation records; it is shown as a share of the federated.
+"""
+
+from wardround.algorithms.personal.protocol import (
+    Material,
+    NamedCandidate,
+    Option,
+    Outputs,
+    PersonalModel,
+    PersonalSettings,
+    Tuner,
+    best_of,
+)
+
+SHARES = tuple(tenths / 10 for tenths in range(11))
+"""Shares of the federated model, the own model alone first: of equal ones it is kept."""
+
+
+def fit(material: Material, settings: PersonalSettings) -> Tuner:  # noqa: ARG001
+    own, federated = material.outputs(material.own), material.outputs(material.federated)
+    options = [_option(share, material, (1.0 - share) * own + share * federated) for share in SHARES]
+    return best_of(options, material)
+
+
+def _option(share: float, material: Material, outputs: Outputs) -> Option:
+    weighted = ((1.0 - share, material.own), (share, material.federated))
+    parts = tuple((weight, model) for weight, model in weighted if weight)
+    return Option(PersonalModel(parts), outputs, f"{share:.1f} federated, {1.0 - share:.1f} own")
+
+
+CANDIDATE = NamedCandidate("mixed", fit)

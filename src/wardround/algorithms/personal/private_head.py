@@ -1,0 +1,24 @@
+"""A last layer of the hospital's own on the federated model's features.
+
+Arivazhagan, Aggarwal, Singh, Choudhary: Federated Learning with Personalization Layers, arXiv 1912.00818 (2019). Collins,
+Hassani, Mokhtari, Shakkottai: Exploiting Shared Representations for Personalized Federated Learning, ICML 2021, algorithm 1:
+the features stay as they came, and the head alone is trained here. Ours starts at the federated head, after the federated
+rounds, so that it needs no round of its own. How many passes it takes is chosen on validation records.
+"""
+
+from wardround.algorithms.personal.protocol import (
+    Material,
+    NamedCandidate,
+    PersonalSettings,
+    Tuner,
+    after_passes,
+    best_of,
+    pass_counts,
+)
+
+
+def fit(material: Material, settings: PersonalSettings) -> Tuner:
+    return best_of(after_passes(material, pass_counts(settings.passes), learns=material.head), material)
+
+
+CANDIDATE = NamedCandidate("private_head", fit, frozenset({"passes", "rate"}))

@@ -1,0 +1,160 @@
+"""What a candidate for a hospital's personal model is, and what it is made of.
+
+    Material --Candidate.fit--> Tuner --rows of validation--> Option: a model, and what it gives for every validation record
+
+A candidate trains on training records alone. What it chooses on validation records it chooses on the rows that it is told, so
+that it can be scored on the others. Laws that every candidate keeps: tests/algorithms/personal/candidate_conformance.py.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.values.tree import Tree
+
+Outputs = NDArray[np.float64]
+"""(n,), or (n, outputs) where the question has several: what a network gives, before anything is shown of it."""
+Rows = NDArray[np.intp]
+
+
+class PersonalSettings(Protocol):
+    """The [personal] section of a study, as a candidate reads it."""
+
+    @property
+    def passes(self) -> int: ...
+    @property
+    def proximal_mu(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class PersonalModel:
+    """One or more models of the study's network. What it gives is the sum of what its parts give, each times its weight."""
+
+    parts: tuple[tuple[float, Tree], ...]
+
+    @classmethod
+    def single(cls, model: Tree) -> "PersonalModel":
+        return cls(((1.0, model),))
+
+
+@dataclass(frozen=True)
+class Option:
+    """setting: what was tuned, in words; empty for nothing. outputs: of every validation record."""
+
+    model: PersonalModel
+    outputs: Outputs
+    setting: str = ""
+
+
+Tuner = Callable[[Rows], Option]
+"""Validation rows -> what is best on them. With no rows: what the candidate is without tuning."""
+
+
+class Material(Protocol):
+    """What a hospital makes candidates of: two models, its training records, and its validation records."""
+
+    @property
+    def own(self) -> Tree:
+        """The model of this hospital's records alone."""
+        ...
+
+    @property
+    def federated(self) -> Tree:
+        """The federated model as this hospital would use it."""
+        ...
+
+    @property
+    def head(self) -> frozenset[str]:
+        """Names of the last layer's arrays: a matrix that ends in "weight" and a vector that ends in "bias"."""
+        ...
+
+    def trained(self, start: Tree, passes: int, *, proximal_mu: float = 0.0, learns: frozenset[str] | None = None) -> Tree:
+        """The model after so many passes over the training records. proximal_mu pulls towards `start`. learns: names of what
+        may change, None for all. No pass gives `start`; the same call gives the same bits."""
+        ...
+
+    def outputs(self, model: Tree) -> Outputs:
+        """Of every validation record."""
+        ...
+
+    def losses(self, outputs: Outputs) -> NDArray[np.float64]:
+        """The proper loss of every validation record, (n,)."""
+        ...
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """One over the validation records of the same patient, (n,): so that every patient counts once."""
+        ...
+
+
+class Candidate(Protocol):
+    """One way to make a personal model. It holds no state."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The settings of [personal] that it reads."""
+        ...
+
+    def fit(self, material: Material, settings: PersonalSettings) -> Tuner:
+        """All training is done when it returns; the tuner only looks at outputs."""
+        ...
+
+
+@dataclass(frozen=True)
+class NamedCandidate:
+    """A candidate of this house: its name, what it reads, and how it is fitted."""
+
+    name: str
+    fit: Callable[[Material, PersonalSettings], Tuner]
+    reads: frozenset[str] = frozenset()
+
+
+def mean_loss(material: Material, outputs: Outputs, rows: Rows) -> float:
+    """Over the patients of these validation rows, all of each patient's; 0 for no rows."""
+    weights = material.weights[rows]
+    return float(weights @ material.losses(outputs)[rows] / weights.sum()) if len(rows) else 0.0
+
+
+def untuned(option: Option) -> Tuner:
+    """The tuner of what validation records do not change."""
+    return lambda rows: option  # noqa: ARG005
+
+
+def best_of(options: Sequence[Option], material: Material) -> Tuner:
+    """The tuner that takes the option of least mean loss; of equal ones, and without rows, the first."""
+
+    def tune(rows: Rows) -> Option:
+        return min(options, key=lambda option: mean_loss(material, option.outputs, rows))
+
+    return tune
+
+
+def option_of(model: Tree, material: Material, setting: str = "") -> Option:
+    """A single model as an option."""
+    return Option(PersonalModel.single(model), material.outputs(model), setting)
+
+
+def after_passes(material: Material, counts: Iterable[int], **training: Any) -> list[Option]:
+    """The federated model after each of these numbers of passes here."""
+    return [
+        option_of(material.trained(material.federated, count, **training), material, "no pass" if not count else _passes(count))
+        for count in counts
+    ]
+
+
+def _passes(count: int) -> str:
+    return "1 pass" if count == 1 else f"{count} passes"
+
+
+PASSES = (0, 1, 2, 3, 5, 10, 20, 30, 50)
+
+
+def pass_counts(most: int) -> list[int]:
+    """The numbers of passes that are tried: none, few, and up to the most."""
+    return [*(count for count in PASSES if count < most), most]

@@ -1,0 +1,189 @@
+"""The personal models of one hospital: made on its training records, chosen on its validation patients, tested once.
+
+    own, federated --each candidate of the study--> tuners --cross-fitted--> choice --> chosen model --> report.json, its files
+
+Nothing of it leaves: the answer to the order is empty, whatever happens here. So what goes wrong is a line of the hospital's own
+log, and the hospital keeps its own model.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.algorithms.personal import (
+    OWN,
+    Choice,
+    Option,
+    PersonalModel,
+    Tuner,
+    candidate_named,
+    choose,
+    cross_fitted,
+    halvings,
+    kept_own,
+    per_patient,
+)
+from wardround.algorithms.protocol import Trainer
+from wardround.algorithms.quantities import TrainedModel
+from wardround.plan.plan import CHOSEN, SCORED_AT_THE_END, Plan, own_label
+from wardround.plan.usable_arrays import is_usable
+from wardround.site.personal_files import write_files
+from wardround.site.store import SiteStore
+from wardround.tasks.paired_losses import paired_losses
+from wardround.tasks.protocol import PairedDifference
+from wardround.values.ids import SiteId
+from wardround.values.randomness import seed_of
+from wardround.values.records import Records, Split
+from wardround.values.tree import Tree
+
+LOG_LOSS = "log_loss"
+CHOICE = ("personal", "choice")
+"""Where the choice stands in a site's report: section and key."""
+ONE_CLASS = "the validation patients are all of one class, so nothing can be chosen by them"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a site works with. synthetic: whether the records are of no patient. outputs: what a model gives for the records of
+    a split. trainer: of so many passes from a start, at the rate of [personal]."""
+
+    name: SiteId
+    plan: Plan
+    store: SiteStore
+    splits: Mapping[Split, Records]
+    frozen: Tree
+    synthetic: bool
+    outputs: Callable[[Tree, Split], NDArray[np.float32]]
+    trainer: Callable[[int], Trainer]
+
+
+@dataclass(frozen=True)
+class HospitalMaterial:
+    """See `wardround.algorithms.personal.protocol.Material`."""
+
+    bench: Bench
+    own: Tree
+    federated: Tree
+
+    @property
+    def head(self) -> frozenset[str]:
+        return self.bench.plan.head
+
+    @cached_property
+    def records(self) -> Records:
+        return self.bench.splits["validation"]
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        _, numbers, counts = np.unique(self.records.patients, return_inverse=True, return_counts=True)
+        return 1.0 / counts[numbers]
+
+    def trained(self, start: Tree, passes: int, *, proximal_mu: float = 0.0, learns: frozenset[str] | None = None) -> Tree:
+        """Where training ends in no usable numbers, the start: it can be judged like any other."""
+        if not passes:
+            return start
+        model = self.bench.trainer(passes).compute(TrainedModel(start, proximal_mu=proximal_mu, learns=learns)).model
+        if is_usable(model):
+            return model
+        self.bench.store.log("diverged", f"{passes} passes of personal training ended in values beyond all use: no change.")
+        return start
+
+    def outputs(self, model: Tree) -> NDArray[np.float64]:
+        return np.asarray(self.bench.outputs(model, "validation"), np.float64)
+
+    def losses(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.bench.plan.task.losses(outputs, self.records.labels)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The choice, and the candidates tuned on all validation patients."""
+
+    choice: Choice
+    options: Mapping[str, Option]
+
+    @property
+    def model(self) -> PersonalModel:
+        return self.options[self.choice.name].model
+
+
+def keep_personal_model(bench: Bench, own: Tree, federated: Tree) -> None:
+    """Makes the candidates, chooses, tests the chosen model once, and leaves it in the site's folder with the report."""
+    chosen = chosen_of(HospitalMaterial(bench, own, federated))
+    single = {"own": PersonalModel.single(own), "federated": PersonalModel.single(federated), "chosen": chosen.model}
+    outputs = {name: _outputs(bench, model, "test") for name, model in single.items()}
+    _report_sums(bench, own_label(bench.name), single["own"], outputs["own"])
+    decision = _report_sums(bench, CHOSEN, chosen.model, outputs["chosen"])
+    report = {**_choice_words(chosen), **_on_test_patients(bench, outputs), "threshold": decision}
+    bench.store.add_to_report(*CHOICE, report)
+    whole = PersonalModel(tuple((weight, {**bench.frozen, **tree}) for weight, tree in chosen.model.parts))
+    files = write_files(bench.plan, bench.store, whole, chosen.choice, decision, synthetic=bench.synthetic)
+    bench.store.add_to_report(*CHOICE, {**report, **asdict(files)})
+
+
+def chosen_of(material: HospitalMaterial) -> Chosen:
+    """What this hospital keeps, by its validation patients."""
+    settings = material.bench.plan.study.personal
+    tuners = {name: candidate_named(name).fit(material, settings) for name in settings.candidates}
+    everybody = np.arange(len(material.records))
+    return Chosen(_choice(material, tuners), {name: tune(everybody) for name, tune in tuners.items()})
+
+
+def _choice(material: HospitalMaterial, tuners: Mapping[str, Tuner]) -> Choice:
+    plan, records = material.bench.plan, material.records
+    strata = plan.task.strata(records.labels)
+    seed = seed_of("personal", plan.study.training.seed, material.bench.name)
+    halves = list(halvings(records.patients, strata, seed))
+    losses = {name: per_patient(cross_fitted(tune, material, halves), records.patients) for name, tune in tuners.items()}
+    return kept_own(losses, ONE_CLASS) if len(np.unique(strata)) == 1 else choose(losses)
+
+
+def _outputs(bench: Bench, model: PersonalModel, split: Split) -> NDArray[np.float64]:
+    parts = [weight * np.asarray(bench.outputs(tree, split), np.float64) for weight, tree in model.parts]
+    return np.asarray(sum(parts))
+
+
+def _report_sums(bench: Bench, label: str, model: PersonalModel, on_test: NDArray[np.float64]) -> float | None:
+    """Writes a model's sums into the report, as of any evaluation; gives its decision, chosen on validation records."""
+    task = bench.plan.task
+    outputs = {"validation": _outputs(bench, model, "validation"), "test": on_test}
+    sums = {split: task.sums(outputs[split], bench.splits[split].labels) for split in SCORED_AT_THE_END}
+    bench.store.add_to_report("evaluations", label, {split: one.to_json() for split, one in sums.items()})
+    return task.decide(bench.plan.study.evaluation.threshold, {"validation": sums["validation"]})
+
+
+def _choice_words(chosen: Chosen) -> dict[str, Any]:
+    choice = chosen.choice
+    candidates = [
+        {"name": name, "setting": chosen.options[name].setting, **asdict(score)} for name, score in choice.scores.items()
+    ]
+    return {
+        "chosen": choice.name,
+        "reason": choice.reason,
+        "few": choice.few,
+        "patients": choice.patients,
+        "candidates": candidates,
+    }
+
+
+def _on_test_patients(bench: Bench, outputs: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    """The mean losses of the three models, and the chosen one against the two others."""
+    records, task = bench.splits["test"], bench.plan.task
+    losses = {name: task.losses(one, records.labels) for name, one in outputs.items()}
+
+    def against(other: str) -> dict[str, Any]:
+        paired: dict[str, PairedDifference] = {}
+        figures = task.paired((outputs[other], outputs["chosen"]), records.labels, (None, None))
+        paired |= {name: one for name, one in figures.items() if name == task.headline}
+        paired[LOG_LOSS] = paired_losses(losses[other], losses["chosen"], records.patients)
+        return {name: asdict(one) for name, one in paired.items()}
+
+    return {
+        "losses": {name: float(one.mean()) if len(one) else None for name, one in losses.items()},
+        "over_own": against(OWN),
+        "over_federated": against("federated"),
+    }

@@ -1,0 +1,133 @@
+"""Each candidate for a personal model: the laws of all, and what it alone promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wardround.algorithms.personal import CANDIDATES, PersonalModel, candidate_named
+from wardround.algorithms.personal.protocol import mean_loss, pass_counts
+from wardround.algorithms.personal.recalibrated import rescaled
+from wardround.site.personal_models import HospitalMaterial
+from wardround.values.tree import Tree, flatten, same_bits
+
+from .candidate_conformance import CandidateConformance, same_model
+from .hospital import EVERYTHING, material, personal_study
+
+
+def distance(left: Tree, right: Tree) -> float:
+    return float(np.linalg.norm(flatten(left) - flatten(right)))
+
+
+class TestOwn(CandidateConformance):
+    name = "own"
+    untuned = "own"
+
+
+class TestFederated(CandidateConformance):
+    name = "federated"
+    untuned = "federated"
+
+
+class TestFineTuned(CandidateConformance):
+    name = "fine_tuned"
+    untuned = "federated"
+
+    def test_it_is_at_least_as_good_as_no_pass_where_it_was_tuned(self, hospital: HospitalMaterial) -> None:
+        """No pass is among the choices: fine-tuning that harms is not taken."""
+        everybody = np.arange(len(hospital.records))
+        before = mean_loss(hospital, hospital.outputs(hospital.federated), everybody)
+        assert mean_loss(hospital, self.tuned(hospital).outputs, everybody) <= before
+
+    def test_its_passes_are_those_of_local_training_in_one_go(self, hospital: HospitalMaterial) -> None:
+        """One hospital alone: the first passes of a longer training are the shorter one, bit for bit."""
+        twice = hospital.trained(hospital.federated, 2)
+        assert not same_bits(twice, hospital.trained(hospital.federated, 1))
+        assert same_bits(twice, hospital.trained(hospital.federated, 2))
+        assert same_bits(hospital.trained(hospital.federated, 0), hospital.federated)
+
+
+class TestPrivateHead(CandidateConformance):
+    name = "private_head"
+    untuned = "federated"
+
+    def test_all_but_the_head_stays_federated(self, hospital: HospitalMaterial) -> None:
+        """That is what the hospitals share: features that all their patients have made."""
+        model = hospital.trained(hospital.federated, 3, learns=hospital.head)
+        assert hospital.head == {"head.weight", "head.bias"}
+        for name, array in model.items():
+            assert np.array_equal(array, hospital.federated[name]) == (name not in hospital.head), name
+
+    def test_weight_decay_leaves_the_features_alone(self, tmp_path: Path) -> None:
+        """A gradient of zero is no rest: decay would shrink the features of all hospitals at this one."""
+        adamw = personal_study().revised(training={"optimizer": "adamw", "weight_decay": 0.5})
+        hospital = material(tmp_path, declared=adamw)
+        model = hospital.trained(hospital.federated, 2, learns=hospital.head)
+        assert np.array_equal(model["hidden.0.weight"], hospital.federated["hidden.0.weight"])
+
+
+class TestProximal(CandidateConformance):
+    name = "proximal"
+
+    def test_a_stronger_pull_stays_nearer_to_the_federated_model(self, tmp_path: Path) -> None:
+        """Between local training (no pull) and the federated model (an endless one): equation 1 of the paper."""
+        distances = []
+        for mu in (0.01, 1.0, 3.0):
+            hospital = material(tmp_path / f"{mu}", declared=personal_study(proximal_mu=mu, passes=10))
+            ((_, model),) = self.tuned(hospital).model.parts
+            distances.append(distance(model, hospital.federated))
+        assert distances[0] > 1.2 * distances[1] > 1.2 * 1.2 * distances[2] > 0
+
+
+class TestRecalibrated(CandidateConformance):
+    name = "recalibrated"
+    untuned = "federated"
+
+    def test_a_model_that_is_too_sure_is_toned_down(self, hospital: HospitalMaterial) -> None:
+        """What Platt's slope is for. One that is three times too sure has a slope below one, and a lower loss after it."""
+        everybody = np.arange(len(hospital.records))
+        sure = HospitalMaterial(hospital.bench, hospital.own, rescaled(hospital.own, hospital.head, 6.0, 2.0))
+        option = self.tuned(sure)
+        assert option.setting.startswith("slope 0.")
+        assert mean_loss(sure, option.outputs, everybody) < mean_loss(sure, sure.outputs(sure.federated), everybody)
+
+    def test_one_patient_hardly_moves_it(self, hospital: HospitalMaterial) -> None:
+        """Recalibrating on few patients made models worse: the prior weighs more than one patient can."""
+        option = self.on(hospital, np.array([0]))
+        assert np.abs(option.outputs - hospital.outputs(hospital.federated)).max() < 0.5
+
+
+class TestMixed(CandidateConformance):
+    name = "mixed"
+    untuned = "own"
+
+    def test_of_two_alike_it_is_the_own_one(self, hospital: HospitalMaterial) -> None:
+        """A mixture of a model with itself is that model, and needs one part."""
+        alike = HospitalMaterial(hospital.bench, hospital.own, hospital.own)
+        assert same_model(self.tuned(alike).model, PersonalModel.single(hospital.own))
+
+
+def test_every_candidate_has_its_test_class() -> None:
+    """One that is registered and untested would be chosen for patients all the same."""
+    tested = {one.name for one in CandidateConformance.__subclasses__()}
+    assert tested == set(CANDIDATES) == set(EVERYTHING)
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_what_a_candidate_says_that_it_reads_it_reads(name: str, tmp_path: Path) -> None:
+    """By that word a study is refused whose setting nothing reads."""
+    read: set[str] = set()
+
+    class Watched:
+        def __getattr__(self, setting: str) -> object:
+            read.add(setting)
+            return getattr(personal_study().personal, setting)
+
+    hospital = material(tmp_path)
+    candidate_named(name).fit(hospital, Watched())  # type: ignore[arg-type]
+    assert read | ({"rate"} if read else set()) == candidate_named(name).reads
+
+
+def test_passes_are_tried_up_to_the_most() -> None:
+    """The most is always among them, and none too."""
+    assert pass_counts(1) == [0, 1] and pass_counts(7) == [0, 1, 2, 3, 5, 7] and pass_counts(100)[-1] == 100
