@@ -96,6 +96,7 @@ class Stand:
         )
 
     def close(self) -> None:
+        self._carrier._node = None
         self._carrier.close()
         self._bodies.close()
         self.hospitals.close()
@@ -140,6 +141,11 @@ class Stand:
                 self._carrier._beat_once(self._carrier._node)
         if self.changes.often(0.1):
             self._carrier._node = None
+        if self.changes.often(0.01):
+            with self.tally.counted("start and end"):
+                self._carrier.close()
+            with self.tally.counted("start and end"):
+                self._carrier = self.post._carrier = self._new_carrier()
 
     def _flower_answer(self, request: httpx.Request) -> httpx.Response:
         changes = self.changes

@@ -87,8 +87,8 @@ class Gate:
 
     async def _next_message(self, site: SiteId, scope: Scope, body: bytes, receive: Receive) -> list[Any] | None:
         """Flower's answer when it holds a message, at the latest when the site's patience ends. None where the site hung up."""
-        loop = asyncio.get_running_loop()
-        came, until = time.monotonic(), loop.time() + _patience(dict(scope["headers"]))
+        loop, headers = asyncio.get_running_loop(), dict(scope["headers"])
+        came, until = time.monotonic(), loop.time() + _patience(headers)
         hung_up = asyncio.ensure_future(receive())
         bell = self._mailroom.bell(site)
         try:
@@ -105,7 +105,7 @@ class Gate:
                 ring.cancel()
                 if hung_up.done():
                     return None
-                if await asyncio.to_thread(self._nodes.node_of, site) is None:  # revoked while it waited
+                if await asyncio.to_thread(self._nodes.site_of, _key(headers)) != site:  # revoked while it waited, or has new keys
                     return _status(401)
                 if loop.time() >= until or self._mailroom.left_at(site) > came:
                     return reply

@@ -99,7 +99,7 @@ class FlowerSiteCarrier:
         self._closed.set()
         node = self._node
         if node is not None:
-            with suppress(httpx.HTTPError):
+            with suppress(httpx.HTTPError, ValueError):  # ValueError: what came is no answer of Flower's
                 self._client.DeactivateNode(DeactivateNodeRequest(node_id=node.node_id))
                 self._node_file.unlink(missing_ok=True)
         if self._receiving.acquire(timeout=_CLOSE_S):  # the hub lets go of a request that it holds when its site leaves
