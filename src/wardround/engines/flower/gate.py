@@ -105,7 +105,7 @@ class Gate:
                 ring.cancel()
                 if hung_up.done():
                     return None
-                if await asyncio.to_thread(self._nodes.site_of, _key(headers)) != site:  # revoked while it waited, or has new keys
+                if await asyncio.to_thread(self._nodes.site_of, _key(headers)) != site:  # it was revoked, or has new keys
                     return _status(401)
                 if loop.time() >= until or self._mailroom.left_at(site) > came:
                     return reply
