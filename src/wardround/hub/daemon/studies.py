@@ -97,6 +97,8 @@ def fitted(study: Study, roster: Roster) -> Study:
             f"The study states another key for {', '.join(other)} than the roster",
             hint="leave sites.keys out, and they are filled in; or ask the hospital whether it joined anew",
         )
+    if study.summation.mode == "masked":
+        study.quorum_of(names)  # said as it is, not as a fault of a changed study
     whole = with_noise(study.revised(sites={"names": names, "keys": keys}))
     _ = list(Permission(Plan(whole)))  # refused here, not at the first order
     return whole
