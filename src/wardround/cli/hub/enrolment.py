@@ -96,7 +96,7 @@ def revoke(name: NameArgument, home: HubOption = None) -> None:
     hub = hub_home(home)
     roster_of(hub).revoke(name)
     typer.echo(f"{name} is let in no more. A round that runs goes on without it where its sum may.")
-    typer.echo("A study that names it and is offered or waits ends: submit it anew with the hospitals that are there.")
+    typer.echo("A study that is offered or waits goes on without it where you say so:\nwardround hub resume STUDY")
 
 
 def _wait_and_confirm(hub: "HubHome", roster: "Roster", name: str) -> None:
