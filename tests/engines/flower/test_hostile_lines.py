@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, ActivateNodeResponse, PullMessagesRequest
 from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 from flwr.proto.node_pb2 import Node
@@ -104,6 +105,17 @@ def test_an_endless_head_behind_a_request_that_is_held_open_is_cut_off(embedded:
             line.sendall(b"POST /enrol HTTP/1.1\r\n")
             for _ in range(2000):
                 line.sendall(b"a: b\r\n" * 2000)
+
+
+def test_a_request_of_former_keys_is_held_open_no_more(embedded: Embedded) -> None:
+    """It made the hub believe that the hospital has nothing to do, and a message to its new keys was taken for lost."""
+    with connected(embedded) as line:
+        node = activate_node(line, embedded)
+        line.sendall(request(embedded, "pull-messages", PullMessagesRequest(node=node).SerializeToString()))
+        time.sleep(0.5)
+        embedded.logins[EAST] = public_pem(ec.generate_private_key(ec.SECP384R1()))
+        embedded.hub._mailroom.ring([EAST])
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 401")
 
 
 def test_a_stranger_takes_so_many_lines_and_no_more(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
