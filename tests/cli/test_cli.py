@@ -1,5 +1,6 @@
 """The command line, as a user meets it."""
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.small_study import write_hospitals, write_study
+from wardround.cli.main import main
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -219,3 +221,16 @@ def test_help_is_readable_at_80_columns(words: tuple[str, ...], tmp_path: Path) 
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     if "simulate" in words:
         assert "The study file (TOML)." in done.stdout
+
+
+def test_a_disk_that_refuses_is_told_with_its_mend(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """ "Read-only file system" alone tells a data manager nothing to do."""
+
+    def refused() -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "/srv/hub/hub.lock")
+
+    monkeypatch.setattr("wardround.cli.main.app", refused)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert "/srv/hub/hub.lock: Read-only file system. What to do: the disk is mounted read-only" in capsys.readouterr().err

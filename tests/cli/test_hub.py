@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from wardround.cli.hub.standing import WIDTH, hub_lines, study_lines
+from wardround.cli.hub.standing import hub_lines, study_lines
 from wardround.cli.main import app
+from wardround.cli.wrapping import WIDTH
 from wardround.hub.daemon.home import HubHome
 from wardround.hub.daemon.status import Lines, hub_view, study_view
+from wardround.hub.daemon.studies import fitted
 from wardround.hub.daemon.study_state import ExchangeNow, RoundLine, StudyState
 from wardround.values.errors import EngineError, RunError, StudyError
 
@@ -142,6 +144,23 @@ def test_from_init_to_a_study_that_nobody_can_take_part_in(tmp_path: Path) -> No
     (tmp_path / "s.toml").write_text(study_text())
     early = run("run", str(tmp_path / "s.toml"), home=home)
     assert isinstance(early.exception, StudyError) and "wardround hub invite" in str(early.exception)
+
+
+def test_what_the_first_commands_print_stands_in_80_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read over the shoulder, on a terminal of any width."""
+    monkeypatch.chdir(tmp_path)
+    made = run("init", "--address", "hub.example.org:443", home=Path("h"))
+    invited = run("invite", "st-anna", home=Path("h"))
+    lines = [*made.output.splitlines()[1:], *invited.output.splitlines()]  # the first line has this machine's folder
+    assert invited.exit_code == 0 and max(map(len, lines)) <= WIDTH
+    assert "st-anna.invitation.toml" in lines and (tmp_path / "st-anna.invitation.toml").exists()
+
+
+def test_two_hospitals_are_told_once_what_to_do(tmp_path: Path) -> None:
+    """The hint for two hospitals came inside another hint, which said to change "that setting"."""
+    with hub_ward(tmp_path, ("east", "north")) as hub, pytest.raises(StudyError) as error:
+        fitted(study(mode="masked").revised(sites={"names": (), "keys": {}}), hub.roster)
+    assert str(error.value).count("What to do:") == 1 and "summation.collusion = 0" in error.value.hint
 
 
 def test_status_as_json_is_one_object(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from wardround.cli.evidence import _files
+from wardround.cli.main import app
 from wardround.crypto.identity import Identity
 from wardround.evidence.pack import DECISION, MANIFEST, SBOM, SIGNATURE, STUDY, bill_of_materials, write_pack
 from wardround.evidence.pack_check import check_pack, lines_in_common, split_views
@@ -58,6 +60,18 @@ def test_evidence_of_a_whole_study_is_found_true(packs: dict[str, Path]) -> None
         assert MARKER.encode() not in b"".join(archive.read(name) for name in archive.namelist())
         components = json.loads(archive.read(SBOM))["components"]
     assert {"numpy", "cryptography"} <= {one["name"] for one in components}
+
+
+def test_what_was_found_stands_in_80_columns(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An auditor prints it, or reads it on a small terminal."""
+    monkeypatch.chdir(packs[NORTH].parent)
+    names = [path.name for path in packs.values()]
+    told = CliRunner().invoke(app, ["evidence", "verify", *names])
+    assert told.exit_code == 0 and max(map(len, told.output.splitlines())) <= 80
+    changed(packs[NORTH], tmp_path / "x.zip", lambda files: files.pop(DECISION))
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(app, ["evidence", "verify", "x.zip"])
+    assert told.exception and "NO " in told.output and max(map(len, told.output.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", [STUDY, DECISION, SBOM, "log/current.ndjson"])

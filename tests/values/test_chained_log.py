@@ -1,6 +1,8 @@
 """A log whose lines are chained: what was changed shows, what a crash left is mended, and processes do not tear it apart."""
 
 import json
+import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -113,6 +115,23 @@ def test_the_chain_goes_on_from_file_to_file(tmp_path: Path) -> None:
     assert verify(tmp_path / "log").problem == ""
     files[0].unlink()
     assert verify(tmp_path / "log").problem
+
+
+def test_a_file_that_was_closed_has_its_name_before_the_next_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut the next file could be there and the full one not: a chain that leads to nothing."""
+    log = written(tmp_path / "log", 5, file_bytes=1000)
+    calls: list[str] = []
+    replace, sync = Path.replace, os.fsync
+
+    def synced(descriptor: int) -> None:
+        calls.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "line")
+        sync(descriptor)
+
+    monkeypatch.setattr(Path, "replace", lambda self, to: (calls.append("rename"), replace(self, to))[1])
+    monkeypatch.setattr(os, "fsync", synced)
+    while "rename" not in calls:
+        log.append("test", "a line that fills the file")
+    assert calls[calls.index("rename") :] == ["rename", "folder", "line"]
 
 
 MANY = """

@@ -45,6 +45,21 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
+@pytest.mark.parametrize(
+    ("number", "mend"), [("ENOSPC", "free some disk space"), ("EROFS", "mounted read-only"), ("EACCES", "right to write")]
+)
+def test_the_mend_is_that_of_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, mend: str) -> None:
+    """Whoever frees space on a disk that is read-only has lost an evening."""
+
+    def refused(*_: object) -> None:
+        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(RunError, match="could not be written") as error:
+        write_atomic(tmp_path / "state", b"new")
+    assert mend in error.value.hint
+
+
 def test_bytes_reach_the_disk_before_the_name_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Renaming first would leave, after a power cut, a checkpoint of zero bytes under the good name."""
     calls: list[str] = []

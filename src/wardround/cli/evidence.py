@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wardround.cli.site.homes import HomeOption, offers_of, own_card, site_home
+from wardround.cli.wrapping import wrapped
 from wardround.values.errors import RunError
 from wardround.values.printable import printable
 
@@ -38,8 +39,9 @@ def _write(start: str, out: Path | None, home: "SiteHome") -> None:
     study = offers_of(home).find(start)
     path = out or Path(f"evidence-{study[:12]}.zip")
     write_pack(path, own_card(home).name, study, _files(home, study), home.identity)
-    typer.echo(f"{path} holds the evidence. It names this hospital's data set and people; no record of a patient is in it.")
-    typer.echo(f"To look at it, anywhere: wardround evidence verify {path}")
+    typer.echo(f"The evidence:\n{path}")
+    typer.echo("It names this hospital's data set and people, and holds no record of a patient.")
+    typer.echo(f"To look at it, anywhere:\nwardround evidence verify {path}")
 
 
 def _files(home: "SiteHome", study: str) -> dict[str, bytes]:
@@ -80,20 +82,26 @@ def _verify(paths: list[Path]) -> None:
 
     checks = tuple(check_pack(path) for path in paths)
     for check in checks:
-        typer.echo(printable(f"{check.path}: {check.site}, study {check.study[:12]}, key {check.identity[:20]}"))
+        typer.echo(printable(f"{check.path}:\n{check.site}, study {check.study[:12]}, key {check.identity[:20]}"))
         for sentence in check.confirmed:
-            typer.echo(f"  yes  {sentence}")
+            _echo(f"yes  {sentence}", 2, 7)
         for sentence in check.problems:
-            typer.echo(printable(f"  NO   {sentence}"))
+            _echo(f"NO   {sentence}", 2, 7)
     splits = split_views(checks)
     for sentence in splits:
-        typer.echo(printable(f"NO   {sentence}"))
+        _echo(f"NO   {sentence}", 0, 5)
     if len(checks) > 1 and not splits:
         common = lines_in_common(checks)
         agreed = f"they heard {common} heads of the hub's log in common, and all agree" if common else "no head to compare"
-        typer.echo(f"No split view was found: {agreed}.")
+        _echo(f"No split view was found: {agreed}.")
     if splits or any(check.problems for check in checks):
         raise RunError("The evidence is not as it was signed", hint="ask the hospital for a new one, and who has changed this")
     typer.echo(
-        "If this study's hash is the one that you know from elsewhere, all of this was said by the hospital that it lists."
+        "If this study's hash is the one that you know from elsewhere,\nall of this was said by the hospital that it lists."
     )
+
+
+def _echo(sentence: str, indent: int = 0, hanging: int = 0) -> None:
+    """Lines of 80 columns."""
+    for line in wrapped(sentence, indent=indent, hanging=hanging):
+        typer.echo(line)

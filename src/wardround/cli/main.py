@@ -13,6 +13,7 @@ import typer
 
 from wardround.cli import audit, data, demo, evidence, hub, models, predict, report, simulate, site, study
 from wardround.cli.verbosity import is_verbose, set_verbose
+from wardround.values.disk_faults import mend_of
 from wardround.values.errors import WardroundError
 from wardround.values.printable import printable_lines, without_passwords
 from wardround.values.standard_streams import open_closed_streams
@@ -79,7 +80,8 @@ def main() -> None:
         sys.stderr.close()  # whoever read our output has gone, and the interpreter would say so once more
         sys.exit(WardroundError.exit_code)
     except OSError as error:
-        typer.echo(printable_lines(f"error: {error.filename or 'the system'}: {error.strerror or error}"), err=True)
+        mend = f". What to do: {mend_of(error)}." if mend_of(error) else ""
+        typer.echo(printable_lines(f"error: {error.filename or 'the system'}: {error.strerror or error}{mend}"), err=True)
         _show_traceback()
         sys.exit(WardroundError.exit_code)
     except SystemExit as end:

@@ -140,7 +140,8 @@ class Study(Section):
             return type(self).model_validate_json(json.dumps(changed, allow_nan=False))
         except ValidationError as error:
             reasons = "; also: ".join(_reason(problem) for problem in error.errors(include_url=False))
-            raise StudyError("The changed study is not sound", found=reasons, hint="change that setting") from error
+            hint = "" if "What to do: " in reasons else "change that setting"
+            raise StudyError("The changed study is not sound", found=reasons, hint=hint) from error
         except (TypeError, ValueError) as error:
             raise StudyError("A setting is a date, NaN or infinity", hint="give text, or a finite number") from error
 

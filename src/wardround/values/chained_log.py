@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from wardround.values.canonical import canonical_json, sha256_hex
+from wardround.values.disk_faults import mend_of
+from wardround.values.durable import sync_folder
 from wardround.values.errors import RunError
 from wardround.values.log import shortened
 from wardround.values.printable import printable, printable_lines
@@ -94,14 +96,14 @@ class ChainedLog:
         line = Entry(head.entries + 1, now, code, printable_lines(shortened(text)), head.sha256, facts).line()
         if len(line) > _LINE_BYTES:
             raise ValueError("a line of the log is too long")  # facts are a few numbers and names
-        self._make_room(len(line), head)
         try:
+            self._make_room(len(line), head)
             _write_durably(self.folder / CURRENT, line)
         except OSError as error:
             raise RunError(
                 f"The log {self.folder / CURRENT} cannot be written",
                 found=error.strerror or "",
-                hint="free some disk space; nothing is done that cannot be logged",
+                hint=f"{mend_of(error) or 'look at the folder'}; nothing is done that cannot be logged",
             ) from error
         return Head(head.entries + 1, sha256_hex(line))
 
@@ -132,6 +134,7 @@ class ChainedLog:
         current = self.folder / CURRENT
         if current.exists() and current.stat().st_size + more > self._file_bytes:
             current.replace(self.folder / f"{head.entries:012d}.ndjson")
+            sync_folder(self.folder)  # or a crash could leave a new file whose lines follow none
 
 
 @dataclass(frozen=True)

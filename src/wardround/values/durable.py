@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from wardround.values.disk_faults import mend_of
 from wardround.values.errors import DataError, RunError
 from wardround.values.private_files import make_private, open_unfollowed, private_lock, read_private
 
@@ -43,7 +44,7 @@ def write_atomic(path: Path, data: bytes | Callable[[str], Iterable[bytes | memo
                 temporary.replace(path)  # as long as the lock is held: an unlocked part is swept
         if os.name != "posix":
             temporary.replace(path)  # Windows renames no open file, and sweeps none either
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -106,8 +107,7 @@ def _refused(path: Path, error: OSError) -> RunError:
     return RunError(
         f"{path} could not be written",
         found=error.strerror or type(error).__name__,
-        hint="free some disk space or choose a folder that you may write, and try again (a run goes on with --resume); "
-        "the earlier file is intact",
+        hint=f"{mend_of(error) or 'choose a folder that you may write, and try again'}; the earlier file is intact",
     )
 
 
@@ -188,8 +188,8 @@ def _created_ns(file: int | Path, status: os.stat_result) -> int:
     return 0 if failed or not known_fields & birth_time else int(seconds) * 10**9 + int(nanoseconds)
 
 
-def _sync_folder(folder: Path) -> None:
-    """A rename is durable only once its folder is; Windows has no such call."""
+def sync_folder(folder: Path) -> None:
+    """Makes the renames in a folder durable. Windows has no such call."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -91,7 +91,7 @@ def private_lock(path: Path) -> FileLock:
     """A lock in a file of ours. Raises RunError for a link, through which a lock would create or empty another file."""
     if path.is_symlink():
         raise _linked(path)
-    if CHECKED and path.exists() and path.stat().st_uid == os.geteuid():
+    if CHECKED and path.exists() and (status := path.stat()).st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & _OTHERS:
         _tighten(path, 0o600)  # there is nothing in it: an earlier version made it by the umask
     return FileLock(path, mode=0o600)
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, ActivateNodeResponse, PullMessagesRequest
+from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 from flwr.proto.node_pb2 import Node
 
 from tests.engines.flower.embedded import HOST, Embedded, listening, public_pem
@@ -103,6 +105,36 @@ def test_an_endless_head_behind_a_request_that_is_held_open_is_cut_off(embedded:
             line.sendall(b"POST /enrol HTTP/1.1\r\n")
             for _ in range(2000):
                 line.sendall(b"a: b\r\n" * 2000)
+
+
+def test_a_request_of_former_keys_is_held_open_no_more(embedded: Embedded) -> None:
+    """It made the hub believe that the hospital has nothing to do, and a message to its new keys was taken for lost."""
+    with connected(embedded) as line:
+        node = activate_node(line, embedded)
+        line.sendall(request(embedded, "pull-messages", PullMessagesRequest(node=node).SerializeToString()))
+        time.sleep(0.5)
+        embedded.logins[EAST] = public_pem(ec.generate_private_key(ec.SECP384R1()))
+        embedded.hub._mailroom.ring([EAST])
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 401")
+
+
+def test_a_stranger_takes_so_many_lines_and_no_more(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One address with thousands of lines would take the places of all hospitals; one of a hospital counts no more."""
+    monkeypatch.setattr(guarded_lines, "HEAD_S", 60.0)
+    monkeypatch.setattr(guarded_lines, "MOST_UNPROVED", 3)
+    with connected(embedded) as proved:
+        beat = SendNodeHeartbeatRequest(node=activate_node(proved, embedded), heartbeat_interval=10.0).SerializeToString()
+
+        def is_answered(line: ssl.SSLSocket) -> bool:
+            line.sendall(request(embedded, "send-node-heartbeat", beat))
+            return line.recv(1 << 16).startswith(b"HTTP/1.1 200")
+
+        with connected(embedded), connected(embedded), connected(embedded) as third:
+            with connected(embedded) as fourth:
+                assert is_hung_up(fourth)
+            assert is_answered(third)  # who says who he is makes room
+            with connected(embedded) as fifth:
+                assert is_answered(fifth) and is_answered(proved)
 
 
 def test_a_body_that_is_longer_than_it_was_stated_to_be_is_not_gathered() -> None:

@@ -17,6 +17,7 @@ from wardround.study.run_settings import run_file_of
 from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import verify
 from wardround.values.errors import RefusedError
+from wardround.values.ids import SiteId
 
 from ...federation.private_studies import private_study
 from ...federation.tiny_federation import NAMES, study
@@ -208,6 +209,58 @@ def test_a_hospital_that_revokes_in_the_middle_is_named(tmp_path: Path) -> None:
             answered = hub.hospitals["south"].orders
             until_state(folder, lambda now: now.sites["south"].state == "revoked")
             assert hub.hospitals["south"].orders == answered  # it is not asked again by itself
+
+
+def shut_out(hub: HubWard, name: str) -> None:
+    """As `wardround hub revoke` does: what the hub says no longer reaches it."""
+    del hub.roster.entries[SiteId(name)]
+    hub.hospitals[name].away = True
+
+
+def test_a_study_that_is_offered_goes_on_without_a_hospital_that_was_shut_out(tmp_path: Path) -> None:
+    """Others have approved it, with a signature each; the stolen keys of one are no fault of theirs."""
+    with hub_ward(tmp_path) as hub:
+        hub.hospitals["east"].approves = False
+        folder = hub.submit(study(rounds=2))
+        with hub.up():
+            until_state(folder, lambda state: state.sites["north"].state == "approved")
+            shut_out(hub, "south")
+            until_state(folder, lambda state: state.sites["south"].state == "unproved")
+            assert folder.state.phase == "offered", "another has yet to approve"
+            hub.hospitals["east"].approves = True
+            state = until(folder, "waiting", "failed", "finished")
+            assert "south is not enrolled any more" in state.reason and "wardround hub resume" in state.mend
+            folder.say("resume")
+            assert until(folder, "finished", "failed").phase == "finished"
+        assert [line.number for line in folder.state.rounds] == [1, 2] and hub.hospitals["south"].orders == 0
+
+
+def test_a_study_that_too_few_hospitals_are_left_for_ends(tmp_path: Path) -> None:
+    """It waited for a hospital that is revoked meanwhile, which never comes back: nobody waits in vain."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(study(mode="masked", rounds=4, collusion=0, minimum=3))
+
+        def leaving(_: bytes) -> None:
+            if len(folder.state.rounds) == 2:
+                hub.hospitals["south"].away = True
+                raise RefusedError("away", code="policy")
+
+        hub.hospitals["south"].before = leaving
+        with hub.up():
+            until(folder, "waiting")
+            shut_out(hub, "south")
+            state = until_state(folder, lambda state: "enrolled" in state.reason or state.phase == "failed")
+        assert state.phase == "failed" and "at least 3 hospitals" in state.reason and "anew" in state.mend
+
+
+def test_a_hospital_that_was_never_offered_a_study_ends_it(tmp_path: Path) -> None:
+    """Nobody has approved anything yet: it is submitted anew with the hospitals that are there."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(masked())
+        shut_out(hub, "south")
+        with hub.up():
+            state = until(folder, "failed", "finished", "waiting")
+        assert state.phase == "failed" and "south is not enrolled any more" in state.reason
 
 
 def test_a_person_stops_a_study_and_lets_it_go_on(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from wardround.hub.notices import RoundDiscarded
 PHASES: tuple[Phase, ...] = get_args(Phase)
 LEGAL = {
     ("offered", "running"),
+    ("offered", "waiting"),
     ("offered", "stopped"),
     ("offered", "declined"),
     ("offered", "failed"),

@@ -101,6 +101,13 @@ def test_broken_rules_stand_in_red_and_stop_an_approval(hospitals: Hospitals) ->
     assert examined(hospitals, policy).obstacles and not examined(hospitals).obstacles
 
 
+def test_a_table_is_called_a_table(hospitals: Hospitals) -> None:
+    """Whoever reads of images that her hospital has none of trusts no other line of the page."""
+    page = text_of(reviewed(hospitals))
+    assert "rows and labels" in page and "No record, no row" in page
+    assert "image" not in page and "picture" not in page
+
+
 def test_without_data_the_page_says_what_it_does_not_know(hospitals: Hospitals) -> None:
     """Reading the data takes time, and a first look does not need it."""
     page = text_of(reviewed(hospitals, data=False))

@@ -29,6 +29,7 @@ def test_a_copy_that_takes_no_lock_is_looked_at(tmp_path: Path, monkeypatch: pyt
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("filelock.FileLock.acquire", refused)
+    monkeypatch.setattr(Path, "chmod", refused)  # a read-only disk refuses it also where nothing would change
     assert not home.is_up
     shown = CliRunner().invoke(app, ["site", "log", "--home", str(home.path)])
     assert shown.exit_code == 0 and "The first line." in shown.output

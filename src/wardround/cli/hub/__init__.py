@@ -18,6 +18,7 @@ app.command("status")(studies.status)
 app.command("stop")(studies.stop)
 app.command("resume")(studies.resume)
 app.command("log")(service.log)
+app.command("unit")(service.unit)
 
 
 @app.callback()

@@ -43,7 +43,8 @@ def init(
     hub.begin(settings)
     server_certificate(hub.path / "keys", where)
     typer.echo(f"The hub is in {hub.path}. Its key: {hub.identity.public[:20]}…")
-    typer.echo(f"Next: wardround hub up  (hospitals connect to {address}), and for each: wardround hub invite NAME")
+    typer.echo(f"Next: wardround hub up  (hospitals connect to {address})")
+    typer.echo("For each hospital: wardround hub invite NAME")
 
 
 def invite(
@@ -70,9 +71,8 @@ def invite(
     invitation = new_invitation(roster, inviter, name, days=days, again=again)
     path = out or Path(f"{name}.invitation.toml")
     write_atomic(path, invitation.text.encode(), private=True)
-    typer.echo(
-        f"{path} is the invitation of {name}: send it to its data manager, to nobody else. It is good once, for {days} days."
-    )
+    typer.echo(f"The invitation of {name}, good once, for {days} days:\n{path}")
+    typer.echo("Send it to the data manager there, and to nobody else.")
     typer.echo(f"There: wardround site join {path.name}")
     if wait and sys.stdin.isatty():
         _wait_and_confirm(hub, roster, name)
@@ -96,12 +96,13 @@ def revoke(name: NameArgument, home: HubOption = None) -> None:
     hub = hub_home(home)
     roster_of(hub).revoke(name)
     typer.echo(f"{name} is let in no more. A round that runs goes on without it where its sum may.")
-    typer.echo("A study that names it and is offered or waits ends: submit it anew with the hospitals that are there.")
+    typer.echo("A study that is offered or waits goes on without it where you say so:\nwardround hub resume STUDY")
 
 
 def _wait_and_confirm(hub: "HubHome", roster: "Roster", name: str) -> None:
-    up = "" if hub.is_up else " The hub is not up, so it cannot: start it with `wardround hub up` in another terminal."
-    typer.echo(f"Waiting until {name} joins (Ctrl-C leaves; `wardround hub confirm {name}` goes on).{up}")
+    typer.echo(f"Waiting until {name} joins. Ctrl-C leaves; to go on then:\nwardround hub confirm {name}")
+    if not hub.is_up:
+        typer.echo("The hub is not up, so it cannot join. In another terminal: wardround hub up")
     while name not in roster.waiting():
         time.sleep(LOOK_S)
     _confirm(roster, name)

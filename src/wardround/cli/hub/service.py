@@ -1,9 +1,12 @@
-"""wardround hub up | log."""
+"""wardround hub up | unit | log."""
 
+import getpass
+import shutil
 import signal
 import sys
 import threading
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +34,14 @@ def _say(sentence: str) -> None:
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
     typer.echo(f"{now}  {printable_lines(sentence)}")
     sys.stdout.flush()
+
+
+def unit(home: HubOption = None) -> None:
+    """Print a systemd unit for `wardround hub up`; docs/deploy.md says where it goes."""
+    from wardround.hub.daemon.service import unit_text
+
+    command = shutil.which("wardround") or sys.argv[0]
+    typer.echo(unit_text(hub_home(home), str(Path(command).resolve()), getpass.getuser()), nl=False)
 
 
 def log(

@@ -1,13 +1,11 @@
 """How a hub and its studies stand, as lines of 80 columns. What is shown is `hub.daemon.status`, as on the page and in --json."""
 
-import textwrap
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from wardround.values.printable import printable
+from wardround.cli.wrapping import wrapped
 
-WIDTH = 80
 STEPS = {
     "open": "opening",
     "train": "round",
@@ -23,40 +21,40 @@ _LATEST_ROUNDS = 12
 def hub_lines(view: Mapping[str, Any]) -> Iterator[str]:
     """The roster, and each study in two or three lines."""
     hub = view["hub"]
-    yield from _wrapped(f"The hub at {hub['address']} is {'up' if hub['up'] else 'not up: wardround hub up'}.")
+    yield from wrapped(f"The hub at {hub['address']} is {'up' if hub['up'] else 'not up: wardround hub up'}.")
     for one in view["hospitals"]:
         waits = f": wardround hub confirm {one['name']}" if one["state"] == "waiting" else ""
-        yield from _wrapped(f"{one['name']:20} {one['state']}{waits}", indent=2, hanging=23)
+        yield from wrapped(f"{one['name']:20} {one['state']}{waits}", indent=2, hanging=23)
     if not view["hospitals"]:
         yield "  no hospital yet: wardround hub invite NAME"
     for study in view["studies"]:
         yield ""
-        yield from _wrapped(f"{study['study'][:12]}  {study['title'] or '(cannot be read)'}", hanging=14)
-        yield from _wrapped(standing(study), indent=14)
+        yield from wrapped(f"{study['study'][:12]}  {study['title'] or '(cannot be read)'}", hanging=14)
+        yield from wrapped(standing(study), indent=14)
         if study["mend"]:
-            yield from _wrapped(study["mend"], indent=14)
+            yield from wrapped(study["mend"], indent=14)
     for one in view["damaged"]:
-        yield from _wrapped(f"{one['study'][:12]}  {one['reason']}", hanging=14)
+        yield from wrapped(f"{one['study'][:12]}  {one['reason']}", hanging=14)
     if not view["studies"]:
         yield "No study yet: wardround hub run STUDY.toml"
 
 
 def study_lines(study: Mapping[str, Any]) -> Iterator[str]:
     """One study: where it stands, who has approved, its latest rounds, what it costs."""
-    yield from _wrapped(study["title"] or "(cannot be read)")
+    yield from wrapped(study["title"] or "(cannot be read)")
     yield f"study {study['study']}"
-    yield from _wrapped(f"{study['protection']}, {study['rounds_planned']} rounds")
-    yield from _wrapped(standing(study))
+    yield from wrapped(f"{study['protection']}, {study['rounds_planned']} rounds")
+    yield from wrapped(standing(study))
     if study["mend"]:
-        yield from _wrapped(study["mend"])
+        yield from wrapped(study["mend"])
     yield ""
     for one in study["sites"]:
-        yield from _wrapped(f"{one['name']:20} {_site(one)}", indent=2, hanging=23)
+        yield from wrapped(f"{one['name']:20} {_site(one)}", indent=2, hanging=23)
     if study["rounds"]:
         yield ""
         yield from _rounds(study)
     if study["delta"] is not None:
-        yield from _wrapped(f"epsilon {_figure(study['epsilon'])} planned in all, at delta {study['delta']:g}")
+        yield from wrapped(f"epsilon {_figure(study['epsilon'])} planned in all, at delta {study['delta']:g}")
     if study["phase"] == "finished":
         yield f"Model, record and report:\n{study['folder']}"
 
@@ -105,23 +103,8 @@ def _rounds(study: Mapping[str, Any]) -> Iterator[str]:
         without = names([f"{site} ({word})" for site, word in sorted(one["lost"].items())])
         unused = f"not used: {one['discarded']}" if one["discarded"] else ""
         figures = f"{one['number']:>5} {_figure(one['score']):>9} {_figure(one['loss']):>8} {one['seconds']:>8.1f}"
-        yield from _wrapped(f"{figures}  {'; '.join(filter(None, [without, unused]))}".rstrip(), indent=2, hanging=36)
+        yield from wrapped(f"{figures}  {'; '.join(filter(None, [without, unused]))}".rstrip(), indent=2, hanging=36)
 
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def _wrapped(text: str, *, indent: int = 0, hanging: int = 0) -> Iterator[str]:
-    """Lines of at most WIDTH columns, but for a word that is longer. What others chose in them does nothing to the terminal."""
-    first, rest = " " * indent, " " * max(indent, hanging)
-    yield from textwrap.wrap(
-        printable(text.replace("\n", " ")),
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-        replace_whitespace=False,
-        drop_whitespace=True,
-    )

@@ -46,11 +46,12 @@ def rotate(
     """Make new keys for this hospital, signed by the old ones. Run it again to see whether the hub has confirmed them."""
     from wardround.site.daemon.joining import rotate as rotate_keys
 
-    _tell(rotate_keys(site_home(home), anew=anew), "wardround site rotate")
+    site = site_home(home)
+    _tell(rotate_keys(site, anew=anew), "wardround site rotate", serves=site.is_up)
 
 
-def _tell(joined: "Joined", again: str) -> None:
-    """How the hospital stands, and what a person does next."""
+def _tell(joined: "Joined", again: str, *, serves: bool = False) -> None:
+    """How the hospital stands, and what a person does next. serves: `site up` runs, and goes over to new keys by itself."""
     typer.echo(f"{joined.name}, at the hub {joined.address}: {joined.state}" + " (new keys)" * joined.new_keys)
     if joined.clock_is_off:
         seconds = abs(joined.ahead_ms) // 1000
@@ -59,6 +60,8 @@ def _tell(joined: "Joined", again: str) -> None:
     if joined.state == "waiting":
         typer.echo(f"\n    {joined.words}\n")
         typer.echo("Read these eight words to the hub's people by telephone. Where theirs are the same, they confirm.")
-        typer.echo(f"Then: {again}  (to see it), and: wardround site data add NAME PATH")
-    elif joined.state == "confirmed":
+        typer.echo(f"Then: {again}  (to see it)" + ", and: wardround site data add NAME PATH" * (not joined.new_keys))
+        if serves and joined.new_keys:
+            typer.echo("The service goes over to the new keys by itself.")
+    elif joined.state == "confirmed" and not serves:
         typer.echo("Next: wardround site data add NAME PATH, and: wardround site up")

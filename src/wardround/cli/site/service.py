@@ -21,10 +21,9 @@ FRESH_S = 30.0
 
 def up(home: HomeOption = None) -> None:
     """Speak for this hospital: wait for the hub's messages and answer them, until this is stopped. Best as a service (unit)."""
-    from wardround.cli.site.wiring import site_line, wait_until_confirmed
-    from wardround.site.daemon.desk import SiteDesk
+    from wardround.cli.site.wiring import serve, wait_until_confirmed
     from wardround.site.daemon.policy import load_policy
-    from wardround.site.daemon.service import SiteService, keep_to
+    from wardround.site.daemon.service import keep_to
 
     site = site_home(home)
     stop = threading.Event()
@@ -32,11 +31,9 @@ def up(home: HomeOption = None) -> None:
         signal.signal(number, lambda *_: stop.set())
     with site.in_use():
         wait_until_confirmed(site, stop)
-        card = own_card(site)  # after it: new keys may have been confirmed
         keep_to(load_policy(site.policy_file))
         site.log.append("started", "The service was started.")
-        with site_line(site) as line:
-            SiteService(site, SiteDesk(site, card), line, _say).run(stop)
+        serve(site, stop, _say)
         site.log.append("stopped", "The service was stopped.")
 
 

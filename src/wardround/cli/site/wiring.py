@@ -1,17 +1,19 @@
 """The line of a hospital, put together: Flower carries, we sign and seal. Nothing else knows both a site and its engine."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import typer
 
+from wardround.cli.site.homes import own_card
 from wardround.values.errors import EngineError, RefusedError, WardroundError
 
 if TYPE_CHECKING:
     from wardround.engines.remote.site_post import SitePost
     from wardround.site.daemon.home import SiteHome
+    from wardround.wire.sealed import KeyCard
 
 ASKED_EVERY_S = 10.0
 
@@ -57,3 +59,53 @@ def wait_until_confirmed(home: "SiteHome", stop: threading.Event) -> None:
             typer.echo(sentence)
             told = sentence
         stop.wait(ASKED_EVERY_S)
+
+
+def serve(home: "SiteHome", stop: threading.Event, say: Callable[[str], None]) -> None:
+    """Speaks for this hospital until `stop`. Where new keys come into force, the line is opened anew with them."""
+    from wardround.site.daemon.desk import SiteDesk
+    from wardround.site.daemon.service import SiteService
+
+    while not stop.is_set():
+        card = own_card(home)
+        with site_line(home) as line, _until_new_keys(home, card, stop) as ending:
+            SiteService(home, SiteDesk(home, card), line, say).run(ending)
+        if not stop.is_set():
+            say("new keys of this hospital are in force: the line is opened anew")
+
+
+@contextmanager
+def _until_new_keys(home: "SiteHome", card: "KeyCard", stop: threading.Event) -> Iterator[threading.Event]:
+    """An event that is set at `stop`, or when other keys than those on the card are in force."""
+    ending = threading.Event()
+
+    def watch() -> None:
+        refused = ""
+        while not (ending.is_set() or stop.wait(ASKED_EVERY_S)):
+            with suppress(WardroundError, OSError):  # the line says what is wrong
+                refused = _asked_about_new_keys(home, refused)
+                if own_card(home) != card:
+                    break
+        ending.set()
+
+    watching = threading.Thread(target=watch, name="wardround-keys", daemon=True)
+    watching.start()
+    try:
+        yield ending
+    finally:
+        ending.set()
+
+
+def _asked_about_new_keys(home: "SiteHome", refused: str) -> str:
+    """Asks the hub whether it has confirmed new keys that wait, but not about those that it has refused. The request that it
+    refused last; empty where there is none."""
+    from wardround.site.daemon.hub_record import HubRecord
+    from wardround.site.daemon.joining import status
+
+    rotation = HubRecord.required(home).rotation
+    if rotation and rotation != refused:
+        try:
+            status(home)
+        except RefusedError:
+            return rotation
+    return refused

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from wardround.engines.flower.guarded_lines import prove_line
 from wardround.engines.flower.mailroom import Mailroom
 from wardround.engines.flower.nodes import NodeTable
 from wardround.values.ids import SiteId
@@ -50,7 +51,7 @@ class Gate:
             return None
         path = scope["path"]
         if self._ours is not None and path.startswith(OURS) and (path == OURS[0] or path.startswith(OURS[1])):
-            await self._ours(scope, receive, send)
+            await self._ours(scope, receive, _proving(scope, send) if path.startswith(OURS[1]) else send)
             return None
         if scope["method"] != "POST" or path not in ALLOWED:
             return await refuse(send, 404)
@@ -75,6 +76,7 @@ class Gate:
         if reply is None:
             return
         if reply[0]["status"] == 200:
+            prove_line(scope)
             self._mailroom.saw(site)
             if scope["path"] == PUSH:
                 self._mailroom.replied(site)
@@ -87,8 +89,8 @@ class Gate:
 
     async def _next_message(self, site: SiteId, scope: Scope, body: bytes, receive: Receive) -> list[Any] | None:
         """Flower's answer when it holds a message, at the latest when the site's patience ends. None where the site hung up."""
-        loop = asyncio.get_running_loop()
-        came, until = time.monotonic(), loop.time() + _patience(dict(scope["headers"]))
+        loop, headers = asyncio.get_running_loop(), dict(scope["headers"])
+        came, until = time.monotonic(), loop.time() + _patience(headers)
         hung_up = asyncio.ensure_future(receive())
         bell = self._mailroom.bell(site)
         try:
@@ -98,6 +100,7 @@ class Gate:
                 reply = await ask(self._flower, scope, body)
                 if reply[0]["status"] != 200 or any(event.get("body") for event in reply[1:]):
                     return reply
+                prove_line(scope)
                 self._mailroom.saw(site)
                 self._mailroom.is_idle(site, asked)
                 ring = asyncio.ensure_future(bell.wait())
@@ -105,7 +108,7 @@ class Gate:
                 ring.cancel()
                 if hung_up.done():
                     return None
-                if await asyncio.to_thread(self._nodes.node_of, site) is None:  # revoked while it waited
+                if await asyncio.to_thread(self._nodes.site_of, _key(headers)) != site:  # it was revoked, or has new keys
                     return _status(401)
                 if loop.time() >= until or self._mailroom.left_at(site) > came:
                     return reply
@@ -161,6 +164,17 @@ async def _whole(receive: Receive, length: int) -> bytes | None:
                     return bytes(body) if len(body) == length else None
     except TimeoutError:
         return None
+
+
+def _proving(scope: Scope, send: Send) -> Send:
+    """Of bodies: what is not refused had the ticket of a site of the roster."""
+
+    async def sent(event: Any) -> None:
+        if event.get("status", 400) < 400:
+            prove_line(scope)
+        await send(event)
+
+    return sent
 
 
 def _key(headers: dict[bytes, bytes]) -> bytes:

@@ -92,7 +92,6 @@ def issuer_at(address: str, proxy: str | None = None) -> str:
 def clock_difference(response: httpx.Response) -> float | None:
     """Seconds by which the hub's clock is ahead of ours; None where it does not say."""
     try:
-        stated = parsedate_to_datetime(response.headers["date"])
-    except (KeyError, ValueError, TypeError):
+        return (parsedate_to_datetime(response.headers["date"]) - datetime.now(UTC)).total_seconds()
+    except (KeyError, ValueError, TypeError):  # TypeError: a date without a zone, such as -0000
         return None
-    return (stated - datetime.now(UTC)).total_seconds()

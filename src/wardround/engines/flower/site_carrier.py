@@ -99,7 +99,7 @@ class FlowerSiteCarrier:
         self._closed.set()
         node = self._node
         if node is not None:
-            with suppress(httpx.HTTPError):
+            with suppress(httpx.HTTPError, ValueError):  # ValueError: what came is no answer of Flower's
                 self._client.DeactivateNode(DeactivateNodeRequest(node_id=node.node_id))
                 self._node_file.unlink(missing_ok=True)
         if self._receiving.acquire(timeout=_CLOSE_S):  # the hub lets go of a request that it holds when its site leaves
@@ -172,19 +172,20 @@ class FlowerSiteCarrier:
     def _beat(self) -> None:
         """The hub knows that we are there while we compute; one that was started anew is told who we are."""
         while not self._closed.wait(_BEAT_EVERY_S):
-            node = self._node
-            if node is None:
-                continue
-            try:
-                request = SendNodeHeartbeatRequest(node=node, heartbeat_interval=HEARTBEAT_S)
-                if self._client.SendNodeHeartbeat(request).success:
-                    continue
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code not in _TURNED_AWAY:
-                    continue
-            except (httpx.HTTPError, RuntimeError, ValueError):
-                continue  # whoever receives or replies sees it and says so
-            self._rejoin(node)
+            if (node := self._node) is not None:
+                self._beat_once(node)
+
+    def _beat_once(self, node: Node) -> None:
+        try:
+            request = SendNodeHeartbeatRequest(node=node, heartbeat_interval=HEARTBEAT_S)
+            if self._client.SendNodeHeartbeat(request).success:
+                return
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code not in _TURNED_AWAY:
+                return
+        except (httpx.HTTPError, RuntimeError, ValueError):
+            return  # whoever receives or replies sees it and says so
+        self._rejoin(node)
 
     def _rejoin(self, node: Node) -> None:
         if self._node is node:

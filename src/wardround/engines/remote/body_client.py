@@ -25,6 +25,7 @@ PATIENCE_S = 120.0
 """How long a transfer is tried that makes no progress."""
 _LONGEST_PAUSE_S = 10.0
 _LONGEST_ANSWER = 1 << 12
+_HUBS_FAULT = "tell the hub's people; run the same release of Wardround on both sides"
 Value = TypeVar("Value")
 
 
@@ -45,12 +46,18 @@ class BodyClient:
         return BodyReader(lambda start: self._get(sha256, size, start), size, self._patience_s)
 
     def put(self, body: SealedBody) -> None:
-        """Returns when the hub has the whole body. EngineError where it does not take it or cannot be reached."""
+        """Returns when the hub has the whole body. EngineError where it does not take it, cannot be reached, or takes nothing
+        more of it for a while."""
+        most, until = 0, time.monotonic() + self._patience_s
         try:
             start = self._send(body, 0)
         except httpx.TransportError:
             start = 0
         while start is not None:
+            if start > most:
+                most, until = start, time.monotonic() + self._patience_s
+            elif time.monotonic() > until:
+                raise EngineError("The hub takes nothing more of a body", found=f"{most} of {body.size} bytes", hint=_HUBS_FAULT)
             start = _insist(lambda: self._go_on(body), self._patience_s)
 
     def close(self) -> None:
@@ -71,7 +78,7 @@ class BodyClient:
         """Asks how much has come, and sends the rest."""
         headers = {**self._ticket("PUT", body.sha256, body.size), "content-range": f"bytes */{body.size}"}
         response = self._client.put(PREFIX + body.sha256, headers=headers, content=b"")
-        start = _next_byte(response)
+        start = _next_byte(response, body.size)
         return None if start is None else self._send(body, start)
 
     def _send(self, body: SealedBody, start: int) -> int | None:
@@ -80,7 +87,8 @@ class BodyClient:
             "content-length": str(body.size - start),
             "content-range": f"bytes {start}-{body.size - 1}/{body.size}",
         }
-        return _next_byte(self._client.put(PREFIX + body.sha256, headers=headers, content=body.pieces(start)))
+        response = self._client.put(PREFIX + body.sha256, headers=headers, content=body.pieces(start))
+        return _next_byte(response, body.size)
 
     def _ticket(self, method: Method, sha256: str, size: int) -> dict[str, str]:
         expires = time.time_ns() // 1_000_000 + tickets.LIFETIME_MS
@@ -164,12 +172,17 @@ def _insist(attempt: Callable[[], Value], patience_s: float) -> Value:
         pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
-def _next_byte(response: httpx.Response) -> int | None:
-    """Where to go on; None where the hub has the whole body."""
+def _next_byte(response: httpx.Response, size: int) -> int | None:
+    """Where to go on; None where the hub has the whole body of so many bytes."""
     if response.status_code == 201:
         return None
     if response.status_code in (202, 409):
-        return int(response.headers[RECEIVED.decode()])
+        text = response.headers.get(RECEIVED.decode(), "")
+        if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= size):
+            raise EngineError(
+                "The hub does not say how much of a body has come", expected=f"0 to {size}", found=text[:40], hint=_HUBS_FAULT
+            )
+        return int(text)
     if response.status_code in (422, 503):  # damaged on the way, or an earlier request has not ended: begin again
         raise httpx.ReadError(f"the hub answered {response.status_code}")
     raise _refusal(response.status_code)

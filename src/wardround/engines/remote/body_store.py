@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from wardround.values.disk_faults import mend_of
 from wardround.values.errors import RefusedError, RunError, WireError
 from wardround.values.private_files import make_private, private_folder
 from wardround.wire.sealed import SealedBody
@@ -53,7 +54,8 @@ class BodyStore:
             raise RunError(
                 f"A message of {body.size:,} bytes cannot be kept in {self.folder}",
                 found=error.strerror or type(error).__name__,
-                hint="free some disk space: a body is kept once for all sites, and each site's answer until it has been read",
+                hint=f"{mend_of(error) or 'look at the folder'}; a body is kept once for all sites, and each site's answer until "
+                "it has been read",
             ) from error
 
     def remove(self, sha256: str) -> None:

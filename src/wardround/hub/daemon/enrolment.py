@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from wardround.crypto.identity import Identity
@@ -19,6 +18,7 @@ from wardround.hub.daemon.roster import Roster
 from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import ChainedLog
 from wardround.values.errors import RefusedError, WardroundError, WireError
+from wardround.values.network_address import network_of
 from wardround.wire.enrolment import PATH, REFUSED, REQUEST_LIMIT, EnrolmentAnswer, SignedEnrolment
 from wardround.wire.sealed import HUB, KeyCard
 
@@ -92,7 +92,7 @@ class EnrolmentDesk:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != PATH:
             await _answer(send, 404, b"")
             return
-        address = _network(scope.get("client"))
+        address = network_of(scope.get("client"))
         if self._count.is_full(address):
             await _answer(send, 429, b"", [(b"retry-after", b"60")])
             return
@@ -160,14 +160,3 @@ def _stated_length(headers: list[tuple[bytes, bytes]]) -> int | None:
     if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > 12:
         return None
     return int(lengths[0])
-
-
-def _network(client: tuple[str, int] | None) -> str:
-    """Whose refusals are counted together: an IPv4 address, or the 64 bits of an IPv6 network, in which one host has many."""
-    try:
-        address = ip_address(client[0] if client else "")
-    except ValueError:
-        return "unknown"
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return f"{IPv6Address(int(address) >> 64 << 64)}/64"
-    return str(address)

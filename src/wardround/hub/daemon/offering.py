@@ -9,8 +9,9 @@ this study, in time.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from wardround.hub.daemon.members import Roster, key_cards, left_out
 from wardround.hub.daemon.post import Post
-from wardround.hub.daemon.studies import Roster, StudyFolder
+from wardround.hub.daemon.studies import StudyFolder
 from wardround.hub.daemon.study_state import SiteStanding, StudyState, now_ms
 from wardround.study.declaration import Study
 from wardround.study.writing import to_toml
@@ -63,7 +64,7 @@ def checked_again(state: StudyState, study: Study, at_ms: int) -> StudyState:
 
 @dataclass(frozen=True)
 class Offering:
-    """Offers one study. heads: where the logs of the sites stood, as the hub heard."""
+    """Offers one study. heads: where the logs of the sites stood, as the hub heard. begun: whether orders of it have left."""
 
     folder: StudyFolder
     study: Study
@@ -71,17 +72,23 @@ class Offering:
     post: Post
     log: ChainedLog
     heads: Heads = no_heads
+    begun: bool = False
 
     def offer(self, deadline_s: float) -> dict[SiteId, SiteStatus]:
-        """Offers the study to its hospitals, and what each that answered in time says. An answer that is no status is a line in
-        the log. StudyError where a hospital is not enrolled as the study has it."""
-        cards = self.folder.cards(self.roster, self.study)
+        """Offers the study to those of its hospitals that are enrolled, and what each that answered in time says. An answer that
+        is no status is a line in the log. StudyError where too few of them are enrolled."""
+        cards = key_cards(self.folder.path, self.study, self.roster, begun=self.begun)
         names = {card.name for card in cards}
         heads = tuple(head for head in self.heads() if head.site in names)
         lead = self.folder.submission.lead
         offer = Offer(study=to_toml(self.study), sites=cards, lead=lead, heads=heads).to_bytes()
-        answers = self.post.ask("offer", self.study.hash, {SiteId(card.name): offer for card in cards}, deadline_s)
+        outbox = {SiteId(name): offer for name in names - self.left_out().keys()}
+        answers = self.post.ask("offer", self.study.hash, outbox, deadline_s)
         return self._read(answers)
+
+    def left_out(self) -> dict[str, str]:
+        """Hospitals of the study that nothing is said to any more, and why."""
+        return left_out(self.study, self.roster)
 
     def _read(self, answers: Mapping[SiteId, bytes]) -> dict[SiteId, SiteStatus]:
         statuses = {}
@@ -101,6 +108,8 @@ class Offering:
             state = state.with_site(str(site), **dict(standing))
             if (before.state, before.fault, before.approval) != (standing.state, standing.fault, standing.approval):
                 self._log_change(str(site), standing)
+        for name, reason in self.left_out().items():
+            state = state.with_site(name, state="unproved", fault=f"it {reason}")
         return state
 
     def _log_change(self, site: str, standing: SiteStanding) -> None:

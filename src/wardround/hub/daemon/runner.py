@@ -17,9 +17,10 @@ from wardround.hub.daemon.finishing import Finishing
 from wardround.hub.daemon.halting import Halted, halting, wait_for
 from wardround.hub.daemon.home import HubHome
 from wardround.hub.daemon.losses import PATIENCE, lost_words, mend_of_losses
+from wardround.hub.daemon.members import Roster, left_out
 from wardround.hub.daemon.offering import Heads, Offering, checked_again, no_heads
 from wardround.hub.daemon.post import Post
-from wardround.hub.daemon.studies import Roster, StudyFolder
+from wardround.hub.daemon.studies import StudyFolder
 from wardround.hub.daemon.study_run import Engines, StudyRun
 from wardround.hub.daemon.study_state import AT_WORK, Phase, StudyState, now_ms
 from wardround.study.declaration import Study
@@ -107,7 +108,7 @@ class StudyRunner:
             self._to("waiting" if self.state.begun else "offered", tries=0, without_missing=False, wish=wish.number)
         elif wish.wish == "resume" and phase == "waiting":
             self._log.append("without-missing", "A person lets it go on with the hospitals that are there.", study=self._hash)
-            self._to("running", tries=0, without_missing=True, wish=wish.number)
+            self._to("running", tries=0, begun=True, without_missing=True, wish=wish.number)
         else:
             self._keep(self.state.revised(wish=wish.number))
 
@@ -128,14 +129,25 @@ class StudyRunner:
             self._to("declined", reason=f"Refused by {names}.", mend=mend, awaits=tuple(refusing))
         elif not self.state.missing_approvals:
             self._to("running", begun=True)
+        elif gone := self._gone(study, self.state.missing_approvals):
+            self._to("waiting", awaits=self.state.missing_approvals, **gone)
         else:
             self._pause(began, self.state.missing_approvals)
 
+    def _gone(self, study: Study, missing: tuple[str, ...]) -> dict[str, str]:
+        """Reason and mend where nobody is missing but hospitals that the roster has no more; empty where others are."""
+        reasons = left_out(study, self._means.roster)
+        if not missing or not reasons.keys() >= set(missing):
+            return {}
+        mend = f"to go on without: wardround hub resume {self._short}; or submit a study with the hospitals that are there"
+        return {"reason": "; ".join(f"{name} {reasons[name]}" for name in missing) + ".", "mend": mend}
+
     def _ask(self, study: Study) -> dict[str, SiteStatus] | None:
         """Offers the study once and notes what is heard: site -> its status. None where a person or the end came between."""
-        offering = Offering(self.folder, study, self._means.roster, self._means.post, self._log, self._means.heads)
+        means = self._means
+        offering = Offering(self.folder, study, means.roster, means.post, self._log, means.heads, self.state.begun)
         try:
-            statuses = halting(lambda: offering.offer(self._means.pace.answer_s), self._halted)
+            statuses = halting(lambda: offering.offer(means.pace.answer_s), self._halted)
         except Halted:
             return None
         self._keep(checked_again(offering.after(self.state, statuses), study, now_ms()))
@@ -170,7 +182,8 @@ class StudyRunner:
         lost, pace = run.lost, self._means.pace
         tries = self.state.tries + 1
         impatient = any(word not in PATIENCE for word in lost.values())
-        if not lost or (impatient and tries > pace.tries):
+        gone = self.state.without_missing and left_out(run.study, self._means.roster).keys() >= lost.keys()
+        if not lost or gone or (impatient and tries > pace.tries):
             told = EngineError(error.what, expected=error.expected, found=error.found)
             self._fail(str(told), run.mended(error.hint) or mend_of_losses(lost, self._short))
             return
@@ -190,11 +203,13 @@ class StudyRunner:
         statuses = self._ask(study)
         if statuses is None:
             return
-        ready = {site for site in statuses if self.state.sites[site].state == "approved"}
-        if ready.issuperset(self.state.awaits):
+        missing = tuple(site for site in self.state.awaits if site not in statuses or self.state.sites[site].state != "approved")
+        gone = self._gone(study, missing)
+        if not missing or (gone and self.state.without_missing):
             self._to("running")
         else:
-            self._pause(began, self.state.awaits)
+            self._keep(self.state.revised(**gone))
+            self._pause(began, missing)
 
     def _pause(self, began: int, awaited: tuple[str, ...]) -> None:
         """Until the next offer, which comes seldom after a while; at once where one that is awaited has come back."""

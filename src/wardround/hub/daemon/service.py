@@ -10,12 +10,16 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from wardround.hub.daemon.home import HubHome
 from wardround.hub.daemon.runner import Means, StudyRunner
 from wardround.hub.daemon.studies import StudyFolder, folders
 from wardround.hub.daemon.study_state import AT_WORK, StudyState
 from wardround.values.errors import WardroundError
+from wardround.values.home import default_home
+from wardround.values.systemd import Unit
 
 LOOK_S = 1.0
+_FIRST_FREE_PORT = 1024
 AGAIN_S = 30.0
 """After a fault of the disk a study is not begun anew at once."""
 
@@ -102,3 +106,12 @@ class HubService:
             self.damaged[folder.hash] = str(error)
             self._means.home.log.append("damaged", str(error), study=folder.hash)
             self._means.changed()
+
+
+def unit_text(home: HubHome, command: str, user: str) -> str:
+    """A systemd unit for `hub up`. A port below 1024 needs a right that only a unit of the whole system can give to `user`."""
+    low = home.settings.port < _FIRST_FREE_PORT
+    right = ["AmbientCapabilities=CAP_NET_BIND_SERVICE"] if low else []
+    folders = (home.path, default_home())
+    variable = ("WARDROUND_HUB", str(home.path))
+    return Unit("Wardround hub", (command, "hub", "up"), variable, folders, right, user if low else "").text

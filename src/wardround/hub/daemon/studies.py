@@ -10,14 +10,14 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
 from wardround.hub.daemon.home import HubHome
+from wardround.hub.daemon.members import Roster
 from wardround.hub.daemon.study_state import AT_WORK, SiteStanding, StudyState, now_ms
 from wardround.plan.permission import Permission
 from wardround.plan.plan import Plan
@@ -32,29 +32,11 @@ from wardround.values.errors import RunError, StudyError
 from wardround.values.ids import SiteId
 from wardround.values.private_files import make_private, read_private
 from wardround.wire.messages import Hash, Header
-from wardround.wire.offers import SiteCard
-from wardround.wire.sealed import KeyCard
 
 STUDY, SUBMISSION, STATE, WISH, RUN = "study.toml", "submission.json", "state.json", "wish.json", "run"
 HASH_DIGITS = 64
 _LONGEST = 1 << 24
 Kind = TypeVar("Kind", bound=Header)
-
-
-class RosterEntry(Protocol):
-    """A hospital that a person has confirmed. Both keys are 64 hexadecimal digits."""
-
-    @property
-    def identity(self) -> str: ...
-
-    @property
-    def sealing(self) -> str: ...
-
-
-class Roster(Protocol):
-    """Who is enrolled at this hub, as it stands now."""
-
-    def confirmed(self) -> Mapping[SiteId, RosterEntry]: ...
 
 
 class Submission(Header):
@@ -97,6 +79,8 @@ def fitted(study: Study, roster: Roster) -> Study:
             f"The study states another key for {', '.join(other)} than the roster",
             hint="leave sites.keys out, and they are filled in; or ask the hospital whether it joined anew",
         )
+    if study.summation.mode == "masked":
+        study.quorum_of(names)  # said as it is, not as a fault of a changed study
     whole = with_noise(study.revised(sites={"names": names, "keys": keys}))
     _ = list(Permission(Plan(whole)))  # refused here, not at the first order
     return whole
@@ -210,25 +194,6 @@ class StudyFolder:
         before = self.wish
         number = max(time.time_ns(), 0 if before is None else before.number + 1)
         write_atomic(self.path / WISH, _bytes_of(Wish(wish=wish, number=number)), private=True)
-
-    def cards(self, roster: Roster, study: Study) -> tuple[SiteCard, ...]:
-        """The key cards of all hospitals of the study. StudyError where one has another key now, or is not enrolled any more."""
-        enrolled = roster.confirmed()
-        for name, key in study.sites.keys.items():
-            entry = enrolled.get(SiteId(name))
-            if entry is None or entry.identity != key:
-                raise StudyError(
-                    f"{name} {'is not enrolled any more' if entry is None else 'is enrolled under another key now'}",
-                    expected="the key that stands in the study",
-                    hint="submit the study anew, so that all approve it with the hospitals as they are: wardround hub run STUDY",
-                )
-        return tuple(
-            SiteCard(name=name, identity=key, sealing=enrolled[SiteId(name)].sealing)
-            for name, key in sorted(study.sites.keys.items())
-        )
-
-    def key_cards(self, roster: Roster, study: Study) -> dict[str, KeyCard]:
-        return {card.name: card.key_card for card in self.cards(roster, study)}
 
     def _read(self, name: str, kind: type[Kind]) -> Kind:
         content = read_private(self.path / name, _LONGEST)

@@ -25,7 +25,7 @@ Standing = State | Literal["unheard", "unproved"]
 Words = Annotated[str, StringConstraints(max_length=8000)]
 
 NEXT: Mapping[Phase, frozenset[Phase]] = {
-    "offered": frozenset({"running", "stopped", "declined", "failed"}),
+    "offered": frozenset({"running", "waiting", "stopped", "declined", "failed"}),
     "running": frozenset({"waiting", "stopped", "failed", "finished"}),
     "waiting": frozenset({"running", "stopped", "failed"}),
     "stopped": frozenset({"offered", "waiting"}),

@@ -114,7 +114,7 @@ def _leaving(plan: Plan) -> Iterator[str]:
     for release in listed:
         yield _release_words(release, plan)
     yield "Besides: one word where an order is refused, that this hospital answered and when, and the sizes above."
-    yield "No record, no picture, no name, no figure of this hospital alone."
+    yield f"No record, no {'picture' if plan.study.data.kind == 'image' else 'row'}, no name, no figure of this hospital alone."
 
 
 def _release_words(release: Release, plan: Plan) -> str:
@@ -123,14 +123,18 @@ def _release_words(release: Release, plan: Plan) -> str:
         noised = "with noise " if plan.private is not None and plan.private.distributed else ""
         numbers.append(f"{release.model_words:,} numbers of the model {noised}as words of {release.bits} bits")
     if release.counts:
-        numbers.append(f"{release.counts:,} whole numbers ({_MEANING[release.step]})")
+        numbers.append(f"{release.counts:,} whole numbers ({_meaning(release.step, plan)})")
     times = f"{release.sums} sum{'s' * (release.sums != 1)}"
     labels = f", of the models {', '.join(release.labels)}" if release.labels else ""
     return f"{release.step}: {times} of {' and '.join(numbers)}, {release.bytes_each:,} bytes each{labels}."
 
 
+def _meaning(step: str, plan: Plan) -> str:
+    return _MEANING[step].format(records="images" if plan.study.data.kind == "image" else "rows")
+
+
 _MEANING = {
-    OPENING: "how many patients, images and labels there are for training, validation and test",
+    OPENING: "how many patients, {records} and labels there are for training, validation and test",
     TRAINING: "weight, clipped updates, training loss, scores of the incoming model on validation patients",
     EVALUATION: "how often the model's answers fall where, on validation and test patients",
 }

@@ -22,6 +22,7 @@ from wardround.values.durable import write_atomic
 from wardround.values.errors import WardroundError
 from wardround.values.home import default_home
 from wardround.values.private_files import read_private
+from wardround.values.systemd import Unit
 from wardround.wire.sealed import SealedHeader, Topic
 
 FILE = "service.json"
@@ -124,33 +125,9 @@ def keep_to(policy: Policy) -> None:
 
 
 def unit_text(home: Path, command: str, policy: Policy) -> str:
-    """A systemd unit for this service, to be put where its administrator keeps units. Paths are written as systemd reads them."""
+    """A systemd unit for this service, to be put where its administrator keeps units."""
     limits = [f"CPUQuota={policy.cores * 100}%"] * bool(policy.cores) + [f"MemoryMax={policy.memory_gb:g}G"] * bool(
         policy.memory_gb
     )
-    lines = [
-        "[Unit]",
-        "Description=Wardround, this hospital's side of federated studies",
-        "Wants=network-online.target",
-        "After=network-online.target",
-        "",
-        "[Service]",
-        f"Environment={_quoted(f'WARDROUND_SITE={home}')}",
-        f"ExecStart={_quoted(command)} site up",
-        "Restart=always",
-        "RestartSec=10",
-        "NoNewPrivileges=yes",
-        "PrivateTmp=yes",
-        "ProtectSystem=strict",
-        f"ReadWritePaths={_quoted(str(home))} {_quoted(str(default_home()))}",
-        *limits,
-        "",
-        "[Install]",
-        "WantedBy=default.target",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"'
+    description = "Wardround, this hospital's side of federated studies"
+    return Unit(description, (command, "site", "up"), ("WARDROUND_SITE", str(home)), (home, default_home()), limits).text
