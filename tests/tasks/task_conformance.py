@@ -22,7 +22,7 @@ from wardround.tasks.sums import Sums, counts_of_json
 from wardround.values.errors import RunError, WireError
 
 Scored = tuple[NDArray[np.float32], NDArray[Any]]
-RULES = ("half", "validation", "robust")
+RULES = ("half", "validation", "near_half", "robust")
 
 
 class TaskConformance:

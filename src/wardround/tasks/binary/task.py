@@ -12,7 +12,7 @@ from wardround.tasks.binary.charts import charts_of, decision_table
 from wardround.tasks.binary.figures import auc, edge_of, measure
 from wardround.tasks.binary.paired import paired_accuracy, paired_auc
 from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of, cross_entropy
-from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold
+from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold, choose_threshold_near_half
 from wardround.tasks.binary.words import words_of
 from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, Floats, PairedDifference, Words
 from wardround.tasks.sums import Sums, counts_of_json, filled, impossible, spread
@@ -107,7 +107,8 @@ class BinaryTask:
         if "shifted" in sums:
             # Every shift has the same records, so the mean over shifts is that of their sum.
             return choose_robust_threshold([ScoreSums.of(sums["shifted"])])
-        return choose_threshold(ScoreSums.of(sums["validation"]))
+        choose = choose_threshold_near_half if rule == "near_half" else choose_threshold
+        return choose(ScoreSums.of(sums["validation"]))
 
     def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
         return measure(ScoreSums.of(sums), HALF if decision is None else decision, replicates=replicates)

@@ -27,7 +27,37 @@ def choose_threshold(sums: ScoreSums) -> float:
     middles = (starts + ends) // 2
     widest = middles[ends - starts == (ends - starts).max()]
     edge = widest[np.argmin(np.abs(widest - BINS // 2))]
+    return _probability_of(int(edge))
+
+
+def _probability_of(edge: int) -> float:
     return float(probability(np.asarray((edge - BINS // 2) / BINS_PER_UNIT)))
+
+
+def choose_threshold_near_half(sums: ScoreSums) -> float:
+    """The probability nearest to 0.5 whose Youden index on these (validation) sums is within one standard error of the best.
+
+    A threshold that is a little better on validation patients of the hospitals that trained is often worse elsewhere, so 0.5
+    moves only as far as the patients compel it to. The standard error is that of the best index, of two independent proportions,
+    each with one success and one failure added (Laplace), or few patients would seem to be sure. 0.5 where nothing can be chosen.
+    """
+    if not sums.positives or not sums.negatives:
+        return HALF
+    caught, alarms = (roc_counts(sums) / np.array([sums.positives, sums.negatives])).T
+    index = caught - alarms
+    best = int(np.argmax(index))
+    if index[best] <= 0:
+        return HALF
+    variance = _variance(caught[best], sums.positives) + _variance(alarms[best], sums.negatives)
+    edges = np.flatnonzero(index >= index[best] - np.sqrt(variance))
+    edge = edges[np.argmin(np.abs(edges - BINS // 2))]
+    return _probability_of(int(edge))
+
+
+def _variance(share: float, n: int) -> float:
+    """Of a share of n records."""
+    smoothed = (share * n + 1) / (n + 2)
+    return float(smoothed * (1 - smoothed) / n)
 
 
 def choose_robust_threshold(sums: Sequence[ScoreSums]) -> float:
