@@ -65,18 +65,18 @@ def _had_ended_before(run: Run) -> bool:
 
 def _hospitals_table(record: RunRecord, words: Words, between: str) -> Table:
     """patients, records: of the whole hospital; the figures are of its test patients."""
-    table = Table(title="Each hospital's own model and the federated model, on its held-out patients")
+    chosen = any(site.personal is not None for site in record.sites.values())
+    title = "Own, federated and chosen model" if chosen else "Each hospital's own model and the federated model"
+    table = Table(title=f"{title}, on its held-out patients")
     table.add_column("hospital", overflow="fold")
-    figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in ("own", "federated")]
-    for title in ("patients", "records", *figures):
-        _add_figures(table, title, between)
+    models = ("own", "federated", "chosen") if chosen else ("own", "federated")
+    figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in models]
+    for heading in ("patients", *(() if chosen else ("records",)), *figures):  # 80 columns hold no more
+        _add_figures(table, heading, between)
     for name, site in record.sites.items():
-        table.add_row(
-            name,
-            str(site.patients),
-            str(site.images),
-            *(_figure(one, key) for key in reversed(words.compared) for one in (site.own, site.federated)),
-        )
+        counts = (site.patients,) if chosen else (site.patients, site.images)
+        tested = (site.own, site.federated, None if site.personal is None else site.personal.test)[: len(models)]
+        table.add_row(name, *map(str, counts), *(_figure(one, key) for key in reversed(words.compared) for one in tested))
     return table
 
 

@@ -27,6 +27,8 @@ FigureKey = tuple[str, str, str, str]
 """Model, scope (site, pooled, external or left_out), test set, figure."""
 Estimate = tuple[float | None, Interval | None]
 """A figure and its 95 % interval."""
+CHOSEN = "chosen"
+"""The model that each hospital keeps. A hospital of this name would have no chosen model of its own here."""
 LEFT_OUT = "left_out"
 """The scope of the others' model at a hospital that was left out."""
 
@@ -95,10 +97,11 @@ def figure_rows(runs: Sequence[NamedRun], paired: Paired) -> tuple[FigureRow, ..
     return tuple(_row(key, tables, paired) for key in sorted(keys, key=_order))
 
 
-def _order(key: FigureKey) -> tuple[int, str, bool]:
-    """Pooled first, then outside, then home by home: own, federated."""
+def _order(key: FigureKey) -> tuple[int, str, int]:
+    """Pooled first, then outside, then home by home: own, federated, chosen."""
     model, scope, test_set, _ = key
-    return ("pooled", "external", LEFT_OUT, "site").index(scope), test_set if scope == "site" else "", model == "federated"
+    home = test_set if scope == "site" else ""
+    return ("pooled", "external", LEFT_OUT, "site").index(scope), home, {"federated": 1, CHOSEN: 2}.get(model, 0)
 
 
 def figures_by_key(run: NamedRun) -> dict[FigureKey, Estimate]:
@@ -110,11 +113,21 @@ def figures_by_key(run: NamedRun) -> dict[FigureKey, Estimate]:
         )
         for row in figures_of(run.record)
     }
-    return rows | {
-        ("federated", LEFT_OUT, site, name): (value, turn.evaluation.interval(name))
-        for site, turn in run.left_out.items()
-        for name, value in turn.evaluation.values.items()
+    chosen = {
+        (CHOSEN, "site", site, name): (value, entry.personal.test.interval(name))
+        for site, entry in run.record.sites.items()
+        if entry.personal is not None and entry.personal.test is not None
+        for name, value in entry.personal.test.values.items()
     }
+    return (
+        rows
+        | chosen
+        | {
+            ("federated", LEFT_OUT, site, name): (value, turn.evaluation.interval(name))
+            for site, turn in run.left_out.items()
+            for name, value in turn.evaluation.values.items()
+        }
+    )
 
 
 def _row(key: FigureKey, tables: Sequence[Mapping[FigureKey, Estimate]], paired: Paired) -> FigureRow:

@@ -51,6 +51,7 @@ def render_model_card(record: RunRecord, left_out: Turns = NO_TURNS) -> str:
         privacy_words=wording.privacy_words(record),
         caveats=(*_caveats(record, left_out), convergence(record, task).sentence),
         items=items(record, study),
+        chosen=any(entry.personal is not None for entry in record.sites.values()),
         blank=wording.blank,
     )
     return text

@@ -8,6 +8,7 @@ from wardround.evidence.benefit import Benefit, benefits
 from wardround.evidence.curves import by_model_and_site
 from wardround.evidence.privacy_words import promised
 from wardround.study.record.left_out_record import NO_TURNS, Turns
+from wardround.study.record.personal_record import PersonalRecord
 from wardround.study.record.run_record import Evaluation, PairedRecord, RunRecord
 from wardround.tasks.protocol import Task, Words
 from wardround.tasks.registry import task_of_record
@@ -20,6 +21,10 @@ SYNTHETIC = (
 NOT_PRIVATE = (
     "This page is not private. The model of this run is, as the study says; but figures here were read from the hospitals' own "
     "folders, without noise. Do not hand it on: `wardround report RUN --shareable` writes one without them."
+)
+NOT_PRIVATE_PAGE = (
+    "This page is not private. The model of this run is, as the study says; the figures here were read from the hospital's own "
+    "folder, without noise. They are for the hospital itself."
 )
 NOT_CLEARED = "A research result. It is not a medical device and is not cleared for the care of patients."
 
@@ -139,11 +144,18 @@ def _site_words(record: RunRecord, task: Task) -> Iterator[str]:
 
 
 def reasons_at_home(record: RunRecord, task: Task) -> dict[str, str]:
-    """For each hospital with a model of its own, one line: which of the two is better at home, and why that can be said."""
+    """For each hospital one line: why it chose the model that it chose; where it had no choice, which of its own and the
+    federated one is better at home, and why that can be said."""
     name = task.words.in_text[task.headline]
-    return {
+    compared = {
         site: f"{_OUTCOME_OF_ONE[benefit.outcome]}{_by(benefit.paired, name)}" for site, benefit in benefits(record, task).items()
     }
+    chosen = {site: _chosen_words(entry.personal) for site, entry in record.sites.items() if entry.personal is not None}
+    return {site: reason for site in record.sites if (reason := chosen.get(site) or compared.get(site))}
+
+
+def _chosen_words(personal: PersonalRecord) -> str:
+    return f"chosen: {personal.chosen.replace('_', ' ')}; {personal.reason.rstrip('.')}"
 
 
 def _by(paired: PairedRecord | None, name: str) -> str:

@@ -76,7 +76,7 @@ def test_the_tables_of_a_hospital_stand_model_by_model() -> None:
     assert people.columns == calibration.columns == ("own", "federated")
     for k in range(2):
         assert sum(cells[k][0] for _, cells in people.rows) == PEOPLE
-    assert len(prevalence.columns) == 4 and [name for name, _ in prevalence.rows[1:]] == ["1%", "5%", "10%", "20%", "50%"]
+    assert len(prevalence.columns) == 4 and [name for name, _ in prevalence.rows[1:]] == ["1 %", "5 %", "10 %", "20 %", "50 %"]
     assert "pneumonia" in people.rows[0][0] and all(len(cells) == 4 for _, cells in prevalence.rows)
 
 

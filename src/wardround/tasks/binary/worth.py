@@ -101,9 +101,9 @@ def _prevalences(counts: Mapping[str, ConfusionCounts], finding: str) -> FigureT
     ill = here.true_positive + here.false_negative
     share = ill / (ill + here.true_negative + here.false_positive)
     counted = ((positive_predictive_value(one), negative_predictive_value(one)) for one in counts.values())
-    own = f"{share:.0%}, as here", tuple(_flat(counted))
+    own = f"{100 * share:.0f} %, as here", tuple(_flat(counted))
     others = tuple(
-        (f"{prevalence:.0%}", tuple(_flat(predictive_values(one, prevalence) for one in counts.values())))
+        (f"{100 * prevalence:.0f} %", tuple(_flat(predictive_values(one, prevalence) for one in counts.values())))
         for prevalence in PREVALENCES
     )
     return FigureTable(
