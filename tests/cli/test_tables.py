@@ -49,7 +49,7 @@ def test_the_longest_name_of_a_hospital_leaves_every_word_and_figure_whole(
     """A name of 21 letters cut "federated" to `feder…`, one of 56 left no figure at all."""
     renamed = json.loads(re.sub(r'"north"', json.dumps(name), finished.record.model_dump_json()))
     text = told(replace(finished, record=type(finished.record).model_validate_json(json.dumps(renamed))), monkeypatch)
-    hospitals, pooled = (part.split("└")[0] for part in text.split("All hospitals'"))
+    pooled, hospitals = (part.split("└")[0] for part in text.split("Each hospital's own"))
     assert "…" not in text and max(len(line) for line in text.splitlines() if "│" in line) <= 80
     assert all(word in hospitals for word in ("patients", "records", "own", "federated", "accuracy", "AUC"))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in hospitals.splitlines() if line.startswith("│")]

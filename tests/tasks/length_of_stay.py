@@ -16,7 +16,7 @@ from wardround.study.cell_values import Value, is_number
 from wardround.study.label import LabelContract, LabelKind, Target
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.intervals import UNDEFINED, Z
-from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Dots, Figures, Floats, PairedDifference, Words
+from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Dots, Figures, FigureTable, Floats, PairedDifference, Words
 from wardround.tasks.sums import Sums, impossible, packed, unpacked
 from wardround.values.errors import RunError
 from wardround.values.tree import Shapes
@@ -136,6 +136,9 @@ class LengthOfStay:
 
     def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
         return None
+
+    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+        return ()
 
     def few(self, sums: Sums) -> bool:
         return self.records(sums) < 10

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from wardround.cli import audit, data, demo, evidence, hub, models, predict, report, simulate, site, study
+from wardround.cli import audit, benefit, compare, data, demo, evidence, hub, models, predict, report, simulate, site, study
 from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.disk_faults import mend_of
 from wardround.values.errors import WardroundError
@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
+app.command("benefit")(benefit.benefit)
+app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("audit")(audit.audit)

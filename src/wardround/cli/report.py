@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from wardround.values.errors import RunError
-
 
 def report(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
@@ -19,24 +17,19 @@ def report(
     from wardround.evidence.model_card import write_model_card
     from wardround.evidence.report import write_report
     from wardround.evidence.shareable import shareable
-    from wardround.hub.artifacts import CARD, RECORD, REPORT
-    from wardround.study.record.run_record import RunRecord
+    from wardround.hub.artifacts import CARD, REPORT
+    from wardround.simulation.comparing import left_out_of, read_run
+    from wardround.study.record.left_out_record import NO_TURNS
 
-    path = run / RECORD
-    if not path.is_file():
-        raise RunError(
-            f"{run} holds no finished run",
-            expected=RECORD,
-            hint="finish it with the same command and --resume, or check the path",
-        )
-    record = RunRecord.from_json(path.read_bytes(), name=str(path))
+    record = read_run(run)
+    left_out = left_out_of(record, run)
     folder = to or run
     folder.mkdir(parents=True, exist_ok=True)
     page, card = folder / REPORT, folder / CARD
     if without_hospitals:
-        record, page, card = shareable(record), _beside(page), _beside(card)
-    write_report(record, page)
-    write_model_card(record, card)
+        record, page, card, left_out = shareable(record), _beside(page), _beside(card), NO_TURNS
+    write_report(record, page, left_out)
+    write_model_card(record, card, left_out)
     typer.echo(f"Wrote {page} and {card}")
 
 

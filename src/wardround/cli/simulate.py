@@ -3,16 +3,24 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wardround.cli.verbosity import is_verbose
 from wardround.study.declaration import Study
+from wardround.study.run_settings import RunSettings
 from wardround.study.sections.simulation import SimulatedHospital, SimulationSection
 from wardround.values.address import is_address
 from wardround.values.errors import StudyError
+
+if TYPE_CHECKING:
+    from wardround.hub.notices import Listener
+    from wardround.simulation.run import Run
+    from wardround.simulation.seeds import State
 
 
 def simulate(
@@ -53,11 +61,16 @@ def simulate(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where training runs: auto, cpu, cuda or mps.")] = None,
     deadline: Annotated[float | None, typer.Option(help="Seconds that a hospital has to answer an order.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, max=1000, help="Run it with this many seeds, the study's first, and show the spread.")
+    ] = None,
+    left_out: Annotated[
+        list[str] | None,
+        typer.Option(help="Also train without this hospital and test at it, NAME or all; once for each."),
+    ] = None,
 ) -> None:
     """Run a study over hospitals on this machine: folders of yours, or one data set divided by patient."""
-    from wardround.cli.tables import show_run
-    from wardround.simulation.progress import watching
-    from wardround.simulation.simulate import simulate as run_simulation
+    from wardround.simulation.left_out import require_leaving_out
     from wardround.study.assignments import assigned
     from wardround.study.reading import load_study
     from wardround.study.run_settings import load_run, settings_beside
@@ -65,6 +78,8 @@ def simulate(
     declared = load_study(study)
     if setting:
         declared = declared.revised(**assigned(setting))
+    if seed is not None:
+        declared = declared.revised(training={"seed": seed})
     if own_baseline is not None:
         declared = declared.revised(evaluation={"own_baseline": own_baseline})
     if epsilon is not None:
@@ -73,26 +88,108 @@ def simulate(
     sites = _sites(site or ())
     mappings = _sites(mapping or (), "--mapping", "mapping")
     _warn_of_same_data(sites or {}, mappings)
-    with watching(not as_json, verbose=is_verbose()) as listener:
-        finished = run_simulation(
-            declared,
-            sites,
-            data=data,
-            division=None if split is None else parse_split(split, hospitals),
-            out=out,
-            resume=resume,
-            workers=workers,
-            seed=seed,
-            listener=listener,
-            progress=False,  # drawn here already, or not wanted
-            ledgers=ledgers,
-            mappings=mappings,
-            run=settings.with_run(device=device, deadline_s=deadline),
-        )
-    if as_json:
-        typer.echo(json.dumps(finished.metrics, allow_nan=False))
+    division = None if split is None else parse_split(split, hospitals)
+    if left_out:
+        require_leaving_out(declared, left_out, _names(sites, division or settings.simulation))
+    one = _OneRun(
+        sites, data, division, workers, ledgers, mappings, settings.with_run(device=device, deadline_s=deadline, workers=workers),
+        tuple(left_out or ()), shown=not as_json,
+    )  # fmt: skip
+    if seeds is None:
+        _run_once(one, declared, out, resume=resume)
     else:
+        _run_seeds(one, declared, seeds, out, resume=resume)
+
+
+@dataclass(frozen=True)
+class _OneRun:
+    """What all runs of one command have in common. shown: for a person, not as JSON."""
+
+    sites: dict[str, str] | None
+    data: Path | None
+    division: SimulationSection | None
+    workers: int | None
+    ledgers: Path | None
+    mappings: dict[str, str] | None
+    settings: RunSettings
+    left_out: tuple[str, ...]
+    shown: bool
+
+    def run(self, study: Study, out: Path | None, *, resume: bool) -> "Run":
+        """One run to its end, and then the hospitals that are to be left out."""
+        from wardround.simulation.progress import watching
+        from wardround.simulation.simulate import simulate as run_simulation
+
+        with watching(self.shown, verbose=is_verbose()) as listener:
+            finished = run_simulation(
+                study,
+                self.sites,
+                data=self.data,
+                division=self.division,
+                out=out,
+                resume=resume,
+                workers=self.workers,
+                listener=listener,
+                progress=False,  # drawn here already, or not wanted
+                ledgers=self.ledgers,
+                mappings=self.mappings,
+                run=self.settings,
+            )
+        return self.leave_out(finished)
+
+    def leave_out(self, finished: "Run") -> "Run":
+        """The run with each hospital left out that is to be."""
+        from wardround.simulation.left_out import leave_out
+
+        return leave_out(finished, self.left_out, self.settings, self._watch) if self.left_out else finished
+
+    def _watch(self, name: str) -> "AbstractContextManager[Listener]":
+        """Progress of the run without a hospital, under a line that names it."""
+        from wardround.simulation.progress import watching
+
+        if self.shown:
+            typer.echo(f"Without {name}", err=True)
+        return watching(self.shown, verbose=is_verbose())
+
+
+def _run_once(one: _OneRun, study: Study, out: Path | None, *, resume: bool) -> None:
+    from wardround.cli.tables import show_run
+
+    finished = one.run(study, out, resume=resume)
+    if one.shown:
         show_run(finished, verbose=is_verbose())
+    else:
+        typer.echo(json.dumps(finished.metrics, allow_nan=False))
+
+
+def _run_seeds(one: _OneRun, study: Study, count: int, out: Path | None, *, resume: bool) -> None:
+    from wardround.cli.spread import show_spread
+    from wardround.simulation.comparing import read_run
+    from wardround.simulation.run import Run
+    from wardround.simulation.seeds import over_seeds
+    from wardround.simulation.simulate import default_folder
+
+    def run_seed(seed: int, folder: Path, state: "State") -> None:
+        if one.shown:
+            typer.echo(f"Seed {seed} ({seed - study.training.seed + 1} of {count})", err=True)
+        if state == "finished":
+            one.leave_out(Run(folder, read_run(folder)))
+        else:
+            one.run(study.revised(training={"seed": seed}), folder, resume=state == "begun")
+
+    folder = out or default_folder(study).with_name(f"{default_folder(study).name}-seeds")
+    outcome = over_seeds(study, count, folder, run_seed, resume=resume)
+    if one.shown:
+        show_spread(outcome)
+    else:
+        typer.echo(json.dumps(outcome.to_json(), allow_nan=False))
+
+
+def _names(sites: dict[str, str] | None, division: SimulationSection | None) -> tuple[str, ...] | None:
+    """The hospitals of the run to come; None where the data themselves will name them."""
+    if sites:
+        return tuple(sites)
+    return None if division is None or division.by == "column" else tuple(hospital.name for hospital in division.hospitals)
 
 
 def _with_epsilon(study: Study, epsilon: float) -> Study:

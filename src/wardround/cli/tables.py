@@ -7,12 +7,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from wardround.evidence.convergence import convergence
 from wardround.evidence.privacy_words import promised
-from wardround.evidence.text import trained_on
+from wardround.evidence.text import reasons_at_home, trained_on
 from wardround.hub.artifacts import made
+from wardround.simulation.comparing import left_out_of
 from wardround.simulation.run import Run
 from wardround.simulation.site_logs import numbers_notes
 from wardround.study.record.evaluation_record import Evaluation
+from wardround.study.record.left_out_record import Turns
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.protocol import Words
 from wardround.tasks.registry import task_of_record
@@ -24,16 +27,22 @@ def show_run(run: Run, *, verbose: bool = False) -> None:
     record = run.record
     if _had_ended_before(run):
         console.print("This run was finished already: nothing was trained again.", highlight=False)
-    words = task_of_record(record.study_toml).words
+    task = task_of_record(record.study_toml)
+    words, left_out = task.words, left_out_of(record, run.folder)
     if record.synthetic:
         console.print("[bold]The data of this run are synthetic: made by a program, of no patient.[/bold]")
-    console.print(_fitting(console, lambda between: _hospitals_table(record, words, between)))
     if record.pooled is not None:
         pooled = record.pooled
         console.print(_fitting(console, lambda between: _pooled_table(pooled.federated, pooled.own, words, between)))
     for name, evaluation in record.external.items():
         figures = _measured(evaluation, words)
         console.print(f"External test set {name} ({trained_on(record, name)}): {figures}", highlight=False)
+    if left_out:
+        console.print(_fitting(console, lambda between: _left_out_table(left_out, words, between)))
+    console.print(_fitting(console, lambda between: _hospitals_table(record, words, between)))
+    for site, reason in reasons_at_home(record, task).items():
+        console.print(f"{escape(site)}: {reason}.", highlight=False)
+    console.print(convergence(record, task).sentence, highlight=False)
     if record.privacy is not None:
         for sentence in promised(record, record.privacy):
             console.print(sentence, highlight=False)
@@ -56,18 +65,18 @@ def _had_ended_before(run: Run) -> bool:
 
 def _hospitals_table(record: RunRecord, words: Words, between: str) -> Table:
     """patients, records: of the whole hospital; the figures are of its test patients."""
-    table = Table(title="Each hospital's own model and the federated model, on its held-out patients")
+    chosen = any(site.personal is not None for site in record.sites.values())
+    title = "Own, federated and chosen model" if chosen else "Each hospital's own model and the federated model"
+    table = Table(title=f"{title}, on its held-out patients")
     table.add_column("hospital", overflow="fold")
-    figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in ("own", "federated")]
-    for title in ("patients", "records", *figures):
-        _add_figures(table, title, between)
+    models = ("own", "federated", "chosen") if chosen else ("own", "federated")
+    figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in models]
+    for heading in ("patients", *(() if chosen else ("records",)), *figures):  # 80 columns hold no more
+        _add_figures(table, heading, between)
     for name, site in record.sites.items():
-        table.add_row(
-            name,
-            str(site.patients),
-            str(site.images),
-            *(_figure(one, key) for key in reversed(words.compared) for one in (site.own, site.federated)),
-        )
+        counts = (site.patients,) if chosen else (site.patients, site.images)
+        tested = (site.own, site.federated, None if site.personal is None else site.personal.test)[: len(models)]
+        table.add_row(name, *map(str, counts), *(_figure(one, key) for key in reversed(words.compared) for one in tested))
     return table
 
 
@@ -81,6 +90,19 @@ def _pooled_table(federated: Evaluation, own: dict[str, Evaluation], words: Word
     headline = words.compared[0]
     for name, evaluation in {"federated": federated, **{f"{site} alone": one for site, one in own.items()}}.items():
         table.add_row(name, *(_figure(evaluation, key) for key in reversed(words.compared)), _interval(evaluation, headline))
+    return table
+
+
+def _left_out_table(left_out: Turns, words: Words, between: str) -> Table:
+    """The others' model on the held-out patients of the hospital that did not train."""
+    table = Table(title="At a hospital it has never seen: trained without it, tested at it")
+    table.add_column("hospital left out", overflow="fold")
+    for key in reversed(words.compared):
+        _add_figures(table, words.in_text[key], between)
+    table.add_column("95 % interval", no_wrap=True)
+    for site, turn in left_out.items():
+        figures = (_figure(turn.evaluation, key) for key in reversed(words.compared))
+        table.add_row(site, *figures, _interval(turn.evaluation, words.compared[0]))
     return table
 
 

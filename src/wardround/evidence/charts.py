@@ -81,10 +81,11 @@ def loss_chart(record: RunRecord) -> str | None:
     return _lines({name: line for name, line in kept.items() if line}, tuple(record.sites), "round", "training loss (nats)")
 
 
-def drawing(chart: Chart, sites: Sequence[str] = ()) -> str:
+def drawing(chart: Chart, sites: Sequence[str] = (), key: str = "") -> str:
     """A task's chart as it is described: curves by model, the first one boldest, and points with their intervals.
 
-    sites: the hospitals in the record's order, so that each has one colour on all charts of a page.
+    sites: the hospitals in the record's order, so that each has one colour on all charts of a page. key: of the drawing on its
+    page, where a page has several of one kind.
     """
     with mpl.rc_context(_STYLE):
         figure, axes = _square(chart.x, chart.y) if chart.unit else _oblong(chart.x, chart.y)
@@ -96,7 +97,7 @@ def drawing(chart: Chart, sites: Sequence[str] = ()) -> str:
             _legend_above(axes, len(chart.lines))
         if chart.dots is not None:
             _dots(axes, chart.dots)
-        return _svg(figure, chart.key)
+        return _svg(figure, key or chart.key)
 
 
 def _diagonal(axes: Any, chart: Chart) -> None:

@@ -14,9 +14,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from wardround.evidence import text as wording
+from wardround.evidence.convergence import convergence
 from wardround.evidence.input_facts import input_facts
 from wardround.evidence.run_facts import facts, page_text, study_of, tested
 from wardround.evidence.tripod import items
+from wardround.study.record.left_out_record import NO_TURNS, Turns
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.protocol import Words
 from wardround.tasks.registry import task_of_record
@@ -26,10 +28,12 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]#!|~$^])")
 _OUR_BLANK = re.compile(r"\\(\[to be filled in by [a-z ]+)\\\]")
 
 
-def render_model_card(record: RunRecord) -> str:
-    """The card as Markdown with YAML front matter. The same record gives the same text."""
+def render_model_card(record: RunRecord, left_out: Turns = NO_TURNS) -> str:
+    """The card as Markdown with YAML front matter. The same record gives the same text. left_out: what was learnt without each
+    hospital."""
     study = study_of(record)
-    words = task_of_record(record.study_toml).words
+    task = task_of_record(record.study_toml)
+    words = task.words
     text: str = _template().render(
         record=record,
         tags=("federated-learning", "medical", record.algorithm, *(("synthetic-data",) if record.synthetic else ())),
@@ -42,19 +46,20 @@ def render_model_card(record: RunRecord) -> str:
         metrics=words.names,
         words=words,
         measures=_measures(record, words),
-        headline=wording.headline(record),
+        headline=wording.headline(record, left_out),
         tested=tested(record),
         privacy_words=wording.privacy_words(record),
-        caveats=_caveats(record),
+        caveats=(*_caveats(record, left_out), convergence(record, task).sentence),
         items=items(record, study),
+        chosen=any(entry.personal is not None for entry in record.sites.values()),
         blank=wording.blank,
     )
     return text
 
 
-def write_model_card(record: RunRecord, path: Path) -> Path:
+def write_model_card(record: RunRecord, path: Path, left_out: Turns = NO_TURNS) -> Path:
     """Write the card to `path`, whole or not at all. Raises RunError where the disk refuses."""
-    write_atomic(path, render_model_card(record).encode())
+    write_atomic(path, render_model_card(record, left_out).encode())
     return path
 
 
@@ -78,9 +83,9 @@ def _measures(record: RunRecord, words: Words) -> tuple[str, ...]:
     return (words.measures[0].format(decision=shown), *words.measures[1:])
 
 
-def _caveats(record: RunRecord) -> tuple[str, ...]:
+def _caveats(record: RunRecord, left_out: Turns) -> tuple[str, ...]:
     caveats = ["One run with one seed: another seed gives another model, and somewhat other figures."]
-    if not record.external:
+    if not record.external and not left_out:
         caveats.append("No external test set was evaluated: how the model does at a hospital that did not train is not known.")
     small = [name for name, entry in record.sites.items() if 0 < entry.split_images.get("test", 0) < 100]
     if small:

@@ -13,8 +13,10 @@ from markupsafe import Markup
 
 from wardround.evidence import text as wording
 from wardround.evidence.benefit import benefits
+from wardround.evidence.convergence import convergence
 from wardround.evidence.curves import FEDERATED, by_model_and_site, charts_of, decision_table
 from wardround.evidence.run_facts import facts, page_text, tested
+from wardround.study.record.left_out_record import NO_TURNS, Turns
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.protocol import Chart, Task
 from wardround.tasks.registry import task_of_record
@@ -29,8 +31,8 @@ _BENEFITS = {
 }
 
 
-def render_report(record: RunRecord) -> str:
-    """The page as text. The same record gives the same text."""
+def render_report(record: RunRecord, left_out: Turns = NO_TURNS) -> str:
+    """The page as text. The same record gives the same text. left_out: what was learnt without each hospital."""
     shared = record.pooled.federated if record.pooled else None
     cross = by_model_and_site(record)
     task = task_of_record(record.study_toml)
@@ -38,7 +40,9 @@ def render_report(record: RunRecord) -> str:
     page: str = _template().render(
         record=record,
         css=Markup(page_text("report.css")),
-        headline=wording.headline(record),
+        headline=wording.headline(record, left_out),
+        left_out=left_out,
+        convergence=convergence(record, task),
         synthetic_words=wording.SYNTHETIC,
         not_cleared=wording.NOT_CLEARED,
         privacy_words=wording.privacy_words(record),
@@ -56,6 +60,8 @@ def render_report(record: RunRecord) -> str:
         benefits=benefits(record, task),
         paired_words=wording.paired_words,
         outcomes=_BENEFITS,
+        reasons=wording.reasons_at_home(record, task),
+        chosen=any(entry.personal is not None for entry in record.sites.values()),
         not_private=wording.NOT_PRIVATE if record.privacy is not None and record.sites else "",
         drawings=_drawings(record, task),
         facts=facts(record),
@@ -64,9 +70,9 @@ def render_report(record: RunRecord) -> str:
     return page
 
 
-def write_report(record: RunRecord, path: Path) -> Path:
+def write_report(record: RunRecord, path: Path, left_out: Turns = NO_TURNS) -> Path:
     """Write the page to `path`, whole or not at all. Raises RunError where the disk refuses."""
-    write_atomic(path, render_report(record).encode())
+    write_atomic(path, render_report(record, left_out).encode())
     return path
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from wardround.evidence.benefit import Benefit, benefits
 from wardround.evidence.curves import by_model_and_site
 from wardround.evidence.privacy_words import promised
+from wardround.study.record.left_out_record import NO_TURNS, Turns
+from wardround.study.record.personal_record import PersonalRecord
 from wardround.study.record.run_record import Evaluation, PairedRecord, RunRecord
 from wardround.tasks.protocol import Task, Words
 from wardround.tasks.registry import task_of_record
@@ -19,6 +21,10 @@ SYNTHETIC = (
 NOT_PRIVATE = (
     "This page is not private. The model of this run is, as the study says; but figures here were read from the hospitals' own "
     "folders, without noise. Do not hand it on: `wardround report RUN --shareable` writes one without them."
+)
+NOT_PRIVATE_PAGE = (
+    "This page is not private. The model of this run is, as the study says; the figures here were read from the hospital's own "
+    "folder, without noise. They are for the hospital itself."
 )
 NOT_CLEARED = "A research result. It is not a medical device and is not cleared for the care of patients."
 
@@ -84,10 +90,22 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def headline(record: RunRecord) -> tuple[str, ...]:
-    """The result in a few sentences: pooled, hospital by hospital, outside, and what went missing."""
+def headline(record: RunRecord, left_out: Turns = NO_TURNS) -> tuple[str, ...]:
+    """The result in a few sentences: pooled, outside, at hospitals never seen, at home, and what went missing."""
     task = task_of_record(record.study_toml)
-    return (*_pooled_words(record, task), *_site_words(record, task), *_external_words(record, task.words), *_lost_words(record))
+    return (
+        *_pooled_words(record, task),
+        *_external_words(record, task.words),
+        *_left_out_words(left_out, task),
+        *_site_words(record, task),
+        *_lost_words(record),
+    )
+
+
+def _left_out_words(left_out: Turns, task: Task) -> Iterator[str]:
+    if left_out:
+        reached = [f"{with_interval(turn.evaluation, task.headline)} at {site}" for site, turn in left_out.items()]
+        yield f"At a hospital that it has never seen, the model of the others reached {task.words.headline} of {_list(reached)}."
 
 
 def _pooled_words(record: RunRecord, task: Task) -> Iterator[str]:
@@ -125,6 +143,32 @@ def _site_words(record: RunRecord, task: Task) -> Iterator[str]:
         yield f"Federated against own model, by {name} on each hospital's own test patients: {'; '.join(sentences)}."
 
 
+def reasons_at_home(record: RunRecord, task: Task) -> dict[str, str]:
+    """For each hospital one line: why it chose the model that it chose; where it had no choice, which of its own and the
+    federated one is better at home, and why that can be said."""
+    name = task.words.in_text[task.headline]
+    compared = {
+        site: f"{_OUTCOME_OF_ONE[benefit.outcome]}{_by(benefit.paired, name)}" for site, benefit in benefits(record, task).items()
+    }
+    chosen = {site: _chosen_words(entry.personal) for site, entry in record.sites.items() if entry.personal is not None}
+    return {site: reason for site in record.sites if (reason := chosen.get(site) or compared.get(site))}
+
+
+def _chosen_words(personal: PersonalRecord) -> str:
+    return f"chosen: {personal.chosen.replace('_', ' ')}; {personal.reason.rstrip('.')}"
+
+
+def _by(paired: PairedRecord | None, name: str) -> str:
+    return "" if paired is None or paired.difference is None else f" ({name} {paired_words(paired)})"
+
+
+_OUTCOME_OF_ONE = {
+    "better": "the federated model is better at home",
+    "worse": "its own model is better at home",
+    "unsettled": "its patients cannot settle which is better",
+    "few": "it has too few test patients to say",
+    "not compared": "no paired comparison was made",
+}
 _OUTCOMES = {
     "better": "the federated model is better at {sites}",
     "worse": "the hospital's own model is better at {sites}",

@@ -15,6 +15,8 @@ from wardround.values.durable import write_atomic
 from wardround.values.tree import Tree, shapes_of, size_of
 
 MODEL, ONNX, RECORD, REPORT, CARD = "model.safetensors", "model.onnx", "record.json", "report.html", "model_card.md"
+LEFT_OUT = "left_out.json"
+"""What was learnt without each hospital; only where a simulation left hospitals out."""
 
 
 def write_artifacts(outcome: Outcome, coordinator: Coordinator, folder: RunFolder, *, register: bool) -> RunRecord:
@@ -86,4 +88,4 @@ def _register(record: RunRecord, folder: Path) -> None:
 
 def made(folder: Path) -> Sequence[Path]:
     """The artifacts in a run folder, in the order a reader wants them."""
-    return [path for name in (REPORT, CARD, ONNX, MODEL, RECORD) if (path := folder / name).exists()]
+    return [path for name in (REPORT, CARD, ONNX, MODEL, RECORD, LEFT_OUT) if (path := folder / name).exists()]

@@ -24,6 +24,7 @@ from wardround.plan.network_view import seen
 from wardround.plan.plan import CHOSEN, FEDERATED, SCORED_AT_THE_END, SHIFTED, own_label
 from wardround.study.declaration import Study
 from wardround.study.record.evaluation_record import Evaluation
+from wardround.study.record.left_out_record import NO_TURNS, Turns
 from wardround.study.record.run_record import (
     MachineRecord,
     ModelRecord,
@@ -311,8 +312,14 @@ def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: 
     return {external.name: plan.task.sums(outputs, records.labels)}
 
 
-def summary_json(record: RunRecord, folder: Path, seconds: float) -> dict[str, Any]:
-    """What `simulate --json` prints."""
+def left_out_json(turns: Turns, record: RunRecord) -> dict[str, Any]:
+    """What `simulate --json` says of hospitals that were left out: the others' model at each."""
+    counts = {"n", *task_of_record(record.study_toml).words.counted}
+    return {"left_out": {name: _figures(turn.evaluation, counts) for name, turn in turns.items()}}
+
+
+def summary_json(record: RunRecord, folder: Path, seconds: float, turns: Turns = NO_TURNS) -> dict[str, Any]:
+    """What `simulate --json` prints. turns: what was learnt without each hospital that was left out."""
     counts = {"n", *task_of_record(record.study_toml).words.counted}
     return {
         "run": str(folder),
@@ -334,6 +341,7 @@ def summary_json(record: RunRecord, folder: Path, seconds: float) -> dict[str, A
             "own": {site: _figures(own, counts) for site, own in record.pooled.own.items()} if record.pooled else {},
         },
         "external": {name: _figures(evaluation, counts) for name, evaluation in record.external.items()},
+        **left_out_json(turns, record),
     }
 
 

@@ -15,6 +15,7 @@ from wardround.hub.notices import Listener, silent
 from wardround.hub.outcome import Outcome, score_externally, summary_json
 from wardround.hub.run_folder import RunFolder
 from wardround.plan.pricing import with_noise
+from wardround.simulation.comparing import left_out_of
 from wardround.simulation.hospitals import (
     DatasetCache,
     Hospitals,
@@ -146,6 +147,16 @@ class _Asked:
     register: bool
     ledgers: str | Path | None
     mappings: Mapping[str, str | Path] | None
+    placed: Hospitals | None = None
+    """Hospitals whose data are where a run can read them already; `sites` and `data` are not looked at then."""
+
+
+def simulate_at(
+    study: Study, hospitals: Hospitals, settings: RunSettings, out: Path, *, synthetic: bool, listener: Listener = silent
+) -> Run:
+    """As `simulate`, over hospitals that another run has placed. It goes on with what is in `out`, and is not registered."""
+    asked = _Asked(None, None, out, True, synthetic, False, None, None, placed=hospitals)
+    return _simulated(study, asked, settings, listener, time.monotonic())
 
 
 def _with(study: Study, seed: int | None, own: bool | None, epsilon: float | None) -> Study:
@@ -203,10 +214,12 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
         reports = {str(site): site_report(folder, site) for site in progress.sites}
         outcome = Outcome(declared, plan, progress, reports, outside, at_once, privacy_record(enrolled, progress.sites, kept))
         record = write_artifacts(compared(outcome, folder), coordinator, folder, register=asked.register)
-        _write_evidence(record, folder.path)
+        if asked.placed is None:  # a run for another run's sake has no reader of its own
+            write_evidence(record, folder.path)
         folder.external.unlink(missing_ok=True)
         outside_of(folder.external).unlink(missing_ok=True)
-        return Run(folder.path, record, summary_json(record, folder.path, time.monotonic() - began))
+        turns = left_out_of(record, folder.path)
+        return Run(folder.path, record, summary_json(record, folder.path, time.monotonic() - began, turns))
 
 
 def _settings(run: RunSettings | str | Path | None, study: Study | str | Path, study_folder: Path | None) -> RunSettings:
@@ -231,12 +244,14 @@ def _require_registry() -> None:
     open_registry().close()
 
 
-def _write_evidence(record: RunRecord, folder: Path) -> None:
+def write_evidence(record: RunRecord, folder: Path) -> None:
+    """Report and model card of a run, with what its folder holds of leaving hospitals out."""
     from wardround.evidence.model_card import write_model_card
     from wardround.evidence.report import write_report
 
-    write_report(record, folder / REPORT)
-    write_model_card(record, folder / CARD)
+    turns = left_out_of(record, folder)
+    write_report(record, folder / REPORT, turns)
+    write_model_card(record, folder / CARD, turns)
 
 
 def _give_back_memory() -> None:
@@ -259,6 +274,8 @@ def _placed_hospitals(folder: RunFolder, study: Study, settings: RunSettings, as
 def _hospitals(
     folder: RunFolder, study: Study, division: SimulationSection | None, asked: _Asked, datasets: DatasetCache
 ) -> Hospitals:
+    if asked.placed is not None:
+        return asked.placed
     if not asked.sites:
         if division is None:
             raise StudyError(

@@ -6,15 +6,26 @@ Two intervals that overlap are no test; the difference itself is one. Nothing of
 """
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wardround.plan.plan import FEDERATED, own_label
 from wardround.tasks.protocol import PairedDifference, Task
 from wardround.values.tensor_file import read_tensors
+from wardround.values.tree import Tree
 
 
 def outputs_file(label: str) -> str:
     """The name under which a site keeps what a model says of its test patients."""
     return f"outputs-{label}"
+
+
+def kept_outputs(outputs: NDArray[Any], labels: NDArray[Any], fingerprint: str) -> Tree:
+    """What a site keeps of a model's outputs (n, ...) on its test patients. fingerprint: of all of the site's records, so that
+    another run's outputs can be told to be of the same ones."""
+    return {"outputs": outputs, "labels": labels, "records": np.frombuffer(bytes.fromhex(fingerprint), np.uint8)}
 
 
 def paired_differences(

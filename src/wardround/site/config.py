@@ -110,7 +110,9 @@ class SiteConfig:
         return identity_in(self.folder) if self.identity is None else Identity.at(self.identity)
 
     def _load(self) -> Records:
-        records = self._as_they_are()
+        records = load_records(
+            self.study, self.data, prepared=self.prepared, mapping=self.mapping, mapping_sha256=self.mapping_sha256
+        )
         if self.records not in ("", fingerprint(records)):
             raise DataError(
                 "The records are not those that the study was approved for",
@@ -118,16 +120,18 @@ class SiteConfig:
             )
         return records
 
-    def _as_they_are(self) -> Records:
-        if self.prepared:
-            return read_records(self.data)
-        from wardround.sources import open_source
-        from wardround.sources.mapping.sections import load_mapping
 
-        kept = None if self.mapping is None else load_mapping(self.mapping)
-        if kept is not None and self.mapping_sha256 not in ("", kept.sha256):
-            raise DataError(
-                "The hospital's mapping has changed since the run began", expected=f"SHA-256 {self.mapping_sha256}",
-                found=kept.sha256, hint="put the earlier mapping back, or start a new run",
-            )  # fmt: skip
-        return open_source(self.data, self.study.data, private=self.study.privacy.private, mapping=kept).load()
+def load_records(study: Study, data: Path, *, prepared: bool, mapping: Path | None = None, mapping_sha256: str = "") -> Records:
+    """A hospital's records, all splits, as the study's contract reads them; the parameters are those of `SiteConfig`."""
+    if prepared:
+        return read_records(data)
+    from wardround.sources import open_source
+    from wardround.sources.mapping.sections import load_mapping
+
+    kept = None if mapping is None else load_mapping(mapping)
+    if kept is not None and mapping_sha256 not in ("", kept.sha256):
+        raise DataError(
+            "The hospital's mapping has changed since the run began", expected=f"SHA-256 {mapping_sha256}",
+            found=kept.sha256, hint="put the earlier mapping back, or start a new run",
+        )  # fmt: skip
+    return open_source(data, study.data, private=study.privacy.private, mapping=kept).load()

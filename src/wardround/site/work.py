@@ -31,7 +31,7 @@ from wardround.plan.plan import FEDERATED, LAST, LOSS_UNIT, SCORED_AT_THE_END, S
 from wardround.plan.usable_arrays import is_usable
 from wardround.privacy.fixed_point_mechanism import RoundingKey
 from wardround.privacy.mechanism import protect
-from wardround.site.comparison import outputs_file
+from wardround.site.comparison import kept_outputs, outputs_file
 from wardround.site.kept_moments import joined, own_moments_file, parted
 from wardround.site.personal_models import Bench, keep_personal_model
 from wardround.site.records import Read, read
@@ -340,7 +340,7 @@ class SiteWork:
         """What a model says of each of this site's test patients, for a paired comparison. It stays in the folder."""
         records = self.splits["test"]
         outputs = self._outputs(model, records, self._read.mirrored.get("test"))
-        self.store.write_tree(outputs_file(label), {"outputs": outputs, "labels": records.labels})
+        self.store.write_tree(outputs_file(label), kept_outputs(outputs, records.labels, self._read.fingerprint))
 
     def _sums(self, model: Tree, records: Records, mirrored: Records | None = None) -> Sums:
         return self.plan.task.sums(self._outputs(model, records, mirrored), records.labels)

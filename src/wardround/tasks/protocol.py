@@ -8,7 +8,7 @@ A new kind is one file with a class like this and one line in `wardround.tasks`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,25 @@ class DecisionTable:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[int, str], ...]], ...]
+    notes: tuple[str, ...] = ()
+
+
+Estimate = tuple[float, Interval]
+"""A figure and its interval; NaN where there is none."""
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """Models side by side, as data. form: what the figures are. rows: a name, and an estimate for each column.
+
+    notes: sentences below it.
+    """
+
+    key: str
+    title: str
+    form: Literal["percent", "count", "number"]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Estimate, ...]], ...]
     notes: tuple[str, ...] = ()
 
 
@@ -216,6 +235,13 @@ class Task(Protocol):
 
     def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
         """What the model says against the truth."""
+        ...
+
+    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+        """What the models' answers are worth to whoever acts on them; none that the sums cannot give.
+
+        models: by name, sums on the same records and the decision.
+        """
         ...
 
     def few(self, sums: Sums) -> bool:

@@ -51,12 +51,17 @@ def task_of_label(label: LabelContract) -> Task:
 
 
 def task_of_record(study_toml: str) -> Task:
-    """The task of a run record, by the label section of its study; yes or no where the record has none that can be read.
+    """The task of a run record, by the label section of its study; yes or no where the record has none that can be read."""
+    return task_of_label(label_of_record(study_toml))
+
+
+def label_of_record(study_toml: str) -> LabelContract:
+    """The label section of a run record's study; the default one where it has none that can be read.
 
     The rest of the file is not looked at: a record of an earlier release keeps its report.
     """
     try:
         data: Any = tomllib.loads(study_toml).get("data")
-        return task_of_label(LabelContract.model_validate_json(json.dumps(data["label"])) if "label" in data else LabelContract())
+        return LabelContract.model_validate_json(json.dumps(data["label"])) if "label" in data else LabelContract()
     except (tomllib.TOMLDecodeError, ValidationError, TypeError):
-        return task_of_label(LabelContract())
+        return LabelContract()

@@ -20,7 +20,7 @@ from wardround.tasks.protocol import Chart, DecisionTable, Dots, Floats
 def charts_of(models: Mapping[str, ScoreSums], finding: str) -> tuple[Chart, ...]:
     """ROC of all models that have both classes; calibration of the first. None that the sums cannot give."""
     first = next(iter(models.values()), None)
-    drawn = (_roc(models), None if first is None else _calibration(first, finding))
+    drawn = (_roc(models), None if first is None else _calibration(next(iter(models)), first, finding))
     return tuple(chart for chart in drawn if chart is not None)
 
 
@@ -93,7 +93,7 @@ def _roc(models: Mapping[str, ScoreSums]) -> Chart | None:
     )
 
 
-def _calibration(sums: ScoreSums, finding: str) -> Chart | None:
+def _calibration(model: str, sums: ScoreSums, finding: str) -> Chart | None:
     dots = calibration_dots(sums)
     if dots is None:
         return None
@@ -101,7 +101,7 @@ def _calibration(sums: ScoreSums, finding: str) -> Chart | None:
         key="calibration",
         x="predicted probability",
         y=f"observed share with {finding}",
-        label="Calibration of the federated model",
+        label=f"Calibration of the {model} model",
         caption="When the model says 70 %, is it right 7 times in 10? Points on the diagonal are. 15 bins, 95 % intervals.",
         dots=dots,
         diagonal=True,

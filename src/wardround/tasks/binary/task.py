@@ -14,7 +14,8 @@ from wardround.tasks.binary.paired import paired_accuracy, paired_auc
 from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of, cross_entropy
 from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold, choose_threshold_near_half
 from wardround.tasks.binary.words import words_of
-from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, Floats, PairedDifference, Words
+from wardround.tasks.binary.worth import worth_of
+from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, FigureTable, Floats, PairedDifference, Words
 from wardround.tasks.sums import Sums, counts_of_json, filled, impossible, spread
 from wardround.values.tree import Shapes
 
@@ -118,6 +119,12 @@ class BinaryTask:
 
     def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
         return decision_table(ScoreSums.of(sums), decision, self.finding)
+
+    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+        """Calibration, whole people, and predictive values at other shares of ill people."""
+        return worth_of(
+            {name: (ScoreSums.of(sums), HALF if cut is None else cut) for name, (sums, cut) in models.items()}, self.finding
+        )
 
     def few(self, sums: Sums) -> bool:
         scores = ScoreSums.of(sums)
