@@ -1,6 +1,6 @@
 """The reference job: chest X-rays, three uneven hospitals, ten rounds of federated averaging, over three training seeds.
 
-    python benchmarks/model_quality/reference_job.py                                 small_cnn on the 64-pixel arrays
+    python benchmarks/model_quality/reference_job.py                                 plain_cnn on the 64-pixel arrays
     python benchmarks/model_quality/reference_job.py --network efficientnet_lite0    ImageNet weights, fine-tuned on the JPEGs
     python benchmarks/model_quality/reference_job.py --seeds 1 --no-own --set algorithm.rounds=1      short
 
@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark 
 from last_line import last_line
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-STUDIES = {"small_cnn": "chest_xray.toml", "efficientnet_lite0": "chest_xray_efficientnet.toml"}
+STUDIES = {"plain_cnn": "chest_xray.toml", "efficientnet_lite0": "chest_xray_efficientnet.toml"}
 EXTERNAL = "official_test"
 
 
@@ -61,7 +61,7 @@ def row(seed: int, shown: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--network", choices=sorted(STUDIES), default="small_cnn")
+    parser.add_argument("--network", choices=sorted(STUDIES), default="plain_cnn")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     chosen, extra = parser.parse_known_args()
     rows = []

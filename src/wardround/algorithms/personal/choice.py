@@ -3,7 +3,7 @@
     tuner --tuned on one half of the patients, scored on the other, both ways--> loss of each patient
     losses of all candidates --best against own, patient by patient--> Choice
 
-A figure that ranks alone, as the AUC does, hides harm: where nearly everybody is ill, a model can rank well and be wrong about
+A figure that only ranks patients hides harm: where nearly everybody is ill, a model can rank well and be wrong about
 everybody. So the loss decides. Two rules keep the choice honest on few patients:
 
 - What was tuned on validation patients is scored on those that it was not tuned on (two folds; M. Stone, J. R. Stat. Soc. B 36

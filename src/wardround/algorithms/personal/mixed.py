@@ -1,4 +1,4 @@
-"""The own and the federated model together: a weighted mean of what they give, in logits where the question has them.
+"""The own and the federated model together: a weighted mean of what they give, before it becomes a probability.
 
 Mansour, Mohri, Ro, Suresh: Three Approaches for Personalization with Applications to Federated Learning, arXiv 2002.10619 (2020),
 section 5, with the two models as they are. The weight is found on validation records; it is shown as a share of the federated.

@@ -1,6 +1,6 @@
 """The federated model with its outputs stretched and moved, so that its probabilities are true at this hospital.
 
-Platt: Probabilistic Outputs for Support Vector Machines, in Advances in Large Margin Classifiers (2000): the logit becomes
+Platt: Probabilistic Outputs for Support Vector Machines, in Advances in Large Margin Classifiers (2000): an output z becomes
 a z + b. Slope and offset are found on validation records by least loss. A few dozen patients say little about two numbers, so
 both are drawn towards (1, 0) by a normal prior with the deviations below. They are folded into the last layer: the
 result is a model like any other.
