@@ -11,7 +11,7 @@ const STANDINGS = {
   refused: ["refused", "bad"], revoked: ["revoked", "bad"], expired: ["approval expired", "bad"], unfit: ["cannot take part", "bad"],
   unproved: ["not proved", "bad"],
 };
-const STEPS = { open: "Opening", train: "Round", own: "Own models, round", evaluate: "Testing the model", close: "Closing" };
+const STEPS = { open: "Opening", train: "Round", own: "Own models, round", evaluate: "Testing the model", personal: "Personal models", close: "Closing" };
 const CLOCK_OFF_S = 5;
 const open = new Set();
 let session = sessionStorage.getItem("session") || "";

@@ -31,7 +31,7 @@ class PersonalSection(Section):
         default=10, description="Most passes over a hospital's own records from the federated model on, 1 to 100."
     )
     rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=0.1, description="Learning rate of these passes, as a fraction of training.learning_rate, above 0 to 1."
+        default=1.0, description="Learning rate of these passes, as a fraction of training.learning_rate, above 0 to 1."
     )
     proximal_mu: Annotated[float, Field(gt=0.0, le=100.0)] = Field(
         default=0.1, description="Weight of proximal's pull towards the federated model, above 0 to 100."
