@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -280,6 +281,39 @@ def test_a_made_up_hospital_that_was_not_finished_is_not_there(tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         make_folders(tmp_path / "data", 1, stopped)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_program_left_of_a_made_up_hospital_goes_at_the_next_start(tmp_path: Path) -> None:
+    """It is hidden, holds hundreds of files, and nobody would look for it; what another program is writing now stays."""
+    from wardround.sources.synthetic.folders import make_folders
+
+    fcntl = pytest.importorskip("fcntl")
+    left, written_now, other = (
+        tmp_path / name for name in (".data.a1b2c3d4.part", ".data.e5f6g7h8.part", ".data2.a1b2c3d4.part")
+    )
+    for folder in (left, written_now, other):
+        (folder / "north").mkdir(parents=True)
+    writer = os.open(written_now, os.O_RDONLY)
+    fcntl.flock(writer, fcntl.LOCK_EX)
+
+    def stopped(step: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_folders(tmp_path / "data", 1, stopped)
+    os.close(writer)
+    assert sorted(tmp_path.iterdir()) == [written_now, other]
+
+
+@pytest.mark.parametrize("start", ["patient,age,label\n", "patient,age,label\n" + "".join(f"p{k},{k},1\n" for k in range(40))])
+def test_zero_bytes_in_a_table_are_called_so(tmp_path: Path, start: str) -> None:
+    """Near the start the file was "of no known kind", later it was called UTF-16, which leads nowhere."""
+    (tmp_path / "t.csv").write_bytes(f"{start}px,4\0,1\npy,50,0\n".encode())
+    finding = report_of(tmp_path / "t.csv").findings[0]
+    assert "Zero bytes (NUL)" in finding.text and f"in line {start.count(chr(10)) + 1}" in f"{finding.text} {finding.where}"
+    code = finding.hint[finding.hint.index("from pathlib") :].replace("table.csv", str(tmp_path / "u.csv"))
+    exec(code.replace("FILE", str(tmp_path / "t.csv")))
+    assert (tmp_path / "u.csv").read_text() == f"{start}px,4,1\npy,50,0\n"
 
 
 @pytest.mark.parametrize("values", [[[1, 2], [3]] * 5, [datetime.timedelta(days=2)] * 10])

@@ -233,6 +233,15 @@ def test_columns_are_let_go_of_as_they_are_read_and_the_records_are_the_same(tmp
     assert patient == "patient" or all(digest[:20] in name for name, digest in zip(names_of, digests, strict=True))
 
 
+def test_a_column_that_is_learned_from_may_name_the_hospital_too(tmp_path: Path) -> None:
+    """Its text was let go of once its numbers were made, and every row then came from no hospital, without a word."""
+    place = ColumnContract(name="site", kind="category", categories=("lund", "oslo"))
+    (tmp_path / "t.csv").write_text("site,age,label\nlund,60,1\noslo,50,0\noslo,40,1\n")
+    sites = open_source(tmp_path / "t.csv", contract(AGE, place)).sites()
+    assert sites is not None
+    assert sorted(sites.tolist()) == ["lund", "oslo", "oslo"]
+
+
 def test_equal_rows_are_different_people(tmp_path: Path) -> None:
     """Two people may well share an age."""
     assert load(tmp_path, "age,label\n60,1\n60,1\n60,0\n", AGE).patient_count == 3

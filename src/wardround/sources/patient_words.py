@@ -38,6 +38,22 @@ def is_rounded(identifier: str) -> bool:
     return _ROUNDED.fullmatch(identifier) is not None
 
 
+def rounded_among(identifiers: NDArray[np.str_]) -> set[str]:
+    """The identifiers that a program rounded. Without a letter E none is, which is seen of a million in one step.
+
+    >>> rounded_among(np.array(["1.23457E+11", "E7", "8"]))
+    {'1.23457E+11'}
+    """
+    letters = _letters(identifiers)
+    suspects = ((letters == ord("e")) | (letters == ord("E"))).any(axis=1)
+    return {word for word in set(identifiers[suspects].tolist()) if is_rounded(word)}
+
+
+def _letters(words: NDArray[np.str_]) -> NDArray[np.uint32]:
+    """The letters of words (n, length), 0 behind the end."""
+    return words.view(np.uint32).reshape(len(words), words.dtype.itemsize // 4)
+
+
 def without_nobody(words: Sequence[str]) -> list[str]:
     """The identifiers, trimmed; "" where a word names nobody.
 
@@ -50,15 +66,14 @@ def without_nobody(words: Sequence[str]) -> list[str]:
     return [meant[word] for word in words]
 
 
-def _plain(words: Sequence[str]) -> NDArray[np.uint32] | None:
-    """The letters of words (n, length), 0 behind the end, where each is ASCII without spaces and has a digit; else None.
+def _plain(words: Sequence[str] | NDArray[np.str_]) -> NDArray[np.uint32] | None:
+    """The letters of words where each is ASCII without spaces and has a digit; else None.
 
     Such words name somebody, and are most tables' identifiers: a million of them are looked at in one step.
     """
     if not len(words) or "" in words[:1]:
         return None
-    table = np.array(words, dtype=np.str_)
-    letters = table.view(np.uint32).reshape(len(table), -1)
+    letters = _letters(np.asarray(words, dtype=np.str_))
     ascii_only = bool(np.all((letters == 0) | ((letters > 32) & (letters < 127))))
     return letters if ascii_only and bool(np.all(((letters >= 48) & (letters <= 57)).any(axis=1))) else None
 
@@ -83,7 +98,7 @@ def folded(identifier: str) -> str:
     return _ZEROS.sub(r"\1", word) if "0" in word else word
 
 
-def spelled_alike(identifiers: Sequence[str]) -> set[str]:
+def spelled_alike(identifiers: Sequence[str] | NDArray[np.str_]) -> set[str]:
     """Every identifier that is not the only one of its kind; none where no two may be one patient.
 
     >>> sorted(spelled_alike(["0007", "7", "8", ""]))
@@ -92,7 +107,7 @@ def spelled_alike(identifiers: Sequence[str]) -> set[str]:
     letters = _plain(identifiers)
     if letters is not None and _one_shape(letters):
         return set()
-    distinct = {identifier for identifier in identifiers if identifier}
+    distinct = set(identifiers.tolist() if isinstance(identifiers, np.ndarray) else identifiers) - {""}
     keys = {identifier: folded(identifier) for identifier in distinct}
     if len(set(keys.values())) == len(distinct):
         return set()

@@ -23,7 +23,7 @@ from wardround.sources.patient_words import (
     SPELLINGS,
     SPELLINGS_HINT,
     SPELLINGS_TEXT,
-    is_rounded,
+    rounded_among,
     spelled_alike,
     without_nobody,
 )
@@ -38,7 +38,7 @@ POSITIONS_TOLD = 5
 Labels = Literal["required", "optional"]
 """optional: a record may lack its label, as one does that a model is asked about."""
 
-_ROWS, _COLUMNS = 4096, 16
+_ROWS = 4096
 """Of a table that lies column by column, as many are turned into rows at once."""
 
 
@@ -148,13 +148,14 @@ def collect(
     count = len(labels)
     locations = _places_of(names) if places is None else places
     words = [""] * count if patients is None else without_nobody(patients)
-    alike = set() if spellings_settled or patients is None else spelled_alike(words)
     if isinstance(labels, np.ndarray):
         labelled, outcome = np.ones(count, bool), _targets(labels)
     else:
         labelled = np.array([label is not None for label in labels], dtype=bool).reshape(count)
         outcome = _targets([0 if label is None else label for label in labels])
     named, split, site = _text(words, count), _text(declared, count), _text(sites, count)
+    alike = set() if spellings_settled or patients is None else spelled_alike(named)
+    rounded = set() if patients is None else rounded_among(named)
     order, digests = _order(inputs, named, outcome, split, site)
     unnamed = named == ""
     if np.any(unnamed):
@@ -176,7 +177,7 @@ def collect(
         labelled=labelled[order],
         identified=~unnamed[order],
         nameless=Chosen(locations, np.flatnonzero(unnamed)[:PLACES_KEPT], None if patients is None else patients),
-        problems=(*problems, *_spelling_problems(alike, words, locations), *_rounded_problems(words, locations)),
+        problems=(*problems, *_spelling_problems(alike, words, locations), *_rounded_problems(rounded, words, locations)),
         columns=tuple(columns),
         left_out=left_out,
     )
@@ -195,8 +196,7 @@ def _spelling_problems(alike: set[str], words: list[str], locations: Sequence[Pl
     return [Problem("warning", SPELLINGS, SPELLINGS_TEXT, SPELLINGS_HINT, len(alike), where, private_error=True)]
 
 
-def _rounded_problems(words: list[str], locations: Sequence[Place]) -> list[Problem]:
-    rounded = {word for word in set(words) if "e" in word.casefold() and is_rounded(word)}
+def _rounded_problems(rounded: set[str], words: list[str], locations: Sequence[Place]) -> list[Problem]:
     if not rounded:
         return []
     rows = np.flatnonzero(np.array([word in rounded for word in words], bool))
@@ -237,13 +237,15 @@ def _each(inputs: NDArray[Any], rows: NDArray[np.int64]) -> Iterator[NDArray[Any
 
 
 def _rows_in(inputs: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
-    """The inputs in that order, row by row. A table's may lie in memory column by column: then some columns are taken at once,
-    which is twice as fast as row by row."""
+    """The inputs in that order, row by row. A table's may lie in memory column by column: then some thousand rows are read in
+    turn, and each written whole where it belongs, four times as fast as looking for each value."""
     if inputs.ndim != 2 or inputs.flags.c_contiguous:
         return inputs[order]
     rows = np.empty(inputs.shape, inputs.dtype)
-    for start in range(0, inputs.shape[1], _COLUMNS):
-        rows[:, start : start + _COLUMNS] = np.take(inputs.T[start : start + _COLUMNS], order, axis=1).T
+    target = np.empty_like(order)
+    target[order] = np.arange(len(order))
+    for start in range(0, len(order), _ROWS):
+        rows[target[start : start + _ROWS]] = np.ascontiguousarray(inputs[start : start + _ROWS])
     return rows
 
 

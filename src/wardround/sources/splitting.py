@@ -42,14 +42,13 @@ def place_of(patient: str, salt: str) -> float:
 
 def places_of(patients: Sequence[str], salt: str) -> NDArray[np.float64]:
     """`place_of` of each patient: its first 48 bits, exact."""
-    start = hashlib.sha256(f"{salt}\0".encode())
-
-    def digest(patient: str) -> bytes:
-        hashed = start.copy()
+    copied = hashlib.sha256(f"{salt}\0".encode()).copy
+    digests: list[bytes] = []
+    for patient in patients:
+        hashed = copied()
         hashed.update(patient.encode())
-        return hashed.digest()[:6]
-
-    parts = np.frombuffer(b"".join(map(digest, patients)), np.uint8).reshape(len(patients), 6)
+        digests.append(hashed.digest()[:6])
+    parts = np.frombuffer(b"".join(digests), np.uint8).reshape(len(patients), 6)
     return np.asarray(parts @ np.array([256.0**power for power in range(5, -1, -1)]) / 2.0**48)
 
 
@@ -58,8 +57,8 @@ def split_of(patient: str, rules: SplitsContract) -> str:
 
 
 def _splits_at(positions: NDArray[np.float64], rules: SplitsContract) -> NDArray[np.str_]:
-    later = np.where(positions < rules.test + rules.validation, "validation", "train")
-    return np.where(positions < rules.test, "test", later).astype("<U10")
+    ends = (rules.test, rules.test + rules.validation)
+    return np.array(("test", "validation", "train"), "<U10")[np.searchsorted(ends, positions, side="right")]
 
 
 def distinct(names: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.intp]]:

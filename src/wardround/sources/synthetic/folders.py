@@ -7,9 +7,12 @@ FOLDER/scans, scan.png       pictures to ask a model about
 FOLDER/export.csv, table.toml    a table as a German hospital exports it, and the study that it has to fit
 """
 
+import contextlib
+import glob
+import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,15 +61,48 @@ def make_folders(folder: Path, seed: int = 1, told: Callable[[str], None] = lamb
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder} is not empty", hint="name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
-    try:
+    with _unfinished(folder) as unfinished:
         _write_all(unfinished, seed, told)
         folder.mkdir(exist_ok=True)
         for part in sorted(unfinished.iterdir()):
             part.rename(folder / part.name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return sorted(folder.iterdir())
+
+
+@contextlib.contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside it, which goes at the end. What a killed program left of such goes first."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.{'[a-z0-9_]' * 8}.part"):
+        with contextlib.suppress(OSError), _locked(left) as is_ours:
+            if is_ours:
+                shutil.rmtree(left, ignore_errors=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    try:
+        with _locked(part):
+            yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(part: Path) -> Iterator[bool]:
+    """Whether this program now has the folder to itself: then no other is writing it. Never on Windows and on disks without
+    locks, where nobody can tell and nothing is swept."""
+    if os.name != "posix":
+        yield False
+        return
+    import fcntl
+
+    handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = True
+    except OSError:
+        alone = False
+    try:
+        yield alone
+    finally:
+        os.close(handle)
 
 
 def _write_all(folder: Path, seed: int, told: Callable[[str], None]) -> None:

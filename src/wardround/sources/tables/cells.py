@@ -3,24 +3,28 @@ for all rows that hold it, and numbers are parsed all at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.cell_values import is_number, spelled
 
+Kind = TypeVar("Kind", bound=np.generic)
+
 
 @dataclass(frozen=True)
 class Cells:
     """words: trimmed cells (u,), "" where one is empty; distinct, or one a row. index: (n,) the word of each row.
 
-    numbers: (u,) what each word means as a plain number, NaN where it is none.
+    numbers: (u,) what each word means as a plain number, NaN where it is none. one_a_row: index is 0, 1, 2, ..., and what words
+    mean is what rows hold, without a look-up that takes longer than most judgements.
     """
 
     words: Sequence[str]
     index: NDArray[np.int64]
     numbers: NDArray[np.float64]
+    one_a_row: bool = False
 
     def __len__(self) -> int:
         return len(self.index)
@@ -34,14 +38,19 @@ class Cells:
         return cls(words, index, numbers)
 
     def take(self, rows: NDArray[np.int64]) -> "Cells":
-        return Cells(self.words, self.index[rows], self.numbers)
+        """The cells of some rows, each once and in their order."""
+        return self if len(rows) == len(self) else Cells(self.words, self.index[rows], self.numbers)
+
+    def by_row(self, values: NDArray[Kind]) -> NDArray[Kind]:
+        """What each row holds (n, ...), of what each word became (u, ...)."""
+        return values if self.one_a_row else values[self.index]
 
     def word(self, row: int) -> str:
         return self.words[int(self.index[row])]
 
     def rows_of(self, chosen_words: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The rows that hold one of the chosen words (u,)."""
-        return np.flatnonzero(chosen_words[self.index])
+        return np.flatnonzero(self.by_row(chosen_words))
 
     def to_list(self) -> list[str]:
         return [self.words[position] for position in self.index.tolist()]

@@ -14,7 +14,7 @@ from wardround.sources.places import Place, RowPlaces
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.tables.cells import Cells
 from wardround.sources.tables.columns import PreparedColumn
-from wardround.sources.tables.number_faults import points_look_like_thousands
+from wardround.sources.tables.number_faults import may_hold_thousands, points_look_like_thousands
 from wardround.study.contract import ColumnContract
 
 FEWEST = 20
@@ -96,11 +96,11 @@ class ColumnLooks:
 
 
 def _fingerprint(cells: Cells) -> int:
-    numbers = cells.numbers[cells.index]
+    numbers = cells.by_row(cells.numbers)
     if np.isfinite(numbers[:_SAMPLE]).any():
         return hash(numbers.tobytes())
     words = np.array([hash(word) for word in cells.words], np.int64)
-    return hash(words[cells.index].tobytes())
+    return hash(cells.by_row(words).tobytes())
 
 
 def _determines(features: NDArray[np.float32], outcomes: NDArray[Any]) -> bool:
@@ -127,8 +127,7 @@ def _fill_codes(
         return
     suspects = fill_values(values)
     if len(suspects):
-        usable = ~prepared.missing & np.isfinite(cells.numbers[cells.index])
-        records = np.flatnonzero(usable & np.isin(cells.numbers[cells.index], suspects))
+        records = np.flatnonzero(~prepared.missing & np.isin(cells.by_row(cells.numbers), suspects))
         text = f"Column {column.name!r} has a number far from its others that stands there again and again, as a fill code does"
         hint = "where it means that nothing was measured, name it under missing in the contract, or leave these cells empty"
         counter.rows("warning", f"fill-code:{column.name}", text, hint, spots.places(records, column.name))
@@ -138,12 +137,15 @@ def _thousands(
     column: ColumnContract, cells: Cells, prepared: PreparedColumn, spots: TableSpots, counter: ProblemCounter
 ) -> None:
     """A point between thousands reads as one before decimals: 1.234 becomes a little more than one, beside 850."""
+    first = np.flatnonzero(~prepared.missing[:_SAMPLE]).tolist()
+    if not all(may_hold_thousands(cells.word(record)) for record in first):
+        return  # most columns, after a word or two
     values = prepared.measured
     broken = values[values != np.rint(values)] * 1000
     if not len(broken) or np.abs(values).max() >= 1000 or bool(np.any(np.abs(broken - np.rint(broken)) > 1e-6)):
-        return  # most columns, without a look at their words
+        return
     if points_look_like_thousands(cells.word(record) for record in np.flatnonzero(~prepared.missing).tolist()):
-        numbers = cells.numbers[cells.index]
+        numbers = cells.by_row(cells.numbers)
         records = np.flatnonzero(np.isfinite(numbers) & np.array(["." in cells.word(at) for at in range(len(cells))], bool))
         text = f"Column {column.name!r} has points before three digits, and none in smaller numbers, as between thousands"
         hint = (

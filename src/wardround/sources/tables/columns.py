@@ -62,20 +62,18 @@ def prepare_column(column: ColumnContract, cells: Cells | Sequence[str]) -> Prep
 def _numbers(column: ColumnContract, cells: Cells) -> PreparedColumn:
     """Words are judged first, each once; then rows take what their word became."""
     missing = words_that(is_missing, missing_codes(column), cells)
-    values = np.where(missing, 0.0, cells.numbers)
-    wrong = ~np.isfinite(values) | (np.abs(values) > LARGEST)
+    wrong = ~missing & ~(np.abs(cells.numbers) <= LARGEST)
     faults = _no_numbers(column, cells, wrong)
-    values = np.where(wrong, 0.0, values)
-    measured = values
+    usable = ~(missing | wrong)
+    values = measured = cells.numbers if usable.all() else np.where(usable, cells.numbers, 0.0)
     outside = np.zeros(len(values), bool)
     if column.range is not None:
         low, high = column.range
-        outside = ~missing & ~wrong & ((values < low) | (values > high))
+        outside = usable & ((values < low) | (values > high))
         if column.outside == "refuse":
             faults.append(_outside(column, low, high, cells.rows_of(outside)))
         if column.outside == "clip":
             values = np.clip(values, low, high)
-    usable = ~missing & ~wrong
     missing = missing | (outside & (column.outside == "missing"))
     if column.log:
         without = usable & ~missing & (values <= 0)
@@ -83,14 +81,16 @@ def _numbers(column: ColumnContract, cells: Cells) -> PreparedColumn:
         values = np.log(np.where(missing | wrong | (values <= 0), 1.0, values))
     center, scale = column.constants
     with np.errstate(over="ignore"):
-        scaled = np.where(missing | wrong, 0.0, (values - center) / scale)
+        scaled = (values - center) / scale
+    scaled[missing | wrong] = 0.0
     huge = np.abs(scaled) > LARGEST_SCALED
     text = f"Column {column.name!r} has numbers that are too large after scaling"
     hint = "correct them, or give the column a larger scale in the contract"
     faults.append(CellFault(f"too-large:{column.name}", text, hint, cells.rows_of(huge)))
-    plain = np.where(huge, 0.0, scaled).astype(np.float32)
-    at = cells.index
-    return PreparedColumn(plain[at][:, None], missing[at], outside[at], measured[at][(usable & ~huge)[at]], _met(faults))
+    scaled[huge] = 0.0
+    measured = cells.by_row(measured)[cells.by_row(usable & ~huge)]
+    features = cells.by_row(scaled.astype(np.float32))[:, None]
+    return PreparedColumn(features, cells.by_row(missing), cells.by_row(outside), measured, _met(faults))
 
 
 def words_that(means: Callable[[str, Codes], bool], codes: Codes, cells: Cells) -> NDArray[np.bool_]:
@@ -145,9 +145,8 @@ def _coded(column: ColumnContract, cells: Cells) -> PreparedColumn:
         plain = np.where(missing, 0.5, positions.astype(np.float64))[:, None]
     else:
         plain = ((positions[:, None] == np.arange(len(column.codes))) & ~missing[:, None]).astype(np.float64)
-    at = cells.index
-    outside = np.zeros(len(at), bool)
-    return PreparedColumn(plain.astype(np.float32)[at], missing[at], outside, np.zeros(0), _met([fault]))
+    features = cells.by_row(plain.astype(np.float32))
+    return PreparedColumn(features, cells.by_row(missing), np.zeros(len(cells), bool), np.zeros(0), _met([fault]))
 
 
 def _met(faults: list[CellFault]) -> tuple[CellFault, ...]:

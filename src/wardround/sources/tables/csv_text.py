@@ -24,6 +24,9 @@ PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
 SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 256 * 1024
 _LONGEST_HEAD = 2**26
+_LETTERS_FOR_A_ZERO = 4
+"""A text has more letters than this for each stray zero byte; UTF-16 has about one."""
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1f]")
 _LINE_END = re.compile(r"\r?\n")
 _LINES_LOOKED_AT = 30
 _MAP = "wardround data map writes a mapping that says it"
@@ -70,9 +73,15 @@ def _begins(path: Path, mark: bytes) -> bool:
 
 
 def looks_like_text(head: bytes) -> bool:
-    """Whether bytes are text: without a zero byte, with a byte order mark, or with every second byte zero, as in UTF-16."""
+    """Whether bytes are text: without a zero byte, with a byte order mark, with every second byte zero, as in UTF-16, or with a
+    few zero bytes among letters, as a program leaves them that died while it wrote."""
     wide = len(head) >= 8 and (not any(head[0:64:2]) or not any(head[1:64:2]))
-    return b"\0" not in head or bool(mark_of(head)) or wide
+    return b"\0" not in head or bool(mark_of(head)) or wide or _holds_stray_zeros(head)
+
+
+def _holds_stray_zeros(head: bytes) -> bool:
+    letters = head.replace(b"\0", b"")
+    return len(letters) > _LETTERS_FOR_A_ZERO * (len(head) - len(letters)) and not _CONTROL.search(letters)
 
 
 def mark_of(head: bytes) -> str:
@@ -123,10 +132,14 @@ def _head_of(path: Path, lines: int) -> tuple[bytes, bool]:
 
 
 def _decoded(head: bytes, encoding: str, *, whole: bool) -> str:
-    if encoding == "utf-8" and b"\0" in head:
-        raise DataError(
-            "The table is not in UTF-8: zero bytes stand between its letters, as in UTF-16 without a byte order mark",
-            hint=f'save it as CSV UTF-8, or write encoding = "utf-16-le" under [source] of a mapping; {_MAP}',
+    if encoding in ("utf-8", "utf-8-sig") and b"\0" in head:
+        raise (
+            _stray_zeros(head)
+            if _holds_stray_zeros(head)
+            else DataError(
+                "The table is not in UTF-8: zero bytes stand between its letters, as in UTF-16 without a byte order mark",
+                hint=f'save it as CSV UTF-8, or write encoding = "utf-16-le" under [source] of a mapping; {_MAP}',
+            )
         )
     try:
         return codecs.getincrementaldecoder(encoding)().decode(head, final=whole)
@@ -137,6 +150,16 @@ def _decoded(head: bytes, encoding: str, *, whole: bool) -> str:
             f"There is no encoding called {encoding!r}", expected="utf-8, cp1252, utf-16, ...",
             hint="correct encoding under [source] in the mapping",
         ) from None  # fmt: skip
+
+
+def _stray_zeros(head: bytes) -> DataError:
+    line = head.count(b"\n", 0, head.index(b"\0")) + 1
+    return DataError(
+        "Zero bytes (NUL) stand in the table, which are no letters: a program or a disk failed while it was written",
+        found=f"{head.count(0)} of them in its beginning, the first in line {line}",
+        hint="export it again, and compare the number of rows; where only the zero bytes are wrong, take them out, in Python: "
+        'from pathlib import Path; Path("table.csv").write_bytes(Path("FILE").read_bytes().replace(bytes(1), b""))',
+    )
 
 
 def other_encoding(encoding: str, line: int) -> DataError:

@@ -122,11 +122,12 @@ def cells_in(column: pl.Series | None, *, numeric: bool = False) -> Cells | None
         return None
     text = text_of(column)
     if numeric:
-        return Cells(_Words(text), np.arange(len(text)), _parsed_numbers(text))
+        return Cells(_Words(text), np.arange(len(text)), _parsed_numbers(text), one_a_row=True)
     distinct = text.unique(maintain_order=True)
     position = pl.Series(range(len(distinct)), dtype=pl.Int64)
     index = text.replace_strict(distinct, position, return_dtype=pl.Int64).to_numpy().astype(np.int64)
-    return Cells.of_list([str(word).strip() for word in distinct.to_list()]).take(index)
+    cells = Cells.of_list([str(word).strip() for word in distinct.to_list()])
+    return Cells(cells.words, cells.index[index], cells.numbers)
 
 
 class _Words(Sequence[str]):
@@ -172,7 +173,9 @@ def _parsed_numbers(text: pl.Series) -> NDArray[np.float64]:
     parsed = text.cast(pl.Float64, strict=False)
     if parsed.null_count():
         parsed = text.str.strip_chars().cast(pl.Float64, strict=False)
-    numbers = parsed.fill_null(float("nan")).to_numpy().copy()
+    numbers = parsed.fill_null(float("nan")).to_numpy()
+    if not np.isinf(numbers).any():
+        return numbers
     return np.where(np.isfinite(numbers) | _too_large(text, numbers), numbers, np.nan)
 
 

@@ -96,6 +96,15 @@ def commas_unclear(cells: Iterable[str]) -> bool:
     return all(_GROUPED_COMMA.fullmatch(cell) for cell in cells)
 
 
+def may_hold_thousands(cell: str) -> bool:
+    """Whether a cell leaves open that the points of its column stand between thousands.
+
+    >>> may_hold_thousands("1.234"), may_hold_thousands("850"), may_hold_thousands(""), may_hold_thousands("1.2")
+    (True, True, True, False)
+    """
+    return not cell or bool(_GROUPED_POINT.fullmatch(cell) or _WHOLE.fullmatch(cell))
+
+
 def points_look_like_thousands(cells: Iterable[str]) -> bool:
     """Whether the points of a column stand between thousands: before three digits each, and none in a smaller number.
 

@@ -95,14 +95,13 @@ def records_of(table: TableRows, contract: DataContract, labels: Labels) -> Read
     rows = np.flatnonzero(kept & (has_target | (labels == "optional")))
     outcomes = np.where(has_target, targets, 0)[rows]
     features, facts, problems = _features(table, contract, rows, outcomes, labels)
-    splits, sites = (_at(table.words_of(name), rows) for name in ("split", contract.site.column))
-    words = table.words_of(contract.patient.column)
+    words, splits, sites = (table.words_of(name) for name in (contract.patient.column, "split", contract.site.column))
     return collect(
         features,
         _listed(outcomes, has_target[rows]),
         patients=None if words is None else _at(words, rows),
-        declared=_declared(splits, rows, table, counter),
-        sites=sites,
+        declared=None if splits is None else _declared(_at(splits, rows), rows, table, counter),
+        sites=None if sites is None else _at(sites, rows),
         problems=(*table.problems, *counter.problems(), *problems),
         columns=facts,
         left_out=int(np.sum(~kept)),
@@ -135,7 +134,7 @@ def _kept_rows(table: TableRows, contract: DataContract) -> NDArray[np.bool_]:
         codes = left_out_codes(column)
         if column.left_out:
             cells = _cells(table, column.name)
-            kept &= ~words_that(is_left_out, codes, cells)[cells.index]
+            kept &= ~cells.by_row(words_that(is_left_out, codes, cells))
     return kept
 
 
@@ -146,14 +145,14 @@ def _targets(
     judged = [contract.label.judge(word) for word in cells.words]
     known_words = np.array([target is not None for target in judged], bool).reshape(len(judged))
     values = np.array([0 if target is None else target for target in judged]).reshape(len(judged))
-    has_target = known_words[cells.index]
-    empty = np.array([word == "" for word in cells.words], bool).reshape(len(judged))[cells.index]
+    has_target = cells.by_row(known_words)
+    empty = cells.by_row(np.array([word == "" for word in cells.words], bool).reshape(len(judged)))
     if labels == "required":
         counter.absent_labels(RowPlaces(np.flatnonzero(kept & ~has_target & empty), contract.label.column, table.line_of))
     told = kept & ~has_target & ~empty
     places = RowPlaces(np.flatnonzero(told), contract.label.column, table.line_of, cells.word)
     counter.unknown_labels(places, labels)
-    return (values if len(values) else np.zeros(0))[cells.index], has_target
+    return cells.by_row(values if len(values) else np.zeros(0)), has_target
 
 
 def _listed(outcomes: NDArray[Any], has_target: NDArray[np.bool_]) -> "Sequence[Target | None] | NDArray[Any]":
@@ -162,9 +161,7 @@ def _listed(outcomes: NDArray[Any], has_target: NDArray[np.bool_]) -> "Sequence[
     return [target if there else None for target, there in zip(outcomes.tolist(), has_target.tolist(), strict=True)]
 
 
-def _at(words: Sequence[str] | None, rows: NDArray[np.int64]) -> list[str]:
-    if words is None:
-        return [""] * len(rows)
+def _at(words: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
     return list(words) if len(rows) == len(words) else [words[row] for row in rows.tolist()]
 
 
@@ -185,6 +182,7 @@ def _features(
     facts: list[ColumnFacts] = []
     problems: list[Problem] = []
     looks = ColumnLooks(outcomes)
+    named_again = {contract.patient.column, "split", contract.site.column}
     start = 0
     for number, column in enumerate(contract.columns, 1):
         tell("columns", number, len(contract.columns))
@@ -195,7 +193,8 @@ def _features(
         features[:, start : start + len(column.features)] = prepared.features
         start += len(column.features)
         looks.look(column, cells, prepared, spots, counter)
-        table.release(column.name)
+        if column.name not in named_again:
+            table.release(column.name)
         facts.append(fact)
         problems.extend(counter.problems())
     return features, facts, problems

@@ -166,14 +166,13 @@ class _Marks:
 
 
 def _marks(path: Path, form: CsvForm) -> _Marks:
-    newlines = separators = quotes = 0
-    separator = form.separator.encode()
+    marks = [ord(sign) for sign in ("\n", form.separator, '"')]
+    counts = [0, 0, 0]
     with open_csv(path) as file:
         while chunk := file.read(_CHUNK):
-            newlines += chunk.count(b"\n")
-            separators += chunk.count(separator)
-            quotes += chunk.count(b'"')
-    return _Marks(newlines, separators, quotes)
+            signs = np.frombuffer(chunk, np.uint8)
+            counts = [count + int(np.count_nonzero(signs == mark)) for count, mark in zip(counts, marks, strict=True)]
+    return _Marks(*counts)
 
 
 def _scanned(path: Path, form: CsvForm, width: int) -> NDArray[np.int64]:
