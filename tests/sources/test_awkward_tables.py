@@ -184,6 +184,17 @@ def test_hidden_rows_are_told(tmp_path: Path) -> None:
     assert "hidden-rows" in codes(report_of(book, 'format = 1\n[source]\nsheet = "S"\n'))
 
 
+def test_hidden_columns_that_are_used_are_named(tmp_path: Path) -> None:
+    """A manager who corrects the column that she sees would not know that the hidden one is read."""
+    book = workbook(tmp_path, b"")
+    hidden = b'<cols><col max="2" min="2" width="9" hidden="1"/><col min="9" max="16384" hidden="1"/></cols><sheetData>'
+    edited(book, "xl/worksheets/sheet1.xml", lambda sheet: sheet.replace(b"<sheetData>", hidden))
+    finding = codes(report_of(book))["hidden-columns"]
+    assert finding.level == "warning" and [spot.column for spot in finding.places] == ["lab"] and "lab" not in finding.text
+    mapped = 'format = 1\n[source]\nsheet = "S"\n[[columns]]\nname = "lab"\nfrom = "lab"\n'
+    assert "hidden-columns" in codes(report_of(book, mapped))
+
+
 def test_a_hidden_sheet_is_told_as_hidden(tmp_path: Path) -> None:
     """The manager sees one sheet, and is told that there are two."""
     write_workbook(tmp_path / "t.xlsx", {"S": [["age", "lab", "label"], [40, 1, 1]], "lists": [["x"], [1]]})
@@ -296,7 +307,7 @@ def test_what_a_killed_program_left_of_a_made_up_hospital_goes_at_the_next_start
     writer = os.open(written_now, os.O_RDONLY)
     fcntl.flock(writer, fcntl.LOCK_EX)
 
-    def stopped(step: str) -> None:
+    def stopped(_step: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

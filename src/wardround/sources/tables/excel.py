@@ -56,8 +56,10 @@ def read_workbook(path: Path, contract: DataContract, labels: Labels = "required
     from wardround.sources.tables.frame_rows import rows_of_frame
     from wardround.sources.tables.table import records_of
 
-    frame, line_of = workbook_frame(path, used_names(contract))
-    return records_of(rows_of_frame(frame, contract, line_of, problems=hidden_rows(path)), contract, labels)
+    used = used_names(contract)
+    frame, line_of = workbook_frame(path, used)
+    problems = (*hidden_rows(path), *hidden_columns(path, frame.columns, used))
+    return records_of(rows_of_frame(frame, contract, line_of, problems=problems), contract, labels)
 
 
 def workbook_frame(path: Path, used: Sequence[str], sheet: str = "", header_line: int = 0) -> "tuple[pl.DataFrame, LineOf]":
@@ -126,6 +128,25 @@ def hidden_rows(path: Path, sheet: str = "", header_line: int = 0) -> tuple[Prob
     text = "Rows are hidden in the spreadsheet, as a filter does, and are read like all others"
     hint = "where they do not belong to the study, delete them, or copy those that are shown into a new workbook"
     return (Problem("warning", "hidden-rows", text, hint, len(lines), tuple(Place(line=line) for line in lines[:PLACES_KEPT])),)
+
+
+_HIDDEN_COLUMN = re.compile(rb'<col\b(?=[^>]*\bhidden="(?:1|true)")(?=[^>]*\bmin="(\d+)")(?=[^>]*\bmax="(\d+)")')
+
+
+def hidden_columns(path: Path, names: Sequence[str], used: Sequence[str], sheet: str = "") -> tuple[Problem, ...]:
+    """A warning of the columns of an .xlsx that are hidden and used: whoever looks at the sheet sees others, or none of the name.
+
+    names: of the sheet's columns, in order.
+    """
+    hidden: set[str] = set()
+    for name in [sheet] if sheet else sheet_names(path):
+        for match in _HIDDEN_COLUMN.finditer(_sheet_content(path, name)):
+            hidden.update(names[int(match[1]) - 1 : int(match[2])])
+    if not (columns := [name for name in names if name in hidden and name in used]):
+        return ()
+    text = "Columns that are used are hidden in the spreadsheet, and are read like all others"
+    hint = "show them there, and make sure that they hold what the study means; an older version of a column is often hidden"
+    return (Problem("warning", "hidden-columns", text, hint, len(columns), tuple(Place(column=name) for name in columns)),)
 
 
 def sheet_names(path: Path) -> list[str]:
