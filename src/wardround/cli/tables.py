@@ -65,18 +65,32 @@ def _had_ended_before(run: Run) -> bool:
 
 def _hospitals_table(record: RunRecord, words: Words, between: str) -> Table:
     """patients, records: of the whole hospital; the figures are of its test patients."""
-    chosen = any(site.personal is not None for site in record.sites.values())
-    title = "Own, federated and chosen model" if chosen else "Each hospital's own model and the federated model"
-    table = Table(title=f"{title}, on its held-out patients")
+    if any(site.personal is not None for site in record.sites.values()):
+        return _choice_table(record, words, between)
+    table = Table(title="Each hospital's own model and the federated model, on its held-out patients")
     table.add_column("hospital", overflow="fold")
-    models = ("own", "federated", "chosen") if chosen else ("own", "federated")
-    figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in models]
-    for heading in ("patients", *(() if chosen else ("records",)), *figures):  # 80 columns hold no more
+    figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in ("own", "federated")]
+    for heading in ("patients", "records", *figures):
         _add_figures(table, heading, between)
     for name, site in record.sites.items():
-        counts = (site.patients,) if chosen else (site.patients, site.images)
-        tested = (site.own, site.federated, None if site.personal is None else site.personal.test)[: len(models)]
-        table.add_row(name, *map(str, counts), *(_figure(one, key) for key in reversed(words.compared) for one in tested))
+        shown = [_figure(one, key) for key in reversed(words.compared) for one in (site.own, site.federated)]
+        table.add_row(name, str(site.patients), str(site.images), *shown)
+    return table
+
+
+def _choice_table(record: RunRecord, words: Words, between: str) -> Table:
+    """The headline alone: three models by every figure are more than 80 columns hold. The report has the others."""
+    headline = words.compared[0]
+    table = Table(title="Own, federated and chosen model, on the hospital's held-out patients")
+    table.add_column("hospital", overflow="fold")
+    for heading in ("patients", *(f"{whose} {words.in_text[headline]}" for whose in ("own", "federated", "chosen"))):
+        _add_figures(table, heading, between)
+    table.add_column("chosen", no_wrap=True)
+    for name, site in record.sites.items():
+        choice = site.personal
+        tested = (site.own, site.federated, None if choice is None else choice.test)
+        shown = [_figure(one, headline) for one in tested]
+        table.add_row(name, str(site.patients), *shown, "–" if choice is None else choice.chosen)
     return table
 
 

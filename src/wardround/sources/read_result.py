@@ -238,7 +238,7 @@ def _each(inputs: NDArray[Any], rows: NDArray[np.int64]) -> Iterator[NDArray[Any
 
 def _rows_in(inputs: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
     """The inputs in that order, row by row. A table's may lie in memory column by column: then some thousand rows are read in
-    turn, and each written whole where it belongs, four times as fast as looking for each value."""
+    turn, and each written whole where it belongs, twice as fast as taking some columns at once."""
     if inputs.ndim != 2 or inputs.flags.c_contiguous:
         return inputs[order]
     rows = np.empty(inputs.shape, inputs.dtype)
