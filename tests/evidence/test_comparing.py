@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from wardround.cli import places
 from wardround.evidence.comparing import (
     LEFT_OUT,
     NamedRun,
@@ -15,6 +16,7 @@ from wardround.evidence.comparing import (
 )
 from wardround.study.reading import parse_study
 from wardround.study.record.left_out_record import LeftOutRecord
+from wardround.study.record.personal_record import PersonalRecord
 from wardround.study.record.run_record import RunRecord
 from wardround.study.writing import to_toml
 from wardround.tasks.intervals import of_difference
@@ -82,6 +84,16 @@ def test_a_hospital_that_was_left_out_stands_beside_the_pooled_figures(make_reco
     runs = NamedRun("one", make_record(), {"west": turn}), NamedRun("two", make_record())
     scopes = list(dict.fromkeys(row.key[1] for row in figure_rows(runs, [{}, {}])))
     assert scopes == ["pooled", "external", LEFT_OUT, "site"]
+
+
+def test_own_federated_and_chosen_stand_together_at_home(make_record: Make) -> None:
+    """A reader looks for one hospital, and there for the three models."""
+    home = make_record().sites["north"]
+    personal = PersonalRecord(chosen="mixed", reason="lower loss", few=False, patients=60, candidates=(), test=home.federated)
+    kept = {name: getattr(home, name) for name in type(home).model_fields} | home.label_counts | {"personal": personal}
+    run = NamedRun("one", make_record(sites={"north": type(home)(**kept)}, cross={}))
+    keys = [row.key for row in figure_rows([run, run], [{}, {}]) if row.key[1] == "site" and row.key[3] == "auc"]
+    assert [places.tested_on(key) for key in keys] == ["north, own", "north, federated", "north, chosen"]
 
 
 def test_the_json_holds_every_figure_and_no_nan(make_record: Make) -> None:

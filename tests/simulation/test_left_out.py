@@ -106,7 +106,8 @@ def test_the_study_without_one_hospital_is_else_the_same(tmp_path: Path) -> None
         sites={"names": ("north", "south", "west"), "minimum": 3},
         summation={"threshold": 3, "max_set_changes": 2, "weight_step": 5},
     )
-    smaller = without_one(study, "west")
+    smaller = without_one(study.revised(personal={"candidates": ("own", "fine_tuned"), "passes": 3}), "west")
+    assert smaller.personal.candidates == ()
     assert smaller.sites.names == ("north", "south") and smaller.sites.minimum == 2
     assert (smaller.summation.mode, smaller.summation.weight_step) == ("plain", 5)
     assert smaller.training == study.training and smaller.network == study.network and task_of(smaller).headline == "auc"

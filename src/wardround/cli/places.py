@@ -16,6 +16,6 @@ def tested_on(key: "FigureKey") -> str:
         return f"external {test_set}"
     if scope == "left_out":
         return f"{test_set}, never seen"
-    if federated or model == "chosen":
-        return f"{test_set}, {model}"
+    if federated or model == f"chosen by {test_set}":
+        return f"{test_set}, {'federated' if federated else 'chosen'}"
     return f"{test_set}, own" if model == test_set else ""

@@ -27,8 +27,6 @@ FigureKey = tuple[str, str, str, str]
 """Model, scope (site, pooled, external or left_out), test set, figure."""
 Estimate = tuple[float | None, Interval | None]
 """A figure and its 95 % interval."""
-CHOSEN = "chosen"
-"""The model that each hospital keeps. A hospital of this name would have no chosen model of its own here."""
 LEFT_OUT = "left_out"
 """The scope of the others' model at a hospital that was left out."""
 
@@ -100,8 +98,8 @@ def figure_rows(runs: Sequence[NamedRun], paired: Paired) -> tuple[FigureRow, ..
 def _order(key: FigureKey) -> tuple[int, str, int]:
     """Pooled first, then outside, then home by home: own, federated, chosen."""
     model, scope, test_set, _ = key
-    home = test_set if scope == "site" else ""
-    return ("pooled", "external", LEFT_OUT, "site").index(scope), home, {"federated": 1, CHOSEN: 2}.get(model, 0)
+    home, rank = test_set if scope == "site" else "", {"federated": 1, f"chosen by {test_set}": 2}
+    return ("pooled", "external", LEFT_OUT, "site").index(scope), home, rank.get(model, 0)
 
 
 def figures_by_key(run: NamedRun) -> dict[FigureKey, Estimate]:
@@ -113,21 +111,11 @@ def figures_by_key(run: NamedRun) -> dict[FigureKey, Estimate]:
         )
         for row in figures_of(run.record)
     }
-    chosen = {
-        (CHOSEN, "site", site, name): (value, entry.personal.test.interval(name))
-        for site, entry in run.record.sites.items()
-        if entry.personal is not None and entry.personal.test is not None
-        for name, value in entry.personal.test.values.items()
+    return rows | {
+        ("federated", LEFT_OUT, site, name): (value, turn.evaluation.interval(name))
+        for site, turn in run.left_out.items()
+        for name, value in turn.evaluation.values.items()
     }
-    return (
-        rows
-        | chosen
-        | {
-            ("federated", LEFT_OUT, site, name): (value, turn.evaluation.interval(name))
-            for site, turn in run.left_out.items()
-            for name, value in turn.evaluation.values.items()
-        }
-    )
 
 
 def _row(key: FigureKey, tables: Sequence[Mapping[FigureKey, Estimate]], paired: Paired) -> FigureRow:

@@ -33,6 +33,7 @@ from wardround.study.reading import load_study
 from wardround.study.record.left_out_record import LeftOutRecord, left_outs_at
 from wardround.study.record.run_record import PairedRecord
 from wardround.study.run_settings import RunSettings
+from wardround.study.sections.personal import PersonalSection
 from wardround.study.sections.summation import SummationSection
 from wardround.tasks.evaluation import evaluation_of
 from wardround.tasks.protocol import PairedDifference
@@ -126,14 +127,18 @@ def require_leaving_out(study: Study, names: Sequence[str], hospitals: Sequence[
 
 
 def without_one(study: Study, name: str) -> Study:
-    """The study of the other hospitals: the same training; the sum in the open; judged nowhere but at the one left out."""
+    """The study of the other hospitals: the same training; the sum in the open; no personal models where these can be left away;
+    judged nowhere but at the one left out."""
     names = tuple(site for site in study.sites.names if site != name)
     fewest = min(study.sites.minimum, len(names)) if names else min(study.sites.minimum, 2)
     sums = {key: SummationSection.model_fields[key].default for key in _OF_MASKS}
+    local_steps = statement_of(study.algorithm.name).local_steps  # else personal models alone read [training]
+    personal = PersonalSection() if local_steps else study.personal
     return study.revised(
         sites={"names": names, "keys": {}, "minimum": fewest},
         summation={**sums, "mode": "plain"},
         evaluation={"own_baseline": False, "external": None},
+        personal=personal.model_dump(mode="json"),
     )
 
 
