@@ -46,7 +46,7 @@ def test_every_example_is_a_sound_study_with_a_run_file_that_fits(path: Path) ->
 HASHES = {
     "acute_care_again.toml": "f9fe8c7a8147",
     "chest_xray.toml": "92c2485be7ca",
-    "chest_xray_efficientnet.toml": "530b756a09d2",
+    "chest_xray_efficientnet.toml": "e61068958a55",
     "chest_xray_features.toml": "e3908435a0c2",
     "chest_xray_private.toml": "de12737a9bcd",
     "heart_disease.toml": "922d495d82f3",
