@@ -100,9 +100,18 @@ class FlowerHub:
     async def _run(self) -> None:
         self._mailroom.loop = asyncio.get_running_loop()
         await self._server.serve()
-        for connection in list(self._server.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)  # what was hung up on is closed in the next turn of the loop
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Closes every line of this loop, also one whose TLS has not begun, of which the server knows nothing."""
+        lines = getattr(asyncio.get_running_loop(), "_transports", {})
+        for _ in range(2):
+            await asyncio.sleep(0)  # what was accepted last has its transport in the next turn; what was hung up on is closed
+            for connection in list(self._server.server_state.connections):
+                connection.transport.abort()
+            for line in list(lines.values()):
+                line.abort()
+        await asyncio.sleep(0)
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         loop = self._mailroom.loop
