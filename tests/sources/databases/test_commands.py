@@ -20,7 +20,7 @@ def wardround(*words: str | Path, home: Path) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=home)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as the server: a module may be divided, and come to one process twice
 def warehouse(postgres: Server, omop_sample: Path) -> str:
     load_postgres(omop_sample, postgres.address(), "warehouse")
     return postgres.address(schema="warehouse")

@@ -28,7 +28,7 @@ def sqlite(tmp_path: Path) -> Path:
     return load_sqlite(write_csv(tmp_path / "cdm", omop_tables()), tmp_path / "cdm.sqlite")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as the server: a module may be divided, and come to one process twice
 def cdm(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a schema with OMOP tables."""
     import psycopg
