@@ -86,10 +86,26 @@ def test_a_state_lost_in_the_opening_ends_no_study(tmp_path: Path, moment: int, 
     one_loss(tmp_path, moment, THREE, 1, after=after, everything=False)
 
 
+OF_EVERY_RUN = {("3-1", True, False), ("4-0", False, True)}
+"""What a run of all tests takes of the losses below."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("everything", [False, True])
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize(("names", "collusion"), CASES, ids=["3-1", "4-1", "4-0"])
+@pytest.mark.parametrize(
+    ("names", "collusion", "after", "everything"),
+    [
+        pytest.param(
+            *case,
+            after,
+            everything,
+            id=f"{name}-{after}-{everything}",
+            marks=[] if (name, after, everything) in OF_EVERY_RUN else pytest.mark.many,
+        )
+        for name, case in zip(("3-1", "4-1", "4-0"), CASES, strict=True)
+        for after in (False, True)
+        for everything in (False, True)
+    ],
+)
 def test_a_state_lost_at_any_message_ends_no_study(
     tmp_path: Path, names: tuple[str, ...], collusion: int, after: bool, everything: bool
 ) -> None:
@@ -142,8 +158,17 @@ STUDIES = {
 }
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("kind", STUDIES)
+@pytest.mark.parametrize(
+    ("kind", "after"),
+    [
+        ("plain", False),
+        ("plain", True),
+        pytest.param("patient-distributed", True, marks=pytest.mark.slow),
+        pytest.param("patient-distributed", False, marks=[pytest.mark.slow, pytest.mark.many]),
+        pytest.param("patient-local", False, marks=[pytest.mark.slow, pytest.mark.many]),
+        pytest.param("patient-local", True, marks=[pytest.mark.slow, pytest.mark.many]),
+    ],
+)
 def test_a_hospital_that_lost_its_state_between_rounds_of_any_study_comes_back(tmp_path: Path, kind: str, after: bool) -> None:
     """It had no model any more and was out for good, and a study that needs every hospital with it. A private step is charged
     once, and what has left is not worked out again."""

@@ -237,13 +237,16 @@ def test_every_setting_of_a_study_is_tried_or_tested_elsewhere() -> None:
 SEEN = [name for name in CHANGES if name not in UNSEEN]
 
 
+def marks_of(kind: str, algorithm: str) -> list[pytest.MarkDecorator]:
+    """Half a minute each of images: a run of all tests takes two algorithms, one of which keeps something at the site."""
+    if kind == "table":
+        return [] if algorithm == "fedavg" else [pytest.mark.slow]
+    return [pytest.mark.slow] if algorithm in ("fedavg", "fedbn") else [pytest.mark.slow, pytest.mark.many]
+
+
 @pytest.mark.parametrize(
     ("kind", "algorithm"),
-    [
-        pytest.param(kind, algorithm, marks=[] if algorithm == "fedavg" and kind == "table" else pytest.mark.slow)
-        for kind in ("table", "image")
-        for algorithm in ALGORITHMS
-    ],
+    [pytest.param(kind, algorithm, marks=marks_of(kind, algorithm)) for kind in ("table", "image") for algorithm in ALGORITHMS],
 )
 def test_a_setting_changed_alone_is_refused_or_noticed(kind: str, algorithm: str) -> None:
     """A setting that does nothing without a word is a study that is not what its lead believes."""
