@@ -16,6 +16,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 
+from tests.wire.spoilt_bytes import spoilt
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import WardroundError
 
@@ -99,20 +100,7 @@ class Changes:
         if len(self._seen) < 200 or self.often(0.02):
             self._seen = [*self._seen[-199:], data or b"\0"]
         other = draw.choice(self._seen)
-        match draw.randrange(7):
-            case 0:
-                return data[:at]
-            case 1:
-                return data[:at] + draw.randbytes(draw.randrange(1, 9)) + data[at:]
-            case 2:
-                return data[:at] + other[draw.randrange(len(other)) :]
-            case 3:
-                return other
-            case 4:
-                return data[:at] + draw.randbytes(8) + data[at + 8 :]
-            case 5:
-                return data[:at] + data[at : at + 40] * draw.choice([2, 3, 500])
-        return data[:at] + bytes([data[at] ^ 1 << draw.randrange(8)]) + data[at + 1 :] if at < len(data) else data
+        return spoilt(draw, data, at, other, repeats=True)
 
     def text(self, text: str) -> str:
         draw, at = self.draw, self.draw.randrange(len(text) + 1)

@@ -146,24 +146,9 @@ size = [64, 64]
 name = "logistic"
 [algorithm]
 rounds = 1
-[evaluation]
-own_baseline = false
 """
 
-BACKBONE = """
-format = 1
-[question]
-title = "Features"
-[data]
-kind = "image"
-[data.image]
-size = [64, 64]
-[network]
-name = "logistic"
-[network.backbone]
-[algorithm]
-rounds = 1
-"""
+BACKBONE = PICTURES + "[network.backbone]\n"
 
 
 @pytest.mark.slow

@@ -47,6 +47,7 @@ from wardround.wire.messages import Answer, Ask, ContributionMessage, Message, O
 
 from ..federation.private_studies import private_study
 from ..federation.tiny_federation import Ward, enrolled, silent, study
+from .spoilt_bytes import spoilt
 
 STUDIES: dict[str, Callable[[], Study]] = {
     "plain": lambda: study(own=True, rounds=2),
@@ -110,18 +111,7 @@ class Fuzzer:
     def _bytes(self, data: bytes) -> bytes:
         draw, at = self.draw, self.draw.randrange(len(data) + 1)
         other = draw.choice(self._seen)
-        match draw.randrange(6):
-            case 0:
-                return data[:at]
-            case 1:
-                return data[:at] + draw.randbytes(draw.randrange(1, 9)) + data[at:]
-            case 2:
-                return data[:at] + other[draw.randrange(len(other)) :]
-            case 3:
-                return other
-            case 4:
-                return data[:at] + draw.randbytes(8) + data[at + 8 :]
-        return data[:at] + bytes([data[at] ^ 1 << draw.randrange(8)]) + data[at + 1 :] if at < len(data) else data
+        return spoilt(draw, data, at, other)
 
     def _fields(self, data: bytes) -> bytes:
         """Another value in one field of the header, spelled canonically; now and then the header of another message."""

@@ -20,14 +20,13 @@ from wardround.evidence import text as wording
 from wardround.evidence.benefit import benefits
 from wardround.evidence.run_facts import page_text
 from wardround.study.record.left_out_record import LeftOutRecord
+from wardround.study.record.personal_record import LOG_LOSS
 from wardround.study.record.run_record import Evaluation, PairedRecord, RunRecord, SiteRecord
 from wardround.tasks.evaluation import sums_of
 from wardround.tasks.protocol import Chart, Estimate, FigureTable, Task
 from wardround.tasks.registry import task_of_record
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RunError
-
-LOG_LOSS = "log_loss"
 
 
 @dataclass(frozen=True)

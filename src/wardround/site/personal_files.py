@@ -92,7 +92,7 @@ def card_of(plan: Plan, choice: Choice, decision: float | None, *, synthetic: bo
 # {study.question.title}: the model that this hospital keeps
 
 Study `{study.hash}`. Kept: **{choice.name}**: {choice.reason}.
-{few}{made_up if synthetic else ""}
+{few}{made_up}
 It was made for the patients of this hospital and chosen on {choice.patients} of its validation patients. At another hospital
 it was never tried. {plan.task.words.output_of(decision)}
 

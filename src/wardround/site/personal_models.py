@@ -33,6 +33,7 @@ from wardround.plan.plan import CHOSEN, SCORED_AT_THE_END, Plan, own_label
 from wardround.plan.usable_arrays import is_usable
 from wardround.site.personal_files import write_files
 from wardround.site.store import SiteStore
+from wardround.study.record.personal_record import LOG_LOSS
 from wardround.tasks.paired_losses import paired_losses
 from wardround.tasks.protocol import PairedDifference
 from wardround.values.ids import SiteId
@@ -40,7 +41,6 @@ from wardround.values.randomness import seed_of
 from wardround.values.records import Records, Split
 from wardround.values.tree import Tree
 
-LOG_LOSS = "log_loss"
 CHOICE = ("personal", "choice")
 """Where the choice stands in a site's report: section and key."""
 ONE_CLASS = "the validation patients are all of one class, so nothing can be chosen by them"

@@ -36,6 +36,7 @@ from wardround.site.kept_moments import joined, own_moments_file, parted
 from wardround.site.personal_models import Bench, keep_personal_model
 from wardround.site.records import Read, read
 from wardround.site.store import SiteState, SiteStore
+from wardround.study.sections.training import TrainingSection
 from wardround.summation.masked.layout import content_of
 from wardround.summation.masked.memory import ended
 from wardround.tasks.sums import Sums
@@ -252,41 +253,34 @@ class SiteWork:
 
     def _personal_trainer(self, passes: int) -> Trainer:
         """Of so many passes in one go, at the steady rate of [personal]; plain under every privacy mode, since nothing leaves."""
-        from wardround.training.loop import TorchTrainer
-
-        study, records = self.plan.study, self.splits["train"]
+        study = self.plan.study
         rate = study.training.learning_rate * study.personal.rate
         steady = {"learning_rate": rate, "schedule": "constant", "warmup_rounds": 0.0, "local_epochs": float(passes)}
-        trainer = TorchTrainer(
-            study.network,
-            study.training.changed(**steady),
-            self.plan.inputs,
-            records,
-            self._head(records.labels),
-            seed=seed_of("personal", study.training.seed, self.name),
-            round_number=1,
-            rounds=1,
-            device=self._device,
-            threads=self._threads,
-        )
-        return _WholeModelTrainer(trainer, self.frozen)
+        return self._plain_trainer("personal", study.training.changed(**steady), 1, 1)
 
     def _trainer(self, purpose: str, number: int, moments: Tree | None = None) -> Trainer:
         """moments: what the optimiser goes on with; none for a new start."""
-        from wardround.training.loop import TorchTrainer
-
         study = self.plan.study
         if study.privacy.of_patients and purpose == "train":  # nothing of an own model leaves
             return _WholeModelTrainer(self._private_trainer(number, moments), self.frozen)
+        return self._plain_trainer(purpose, study.training, number, study.algorithm.rounds, moments)
+
+    def _plain_trainer(
+        self, purpose: str, training: TrainingSection, number: int, rounds: int, moments: Tree | None = None
+    ) -> Trainer:
+        """Of this site's training records as they are. purpose: keys its random choices."""
+        from wardround.training.loop import TorchTrainer
+
+        records = self.splits["train"]
         trainer = TorchTrainer(
-            study.network,
-            study.training,
+            self.plan.study.network,
+            training,
             self.plan.inputs,
-            self.splits["train"],
-            self._head(self.splits["train"].labels),
-            seed=seed_of(purpose, study.training.seed, self.name),
+            records,
+            self._head(records.labels),
+            seed=seed_of(purpose, training.seed, self.name),
             round_number=number,
-            rounds=study.algorithm.rounds,
+            rounds=rounds,
             device=self._device,
             threads=self._threads,
             moments=moments,

@@ -72,8 +72,9 @@ class Descent:
     def _started(self, kind: str, moments: Tree | None) -> list[torch.Tensor]:
         """One tensor for each parameter, laid out as that one."""
         started = [torch.zeros_like(parameter) for parameter in self._parameters]
-        for name, moment in zip(self._names if moments else (), started, strict=False):
-            moment.copy_(torch.tensor(np.asarray((moments or {})[f"{kind}.{name}"], np.float32)))
+        if moments:
+            for name, moment in zip(self._names, started, strict=True):
+                moment.copy_(torch.tensor(np.asarray(moments[f"{kind}.{name}"], np.float32)))
         return started
 
     def step(self, gradients: Gradients, rate: float) -> None:

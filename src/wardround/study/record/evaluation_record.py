@@ -40,6 +40,7 @@ def by_name(mapping: dict[str, Item]) -> dict[str, Item]:
 
 Figure = Annotated[float | None, BeforeValidator(as_figure)]
 Count = Annotated[int, BeforeValidator(_count), Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Evaluation(Section):

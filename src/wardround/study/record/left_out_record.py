@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from wardround.study.record.evaluation_record import Evaluation, by_name
-from wardround.study.record.run_record import PairedRecord, Sha256
+from wardround.study.record.evaluation_record import Evaluation, Sha256, by_name
+from wardround.study.record.run_record import PairedRecord
 from wardround.study.sections.section import Section
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError

@@ -4,11 +4,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from wardround.study.record.evaluation_record import Count, Evaluation, Figure, Interval, as_interval, by_name
+from wardround.study.record.evaluation_record import Count, Evaluation, Figure, Interval, Sha256, as_interval, by_name
 from wardround.study.sections.section import Section
 
 Ends = Annotated[Interval | None, BeforeValidator(as_interval)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+LOG_LOSS = "log_loss"
+"""The key of a difference of mean losses, beside those of figures."""
 
 
 class PairedRecord(Section):

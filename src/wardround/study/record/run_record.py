@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from wardround.study.record.evaluation_record import Count, Evaluation, Figure, as_figure, by_name
+from wardround.study.record.evaluation_record import Count, Evaluation, Figure, Sha256, as_figure, by_name
 from wardround.study.record.personal_record import CandidateRecord, PairedRecord, PersonalRecord
 from wardround.study.record.privacy_record import PrivacyRecord
 from wardround.study.sections.section import Section
@@ -47,7 +47,6 @@ def _iso(moment: str) -> str:
 Item = TypeVar("Item")
 ByName = Annotated[dict[str, Item], AfterValidator(by_name)]
 Moment = Annotated[str, AfterValidator(_iso)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seconds = Annotated[float, BeforeValidator(as_figure), Field(ge=0)]
 
 

@@ -18,7 +18,7 @@ from wardround.tasks.binary.predictive import (
     positive_predictive_value,
 )
 from wardround.tasks.binary.score_sums import ONE, ScoreSums
-from wardround.tasks.intervals import UNDEFINED, wilson
+from wardround.tasks.intervals import UNDEFINED, of_difference, wilson
 from wardround.tasks.protocol import Estimate, FigureTable
 
 PREVALENCES = (0.01, 0.05, 0.10, 0.20, 0.50)
@@ -64,10 +64,10 @@ def _by_bayes(right: tuple[int, int], wrong: tuple[int, int], odds: float) -> Pr
     if 0.0 in (hits, misses):
         low, high = _share(low_hits * math.exp(odds), high_misses), _share(high_hits * math.exp(odds), low_misses)
         return PredictiveValue(value, (low, high))
-    centre = odds + math.log(hits / misses)
-    down = math.hypot(math.log(hits / low_hits), math.log(high_misses / misses))
-    up = math.hypot(math.log(high_hits / hits), math.log(misses / low_misses))
-    return PredictiveValue(value, (_of_log_odds(centre - down), _of_log_odds(centre + up)))
+    low, high = of_difference(
+        math.log(misses), (math.log(low_misses), math.log(high_misses)), math.log(hits), (math.log(low_hits), math.log(high_hits))
+    )
+    return PredictiveValue(value, (_of_log_odds(odds + low), _of_log_odds(odds + high)))
 
 
 def _of_log_odds(log_odds: float) -> float:
