@@ -86,7 +86,7 @@ def test_a_state_lost_in_the_opening_ends_no_study(tmp_path: Path, moment: int, 
     one_loss(tmp_path, moment, THREE, 1, after=after, everything=False)
 
 
-OF_EVERY_RUN = {("3-1", True, False), ("4-0", False, True)}
+OF_EVERY_RUN = {("3-1", True, False)}
 """What a run of all tests takes of the losses below."""
 
 

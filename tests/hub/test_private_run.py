@@ -92,17 +92,17 @@ def test_two_runs_never_give_the_same_model(tmp_path: Path, mode: str, algorithm
 def spread(of: Study, folder: Path, times: int) -> float:
     """Standard deviation of the models of several runs of one round, over all values."""
     models: list[Tree] = [run(of, folder / str(number)) for number in range(times)]
-    return float(np.std([flatten(model) for model in models], axis=0).mean())
+    return float(np.std([flatten(model) for model in models], axis=0, ddof=1).mean())
 
 
 @pytest.mark.slow
 def test_the_noise_of_a_run_is_what_the_study_states(tmp_path: Path) -> None:
     """Three shares of sigma^2 / 2, a step of learning rate / (public patients): measured on whole runs, through words and masks.
-    A factor of two would be seen; 16 runs of 33 values leave 3 %."""
+    A factor of two would be seen; 8 runs of 33 values leave 5 %."""
     of = private_study(rounds=1, noise=4.0)
     of = of.changed(algorithm=of.algorithm.changed(server_optimizer="momentum", server_learning_rate=1.0))
     expected = 4.0 * 1.0 * (3 / 2) ** 0.5 / 76
-    assert spread(of, tmp_path, 16) == pytest.approx(expected, rel=0.2)
+    assert spread(of, tmp_path, 8) == pytest.approx(expected, rel=0.2)
 
 
 def test_a_study_that_the_budget_does_not_cover_is_refused_before_it_begins(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_run_is_not_resumed_with_another_study(finished: wr.Run, tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["fedavg", "scaffold"])
+@pytest.mark.parametrize("algorithm", [pytest.param("fedavg", marks=pytest.mark.many), "scaffold"])
 def test_a_run_stopped_after_any_event_resumes_to_the_same_bits(tmp_path: Path, algorithm: str) -> None:
     """Whatever stops a run, what was learned is not lost and nothing is counted twice."""
     study, hospitals = write_study(tmp_path, algorithm=algorithm), write_hospitals(tmp_path)

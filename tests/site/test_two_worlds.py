@@ -141,8 +141,10 @@ def sequences(draw: st.DrawFn, models: Sequence[str]) -> list[Asked]:
 CRAFTED = ("above", "between", "largest", "smallest", "large and chaotic")
 SEQUENCES = sequences([*CRAFTED, *CRAFTED, *sorted(MODELS)])
 OF_PICTURES = sequences(["honest", "trained", "zero", "largest", "smallest", "large and chaotic"])
-ALIKE = settings(phases=(Phase.explicit, Phase.generate))
-"""Without shrinking: each step of it would be two whole runs, and the orders that differ can be read as they are."""
+CASES = settings().max_examples
+ALIKE = settings(phases=(Phase.explicit, Phase.generate), max_examples=CASES if CASES >= 60 else min(CASES, 8))
+"""Without shrinking: each step of it would be two whole runs, and the orders that differ can be read as they are. A run of all
+tests draws fewer than elsewhere, a run of the attacks as many."""
 
 
 def assert_alike(kind: str, first: World, second: World, orders: Sequence[Asked]) -> None:

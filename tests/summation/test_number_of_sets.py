@@ -66,7 +66,10 @@ LONGEST = (World(5, 3, 0), 3)
 @pytest.mark.permission
 @pytest.mark.parametrize(
     ("world", "changes"),
-    [pytest.param(*walk, marks=[pytest.mark.slow] * (walk == LONGEST), id=f"{ids(walk[0])}-{walk[1]}") for walk in WALKS],
+    [
+        pytest.param(*walk, marks=[pytest.mark.slow, pytest.mark.many] * (walk == LONGEST), id=f"{ids(walk[0])}-{walk[1]}")
+        for walk in WALKS
+    ],
 )
 def test_a_study_opens_at_most_one_set_more_than_it_allows_changes(world: World, changes: int) -> None:
     """The number of the page: max_set_changes + 1 sets, seen together, or all there are."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each life is a fork")
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.many)])
 def test_a_hub_that_is_killed_at_any_write_ends_with_the_same_model(tmp_path: Path, seed: int) -> None:
     """In every phase, as often as it takes, with a hospital that is away and a person who stops it in between."""
     command = [sys.executable, "-m", "tests.hub.daemon.killed_hub", str(tmp_path), str(seed)]
