@@ -58,7 +58,7 @@ from wardround.values.chained_log import ChainedLog, Head
 from wardround.values.ids import SiteId
 from wardround.wire.enrolment import PATH
 from wardround.wire.hub_address import HubAddress
-from wardround.wire.sealed import SealedBody, Subject, open_sealed, seal
+from wardround.wire.sealed import LARGEST_BODY, SealedBody, Subject, open_sealed, seal
 
 KINDS = {"fleet": 100, "junk": 20, "line": 40, "enrolment": 20, "bodies": 30, "answers": 1}
 """Kind of request -> how often."""
@@ -467,7 +467,7 @@ async def fuzz(count: int, seed: int = 0, kinds: tuple[str, ...] = tuple(KINDS))
     try:
         door = Door(folder)
         await door.open()
-        with _in_one_thread():
+        with _in_one_thread(), door.embedded.store.awaiting(NAMES, LARGEST_BODY):
             await _sent(Fuzz(door, seed, tally), count, kinds)
         await door.close()
     finally:
