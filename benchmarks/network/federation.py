@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-READY_S = 60.0
+READY_S = 180.0  # a machine that does much else needs so long for a first start
 DATA = "records"
 
 
@@ -46,7 +46,8 @@ def write_table(path: Path, seed: int, rows: int) -> None:
 @dataclass
 class Federation:
     """folder: where hub and hospitals live. names: of the hospitals. rows: of each one's made-up table. one_core: whether each
-    hospital's policy lets it have one core only."""
+    hospital's policy lets it have one core only. host: by which hospitals call the hub, which listens on 127.0.0.1. disk_mb: each
+    party has a disk of its own of so many MB, which takes root on Linux; 0: none has."""
 
     folder: Path
     names: tuple[str, ...]
@@ -54,6 +55,8 @@ class Federation:
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     one_core: bool = False
+    host: str = "127.0.0.1"
+    disk_mb: int = 0
 
     def begin(self, data: Mapping[str, Path] | None = None) -> None:
         """From nothing to hospitals that are joined, confirmed and up. data: each one's own; else a made-up table."""
@@ -76,7 +79,12 @@ class Federation:
     def begin_hub(self) -> None:
         """A hub that is up, without a hospital."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.run("hub", "init", "--address", f"127.0.0.1:{self.port}", "--home", str(self.hub))
+        for name in ("hub", *self.names) if self.disk_mb else ():
+            self.home(name).mkdir(mode=0o700)
+            options = ("-o", f"size={self.disk_mb}m,mode=0700", "tmpfs", str(self.home(name)))
+            subprocess.run(["mount", "-t", "tmpfs", *options], check=True)
+        address, page = f"{self.host}:{self.port}", f"127.0.0.1:{free_port()}"
+        self.run("hub", "init", "--address", address, "--listen", "127.0.0.1", "--dashboard", page, "--home", str(self.hub))
         self.start("hub")
         self._wait_for_port()
 
@@ -117,6 +125,11 @@ class Federation:
         for name in list(self.processes):
             self.kill(name)
 
+    def unmount(self) -> None:
+        """Gives the parties' own disks back, and what was on them."""
+        for name in ("hub", *self.names) if self.disk_mb else ():
+            subprocess.run(["umount", "--lazy", str(self.home(name))], check=True)
+
     def submit(self, study: Path) -> str:
         """Hands a study to the hub; the hash that hospitals approve."""
         return str(json.loads(self.run("hub", "run", str(study), "--json", "--home", str(self.hub)))["study"])
@@ -142,6 +155,14 @@ class Federation:
         """Where a study stands, as the hub's state file says."""
         value: dict[str, Any] = json.loads((self.hub / "studies" / study / "state.json").read_bytes())
         return value
+
+    def go_on(self, name: str, study: str) -> None:
+        """As the people of a hospital do that had stopped, once they have looked."""
+        self.run("site", "go-on", study[:12], "--home", str(self.home(name)), name=name)
+
+    def resume(self, study: str) -> None:
+        """As the hub's people do once they have mended what stopped a study."""
+        self.run("hub", "resume", study[:12], "--home", str(self.hub))
 
     def wait(self, study: str, timeout_s: float) -> str:
         """The phase that a study ends in; "hung" where it does not end in time."""

@@ -24,6 +24,7 @@ OF_THE_COORDINATOR = {
     "no-answer",
     "other-seed",
     "share-unreadable",
+    "not-awaited",
     "too-many-bodies",
     "wrong-answer",
     "wrong-shape",

@@ -6,11 +6,13 @@ import random
 import re
 import resource
 import sys
+import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
@@ -31,6 +33,12 @@ HEAD_NAMES = [
     *("wardround-wait", "wardround-ticket", "range", "content-range", "expect", "connection", "host", "flwr-runtime-version"),
 ]
 _PLACE = re.compile(r'File "[^"]*?((?:wardround|flwr|starlette|fastapi|uvicorn|httpx|httpcore)/[^"]+)", line (\d+), in (\w+)')
+
+
+def new_folder() -> Path:
+    """For one run. In memory where the system has such a place: a disk that is waited for at each message finds nothing."""
+    memory = Path("/dev/shm")
+    return Path(tempfile.mkdtemp(prefix="wardround-fuzz-", dir=memory if memory.is_dir() else None))
 
 
 @dataclass

@@ -11,13 +11,15 @@ Counted is what has no name: an exception out of an application (the server woul
 
 import asyncio
 import shutil
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import anyio.to_thread
 import uvicorn
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
@@ -36,16 +38,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.engines.flower.embedded import Embedded, public_pem
 from tests.engines.flower.test_gate import login, media_type, signed
-from tests.engines.fuzzed_bytes import Changes, Tally, main, peak_mib, pieces
+from tests.engines.fuzzed_bytes import Changes, Tally, main, new_folder, peak_mib, pieces
 from tests.engines.remote.parties import NAMES, STUDY, Parties
 from tests.enrolment.requests_by_hand import TestSite
 from wardround.cli.hub.wiring import _OwnPages
-from wardround.engines.flower import letters
+from wardround.engines.flower import gate, letters
 from wardround.engines.flower.gate import ALLOWED, FLEET
 from wardround.engines.flower.guarded_lines import guarded
-from wardround.engines.remote import tickets
+from wardround.engines.remote import body_app, tickets
 from wardround.engines.remote.body_app import PREFIX, BodyApp
 from wardround.engines.remote.hub_post import HubPost
+from wardround.hub.daemon import enrolment
 from wardround.hub.daemon.certificates import Authority
 from wardround.hub.daemon.enrolment import EnrolmentDesk
 from wardround.hub.daemon.invitations import Inviter, invite
@@ -55,7 +58,7 @@ from wardround.values.chained_log import ChainedLog, Head
 from wardround.values.ids import SiteId
 from wardround.wire.enrolment import PATH
 from wardround.wire.hub_address import HubAddress
-from wardround.wire.sealed import SealedBody, Subject, open_sealed, seal
+from wardround.wire.sealed import LARGEST_BODY, SealedBody, Subject, open_sealed, seal
 
 KINDS = {"fleet": 100, "junk": 20, "line": 40, "enrolment": 20, "bodies": 30, "answers": 1}
 """Kind of request -> how often."""
@@ -190,6 +193,7 @@ class Fuzz:
 
     def __init__(self, door: Door, seed: int, tally: Tally) -> None:
         self.door, self.changes, self.tally = door, Changes(seed), tally
+        self.watched = _Watched(door.app)
         self.post = HubPost(
             _Forging(self),
             door.embedded.parties.hub,
@@ -216,7 +220,8 @@ class Fuzz:
 
     async def _asked(self, kind: str, request: Request) -> None:
         try:
-            status, said = await asyncio.wait_for(answered(self.door.app, request), 30.0)
+            async with asyncio.timeout(30.0):
+                status, said = await answered(self.door.app, request)
         except Exception as error:  # noqa: BLE001
             self.tally.count(kind, "nameless")
             self.tally.fault(kind, error)
@@ -229,22 +234,24 @@ class Fuzz:
         """A request of a site that is in the roster, changed in its protobuf."""
         changes, site = self.changes, self.changes.draw.choice(NAMES)
         node, letter = self.door.nodes[site], self.door.letters[site]
-        reply = letters.reply(letter, changes.spoilt(b"sealed"))
-        messages: dict[str, Message] = {
-            "pull-messages": PullMessagesRequest(node=node),
-            "push-messages": PushMessagesRequest(node=node, messages_list=[reply], message_object_trees=[letters.tree_of(reply)]),
-            "send-node-heartbeat": SendNodeHeartbeatRequest(node=node, heartbeat_interval=10.0),
-            "confirm-message-received": ConfirmMessageReceivedRequest(
+        make: dict[str, Callable[[], Message]] = {
+            "pull-messages": lambda: PullMessagesRequest(node=node),
+            "push-messages": lambda: self._pushed(node, letter),
+            "send-node-heartbeat": lambda: SendNodeHeartbeatRequest(node=node, heartbeat_interval=10.0),
+            "confirm-message-received": lambda: ConfirmMessageReceivedRequest(
                 node=node, run_id=letter.metadata.run_id, message_object_id=letter.metadata.message_id
             ),
-            "activate-node": ActivateNodeRequest(public_key=self.door.public[site], heartbeat_interval=10.0),
-            "deactivate-node": DeactivateNodeRequest(node_id=node.node_id),
+            "activate-node": lambda: ActivateNodeRequest(public_key=self.door.public[site], heartbeat_interval=10.0),
+            "deactivate-node": lambda: DeactivateNodeRequest(node_id=node.node_id if changes.often(0.01) else 1),
         }
-        path = changes.draw.choice([*messages, "push-messages", "push-messages"])
-        message = messages[path] if path != "deactivate-node" or changes.often(0.01) else DeactivateNodeRequest(node_id=1)
-        if path != "push-messages" and changes.often(0.02):
-            message = changes.draw.choice(list(messages.values()))
+        path = changes.draw.choice([*make, "push-messages", "push-messages"])
+        other = path != "push-messages" and changes.often(0.02)
+        message = make[changes.draw.choice(list(make)) if other else path]()
         return self.door.request(site, path, changes.protobuf(message))
+
+    def _pushed(self, node: Node, letter: Letter) -> Message:
+        reply = letters.reply(letter, self.changes.spoilt(b"sealed"))
+        return PushMessagesRequest(node=node, messages_list=[reply], message_object_trees=[letters.tree_of(reply)])
 
     def _junk(self) -> Request:
         """Anything at any path."""
@@ -304,14 +311,14 @@ class Fuzz:
     async def _on_a_line(self, kind: str) -> None:
         """Bytes to the server's own reading of them, as if they came out of TLS."""
         changes, draw = self.changes, self.changes.draw
-        made = [self._fleet(), self._junk(), self._body(), self._enrolment()]
-        data = b"".join(one.raw for one in draw.sample(made, draw.choice([1, 1, 2])))
+        chosen = draw.sample([self._fleet, self._junk, self._body, self._enrolment], draw.choice([1, 1, 2]))
+        data = b"".join(make().raw for make in chosen)
         for _ in range(draw.choice([0, 1, 1, 2])):
             data = changes.spoilt(data)
-        faults: list[BaseException] = []
+        self.watched.faults = faults = list[BaseException]()
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: faults.append(context.get("exception") or RuntimeError(context["message"])))
-        line = _Line(self.door.app, faults)
+        line = _Line(self.watched)
         for piece in pieces(changes, data):
             if not line.transport.is_closing():
                 line.protocol.data_received(piece)
@@ -323,24 +330,32 @@ class Fuzz:
             self.tally.fault(kind, error)
 
 
+class _Watched:
+    """The application behind every line, and what came out of it that is no answer. Its server's settings are read once."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.faults: list[BaseException] = []
+        self.config = uvicorn.Config(self, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False)
+        self.config.load()
+        self.protocol = guarded(HttpToolsProtocol)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self.faults.append(error)
+            raise
+
+
 class _Line:
     """One connection of uvicorn's protocol with our guard, that writes into memory."""
 
-    def __init__(self, app: Any, faults: list[BaseException]) -> None:
-        async def watched(scope: Any, receive: Any, send: Any) -> None:
-            try:
-                await app(scope, receive, send)
-            except BaseException as error:
-                if not isinstance(error, asyncio.CancelledError):
-                    faults.append(error)
-                raise
-
-        config = uvicorn.Config(watched, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False)
-        config.load()
+    def __init__(self, watched: _Watched) -> None:
         self.state = uvicorn.server.ServerState()
-        arguments = {"config": config, "server_state": self.state, "app_state": {}}
         self.transport = _Memory()
-        self.protocol = guarded(HttpToolsProtocol)(**arguments)
+        self.protocol = watched.protocol(config=watched.config, server_state=self.state, app_state={})
         self.protocol.connection_made(self.transport)
 
     async def end(self) -> None:
@@ -420,28 +435,58 @@ class _NoLog:
         return self.head
 
 
+class _Inline:
+    """asyncio, but that nothing is handed to another thread: the same code runs, and most of the time went into the handing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    @staticmethod
+    async def to_thread(call: Callable[..., Any], *arguments: Any) -> Any:
+        return call(*arguments)
+
+
+async def _run_inline(call: Callable[..., Any], *arguments: Any, **_: Any) -> Any:
+    return call(*arguments)
+
+
+@contextmanager
+def _in_one_thread() -> Iterator[None]:
+    """Of the applications' own work. Whoever plays a site or the coordinator waits for the loop, and keeps a thread."""
+    with ExitStack() as patches:
+        patches.enter_context(patch.object(anyio.to_thread, "run_sync", _run_inline))
+        for module in (gate, body_app, enrolment):
+            patches.enter_context(patch.object(module, "asyncio", _Inline()))
+        yield
+
+
 async def fuzz(count: int, seed: int = 0, kinds: tuple[str, ...] = tuple(KINDS)) -> Tally:
     """Sends at least so many changed requests of these kinds."""
-    folder = Path(tempfile.mkdtemp(prefix="wardround-fuzz-"))
+    folder = new_folder()
     tally = Tally()
     try:
         door = Door(folder)
         await door.open()
-        sending, began, honest = Fuzz(door, seed, tally), 0.0, HONEST_EVERY
-        while tally.sent < count:
-            kind = sending.changes.draw.choices(kinds, [KINDS[one] for one in kinds])[0]
-            await sending.send(kind)
-            if tally.sent >= honest:
-                honest += HONEST_EVERY
-                for site in NAMES:
-                    await door.order(site)
-            if not began and tally.sent >= min(WARM, count // 2):
-                began = peak_mib()
-        tally.grown_mib = peak_mib() - began
+        with _in_one_thread(), door.embedded.store.awaiting(NAMES, LARGEST_BODY):
+            await _sent(Fuzz(door, seed, tally), count, kinds)
         await door.close()
     finally:
         shutil.rmtree(folder)
     return tally
+
+
+async def _sent(sending: Fuzz, count: int, kinds: tuple[str, ...]) -> None:
+    tally, began, honest = sending.tally, 0.0, HONEST_EVERY
+    while tally.sent < count:
+        kind = sending.changes.draw.choices(kinds, [KINDS[one] for one in kinds])[0]
+        await sending.send(kind)
+        if tally.sent >= honest:
+            honest += HONEST_EVERY
+            for site in NAMES:
+                await sending.door.order(site)
+        if not began and tally.sent >= min(WARM, count // 2):
+            began = peak_mib()
+    tally.grown_mib = peak_mib() - began
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Counted is what has no name: an exception that is none of Wardround's, wherever 
 
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -26,7 +25,7 @@ from flwr.proto.node_pb2 import Node
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 from tests.engines.flower.embedded import make_certificates, private_pem
-from tests.engines.fuzzed_bytes import Changes, Tally, main, peak_mib
+from tests.engines.fuzzed_bytes import Changes, Tally, main, new_folder, peak_mib
 from tests.engines.remote.parties import party
 from tests.federation.tiny_federation import NAMES, study
 from tests.site.daemon.hospitals import Hospitals
@@ -85,6 +84,8 @@ class Stand:
         self._number = 1
         self._late = letters.order(5, 7, b"", -60.0)
         self._ca_pem = make_certificates(folder / "tls")
+        self._key = private_pem(ec.generate_private_key(ec.SECP256R1()))  # no hub looks at it here, and it signs sooner
+        self._study_hash = self.hospitals.study.hash
         self._carrier = self._new_carrier()
         self._bodies = BodyClient("hub:443", self._ca_pem, self.own)
         self._bodies._patience_s = 0.0
@@ -122,7 +123,7 @@ class Stand:
 
     def _new_carrier(self) -> FlowerSiteCarrier:
         key = self.folder / "login.key"
-        key.write_bytes(private_pem(ec.generate_private_key(ec.SECP384R1())))
+        key.write_bytes(self._key)
         key.chmod(0o600)
         carrier = FlowerSiteCarrier("hub:443", self._ca_pem, key, self.folder / "node")
         hooks = carrier._client._client.event_hooks
@@ -182,8 +183,8 @@ class Stand:
         """A message with the hub's own signature. true: it is taken, and its body is what was changed."""
         changes, draw = self.changes, self.changes.draw
         topic = draw.choice(["offer", "offer", "order"] if true else ["offer", "order", "reply", "status"])
-        study_hash = self.hospitals.study.hash if changes.often(0.9) else draw.choice(["0" * 64, "f" * 64])
-        body = self._offer() if topic == "offer" else changes.spoilt(self._order())
+        study_hash = self._study_hash if changes.often(0.9) else draw.choice(["0" * 64, "f" * 64])
+        body = self._offer() if topic == "offer" else changes.spoilt(self._order)
         self._number += 1 if true or changes.often(0.7) else -1
         subject = Subject(topic, study_hash, max(1, self._number), lifetime_ms=draw.choice([1000, 1000, 10**12]))
         now_ms = time.time_ns() // 1_000_000 + (0 if true else draw.choice([0, 0, 10**9, -(10**9)]))
@@ -191,15 +192,20 @@ class Stand:
         return seal(subject, made, self.hub, self.own.card, now_ms=now_ms, log=Head(draw.randrange(100), "a" * 64))
 
     def _offer(self) -> bytes:
-        offer = self.hospitals.offer()
+        offer = self._true_offer
         if self.changes.often(0.3):
             value = json.loads(offer)
             value["study"] = self.changes.text(value["study"])
             return canonical_json(value)
         return self.changes.json_bytes(offer) if self.changes.often(0.9) else self.changes.spoilt(offer)
 
+    @cached_property
+    def _true_offer(self) -> bytes:
+        return self.hospitals.offer()
+
+    @cached_property
     def _order(self) -> bytes:
-        header = OrderHeader(study=self.hospitals.study.hash, step="close", round=2, cohort=NAMES, opening="a" * 64)
+        header = OrderHeader(study=self._study_hash, step="close", round=2, cohort=NAMES, opening="a" * 64)
         return to_bytes(Order(header))
 
     def _message(self, change: Callable[[bytes], bytes], data: bytes) -> None:
@@ -229,8 +235,12 @@ class Stand:
         return answer
 
     def _standing(self) -> bytes:
+        return self.changes.json_bytes(self._confirmed)
+
+    @cached_property
+    def _confirmed(self) -> bytes:
         answer = EnrolmentAnswer(name=SITE, request="0" * 64, state="confirmed", time=5)
-        return self.changes.json_bytes(SignedEnrolment.by(self.hub.identity, answer).to_bytes())
+        return SignedEnrolment.by(self.hub.identity, answer).to_bytes()
 
     @cached_property
     def _invitation(self) -> bytes:
@@ -276,7 +286,7 @@ def _without_pauses() -> Iterator[None]:
 
 def fuzz(count: int, seed: int = 0, kinds: tuple[str, ...] = tuple(KINDS)) -> Tally:
     """Sends at least so many changed words of these kinds."""
-    folder, tally, began = Path(tempfile.mkdtemp(prefix="wardround-fuzz-")), Tally(), 0.0
+    folder, tally, began = new_folder(), Tally(), 0.0
     try:
         with _without_pauses(), closing(Stand(folder, seed, tally)) as stand:
             while tally.sent < count:

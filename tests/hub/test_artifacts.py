@@ -33,7 +33,7 @@ class Finished:
     folder: RunFolder
 
     def write(self) -> RunRecord:
-        return write_artifacts(self.outcome, self.coordinator, self.folder, register=False)
+        return write_artifacts(self.outcome, self.coordinator, self.folder.path, register=False)
 
     def files(self) -> dict[str, bytes]:
         return {name: (self.folder.path / name).read_bytes() for name in (MODEL, ONNX, RECORD)}

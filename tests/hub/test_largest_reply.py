@@ -16,4 +16,4 @@ def test_every_share_of_a_study_fits_and_little_more(kind: str) -> None:
     keys = {name: Identity.new().public for name in ("east", "north", "south")}
     study = parse_study(starter(kind)).revised(sites={"names": tuple(keys), "keys": keys})
     largest = max(release.bytes_each for release in releases(Plan(study)))
-    assert largest + (32 << 20) < largest_reply(study) < REPLY_SPARE + 20 * largest
+    assert largest + (32 << 20) < largest_reply(Plan(study)) < REPLY_SPARE + 20 * largest

@@ -11,10 +11,10 @@ from wardround.study.sections.backbone import BackboneSection
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.privacy import PrivacySection
 from wardround.study.sections.training import TrainingSection
-from wardround.training.inputs import InputShape
+from wardround.training.inputs import FEATURE_MEAN, InputShape
 from wardround.training.local_descent import loaded
 from wardround.training.loop import TorchTrainer
-from wardround.training.model_tree import FEATURE_MEAN, initial_tree
+from wardround.training.model_tree import initial_tree
 from wardround.training.per_patient.private_loop import PrivateTrainer
 from wardround.values.errors import StudyError
 from wardround.values.records import Records

@@ -4,11 +4,10 @@ McMahan, Moore, Ramage, Hampson, Agüera y Arcas: Communication-Efficient Learni
 AISTATS 2017, Algorithm 1: w <- sum_k (n_k / n) w_k.
 """
 
-import numpy as np
-
 from wardround.algorithms.protocol import Trainer
 from wardround.algorithms.quantities import TrainedModel
 from wardround.algorithms.statement import AlgorithmStatement
+from wardround.values.blockwise import divided
 from wardround.values.contribution import Contribution, weighted
 from wardround.values.local_run import LocalRun
 from wardround.values.tree import Bundle, Shapes, Tree
@@ -45,7 +44,7 @@ class FedAvg:
 
 def mean_model(total: Contribution) -> Tree:
     """sum_k n_k w_k / sum_k n_k, rounded once to float32."""
-    return {name: (array / total.weight).astype(np.float32) for name, array in total.values["model"].items()}
+    return {name: divided(array, total.weight) for name, array in total.values["model"].items()}
 
 
 STATEMENT = AlgorithmStatement(

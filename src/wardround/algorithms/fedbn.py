@@ -7,8 +7,7 @@ normalisation stays at its starting values.
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from wardround.algorithms.fedavg import mean_model
 from wardround.algorithms.protocol import Trainer
 from wardround.algorithms.quantities import TrainedModel
 from wardround.algorithms.statement import AlgorithmStatement
@@ -45,8 +44,7 @@ class FedBN:
         return {**order["model"], **memory.get("local", {})}
 
     def update(self, state: Bundle, total: Contribution) -> Bundle:
-        mean = {name: (array / total.weight).astype(np.float32) for name, array in total.values["model"].items()}
-        return {**state, "model": {**state["model"], **mean}}
+        return {**state, "model": {**state["model"], **mean_model(total)}}
 
     def _shared(self, model: Tree) -> Tree:
         return {name: array for name, array in model.items() if name not in self.local_names}

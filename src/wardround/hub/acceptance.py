@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from wardround.hub.checkpoint import Progress
@@ -20,9 +19,10 @@ from wardround.privacy.gaussian_mechanism import NoisedFrame
 from wardround.privacy.mechanism import AnyFrame
 from wardround.tasks.protocol import Task, fall, read_sums
 from wardround.tasks.sums import Sums
+from wardround.values.blockwise import distance_squared
 from wardround.values.contribution import Contribution
 from wardround.values.errors import WireError
-from wardround.values.tree import Bundle, flatten, size_of
+from wardround.values.tree import Bundle, size_of
 
 IMPOSSIBLE, TOO_LONG, DROPPED, FROM_DISCARDED = "impossible-counts", "too-long", "validation-drop", "from-a-discarded-model"
 DIVERGED = "diverged"  # no hospital has a loss that is a number, or none would work with the model that came out
@@ -99,8 +99,8 @@ def too_long(total: Contribution, reference: Bundle, frame: Frame) -> bool:
     rounding = frame.grid.error_bound * frame.weight / total.weight
     for part, tree in reference.items():
         if part in frame.real:
-            change = flatten(total.values[part]) / total.weight - flatten(tree)
-            if float(np.linalg.norm(change)) > frame.max_update_norm + rounding * math.sqrt(size_of(frame.real[part])):
+            squares = (distance_squared(total.values[part][name], total.weight, array) for name, array in tree.items())
+            if math.sqrt(sum(squares)) > frame.max_update_norm + rounding * math.sqrt(size_of(frame.real[part])):
                 return True
     return False
 

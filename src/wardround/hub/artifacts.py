@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from safetensors.numpy import save as save_tensors
 
-from wardround.hub.coordinator import Coordinator
 from wardround.hub.outcome import Outcome
-from wardround.hub.run_folder import RunFolder
+from wardround.plan.plan import Plan
 from wardround.study.record.model_statement import METADATA_KEY, ModelStatement, statement_of
 from wardround.study.record.run_record import ModelRecord, RunRecord
 from wardround.values.canonical import sha256_hex
@@ -19,16 +19,28 @@ LEFT_OUT = "left_out.json"
 """What was learnt without each hospital; only where a simulation left hospitals out."""
 
 
-def write_artifacts(outcome: Outcome, coordinator: Coordinator, folder: RunFolder, *, register: bool) -> RunRecord:
+class Trained(Protocol):
+    """A run that has ended: its coordinator, or what its checkpoint holds."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def model(self) -> Tree:
+        """The whole federated model."""
+        ...
+
+
+def write_artifacts(outcome: Outcome, trained: Trained, folder: Path, *, register: bool) -> RunRecord:
     """Writes model and record, each whole or not at all; writing them again replaces them by the same."""
-    model = coordinator.model
+    model = trained.model
     statement = statement_of(
         outcome.study, outcome.threshold, output=outcome.task.words.output_of(outcome.threshold), synthetic=outcome.plan.synthetic
     )
     data = model_bytes(model, statement)
-    write_atomic(folder.path / MODEL, data)
-    difference = _export(outcome, coordinator, model, statement, folder.path / ONNX)
-    record = _written_before(folder.path / RECORD, sha256_hex(data)) or outcome.record(
+    write_atomic(folder / MODEL, data)
+    difference = _export(outcome, trained.plan, model, statement, folder / ONNX)
+    record = _written_before(folder / RECORD, sha256_hex(data)) or outcome.record(
         ModelRecord(
             sha256=sha256_hex(data),
             parameters=size_of(shapes_of(model)),
@@ -37,9 +49,9 @@ def write_artifacts(outcome: Outcome, coordinator: Coordinator, folder: RunFolde
             threshold=outcome.threshold,
         )
     )
-    write_atomic(folder.path / RECORD, record.to_json())
+    write_atomic(folder / RECORD, record.to_json())
     if register:
-        _register(record, folder.path)
+        _register(record, folder)
     return record
 
 
@@ -56,14 +68,13 @@ def model_bytes(model: Tree, statement: ModelStatement) -> bytes:
     return save_tensors({name: model[name] for name in sorted(model)}, {METADATA_KEY: statement.to_json()})
 
 
-def _export(outcome: Outcome, coordinator: Coordinator, model: Tree, statement: ModelStatement, path: Path) -> float:
+def _export(outcome: Outcome, plan: Plan, model: Tree, statement: ModelStatement, path: Path) -> float:
     from wardround.training.onnx_export import export_onnx
 
-    study = outcome.study
-    task = coordinator.plan.task
+    study, task = outcome.study, plan.task
     proof = export_onnx(
         study.network,
-        coordinator.plan.records,
+        plan.records,
         model,
         path,
         flip_average=study.evaluation.flip_average,

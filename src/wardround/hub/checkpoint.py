@@ -23,7 +23,7 @@ from wardround.values.errors import RunError
 from wardround.values.ids import SiteId
 from wardround.values.stored import StoredBundle, StoredTree, head_of, stored_arrays, value_of
 from wardround.values.tensor_file import read_tensors, write_tensors
-from wardround.values.tree import Bundle
+from wardround.values.tree import Bundle, Tree
 from wardround.wire.messages import Statement
 
 FILE = "checkpoint.safetensors"
@@ -159,6 +159,11 @@ class Progress:
     missed: tuple[str, ...] = ()
     before: StoredBundle = field(default_factory=dict)
     keys: KeyProgress = field(default_factory=KeyProgress)
+
+    @property
+    def model(self) -> Tree:
+        """The whole federated model as it stands."""
+        return {**self.frozen, **self.state["model"]}
 
     @property
     def last_counted(self) -> dict[str, int]:

@@ -13,6 +13,7 @@ from wardround.hub.engine import Engine
 from wardround.hub.exchange import Traffic
 from wardround.hub.notices import Listener, RoundDiscarded, RoundFinished, Score, silent
 from wardround.hub.orders import Orders, Question, require_sites, too_few
+from wardround.plan.networks import IN_THIS_PROCESS, Networks
 from wardround.plan.permission import require_listed_hospitals
 from wardround.plan.plan import FEDERATED, LAST, Plan
 from wardround.plan.usable_arrays import is_usable
@@ -33,7 +34,8 @@ NO_FIGURES = (
 
 
 class Coordinator:
-    """Runs one study over one engine, keeping its checkpoint in `folder`. deadline_s: seconds that a site has to answer."""
+    """Runs one study over one engine, keeping its checkpoint in `folder`. deadline_s: seconds that a site has to answer.
+    networks: who answers about the study's network."""
 
     def __init__(
         self,
@@ -44,10 +46,11 @@ class Coordinator:
         listener: Listener = silent,
         every_site_must_open: bool = False,
         deadline_s: float = DEADLINE_S,
+        networks: Networks = IN_THIS_PROCESS,
     ) -> None:
         self.study, self.engine, self.folder, self.listener = study, engine, folder, listener
         self.every_site_must_open = every_site_must_open
-        self.plan = Plan(study)
+        self.plan = Plan(study, networks)
         _ = self.plan.private  # refuses a private study whose noise nobody worked out, before anything runs
         self.progress = resumed(folder, study.hash)
         self._orders = Orders(self.plan, engine, listener, deadline_s)
@@ -56,7 +59,7 @@ class Coordinator:
     @property
     def model(self) -> Tree:
         """The whole federated model as it stands."""
-        return {**self.progress.frozen, **self.progress.state["model"]}
+        return self.progress.model
 
     def run(self) -> Progress:
         """From wherever the checkpoint stands to the evaluated model. Raises EngineError where too few sites contribute."""

@@ -12,7 +12,6 @@ from typing import Protocol
 from wardround.plan.permission import Permission
 from wardround.plan.plan import Plan
 from wardround.plan.releases import releases
-from wardround.study.declaration import Study
 from wardround.summation.masked.attempt import Received
 from wardround.summation.plain import Layout, Replies
 from wardround.values.canonical import sha256_hex
@@ -54,7 +53,9 @@ def exchange(trip: Trip, outbox: Mapping[SiteId, bytes], limit: int, traffic: Tr
     traffic.exchanges += 1
     readable: list[SiteId] = []
     refused: dict[SiteId, str] = {}
-    sent = {site: sha256_hex(outbox[site]) for site in answers}
+    hashes = {data: sha256_hex(data) for data in set(outbox.values())}  # mostly one message for all
+    sent = {site: hashes[outbox[site]] for site in answers}
+    del hashes, outbox
     for site in answers:
         data = answers[site]
         traffic.back += len(data)
@@ -146,9 +147,8 @@ def reply_limit(layout: Layout) -> int:
     return SPARE_BYTES + sum(200 + _WORD_BYTES[kind] * size for kind, size in layout.values())
 
 
-def largest_reply(study: Study) -> int:
+def largest_reply(plan: Plan) -> int:
     """The most bytes that any honest reply of a study holds, with room for the masks' own: for who keeps what sites bring."""
-    plan = Plan(study)
     return REPLY_SPARE + 2 * max(Permission(plan).largest_payload, *(release.bytes_each for release in releases(plan)))
 
 

@@ -270,6 +270,7 @@ class MaskedSumming:
         received = self._exchange(
             dict.fromkeys(cohort, data), traffic, contribution_layout(dict(layout), len(cohort)), heard=True
         )
+        del data  # as large as the model
         return step(Collecting(attempt), received)
 
     def _to_the_end(self, state: State, least: int, traffic: Traffic) -> masked_attempt.Opened | masked_attempt.Failed:

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from wardround.hub.checkpoint import Progress
-from wardround.hub.coordinator import Coordinator
 from wardround.hub.run_folder import RunPlan
 from wardround.plan.network_view import seen
-from wardround.plan.plan import CHOSEN, FEDERATED, SCORED_AT_THE_END, SHIFTED, own_label
+from wardround.plan.plan import CHOSEN, FEDERATED, SCORED_AT_THE_END, SHIFTED, Plan, own_label
 from wardround.study.declaration import Study
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.study.record.left_out_record import NO_TURNS, Turns
@@ -290,14 +289,14 @@ def decided(study: Study, sums: Mapping[str, Sums]) -> float | None:
     return task_of(study).decide(study.evaluation.threshold, allowed)
 
 
-def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: Path, device: str) -> dict[str, Sums]:
-    """The federated model on the external test set at `path`, which the coordinator holds."""
+def score_externally(plan: Plan, model: Tree, path: Path, device: str) -> dict[str, Sums]:
+    """The federated model on the external test set at `path`, which the hub holds."""
     from wardround.training.scoring import score
 
-    external = study.evaluation.external
+    study = plan.study
+    external, flip = study.evaluation.external, study.evaluation.flip_average
     if external is None:
         return {}
-    plan, flip = coordinator.plan, study.evaluation.flip_average
     records, mirrored = seen(read_records(path), plan)
     outputs = score(
         study.network,

@@ -35,6 +35,22 @@ class RunPlan:
     synthetic: bool
 
 
+def run_plan_in(path: Path) -> RunPlan | None:
+    """What the run in a folder was started with; None in a new folder. RunError where the file is damaged."""
+    file = path / "plan.json"
+    if not file.exists():
+        return None
+    try:
+        return value_of(RunPlan, json.loads(file.read_bytes()))
+    except (ValueError, AttributeError) as error:
+        raise RunError(f"{file} is damaged", hint="start the run again in a new folder") from error
+
+
+def external_in(path: Path) -> Path:
+    """The external test set of the run in a folder while it goes on; no copy of it stays with a finished run."""
+    return path / "external.npz"
+
+
 class RunFolder:
     """Holds the folder's lock from construction to `close`."""
 
@@ -61,13 +77,7 @@ class RunFolder:
     @property
     def plan(self) -> RunPlan | None:
         """What the run in this folder was started with; None in a new folder. RunError where the file is damaged."""
-        path = self.path / "plan.json"
-        if not path.exists():
-            return None
-        try:
-            return value_of(RunPlan, json.loads(path.read_bytes()))
-        except (ValueError, AttributeError) as error:
-            raise RunError(f"{path} is damaged", hint="start the run again in a new folder") from error
+        return run_plan_in(self.path)
 
     def require_unused(self) -> None:
         """Raises RunError where a run has begun here. An attempt that stopped before its opening left nothing worth keeping."""
@@ -132,8 +142,7 @@ class RunFolder:
 
     @property
     def external(self) -> Path:
-        """The external test set while the run goes on; no copy of it stays in the folder of a finished run."""
-        return self.path / "external.npz"
+        return external_in(self.path)
 
     def site(self, name: str) -> Path:
         return self.path / "sites" / name

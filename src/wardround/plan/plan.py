@@ -1,11 +1,12 @@
 """What a study means for both ends: the model's names, the algorithm, and the frame of every sum. Derived, never sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from wardround.algorithms import Algorithm, NetworkNames, statement_of
+from wardround.plan.networks import IN_THIS_PROCESS, NetworkFacts, Networks
 from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT
 from wardround.privacy.frame import Frame
 from wardround.privacy.mechanism import AnyFrame
@@ -14,7 +15,7 @@ from wardround.study.declaration import Study
 from wardround.tasks.protocol import Task, read_sums
 from wardround.tasks.registry import task_of
 from wardround.tasks.sums import Sums, counts_of_json
-from wardround.training.inputs import InputShape
+from wardround.training.inputs import FEATURE_MEAN, InputShape
 from wardround.values.contribution import Counts
 from wardround.values.records import SPLITS, Split
 from wardround.values.tree import Shapes, Tree, shapes_of
@@ -46,9 +47,10 @@ def input_shape(data: DataContract) -> InputShape:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, and what follows from it."""
+    """A study, and what follows from it. networks: who answers about its network."""
 
     study: Study
+    networks: Networks = field(default=IN_THIS_PROCESS, compare=False, repr=False)
 
     @cached_property
     def task(self) -> Task:
@@ -67,24 +69,23 @@ class Plan:
         return self.records if backbone is None else InputShape("table", features=backbone.features)
 
     @cached_property
-    def algorithm(self) -> Algorithm:
-        from wardround.training.model_tree import FEATURE_MEAN, norm_names
-        from wardround.training.networks import build
+    def network(self) -> NetworkFacts:
+        """Names and shapes of the model's arrays."""
+        return self.networks.facts(self)
 
+    @cached_property
+    def algorithm(self) -> Algorithm:
         study = self.study
-        names = NetworkNames(norm_names(build(study.network, self.inputs, self.task.outputs)))
+        names = NetworkNames(self.network.norms)
         if study.network.backbone is not None and study.network.backbone.feature_mean:
             length = study.privacy.clip_norm if study.privacy.private else 1.0
             names = replace(names, feature_mean=FEATURE_MEAN, feature_length=length)
         return statement_of(study.algorithm.name).build(study.algorithm, names)
 
-    @cached_property
+    @property
     def shared_names(self) -> frozenset[str]:
         """Names that training changes: only these travel after the opening."""
-        from wardround.training.model_tree import trainable_names
-        from wardround.training.networks import build
-
-        return trainable_names(build(self.study.network, self.inputs, self.task.outputs))
+        return self.network.trainable
 
     @cached_property
     def head(self) -> frozenset[str]:
@@ -93,19 +94,12 @@ class Plan:
 
     def initial_model(self) -> Tree:
         """Every array of the model, float32, before the first round."""
-        from wardround.plan.public_scaling import public_scaling
-        from wardround.training.model_tree import initial_tree
+        return self.networks.initial_model(self)
 
-        tree = initial_tree(self.study.network, self.inputs, self.study.training.seed, self.task.outputs)
-        return {**tree, **public_scaling(self.study.network.backbone, self.records)}
-
-    @cached_property
+    @property
     def model_shapes(self) -> Shapes:
         """Names and shapes of every array of the model: what travels with the opening."""
-        from wardround.training.model_tree import tree_of
-        from wardround.training.networks import build
-
-        return shapes_of(tree_of(build(self.study.network, self.inputs, self.task.outputs)))
+        return self.network.shapes
 
     def trainable(self, model: Tree) -> Tree:
         return {name: array for name, array in model.items() if name in self.shared_names}
@@ -115,12 +109,7 @@ class Plan:
         """None where the study claims no privacy beyond its sum."""
         from wardround.plan.private_plan import PrivatePlan
 
-        if not self.study.privacy.private:
-            return None
-        from wardround.training.model_tree import trainable_size
-        from wardround.training.networks import build
-
-        return PrivatePlan(self.study, trainable_size(build(self.study.network, self.inputs, self.task.outputs)))
+        return PrivatePlan(self.study, self.network.trainable_size) if self.study.privacy.private else None
 
     @property
     def summed(self) -> frozenset[Step]:

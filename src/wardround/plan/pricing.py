@@ -48,7 +48,12 @@ def with_noise(study: Study) -> Study:
 
 def price_of(study: Study) -> Price:
     """Of a private study whose noise is known."""
-    plan, delta = private_plan_of(study), study.privacy.delta or 0.0
+    return price_of_plan(private_plan_of(study))
+
+
+def price_of_plan(plan: PrivatePlan) -> Price:
+    """Of the study that the plan is of."""
+    delta = plan.study.privacy.delta or 0.0
     others = tuple(other for other in DELTAS if other != delta)
     costs = bill(plan.event, plan.events, (delta, *others)).epsilons
     return Price(costs[delta], delta, plan.event.noise_multiplier, plan.events, {other: costs[other] for other in others})

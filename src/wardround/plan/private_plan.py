@@ -8,7 +8,6 @@ from wardround.privacy.events import Event, Slack
 from wardround.privacy.gaussian_mechanism import NoisedFrame
 from wardround.privacy.noise_grid import NoiseGrid, narrowest
 from wardround.study.declaration import Study
-from wardround.training.per_patient.private_loop import public_weight
 from wardround.values.errors import StudyError
 from wardround.values.ids import SiteId
 from wardround.values.tree import Shapes, size_of
@@ -70,7 +69,7 @@ class PrivatePlan:
         everyone = sum(self.patients(site) for site in sites)
         if statement_of(self.study.algorithm.name).local_steps:
             return everyone
-        return public_weight(self.study.privacy.sampling_rate, everyone)
+        return self.study.privacy.step_weight(everyone)
 
     def noise_grid(self, size: int) -> NoiseGrid:
         """The grid of one release of `size` values."""

@@ -11,8 +11,9 @@ is counted in the sum.
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from wardround.crypto.keystream import BLOCK
 from wardround.privacy.fixed_point import encode_counts
 from wardround.privacy.frame import Frame
+from wardround.values.blockwise import add_weighted
 from wardround.values.contribution import Contribution
-from wardround.values.tree import Bundle, Tree, flatten, unflatten
+from wardround.values.tree import Bundle, Shapes, Tree, flatten, unflatten
 
 RoundingKey = Callable[[str], bytes]
 """part -> 32 bytes that its random rounding draws from."""
@@ -63,14 +65,36 @@ def reveal(total: Tree, reference: Bundle, frame: Frame) -> Contribution:
     if frame.real and WEIGHT not in counts:
         raise ValueError("a weighted mean needs the weight of those who were counted")
     weight = int(counts.get(WEIGHT, np.array(0)))
-    values: Bundle = {}
+    values: dict[str, Revealed] = {}
     for part, shapes in frame.real.items():
-        sums = frame.grid.decode(total[f"{part}/words"])
-        sums *= frame.weight
-        values[part] = unflatten(sums, shapes)
-        for name, array in reference.get(part, {}).items():
-            values[part][name] += array.astype(np.float64) * weight
+        values[part] = Revealed(total[f"{part}/words"], shapes, reference.get(part, {}), frame, weight)
     return Contribution(values, weight, counts)
+
+
+class Revealed(Mapping[str, NDArray[np.float64]]):
+    """The arrays of one part of a total. Each is made anew when it is asked for, in memory of its own: those of a whole model
+    take two to four times as much as the words. weight: of those who were counted."""
+
+    def __init__(self, words: NDArray[Any], shapes: Shapes, reference: Tree, frame: Frame, weight: int) -> None:
+        self._words, self._shapes, self._reference = words, shapes, reference
+        self._frame, self._weight = frame, weight
+        names = sorted(shapes)
+        starts = accumulate((math.prod(shapes[name]) for name in names), initial=0)
+        self._starts = dict(zip(names, starts, strict=False))
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        shape, start = self._shapes[name], self._starts[name]
+        sums = self._frame.grid.decode(self._words[start : start + math.prod(shape)]).reshape(shape)
+        sums *= self._frame.weight
+        if name in self._reference:
+            add_weighted(sums, self._reference[name], self._weight)
+        return sums
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._starts)
+
+    def __len__(self) -> int:
+        return len(self._shapes)
 
 
 class _Distance:

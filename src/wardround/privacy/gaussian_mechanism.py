@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.privacy.noise_grid import NoiseGrid
+from wardround.values.blockwise import add_weighted
 from wardround.values.contribution import Contribution
 from wardround.values.tree import Bundle, Shapes, Tree, flatten, size_of, unflatten
 
@@ -61,7 +62,7 @@ def reveal_noised(total: Tree, reference: Bundle, frame: NoisedFrame, weight: in
     """The sum of contributions and noise that the total of words stands for. weight: what those who were counted stand for."""
     sums = unflatten(frame.noise_grid.decode(total[frame.words]), frame.shapes)
     for name, array in reference.get(frame.part, {}).items():
-        sums[name] += array.astype(np.float64) * weight
+        add_weighted(sums[name], array, weight)
     return Contribution({frame.part: sums}, weight)
 
 

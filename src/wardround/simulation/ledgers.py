@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wardround.hub.daemon.finishing import privacy_of
 from wardround.hub.run_folder import RunFolder
+from wardround.plan.plan import Plan
 from wardround.privacy.events import Unit
 from wardround.privacy.ledger.file import witness_of
 from wardround.privacy.ledger.ledger import Ledger
@@ -63,7 +64,7 @@ def _require_budget(path: Path, unit: Unit) -> None:
 
 def privacy_record(study: Study, sites: tuple[str, ...], ledgers: Ledgers) -> PrivacyRecord | None:
     """None where the study claims no differential privacy."""
-    promised = privacy_of(study)
+    promised = privacy_of(Plan(study))
     if promised is None:
         return None
     spent: dict[str, float | None] = {}

@@ -210,10 +210,10 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
             coordinator.close()
         _give_back_memory()
         progress = coordinator.progress
-        outside = score_externally(declared, coordinator.model, coordinator, folder.external, settings.run.device)
+        outside = score_externally(coordinator.plan, coordinator.model, folder.external, settings.run.device)
         reports = {str(site): site_report(folder, site) for site in progress.sites}
         outcome = Outcome(declared, plan, progress, reports, outside, at_once, privacy_record(enrolled, progress.sites, kept))
-        record = write_artifacts(compared(outcome, folder), coordinator, folder, register=asked.register)
+        record = write_artifacts(compared(outcome, folder), coordinator, folder.path, register=asked.register)
         if asked.placed is None:  # a run for another run's sake has no reader of its own
             write_evidence(record, folder.path)
         folder.external.unlink(missing_ok=True)

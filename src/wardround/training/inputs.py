@@ -6,6 +6,9 @@ from typing import Literal
 from wardround.values.errors import DataError
 from wardround.values.records import Records
 
+FEATURE_MEAN = "scaling.feature_mean"
+"""The array that holds the mean of features, which a round of sums finds out."""
+
 
 @dataclass(frozen=True)
 class InputShape:

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wardround.study.sections.network import NetworkSection
-from wardround.training.inputs import InputShape
+from wardround.training.inputs import FEATURE_MEAN, InputShape
 from wardround.training.networks import build
 from wardround.values.errors import RegistryError
 from wardround.values.randomness import generator
-from wardround.values.tree import Tree
+from wardround.values.tree import Shapes, Tree
 
-FEATURE_MEAN = "scaling.feature_mean"
 _NORMS = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
 
 
@@ -72,10 +71,10 @@ def trainable_names(module: nn.Module) -> frozenset[str]:
     return frozenset(learned | {name for name, _ in module.named_buffers() if name == FEATURE_MEAN})
 
 
-def trainable_size(module: nn.Module) -> int:
-    """How many numbers `trainable_names` stand for."""
-    names, tensors = trainable_names(module), dict(module.named_parameters()) | dict(module.named_buffers())
-    return sum(tensors[name].numel() for name in names)
+def float_shapes(module: nn.Module) -> Shapes:
+    """Names and shapes of what `tree_of` copies, in name order."""
+    tensors = module.state_dict()
+    return {name: tuple(tensors[name].shape) for name in sorted(tensors) if tensors[name].dtype == torch.float32}
 
 
 def norm_names(module: nn.Module) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """One site's share of one sum."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from wardround.values.tree import Bundle, Tree
 
 Counts = dict[str, NDArray[Any]]
+Values = Mapping[str, Mapping[str, NDArray[Any]]]
+"""Arrays by kind and name. Those of a total may be made when they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Contribution:
     so that weight times a float32 is exact in float64. counts: exact int64 arrays (losses in units of 2**-20, score histograms).
     """
 
-    values: Bundle
+    values: Values
     weight: int
     counts: Counts = field(default_factory=dict)
 
@@ -39,7 +42,7 @@ class Contribution:
         """What the site would give whose work had changed nothing, with the same weight and counts. reference: what its values
         are a change of, part by part; a missing part is zero."""
 
-        def stayed(part: str, tree: Tree) -> Tree:
+        def stayed(part: str, tree: Mapping[str, NDArray[Any]]) -> Tree:
             start = weighted(reference.get(part, {}), self.weight)
             return {name: start[name] if name in start else np.zeros_like(array) for name, array in tree.items()}
 
@@ -54,7 +57,7 @@ class Contribution:
         return replace(self, values=values, weight=weight)
 
 
-def is_finite(tree: Tree) -> bool:
+def is_finite(tree: Mapping[str, NDArray[Any]]) -> bool:
     """Whether every value of the arrays is a number."""
     return all(bool(np.isfinite(array).all()) for array in tree.values())
 

@@ -1,5 +1,6 @@
 """Long bodies as files at the hub: only a site's own signature opens the door, and a line that breaks costs no byte twice."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -17,10 +18,11 @@ from tests.engines.flower.embedded import HOST, Embedded, listening
 from tests.engines.remote.breaking_line import breaking
 from tests.engines.remote.parties import NAMES, party
 from wardround.engines.remote import tickets
+from wardround.engines.remote.body_app import BodyApp
 from wardround.engines.remote.body_client import BodyClient, tls_context
 from wardround.engines.remote.body_store import UNFETCHED, BodyStore
 from wardround.engines.remote.tickets import Ticket
-from wardround.values.errors import EngineError, RunError, WireError
+from wardround.values.errors import EngineError, RefusedError, RunError, WireError
 from wardround.wire.sealed import LARGEST_BODY, Party, SealedBody
 
 EAST = NAMES[0]
@@ -29,7 +31,7 @@ SIZE = 3_000_000
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with listening(tmp_path_factory.mktemp("bodies")) as running:
+    with listening(tmp_path_factory.mktemp("bodies")) as running, running.store.awaiting(NAMES, LARGEST_BODY):
         yield running
 
 
@@ -164,6 +166,35 @@ def test_a_site_fills_no_more_than_its_share_of_the_disk(embedded: Embedded) -> 
             file.close()
 
 
+def test_a_body_that_no_exchange_awaits_is_not_taken(tmp_path: Path) -> None:
+    """One hospital could keep 4 GiB of the hub's disk taken, and with it every study of large models."""
+    store = BodyStore(tmp_path / "bodies")
+    for sites, size in (([], 0), ([NAMES[1]], 100), ([EAST], 99)):
+        with store.awaiting(sites, size), pytest.raises(RefusedError) as refused:
+            store.upload(EAST, "0" * 64, 100)
+        assert refused.value.code == "not-awaited"
+    with store.awaiting([EAST], 50), store.awaiting([EAST, NAMES[1]], 100):
+        store.upload(EAST, "0" * 64, 100).close()
+    with pytest.raises(RefusedError):
+        store.upload(EAST, "0" * 64, 100)
+
+
+def test_a_full_disk_is_said_ever_more_seldom(tmp_path: Path) -> None:
+    """Each refusal was a sentence of the service's: on the very disk that is full."""
+    said: list[str] = []
+    app = BodyApp(BodyStore(tmp_path / "bodies"), dict, said.append)
+
+    async def refused_often() -> None:
+        async def send(_: object) -> None:
+            pass
+
+        for _ in range(100):
+            await app._refused_by_disk(send, OSError(28, "No space left on device"))
+
+    asyncio.run(refused_often())
+    assert len(said) == 7
+
+
 def test_a_full_disk_is_named_at_both_ends(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     """The site hears that it is the hub's disk, the hub's people hear it too, and no part of a file stays."""
     heard: list[str] = []
@@ -199,7 +230,8 @@ def test_nothing_of_an_earlier_process_is_kept(tmp_path: Path) -> None:
     """Its exchanges are made anew with other keys: whatever lies here is of no use to anybody."""
     first = BodyStore(tmp_path / "bodies")
     first.add(body := SealedBody.of(b"x"))
-    upload = first.upload(EAST, hashlib.sha256(b"y").hexdigest(), 1)
+    with first.awaiting([EAST], 1):
+        upload = first.upload(EAST, hashlib.sha256(b"y").hexdigest(), 1)
     upload.close()
     second = BodyStore(tmp_path / "bodies")
     assert second.sent(body.sha256) is None

@@ -101,6 +101,23 @@ def test_a_site_that_is_killed_with_an_order_in_its_hand_gets_it_again(tmp_path:
         assert time.monotonic() - began < 10.0
 
 
+def test_a_site_that_dies_again_and_again_gets_its_order_each_time_at_once(tmp_path: Path) -> None:
+    """Pauses grow for who refuses. A night of restarts would else end in half a minute of silence after each."""
+    site = NAMES[0]
+    with listening(tmp_path) as embedded:
+        answers = asked_in_a_thread(embedded, {site: b"hello"}, 60.0)
+        waited = []
+        for _ in range(6):
+            began, killed = time.monotonic(), embedded.site_carrier(site)
+            received(killed)
+            waited.append(time.monotonic() - began)
+            killed._closed.set()
+            killed._client.close()
+        with served({site: embedded.site_post(site)}):
+            assert answers() == {site: b"east: hello"}
+    assert waited[-1] < 3.0, waited  # six growing pauses: 0.2 s, then 0.4 ... 6.4 s
+
+
 def test_an_answer_that_is_none_is_asked_for_again(tmp_path: Path) -> None:
     """Flower takes one reply to a message: after a false one the true one can only come to the message sent again."""
     site = NAMES[0]

@@ -19,7 +19,7 @@ from wardround.site.config import SiteConfig
 from wardround.site.site import Site
 from wardround.values.chained_log import Head
 from wardround.values.ids import SiteId
-from wardround.wire.sealed import HUB, SealedBody, SealedHeader, Subject, Topic, open_sealed, seal
+from wardround.wire.sealed import HUB, LARGEST_BODY, SealedBody, SealedHeader, Subject, Topic, open_sealed, seal
 
 LOSSY = {"lost": 0.3, "doubled": 0.4, "old": True}
 
@@ -196,8 +196,18 @@ def test_an_answer_that_is_longer_than_any_of_its_study_is_not_read(tmp_path: Pa
     """One hospital that is in the roster could fill the hub's memory with two gigabytes, and end the studies of all."""
     with in_memory(tmp_path) as (parties, _, post):
         outbox = {NAMES[0]: os.urandom(2_000_000), NAMES[1]: b"hello"}
-        assert set(post.ask("order", STUDY, outbox, 3.0, limit=1_900_000)) == {NAMES[1]}
-        assert set(post.ask("order", STUDY, outbox, 30.0, limit=2_100_000)) == set(outbox)
-        assert set(post.ask("offer", STUDY, outbox, 3.0)) == {NAMES[1]}  # a status is short
+        with post._bodies.awaiting(NAMES, LARGEST_BODY):  # as another exchange does, of a larger model
+            assert set(post.ask("order", STUDY, outbox, 3.0, limit=1_900_000)) == {NAMES[1]}
+            assert set(post.ask("order", STUDY, outbox, 30.0, limit=2_100_000)) == set(outbox)
+            assert set(post.ask("offer", STUDY, outbox, 3.0)) == {NAMES[1]}  # a status is short
         refusals = [entry.text for entry in parties.hub_log().entries() if entry.code == "answer-refused"]
         assert refusals and all("longer than any" in text for text in refusals)
+
+
+def test_an_answer_that_is_longer_than_any_of_its_study_does_not_reach_the_disk(tmp_path: Path) -> None:
+    """Two of two gigabytes for each hospital would lie there until the next start."""
+    with in_memory(tmp_path) as (_, _, post):
+        outbox = {NAMES[0]: os.urandom(2_000_000), NAMES[1]: b"hello"}
+        assert set(post.ask("order", STUDY, outbox, 3.0, limit=1_900_000)) == {NAMES[1]}
+        assert not [path for path in (tmp_path / "parties" / "hub" / "bodies").rglob("*") if path.is_file()]
+        assert set(post.ask("order", STUDY, outbox, 30.0, limit=2_100_000)) == set(outbox)

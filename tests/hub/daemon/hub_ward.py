@@ -260,12 +260,12 @@ def write_evidence(record: RunRecord, folder: Path) -> None:
     write_model_card(record, folder / CARD)
 
 
-def until(folder: StudyFolder, *phases: Phase, seconds: float = 60) -> StudyState:
+def until(folder: StudyFolder, *phases: Phase, seconds: float = 240) -> StudyState:
     """The state as soon as the study is in one of these phases."""
     return until_state(folder, lambda state: state.phase in phases, seconds=seconds)
 
 
-def until_state(folder: StudyFolder, there: Callable[[StudyState], bool], seconds: float = 60) -> StudyState:
+def until_state(folder: StudyFolder, there: Callable[[StudyState], bool], seconds: float = 240) -> StudyState:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         state = folder.state

@@ -235,6 +235,28 @@ def test_a_head_that_its_log_never_had_is_told(hospitals: Hospitals) -> None:
     assert any(entry.code == "offer-refused" and "log" in entry.text for entry in hospitals.homes[NORTH].log.entries())
 
 
+def test_a_hub_that_names_another_head_each_time_reads_one_line_of_the_log_for_each(
+    hospitals: Hospitals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log grows for years. A hub could make a hospital read all of it, and hold all of it, with every offer."""
+    desk, heads = hospitals.desks[NORTH], []
+    for number in range(50):
+        heads.append(desk.log.append("line", f"Line {number}."))
+    read: list[int] = []
+    entries = desk.log.entries
+
+    def counted(start: int = 1) -> Iterator[object]:
+        for entry in entries(start):
+            read.append(entry.number)
+            yield entry
+
+    monkeypatch.setattr(desk.log, "entries", counted)
+    for head in (heads[40], heads[2], heads[2], heads[41]):
+        stated = HeardHead(site=NORTH, entries=head.entries, sha256=head.sha256)
+        assert hospitals.offered(NORTH, hospitals.offer(heads=(stated,))).state == "offered"
+    assert read == [heads[40].entries, heads[2].entries, heads[41].entries]
+
+
 def test_every_exchange_is_in_the_log_and_no_patient(hospitals: Hospitals, tmp_path: Path) -> None:
     """The data manager sees what left, by hash and size; an auditor may read it all."""
     approved_everywhere(hospitals)

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround.cli.hub.dashboard import dashboard_beside
+from wardround.cli.hub.torch_process import FinishingElsewhere, NetworksElsewhere, write_evidence
 from wardround.values.errors import StudyError, WardroundError
 
 if TYPE_CHECKING:
     from wardround.engines.flower.hub import FlowerHub
     from wardround.hub.daemon.home import HubHome
     from wardround.hub.daemon.service import HubService
+    from wardround.hub.daemon.studies import StudyFolder
     from wardround.study.declaration import Study
-    from wardround.study.record.run_record import RunRecord
     from wardround.study.run_settings import RunSettings
     from wardround.wire.hub_address import HubAddress
 
@@ -38,7 +39,6 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
     from wardround.hub.daemon.status import Lines
     from wardround.hub.daemon.studies import StudyFolder
     from wardround.hub.dashboard.feed import Feed
-    from wardround.hub.exchange import largest_reply
     from wardround.wire.hub_address import HubAddress
     from wardround.wire.sealed import HUB, Party
 
@@ -56,8 +56,9 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
         home,
         roster,
         post,
-        lambda study, sites: RemoteEngine(post, study, sites, largest_reply(StudyFolder(home.study(study)).study())),
-        Finishing(_write_evidence, _stage_external),
+        lambda study, sites: RemoteEngine(post, study, sites, _largest_reply(StudyFolder(home.study(study)))),
+        FinishingElsewhere(Finishing(write_evidence, _stage_external)),
+        NetworksElsewhere,
         heads=post.heads,
         last_seen=carrier.last_seen,
         changed=feed.changed,
@@ -96,13 +97,11 @@ class _OwnPages:
         await application(scope, receive, send)
 
 
-def _write_evidence(record: "RunRecord", folder: Path) -> None:
-    from wardround.evidence.model_card import write_model_card
-    from wardround.evidence.report import write_report
-    from wardround.hub.artifacts import CARD, REPORT
+def _largest_reply(folder: "StudyFolder") -> int:
+    from wardround.hub.exchange import largest_reply
+    from wardround.plan.plan import Plan
 
-    write_report(record, folder / REPORT)
-    write_model_card(record, folder / CARD)
+    return largest_reply(Plan(folder.study(), NetworksElsewhere(folder)))
 
 
 def _stage_external(study: "Study", settings: "RunSettings", path: Path) -> None:

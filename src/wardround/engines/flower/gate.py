@@ -21,10 +21,9 @@ from wardround.engines.flower.nodes import NodeTable
 from wardround.values.ids import SiteId
 
 FLEET = "/v1/fleet/"
-PULL, PUSH, LEAVE = FLEET + "pull-messages", FLEET + "push-messages", FLEET + "deactivate-node"
-ALLOWED = frozenset(
-    {PULL, PUSH, LEAVE} | {FLEET + path for path in ("activate-node", "send-node-heartbeat", "confirm-message-received")}
-)
+PULL, PUSH = FLEET + "pull-messages", FLEET + "push-messages"
+COME, LEAVE = FLEET + "activate-node", FLEET + "deactivate-node"
+ALLOWED = frozenset({PULL, PUSH, COME, LEAVE, FLEET + "send-node-heartbeat", FLEET + "confirm-message-received"})
 OURS = ("/enrol", "/bodies/")
 LIMIT = 2 << 20
 """Bytes of a fleet request."""
@@ -82,8 +81,10 @@ class Gate:
                 self._mailroom.replied(site)
             elif scope["path"] == LEAVE:
                 self._mailroom.leaves(site)
+            elif scope["path"] == COME:
+                self._mailroom.comes(site)
             elif scope["path"] != PULL:
-                self._mailroom.tell()  # it has come, or is there again
+                self._mailroom.tell()  # it is there again
         for event in reply:
             await send(event)
 

@@ -43,11 +43,13 @@ class _Letter:
     due: float = 0.0
     pause_s: float = _FIRST_PAUSE_S
 
-    def lost(self) -> None:
-        """It is sent once more, after a pause that grows."""
+    def lost(self, came: float = 0.0) -> None:
+        """It is sent once more, after a pause that grows; but soon to a site that came anew since: it was ended and started, and
+        has no part in it. came: when it did last."""
         self.message_id = ""
-        self.due = time.monotonic() + self.pause_s
-        self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
+        anew = came > self.sent
+        self.due = time.monotonic() + (_FIRST_PAUSE_S if anew else self.pause_s)
+        self.pause_s = self.pause_s if anew else min(2 * self.pause_s, _LONGEST_PAUSE_S)
 
 
 class FlowerHubCarrier:
@@ -96,7 +98,7 @@ class FlowerHubCarrier:
         for site, letter in letters.items():
             if letter.message_id and idle[site] > letter.sent:
                 self._forget([letter.message_id])
-                letter.lost()
+                letter.lost(self._mailroom.came_at(site))
         due = [letter.due for letter in letters.values() if not letter.message_id and letter.due > time.monotonic()]
         self._mailroom.wait(news, max(0.0, min([until, time.monotonic() + _LOOK_S, *due]) - time.monotonic()))
 

@@ -23,6 +23,7 @@ class Mailroom:
         self._idle: dict[SiteId, float] = {}
         self._replied: dict[SiteId, float] = {}
         self._left: dict[SiteId, float] = {}
+        self._came: dict[SiteId, float] = {}
         self._bells: dict[SiteId, set[asyncio.Event]] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -59,6 +60,15 @@ class Mailroom:
     def replied_at(self, site: SiteId) -> float:
         """When the site has brought a reply last, by the monotonic clock."""
         return self._replied.get(site, 0.0)
+
+    def comes(self, site: SiteId) -> None:
+        """The site is there anew: it knows nothing of what was sent to it before."""
+        self._came[site] = time.monotonic()
+        self.tell()
+
+    def came_at(self, site: SiteId) -> float:
+        """When the site has come last, by the monotonic clock."""
+        return self._came.get(site, 0.0)
 
     def leaves(self, site: SiteId) -> None:
         """The site waits for nothing any more: requests of its that are held open end."""

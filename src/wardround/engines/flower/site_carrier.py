@@ -41,6 +41,8 @@ _BEAT_EVERY_S = 6.0
 _CLOSE_S = 2.0
 _TIMEOUT = httpx.Timeout(LONGEST_WAIT_S + 20.0, connect=15.0)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
+_LONGEST_REFUSED_S = 4.0
+"""Where nothing listens at the hub's port: to ask costs next to nothing, and a hub that is back is found soon."""
 _LONGEST_KEY = 1 << 14
 _LONGEST_ANSWER = 4 << 20  # one message and its envelopes have little more than one MiB
 _SHORTEST_WAIT_S = 1.0
@@ -162,7 +164,8 @@ class FlowerSiteCarrier:
             if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _TURNED_AWAY:
                 self._node = None
             self._state = str(error) if isinstance(error, RunError) else in_words(error, self._address, self._proxy)
-            pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._pauses, 9))
+            longest = _LONGEST_REFUSED_S if isinstance(error, httpx.ConnectError) else _LONGEST_PAUSE_S
+            pause = min(longest, _FIRST_PAUSE_S * 2 ** min(self._pauses, 9))
             self._pauses += 1
             self._closed.wait(pause * random.uniform(0.5, 1.0))
             return None

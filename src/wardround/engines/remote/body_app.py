@@ -36,6 +36,7 @@ class BodyApp:
         self, store: BodyStore, senders: Callable[[], Mapping[str, KeyCard]], disk_full: Callable[[str], None] = lambda _: None
     ) -> None:
         self._store, self._senders, self._disk_full = store, senders, disk_full
+        self._refused_by_disk_times = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -99,7 +100,10 @@ class BodyApp:
         return await answer(send, 201 if upload.whole else 202, _received(upload))
 
     async def _refused_by_disk(self, send: Send, error: OSError) -> None:
-        await asyncio.to_thread(self._disk_full, error.strerror or type(error).__name__)
+        """The first, second, fourth, eighth ... is said: a site that insists would fill the rest of the disk with sentences."""
+        self._refused_by_disk_times += 1
+        if self._refused_by_disk_times & (self._refused_by_disk_times - 1) == 0:
+            await asyncio.to_thread(self._disk_full, error.strerror or type(error).__name__)
         await answer(send, 507)
 
 

@@ -193,7 +193,7 @@ def _refusal(status: int) -> WardroundError:
         return WireError("The hub has the body of its message no more", hint="nothing: the hub asks again if it has to")
     words = {
         403: ("the hub does not take this hospital's signature", "compare the eight words with the hub's people again"),
-        429: ("the hub has not taken what was sent before", "nothing: the hub asks again"),
+        429: ("the hub has not taken what was sent before, or awaits nothing so long", "nothing: the hub asks again"),
         507: ("the hub's disk is full", "tell the hub's people"),
     }
     reason, mend = words.get(status, (f"the hub answered {status}", "run the same release of Wardround on both sides"))

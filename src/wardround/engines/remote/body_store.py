@@ -13,7 +13,7 @@ import hashlib
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +42,21 @@ class BodyStore:
             make_private(folder / name)
         self._lock = threading.Lock()
         self._coming: set[tuple[str, str]] = set()
+        self._awaited: dict[str, list[int]] = {}
+
+    @contextlib.contextmanager
+    def awaiting(self, sites: Iterable[str], size: int) -> Iterator[None]:
+        """As long as it is open, bodies of at most `size` bytes are taken of these sites. Of others, and else, none is."""
+        awaited = tuple(sites)
+        with self._lock:
+            for site in awaited:
+                self._awaited.setdefault(site, []).append(size)
+        try:
+            yield
+        finally:
+            with self._lock:
+                for site in awaited:
+                    self._awaited[site].remove(size)
 
     def add(self, body: SealedBody) -> None:
         """Keeps the ciphertext of a body of the hub. RunError where the disk refuses."""
@@ -76,10 +91,13 @@ class BodyStore:
         return file
 
     def upload(self, site: str, sha256: str, size: int) -> "Upload":
-        """What has come of a site's body, to be gone on with. RefusedError for too many, or two at once."""
+        """What has come of a site's body, to be gone on with. RefusedError for too many, two at once, or one that nobody awaits:
+        a site could fill the disk with 2 GiB for which nobody asked."""
         folder = self.folder / _FROM / site
         make_private(folder)
         with self._lock:
+            if size > max(self._awaited.get(site, ()), default=0):
+                raise RefusedError("No exchange awaits a body of this size", found=f"{size} bytes", code="not-awaited")
             if (site, sha256) in self._coming:
                 raise RefusedError("Another request brings this body", hint="wait until it has ended", code="busy")
             self._make_room(folder, sha256)

@@ -94,8 +94,10 @@ class HubPost:
                 self._bodies.add(body)
             messages = self._sealed(subject, outbox, bodies)
             del bodies  # a long body is held by its owner and as a file
-            asked = _Asked(subject, {site: sha256_hex(data) for site, data in messages.items()}, arrived, limit)
-            self._carrier.exchange(messages, deadline_s, lambda site, data: self._taken(asked, site, data))
+            most = INLINE_LIMIT if topic == "offer" else limit
+            asked = _Asked(subject, {site: sha256_hex(data) for site, data in messages.items()}, arrived, most)
+            with self._bodies.awaiting(messages, sealed_size(most)):
+                self._carrier.exchange(messages, deadline_s, lambda site, data: self._taken(asked, site, data))
         finally:
             for body in kept:
                 self._bodies.remove(body.sha256)
@@ -167,10 +169,11 @@ class HubPost:
             )
 
     def _require_short(self, asked: _Asked, sealed: Sealed) -> None:
-        limit = INLINE_LIMIT if asked.subject.topic == "offer" else asked.limit
-        if sealed.header.size > sealed_size(limit):
+        if sealed.header.size > sealed_size(asked.limit):
             raise WireError(
-                "An answer is longer than any of its study", expected=f"at most {limit} bytes", found=f"{sealed.header.size}"
+                "An answer is longer than any of its study",
+                expected=f"at most {asked.limit} bytes",
+                found=f"{sealed.header.size}",
             )
 
     def _read(self, site: SiteId, sealed: Sealed) -> bytes | DetachedAnswer:

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardround.hub.artifacts import write_artifacts
-from wardround.hub.coordinator import Coordinator
+from wardround.hub.checkpoint import Progress, load
+from wardround.hub.daemon.studies import StudyFolder
 from wardround.hub.outcome import NETWORK, Outcome, score_externally
-from wardround.hub.run_folder import RunFolder, RunPlan
-from wardround.plan.pricing import price_of
+from wardround.hub.run_folder import RunFolder, RunPlan, external_in, run_plan_in
+from wardround.plan.plan import Plan
+from wardround.plan.pricing import price_of_plan
 from wardround.study.declaration import Study
 from wardround.study.record.run_record import PrivacyRecord, RunRecord
 from wardround.study.run_settings import RunSettings
-from wardround.values.errors import StudyError
+from wardround.values.errors import RunError, StudyError
+from wardround.values.tree import Tree
 
 Stage = Callable[[Study, RunSettings, Path], None]
 WriteEvidence = Callable[[RunRecord, Path], None]
@@ -41,24 +44,49 @@ class Finishing:
             )
         self.stage_external(study, settings, folder.external)
 
-    def write(self, plan: RunPlan, coordinator: Coordinator, folder: RunFolder, settings: RunSettings) -> str:
-        """The hash of the model. All that a finished run leaves is in the folder then; writing it again changes nothing."""
-        study, progress = coordinator.study, coordinator.progress
-        outside = score_externally(study, coordinator.model, coordinator, folder.external, settings.run.device)
-        outcome = Outcome(study, plan, progress, None, outside, len(progress.sites), privacy_of(study), engine=NETWORK)
-        record = write_artifacts(outcome, coordinator, folder, register=self.register)
-        self.write_evidence(record, folder.path)
-        for staged in folder.path.glob("external.*"):
+    def write(self, folder: StudyFolder) -> str:
+        """The hash of the model of a run that has come to its end. All that it leaves is in the folder then; writing it again
+        changes nothing."""
+        ended = EndedRun.of(folder)
+        plan, progress, run = ended.plan, ended.progress, folder.run
+        outside = score_externally(plan, ended.model, external_in(run), folder.settings().run.device)
+        outcome = Outcome(
+            plan.study, ended.run_plan, progress, None, outside, len(progress.sites), privacy_of(plan), engine=NETWORK
+        )
+        record = write_artifacts(outcome, ended, run, register=self.register)
+        self.write_evidence(record, run)
+        for staged in run.glob("external.*"):
             staged.unlink()
         return record.model.sha256 if record.model else ""
 
 
-def privacy_of(study: Study) -> PrivacyRecord | None:
+@dataclass(frozen=True)
+class EndedRun:
+    """Implements `hub.artifacts.Trained`: a run as its folder holds it."""
+
+    plan: Plan
+    run_plan: RunPlan
+    progress: Progress
+
+    @classmethod
+    def of(cls, folder: StudyFolder) -> "EndedRun":
+        """RunError where the folder holds no run."""
+        run_plan, progress = run_plan_in(folder.run), load(folder.run)
+        if run_plan is None or progress is None:
+            raise RunError(f"{folder.run} holds no run", hint=f"let it begin: wardround hub resume {folder.hash[:12]}")
+        return cls(Plan(folder.study()), run_plan, progress)
+
+    @property
+    def model(self) -> Tree:
+        return self.progress.model
+
+
+def privacy_of(plan: Plan) -> PrivacyRecord | None:
     """What a private study promised. What it cost each hospital stands in that hospital's own ledger."""
-    privacy = study.privacy
-    if not privacy.private or privacy.delta is None:
+    study, privacy = plan.study, plan.study.privacy
+    if plan.private is None or privacy.delta is None:
         return None
-    price = price_of(study)
+    price = price_of_plan(plan.private)
     return PrivacyRecord(
         unit=privacy.unit,
         delta=privacy.delta,

@@ -2,7 +2,8 @@
 
     hub.toml  keys/  log/  studies/HASH/...  hub.lock      and what enrolment and the carrier keep beside these
 
-Of one study: studies/HASH/ study.toml  study.run.toml  submission.json  state.json  wish.json  run/ (the run folder)
+Of one study: studies/HASH/ study.toml  study.run.toml  submission.json  state.json  wish.json  run/ (the run folder), and what
+follows from it: network.json  first_model.safetensors
 """
 
 import os

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from wardround.hub.daemon.finishing import Finishing
 from wardround.hub.daemon.halting import Halted, halting, wait_for
 from wardround.hub.daemon.home import HubHome
 from wardround.hub.daemon.losses import PATIENCE, lost_words, mend_of_losses
@@ -21,8 +20,9 @@ from wardround.hub.daemon.members import Roster, left_out
 from wardround.hub.daemon.offering import Heads, Offering, checked_again, no_heads
 from wardround.hub.daemon.post import Post
 from wardround.hub.daemon.studies import StudyFolder
-from wardround.hub.daemon.study_run import Engines, StudyRun
+from wardround.hub.daemon.study_run import Engines, Finish, StudyRun
 from wardround.hub.daemon.study_state import AT_WORK, Phase, StudyState, now_ms
+from wardround.plan.networks import IN_THIS_PROCESS, Networks
 from wardround.study.declaration import Study
 from wardround.values.errors import EngineError, WardroundError
 from wardround.values.ids import SiteId
@@ -45,17 +45,22 @@ class Pace:
     tries: int = 12
 
 
+def _networks_here(folder: StudyFolder) -> Networks:  # noqa: ARG001
+    return IN_THIS_PROCESS
+
+
 @dataclass(frozen=True)
 class Means:
     """What a hub works with. post: carries sealed messages. engines: carries a study's orders, by its hash and sites. finishing:
-    what is written at the end. heads: where the sites' logs stood. last_seen: when each site was heard of on any matter, in
-    seconds since 1970. changed: is called when there is something new to show."""
+    what is written at the end. networks: who answers about a study's network. heads: where the sites' logs stood. last_seen: when
+    each site was heard of on any matter, in seconds since 1970. changed: is called when there is something new to show."""
 
     home: HubHome
     roster: Roster
     post: Post
     engines: Engines
-    finishing: Finishing
+    finishing: Finish
+    networks: Callable[[StudyFolder], Networks] = _networks_here
     heads: Heads = no_heads
     last_seen: Callable[[], Mapping[SiteId, float]] = dict
     pace: Pace = field(default_factory=Pace)
@@ -157,9 +162,10 @@ class StudyRunner:
         """From the checkpoint to the finished study, or to what stops it."""
         if self._begins_unapproved(study):
             return
-        run = StudyRun(self.folder, study, self._means.engines, self._log, self._keep, lambda: self.state, self._halted)
+        means, networks = self._means, self._means.networks(self.folder)
+        run = StudyRun(self.folder, study, means.engines, self._log, self._keep, lambda: self.state, self._halted, networks)
         try:
-            model = run.to_its_end(self._means.finishing)
+            model = run.to_its_end(means.finishing)
         except Halted:
             return
         except EngineError as error:

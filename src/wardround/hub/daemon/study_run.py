@@ -11,7 +11,6 @@ from typing import Protocol
 
 from wardround.hub.checkpoint import RoundHistory
 from wardround.hub.coordinator import Coordinator
-from wardround.hub.daemon.finishing import Finishing
 from wardround.hub.daemon.halting import HaltingEngine
 from wardround.hub.daemon.spending import Spending
 from wardround.hub.daemon.studies import StudyFolder
@@ -28,7 +27,9 @@ from wardround.hub.notices import (
 )
 from wardround.hub.run_folder import RunFolder
 from wardround.hub.summing import READ_LOGS
+from wardround.plan.networks import IN_THIS_PROCESS, Networks
 from wardround.study.declaration import Study
+from wardround.study.run_settings import RunSettings
 from wardround.values.canonical import finite_or_none
 from wardround.values.chained_log import ChainedLog
 from wardround.values.ids import SiteId
@@ -36,6 +37,18 @@ from wardround.values.ids import SiteId
 Engines = Callable[[str, tuple[SiteId, ...]], Engine]
 """Study's hash, its sites -> what carries its orders."""
 WRITTEN_EVERY_S = 1.0
+
+
+class Finish(Protocol):
+    """What a study needs at its two ends."""
+
+    def stage(self, study: Study, settings: RunSettings, folder: RunFolder) -> None:
+        """What lies beside the run before its first order."""
+        ...
+
+    def write(self, folder: StudyFolder) -> str:
+        """Model, record and report of a run that has come to its end; the hash of the model."""
+        ...
 
 
 class Keep(Protocol):
@@ -47,7 +60,8 @@ class Keep(Protocol):
 @dataclass
 class StudyRun:
     """One attempt to carry a study to its end. keep: makes a state durable and shows it; with `written` False it only shows it.
-    state: as it stands. halted: see HaltingEngine. lost: the hospitals that the last exchange lost, and their words."""
+    state: as it stands. halted: see HaltingEngine. networks: who answers about the study's network. lost: the hospitals that the
+    last exchange lost, and their words."""
 
     folder: StudyFolder
     study: Study
@@ -56,20 +70,19 @@ class StudyRun:
     keep: Keep
     state: Callable[[], StudyState]
     halted: Callable[[], bool]
+    networks: Networks = IN_THIS_PROCESS
     lost: dict[str, str] = field(default_factory=dict)
     _spending: Spending = field(init=False)
     _written: float = 0.0
 
-    def __post_init__(self) -> None:
-        self._spending = Spending(self.study)
-
-    def to_its_end(self, finishing: Finishing) -> str:
+    def to_its_end(self, finishing: Finish) -> str:
         """The hash of the model. EngineError where too few sites contribute; Halted where it was told to stop."""
         settings = self.folder.settings()
         engine = HaltingEngine(self.engines(self.study.hash, tuple(sorted(map(SiteId, self.study.sites.names)))), self.halted)
         with closing(RunFolder(self.folder.run)) as run_folder:
             synthetic = self.folder.submission.synthetic
-            plan = run_folder.plan or run_folder.begin(self.study, settings, synthetic=synthetic)
+            if run_folder.plan is None:
+                run_folder.begin(self.study, settings, synthetic=synthetic)
             finishing.stage(self.study, settings, run_folder)
             coordinator = Coordinator(
                 self.study,
@@ -78,14 +91,16 @@ class StudyRun:
                 listener=self._hear,
                 every_site_must_open=not self.state().without_missing,
                 deadline_s=settings.run.deadline_s,
+                networks=self.networks,
             )
+            self._spending = Spending(coordinator.plan)
             self._catch_up(coordinator)
             coordinator.run()
             coordinator.personalise()
-            record = finishing.write(plan, coordinator, run_folder, settings)
+            model = finishing.write(self.folder)
             coordinator.close()
-        self.log.append("model", "The model was written.", study=self.study.hash, sha256=record)
-        return record
+        self.log.append("model", "The model was written.", study=self.study.hash, sha256=model)
+        return model
 
     def mended(self, hint: str) -> str:
         """A hint of the coordinator as it is true here: a run is resumed by the hub's own command."""

@@ -57,7 +57,7 @@ class SiteDesk:
     clock: Clock = lambda: datetime.now().astimezone()
     log: ChainedLog = field(init=False)
     _sites: dict[str, tuple[Decision, Site]] = field(default_factory=dict, init=False)
-    _heads: dict[int, str] = field(default_factory=dict, init=False)
+    _stated: tuple[int, str] = field(default=(0, ""), init=False)
     _repeated: dict[tuple[str, str], int] = field(default_factory=dict, init=False)
     _worked_for: str = field(default="", init=False)
 
@@ -153,9 +153,13 @@ class SiteDesk:
             )
 
     def _hash_at(self, head: HeardHead) -> str:
-        if head.entries not in self._heads:
-            self._heads = {entry.number: sha256_hex(entry.line()) for entry in self.log.entries(head.entries)}
-        return self._heads.get(head.entries, "")
+        """Of one line: a hub can name any, each time another, and one file of the log is read then."""
+        if self._stated[0] != head.entries:
+            entry = next(self.log.entries(head.entries), None)
+            if entry is None:
+                return ""
+            self._stated = (head.entries, sha256_hex(entry.line()))
+        return self._stated[1]
 
     def _reply(self, header: SealedHeader, order: bytes) -> bytes:
         facts: dict[str, Any] = {

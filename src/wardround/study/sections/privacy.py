@@ -90,6 +90,10 @@ class PrivacySection(Section):
     def unit(self) -> Literal["patient", "site"]:
         return "site" if self.mode == "site" else "patient"
 
+    def step_weight(self, patients: int) -> int:
+        """How many of so many patients one step stands for: a public number."""
+        return max(1, round(self.sampling_rate * patients))
+
     @model_validator(mode="after")
     def settings_belong_to_the_mode(self) -> "PrivacySection":
         if not self.private:

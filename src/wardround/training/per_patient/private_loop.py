@@ -92,7 +92,7 @@ class PrivateTrainer:
     @property
     def step_weight(self) -> int:
         """How many patients one step stands for: a public number."""
-        return public_weight(self.privacy.sampling_rate, self.examples)
+        return self.privacy.step_weight(self.examples)
 
     def drawn(self) -> Drawn:
         """The patients of one step, drawn in secret."""
@@ -119,8 +119,3 @@ class PrivateTrainer:
         clipped = gradients_of.clipped_sum(inputs, labels, drawn.counts, self._head.loss)
         sums = {name: wide(total) for name, total in zip(network.names, clipped.sums, strict=True)}
         return sums, float(clipped.loss), len(drawn.counts)
-
-
-def public_weight(rate: float, patients: int) -> int:
-    """How many patients one step stands for: a public number."""
-    return max(1, round(rate * patients))

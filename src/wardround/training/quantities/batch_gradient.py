@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wardround.algorithms.quantities import BatchGradient
+from wardround.training.inputs import FEATURE_MEAN
 from wardround.training.local_descent import Loaded
-from wardround.training.model_tree import FEATURE_MEAN, wide
+from wardround.training.model_tree import wide
 from wardround.training.threads import PieceThreads
 from wardround.values.local_run import RecordSum
 from wardround.values.tree import Tree

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from wardround.algorithms.quantities import FeatureMean
+from wardround.training.inputs import FEATURE_MEAN
 from wardround.training.local_descent import Loaded
-from wardround.training.model_tree import FEATURE_MEAN, wide
+from wardround.training.model_tree import wide
 from wardround.training.networks.scaling import FeatureScaling
 from wardround.training.per_patient.fixed_order import FixedReductions
 from wardround.training.per_patient.patient_sampling import Drawn

@@ -1,0 +1,61 @@
+"""What a plan asks of a study's network without running it, and who answers: this process, or another one.
+
+    Plan --facts, initial_model--> Networks: InThisProcess (PyTorch is loaded) | any other that gives the same answers
+
+PyTorch takes 200 MB of a process. A hub that only adds and sends has it in another, which ends.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from wardround.values.tree import Shapes, Tree, size_of
+
+if TYPE_CHECKING:
+    from wardround.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """shapes: of every float32 array. trainable: names of those that training changes, and so travel after the opening. norms:
+    names of those that belong to normalisation layers."""
+
+    shapes: Shapes
+    trainable: frozenset[str]
+    norms: frozenset[str]
+
+    @property
+    def trainable_size(self) -> int:
+        """How many numbers training changes."""
+        return size_of({name: self.shapes[name] for name in self.trainable})
+
+
+class Networks(Protocol):
+    """Answers about the network of a plan's study. It may read the plan's study, records, inputs and task."""
+
+    def facts(self, plan: "Plan") -> NetworkFacts: ...
+
+    def initial_model(self, plan: "Plan") -> Tree:
+        """Every array of the model, float32, before the first round."""
+        ...
+
+
+class InThisProcess:
+    """Implements `Networks`: PyTorch is loaded with the first answer."""
+
+    def facts(self, plan: "Plan") -> NetworkFacts:
+        from wardround.training.model_tree import float_shapes, norm_names, trainable_names
+        from wardround.training.networks import build
+
+        network = build(plan.study.network, plan.inputs, plan.task.outputs)
+        return NetworkFacts(float_shapes(network), trainable_names(network), norm_names(network))
+
+    def initial_model(self, plan: "Plan") -> Tree:
+        from wardround.plan.public_scaling import public_scaling
+        from wardround.training.model_tree import initial_tree
+
+        study = plan.study
+        tree = initial_tree(study.network, plan.inputs, study.training.seed, plan.task.outputs)
+        return {**tree, **public_scaling(study.network.backbone, plan.records)}
+
+
+IN_THIS_PROCESS = InThisProcess()
