@@ -16,7 +16,8 @@ from .workbook_kinds import KINDS, Rows, SheetLook, compound
 
 AGE, LAB = ColumnContract(name="age", range=(0, 120)), ColumnContract(name="lab", range=(0, 10), max_missing=0.5)
 RULES = DataContract(kind="table", columns=(AGE, LAB))
-SHEET: Rows = [["age", "lab", "label"], *([40 + row, 1.5, row % 2] for row in range(9))]
+BODY: Rows = [[40 + row, 1.5, row % 2] for row in range(9)]
+SHEET: Rows = [["age", "lab", "label"], *BODY]
 
 
 @pytest.fixture(params=sorted(KINDS))
@@ -35,7 +36,8 @@ def findings(path: Path, rules: DataContract = RULES) -> dict[str, Finding]:
 
 
 def with_errors(*words: str) -> Rows:
-    return [*SHEET[:3], *([50, word, row % 2] for row, word in enumerate(words)), *SHEET[3:]]
+    wrong: Rows = [[50, word, row % 2] for row, word in enumerate(words)]
+    return [*SHEET[:3], *wrong, *SHEET[3:]]
 
 
 def test_a_plain_workbook_of_every_kind_is_read_alike(tmp_path: Path, kind: str) -> None:
@@ -65,7 +67,7 @@ def test_hidden_rows_and_columns_that_are_used_are_named(tmp_path: Path, kind: s
     told = findings(written(tmp_path, kind, SHEET, SheetLook(hidden_row=4, hidden_column=2)))
     assert told["hidden-rows"].where == "line 4"
     assert [spot.column for spot in told["hidden-columns"].places] == ["lab"]
-    beside = [[*row, "x"] for row in SHEET]
+    beside: Rows = [[*row, "x"] for row in SHEET]
     assert "hidden-columns" not in findings(written(tmp_path, kind, beside, SheetLook(hidden_column=4)))
 
 
