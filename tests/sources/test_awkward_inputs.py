@@ -86,6 +86,20 @@ CASES = (
     Case("below what can be measured", "t.csv", table(r5="p5,<0.01,1"), says="such as <", line=7),
     Case("a number with its unit", "t.csv", table(r5="p5,30 a,1"), says="a unit behind", line=7),
     Case("a date", "t.csv", table(r5="p5,31.12.2020,1"), says="dates where", line=7),
+    Case("a date with dashes", "t.csv", table(r5="p5,31-12-2020,1"), says="dates where", line=7),
+    Case("a time", "t.csv", table(r5="p5,12:30,1"), says="with a colon", line=7),
+    Case("a long dash for a minus", "t.csv", table(r5="p5,\u221230,1"), says="without a plain -", line=7),
+    Case("a minus behind", "t.csv", table(r5="p5,30-,1"), says="without a plain -", line=7),
+    Case("a blood pressure of two numbers", "t.csv", table(r5="p5,120/80,1"), says="with a slash", line=7),
+    Case("a span", "t.csv", table(r5="p5,30-40,1"), says="spans such as", line=7),
+    Case("a span with its mend", "t.csv", table(r5="p5,30-40,1"),
+         mapping='[[columns]]\nname = "age"\nfrom = "age"\ncodes = { "30-40" = "35" }\n'),
+    Case("a mark beside a number", "t.csv", table(r5="p5,30 (H),1"), says="with a mark", line=7),
+    Case("apostrophes between thousands", "t.csv", table(r5="p5,1'030.5,1"), says="between the thousands", line=7),
+    Case("apostrophes with their mend", "t.csv", table("patient,sold,label", "p{k},1'0{age}.5,{label}"),
+         (ColumnContract(name="sold", range=(0, 2000)),), mapping='[source]\nthousands = "\'"\n'),
+    Case("years of birth for an age", "t.csv", table(row="p{k},19{age},{label}"), says="years or dates as numbers"),
+    Case("days of a spreadsheet for an age", "t.csv", table(row="p{k},441{age},{label}"), says="years or dates as numbers"),
     Case("1e400", "t.csv", table(r5="p5,1e400,1"), says="fill values", line=7),
     Case("other digits", "t.csv", table(r5="p5,\u0663\u0661,1"), says="digits other", line=7),
     Case("hexadecimal", "t.csv", table(r5="p5,0x1F,1"), says="as programs", line=7),
@@ -107,6 +121,8 @@ CASES = (
     Case("the label in a column", "t.csv", table(row="p{k},{label},{label}"), told="leak:age"),
     Case("a row too long", "t.csv", table(r5="p5,30,1,9"), says="line 7 has 4"),
     Case("a row too short", "t.csv", table(r5="p5,30"), says="line 7 has 2"),
+    Case("a separator behind every row", "t.csv", table(row="p{k},{age},{label},"), says="ends with a separator"),
+    Case("a separator behind every row and the header", "t.csv", table("patient,age,label,", "p{k},{age},{label},")),
     Case("a quotation mark left open", "t.csv", table(r5='p5,"30,1', r9='p9",30,1'), says="opened and not closed"),
     Case("blank lines and lines of separators", "t.csv", table() + "\n,,\n\n"),
     # the file
@@ -170,6 +186,21 @@ def test_an_awkward_input_is_right_or_told_or_refused_with_its_mend(case: Case, 
     assert records() == case.right
     warned = {finding.code for finding in report.findings if finding.level == "warning"}
     assert warned == ({case.told} if case.told else set()) or case.told in warned
+
+
+def test_a_column_of_cells_that_cannot_be_read_is_not_called_constant(tmp_path: Path) -> None:
+    """All became 0, and the manager was sent to look for one value that stands in no row."""
+    report, _ = checked(tmp_path, Case("percent", "t.csv", table(row="p{k},{age} %,{label}")))
+    codes = {finding.code for finding in report.findings}
+    assert "with-unit:age" in codes and "constant:age" not in codes
+
+
+def test_dates_as_numbers_are_given_no_factor(tmp_path: Path) -> None:
+    """Years of birth times 0.01 are all within the range of an age: everybody was 19 years old, READY."""
+    report, _ = checked(tmp_path, Case("years", "t.csv", table(row="p{k},19{age},{label}")))
+    assert not any("factor" in finding.hint for finding in report.findings)
+    pressures, _ = checked(tmp_path, Case("tenfold", "t.csv", table(row="p{k},{age}5,{label}")))
+    assert any("factor = 0.1" in finding.hint for finding in pressures.findings)
 
 
 def test_there_are_forty_and_each_has_a_name() -> None:

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from wardround.sources.opening import open_source
+from wardround.sources.read_result import row_by_row
+from wardround.sources.tables import table
 from wardround.sources.tables.frame_rows import read_rows
 from wardround.sources.tables.table import records_of
 from wardround.study.contract import ColumnContract, DataContract, LabelContract, SplitsContract
@@ -224,13 +226,29 @@ def test_columns_are_let_go_of_as_they_are_read_and_the_records_are_the_same(tmp
     rows = read_rows(tmp_path / "t.csv", rules)
     read_result = records_of(rows, rules, "required")
     assert [rows.cells_of(name) for name in names] == [None] * 40
-    assert read_result.inputs.flags.c_contiguous
     assert np.array_equal(read_result.inputs, numbers[read_result.positions].astype(np.float32))
-    digests = [hashlib.sha256(row.tobytes()).hexdigest() for row in read_result.inputs]
+    rows_of_numbers = row_by_row(read_result.inputs)
+    assert rows_of_numbers.flags.c_contiguous and np.array_equal(rows_of_numbers, read_result.inputs)
+    digests = [hashlib.sha256(row.tobytes()).hexdigest() for row in rows_of_numbers]
     names_of = read_result.patients.tolist()
     pairs = list(zip(names_of, digests, strict=True))
     assert pairs == sorted(pairs) or patient != "patient"
     assert patient == "patient" or all(digest[:20] in name for name, digest in zip(names_of, digests, strict=True))
+
+
+def test_columns_judged_at_once_say_what_they_say_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which thread is the first must not decide which of two columns is called the copy, nor the order of the report."""
+    names = [f"x{k}" for k in range(12)]
+    body = [f"{','.join(str((row * (k % 5 + 3)) % 97) for k in range(12))},{row % 2}\n" for row in range(60)]
+    (tmp_path / "t.csv").write_text(",".join([*names, "label"]) + "\n" + "".join(body).replace("\n3,", "\nold,"))
+    rules = contract(*(ColumnContract(name=name, range=(0, 80)) for name in names))
+    alone = table.read_table(tmp_path / "t.csv", rules)
+    monkeypatch.setattr(table, "_MANY_ROWS", 1)
+    monkeypatch.setattr(table, "spare_threads", lambda: 4)
+    together = table.read_table(tmp_path / "t.csv", rules)
+    said = [[(problem.code, problem.text, list(problem.places)) for problem in result.problems] for result in (alone, together)]
+    assert said[0] == said[1] and {"copy:x10", "copy:x11", "outside:x0", "not-a-number:x0"} <= {code for code, *_ in said[0]}
+    assert together.columns == alone.columns and np.array_equal(together.inputs, alone.inputs)
 
 
 def test_a_column_that_is_learned_from_may_name_the_hospital_too(tmp_path: Path) -> None:

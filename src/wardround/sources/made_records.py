@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.read_result import ReadResult
+from wardround.sources.read_result import ReadResult, row_by_row
 from wardround.sources.splitting import assign_splits, distinct
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.errors import DataError
@@ -50,7 +50,7 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
     assigned = assign_splits(read_result.patients, read_result.declared, rules)
     if not np.any(assigned == "train"):
         raise DataError("No patient is left to train on", hint="lower validation and test under [data.splits], or add patients")
-    return Records(read_result.inputs, read_result.labels, read_result.patients, assigned)
+    return Records(row_by_row(read_result.inputs), read_result.labels, read_result.patients, assigned)
 
 
 def too_few_hint(read_result: ReadResult) -> str:
@@ -93,7 +93,7 @@ def to_named(read_result: ReadResult) -> NamedRecords:
     patients = np.where(read_result.identified, read_result.patients, "")
     return NamedRecords(
         names=read_result.names[order],
-        inputs=read_result.inputs[order],
+        inputs=row_by_row(read_result.inputs)[order],
         patients=patients[order],
         labels=read_result.labels[order],
         labelled=read_result.labelled[order],

@@ -71,7 +71,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What a column of a table held. Counts of rows; `factor` is the unit change that would bring most values into range."""
+    """What a column of a table held. Counts of rows; `factor` is the unit change that would bring most values into range.
+
+    dated: the values may be dates as numbers, whatever factor fits.
+    """
 
     name: str
     unit: str
@@ -79,14 +82,16 @@ class ColumnFacts:
     missing: int
     outside: int
     factor: float | None = None
+    dated: bool = False
 
 
 @dataclass(frozen=True)
 class ReadResult:
     """n records in canonical order: sorted by what they hold, so that the order of files or rows does not matter.
 
-    inputs, labels, patients: as in Records. declared: the split the source declares, "" where none. sites: the hospital, "" where
-    none. digests: sha256 of each input, hex. originals: (n, 2) height and width before resizing; (0, 2) for tables.
+    inputs, labels, patients: as in Records; inputs of a table may lie in memory column by column. declared: the split
+    the source declares, "" where none. sites: the hospital, "" where none. digests: sha256 of each input, hex. originals: (n, 2)
+    height and width before resizing; (0, 2) for tables.
     names: each record as its source calls it, a file or the number of a row. positions: its place in the order of the source.
     labelled: whether it has a label; the label of one that has none is 0 and means nothing.
     identified: whether the source names its patient; one that it does not name is a patient of its own. nameless: where those
@@ -143,7 +148,8 @@ def collect(
     `patients` is None, or holds a word for each record; one that names nobody (`MISSING_WORDS`) is as good as none. Identical
     images without a patient share one, so that a copy cannot stand in train and in test; identical table rows do not, since two
     people may well agree in a few rounded numbers. places: of the records, in the order of the source. spellings_settled: the
-    hospital has said which identifiers are one patient.
+    hospital has said which identifiers are one patient. Inputs that lie column by column are put into order where they lie: they
+    are the result's from then on.
     """
     count = len(labels)
     locations = _places_of(names) if places is None else places
@@ -165,7 +171,7 @@ def collect(
         named = np.where(unnamed, own, named)
     sizes = np.asarray(originals, np.int64).reshape(-1, 2)
     return ReadResult(
-        inputs=_rows_in(inputs, order),
+        inputs=_in_order(inputs, order),
         labels=outcome[order],
         patients=named[order],
         declared=split[order],
@@ -236,16 +242,23 @@ def _each(inputs: NDArray[Any], rows: NDArray[np.int64]) -> Iterator[NDArray[Any
         yield from np.ascontiguousarray(inputs[rows[start : start + _ROWS]])
 
 
-def _rows_in(inputs: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
-    """The inputs in that order, row by row. A table's may lie in memory column by column: then some thousand rows are read in
-    turn, and each written whole where it belongs, twice as fast as taking some columns at once."""
+def _in_order(inputs: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
+    """The inputs in that order. A table's that lie in memory column by column keep that memory: a second copy would cost more
+    time than all that is done with it."""
     if inputs.ndim != 2 or inputs.flags.c_contiguous:
         return inputs[order]
+    for column in inputs.T:
+        column[:] = column[order]
+    return inputs
+
+
+def row_by_row(inputs: NDArray[Any]) -> NDArray[Any]:
+    """The same inputs with each record's in one piece of memory, as those who learn from them read them."""
+    if inputs.flags.c_contiguous:
+        return inputs
     rows = np.empty(inputs.shape, inputs.dtype)
-    target = np.empty_like(order)
-    target[order] = np.arange(len(order))
-    for start in range(0, len(order), _ROWS):
-        rows[target[start : start + _ROWS]] = np.ascontiguousarray(inputs[start : start + _ROWS])
+    for start in range(0, len(rows), _ROWS):
+        rows[start : start + _ROWS] = inputs[start : start + _ROWS]
     return rows
 
 

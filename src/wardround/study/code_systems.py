@@ -24,8 +24,10 @@ FHIR_SYSTEMS: dict[str, tuple[str, ...]] = {
     "CVX": ("http://hl7.org/fhir/sid/cvx",),
     "NDC": ("http://hl7.org/fhir/sid/ndc",),
     "ActCode": ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "http://hl7.org/fhir/v3/ActCode"),
+    "Discharge": ("http://terminology.hl7.org/CodeSystem/discharge-disposition", "http://hl7.org/fhir/discharge-disposition"),
 }
-"""By OMOP's vocabulary_id, the addresses that FHIR knows a system by. ActCode, the classes of encounters, is FHIR's alone."""
+"""By OMOP's vocabulary_id, the addresses that FHIR knows a system by. ActCode, the classes of encounters, and Discharge, how they
+ended, are FHIR's alone."""
 
 LONGEST_NUMBER = 18
 """Digits of a concept's number: what 64 bits hold."""

@@ -23,7 +23,10 @@ COLUMNS = {
     "person": ("person_id", "gender_concept_id", "year_of_birth", "month_of_birth", "day_of_birth"),
     "death": ("person_id", "death_date"),
     "observation_period": ("person_id", "observation_period_start_date", "observation_period_end_date"),
-    "visit_occurrence": ("person_id", "visit_concept_id", "visit_start_date", "visit_end_date", "visit_source_concept_id"),
+    "visit_occurrence": (
+        "person_id", "visit_concept_id", "visit_start_date", "visit_end_date", "visit_source_concept_id",
+        "discharged_to_concept_id",
+    ),
     "condition_occurrence": (
         "person_id", "condition_concept_id", "condition_start_date", "condition_end_date", "condition_source_concept_id",
     ),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from wardround.sources.databases.fhir import lines
 from wardround.sources.opening import open_source
 from wardround.sources.readiness.report import Readiness
 from wardround.values.errors import DataError
@@ -45,6 +46,21 @@ def test_bundles_read_as_their_entries(tmp_path: Path, form: str, kind: str) -> 
         (folder / "all.json").write_text(json.dumps(whole, indent=1))
     path = zipped(folder, tmp_path / "a.zip") if form == "zip" else next(folder.iterdir()) if form == "file" else folder
     assert records_of(path) == expected
+
+
+@pytest.mark.parametrize(("room", "parses"), [(2**20, 1), (0, 3)])
+def test_a_bundle_is_parsed_once_where_there_is_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, parses: int
+) -> None:
+    """Kinds, patients and events were a parse of every Bundle each; what has no room is parsed again, to the same records."""
+    expected = records_of(write_fhir(tmp_path / "export", fhir_resources()))
+    (tmp_path / "bundles").mkdir()
+    (tmp_path / "bundles" / "all.json").write_text(json.dumps(bundle(fhir_resources(), "collection")))
+    parsed, parse = [], lines.resource_in
+    monkeypatch.setattr(lines, "resource_in", lambda content: parsed.append(len(content)) or parse(content))
+    monkeypatch.setattr(lines, "KEPT_BYTES", room)
+    assert records_of(tmp_path / "bundles") == expected
+    assert len(parsed) == parses
 
 
 def test_bundles_beside_an_export_are_read_with_it(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from wardround.sources.files.candidate import Candidate
 from wardround.sources.files.file_tree import LARGEST_FILE, FileTree, open_file_tree
 from wardround.sources.files.known_files import MANIFEST, Known, is_manifest, known_files, note_manifest
 from wardround.sources.files.set_aside import REASONS, REFUSALS, FileAccount, Reason, SetAside
-from wardround.sources.images.decoding_threads import in_threads, spare_threads
 from wardround.sources.images.image_decoding import Decoded, bombs_refused, decode_guarded, fault_named
 from wardround.sources.images.picture_kinds import (
     ARCHIVES,
@@ -36,6 +35,7 @@ from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.progress import tell
 from wardround.sources.read_result import Labels, ReadResult, collect
 from wardround.sources.reader import Reader
+from wardround.sources.reading_threads import in_threads, spare_threads
 from wardround.study.contract import DataContract
 from wardround.study.label import Target
 

@@ -7,7 +7,7 @@ from wardround.sources.mapping.sections import HospitalMapping
 from wardround.sources.read_result import Labels, ReadResult
 from wardround.sources.tables.column_names import used_names
 from wardround.sources.tables.csv_text import CsvSettings, is_parquet
-from wardround.sources.tables.excel import hidden_columns, hidden_rows, is_workbook, workbook_frame
+from wardround.sources.tables.excel import hidden_parts, is_workbook, workbook_frame
 from wardround.sources.tables.table import LineOf, is_table, records_of
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
@@ -27,8 +27,8 @@ def read_mapped(path: Path, contract: DataContract, mapping: HospitalMapping, la
         mapping = _askable(mapping, frame.columns)
     frame, problems = mapped(frame, mapping, contract, line_of)
     if not mapping.source.query and is_workbook(path):
-        hidden = hidden_columns(path, names, hospital_names(mapping), mapping.source.sheet)
-        problems = (*hidden_rows(path, mapping.source.sheet, mapping.source.header_line), *hidden, *problems)
+        source = mapping.source
+        problems = (*hidden_parts(path, names, hospital_names(mapping), source.sheet, source.header_line), *problems)
     settled = mapping.patient is not None and mapping.patient.same != ""
     return records_of(rows_of_frame(frame, contract, line_of, problems=problems, spellings_settled=settled), contract, labels)
 

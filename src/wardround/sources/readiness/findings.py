@@ -229,7 +229,10 @@ def _column_findings(read_result: ReadResult, contract: DataContract) -> list[Fi
                 "they count as missing" if rules[facts.name].outside == "missing" else "to clip"
             )
             findings.append(_part("warning", f"outside:{facts.name}", text, hint, facts.outside, facts.rows))
-        if facts.factor is not None:
+        if facts.dated:
+            text = f"Column {facts.name!r} seems to hold years or dates as numbers; the contract wants{unit or ' another unit'}"
+            findings.append(Finding("error", f"dates-as-numbers:{facts.name}", text, _DATES_HINT))
+        elif facts.factor is not None:
             text = f"Column {facts.name!r} seems to hold {words_for(facts.factor)}; the contract wants{unit or ' another unit'}"
             findings.append(Finding("error", f"unit:{facts.name}", text, _factor_hint(facts.factor)))
     if read_result.left_out:
@@ -237,6 +240,12 @@ def _column_findings(read_result: ReadResult, contract: DataContract) -> list[Fi
             counted("note", "left-out", "Incomplete records left out, as the contract says", "", read_result.left_out)
         )
     return findings
+
+
+_DATES_HINT = (
+    "name the column that the contract means; where years or days from a date are meant, export the date itself and write a "
+    "mapping with wardround data map, and in it minus, the column of the earlier date, and date_format"
+)
 
 
 def _factor_hint(factor: float) -> str:

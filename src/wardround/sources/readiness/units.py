@@ -60,5 +60,23 @@ def likely_factor(values: NDArray[np.float64], low: float, high: float, name: st
     return None if best is None else best.factor
 
 
+_YEARS, _DAYS_OF_SPREADSHEETS, _SECONDS = (1900, 2100), (18_000, 62_000), (5e8, 2.2e9)
+
+
+def may_be_dates(values: NDArray[np.float64]) -> bool:
+    """Whether numbers outside their range may be dates: years, days as spreadsheets count them (1949 to 2069), 20201231, or
+    seconds since 1970. A factor would bring them into the range of an age, and make everybody as old.
+
+    >>> [may_be_dates(np.array(values)) for values in ([1956.0, 1987], [44120.0, 44166], [20201231.0], [1956.5, 1987], [250e3])]
+    [True, True, True, False, False]
+    """
+    if not len(values) or bool(np.any(values != np.rint(values))):
+        return False
+    spans = [(values >= low) & (values <= high) for low, high in (_YEARS, _DAYS_OF_SPREADSHEETS, _SECONDS)]
+    month, day = values // 100 % 100, values % 100
+    written = (values // 10_000 >= _YEARS[0]) & (values // 10_000 <= _YEARS[1]) & (month >= 1) & (month <= 12) & (day >= 1)
+    return any(float(np.mean(span)) >= _MENDED for span in (*spans, written & (day <= 31)))
+
+
 def words_for(factor: float) -> str:
     return next(confusion.words for confusion in CONFUSIONS if confusion.factor == factor)

@@ -49,50 +49,54 @@ class TableSpots:
 
 
 @dataclass
-class ColumnLooks:
-    """outcomes: the label's target of each record (n,)."""
+class ColumnCopies:
+    """Columns that hold the same cells in every row, by their fingerprints."""
 
-    outcomes: NDArray[Any]
     _prints: dict[int, str] = field(default_factory=dict)
 
-    def look(
-        self, column: ColumnContract, cells: Cells, prepared: PreparedColumn, spots: TableSpots, counter: ProblemCounter
-    ) -> None:
-        """Note what is strange about one column."""
-        if len(cells) < 2:
-            return
-        self._constant_or_copy(column, cells, prepared, counter)
-        if self._leaks(prepared):
-            text = f"Column {column.name!r} tells the label by itself: every value stands with one outcome only"
-            hint = "find out whether it was written after the outcome was known; then take it out of the study"
-            counter.warning(f"leak:{column.name}", text, hint, Place(column=column.name))
-        if column.kind == "number":
-            _fill_codes(column, cells, prepared, spots, counter)
-            _thousands(column, cells, prepared, spots, counter)
+    def note(self, name: str, fingerprint: int | None, counter: ProblemCounter) -> None:
+        """Tell of a column that copies an earlier one."""
+        other = name if fingerprint is None else self._prints.setdefault(fingerprint, name)
+        if other != name:
+            text = f"Columns {other!r} and {name!r} hold the same values in every row"
+            hint = "check the export: one of them may have been filled with the other"
+            counter.warning(f"copy:{name}", text, hint, Place(column=name))
 
-    def _constant_or_copy(self, column: ColumnContract, cells: Cells, prepared: PreparedColumn, counter: ProblemCounter) -> None:
-        where = Place(column=column.name)
-        if len(cells) >= FEWEST and (prepared.features == prepared.features[0]).all():
-            text = f"Column {column.name!r} holds one and the same value in every row"
-            counter.warning(f"constant:{column.name}", text, "check the export; the network learns nothing from it", where)
-            return
-        fingerprint = _fingerprint(cells)
-        other = self._prints.setdefault(fingerprint, column.name)
-        if other != column.name:
-            text = f"Columns {other!r} and {column.name!r} hold the same values in every row"
-            counter.warning(
-                f"copy:{column.name}", text, "check the export: one of them may have been filled with the other", where
-            )
 
-    def _leaks(self, prepared: PreparedColumn) -> bool:
-        """Whether the column determines a yes-or-no label: each value has one outcome, or one threshold divides the outcomes."""
-        outcomes = self.outcomes
-        classes = np.unique(outcomes[:_SAMPLE]) if len(outcomes) >= FEWEST else np.zeros(0)
-        if len(classes) != 2 or outcomes.dtype.kind not in "iub":
-            return False
-        if not _determines(prepared.features[:_SAMPLE], outcomes[:_SAMPLE]):
-            return False
-        return len(outcomes) <= _SAMPLE or _determines(prepared.features, outcomes)
+def look_at(
+    column: ColumnContract,
+    cells: Cells,
+    prepared: PreparedColumn,
+    outcomes: NDArray[Any],
+    spots: TableSpots,
+    counter: ProblemCounter,
+) -> int | None:
+    """Tell what is strange about one column, and give its fingerprint. outcomes: the label's target of each record (n,)."""
+    if len(cells) < 2:
+        return None
+    where = Place(column=column.name)
+    constant = len(cells) >= FEWEST and bool((prepared.features == prepared.features[0]).all())
+    if constant and sum(len(fault.rows) for fault in prepared.faults) < len(cells):
+        text = f"Column {column.name!r} holds one and the same value in every row"
+        counter.warning(f"constant:{column.name}", text, "check the export; the network learns nothing from it", where)
+    if _leaks(prepared, outcomes):
+        text = f"Column {column.name!r} tells the label by itself: every value stands with one outcome only"
+        hint = "find out whether it was written after the outcome was known; then take it out of the study"
+        counter.warning(f"leak:{column.name}", text, hint, where)
+    if column.kind == "number":
+        _fill_codes(column, cells, prepared, spots, counter)
+        _thousands(column, cells, prepared, spots, counter)
+    return None if constant else _fingerprint(cells)
+
+
+def _leaks(prepared: PreparedColumn, outcomes: NDArray[Any]) -> bool:
+    """Whether the column determines a yes-or-no label: each value has one outcome, or one threshold divides the outcomes."""
+    classes = np.unique(outcomes[:_SAMPLE]) if len(outcomes) >= FEWEST else np.zeros(0)
+    if len(classes) != 2 or outcomes.dtype.kind not in "iub":
+        return False
+    if not _determines(prepared.features[:_SAMPLE], outcomes[:_SAMPLE]):
+        return False
+    return len(outcomes) <= _SAMPLE or _determines(prepared.features, outcomes)
 
 
 def _fingerprint(cells: Cells) -> int:

@@ -255,6 +255,8 @@ def _first_fault(file: io.TextIOWrapper, form: CsvForm, width: int) -> DataError
             line = line_before + reader.line_num
             if swallowed := next((cell for cell in row if swallows_rows(cell, form.separator, width)), None):
                 return open_quote(started + 1, swallowed)
+            if len(row) == width + 1 and not row[-1]:
+                return ends_with_separator(started + 1)
             if row and len(row) != width:
                 return ragged([started + 1], width, [len(row)])
             started = line
@@ -274,6 +276,14 @@ def open_quote(line: int, cell: str) -> DataError:
         "A quotation mark in the table is opened and not closed before the next rows",
         found=f"line {line}{lines}",
         hint='close it, or take it out; a quotation mark inside a cell is written twice, and the cell in quotes: "5"" tube"',
+    )
+
+
+def ends_with_separator(line: int) -> DataError:
+    return DataError(
+        "A row of the table ends with a separator, and its header does not",
+        found=f"line {line}",
+        hint="where every row ends so, write a separator at the end of the header line, too; else take it out of the line",
     )
 
 

@@ -1,19 +1,17 @@
 """Workbooks (.xlsx, .xls, .xlsb, .ods) as tables of text, through calamine; an extra, since few hospitals' machines need it.
 
 A number is written in its shortest spelling, a date as 2020-12-31, a formula as the value that was saved with it. An error in a
-cell of an .xlsx or .ods (#N/A, #DIV/0!) stays that word, so that it counts as missing only where the contract says so.
+cell (#N/A, #DIV/0!) stays that word, so that it counts as missing only where the contract says so.
+
+    file --calamine--> values --SheetMarks: errors--> text      file --SheetMarks--> what is hidden or merged
 """
 
 import datetime
-import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 from wardround.sources.files.candidate import Candidate, candidate_at
-from wardround.sources.files.damage import DAMAGE
 from wardround.sources.files.density import require_bearable_zip
 from wardround.sources.places import PLACES_KEPT, Place
 from wardround.sources.read_result import Labels, Problem, ReadResult
@@ -21,8 +19,12 @@ from wardround.sources.reader import Reader
 from wardround.sources.tables.cells import cell_of
 from wardround.sources.tables.column_names import clean_name, require_single, used_names
 from wardround.sources.tables.csv_text import title_above
-from wardround.sources.tables.number_faults import FORMULA
-from wardround.sources.tables.ods_cells import ods_cells
+from wardround.sources.tables.workbooks.compound_file import MARK
+from wardround.sources.tables.workbooks.ods_sheet import ods_marks
+from wardround.sources.tables.workbooks.sheet_marks import SheetMarks
+from wardround.sources.tables.workbooks.xls_sheet import xls_marks
+from wardround.sources.tables.workbooks.xlsb_sheet import xlsb_marks
+from wardround.sources.tables.workbooks.xlsx_sheet import xlsx_marks
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError, MissingExtraError
 
@@ -31,11 +33,8 @@ if TYPE_CHECKING:
 
     from wardround.sources.tables.table import LineOf
 
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"})
 _LINES_LOOKED_AT = 30
-_ERROR_CELL = re.compile(rb'<c\b[^>]*?\br="([A-Z]+)(\d+)"[^>]*>(?:(?!</c>).)*?</c>', re.DOTALL)
-_LARGEST_SHEET = 2**29
 
 
 def is_workbook(path: Path) -> bool:
@@ -46,7 +45,7 @@ def is_workbook(path: Path) -> bool:
 def holds_workbook(candidate: Candidate) -> bool:
     """A workbook by what it holds: parts of one in a zip, or the mark of an old .xls."""
     parts = candidate.members or frozenset()
-    if candidate.head.startswith(_OLE) or parts & {"xl/workbook.xml", "xl/workbook.bin"}:
+    if candidate.head.startswith(MARK) or parts & {"xl/workbook.xml", "xl/workbook.bin"}:
         return True
     return any(b"opendocument.spreadsheet" in head for _, head in candidate.heads(100, lambda name: name == "mimetype"))
 
@@ -58,7 +57,7 @@ def read_workbook(path: Path, contract: DataContract, labels: Labels = "required
 
     used = used_names(contract)
     frame, line_of = workbook_frame(path, used)
-    problems = (*hidden_rows(path), *hidden_columns(path, frame.columns, used))
+    problems = hidden_parts(path, frame.columns, used)
     return records_of(rows_of_frame(frame, contract, line_of, problems=problems), contract, labels)
 
 
@@ -103,10 +102,7 @@ def _require_unmerged(path: Path, sheet: str, header_line: int, columns: Sequenc
 def _merged(path: Path, book: Any, sheet: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """First and last row and column, from 0, of the merged cells of a sheet."""
     ranges = book.get_sheet_by_name(sheet).merged_cell_ranges
-    if ranges is not None:
-        return list(ranges)
-    spans = [cell for cell in ods_cells(path, sheet) if cell.rows > 1 or cell.columns > 1]
-    return [((s.row - 1, s.column - 1), (s.row + s.rows - 2, s.column + s.columns - 2)) for s in spans]
+    return list(sheet_marks(path, sheet).merged if ranges is None else ranges)
 
 
 def _header_line(rows: Sequence[Sequence[str]], asked: set[str]) -> int:
@@ -114,39 +110,33 @@ def _header_line(rows: Sequence[Sequence[str]], asked: set[str]) -> int:
     return 1 + hits.index(max(hits)) if hits and max(hits) > max(1, hits[0]) else 0
 
 
-_HIDDEN_ROW = re.compile(rb'<row\b(?=[^>]*\bhidden="(?:1|true)")[^>]*?\br="(\d+)"')
-
-
-def hidden_rows(path: Path, sheet: str = "", header_line: int = 0) -> tuple[Problem, ...]:
-    """A warning of the rows of an .xlsx that a filter hides, below the header: nobody sees them, and they are read."""
+def hidden_parts(
+    path: Path, names: Sequence[str], used: Sequence[str], sheet: str = "", header_line: int = 0
+) -> tuple[Problem, ...]:
+    """Warnings of rows below the header that a filter hides, and of hidden columns that are used: nobody sees them, and they are
+    read. names: of the sheet's columns, in order."""
     lines: list[int] = []
-    for name in [sheet] if sheet else sheet_names(path):
-        content = _sheet_content(path, name)
-        lines += [int(match[1]) for match in _HIDDEN_ROW.finditer(content) if int(match[1]) > max(header_line, 1)]
-    if not lines:
-        return ()
-    text = "Rows are hidden in the spreadsheet, as a filter does, and are read like all others"
-    hint = "where they do not belong to the study, delete them, or copy those that are shown into a new workbook"
-    return (Problem("warning", "hidden-rows", text, hint, len(lines), tuple(Place(line=line) for line in lines[:PLACES_KEPT])),)
-
-
-_HIDDEN_COLUMN = re.compile(rb'<col\b(?=[^>]*\bhidden="(?:1|true)")(?=[^>]*\bmin="(\d+)")(?=[^>]*\bmax="(\d+)")')
-
-
-def hidden_columns(path: Path, names: Sequence[str], used: Sequence[str], sheet: str = "") -> tuple[Problem, ...]:
-    """A warning of the columns of an .xlsx that are hidden and used: whoever looks at the sheet sees others, or none of the name.
-
-    names: of the sheet's columns, in order.
-    """
     hidden: set[str] = set()
     for name in [sheet] if sheet else sheet_names(path):
-        for match in _HIDDEN_COLUMN.finditer(_sheet_content(path, name)):
-            hidden.update(names[int(match[1]) - 1 : int(match[2])])
-    if not (columns := [name for name in names if name in hidden and name in used]):
-        return ()
+        marks = sheet_marks(path, name)
+        lines += [line for line in marks.hidden_rows if line > max(header_line, 1)]
+        for first, last in marks.hidden_columns:
+            hidden.update(names[first - 1 : last])
+    return (*_hidden_rows(lines), *_hidden_columns([name for name in names if name in hidden and name in used]))
+
+
+def _hidden_rows(lines: list[int]) -> tuple[Problem, ...]:
+    text = "Rows are hidden in the spreadsheet, as a filter does, and are read like all others"
+    hint = "where they do not belong to the study, delete them, or copy those that are shown into a new workbook"
+    places = tuple(Place(line=line) for line in lines[:PLACES_KEPT])
+    return (Problem("warning", "hidden-rows", text, hint, len(lines), places),) if lines else ()
+
+
+def _hidden_columns(columns: list[str]) -> tuple[Problem, ...]:
     text = "Columns that are used are hidden in the spreadsheet, and are read like all others"
     hint = "show them there, and make sure that they hold what the study means; an older version of a column is often hidden"
-    return (Problem("warning", "hidden-columns", text, hint, len(columns), tuple(Place(column=name) for name in columns)),)
+    places = tuple(Place(column=name) for name in columns)
+    return (Problem("warning", "hidden-columns", text, hint, len(columns), places),) if columns else ()
 
 
 def sheet_names(path: Path) -> list[str]:
@@ -171,7 +161,7 @@ def sheet_rows(path: Path, sheet: str = "") -> list[list[str]]:
             if filled else "export it again",
         )  # fmt: skip
     rows = [[_cell(value) for value in row] for row in book.get_sheet_by_name(filled[0]).to_python(skip_empty_area=False)]
-    for row_number, column, word in _error_cells(path, filled[0]):
+    for row_number, column, word in sheet_marks(path, filled[0]).errors:
         if row_number <= len(rows) and column <= len(rows[row_number - 1]):
             rows[row_number - 1][column - 1] = word
     return rows
@@ -206,50 +196,10 @@ def _cell(value: object) -> str:
     return cell_of(value)
 
 
-def _error_cells(path: Path, sheet: str) -> list[tuple[int, int, str]]:
-    """Row, column and word of each cell of an .xlsx or .ods that holds an error, or a formula without the value that it has."""
-    if cells := [(cell.row, cell.column, cell.error) for cell in ods_cells(path, sheet) if cell.error]:
-        return cells
-    return [cell for match in _ERROR_CELL.finditer(_sheet_content(path, sheet)) if (cell := _error_cell(match)) is not None]
-
-
-def _sheet_content(path: Path, sheet: str) -> bytes:
-    """The XML of a sheet of an .xlsx; nothing of another kind of workbook."""
-    try:
-        if not zipfile.is_zipfile(path):
-            return b""
-        with zipfile.ZipFile(path) as parts:
-            member = _sheet_member(parts, sheet)
-            return b"" if member is None or parts.getinfo(member).file_size > _LARGEST_SHEET else parts.read(member)
-    except DAMAGE:
-        return b""
-
-
-def _error_cell(match: "re.Match[bytes]") -> tuple[int, int, str] | None:
-    text, value = match[0], re.search(rb"<v>(.*?)</v>", match[0], re.DOTALL)
-    head = text[: text.index(b">")]
-    column = 0
-    for letter in match[1]:
-        column = column * 26 + letter - 64
-    if b't="e"' in head:
-        return int(match[2]), column, value[1].decode("utf-8", "replace") if value else "#ERROR"
-    if b"<f" in text and value is None and b"<is>" not in text:
-        return int(match[2]), column, FORMULA
-    return None
-
-
-def _sheet_member(parts: zipfile.ZipFile, sheet: str) -> str | None:
-    """The file of a sheet inside an .xlsx; None in a workbook of another kind."""
-    if "xl/workbook.xml" not in parts.namelist():
-        return None
-    book = ElementTree.fromstring(parts.read("xl/workbook.xml"))
-    links = ElementTree.fromstring(parts.read("xl/_rels/workbook.xml.rels"))
-    targets = {link.get("Id"): link.get("Target", "") for link in links}
-    for element in book.iter():
-        if element.tag.endswith("}sheet") and element.get("name") == sheet:
-            key = next((value for name, value in element.items() if name.endswith("}id")), "")
-            return "xl/" + targets.get(key, "").removeprefix("/xl/")
-    return None
+def sheet_marks(path: Path, sheet: str) -> SheetMarks:
+    """What a sheet says beside its values, by whichever reader knows the kind of its file."""
+    every = (read_marks(path, sheet) for read_marks in (xlsx_marks, xlsb_marks, xls_marks, ods_marks))
+    return next((marks for marks in every if marks != SheetMarks()), SheetMarks())
 
 
 READER = Reader("workbook", "table", "workbook", SUFFIXES, holds_workbook, read_workbook)

@@ -42,10 +42,12 @@ def rows_of_frame(
         if name in frame.columns:
             require_flat(frame.get_column(name))
     columns = {name: frame.get_column(name) for name in frame.columns}
+    numbers = {column.name for column in contract.columns if column.kind == "number"}
+    each_row = np.arange(frame.height)
     return TableRows(
         frame.height,
         tuple(columns),
-        lambda name: cells_in(columns.get(name), numeric=any(c.name == name and c.kind == "number" for c in contract.columns)),
+        lambda name: cells_in(columns.get(name), each_row=each_row if name in numbers else None),
         lambda name: words_in(columns.get(name)),
         line_of,
         (*problems, *_row_problems(frame, contract, line_of)),
@@ -105,10 +107,11 @@ def _row_problems(frame: pl.DataFrame, contract: DataContract, line_of: LineOf |
 def _repeated(frame: pl.DataFrame) -> NDArray[np.int64]:
     """Rows that are equal to an earlier one."""
     hashes = frame.hash_rows().to_numpy()
-    _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
-    rows = np.flatnonzero((sizes > 1)[group])
-    if not len(rows):
-        return rows
+    ordered = np.sort(hashes)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.zeros(0, np.int64)
+    rows = np.flatnonzero(np.isin(hashes, twice))
     part = frame[rows].with_row_index("wardround row")
     first = part.group_by(frame.columns, maintain_order=True).agg(pl.col("wardround row").first()).get_column("wardround row")
     later = np.ones(len(rows), bool)
@@ -116,13 +119,16 @@ def _repeated(frame: pl.DataFrame) -> NDArray[np.int64]:
     return rows[later]
 
 
-def cells_in(column: pl.Series | None, *, numeric: bool = False) -> Cells | None:
-    """A column as cells; None where the table has no such column. numeric: one word a row, parsed all at once."""
+def cells_in(column: pl.Series | None, *, each_row: NDArray[np.int64] | None = None) -> Cells | None:
+    """A column as cells; None where the table has no such column.
+
+    each_row: 0, 1, 2, ... for numbers: each row has a word of its own, and all are parsed at once.
+    """
     if column is None:
         return None
     text = text_of(column)
-    if numeric:
-        return Cells(_Words(text), np.arange(len(text)), _parsed_numbers(text), one_a_row=True)
+    if each_row is not None:
+        return Cells(_Words(text), each_row, _parsed_numbers(text), one_a_row=True)
     distinct = text.unique(maintain_order=True)
     position = pl.Series(range(len(distinct)), dtype=pl.Int64)
     index = text.replace_strict(distinct, position, return_dtype=pl.Int64).to_numpy().astype(np.int64)
@@ -157,7 +163,8 @@ def text_of(column: pl.Series) -> pl.Series:
     if kind.is_float():
         return _float_text(column.cast(pl.Float64))
     if kind == pl.String:
-        return column.fill_null("").str.strip_chars() if column.len() < 10_000 else column.fill_null("")
+        text = column.fill_null("") if column.null_count() else column
+        return text.str.strip_chars() if text.len() < 10_000 else text
     return column.cast(pl.String).fill_null("")
 
 
@@ -173,7 +180,7 @@ def _parsed_numbers(text: pl.Series) -> NDArray[np.float64]:
     parsed = text.cast(pl.Float64, strict=False)
     if parsed.null_count():
         parsed = text.str.strip_chars().cast(pl.Float64, strict=False)
-    numbers = parsed.fill_null(float("nan")).to_numpy()
+    numbers = (parsed.fill_null(float("nan")) if parsed.null_count() else parsed).to_numpy()
     if not np.isinf(numbers).any():
         return numbers
     return np.where(np.isfinite(numbers) | _too_large(text, numbers), numbers, np.nan)

@@ -54,6 +54,25 @@ DATE = NumberFault(
     f"name another column; where the days between two dates are meant, {_MAPPING}minus (the column of the earlier date) and "
     "date_format",
 )  # fmt: skip
+TIME = NumberFault(
+    "time", "times or durations with a colon where a number is promised",
+    "export them as a number in the contract's unit, such as minutes or hours",
+)  # fmt: skip
+OTHER_MINUS = NumberFault(
+    "other-minus", "negative numbers without a plain - before them",
+    "export them as -5.2; a long dash, a - behind the number and brackets are no minus sign here",
+)  # fmt: skip
+TWO_NUMBERS = NumberFault(
+    "two-numbers", "two numbers with a slash between them, such as 120/80", "export each of the two into a column of its own"
+)
+SPAN = NumberFault(
+    "span", "spans such as 30-40 or 5±1 in place of one number",
+    'decide with the study what such a cell counts as, and say it in a mapping (wardround data map): codes = { "30-40" = "35" }',
+)  # fmt: skip
+MARKED = NumberFault(
+    "marked", "numbers with a mark beside them, such as 5.2* or 5.2 (H)",
+    "export the number alone; where the mark says that the value does not count, leave the cell empty",
+)  # fmt: skip
 NO_FORMULA = NumberFault(
     "formula-unsaved", "formulas whose value was not saved with the workbook",
     "open it in a spreadsheet program, which computes them, and save it there",
@@ -67,16 +86,27 @@ WORD = NumberFault(
 )
 
 _ASCII_ANY_CASE = re.ASCII | re.IGNORECASE
+_ONE = r"\d+(?:[.,]\d+)?"
+_DATE = (
+    r"(?:\d{1,2}\.\d{1,2}\.\d{2,4}|\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/])\d{1,2}\2\d{2,4}|"
+    r"\d{1,2}\.?[ -][^\W\d_]{3,9}\.?[ -]\d{2,4}|[^\W\d_]{3,9}\.? \d{1,2},? \d{4})"
+)
 _CAUSES = (
     (re.compile(re.escape(FORMULA)), NO_FORMULA),
     (re.compile(r"[<>≤≥~≈]\s*=?\s*[+-]?\d+(?:[.,]\d+)?.*", re.ASCII), BOUND),
-    (re.compile(r"[+-]?(?:\d+|\d{1,3}(?:[.\s'’]\d{3})+),\d+", re.ASCII), DECIMAL_COMMA),
+    (re.compile(r"[+-]?(?:\d+|\d{1,3}(?:[.\s'’]\d{3})+),\d+(?:[eE][+-]?\d+)?", re.ASCII), DECIMAL_COMMA),
     (re.compile(r"[+-]?\d{1,3}(?:[.\s'’]\d{3})+", re.ASCII), THOUSANDS),
-    (re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\.\d+", re.ASCII), THOUSANDS),
+    (re.compile(r"[+-]?\d{1,3}(?:[\s'’]\d{3})+\.\d+", re.ASCII), THOUSANDS),
+    (re.compile(r"[+-]?\d{1,3}(?:,\d{3}){2,}|[+-]?\d{1,3}(?:,\d{3})+\.\d+", re.ASCII), THOUSANDS),
     (re.compile(r"[+-]?(?:inf|infinity|∞|#div/0!)", re.IGNORECASE), NOT_FINITE),
     (re.compile(r"#[A-Z/0]+[!?]?(?:_[A-Z]+[!?]?)*", re.ASCII), ERROR_CELL),
     (re.compile(r"[+-]?0[xob][0-9a-f_]+|[+-]?\d+(?:_\d+)+(?:\.\d*)?|[+-]?\d+(?:\.\d*)?d[+-]?\d+", _ASCII_ANY_CASE), PROGRAM),
-    (re.compile(r"\d{1,2}\.\d{1,2}\.\d{2,4}.*|\d{4}-\d{1,2}-\d{1,2}.*|\d{1,2}/\d{1,2}/\d{2,4}.*", re.ASCII), DATE),
+    (re.compile(rf"{_DATE}.*", re.ASCII), DATE),
+    (re.compile(r"\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?|\d+ days?, \d+:.*", re.ASCII), TIME),
+    (re.compile(rf"[\u2212\u2012-\u2015]\s?{_ONE}|{_ONE}\s?[-\u2212]|\({_ONE}\)", re.ASCII), OTHER_MINUS),
+    (re.compile(rf"{_ONE}\s?/\s?{_ONE}", re.ASCII), TWO_NUMBERS),
+    (re.compile(rf"[+-]?{_ONE}\s?(?:[-\u2010-\u2015]|±|\.\.|to|bis)\s?{_ONE}", re.ASCII), SPAN),
+    (re.compile(rf"[+-]?{_ONE}\s?(?:[*!#†‡↑↓]+|\([A-Za-z*+-]{{1,3}}\))|(?:[*!#†‡↑↓]+|[HL]\b)\s?[+-]?{_ONE}", re.ASCII), MARKED),
     (re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*[^\W\d_%µ°][\w/%µ°²³*.\-]*|[+-]?\d+(?:[.,]\d+)?\s*%", re.UNICODE), WITH_UNIT),
 )  # fmt: skip
 
@@ -136,6 +166,8 @@ def fault_of(cell: str) -> NumberFault:
     ['program-number', 'program-number', 'other-digits']
     >>> [fault_of(cell).code for cell in ("12 mg/dl", "inf", "31.12.2020", "young")]
     ['with-unit', 'not-finite', 'date', 'not-a-number']
+    >>> [fault_of(cell).code for cell in ("120/80", "12:30", "30-40", "5.2-", "5.2*")]
+    ['two-numbers', 'time', 'span', 'other-minus', 'marked']
     """
     if is_number(cell):
         return TOO_LARGE

@@ -17,10 +17,11 @@ from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.progress import tell
 from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResult, collect
 from wardround.sources.reader import Reader
-from wardround.sources.readiness.units import likely_factor
+from wardround.sources.readiness.units import likely_factor, may_be_dates
+from wardround.sources.reading_threads import in_threads, spare_threads
 from wardround.sources.splitting import split_named
 from wardround.sources.tables.cells import Cells
-from wardround.sources.tables.column_looks import ColumnLooks, TableSpots
+from wardround.sources.tables.column_looks import ColumnCopies, TableSpots, look_at
 from wardround.sources.tables.column_names import absent_columns
 from wardround.sources.tables.columns import PreparedColumn, prepare_column, words_that
 from wardround.sources.tables.csv_text import GZIP, PARQUET, looks_like_text
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 ROWS = "of the rows in the order of the file"
+_MANY_ROWS = 20_000
+"""Of fewer, a column is judged sooner than a thread is started."""
 LineOf = Callable[[int], int]
 """The line of the file that a row, counted from 0, stands on."""
 
@@ -44,10 +47,11 @@ def _kept_by_others(name: str) -> None:
 class TableRows:
     """A table by its columns, whatever it came from.
 
-    names: of its columns. cells_of: a column's cells; words_of: one of names (patient, split, site) as written and trimmed; both
-    None where there is no such column. line_of: None where a row stands on no line. problems: what was met while it was read.
-    spellings_settled: the hospital has said which identifiers are one patient. release: lets go of a column's cells, for which
-    nobody asks any more: of a large table they take four times the memory of what is made of them.
+    names: of its columns. cells_of: a column's cells, asked for by several threads at once; words_of: one of names (patient,
+    split, site) as written and trimmed; both None where there is no such column. line_of: None where a row stands on no line.
+    problems: what was met while it was read. spellings_settled: the hospital has said which identifiers are one patient.
+    release: lets go of a column's cells, for which nobody asks any more: of a large table they take four times the memory of what
+    is made of them.
     """
 
     count: int
@@ -177,27 +181,55 @@ def _declared(splits: list[str], rows: NDArray[np.int64], table: TableRows, coun
 def _features(
     table: TableRows, contract: DataContract, rows: NDArray[np.int64], outcomes: NDArray[Any], labels: Labels
 ) -> tuple[NDArray[np.float32], list[ColumnFacts], list[Problem]]:
+    """Columns are judged a few at once, each by itself, and told in the contract's order."""
     # Column by column in memory: rows would take all of it at once, while the text of every column is still there.
     features = np.empty((len(rows), len(contract.feature_names)), np.float32, order="F")
-    facts: list[ColumnFacts] = []
-    problems: list[Problem] = []
-    looks = ColumnLooks(outcomes)
+    ends = np.cumsum([len(column.features) for column in contract.columns]).tolist()
     named_again = {contract.patient.column, "split", contract.site.column}
-    start = 0
-    for number, column in enumerate(contract.columns, 1):
-        tell("columns", number, len(contract.columns))
-        counter = ProblemCounter(ROWS)
-        cells = _cells(table, column.name).take(rows)
-        spots = TableSpots(rows, cells, table.line_of)
-        prepared, fact = _column_features(column, cells, spots, counter, labels)
-        features[:, start : start + len(column.features)] = prepared.features
-        start += len(column.features)
-        looks.look(column, cells, prepared, spots, counter)
+
+    def judged(job: tuple[ColumnContract, int]) -> _JudgedColumn:
+        column, end = job
+        done = _judged_column(column, table, rows, outcomes, labels, features[:, end - len(column.features) : end])
         if column.name not in named_again:
             table.release(column.name)
-        facts.append(fact)
-        problems.extend(counter.problems())
+        return done
+
+    threads = spare_threads() if len(rows) >= _MANY_ROWS else 1
+    facts: list[ColumnFacts] = []
+    problems: list[Problem] = []
+    copies = ColumnCopies()
+    for number, done in enumerate(in_threads(judged, zip(contract.columns, ends, strict=True), threads), 1):
+        tell("columns", number, len(contract.columns))
+        copies.note(done.facts.name, done.fingerprint, done.counter)
+        facts.append(done.facts)
+        problems.extend(done.counter.problems())
     return features, facts, problems
+
+
+@dataclass(frozen=True)
+class _JudgedColumn:
+    """What was seen of a column. fingerprint: equal for columns of equal cells, None where they say nothing."""
+
+    facts: ColumnFacts
+    fingerprint: int | None
+    counter: ProblemCounter
+
+
+def _judged_column(
+    column: ColumnContract,
+    table: TableRows,
+    rows: NDArray[np.int64],
+    outcomes: NDArray[Any],
+    labels: Labels,
+    features: NDArray[np.float32],
+) -> _JudgedColumn:
+    """Writes a column's features (n, f), and tells what is wrong or strange about its cells."""
+    counter = ProblemCounter(ROWS)
+    cells = _cells(table, column.name).take(rows)
+    spots = TableSpots(rows, cells, table.line_of)
+    prepared, facts = _column_features(column, cells, spots, counter, labels)
+    features[:] = prepared.features
+    return _JudgedColumn(facts, look_at(column, cells, prepared, outcomes, spots, counter), counter)
 
 
 def _column_features(
@@ -215,7 +247,8 @@ def _column_features(
         counter.rows("error", f"missing:{column.name}", text, hint, where)
     factor = None if column.range is None else likely_factor(prepared.measured, *column.range, column.name)
     missing, outside = int(prepared.missing.sum()), int(prepared.outside.sum())
-    return prepared, ColumnFacts(column.name, column.unit, len(cells), missing, outside, factor)
+    dated = factor is not None and may_be_dates(prepared.measured)
+    return prepared, ColumnFacts(column.name, column.unit, len(cells), missing, outside, factor, dated)
 
 
 def is_table(path: Path) -> bool:

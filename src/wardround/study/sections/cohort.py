@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from wardround.study.code_systems import Code, code_of
 from wardround.study.sections.section import Section
 
-EventKind = Literal["visit", "condition", "procedure", "drug", "measurement"]
+EventKind = Literal["visit", "discharge", "condition", "procedure", "drug", "measurement"]
 Summary = Literal["any", "count", "last", "mean", "min", "max", "days_since", "age", "sex"]
 
 NUMBERS: tuple[Summary, ...] = ("last", "mean", "min", "max")
@@ -37,8 +37,8 @@ class ConceptSet(Section):
 
     name: str = Field(min_length=1, max_length=100, description="What features, index and outcome call the set.")
     event: EventKind = Field(
-        description="Where the codes stand. drug: prescriptions and vaccinations; measurement: OMOP's measurement and "
-        "observation, FHIR's Observation."
+        description="Where the codes stand. discharge: where a visit led to, on its last day; drug: prescriptions and "
+        "vaccinations; measurement: OMOP's measurement and observation, FHIR's Observation."
     )
     codes: tuple[CodeText, ...] = Field(
         default=(),

@@ -112,6 +112,8 @@ def _needed(files: tuple[ExportFile, ...], cohort: CohortSection) -> frozenset[s
 
 def _resources_of(concept_set: ConceptSet, present: set[str]) -> set[str]:
     """The kinds of resources that a set is looked for in. Vaccinations are drugs: codes of CVX are theirs, others may be."""
+    if concept_set.event == "discharge":
+        return {"Encounter"}
     kinds = {kind.name for kind in RESOURCE_KINDS.values() if kind.event == concept_set.event}
     if concept_set.event != "drug":
         return kinds
@@ -200,6 +202,8 @@ class _Reading:
             end = None
         if kind.name == "Encounter" and start is not None:
             self.stay_batch.append((key, start, end or start, row))
+        if kind.name == "Encounter":
+            self._take_discharge(key, end, codings(part(resource, "hospitalization", "dischargeDisposition")), row)
         if isinstance(written, str) and "T" in written:
             self.zones[written.rstrip().endswith("Z")] += 1
         if kind.name == "MedicationRequest":
@@ -217,6 +221,12 @@ class _Reading:
                 self.batch.append((key, position, start, end, value.number, value.unit, row))
         if len(self.batch) + len(self.stay_batch) >= BATCH:
             self._flush()
+
+    def _take_discharge(self, key: str, day: date | None, codes: list[Coding], row: int) -> None:
+        """Where an encounter led to, as an event of its last day."""
+        if codes:
+            positions = self._positions("discharge", codes) | set(self.every.get("discharge", ()))
+            self.batch += [(key, position, day, None, None, "", row) for position in sorted(positions)]
 
     def _leave_out(self, kind: str, reason: str) -> None:
         code = f"status:{kind}:{reason}"

@@ -31,7 +31,11 @@ TOLD_EVERY = 1000
 SUFFIXES = (".ndjson", ".ndjson.gz")
 JSON = (".json", ".json.gz")
 HEAD_BYTES = 1024
+KEPT_BYTES = 64 * 2**20
+"""Of an export's Bundles, as many are kept from the first look to the last; those beyond are parsed again at each look. As parsed
+JSON they take some times the memory of their bytes, as one large Bundle does that is read at once."""
 _DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
+_Lines = tuple[tuple[int, bytes, Resource | None], ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class ExportFile:
 
     bundled: its resources are entries of Bundles. whole: it is one Bundle, and not a Bundle a line. pages: addresses of its
     Bundles, as pages of a search. next_pages: of those that they say follow. holds_resources: whether its first line is
-    one, or it is empty.
+    one, or it is empty. kept: its Bundles as they were parsed when they were looked at first, None where they are too large.
     """
 
     name: str
@@ -51,6 +55,7 @@ class ExportFile:
     pages: frozenset[str] = frozenset()
     next_pages: frozenset[str] = frozenset()
     holds_resources: bool = True
+    kept: _Lines | None = None
 
     @property
     def title(self) -> str:
@@ -71,28 +76,49 @@ class ExportFile:
                     at = replace(spot, file=f"{self.name}, entry {position}")
                     yield at, b"" if entry is None else content_of(entry), entry
 
-    def bundles(self) -> Iterator[Resource]:
-        for _, _, resource in self._lines():
-            if resource is not None and resource["resourceType"] == "Bundle":
-                yield resource
-
     def _lines(self) -> Iterator[tuple[int, bytes, Resource | None]]:
         """Each line with its number from 1, its bytes, and the resource; one without a number where the file is a Bundle."""
-        if self.whole:
+        if self.kept is not None:
+            yield from self.kept
+        elif self.whole:
             content = self._content()
             if (resource := resource_in(content)) is None:
                 raise self._damaged()
             yield 0, content, resource
-            return
-        try:
-            with self.open() as file:
-                for number, line in _limited(file):
-                    if number % TOLD_EVERY == 1:
-                        tell(f"{self.name}: line {number:,}")
-                    if line is None or line.strip():
-                        yield number, line or b"", None if line is None else resource_in(line)
-        except _DAMAGED:
-            raise self._damaged() from None
+        else:
+            try:
+                yield from self._parsed_lines()
+            except _DAMAGED:
+                raise self._damaged() from None
+
+    def _parsed_lines(self) -> Iterator[tuple[int, bytes, Resource | None]]:
+        with self.open() as file:
+            for number, line in _limited(file):
+                if number % TOLD_EVERY == 1:
+                    tell(f"{self.name}: line {number:,}")
+                if line is None or line.strip():
+                    yield number, line or b"", None if line is None else resource_in(line)
+
+    def looked_at(self, budget: "BundleMemory") -> "ExportFile":
+        """The same file of Bundles, with the kinds and addresses in it, and its Bundles where the budget has room for them."""
+        kinds: set[str] = set()
+        addresses: dict[str, set[str]] = {"self": set(), "next": set()}
+        kept: list[tuple[int, bytes, Resource | None]] = []
+        size, room = 0, True
+        for number, line, resource in self._lines():
+            if resource is not None and resource["resourceType"] == "Bundle":
+                kinds.update(entry["resourceType"] for entry in entries(resource) if entry is not None)
+                for relation, address in links(resource):
+                    addresses.setdefault(relation, set()).add(address)
+            size += len(line)
+            room = room and size <= budget.left
+            if room:
+                kept.append((number, b"", resource))
+            else:
+                kept.clear()
+        budget.left -= size if room else 0
+        pages, next_pages = frozenset(addresses["self"]), frozenset(addresses["next"])
+        return replace(self, kinds=frozenset(kinds), pages=pages, next_pages=next_pages, kept=tuple(kept) if room else None)
 
     def _content(self) -> bytes:
         try:
@@ -111,6 +137,13 @@ class ExportFile:
     def _damaged(self) -> DataError:
         text = "A file of the export is damaged or cut short"
         return DataError(text, found=self.name, hint="export it again, or copy it again")
+
+
+@dataclass
+class BundleMemory:
+    """How many bytes of Bundles may still be kept parsed."""
+
+    left: int
 
 
 def _limited(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
@@ -178,34 +211,26 @@ def _head_of(opener: Opener) -> bytes:
 @contextmanager
 def open_export(path: Path) -> Iterator[tuple[ExportFile, ...]]:
     """The ndjson files and the Bundles of a folder or zip, by name; or one file of Bundles."""
+    budget = BundleMemory(KEPT_BYTES)
     with open_members(path) as files:
-        described = (_described(name, opener) for name, opener in files.items() if name.casefold().endswith((*SUFFIXES, *JSON)))
+        exported = {name: opener for name, opener in files.items() if name.casefold().endswith((*SUFFIXES, *JSON))}
+        described = (_described(name, opener, budget) for name, opener in exported.items())
         yield tuple(file for file in described if file is not None)
 
 
-def _described(name: str, opener: Opener) -> ExportFile | None:
+def _described(name: str, opener: Opener, budget: BundleMemory) -> ExportFile | None:
     """None for a file of JSON that is no Bundle."""
     by_name = re.split(r"[._-]", PurePosixPath(name).name)[0]
     try:
         with opener() as file:
             if name.casefold().endswith(JSON):
-                return _bundled(name, opener, whole=True) if starts_as_bundle(file.read(HEAD_BYTES)) else None
+                bundle = ExportFile(name, frozenset(), opener, bundled=True, whole=True)
+                return bundle.looked_at(budget) if starts_as_bundle(file.read(HEAD_BYTES)) else None
             first = next((line for _, line in _limited(file) if line is None or line.strip()), b"")
     except DAMAGE:
         raise DataError("A file of the export is damaged or cut short", found=name, hint="export it again") from None
     resource = resource_in(first) if first else None
     kind = by_name if resource is None else str(resource["resourceType"])
     if kind == "Bundle":
-        return _bundled(name, opener, whole=False)
+        return ExportFile(name, frozenset(), opener, bundled=True).looked_at(budget)
     return ExportFile(name, frozenset({kind}), opener, holds_resources=resource is not None or first == b"")
-
-
-def _bundled(name: str, opener: Opener, *, whole: bool) -> ExportFile:
-    file = ExportFile(name, frozenset(), opener, bundled=True, whole=whole)
-    kinds: set[str] = set()
-    addresses: dict[str, set[str]] = {"self": set(), "next": set()}
-    for bundle in file.bundles():
-        kinds.update(entry["resourceType"] for entry in entries(bundle) if entry is not None)
-        for relation, address in links(bundle):
-            addresses.setdefault(relation, set()).add(address)
-    return replace(file, kinds=frozenset(kinds), pages=frozenset(addresses["self"]), next_pages=frozenset(addresses["next"]))

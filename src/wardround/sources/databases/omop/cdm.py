@@ -38,7 +38,10 @@ ROW_HINT = "correct these rows at the source"
 
 @dataclass(frozen=True)
 class EventTable:
-    """Where a table of OMOP has what an event needs. optional: columns that a source may lack."""
+    """Where a table of OMOP has what an event needs.
+
+    optional: columns that a source may lack. stated: a row without the concept is no event.
+    """
 
     name: str
     concept: str
@@ -46,6 +49,7 @@ class EventTable:
     end: str = ""
     source_concept: str = ""
     measured: bool = False
+    stated: bool = False
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -66,6 +70,7 @@ EVENT_TABLES: dict[EventKind, tuple[EventTable, ...]] = {
     "visit": (
         EventTable("visit_occurrence", "visit_concept_id", "visit_start_date", "visit_end_date", "visit_source_concept_id"),
     ),
+    "discharge": (EventTable("visit_occurrence", "discharged_to_concept_id", "visit_end_date", stated=True),),
     "condition": (
         EventTable(
             "condition_occurrence", "condition_concept_id", "condition_start_date", "condition_end_date",
@@ -232,6 +237,7 @@ def _collect(
     keys = [pl.Series(table.key, [], dtype=pl.Int64)]
     for batch in _read(clinical, table.name, table.required, table.optional, row_filter):
         rows = integers(batch, *concepts, table.key).with_row_index("row")
+        rows = rows.filter(pl.col(table.concept).fill_null(0) != 0) if table.stated else rows
         belonging = rows.join(_belonging(rows, concepts, positions, every), on="row", how="inner")
         if belonging.height:
             collector.add(_events(table, belonging, units, tally), table.name)

@@ -1,4 +1,4 @@
-"""Work on the files of a source in a few threads: results in the order of the files, and few files in memory at once."""
+"""Work on the files of a source, or the columns of a table, in a few threads: results in their order, few in memory at once."""
 
 import os
 from collections import deque
@@ -10,7 +10,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 MOST_THREADS = 4
-"""More gain little: the files come one after the other, and hospitals side by side have threads of their own."""
+"""More gain little: files come one after the other, and hospitals side by side have threads of their own."""
 
 
 def spare_threads() -> int:
@@ -25,7 +25,7 @@ def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item], threads
         yield from map(work, items)
         return
     waiting: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(threads, "decoding") as pool:
+    with ThreadPoolExecutor(threads, "reading") as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
