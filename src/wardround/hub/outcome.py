@@ -20,7 +20,7 @@ import numpy as np
 from wardround.hub.checkpoint import Progress
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.run_folder import RunPlan
-from wardround.plan.network_view import seen
+from wardround.plan.network_view import outputs_for
 from wardround.plan.plan import CHOSEN, FEDERATED, SCORED_AT_THE_END, SHIFTED, own_label
 from wardround.study.declaration import Study
 from wardround.study.record.evaluation_record import Evaluation
@@ -292,24 +292,11 @@ def decided(study: Study, sums: Mapping[str, Sums]) -> float | None:
 
 def score_externally(study: Study, model: Tree, coordinator: Coordinator, path: Path, device: str) -> dict[str, Sums]:
     """The federated model on the external test set at `path`, which the coordinator holds."""
-    from wardround.training.scoring import score
-
     external = study.evaluation.external
     if external is None:
         return {}
-    plan, flip = coordinator.plan, study.evaluation.flip_average
-    records, mirrored = seen(read_records(path), plan)
-    outputs = score(
-        study.network,
-        plan.inputs,
-        model,
-        records,
-        flip_average=flip,
-        device=device,
-        mirrored=mirrored,
-        outputs=plan.task.outputs,
-    )
-    return {external.name: plan.task.sums(outputs, records.labels)}
+    outputs, records = outputs_for(model, read_records(path), coordinator.plan, device)
+    return {external.name: coordinator.plan.task.sums(outputs, records.labels)}
 
 
 def left_out_json(turns: Turns, record: RunRecord) -> dict[str, Any]:

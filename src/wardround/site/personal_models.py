@@ -34,6 +34,7 @@ from wardround.plan.usable_arrays import is_usable
 from wardround.site.personal_files import write_files
 from wardround.site.store import SiteStore
 from wardround.study.record.personal_record import LOG_LOSS
+from wardround.tasks.intervals import Z
 from wardround.tasks.paired_losses import paired_losses
 from wardround.tasks.protocol import PairedDifference
 from wardround.values.ids import SiteId
@@ -166,7 +167,15 @@ def _report_sums(bench: Bench, label: str, model: PersonalModel, on_test: NDArra
 def _choice_words(chosen: Chosen) -> dict[str, Any]:
     choice = chosen.choice
     candidates = [
-        {"name": name, "setting": chosen.options[name].setting, **asdict(score)} for name, score in choice.scores.items()
+        {
+            "name": name,
+            "setting": chosen.options[name].setting,
+            "loss": score.loss,
+            "interval": (score.loss - Z * score.loss_error, score.loss + Z * score.loss_error),
+            "gain": score.gain,
+            "standard_error": score.standard_error,
+        }
+        for name, score in choice.scores.items()
     ]
     return {
         "chosen": choice.name,

@@ -27,17 +27,16 @@ OWN = "own"
 HALVINGS = 5
 FEWEST = 30
 """With fewer validation patients another draw of them may well choose otherwise."""
-Z = 1.959963984540054
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Score:
     """One candidate on the validation patients. loss: their mean. gain: the own model's loss less this one's, patient by patient.
-    standard_error: of the gain; NaN where fewer than two patients tell it. interval: of the loss, 95 %."""
+    loss_error, standard_error: one standard error of the loss, and of the gain; NaN where fewer than two patients tell it."""
 
     loss: float
-    interval: tuple[float, float]
+    loss_error: float
     gain: float
     standard_error: float
 
@@ -118,7 +117,7 @@ def _score(losses: Floats, own: Floats) -> Score:
     gains = own - losses
     loss, error = _mean_and_error(losses)
     gain, gain_error = _mean_and_error(gains)
-    return Score(loss, (loss - Z * error, loss + Z * error), gain, gain_error)
+    return Score(loss, error, gain, gain_error)
 
 
 def _mean_and_error(values: Floats) -> tuple[float, float]:
