@@ -71,8 +71,9 @@ def test_runs_are_compared_in_a_table_and_as_json(folder: Path) -> None:
 
 def test_a_folder_of_seeds_stands_for_its_runs(folder: Path) -> None:
     """Whoever ran five seeds has one folder to name, not five."""
-    told = [wardround("compare", *names, "--json").stdout for names in ([folder / "out"], sorted((folder / "out").glob("seed-*")))]
-    assert told[0] == told[1] and len(json.loads(told[0])["runs"]) == 2
+    out = folder / "out"
+    whole, single = wardround("compare", out, "--json"), wardround("compare", *sorted(out.glob("seed-*")), "--json")
+    assert whole.stdout == single.stdout and len(json.loads(whole.stdout)["runs"]) == 2
 
 
 def test_one_run_or_none_is_refused(folder: Path) -> None:
