@@ -117,7 +117,7 @@ class Chosen:
 
     @property
     def model(self) -> PersonalModel:
-        return self.options[self.choice.name].model
+        return PersonalModel.mean([self.options[name].model for name in self.choice.names])
 
 
 def keep_personal_model(bench: Bench, own: Tree, federated: Tree) -> None:

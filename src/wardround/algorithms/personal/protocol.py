@@ -39,6 +39,18 @@ class PersonalModel:
     def single(cls, model: Tree) -> "PersonalModel":
         return cls(((1.0, model),))
 
+    @classmethod
+    def mean(cls, models: Sequence["PersonalModel"]) -> "PersonalModel":
+        """What these give, meaned. A model that is in several of them is one part."""
+        parts: list[tuple[float, Tree]] = []
+        for weight, tree in [(weight / len(models), tree) for model in models for weight, tree in model.parts]:
+            same = next((k for k, (_, other) in enumerate(parts) if other is tree), None)
+            if same is None:
+                parts.append((weight, tree))
+            else:
+                parts[same] = (parts[same][0] + weight, tree)
+        return cls(tuple(parts))
+
 
 @dataclass(frozen=True)
 class Option:
