@@ -205,7 +205,7 @@ def demo(seeds: list[int], settings: Mapping[str, object]) -> Figures:
     """The demo's own hospitals: another seed draws other patients, which come divided."""
     figures = Figures()
     for seed in seeds:
-        study, hospitals = personal(demo_study(seed), settings), demo_hospitals(seed)
+        study, hospitals = demo_study(seed).revised(personal=settings), demo_hospitals(seed)
         with tempfile.TemporaryDirectory() as folder:
             run = simulate(study, hospitals, out=Path(folder) / "run", register=False, synthetic=True, progress=False)
             _take(figures, run)
