@@ -6,16 +6,12 @@ A hub has no hospital's report. Its record holds what the sums gave, and hospita
 """
 
 import json
-import platform
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from wardround.hub.checkpoint import Progress
 from wardround.hub.coordinator import Coordinator
@@ -38,7 +34,7 @@ from wardround.study.record.run_record import (
     SiteRecord,
     SiteRound,
     TotalsRecord,
-    VersionsRecord,
+    versions_here,
 )
 from wardround.study.writing import to_toml
 from wardround.tasks.evaluation import evaluation_of
@@ -49,7 +45,6 @@ from wardround.values.cores import usable_cores
 from wardround.values.records import SPLITS
 from wardround.values.records_file import read_records
 from wardround.values.tree import Tree, shapes_of, size_of
-from wardround.values.version import __version__
 
 SitesReports = Mapping[str, Mapping[str, Any]]
 IN_PROCESS, NETWORK = "in_process", "network"
@@ -147,7 +142,7 @@ class Outcome:
             engine=self.engine,
             workers=self.workers,
             synthetic=self.plan.synthetic,
-            versions=_versions(),
+            versions=versions_here(),
             machine=MachineRecord(cores=usable_cores()),
             network=NetworkRecord(name=self.study.network.title, parameters=size_of(shapes_of(self.progress.state["model"]))),
             algorithm=self.study.algorithm.name,
@@ -345,13 +340,3 @@ def _figures(evaluation: Evaluation | None, counts: Collection[str]) -> dict[str
     if evaluation is None:
         return None
     return {key: int(value) if key in counts and value is not None else value for key, value in evaluation.values.items()}
-
-
-def _versions() -> VersionsRecord:
-    return VersionsRecord(
-        wardround=__version__,
-        torch=version("torch"),
-        numpy=np.__version__,
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.machine()}",
-    )
