@@ -72,7 +72,7 @@ class Plan:
         from wardround.training.networks import build
 
         study = self.study
-        names = NetworkNames(norm_names(build(study.network, self.inputs, self.task.outputs)))
+        names = NetworkNames(norm_names(build(study.network, self.inputs, self.task.outputs)), self.head)
         if study.network.backbone is not None and study.network.backbone.feature_mean:
             length = study.privacy.clip_norm if study.privacy.private else 1.0
             names = replace(names, feature_mean=FEATURE_MEAN, feature_length=length)
