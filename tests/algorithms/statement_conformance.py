@@ -12,7 +12,7 @@ from wardround.values.tree import shapes_of
 from ..federation.tiny_federation import study
 from .quadratic_hospitals import NAMES, NORM_NAMES, Federation, Quadratic, filled
 
-NETWORK = NetworkNames(NORM_NAMES)
+NETWORK = NetworkNames(NORM_NAMES, head=frozenset({"head.bias"}))
 OTHERS: dict[str | int, object] = {"sgd": "adamw", "constant": "cosine", 0: 0.5}
 """Another value than a demand's."""
 TWO = {"north": Quadratic(1.0, 50), "south": Quadratic(-0.5, 30, 2.0)}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from wardround.algorithms.fedavg import FedAvg
-from wardround.algorithms.fedbn import FedBN
+from wardround.algorithms.kept_parts import KeptParts
 from wardround.privacy.fixed_point_mechanism import protect
 from wardround.values.contribution import Contribution
 from wardround.values.randomness import rounding_key
@@ -17,22 +17,22 @@ from .algorithm_conformance import THREE, AlgorithmConformance, federations, mod
 from .quadratic_hospitals import NAMES, NORM_NAMES, Federation, Quadratic, filled
 
 
-class TestFedBN(AlgorithmConformance):
+class TestKeptParts(AlgorithmConformance):
     """The laws."""
 
-    algorithm = FedBN(NORM_NAMES)
+    algorithm = KeptParts(NORM_NAMES)
 
 
 class TestFedBNWithoutNormalisation(AlgorithmConformance):
     """The laws, for a network that has none."""
 
-    algorithm = FedBN(frozenset())
+    algorithm = KeptParts(frozenset())
 
 
 @given(models, federations)
 def test_normalisation_is_in_nothing_that_leaves(model: Tree, hospitals: dict[str, Quadratic]) -> None:
     """Parts, contributions and the reference hold the shared names only; the words have just their number of values."""
-    algorithm = FedBN(NORM_NAMES)
+    algorithm = KeptParts(NORM_NAMES)
     shared = NAMES.keys() - NORM_NAMES
     assert algorithm.parts(shapes_of(model))["model"].keys() == shared
     play = Federation(algorithm, hospitals, model)
@@ -50,7 +50,7 @@ def test_normalisation_is_in_nothing_that_leaves(model: Tree, hospitals: dict[st
 
 def test_every_hospital_keeps_its_own_and_the_coordinator_the_first() -> None:
     """Algorithm 1: the coordinator never learns a hospital's normalisation."""
-    play = Federation(FedBN(NORM_NAMES), THREE, filled(0.25))
+    play = Federation(KeptParts(NORM_NAMES), THREE, filled(0.25))
     for _ in range(3):
         play.play()
     own = [play.memories[site]["local"] for site in THREE]
@@ -62,7 +62,7 @@ def test_every_hospital_keeps_its_own_and_the_coordinator_the_first() -> None:
 
 def test_a_lost_hospital_goes_on_from_its_older_normalisation() -> None:
     """State of a lost reply must never be kept as if it had been counted."""
-    play = Federation(FedBN(NORM_NAMES), THREE, filled(0.25))
+    play = Federation(KeptParts(NORM_NAMES), THREE, filled(0.25))
     play.play()
     older = play.memories["north"]
     play.play(counted=["south", "west"])
@@ -72,7 +72,7 @@ def test_a_lost_hospital_goes_on_from_its_older_normalisation() -> None:
 @pytest.mark.parametrize("encoded", [False, True])
 def test_without_local_names_it_is_federated_averaging(encoded: bool) -> None:
     """A network without normalisation must not notice the difference."""
-    one, other = Federation(FedBN(frozenset()), THREE, filled(0.25)), Federation(FedAvg(), THREE, filled(0.25))
+    one, other = Federation(KeptParts(frozenset()), THREE, filled(0.25)), Federation(FedAvg(), THREE, filled(0.25))
     for play in (one, other):
         for _ in range(3):
             play.play_encoded() if encoded else play.play()

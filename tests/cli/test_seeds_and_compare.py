@@ -69,6 +69,13 @@ def test_runs_are_compared_in_a_table_and_as_json(folder: Path) -> None:
     assert max(len(row["values"]) for row in told["figures"]) == 2
 
 
+def test_a_folder_of_seeds_stands_for_its_runs(folder: Path) -> None:
+    """Whoever ran five seeds has one folder to name, not five."""
+    out = folder / "out"
+    whole, single = wardround("compare", out, "--json"), wardround("compare", *sorted(out.glob("seed-*")), "--json")
+    assert whole.stdout == single.stdout and len(json.loads(whole.stdout)["runs"]) == 2
+
+
 def test_one_run_or_none_is_refused(folder: Path) -> None:
     """The message must say what to add."""
     for words in ((folder / "out" / "seed-3",), (folder / "out" / "seed-3", folder)):

@@ -48,14 +48,18 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "file") in str(error.value) and "--out" in error.value.hint
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"run_id": "a"}'])
-def test_a_damaged_plan_is_refused_in_words(tmp_path: Path, text: str) -> None:
-    """Never a traceback, and never a run with another plan."""
+@pytest.mark.parametrize(
+    ("text", "word"), [("", "damaged"), ("{", "damaged"), ("[]", "another release"), ('{"run_id": "a"}', "another release")]
+)
+def test_a_plan_that_cannot_be_read_is_refused_in_words(tmp_path: Path, text: str, word: str) -> None:
+    """Never a traceback, and never a run with another plan. A whole file of an earlier release is not called damaged: its mend is
+    another one."""
     folder = RunFolder(tmp_path)
     folder.begin(study(), RunSettings(), synthetic=False)
     (tmp_path / "plan.json").write_text(text)
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(RunError, match=word) as error:
         _ = folder.plan
+    assert "--out" in error.value.hint
 
 
 def test_an_attempt_that_stopped_before_its_opening_leaves_nothing_of_its_hospitals(tmp_path: Path) -> None:

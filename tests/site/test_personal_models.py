@@ -110,7 +110,7 @@ def test_the_file_gives_what_the_chosen_model_gives(
     from wardround.algorithms.personal import Choice
     from wardround.site import personal_models
 
-    monkeypatch.setattr(personal_models, "choose", lambda _: Choice(kept, "for the test", 8, {}))
+    monkeypatch.setattr(personal_models, "choose", lambda _: Choice((kept,), "for the test", 8, {}))
     monkeypatch.setattr("wardround.algorithms.personal.mixed.SHARES", (0.25,))
     one = opened()
     one.handle(order("personal", 3))
@@ -138,6 +138,23 @@ def test_who_cannot_choose_keeps_the_own_model_and_says_so(
     one = opened(with_splits(**change))
     one.handle(order("personal", 3))
     assert choice_of(one)["chosen"] == "own" and word in choice_of(one)["reason"]
+
+
+def test_who_cannot_tell_two_models_apart_keeps_the_mean_of_both(
+    opened: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file at the bedside is what was judged: both models, half and half."""
+    from wardround.algorithms.personal import Choice
+    from wardround.site import personal_models
+
+    monkeypatch.setattr(personal_models, "choose", lambda _: Choice(("own", "federated"), "for the test", 8, {}))
+    one = opened()
+    one.handle(order("personal", 3))
+    weights, own = one.store.read_tree("chosen"), one.store.read_tree("own-1")
+    assert choice_of(one)["chosen"] == "own + federated" and weights is not None and own is not None
+    assert {number: float(weights[f"{number}/weight"]) for number in (0, 1)} == {0: 0.5, 1: 0.5}
+    assert np.array_equal(weights["0/head.weight"], own["head.weight"])
+    assert np.array_equal(weights["1/head.weight"], trained(STUDY)["head.weight"])
 
 
 def test_own_rounds_that_were_not_ordered_are_made_up_for(opened: Callable[..., Site]) -> None:

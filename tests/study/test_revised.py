@@ -51,3 +51,17 @@ def test_a_number_that_no_file_can_hold_is_refused() -> None:
     """Infinity would pass every range that has no upper end."""
     with pytest.raises(StudyError, match="NaN or infinity"):
         study().revised(training={"learning_rate": float("inf")})
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"algorithm": {"rounds": 0}}, "change that setting"),
+        ({"summation": {"mode": "masked"}, "sites": {"names": ["east", "north"], "minimum": 2}}, ""),
+    ],
+)
+def test_a_reason_that_says_what_to_do_is_given_no_other_mend(changes: dict[str, dict[str, object]], hint: str) -> None:
+    """Two mends for one fault send a person to the wrong setting."""
+    with pytest.raises(StudyError) as error:
+        study().revised(**changes)
+    assert error.value.hint == hint and str(error.value).count("What to do: ") == 1

@@ -24,11 +24,13 @@ class Quantity(Generic[Result]):
 @dataclass(frozen=True)
 class TrainedModel(Quantity[LocalRun]):
     """The model after a round of local steps from `model`. proximal_mu * (w - model) and gradient_shift are added to every
-    gradient. learns: names of the arrays that may change; None for all."""
+    gradient. learns: names of the arrays that may change; None for all. passes: the model is kept after each of these numbers of
+    passes over the records, too: rising, none above those of the round."""
 
     proximal_mu: float = 0.0
     gradient_shift: Tree | None = None
     learns: frozenset[str] | None = None
+    passes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

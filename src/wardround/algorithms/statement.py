@@ -45,11 +45,13 @@ class AlgorithmSettings(Protocol):
 class NetworkNames:
     """Arrays of the network that an algorithm may treat apart.
 
-    normalisation: parameters and buffers of the normalisation layers. feature_mean: the array that holds the mean of the
-    features; empty where the study asks for none. feature_length: how long a feature vector of length 1 is in their sum.
+    normalisation: parameters and buffers of the normalisation layers. head: the arrays of the last layer. feature_mean: the array
+    that holds the mean of the features; empty where the study asks for none. feature_length: how long a feature vector of length
+    1 is in their sum.
     """
 
     normalisation: frozenset[str] = frozenset()
+    head: frozenset[str] = frozenset()
     feature_mean: str = ""
     feature_length: float = 1.0
 
@@ -75,6 +77,7 @@ class AlgorithmStatement:
     keeps: what stays at each hospital from round to round, in words; empty for nothing. A round cannot be taken back there.
     one_model: whether all hospitals end with the same model, which an external test set could judge.
     sums_feature_mean: whether it can take the mean of all hospitals' features.
+    needs_features: whether it needs layers below the last one that training changes.
     """
 
     name: str
@@ -85,6 +88,7 @@ class AlgorithmStatement:
     keeps: str = ""
     one_model: bool = True
     sums_feature_mean: bool = False
+    needs_features: bool = False
     demands: tuple[Demand, ...] = ()
 
     @property

@@ -23,13 +23,17 @@ _NOTE = (
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; all others are compared with the first.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run folders, or folders of several seeds; all others are compared with the first run."),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")] = False,
 ) -> None:
     """Compare runs of one question: settings that differ, figures, and differences with intervals."""
     from wardround.evidence.comparing import comparison_json, require_same_question
-    from wardround.simulation.comparing import named_runs, paired_with_first
+    from wardround.simulation.comparing import named_runs, paired_with_first, runs_in
 
+    runs = runs_in(runs)
     if len(runs) < 2:
         raise RunError("One run cannot be compared", expected="two run folders or more", hint="name another run folder behind it")
     named = named_runs(runs)

@@ -1,11 +1,16 @@
 """wardround demo: the main job on synthetic X-rays, in under a minute."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wardround.cli.verbosity import is_verbose
+
+if TYPE_CHECKING:
+    from wardround.hub.notices import Listener
 
 
 def demo(
@@ -15,19 +20,17 @@ def demo(
     workers: Annotated[int | None, typer.Option(min=0, help="Hospitals at work at once; 0: one after the other.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")] = False,
 ) -> None:
-    """Three hospitals learn one chest X-ray model in 10 rounds, on synthetic pictures."""
+    """Three hospitals learn one chest X-ray model in 10 rounds, on synthetic pictures, and each keeps what is best for it."""
     import json
 
     from wardround.cli.tables import show_run
     from wardround.simulation.demo import run_demo
-    from wardround.simulation.progress import watching
 
     if not as_json:
         typer.echo(
             "Three hospitals, chest X-rays, 10 rounds of federated averaging.\nThe pictures are synthetic: of no patient.\n"
         )
-    with watching(not as_json, verbose=is_verbose()) as listener:
-        run = run_demo(seed, out=out or _folder(resume=resume), resume=resume, workers=workers, listener=listener)
+    run = run_demo(seed, out=out or _folder(resume=resume), resume=resume, workers=workers, watch=_watch(shown=not as_json))
     if as_json:
         typer.echo(json.dumps(run.metrics, allow_nan=False))
         return
@@ -40,6 +43,18 @@ def demo(
         "  wardround simulate study.toml \\\n"
         "      --site north=FOLDER --site south=FOLDER --site west=FOLDER"
     )
+
+
+def _watch(*, shown: bool) -> "Callable[[str], AbstractContextManager[Listener]]":
+    """Progress of each run; under a line that names the hospital that it is without."""
+    from wardround.simulation.progress import watching
+
+    def watch(name: str) -> "AbstractContextManager[Listener]":
+        if shown and name:
+            typer.echo(f"Without {name}: what it would get if it joined late", err=True)
+        return watching(shown, verbose=is_verbose())
+
+    return watch
 
 
 def _folder(*, resume: bool) -> Path:

@@ -70,7 +70,7 @@ def render_board(record: RunRecord, site: str, turn: LeftOutRecord | None = None
         bigger_is_better=task.bigger_is_better,
         synthetic_words=wording.SYNTHETIC,
         not_cleared=wording.NOT_CLEARED,
-        not_private=wording.NOT_PRIVATE_PAGE if record.privacy is not None else "",
+        not_private=wording.NOT_PRIVATE_PAGE if record.privacy_mode != "none" else "",
         reason=_reason(record, site, task),
         few=_few(record, site, entry, task),
         models=models,

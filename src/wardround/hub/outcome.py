@@ -6,20 +6,16 @@ A hub has no hospital's report. Its record holds what the sums gave, and hospita
 """
 
 import json
-import platform
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wardround.hub.checkpoint import Progress
 from wardround.hub.run_folder import RunPlan
-from wardround.plan.network_view import seen
+from wardround.plan.network_view import outputs_for
 from wardround.plan.plan import CHOSEN, FEDERATED, SCORED_AT_THE_END, SHIFTED, Plan, own_label
 from wardround.study.declaration import Study
 from wardround.study.record.evaluation_record import Evaluation
@@ -37,7 +33,7 @@ from wardround.study.record.run_record import (
     SiteRecord,
     SiteRound,
     TotalsRecord,
-    VersionsRecord,
+    versions_here,
 )
 from wardround.study.writing import to_toml
 from wardround.tasks.evaluation import evaluation_of
@@ -48,7 +44,6 @@ from wardround.values.cores import usable_cores
 from wardround.values.records import SPLITS
 from wardround.values.records_file import read_records
 from wardround.values.tree import Tree, shapes_of, size_of
-from wardround.values.version import __version__
 
 SitesReports = Mapping[str, Mapping[str, Any]]
 IN_PROCESS, NETWORK = "in_process", "network"
@@ -146,7 +141,7 @@ class Outcome:
             engine=self.engine,
             workers=self.workers,
             synthetic=self.plan.synthetic,
-            versions=_versions(),
+            versions=versions_here(),
             machine=MachineRecord(cores=usable_cores()),
             network=NetworkRecord(name=self.study.network.title, parameters=size_of(shapes_of(self.progress.state["model"]))),
             algorithm=self.study.algorithm.name,
@@ -291,23 +286,10 @@ def decided(study: Study, sums: Mapping[str, Sums]) -> float | None:
 
 def score_externally(plan: Plan, model: Tree, path: Path, device: str) -> dict[str, Sums]:
     """The federated model on the external test set at `path`, which the hub holds."""
-    from wardround.training.scoring import score
-
-    study = plan.study
-    external, flip = study.evaluation.external, study.evaluation.flip_average
+    external = plan.study.evaluation.external
     if external is None:
         return {}
-    records, mirrored = seen(read_records(path), plan)
-    outputs = score(
-        study.network,
-        plan.inputs,
-        model,
-        records,
-        flip_average=flip,
-        device=device,
-        mirrored=mirrored,
-        outputs=plan.task.outputs,
-    )
+    outputs, records = outputs_for(model, read_records(path), plan, device)
     return {external.name: plan.task.sums(outputs, records.labels)}
 
 
@@ -357,13 +339,3 @@ def _figures(evaluation: Evaluation | None, counts: Collection[str]) -> dict[str
     if evaluation is None:
         return None
     return {key: int(value) if key in counts and value is not None else value for key, value in evaluation.values.items()}
-
-
-def _versions() -> VersionsRecord:
-    return VersionsRecord(
-        wardround=__version__,
-        torch=version("torch"),
-        numpy=np.__version__,
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.machine()}",
-    )

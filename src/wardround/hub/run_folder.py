@@ -21,6 +21,7 @@ from wardround.values.canonical import canonical_json
 from wardround.values.durable import sweep, write_atomic
 from wardround.values.errors import RunError, StudyError
 from wardround.values.stored import head_of, value_of
+from wardround.values.version import __version__
 
 STUDY = "study.toml"
 
@@ -36,14 +37,19 @@ class RunPlan:
 
 
 def run_plan_in(path: Path) -> RunPlan | None:
-    """What the run in a folder was started with; None in a new folder. RunError where the file is damaged."""
+    """What the run in a folder was started with; None in a new folder. RunError where the file is damaged, or was written by a
+    release that kept something else."""
     file = path / "plan.json"
     if not file.exists():
         return None
     try:
-        return value_of(RunPlan, json.loads(file.read_bytes()))
+        head = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise RunError(f"{file} is damaged", hint="start the run again in a new folder: --out FOLDER") from error
+    try:
+        return value_of(RunPlan, head)
     except (ValueError, AttributeError) as error:
-        raise RunError(f"{file} is damaged", hint="start the run again in a new folder") from error
+        raise _of_another_release(file) from error
 
 
 def external_in(path: Path) -> Path:
@@ -122,9 +128,7 @@ class RunFolder:
         try:
             return load_run(run_file_of(self.path / STUDY))
         except StudyError as error:
-            raise RunError(
-                f"{run_file_of(self.path / STUDY)} is damaged", found=str(error), hint="start the run again in a new folder"
-            ) from error
+            raise _of_another_release(run_file_of(self.path / STUDY), str(error)) from error
 
     def begin(self, study: Study, settings: RunSettings, *, synthetic: bool) -> RunPlan:
         """Records the plan; from here on the run can be resumed. settings: of this machine, with absolute paths."""
@@ -150,3 +154,13 @@ class RunFolder:
     def counter(self, name: str) -> Path:
         """How often a simulated hospital has spoken, outside of its folder."""
         return self.path / "counters" / name
+
+
+def _of_another_release(path: Path, problem: str = "") -> RunError:
+    """The file is whole, and not what this release writes."""
+    return RunError(
+        f"{path} was written by another release of Wardround, or changed by hand",
+        expected=f"a run that Wardround {__version__} began",
+        found=problem,
+        hint="go on with it in the release that began it, or start the run again in a new folder: --out FOLDER",
+    )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wardround.plan.plan import Plan
 from wardround.values.records import Records
+from wardround.values.tree import Tree
 
 if TYPE_CHECKING:
     from wardround.training.backbone import Backbone
@@ -39,6 +40,26 @@ def viewer_of(plan: Plan, threads: int) -> Callable[[Records], Seen]:
         return plain, described(records, network.features(records, mirrored=True)) if plan.mirrored else None
 
     return see
+
+
+def outputs_for(model: Tree, records: Records, plan: Plan, device: str) -> tuple[NDArray[np.float32], Records]:
+    """What a whole model says of records that no site holds, and these records as the network reads them. An output that is not a
+    number counts as 0, a probability of one half."""
+    from wardround.training.scoring import score
+
+    read, mirrored = seen(records, plan)
+    study = plan.study
+    outputs = score(
+        study.network,
+        plan.inputs,
+        model,
+        read,
+        flip_average=study.evaluation.flip_average,
+        device=device,
+        mirrored=mirrored,
+        outputs=plan.task.outputs,
+    )
+    return np.where(np.isnan(outputs), np.float32(0.0), outputs), read
 
 
 def described(records: Records, features: NDArray[np.float32]) -> Records:

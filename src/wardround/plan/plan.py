@@ -76,7 +76,7 @@ class Plan:
     @cached_property
     def algorithm(self) -> Algorithm:
         study = self.study
-        names = NetworkNames(self.network.norms)
+        names = NetworkNames(self.network.norms, self.head)
         if study.network.backbone is not None and study.network.backbone.feature_mean:
             length = study.privacy.clip_norm if study.privacy.private else 1.0
             names = replace(names, feature_mean=FEATURE_MEAN, feature_length=length)

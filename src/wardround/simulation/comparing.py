@@ -21,6 +21,9 @@ from wardround.values.errors import RunError
 from wardround.values.tensor_file import read_tensors
 from wardround.values.tree import Tree
 
+SEED_FOLDER = "seed-"
+"""How the folder of a run begins that is one of several seeds; the seed follows."""
+
 
 def read_run(folder: Path) -> RunRecord:
     """The record of a finished run. RunError where there is none."""
@@ -43,6 +46,19 @@ def named_run(name: str, folder: Path) -> NamedRun:
 def left_out_of(record: RunRecord, folder: Path) -> Turns:
     """What a run's folder holds of leaving hospitals out; nothing where none was."""
     return left_outs_at(folder / LEFT_OUT, record.run_id).sites
+
+
+def runs_in(folders: Sequence[Path]) -> list[Path]:
+    """The run folders that are meant: in place of a folder of several seeds, its run for each seed in order."""
+    return [run for folder in folders for run in (_seeds_in(folder) or [folder])]
+
+
+def _seeds_in(folder: Path) -> list[Path]:
+    """Empty for a run folder, and for whatever else holds no runs of seeds."""
+    if (folder / RECORD).is_file():
+        return []
+    numbered = {path.name.removeprefix(SEED_FOLDER): path for path in folder.glob(f"{SEED_FOLDER}*")}
+    return [numbered[seed] for seed in sorted((one for one in numbered if one.isdecimal()), key=int)]
 
 
 def named_runs(folders: Sequence[Path]) -> tuple[NamedRun, ...]:

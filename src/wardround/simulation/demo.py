@@ -3,11 +3,12 @@
 from importlib.resources import files
 from pathlib import Path
 
-from wardround.hub.notices import Listener
+from wardround.simulation.left_out import ALL, Watch, leave_out
 from wardround.simulation.run import Run
 from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
+from wardround.study.run_settings import RunSettings
 
 
 def demo_study(seed: int) -> Study:
@@ -16,9 +17,12 @@ def demo_study(seed: int) -> Study:
     return study.revised(training={"seed": seed})
 
 
-def run_demo(seed: int, *, out: Path, resume: bool, workers: int | None, listener: Listener) -> Run:
-    """The demo's study over its hospitals; whoever calls draws progress from what the listener hears."""
+def run_demo(seed: int, *, out: Path, resume: bool, workers: int | None, watch: Watch) -> Run:
+    """The demo's study over its hospitals, and then without each of them in turn. watch: gives a listener of the run without a
+    hospital, by its name; of the first run by none."""
     from wardround.sources.synthetic.hospitals import demo_hospitals
 
     study, hospitals = demo_study(seed), demo_hospitals(seed)
-    return simulate(study, hospitals, out=out, resume=resume, workers=workers, synthetic=True, listener=listener, progress=False)
+    with watch("") as hears:
+        run = simulate(study, hospitals, out=out, resume=resume, workers=workers, synthetic=True, listener=hears, progress=False)
+    return leave_out(run, [ALL], RunSettings().with_run(workers=workers), watch)

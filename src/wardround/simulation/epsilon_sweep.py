@@ -81,7 +81,7 @@ def _stated(study: Study) -> int:
 
 
 def _synthetic(study: Study) -> dict[str, Records]:
-    from wardround.sources.synthetic.hospitals import demo_hospitals
+    from wardround.sources.synthetic.hospitals import larger_hospitals
 
     height, width = study.data.image.size if study.data.kind == "image" else (0, 1)
     if height != width or study.data.image.channels != 1:
@@ -90,4 +90,4 @@ def _synthetic(study: Study) -> dict[str, Records]:
             expected="square grey images",
             hint="give public data of the same kind: --data PATH",
         )
-    return dict(demo_hospitals(SYNTHETIC_SEED, size=height))
+    return dict(larger_hospitals(SYNTHETIC_SEED, size=height))

@@ -19,7 +19,7 @@ from wardround.algorithms import statement_of
 from wardround.hub.artifacts import LEFT_OUT, MODEL
 from wardround.hub.notices import Listener, silent
 from wardround.hub.outcome import left_out_json
-from wardround.plan.network_view import seen
+from wardround.plan.network_view import outputs_for
 from wardround.plan.plan import Plan, own_label
 from wardround.simulation.comparing import own_decision
 from wardround.simulation.hospitals import Hospitals, Place, kept_hospitals
@@ -160,23 +160,11 @@ def _turn(run: Run, study: Study, hospitals: Hospitals, name: SiteId, settings: 
 
 def judged(trained: Run, hospital: Place, device: str) -> tuple[NDArray[np.float32], Records, str]:
     """What the others' model says of the hospital's test patients; these; and the fingerprint of all its records."""
-    from wardround.training.scoring import score
-
     study = load_study(trained.folder / "study.toml")
-    plan = Plan(study)
     records = load_records(study, hospital.path, prepared=hospital.prepared, mapping=hospital.mapping)
-    test, mirrored = seen(records.where("test"), plan)
-    outputs = score(
-        study.network,
-        plan.inputs,
-        read_tensors(trained.folder / MODEL)[0],
-        test,
-        flip_average=study.evaluation.flip_average,
-        device=device,
-        mirrored=mirrored,
-        outputs=plan.task.outputs,
-    )
-    return np.where(np.isnan(outputs), np.float32(0.0), outputs), test, fingerprint(records)
+    model = read_tensors(trained.folder / MODEL)[0]
+    outputs, test = outputs_for(model, records.where("test"), Plan(study), device)
+    return outputs, test, fingerprint(records)
 
 
 def _against_own(

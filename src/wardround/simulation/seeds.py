@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from wardround.evidence.comparing import FigureKey, NamedRun, figure_rows
 from wardround.hub.artifacts import RECORD
-from wardround.simulation.comparing import named_run, read_run
+from wardround.simulation.comparing import SEED_FOLDER, named_run, read_run
 from wardround.study.declaration import Study
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
@@ -95,7 +95,7 @@ def over_seeds(
         raise StudyError("A spread needs two seeds or more", expected=f"--seeds 2 to {MOST}", found=str(count))
     first = study.training.seed
     seeds = range(first, first + count)
-    if not resume and (begun := [path.name for path in folder.glob("seed-*")]):
+    if not resume and (begun := [path.name for path in folder.glob(f"{SEED_FOLDER}*")]):
         raise RunError(
             f"{folder} holds runs already",
             found=", ".join(sorted(begun)[:5]),
@@ -113,7 +113,7 @@ def over_seeds(
 
 def seed_folder(folder: Path, seed: int) -> Path:
     """Where the run with this seed lies."""
-    return folder / f"seed-{seed}"
+    return folder / f"{SEED_FOLDER}{seed}"
 
 
 def spreads_of(runs: Sequence[NamedRun]) -> dict[FigureKey, Spread]:

@@ -6,7 +6,7 @@ Nothing of it leaves: the answer to the order is empty, whatever happens here. S
 log, and the hospital keeps its own model.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,7 @@ from wardround.plan.usable_arrays import is_usable
 from wardround.site.personal_files import write_files
 from wardround.site.store import SiteStore
 from wardround.study.record.personal_record import LOG_LOSS
+from wardround.tasks.intervals import Z
 from wardround.tasks.paired_losses import paired_losses
 from wardround.tasks.protocol import PairedDifference
 from wardround.values.ids import SiteId
@@ -82,11 +83,19 @@ class HospitalMaterial:
         _, numbers, counts = np.unique(self.records.patients, return_inverse=True, return_counts=True)
         return 1.0 / counts[numbers]
 
-    def trained(self, start: Tree, passes: int, *, proximal_mu: float = 0.0, learns: frozenset[str] | None = None) -> Tree:
+    def trained(
+        self, start: Tree, passes: Sequence[int], *, proximal_mu: float = 0.0, learns: frozenset[str] | None = None
+    ) -> list[Tree]:
         """Where training ends in no usable numbers, the start: it can be judged like any other."""
-        if not passes:
-            return start
-        model = self.bench.trainer(passes).compute(TrainedModel(start, proximal_mu=proximal_mu, learns=learns)).model
+        counts = tuple(count for count in passes if count)
+        models = {0: start}
+        if counts:
+            quantity = TrainedModel(start, proximal_mu=proximal_mu, learns=learns, passes=counts)
+            run = self.bench.trainer(max(counts)).compute(quantity)
+            models |= {count: self._usable(model, count, start) for count, model in zip(counts, run.after_passes, strict=True)}
+        return [models[count] for count in passes]
+
+    def _usable(self, model: Tree, passes: int, start: Tree) -> Tree:
         if is_usable(model):
             return model
         self.bench.store.log("diverged", f"{passes} passes of personal training ended in values beyond all use: no change.")
@@ -108,7 +117,7 @@ class Chosen:
 
     @property
     def model(self) -> PersonalModel:
-        return self.options[self.choice.name].model
+        return PersonalModel.mean([self.options[name].model for name in self.choice.names])
 
 
 def keep_personal_model(bench: Bench, own: Tree, federated: Tree) -> None:
@@ -119,7 +128,6 @@ def keep_personal_model(bench: Bench, own: Tree, federated: Tree) -> None:
     _report_sums(bench, own_label(bench.name), single["own"], outputs["own"])
     decision = _report_sums(bench, CHOSEN, chosen.model, outputs["chosen"])
     report = {**_choice_words(chosen), **_on_test_patients(bench, outputs), "threshold": decision}
-    bench.store.add_to_report(*CHOICE, report)
     whole = PersonalModel(tuple((weight, {**bench.frozen, **tree}) for weight, tree in chosen.model.parts))
     files = write_files(bench.plan, bench.store, whole, chosen.choice, decision, synthetic=bench.synthetic)
     bench.store.add_to_report(*CHOICE, {**report, **asdict(files)})
@@ -159,7 +167,15 @@ def _report_sums(bench: Bench, label: str, model: PersonalModel, on_test: NDArra
 def _choice_words(chosen: Chosen) -> dict[str, Any]:
     choice = chosen.choice
     candidates = [
-        {"name": name, "setting": chosen.options[name].setting, **asdict(score)} for name, score in choice.scores.items()
+        {
+            "name": name,
+            "setting": chosen.options[name].setting,
+            "loss": score.loss,
+            "interval": (score.loss - Z * score.loss_error, score.loss + Z * score.loss_error),
+            "gain": score.gain,
+            "standard_error": score.standard_error,
+        }
+        for name, score in choice.scores.items()
     ]
     return {
         "chosen": choice.name,

@@ -139,8 +139,9 @@ class Study(Section):
         try:
             return type(self).model_validate_json(json.dumps(changed, allow_nan=False))
         except ValidationError as error:
-            reasons = "; also: ".join(_reason(problem) for problem in error.errors(include_url=False))
-            hint = "" if "What to do: " in reasons else "change that setting"
+            problems = error.errors(include_url=False)
+            reasons = "; also: ".join(map(_reason, problems))
+            hint = "" if any(map(_says_what_to_do, problems)) else "change that setting"
             raise StudyError("The changed study is not sound", found=reasons, hint=hint) from error
         except (TypeError, ValueError) as error:
             raise StudyError("A setting is a date, NaN or infinity", hint="give text, or a finite number") from error
@@ -205,6 +206,12 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, object]) -> dict[s
         inside = isinstance(before, Mapping) and isinstance(change, Mapping) and name not in REPLACED_WHOLE
         result[name] = merged(before, change) if inside else change  # type: ignore[arg-type]
     return result
+
+
+def _says_what_to_do(problem: ErrorDetails) -> bool:
+    """Whether an error with a hint of its own stands behind it: two hints would contradict one another."""
+    behind = getattr(problem.get("ctx", {}).get("error"), "__cause__", None)
+    return isinstance(behind, StudyError) and bool(behind.hint)
 
 
 def _reason(problem: ErrorDetails) -> str:

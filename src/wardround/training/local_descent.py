@@ -13,7 +13,7 @@ from torch import nn
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.training import TrainingSection
 from wardround.training.inputs import InputShape
-from wardround.training.model_tree import load_tree
+from wardround.training.model_tree import load_tree, tree_of
 from wardround.training.networks import build
 from wardround.training.updates import Descent, Gradients, MovingAverage, clip, shift_of
 from wardround.values.tree import Tree
@@ -62,10 +62,12 @@ def loaded(
 
 @dataclass(frozen=True)
 class Descended:
-    """losses: of each step. moments: of the optimiser, for the next round; empty where the study keeps none."""
+    """losses: of each step. moments: of the optimiser, for the next round; empty where the study keeps none. stages: the model
+    after each step that was asked for."""
 
     losses: list[float]
     moments: Tree
+    stages: tuple[Tree, ...] = ()
 
 
 def descend(
@@ -77,8 +79,10 @@ def descend(
     proximal_mu: float = 0.0,
     gradient_shift: Tree | None = None,
     moments: Tree | None = None,
+    stages: Sequence[int] = (),
 ) -> Descended:
-    """One step for each learning rate; the network's parameters change in place. moments: those of the round before.
+    """One step for each learning rate; the network's parameters change in place. moments: those of the round before. stages:
+    numbers of steps, rising, after which the model is kept as if this had been the last step.
 
     proximal_mu adds mu (w - w_start) to the gradient (FedProx, Li et al., MLSys 2020, eq. 2). gradient_shift, by parameter name,
     is added to every gradient (SCAFFOLD, Karimireddy et al., ICML 2020, eq. 3: c - c_i); names it lacks are not shifted. Both are
@@ -90,6 +94,7 @@ def descend(
     descent = Descent(training, network.names, parameters, moments)
     average = MovingAverage(training.ema_decay, parameters)
     losses: list[float] = []
+    kept: list[Tree] = []
     for step, rate in enumerate(rates):
         gradients, loss = gradient_of(step)
         clip(gradients, training.clip_norm)
@@ -102,5 +107,18 @@ def descend(
         descent.step(gradients, rate)
         average.take(parameters)
         losses.append(loss)
+        if step + 1 in stages:
+            kept += [_as_if_last(network, average)] * stages.count(step + 1)
     average.put(parameters)
-    return Descended(losses, descent.moments() if training.keep_optimizer else {})
+    return Descended(losses, descent.moments() if training.keep_optimizer else {}, tuple(kept))
+
+
+def _as_if_last(network: Loaded, average: MovingAverage) -> Tree:
+    """What the model is where training ends here. The weights themselves go on as they are."""
+    going_on = [parameter.detach().clone() for parameter in network.parameters]
+    average.put(network.parameters)
+    model = tree_of(network.module)
+    with torch.no_grad():
+        for parameter, weights in zip(network.parameters, going_on, strict=True):
+            parameter.copy_(weights)
+    return model

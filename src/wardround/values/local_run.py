@@ -22,7 +22,8 @@ class LocalRun:
     model: the trained parameters and buffers, float32. steps: optimiser steps taken. lr_sum: the sum of the learning rates of
     those steps (SCAFFOLD divides by it). examples: the records trained on, n_k. loss_sum, loss_count: the summed loss over the
     last epoch and the records it was summed over. moments: the optimiser's state after the last step, where a study keeps it from
-    round to round. It is as revealing as a gradient: it stays at the site, beside what an algorithm keeps there.
+    round to round. It is as revealing as a gradient: it stays at the site, beside what an algorithm keeps there. after_passes:
+    the model after each number of passes that was asked for.
     """
 
     model: Tree
@@ -32,9 +33,12 @@ class LocalRun:
     loss_sum: float
     loss_count: int
     moments: Tree = field(default_factory=dict)
+    after_passes: tuple[Tree, ...] = ()
 
     def only(self, names: Iterable[str]) -> Self:
-        return replace(self, model={name: self.model[name] for name in names})
+        kept = tuple(names)
+        first, *others = ({name: model[name] for name in kept} for model in (self.model, *self.after_passes))
+        return replace(self, model=first, after_passes=tuple(others))
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,21 @@ class TestFineTuned(CandidateConformance):
         assert mean_loss(hospital, self.tuned(hospital).outputs, everybody) <= before
 
     def test_its_passes_are_those_of_local_training_in_one_go(self, hospital: HospitalMaterial) -> None:
-        """One hospital alone: the first passes of a longer training are the shorter one, bit for bit."""
-        twice = hospital.trained(hospital.federated, 2)
-        assert not same_bits(twice, hospital.trained(hospital.federated, 1))
-        assert same_bits(twice, hospital.trained(hospital.federated, 2))
-        assert same_bits(hospital.trained(hospital.federated, 0), hospital.federated)
+        """One training of the most passes, looked at on the way, costs a third of one for each number: with the same bits."""
+        none, once, twice, thrice = hospital.trained(hospital.federated, [0, 1, 2, 3])
+        assert same_bits(none, hospital.federated)
+        for count, model in ((1, once), (2, twice), (3, thrice)):
+            assert same_bits(hospital.trained(hospital.federated, [count])[0], model)
+        assert not same_bits(once, twice) and not same_bits(twice, thrice)
+
+    def test_a_moving_average_is_looked_at_on_the_way_and_goes_on(self, tmp_path: Path) -> None:
+        """What is kept is the average, and the weights below it train on: putting the one into the other would change all that
+        follows."""
+        declared = personal_study().revised(training={"ema_decay": 0.9, "optimizer": "adamw"})
+        hospital = material(tmp_path, declared=declared)
+        once, thrice = hospital.trained(hospital.federated, [1, 3])
+        assert same_bits(once, hospital.trained(hospital.federated, [1])[0])
+        assert same_bits(thrice, hospital.trained(hospital.federated, [3])[0])
 
 
 class TestPrivateHead(CandidateConformance):
@@ -53,7 +63,7 @@ class TestPrivateHead(CandidateConformance):
 
     def test_all_but_the_head_stays_federated(self, hospital: HospitalMaterial) -> None:
         """That is what the hospitals share: features that all their patients have made."""
-        model = hospital.trained(hospital.federated, 3, learns=hospital.head)
+        (model,) = hospital.trained(hospital.federated, [3], learns=hospital.head)
         assert hospital.head == {"head.weight", "head.bias"}
         for name, array in model.items():
             assert np.array_equal(array, hospital.federated[name]) == (name not in hospital.head), name
@@ -62,7 +72,7 @@ class TestPrivateHead(CandidateConformance):
         """A gradient of zero is no rest: decay would shrink the features of all hospitals at this one."""
         adamw = personal_study().revised(training={"optimizer": "adamw", "weight_decay": 0.5})
         hospital = material(tmp_path, declared=adamw)
-        model = hospital.trained(hospital.federated, 2, learns=hospital.head)
+        (model,) = hospital.trained(hospital.federated, [2], learns=hospital.head)
         assert np.array_equal(model["hidden.0.weight"], hospital.federated["hidden.0.weight"])
 
 

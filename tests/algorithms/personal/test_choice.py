@@ -25,12 +25,43 @@ def test_a_clear_gain_is_taken() -> None:
     assert "0.200 below that of own" in choice.reason and "40 validation patients" in choice.reason
 
 
-def test_a_gain_within_one_standard_error_is_not() -> None:
-    """The best of many candidates looks better than it is: the doubt is for the hospital's own model."""
-    choice = choose({OWN: np.full(40, 0.5), "federated": around(0.49)})
+@pytest.mark.parametrize(("loss", "side"), [(0.49, "below"), (0.51, "above")])
+def test_a_difference_within_one_standard_error_keeps_both(loss: float, side: str) -> None:
+    """The best of many candidates looks better than it is, and so does an own model of few patients: neither is bet on."""
+    choice = choose({OWN: np.full(40, 0.5), "federated": around(loss), "fine_tuned": around(0.6)})
     error = choice.scores["federated"].standard_error
-    assert 0 < choice.scores["federated"].gain < error
-    assert choice.name == OWN and f"within one standard error ({error:.3f})" in choice.reason
+    assert abs(choice.scores["federated"].gain) < error
+    assert choice.names == (OWN, "federated") and choice.name == "own + federated"
+    assert f"0.010 {side} that of own, within one standard error ({error:.3f}), on 40 validation patients" in choice.reason
+
+
+def test_an_own_model_that_is_clearly_better_is_kept_alone() -> None:
+    """Half of a model that harms would harm half as much."""
+    choice = choose({OWN: around(0.3), "federated": np.full(40, 0.5), "mixed": around(0.45, spread=0.2)})
+    assert choice.names == (OWN,) and "0.150 below that of mixed, more than one standard error" in choice.reason
+
+
+def test_of_two_that_do_the_same_the_own_model_is_kept() -> None:
+    """A mixture that was tuned to nothing but the own model is that model, and no file needs it twice."""
+    own = around(0.5)
+    assert choose({OWN: own, "mixed": own}).names == (OWN,)
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9), st.booleans()), min_size=1, max_size=30))
+def test_the_mean_of_two_models_is_never_worse_than_the_mean_of_their_losses(patients: list[tuple[float, float, bool]]) -> None:
+    """What keeping both rests on: the cross-entropy is convex in the logit."""
+    own, other = np.array([one[0] for one in patients]), np.array([one[1] for one in patients])
+    signs = np.where([one[2] for one in patients], -1.0, 1.0)
+    losses = [np.logaddexp(0.0, signs * logits).mean() for logits in (own, other, (own + other) / 2)]
+    assert losses[2] <= (losses[0] + losses[1]) / 2 + 1e-12
+
+
+def test_a_model_that_both_hold_is_one_part_of_their_mean() -> None:
+    """Own and a mixture with own: each network runs once for a patient."""
+    own, federated = {"w": np.zeros(1, np.float32)}, {"w": np.ones(1, np.float32)}
+    mixed = PersonalModel(((0.75, own), (0.25, federated)))
+    assert PersonalModel.mean([PersonalModel.single(own), mixed]).parts == ((0.875, own), (0.125, federated))
+    assert PersonalModel.mean([mixed]).parts == mixed.parts
 
 
 def test_it_is_the_paired_difference_that_counts() -> None:

@@ -10,14 +10,17 @@ from typer.testing import CliRunner
 
 from wardround.cli.main import app
 from wardround.hub.coordinator import Coordinator
+from wardround.registry import open_registry
 from wardround.site.daemon.approvals import DAY_MS, Deciding, Facts
 from wardround.site.daemon.approvals import FILE as DECISION
 from wardround.site.daemon.data_sets import DataSets
-from wardround.site.daemon.desk import GO_ON, SiteDesk
+from wardround.site.daemon.desk import GO_ON, WORK, SiteDesk
 from wardround.site.daemon.offers import Offers
 from wardround.site.daemon.policy import load_policy
+from wardround.site.own_record import FILE
 from wardround.site.refusals import REFUSALS_IN_A_ROW
 from wardround.site.site import Site
+from wardround.study.record.run_record import RunRecord
 from wardround.values.chained_log import ChainedLog, verify
 from wardround.values.durable import write_atomic
 from wardround.values.errors import EngineError, RefusedError, RunError
@@ -70,6 +73,52 @@ def test_it_is_the_model_of_a_simulation(hospitals: Hospitals, tmp_path: Path) -
     simulated = wr.simulate(study(mode="masked", rounds=2), sites, out=tmp_path / "simulated", workers=0, register=False)
     for name, array in coordinator.model.items():
         np.testing.assert_array_equal(array, simulated.model[name])
+
+
+def test_a_study_that_is_over_leaves_this_hospital_its_record_and_its_model(tmp_path: Path) -> None:
+    """What each hospital joins for stays with it: the page for its board, the model in its registry, and whether the records were
+    made up. Nothing of another hospital is in it."""
+    personal = {"candidates": ["own", "federated", "mixed"]}
+    hospitals = Hospitals(tmp_path / "hospitals", study(mode="masked", rounds=2, own=True).revised(personal=personal))
+    sets = DataSets(hospitals.homes[NORTH].data_file)
+    sets.add(DATA, sets.get(DATA).data, mapping=None, ledger=None, replace=True, synthetic=True)
+    coordinator = Coordinator(approved_everywhere(hospitals).study, DeskEngine(hospitals), tmp_path / "run")
+    coordinator.run()
+    coordinator.personalise()
+    coordinator.close()
+    kept = {name: hospitals.homes[name].study(hospitals.study.hash) for name in NAMES}
+    records = {name: RunRecord.from_json((folder / WORK / FILE).read_bytes()) for name, folder in kept.items()}
+    assert {name: tuple(record.sites) for name, record in records.items()} == {name: (name,) for name in NAMES}
+    assert [record.synthetic for name, record in sorted(records.items())] == [False, True, False]
+    assert "records were generated" in (kept[NORTH] / WORK / "chosen.md").read_text("utf-8")
+    site, model = records[NORTH].sites[NORTH], records[NORTH].model
+    assert site.own is not None and site.federated is not None and site.personal is not None and site.personal.test is not None
+    assert model is not None
+    with open_registry() as registry:
+        assert registry.model(model.sha256).synthetic
+        assert registry.read_model(model.sha256, "onnx") == (kept[NORTH] / WORK / "chosen.onnx").read_bytes()
+        assert registry.metrics(f"{NORTH}-{hospitals.study.hash[:12]}")
+    done = CliRunner().invoke(app, ["benefit", str(kept[NORTH]), "--to", str(tmp_path / "pages")])
+    page = (tmp_path / "pages" / f"{NORTH}.html").read_text("utf-8")
+    assert done.exit_code == 0 and "What north gains" in page and "Synthetic data" in page
+    assert (kept[NORTH] / WORK / FILE).stat().st_mode & 0o77 == 0
+    hospitals.close()
+
+
+def test_a_record_that_cannot_be_kept_is_a_line_of_the_log(
+    hospitals: Hospitals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal would tell the hub what went wrong with these records; and the study is over here all the same."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr("wardround.site.daemon.desk.write_own_record", broken)
+    coordinator = Coordinator(approved_everywhere(hospitals).study, DeskEngine(hospitals), tmp_path / "run")
+    coordinator.run()
+    coordinator.close()
+    assert {hospitals.offered(name).state for name in NAMES} == {"finished"}
+    assert any(entry.code == "record" and "disk is full" in entry.text for entry in hospitals.homes[NORTH].log.entries())
 
 
 def test_nothing_is_answered_before_a_person_approved(hospitals: Hospitals) -> None:

@@ -1,15 +1,18 @@
-"""Which candidate a hospital keeps: by a proper loss on its validation patients, with the benefit of the doubt for its own model.
+"""Which candidate a hospital keeps: by a proper loss on its validation patients; where they cannot tell, half of each.
 
     tuner --tuned on one half of the patients, scored on the other, both ways--> loss of each patient
     losses of all candidates --best against own, patient by patient--> Choice
 
 A figure that only ranks patients hides harm: where nearly everybody is ill, a model can rank well and be wrong about
-everybody. So the loss decides. Two rules keep the choice honest on few patients:
+everybody. So the loss decides. Three rules keep the choice honest on few patients:
 
 - What was tuned on validation patients is scored on those that it was not tuned on (two folds; M. Stone, J. R. Stat. Soc. B 36
   (1974) 111), over several divisions into halves, whose mean is taken.
 - The best candidate replaces the own model only where its mean gain is above one standard error of the gain (Breiman, Friedman,
   Olshen, Stone: Classification and Regression Trees, 1984, section 3.4.3). Gains are paired: both models saw the same patients.
+- Where the gain, or the loss, is within one standard error, the hospital keeps both: the mean of what the two models give. Either
+  alone may be the worse one by an unknown d. The loss is convex in what a model gives, so the mean of two is at most d/2 above
+  the better one (Jensen), and often below both: the choice of least regret where nothing tells them apart.
 """
 
 import math
@@ -27,29 +30,34 @@ OWN = "own"
 HALVINGS = 5
 FEWEST = 30
 """With fewer validation patients another draw of them may well choose otherwise."""
-Z = 1.959963984540054
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Score:
     """One candidate on the validation patients. loss: their mean. gain: the own model's loss less this one's, patient by patient.
-    standard_error: of the gain; NaN where fewer than two patients tell it. interval: of the loss, 95 %."""
+    loss_error, standard_error: one standard error of the loss, and of the gain; NaN where fewer than two patients tell it."""
 
     loss: float
-    interval: tuple[float, float]
+    loss_error: float
     gain: float
     standard_error: float
 
 
 @dataclass(frozen=True)
 class Choice:
-    """name: of the candidate that is kept. reason: in one line. patients: validation patients that chose."""
+    """names: of the candidate that is kept, or of the two that are kept together. reason: in one line. patients: validation
+    patients that chose."""
 
-    name: str
+    names: tuple[str, ...]
     reason: str
     patients: int
     scores: Mapping[str, Score]
+
+    @property
+    def name(self) -> str:
+        """What the kept model is called."""
+        return " + ".join(self.names)
 
     @property
     def few(self) -> bool:
@@ -91,34 +99,41 @@ def choose(losses: Mapping[str, Floats]) -> Choice:
     """The choice by the losses of the same patients under each candidate, the own model among them."""
     own = losses[OWN]
     scores = {name: _score(one, own) for name, one in losses.items()}
-    others = {name: score for name, score in scores.items() if name != OWN}
+    others = [name for name in losses if name != OWN]
     if not others or not len(own):
-        return Choice(
-            OWN, "it is the only candidate" if len(own) else "there is no validation patient to choose by", len(own), scores
-        )
+        reason = "it is the only candidate" if len(own) else "there is no validation patient to choose by"
+        return Choice((OWN,), reason, len(own), scores)
     best = min(others, key=lambda name: scores[name].loss)
-    gain, error = scores[best].gain, scores[best].standard_error
-    tested = f"on {len(own)} validation patients"
-    if gain > error:  # false also where the error is not a number
-        reason = f"its loss is {gain:.3f} below that of own, more than one standard error ({error:.3f}), {tested}"
-        return Choice(best, reason, len(own), scores)
-    if not gain > 0:
-        return Choice(OWN, f"no other candidate has a lower loss {tested}", len(own), scores)
-    doubt = f"within one standard error ({error:.3f})" if error == error else "and one patient cannot tell how sure that is"
-    return Choice(OWN, f"the loss of {best} is only {gain:.3f} lower, {doubt}, {tested}", len(own), scores)
+    names, reason = _settled(best, scores[best])
+    return Choice(names, f"{reason}, on {len(own)} validation patients", len(own), scores)
+
+
+def _settled(best: str, score: Score) -> tuple[tuple[str, ...], str]:
+    """What is kept, by the gain of the best of the others over the own model; and why."""
+    gain, error = score.gain, score.standard_error
+    if math.isnan(error):
+        return (OWN,), f"one patient cannot tell whether {best} is better"
+    if gain > error:
+        return (best,), f"its loss is {gain:.3f} below that of own, more than one standard error ({error:.3f})"
+    if gain < -error:
+        return (OWN,), f"its loss is {-gain:.3f} below that of {best}, more than one standard error ({error:.3f})"
+    if not error:
+        return (OWN,), f"{best} does as well for each patient"
+    side = "below" if gain > 0 else "above"
+    return (OWN, best), f"the loss of {best} is {abs(gain):.3f} {side} that of own, within one standard error ({error:.3f})"
 
 
 def kept_own(losses: Mapping[str, Floats], reason: str) -> Choice:
     """The own model, whatever the losses say; `reason`: why they cannot choose."""
     own = losses[OWN]
-    return Choice(OWN, reason, len(own), {name: _score(one, own) for name, one in losses.items()})
+    return Choice((OWN,), reason, len(own), {name: _score(one, own) for name, one in losses.items()})
 
 
 def _score(losses: Floats, own: Floats) -> Score:
     gains = own - losses
     loss, error = _mean_and_error(losses)
     gain, gain_error = _mean_and_error(gains)
-    return Score(loss, (loss - Z * error, loss + Z * error), gain, gain_error)
+    return Score(loss, error, gain, gain_error)
 
 
 def _mean_and_error(values: Floats) -> tuple[float, float]:

@@ -6,7 +6,7 @@ A candidate trains on training records alone. What it chooses on validation reco
 that it can be scored on the others. Laws that every candidate keeps: tests/algorithms/personal/candidate_conformance.py.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +38,18 @@ class PersonalModel:
     @classmethod
     def single(cls, model: Tree) -> "PersonalModel":
         return cls(((1.0, model),))
+
+    @classmethod
+    def mean(cls, models: Sequence["PersonalModel"]) -> "PersonalModel":
+        """What these give, meaned. A model that is in several of them is one part."""
+        parts: list[tuple[float, Tree]] = []
+        for weight, tree in [(weight / len(models), tree) for model in models for weight, tree in model.parts]:
+            same = next((k for k, (_, other) in enumerate(parts) if other is tree), None)
+            if same is None:
+                parts.append((weight, tree))
+            else:
+                parts[same] = (parts[same][0] + weight, tree)
+        return cls(tuple(parts))
 
 
 @dataclass(frozen=True)
@@ -71,9 +83,12 @@ class Material(Protocol):
         """Names of the last layer's arrays: a matrix that ends in "weight" and a vector that ends in "bias"."""
         ...
 
-    def trained(self, start: Tree, passes: int, *, proximal_mu: float = 0.0, learns: frozenset[str] | None = None) -> Tree:
-        """The model after so many passes over the training records. proximal_mu pulls towards `start`. learns: names of what
-        may change, None for all. No pass gives `start`; the same call gives the same bits."""
+    def trained(
+        self, start: Tree, passes: Sequence[int], *, proximal_mu: float = 0.0, learns: frozenset[str] | None = None
+    ) -> list[Tree]:
+        """The model after each of these numbers of passes over the training records, rising: one training, as long as the
+        longest. proximal_mu pulls towards `start`. learns: names of what may change, None for all. No pass gives `start`; the
+        same call gives the same bits."""
         ...
 
     def outputs(self, model: Tree) -> Outputs:
@@ -140,16 +155,14 @@ def option_of(model: Tree, material: Material, setting: str = "") -> Option:
     return Option(PersonalModel.single(model), material.outputs(model), setting)
 
 
-def after_passes(material: Material, counts: Iterable[int], **training: Any) -> list[Option]:
+def after_passes(material: Material, counts: Sequence[int], **training: Any) -> list[Option]:
     """The federated model after each of these numbers of passes here."""
-    return [
-        option_of(material.trained(material.federated, count, **training), material, "no pass" if not count else _passes(count))
-        for count in counts
-    ]
+    models = material.trained(material.federated, counts, **training)
+    return [option_of(model, material, _passes(count)) for model, count in zip(models, counts, strict=True)]
 
 
 def _passes(count: int) -> str:
-    return "1 pass" if count == 1 else f"{count} passes"
+    return {0: "no pass", 1: "1 pass"}.get(count, f"{count} passes")
 
 
 PASSES = (0, 1, 2, 3, 5, 10, 20, 30, 50)

@@ -9,7 +9,7 @@ from wardround.algorithms.personal.protocol import Material, NamedCandidate, Per
 
 
 def fit(material: Material, settings: PersonalSettings) -> Tuner:
-    model = material.trained(material.federated, settings.passes, proximal_mu=settings.proximal_mu)
+    (model,) = material.trained(material.federated, [settings.passes], proximal_mu=settings.proximal_mu)
     return untuned(option_of(model, material))
 
 

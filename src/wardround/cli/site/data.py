@@ -23,6 +23,9 @@ def add(
             help="Name of the privacy ledger of these patients; data sets of the same patients share one (default: NAME)."
         ),
     ] = None,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Its records were generated: models made on them say so.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the data set of this name.")] = False,
     home: HomeOption = None,
 ) -> None:
@@ -30,7 +33,8 @@ def add(
     from wardround.site.daemon.data_sets import DataSets
 
     site = site_home(home)
-    one = DataSets(site.data_file).add(name, path, mapping=mapping, ledger=ledger, replace=replace)
+    sets = DataSets(site.data_file)
+    one = sets.add(name, path, mapping=mapping, ledger=ledger, replace=replace, synthetic=synthetic)
     site.log.append("data-added", f"The data set {name} was registered.", name=name, ledger=one.ledger)
     typer.echo(f"{name} is {one.data}")
     typer.echo("Try it with a study: wardround site review STUDY --data " + name)
@@ -47,7 +51,8 @@ def list_sets(home: HomeOption = None) -> None:
         typer.echo("None is registered. Add one: wardround site data add NAME PATH")
     for name, one in sorted(sets.items()):
         mapped = f"\n    mapping {one.mapping}" if one.mapping else ""
-        typer.echo(printable(f"{name}: {one.data}") + f"{mapped}\n    ledger {one.ledger}")
+        made = "\n    synthetic: of no patient" if one.synthetic else ""
+        typer.echo(printable(f"{name}: {one.data}") + f"{mapped}\n    ledger {one.ledger}{made}")
 
 
 @app.command()

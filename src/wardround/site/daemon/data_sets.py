@@ -28,6 +28,7 @@ class DataSet(Section):
     data: str = Field(description="The file or folder, absolute, or the address of a database.")
     mapping: str | None = Field(default=None, description="The hospital's mapping of its table, absolute.")
     ledger: SiteName = Field(description="Name of the privacy ledger of these patients.")
+    synthetic: bool = Field(default=False, description="Whether its records were generated: of no patient.")
 
 
 class DataFile(Section):
@@ -60,12 +61,21 @@ class DataSets:
             )
         return sets[name]
 
-    def add(self, name: str, data: str, *, mapping: Path | None, ledger: str | None, replace: bool = False) -> DataSet:
+    def add(
+        self,
+        name: str,
+        data: str,
+        *,
+        mapping: Path | None,
+        ledger: str | None,
+        replace: bool = False,
+        synthetic: bool = False,
+    ) -> DataSet:
         """Registers a data set. Nothing of it is read but whether it is there: what is in it depends on the study."""
         sets = self.all()
         if name in sets and not replace:
             raise DataError(f"A data set {name} is registered already", hint="choose another name, or add it with --replace")
-        one = _checked(name, _absolute(data), None if mapping is None else str(_file(mapping)), ledger or name)
+        one = _checked(name, _absolute(data), None if mapping is None else str(_file(mapping)), ledger or name, synthetic)
         self._write({**sets, name: one})
         return one
 
@@ -75,13 +85,13 @@ class DataSets:
         self._write({key: one for key, one in self.all().items() if key != name})
 
     def _write(self, sets: dict[str, DataSet]) -> None:
-        content = DataFile(sets=sets).model_dump(mode="json", exclude_none=True)
+        content = DataFile(sets=sets).model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         write_atomic(self.path, tomli_w.dumps(content).encode(), private=True)
 
 
-def _checked(name: str, data: str, mapping: str | None, ledger: str) -> DataSet:
+def _checked(name: str, data: str, mapping: str | None, ledger: str, synthetic: bool) -> DataSet:
     try:
-        return DataFile(sets={name: DataSet(data=data, mapping=mapping, ledger=ledger)}).sets[name]
+        return DataFile(sets={name: DataSet(data=data, mapping=mapping, ledger=ledger, synthetic=synthetic)}).sets[name]
     except ValueError as error:
         raise StudyError(
             "A data set or ledger cannot have this name",

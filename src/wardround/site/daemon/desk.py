@@ -23,6 +23,7 @@ from wardround.site.daemon.home import SiteHome
 from wardround.site.daemon.offers import FILE as OFFER
 from wardround.site.daemon.offers import OfferedStudy, Offers
 from wardround.site.daemon.policy import Policy, load_policy
+from wardround.site.own_record import register_kept_model, write_own_record
 from wardround.site.refusals import word_of
 from wardround.site.site import Site
 from wardround.values.canonical import sha256_hex
@@ -236,14 +237,26 @@ class SiteDesk:
             mapping_sha256=facts.mapping,
             records=facts.fingerprint,
             identity=self.home.path / "keys" / "identity.key",
+            synthetic=data_set.synthetic,
         )
 
     def _finish(self, study: str) -> None:
-        """The study is over here: its memory is given back."""
+        """The study is over here: its memory is given back, and what it is worth to this hospital is put together."""
         (self.home.study(study) / CLOSED).touch(mode=0o600)
         _, site = self._sites.pop(study)
+        try:
+            self._keep_record(study, site)
+        except Exception as error:  # noqa: BLE001  the records may have caused it, and a refusal would tell
+            self.log.append("record", f"No record was kept: {''.join(traceback.format_exception(error))}", study=study)
         site.close()
         self.log.append("finished", "The hub has closed the study.", study=study)
+
+    def _keep_record(self, study: str, site: Site) -> None:
+        """The record of this hospital alone, and the model that it keeps in its registry."""
+        record = write_own_record(site.name, self._offers.get(study).study, site.store, synthetic=site.work.synthetic)
+        if record is not None and record.model is not None:
+            register_kept_model(record, site.store.folder)
+            self.log.append("kept", "The model that this hospital keeps was registered.", study=study, model=record.model.sha256)
 
     def _now_ms(self) -> int:
         return int(self.clock().timestamp() * 1000)

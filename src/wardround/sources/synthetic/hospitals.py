@@ -24,10 +24,12 @@ from wardround.values.records import SPLITS, Records
 
 __all__ = [
     "DEMO_HOSPITALS",
+    "LARGER_HOSPITALS",
     "SYNTHETIC_NOTICE",
     "DemoHospital",
     "ScannerName",
     "demo_hospitals",
+    "larger_hospitals",
     "split_patients",
     "synthetic_hospital",
 ]
@@ -50,23 +52,42 @@ class DemoHospital:
 
 
 DEMO_HOSPITALS: dict[ScannerName, DemoHospital] = {
+    "north": DemoHospital(patients=220, prevalence=0.6),
+    "harbour": DemoHospital(patients=300, prevalence=0.45),
+    "valley": DemoHospital(patients=60, prevalence=0.3),
+}
+"""Two that can nearly do alone, and a small one: what learning together is worth differs between them. North has enough patients
+for a choice: with 140, of whom 28 chose, it lost 0.013 of AUC at home in one seed."""
+LARGER_HOSPITALS: dict[ScannerName, DemoHospital] = {
     "north": DemoHospital(patients=280, prevalence=0.6),
     "harbour": DemoHospital(patients=500, prevalence=0.45),
     "valley": DemoHospital(patients=400, prevalence=0.3),
 }
+"""For trials that need more patients than the demo has time for."""
 CASE_MIX: dict[ScannerName, CaseMix] = {
     "north": CaseMix(lobar=0.7, patchy=0.22),
     "harbour": CaseMix(lobar=0.15, patchy=0.3),
     "valley": CaseMix(lobar=0.2, patchy=0.45),
 }
-DEMO_SHARES = (0.65, 0.1, 0.25)
+DEMO_SHARES, LARGER_SHARES = (0.5, 0.2, 0.3), (0.65, 0.1, 0.25)
 
 
 def demo_hospitals(seed: int, *, size: int = 64) -> dict[str, Records]:
     """The demo's three hospitals, uneven in size and in how many are ill, split by patient."""
+    return _drawn(DEMO_HOSPITALS, seed, size, DEMO_SHARES)
+
+
+def larger_hospitals(seed: int, *, size: int = 64) -> dict[str, Records]:
+    """The same three with more patients."""
+    return _drawn(LARGER_HOSPITALS, seed, size, LARGER_SHARES)
+
+
+def _drawn(
+    hospitals: dict[ScannerName, DemoHospital], seed: int, size: int, shares: tuple[float, float, float]
+) -> dict[str, Records]:
     return {
-        name: synthetic_hospital(name, patients=h.patients, prevalence=h.prevalence, seed=seed, size=size, shares=DEMO_SHARES)
-        for name, h in DEMO_HOSPITALS.items()
+        name: synthetic_hospital(name, patients=h.patients, prevalence=h.prevalence, seed=seed, size=size, shares=shares)
+        for name, h in hospitals.items()
     }
 
 

@@ -37,7 +37,9 @@ class CandidateRecord(Section):
 class PersonalRecord(Section):
     """What one hospital made of the shared model, and what it keeps. Nothing of it left the hospital."""
 
-    chosen: str = Field(description="Name of the candidate that the hospital keeps.")
+    chosen: str = Field(
+        description="Name of the candidate that the hospital keeps, or of the two whose mean it keeps, with ` + ` between."
+    )
     reason: str = Field(description="Why, in one line.")
     few: bool = Field(description="True where so few validation patients chose that another draw may choose otherwise.")
     patients: Count = Field(description="Validation patients that the candidates were scored on.")

@@ -5,7 +5,9 @@ mappings are in name order. A record of a simulation shows every hospital's own 
 hospital: `sites`, `cross` and each round's `per_site` then hold only what a site's policy released.
 """
 
+import platform
 from datetime import datetime
+from importlib.metadata import version
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -16,6 +18,7 @@ from wardround.study.record.privacy_record import PrivacyRecord
 from wardround.study.sections.section import Section
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError
+from wardround.values.version import __version__
 
 __all__ = [
     "FORMAT",
@@ -34,6 +37,7 @@ __all__ = [
     "SiteRound",
     "TotalsRecord",
     "VersionsRecord",
+    "versions_here",
 ]
 
 FORMAT: Literal[1] = 1
@@ -56,6 +60,17 @@ class VersionsRecord(Section):
     numpy: str = Field(description="Version of NumPy.")
     python: str = Field(description="Version of Python.")
     platform: str = Field(description="Operating system and processor family.")
+
+
+def versions_here() -> VersionsRecord:
+    """Of this process."""
+    return VersionsRecord(
+        wardround=__version__,
+        torch=version("torch"),
+        numpy=version("numpy"),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+    )
 
 
 class MachineRecord(Section):

@@ -24,7 +24,8 @@ class PersonalSection(Section):
     candidates: tuple[Annotated[str, AfterValidator(_registered)], ...] = Field(
         default=(),
         description="What each hospital chooses among, own always among them; empty: no personal models. Chosen by the loss on "
-        "its validation patients; another model than its own must be better by more than one standard error.",
+        "its validation patients: another model in place of its own where that is better by more than one standard error, and "
+        "half of each where the difference is within it.",
         json_schema_extra=_names_of_candidates,
     )
     passes: Annotated[int, Field(ge=1, le=100)] = Field(

@@ -33,11 +33,18 @@ def plain(trainer: "TorchTrainer", quantity: TrainedModel) -> LocalRun:
             proximal_mu=quantity.proximal_mu,
             gradient_shift=quantity.gradient_shift,
             moments=trainer.moments,
+            stages=[_steps_of(trainer, passes) for passes in quantity.passes],
         )
     losses = done.losses
     last = losses[-max(1, round(trainer.examples / trainer.batch)) :] if losses else []
     model = tree_of(network.module)
-    return LocalRun(model, steps, sum(rates), trainer.examples, sum(last), len(last) * trainer.batch, done.moments)
+    count = len(last) * trainer.batch
+    return LocalRun(model, steps, sum(rates), trainer.examples, sum(last), count, done.moments, done.stages)
+
+
+def _steps_of(trainer: "TorchTrainer", passes: int) -> int:
+    """As many steps as a round of so many passes has."""
+    return steps_in_round(trainer.training.changed(local_epochs=float(passes)), trainer.examples)
 
 
 def private(trainer: "PrivateTrainer", quantity: TrainedModel) -> LocalRun:
@@ -45,8 +52,8 @@ def private(trainer: "PrivateTrainer", quantity: TrainedModel) -> LocalRun:
 
     Moments of noised gradients are worked out from what was charged: to keep them from round to round costs nothing more.
     """
-    if quantity.learns is not None:
-        raise ValueError("only plain training holds arrays still: a private step is charged for all of them")
+    if quantity.learns is not None or quantity.passes:
+        raise ValueError("only plain training holds arrays still or stops on the way: a private round is charged as a whole")
     network = trainer.loaded(quantity.model)
     gradients_of = trainer.patient_gradients(network)
     steps = trainer.privacy.steps or 1
