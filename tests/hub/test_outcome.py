@@ -138,7 +138,8 @@ def test_a_local_threshold_is_each_hospitals_own_and_the_shared_one_is_one_half(
     record = run.record(MODEL)
     assert record.pooled is not None and figures(record.pooled.federated)["threshold"] == run.threshold == 0.5
     at_east, at_north = (figures(record.sites[site].federated) for site in SITES)
-    assert at_east["threshold"] == decided(declared, {"validation": sums(many)}) > 0.6 and at_east["accuracy"] == 1.0
+    assert at_east["threshold"] == decided(declared, {"validation": sums(many)})
+    assert at_east["threshold"] > 0.6 and at_east["accuracy"] == 1.0
     assert at_north["threshold"] == 0.5, "four patients do not compel it away from one half"
     assert figures(record.cross[FEDERATED][EAST])["threshold"] == at_east["threshold"]
 
