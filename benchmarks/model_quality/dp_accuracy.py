@@ -31,7 +31,7 @@ from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
 from wardround.study.run_settings import settings_beside
-from wardround.tasks.binary.figures import auc
+from wardround.tasks.binary.figures import auc, confusion_at
 from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.training.scoring import score
 from wardround.values.records import Records
@@ -53,6 +53,7 @@ class Job:
     hospitals: dict[str, Records] = field(init=False)
     judged_on: list[Records] = field(init=False)
     cache: dict[str, bytes] = field(default_factory=dict)
+    decisions: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         path = EXAMPLES / f"{self.name}_private.toml"
@@ -79,14 +80,16 @@ class Job:
                 made = Path(folder) / "run" / "sites" / site / FEATURES
                 if made.exists():
                     self.cache[site] = made.read_bytes()
-            return self.judged(study, run)
+            total = self.judged(study, run)
+            self.decisions.append(decided(run, total))
+            return auc(total)
 
-    def judged(self, study: Study, run: Run) -> float:
+    def judged(self, study: Study, run: Run) -> ScoreSums:
         total = ScoreSums.zero()
         for records in self.judged_on:
             logits = score(study.network, Plan(study).inputs, run.model, records, flip_average=False, device="cpu")
             total = total + ScoreSums.from_scores(logits, records.labels)
-        return auc(total)
+        return total
 
     def distributed(self, epsilon: float | None) -> float:
         gentle = self.gentle if epsilon is not None and epsilon <= 1 else {}
@@ -100,6 +103,30 @@ class Job:
         if len(sites) == 1:
             study = study.revised(summation={"mode": "plain"}, sites={"minimum": 1})
         return self.run(priced(study, epsilon), sites)
+
+
+def decided(run: Run, judged: ScoreSums) -> dict[str, float]:
+    """Shares of records called rightly, at one half and at the hospitals' own thresholds: of their own held-out patients, and of
+    those that the AUC is of (`elsewhere`: the mean over the thresholds)."""
+    homes = [site.federated for site in run.record.sites.values() if site.federated is not None]
+    thresholds = [home.value("threshold") or 0.5 for home in homes]
+    records = sum(home.value("n") or 0.0 for home in homes)
+
+    def at_home(name: str) -> float:
+        return sum((home.value(name) or 0.0) * (home.value("n") or 0.0) for home in homes) / records
+
+    return {
+        "home_accuracy_at_half": at_home("accuracy_at_half"),
+        "home_accuracy_at_own": at_home("accuracy"),
+        "elsewhere_accuracy_at_half": accuracy(judged, 0.5),
+        "elsewhere_accuracy_at_own": statistics.fmean(accuracy(judged, threshold) for threshold in thresholds),
+        "mean_threshold": statistics.fmean(thresholds),
+    }
+
+
+def accuracy(sums: ScoreSums, threshold: float) -> float:
+    counts = confusion_at(sums, threshold)
+    return (counts.true_positive + counts.true_negative) / sums.n
 
 
 def priced(study: Study, epsilon: float | None) -> Study:
@@ -149,9 +176,13 @@ def headline(job: Job, repeats: int) -> dict[str, float]:
     means = {}
     print(f"{job.name}, official test split\n{'figure':14} {'mean':>7}  runs")
     for figure, epsilon in (("auc_eps_2", 2.0), ("auc_eps_065", 0.65), ("auc_no_noise", None)):
+        job.decisions.clear()
         runs = [job.distributed(epsilon) for _ in range(repeats if epsilon else 1)]
         means[figure] = statistics.fmean(runs)
+        for name in job.decisions[0]:
+            means[f"{figure.removeprefix('auc_')}_{name}"] = statistics.fmean(one[name] for one in job.decisions)
         print(f"{figure:14} {means[figure]:7.4f}  {' '.join(f'{value:.4f}' for value in runs)}", flush=True)
+        print("  " + ", ".join(f"{name} {statistics.fmean(one[name] for one in job.decisions):.4f}" for name in job.decisions[0]))
     means["drop_eps_2"] = means["auc_no_noise"] - means["auc_eps_2"]
     return {figure: round(value, 4) for figure, value in means.items()}
 

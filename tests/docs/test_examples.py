@@ -48,7 +48,7 @@ HASHES = {
     "chest_xray.toml": "92c2485be7ca",
     "chest_xray_efficientnet.toml": "e61068958a55",
     "chest_xray_features.toml": "e3908435a0c2",
-    "chest_xray_private.toml": "de12737a9bcd",
+    "chest_xray_private.toml": "2493bee05ef7",
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",
     "intensive_care_private.toml": "c28f2090d0e6",

@@ -129,6 +129,21 @@ def test_an_own_model_has_a_threshold_of_its_own() -> None:
     assert run.own_models[EAST] == decided(study(), {"validation": sums(LATE)}) != run.threshold
 
 
+def test_a_local_threshold_is_each_hospitals_own_and_the_shared_one_is_one_half() -> None:
+    """A private study may look at no validation patients together; each hospital may look at its own."""
+    declared = private_study().revised(evaluation={"threshold": "local"})
+    run, many = outcome(declared), (LATE[0] * 30, LATE[1] * 30)
+    east = {**run.reports["east"], "evaluations": {FEDERATED: by_split(many, many)}} if run.reports else {}
+    run = replace(run, reports={**(run.reports or {}), "east": east})
+    record = run.record(MODEL)
+    assert record.pooled is not None and figures(record.pooled.federated)["threshold"] == run.threshold == 0.5
+    at_east, at_north = (figures(record.sites[site].federated) for site in SITES)
+    assert at_east["threshold"] == decided(declared, {"validation": sums(many)})
+    assert at_east["threshold"] > 0.6 and at_east["accuracy"] == 1.0
+    assert at_north["threshold"] == 0.5, "four patients do not compel it away from one half"
+    assert figures(record.cross[FEDERATED][EAST])["threshold"] == at_east["threshold"]
+
+
 def test_a_private_run_is_judged_by_the_hospitals_own_reports() -> None:
     """Nothing but training was summed: the progress holds no evaluation to read."""
     run = outcome(private_study())

@@ -108,6 +108,18 @@ def test_answers_to_images_give_the_figures_of_the_run(images: wr.Run) -> None:
         judged(images, name, path)
 
 
+def test_a_hospitals_own_threshold_decides_in_place_of_the_models(tables: wr.Run) -> None:
+    """In a private study the model carries one half, and each hospital has found its own."""
+    path = data_of(tables)["north"]
+    asked = wr.predict(tables.folder, path)
+    cut = float(np.median(asked.probabilities))
+    moved = wr.predict(tables.folder, path, threshold=cut)
+    assert np.array_equal(moved.probabilities, asked.probabilities) and moved.threshold == cut != asked.threshold
+    assert moved.answers.sum() == pytest.approx(len(asked) / 2, abs=2)
+    with pytest.raises(RunError, match="A threshold is a probability"):
+        wr.predict(tables.folder, path, threshold=43.0)
+
+
 def test_one_record_gets_the_answer_that_it_gets_in_its_table(tables: wr.Run) -> None:
     """The clinic asks about one patient at a time."""
     path = data_of(tables)["north"]

@@ -1,5 +1,6 @@
 """A private study on one machine: what it reports, and ledgers that several studies share."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def test_the_record_says_what_was_promised_and_what_each_ledger_holds(tmp_path: 
     assert cost.spent == pytest.approx(dict.fromkeys(NAMES, cost.epsilon))
     assert done.record.pooled is not None and done.record.rounds[0].train_loss is None
     assert "differentially private with epsilon" in (done.folder / "model_card.md").read_text()
+
+
+def test_a_hospitals_own_threshold_is_in_its_own_report(tmp_path: Path) -> None:
+    """Between hospitals nobody else can say it; the record of a simulation shows the very number that the hospital has."""
+    declared = private_study(rounds=1).revised(evaluation={"threshold": "local"})
+    done = run(declared, tmp_path / "run")
+    for name, site in done.record.sites.items():
+        kept = json.loads((done.folder / "sites" / name / "report.json").read_text())["thresholds"]["federated"]
+        assert site.federated is not None and site.federated.value("threshold") == kept
+    assert done.record.model is not None and done.record.model.threshold == 0.5
+    for page in ("report.html", "model_card.md"):
+        assert "threshold of its own" in (done.folder / page).read_text(), page
 
 
 def test_record_report_and_card_name_the_entry_that_each_ledger_has(tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ PERSONAL: dict[str, tuple[str, str, str]] = {
     "personal-patient-distributed-fedsgd": ("patient-distributed", "fedsgd", "masked"),
 }
 """Two with personal models, which are plain training under every mode."""
+LOCAL_THRESHOLD = frozenset({"patient-local-plain-fedavg", "personal-patient-distributed-fedsgd"})
+"""Those whose hospitals choose a threshold of their own."""
 CANDIDATES = ["own", "federated", "fine_tuned", "recalibrated", "mixed"]
 """Every privacy mode with every algorithm that it takes, and with every way of adding: name -> mode, algorithm, summation. The
 last has what else a study may set."""
@@ -92,6 +94,8 @@ def study_of(kind: str) -> Study:
     sites = {"names": list(NAMES), **({"keys": keys} if summation == "masked" else {})}
     if kind == "none-plain-settings":
         plain = plain.revised(**SETTINGS)
+    if kind in LOCAL_THRESHOLD:
+        plain = plain.revised(evaluation={"threshold": "local"})
     if kind in PERSONAL:
         plain = plain.revised(personal={"candidates": CANDIDATES, "passes": 1})
     if kind in KINDS | PERSONAL:

@@ -53,6 +53,14 @@ def test_each_mode_has_a_sound_study(changes: tuple[tuple[str, str], ...]) -> No
     assert study(*changes).privacy.private
 
 
+def test_a_threshold_of_each_hospitals_own_is_free() -> None:
+    """It is chosen where the validation patients are, and stays there; the shared model keeps one half."""
+    local = study(('threshold = "half"', 'threshold = "local"')).evaluation
+    assert (local.shared_rule, local.home_rule) == ("half", "near_half")
+    with pytest.raises(StudyError, match=r'set it to "local"'):
+        study(('threshold = "half"', 'threshold = "near_half"'))
+
+
 def test_more_patients_in_a_step_than_clipping_is_proved_for_are_refused() -> None:
     """Roundings of all patients together have a thousandth of the clip norm: beyond some number the bound would be false."""
     many, delta = ("public_patients = 100", "public_patients = 3000000"), ("delta = 1e-5", "delta = 1e-8")

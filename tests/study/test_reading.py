@@ -65,6 +65,11 @@ def test_the_starters_are_good_studies(kind: str) -> None:
     assert parse_study(starter(kind)).data.kind == kind
 
 
+def test_a_study_of_tables_begins_without_class_weights() -> None:
+    """With them a rare finding is foretold as if half of the patients had it, and nobody may take the answer for a chance."""
+    assert not parse_study(starter("table")).training.class_balance
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [

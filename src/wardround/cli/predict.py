@@ -16,6 +16,10 @@ def predict(
     mapping: Annotated[
         Path | None, typer.Option(help="The hospital's own mapping (wardround data map), for a table. Its label may be absent.")
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="A hospital's own threshold (its report.json, `thresholds`), a probability, in place of the model's."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the CSV to this file (default: print it).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the CSV.")] = False,
     registry: Annotated[
@@ -28,7 +32,7 @@ def predict(
 
     if out is not None:
         require_apart(out, path, model, mapping)
-    prediction = ask(model, path, registry=registry, mapping=mapping)
+    prediction = ask(model, path, registry=registry, mapping=mapping, threshold=threshold)
     if out is not None:
         sweep(out.parent, out.name)
         write_atomic(out, prediction.to_csv().encode(), private=True)  # it may hold patients' names
@@ -47,7 +51,7 @@ def _as_json(prediction: "Prediction") -> dict[str, Any]:
         "study_hash": statement.study_hash,
         "synthetic": statement.synthetic,
         "output": statement.output,
-        "threshold": statement.threshold,
+        "threshold": prediction.threshold,
         "left_out": prediction.records.left_out,
         "answers": prediction.table,
     }

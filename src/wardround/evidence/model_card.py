@@ -16,7 +16,7 @@ from markupsafe import Markup
 from wardround.evidence import text as wording
 from wardround.evidence.convergence import convergence
 from wardround.evidence.input_facts import input_facts
-from wardround.evidence.run_facts import facts, page_text, study_of, tested
+from wardround.evidence.run_facts import facts, page_text, study_of, tested, threshold_at_home
 from wardround.evidence.tripod import items
 from wardround.study.record.left_out_record import NO_TURNS, Turns
 from wardround.study.record.run_record import RunRecord
@@ -80,7 +80,8 @@ def markdown(value: object) -> Markup:
 def _measures(record: RunRecord, words: Words) -> tuple[str, ...]:
     decision = None if record.model is None else record.model.threshold
     shown = "" if decision is None else f" {wording.figure(decision)}"
-    return (words.measures[0].format(decision=shown), *words.measures[1:])
+    at_home = threshold_at_home(record)
+    return (words.measures[0].format(decision=shown), *((at_home,) if at_home else ()), *words.measures[1:])
 
 
 def _caveats(record: RunRecord, left_out: Turns) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from wardround.evidence import text as wording
 from wardround.evidence.benefit import benefits
 from wardround.evidence.convergence import convergence
 from wardround.evidence.curves import FEDERATED, by_model_and_site, charts_of, decision_table
-from wardround.evidence.run_facts import facts, page_text, tested
+from wardround.evidence.run_facts import facts, page_text, tested, threshold_at_home
 from wardround.study.record.left_out_record import NO_TURNS, Turns
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.protocol import Chart, Task
@@ -62,6 +62,7 @@ def render_report(record: RunRecord, left_out: Turns = NO_TURNS) -> str:
         outcomes=_BENEFITS,
         reasons=wording.reasons_at_home(record, task),
         chosen=any(entry.personal is not None for entry in record.sites.values()),
+        at_home=threshold_at_home(record),
         not_private=wording.NOT_PRIVATE if record.privacy is not None and record.sites else "",
         drawings=_drawings(record, task),
         facts=facts(record),

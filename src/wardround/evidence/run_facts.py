@@ -51,6 +51,17 @@ def tested(record: RunRecord) -> dict[str, Evaluation]:
     return pooled | {f"external: {name}": evaluation for name, evaluation in record.external.items()}
 
 
+def threshold_at_home(record: RunRecord) -> str:
+    """What a reader of the hospitals' figures must know of their thresholds; empty where all have one."""
+    study = study_of(record)
+    if study is None or study.evaluation.threshold != "local":
+        return ""
+    return (
+        "Each hospital is judged at a threshold of its own, chosen on its own validation patients; all hospitals together and "
+        "external test sets at the model's."
+    )
+
+
 def study_of(record: RunRecord) -> Study | None:
     """The study that the run was of; None where this release cannot read it any more, and the figures are all there is."""
     try:

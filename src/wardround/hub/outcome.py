@@ -79,7 +79,12 @@ class Outcome:
     @cached_property
     def threshold(self) -> float | None:
         """Of the federated model. Chosen on validation sums, never on test."""
-        return decided(self.study, self.sums(FEDERATED))
+        return decided(self.study, self.sums(FEDERATED), shared=True)
+
+    def threshold_at(self, site: str) -> float | None:
+        """Of the federated model at one hospital: its own where the study leaves it to each."""
+        sums = self.site_sums(site, FEDERATED) if self.study.evaluation.threshold == "local" else None
+        return self.threshold if sums is None else decided(self.study, sums)
 
     @property
     def _reports(self) -> SitesReports:
@@ -196,7 +201,7 @@ class Outcome:
             images=sum(dataset_counts["images"]),
             split_patients=dict(zip(SPLITS, dataset_counts["patients"], strict=True)),
             split_images=dict(zip(SPLITS, dataset_counts["images"], strict=True)),
-            federated=self.site_test(site, FEDERATED, self.threshold),
+            federated=self.site_test(site, FEDERATED, self.threshold_at(site)),
             own=self._own(site),
             personal=self._personal(site),
             paired={name: PairedRecord(**asdict(one)) for name, one in self.paired.get(site, {}).items()},
@@ -228,11 +233,12 @@ class Outcome:
 
     def _cross(self) -> dict[str, dict[str, Evaluation]]:
         """Every model on every hospital's test patients; a hospital's own model goes by the hospital's name."""
-        models = [(FEDERATED, FEDERATED, self.threshold)]
-        models += [(site, own_label(site), cut) for site, cut in self.own_models.items()]
+        sites = self.progress.sites
+        models = [(FEDERATED, FEDERATED, {site: self.threshold_at(site) for site in sites})]
+        models += [(site, own_label(site), dict.fromkeys(sites, cut)) for site, cut in self.own_models.items()]
         evaluations = {
-            name: {site: self.site_test(site, label, cut, keep_sums=False) for site in self.progress.sites}
-            for name, label, cut in models
+            name: {site: self.site_test(site, label, cuts[site], keep_sums=False) for site in sites}
+            for name, label, cuts in models
         }
         shown: dict[str, dict[str, Evaluation]] = {
             name: {site: one for site, one in row.items() if one is not None} for name, row in evaluations.items()
@@ -270,7 +276,7 @@ class Outcome:
         after = end if last else self._validation(rounds.get(str(number + 1)))
         return SiteRound(
             train_loss=own["loss_sum"] / own["loss_count"] if own["loss_count"] else None,
-            validation=None if after is None else self._evaluation(after, self.threshold, of_a_round=True),
+            validation=None if after is None else self._evaluation(after, self.threshold_at(site), of_a_round=True),
         )
 
     def _validation(self, entry: Any) -> Sums | None:
@@ -278,10 +284,13 @@ class Outcome:
         return None if entry is None else self._read(entry["evaluations"]["validation"])
 
 
-def decided(study: Study, sums: Mapping[str, Sums]) -> float | None:
-    """The decision of one model by the study's rule, from its sums by split. Never from those of test."""
+def decided(study: Study, sums: Mapping[str, Sums], *, shared: bool = False) -> float | None:
+    """The decision of one model by the study's rule, from its sums by split. Never from those of test.
+
+    shared: of all hospitals together; else sums and decision are one hospital's.
+    """
     allowed = {split: one for split, one in sums.items() if split in ("validation", SHIFTED)}
-    return task_of(study).decide(study.evaluation.threshold, allowed)
+    return task_of(study).decide(study.evaluation.shared_rule if shared else study.evaluation.home_rule, allowed)
 
 
 def score_externally(plan: Plan, model: Tree, path: Path, device: str) -> dict[str, Sums]:

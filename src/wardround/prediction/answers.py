@@ -40,7 +40,9 @@ class Prediction:
     probabilities
         Float64 of shape (n,), from 0 to 1: of being positive.
     answers
-        Bool of shape (n,): at the model's threshold.
+        Bool of shape (n,): at the threshold.
+    threshold
+        The model's, or the one that was asked for in its place.
     """
 
     statement: ModelStatement
@@ -48,6 +50,7 @@ class Prediction:
     scores: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     answers: NDArray[np.bool_]
+    threshold: float
 
     def __len__(self) -> int:
         return len(self.records)
@@ -90,7 +93,12 @@ class Prediction:
 
 
 def predict(
-    model: str | Path, records: Asked, *, registry: str | Path | None = None, mapping: str | Path | None = None
+    model: str | Path,
+    records: Asked,
+    *,
+    registry: str | Path | None = None,
+    mapping: str | Path | None = None,
+    threshold: float | None = None,
 ) -> Prediction:
     """Ask a finished model about records.
 
@@ -105,6 +113,8 @@ def predict(
         The registry: a folder or a database URL; by default this user's.
     mapping
         The file of the hospital's own mapping (`wardround data map`), for a table: its outcome, split and hospital may be absent.
+    threshold
+        A hospital's own, in place of the model's: the probability, 0 to 1, at and above which a record is called positive.
 
     Returns
     -------
@@ -124,18 +134,20 @@ def predict(
     The answer follows the figures of the run: positive where the bin of the score (1/32 wide) is at or above the threshold's.
     """
     asked = load_model(model, registry)
-    return answer(asked, _named(asked.statement.data, records, mapping))
+    return answer(asked, _named(asked.statement.data, records, mapping), threshold)
 
 
-def answer(model: AnsweringModel, records: NamedRecords) -> Prediction:
-    """The answers of a model that was loaded before."""
-    threshold = model.statement.threshold
-    if threshold is None:
+def answer(model: AnsweringModel, records: NamedRecords, threshold: float | None = None) -> Prediction:
+    """The answers of a model that was loaded before; at its own threshold where none is asked for."""
+    if model.statement.threshold is None:
         raise RunError(
             "The model answers no yes-or-no question", expected="a model with a threshold", hint="run its model.onnx directly"
         )
+    cut = model.statement.threshold if threshold is None else threshold
+    if not 0.0 <= cut <= 1.0:
+        raise RunError("A threshold is a probability", expected="0 to 1", found=f"{cut:g}", hint="write 0.43 for 43 %")
     scores = model.scores(network_input(model.statement.data, records.inputs)).astype(np.float64)
-    return Prediction(model.statement, records, scores, probability(scores), is_positive(scores, threshold))
+    return Prediction(model.statement, records, scores, probability(scores), is_positive(scores, cut), cut)
 
 
 def _named(contract: DataContract, records: Asked, mapping: str | Path | None) -> NamedRecords:

@@ -14,7 +14,7 @@ from wardround.hub.artifacts import LEFT_OUT, RECORD
 from wardround.plan.plan import FEDERATED, own_label
 from wardround.site.comparison import outputs_file
 from wardround.study.record.left_out_record import Turns, left_outs_at
-from wardround.study.record.run_record import RunRecord
+from wardround.study.record.run_record import Evaluation, RunRecord
 from wardround.tasks.protocol import PairedDifference, Task
 from wardround.tasks.registry import task_of_record
 from wardround.values.errors import RunError
@@ -83,7 +83,8 @@ def _paired(
     for site in (name for name in first.sites if name in second.sites):
         if both := _same_patients(first_folder, second_folder, site, FEDERATED):
             shared[site] = both
-            yield from _keyed((FEDERATED, "site", site), _compared(task, [both], decisions))
+            home = _decision_at(first, site), _decision_at(second, site)
+            yield from _keyed((FEDERATED, "site", site), _compared(task, [both], home))
         if both := _same_patients(first_folder, second_folder, site, own_label(site)):
             own = own_decision(first, site), own_decision(second, site)
             yield from _keyed((site, "site", site), _compared(task, [both], own))
@@ -118,8 +119,16 @@ def _decision(record: RunRecord) -> float | None:
     return None if record.model is None else record.model.threshold
 
 
+def _decision_at(record: RunRecord, site: str) -> float | None:
+    """The decision of the federated model at a hospital, which may have its own."""
+    return _stated(record, record.sites[site].federated)
+
+
 def own_decision(record: RunRecord, site: str) -> float | None:
     """The decision of a hospital's own model, as its figures say it."""
+    return _stated(record, record.sites[site].own)
+
+
+def _stated(record: RunRecord, evaluation: Evaluation | None) -> float | None:
     name = task_of_record(record.study_toml).words.decision
-    own = record.sites[site].own
-    return None if own is None or name is None else own.value(name[0])
+    return None if evaluation is None or name is None else evaluation.value(name[0])

@@ -26,7 +26,7 @@ def score_own_models(coordinator: Coordinator, folder: RunFolder) -> None:
 def compared(outcome: Outcome, folder: RunFolder) -> Outcome:
     """The outcome with each hospital's comparison of its own model with the federated one, on its own test patients."""
     paired = {
-        site: paired_differences(folder.site(site), site, outcome.task, (own, outcome.threshold))
+        site: paired_differences(folder.site(site), site, outcome.task, (own, outcome.threshold_at(site)))
         for site, own in outcome.own_models.items()
     }
     return replace(outcome, paired=paired)

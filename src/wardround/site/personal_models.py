@@ -161,7 +161,7 @@ def _report_sums(bench: Bench, label: str, model: PersonalModel, on_test: NDArra
     outputs = {"validation": _outputs(bench, model, "validation"), "test": on_test}
     sums = {split: task.sums(outputs[split], bench.splits[split].labels) for split in SCORED_AT_THE_END}
     bench.store.add_to_report("evaluations", label, {split: one.to_json() for split, one in sums.items()})
-    return task.decide(bench.plan.study.evaluation.threshold, {"validation": sums["validation"]})
+    return task.decide(bench.plan.study.evaluation.home_rule, {"validation": sums["validation"]})
 
 
 def _choice_words(chosen: Chosen) -> dict[str, Any]:

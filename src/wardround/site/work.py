@@ -54,6 +54,8 @@ from wardround.wire.messages import Order
 if TYPE_CHECKING:
     from wardround.training.head import Head
 
+THRESHOLD = ("thresholds", FEDERATED)
+"""Where a hospital's own threshold stands in its report: section and key."""
 LARGEST_LOSS = 2.0**29
 """Of a round at one site. In units of LOSS_UNIT it fits the counts of 10,000 sites (`privacy.frame`)."""
 _LOOK = "Run `wardround data check` and look for values far from the others."
@@ -226,10 +228,17 @@ class SiteWork:
         if shifted:
             scored[SHIFTED] = self._shifted_scores(local)
         self.store.add_to_report("evaluations", label, {split: sums.to_json() for split, sums in scored.items()})
+        if label == FEDERATED and self.plan.study.evaluation.threshold == "local":
+            self._keep_threshold(scored["validation"])
         if "evaluate" not in self.plan.summed:
             return {}
         frame = self.plan.evaluation_frame(len(order.header.cohort), shifted=shifted)
         return protect(Contribution({}, 0, _prefixed(scored)), {}, frame, self._rounding_key(f"evaluate-{label}", 1))
+
+    def _keep_threshold(self, validation: Sums) -> None:
+        """This hospital's own threshold of the federated model, in its own report alone."""
+        decision = self.plan.task.decide(self.plan.study.evaluation.home_rule, {"validation": validation})
+        self.store.add_to_report(*THRESHOLD, decision)
 
     def personalise(self, order: Order, state: SiteState) -> SiteState:
         """The personal models of this hospital. Nothing of them leaves, and whether the order is followed does not depend on what

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from wardround.study.sections.section import Section
 
+Threshold = Literal["half", "validation", "near_half", "robust", "local"]
+
 
 class ExternalTest(Section):
     """A test set that no hospital trains on. The coordinator holds it, and its run file says where."""
@@ -16,14 +18,25 @@ class ExternalTest(Section):
 class EvaluationSection(Section):
     """How the model is judged. Hospitals send counts, never scores of patients."""
 
-    threshold: Literal["half", "validation", "near_half", "robust"] = Field(
+    threshold: Threshold = Field(
         default="validation",
         description="Where the score becomes a yes: at 0.5 (half); best balanced accuracy on the hospitals' validation patients "
-        "(validation); as near to 0.5 as one standard error of that allows (near_half); or the best on validation images seen "
-        "through simulated scanner shifts (robust).",
+        "(validation); as near to 0.5 as one standard error of that allows (near_half); the best on validation images seen "
+        "through simulated scanner shifts (robust); or at each hospital as near to 0.5 as its own validation patients allow, "
+        "which no other hospital learns, and 0.5 elsewhere (local).",
     )
     flip_average: bool = Field(default=False, description="Images: average the score of the image and of its mirror image.")
     own_baseline: bool = Field(
         default=True, description="Also train, at each hospital, a model on its own data alone, to show the benefit."
     )
     external: ExternalTest | None = Field(default=None, description="A test set that no hospital trains on.")
+
+    @property
+    def shared_rule(self) -> Threshold:
+        """How the threshold is chosen by which all hospitals are judged together, and which the shared model carries."""
+        return "half" if self.threshold == "local" else self.threshold
+
+    @property
+    def home_rule(self) -> Threshold:
+        """How a hospital chooses a threshold from its own validation patients alone."""
+        return "near_half" if self.threshold == "local" else self.threshold

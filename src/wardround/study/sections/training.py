@@ -123,7 +123,8 @@ class TrainingSection(Section):
     )
     class_balance: bool = Field(
         default=True,
-        description="Weigh each class by the inverse of its count at the hospital. A hospital with one class only uses weight 1.",
+        description="Weigh each class by the inverse of its count at the hospital: the answers are then those of patients of "
+        "whom half have the finding, and no probabilities where fewer have it. A hospital with one class only uses weight 1.",
     )
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(
         default=0.0,
