@@ -38,7 +38,8 @@ from wardround.study.sections.backbone import BackboneSection
 from wardround.tasks.binary.figures import auc
 from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.training.backbone import Backbone, statistics
-from wardround.training.model_tree import FEATURE_MEAN, initial_tree
+from wardround.training.inputs import FEATURE_MEAN
+from wardround.training.model_tree import initial_tree
 from wardround.training.networks.scaling import FeatureScaling
 from wardround.values.contribution import Contribution
 from wardround.values.randomness import generator

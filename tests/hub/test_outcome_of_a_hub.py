@@ -14,7 +14,8 @@ from wardround.hub.checkpoint import Progress, RoundHistory
 from wardround.hub.daemon.finishing import privacy_of
 from wardround.hub.outcome import NETWORK, Outcome
 from wardround.hub.run_folder import RunPlan
-from wardround.plan.plan import FEDERATED
+from wardround.plan.plan import FEDERATED, Plan
+from wardround.plan.pricing import with_sites
 from wardround.study.declaration import Study
 from wardround.study.label import LABEL_KINDS
 from wardround.study.reading import parse_study
@@ -101,7 +102,7 @@ def outcome(declared: Study, *, evaluated: bool = True) -> Outcome:
         evaluations={FEDERATED: split_sums} if evaluated and not private else {FEDERATED: {}},
     )
     plan = RunPlan("run-1", progress.study, "2026-01-02T03:04:05+00:00", synthetic=False)
-    return Outcome(declared, plan, progress, None, {}, 2, privacy_of(declared), engine=NETWORK)
+    return Outcome(declared, plan, progress, None, {}, 2, privacy_of(Plan(declared)), engine=NETWORK)
 
 
 KINDS = {"binary": lambda: study(rounds=2), "length-of-stay": lambda: parse_study(DAYS)}
@@ -131,14 +132,14 @@ def test_a_figure_of_nobody_is_a_blank_and_no_zero(kind: str) -> None:
 
 def test_a_private_record_holds_the_price_and_no_figure_of_patients() -> None:
     """What it cost each hospital stands in that hospital's ledger; the hub must not guess it."""
-    record = outcome(private_study(rounds=2)).record(MODEL)
+    record = outcome(with_sites(private_study(rounds=2))).record(MODEL)
     assert record.privacy is not None and record.privacy.epsilon and record.privacy.events == 2
     assert (record.privacy.spent, record.privacy.ledger_entries) == ({}, {})
     assert (record.pooled, record.start, record.totals) == (None, None, None)
     assert all(entry.validation is None and entry.train_loss is None for entry in record.rounds)
 
 
-@pytest.mark.parametrize("declare", [*KINDS.values(), lambda: private_study(rounds=2)], ids=[*KINDS, "private"])
+@pytest.mark.parametrize("declare", [*KINDS.values(), lambda: with_sites(private_study(rounds=2))], ids=[*KINDS, "private"])
 def test_report_and_card_say_whose_figures_they_lack(declare: Any) -> None:
     """A reader must not take a missing table for a hospital without patients."""
     record = outcome(declare()).record(MODEL)

@@ -57,7 +57,7 @@ DEMO_HOSPITALS: dict[ScannerName, DemoHospital] = {
     "valley": DemoHospital(patients=60, prevalence=0.3),
 }
 """Two that can nearly do alone, and a small one: what learning together is worth differs between them. North has enough patients
-for a choice: with 140, of whom 28 chose, it lost 0.013 of AUC at home in one seed."""
+for a choice: with 140, of whom 28 chose, it lost 0.013 of its area at home in one seed."""
 LARGER_HOSPITALS: dict[ScannerName, DemoHospital] = {
     "north": DemoHospital(patients=280, prevalence=0.6),
     "harbour": DemoHospital(patients=500, prevalence=0.45),
