@@ -45,12 +45,12 @@ def write_study(folder: Path, *, algorithm: str = "fedavg", rounds: int = 3, mor
     return path
 
 
-def write_hospital(path: Path, *, rows: int, seed: int) -> Path:
-    """Risk rises with pressure and smoking."""
+def write_hospital(path: Path, *, rows: int, seed: int, healthier: float = 0.0) -> Path:
+    """Risk rises with pressure and smoking. healthier: by so much lower is the logit of everybody's."""
     rng = np.random.default_rng(seed)
     pressure = rng.normal(130, 20, rows).clip(70, 190).round(1)
     smoker = rng.integers(0, 2, rows)
-    ill = (rng.random(rows) < 1 / (1 + np.exp(-((pressure - 130) / 10 + 2 * smoker - 1)))).astype(int)
+    ill = (rng.random(rows) < 1 / (1 + np.exp(-((pressure - 130) / 10 + 2 * smoker - 1 - healthier)))).astype(int)
     lines = ["patient,pressure,smoker,ill"]
     lines += [f"MARKER-{seed}-{i},{pressure[i]},{smoker[i]},{ill[i]}" for i in range(rows)]
     path.write_text("\n".join(lines) + "\n", "utf-8")

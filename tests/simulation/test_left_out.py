@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import wardround as wr
-from tests.simulation.small_study import write_hospitals, write_study
+from tests.simulation.small_study import write_hospital, write_hospitals, write_study
 from wardround.hub.artifacts import LEFT_OUT
+from wardround.plan.network_view import outputs_for
+from wardround.plan.plan import Plan
 from wardround.simulation.hospitals import Place, kept_hospitals
 from wardround.simulation.left_out import judged, leave_out, require_leaving_out, without_one
 from wardround.site.config import load_records
@@ -120,5 +122,22 @@ def test_records_at_hand_are_read_where_the_run_keeps_them(left: wr.Run, tmp_pat
     records = load_records(load_study(left.folder / "study.toml"), folder.path, prepared=False)
     write_records(tmp_path / "west.npz", records)
     read, kept = (judged(trained, one, "cpu") for one in (folder, Place(tmp_path / "west.npz", prepared=True)))
-    np.testing.assert_array_equal(read[0], kept[0])
-    assert read[2] == kept[2] and len(read[1]) == len(records.where("test"))
+    np.testing.assert_array_equal(read.outputs, kept.outputs)
+    assert read.fingerprint == kept.fingerprint and len(read.labels) == len(records.where("test"))
+
+
+def test_a_newcomer_chooses_its_threshold_where_each_hospital_does(tmp_path: Path) -> None:
+    """At one half it would be judged by another rule than all hospitals beside it, and its accuracy could not be compared."""
+    study = wr.load_study(write_study(tmp_path)).revised(evaluation={"threshold": "local"}, summation={"mode": "plain"})
+    hospitals = write_hospitals(tmp_path)
+    write_hospital(hospitals["west"], rows=400, seed=9, healthier=4.0)
+    run = wr.simulate(study, hospitals, out=tmp_path / "run", workers=0, register=False)
+    turn = left_outs_at(leave_out(run, ["west"], IN_ORDER).folder / LEFT_OUT, run.record.run_id).sites["west"]
+    others = wr.Run(run.folder / "left_out" / "west", run.record)
+    records = load_records(study, hospitals["west"], prepared=False)
+    task = task_of(study)
+    validation, _ = outputs_for(others.model, records.where("validation"), Plan(study), "cpu")
+    sums = task.sums(validation, records.where("validation").labels)
+    assert turn.evaluation.value("threshold") == task.decide("near_half", {"validation": sums}) != 0.5
+    page = (run.folder / "report.html").read_text("utf-8")
+    assert "Each is judged at a threshold that its own validation patients chose" in page

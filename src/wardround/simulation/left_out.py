@@ -10,7 +10,8 @@ adding give the same bits.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,36 +148,55 @@ def _turn(run: Run, study: Study, hospitals: Hospitals, name: SiteId, settings: 
     folder = run.folder / "left_out" / name
     alone = RunSettings(run=settings.run)
     trained = simulate_at(without_one(study, name), others, alone, folder, synthetic=run.record.synthetic, listener=listener)
-    outputs, test, digest = judged(trained, hospitals[name], settings.run.device)
-    task, model = Plan(study).task, trained.record.model
+    seen, model = judged(trained, hospitals[name], settings.run.device), trained.record.model
     assert model is not None
+    task = Plan(study).task
     return LeftOutRecord(
         hospitals=tuple(map(str, sorted(others))),
         model=model.sha256,
-        evaluation=evaluation_of(task, task.sums(outputs, test.labels), model.threshold),
-        paired={key: PairedRecord(**asdict(one)) for key, one in _against_own(run, name, outputs, test, digest, model.threshold)},
+        evaluation=evaluation_of(task, task.sums(seen.outputs, seen.labels), seen.decision),
+        paired={key: PairedRecord(**asdict(one)) for key, one in _against_own(run, name, seen)},
     )
 
 
-def judged(trained: Run, hospital: Place, device: str) -> tuple[NDArray[np.float32], Records, str]:
-    """What the others' model says of the hospital's test patients; these; and the fingerprint of all its records."""
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the others' model says of a hospital's test patients. decision: by which it is judged there. fingerprint: of all the
+    hospital's records."""
+
+    outputs: NDArray[np.float32]
+    labels: NDArray[Any]
+    decision: float | None
+    fingerprint: str
+
+
+def judged(trained: Run, hospital: Place, device: str) -> Judged:
+    """The others' model at the hospital that was left out, at its threshold. Where the study leaves that to each hospital, a
+    newcomer chooses as those did that trained: on its own validation patients."""
     study = load_study(trained.folder / "study.toml")
+    plan = Plan(study)
     records = load_records(study, hospital.path, prepared=hospital.prepared, mapping=hospital.mapping)
     model = read_tensors(trained.folder / MODEL)[0]
-    outputs, test = outputs_for(model, records.where("test"), Plan(study), device)
-    return outputs, test, fingerprint(records)
+    outputs, test = outputs_for(model, records.where("test"), plan, device)
+    decision = None if trained.record.model is None else trained.record.model.threshold
+    if study.evaluation.threshold == "local":
+        decision = _home_decision(plan, *outputs_for(model, records.where("validation"), plan, device))
+    return Judged(outputs, test.labels, decision, fingerprint(records))
 
 
-def _against_own(
-    run: Run, name: str, outputs: NDArray[np.float32], test: Records, digest: str, decision: float | None
-) -> list[tuple[str, PairedDifference]]:
+def _home_decision(plan: Plan, outputs: NDArray[np.float32], validation: Records) -> float | None:
+    sums = plan.task.sums(outputs, validation.labels)
+    return plan.task.decide(plan.study.evaluation.home_rule, {"validation": sums})
+
+
+def _against_own(run: Run, name: str, seen: Judged) -> list[tuple[str, PairedDifference]]:
     """Less the hospital's own model, by figure; none where the run kept no own outputs of these very records."""
     path = run.folder / "sites" / name / f"{outputs_file(own_label(name))}.safetensors"
     if not path.is_file():
         return []
     own = read_tensors(path)[0]
-    if "records" not in own or own["records"].tobytes().hex() != digest:
+    if "records" not in own or own["records"].tobytes().hex() != seen.fingerprint:
         return []
-    decisions = own_decision(run.record, name), decision
     task = task_of_record(run.record.study_toml)
-    return list(task.paired((own["outputs"], outputs), test.labels, decisions).items())
+    decisions = own_decision(run.record, name), seen.decision
+    return list(task.paired((own["outputs"], seen.outputs), seen.labels, decisions).items())
