@@ -23,7 +23,7 @@ class LeftOutRecord(Section):
     hospitals: tuple[str, ...] = Field(description="Who trained.")
     model: Sha256 = Field(description="Hash of the model's safetensors file.")
     evaluation: Evaluation = Field(
-        description="The model on the test patients of the hospital that was left out: at the threshold that the model carries, or "
+        description="The model on the test patients of the hospital that was left out: at the threshold that it carries, or "
         "where `evaluation.threshold` is `local` at one that this hospital's own validation patients chose."
     )
     paired: Annotated[dict[str, PairedRecord], AfterValidator(by_name)] = Field(
