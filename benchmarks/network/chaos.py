@@ -1,4 +1,4 @@
-"""What a study between hospitals survives: kill -9 of any process at any instant, full disks, bad lines, until it is over.
+"""What a study between hospitals survives until it is over: kill -9 at any instant, full disks, bad lines, wrong clocks.
 
     python benchmarks/network/chaos.py --kills 200      five hospitals, 20 rounds a run, runs until so many were killed
     python benchmarks/network/chaos.py --kills 8 --rounds 6 --mean 6      a short one
@@ -9,15 +9,16 @@ that knows nothing of the study does something at random instants:
     kill    ends one process with -9 and starts it again, as a supervisor would
     disk    fills one party's own disk to the last byte for some seconds (as root: each has a small disk of its own in memory)
     line    cuts, slows or silences every hospital's line to the hub for some seconds (bad_line.py)
+    clock   sets one party's clock for some seconds: fast or slow, by as much as is let in or by more (other_clock.py)
 
 Beside it stands a person, who does what people have to: a hospital that stopped since its disk was full is told to go on, and a
 study that failed at the hub is resumed. Every other run is a private one, whose ledgers are counted.
 
 Each run must end as `finished` with the very model of a simulation on the same files (or, in a private run, with every round
 that was opened charged at every hospital), or stop with a named reason. The last line is JSON: `runs`, `kills`, `full_disks`,
-`bad_lines`, `same_or_refused` (runs that ended so), `hung`, `ledgers_short` (hospitals that were charged for less than what
-left), `logs_broken`, `hub_back_s` and `site_back_s` (medians, from a kill to the hub's next message, or to that hospital's next
-answer).
+`bad_lines`, `wrong_clocks`, `same_or_refused` (runs that ended so), `hung`, `ledgers_short` (hospitals that were charged for less
+than what left), `logs_broken`, `hub_back_s` and `site_back_s` (medians, from a kill to the hub's next message, or to that
+hospital's next answer).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark 
 from bad_line import BadLine, State
 from federation import Federation
 from last_line import last_line
+from other_clock import OtherClocks
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.simulation.simulate import simulate
 from wardround.study.reading import load_study
@@ -53,9 +55,11 @@ from wardround.values.tensor_file import read_tensors
 
 NAMES = ("ada", "ben", "cem", "dora", "eva")
 TIMEOUT_S = 900.0
-WEIGHTS = {"kill": 6, "disk": 1, "line": 1}
+WEIGHTS = {"kill": 6, "disk": 1, "line": 1, "clock": 1}
 """What the hand does -> how often."""
 BAD_S = (1.0, 4.0)
+CLOCKS_S = (-3600.0, -310.0, -250.0, -6.0, 4.0, 6.0, 310.0)
+"""By how much a clock is ahead."""
 LINE_HOST = "127.0.0.2"
 DISK_MB = 64
 BALLAST = "ballast"
@@ -138,6 +142,7 @@ class Outcome:
     reason: str
     full_disks: int
     bad_lines: int
+    wrong_clocks: int
 
 
 @dataclass
@@ -152,10 +157,16 @@ class Hand:
     kills: list[tuple[str, float]] = field(default_factory=list)
     full_disks: int = 0
     bad_lines: int = 0
+    wrong_clocks: int = 0
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def others(self) -> tuple[int, int, int]:
+        """Full disks, bad lines, wrong clocks so far."""
+        return self.full_disks, self.bad_lines, self.wrong_clocks
 
     def __enter__(self) -> Hand:
         self._thread.start()
@@ -170,6 +181,7 @@ class Hand:
             step = self.draw.choices(self.steps, [WEIGHTS[one] for one in self.steps])[0]
             party, seconds = self.draw.choice(["hub", *NAMES]), self.draw.uniform(*BAD_S)
             state = self.draw.choice([one for one in get_args(State) if one != "good"])
+            ahead_s = self.draw.choice(CLOCKS_S)
             match step:
                 case "kill":
                     self._kill(party)
@@ -177,6 +189,8 @@ class Hand:
                     self._fill(party, seconds)
                 case "line":
                     self._spoil(state, seconds)
+                case "clock":
+                    self._set(party, ahead_s, seconds)
 
     def _kill(self, party: str) -> None:
         self.federation.kill(party)
@@ -201,6 +215,13 @@ class Hand:
         self.bad_lines += 1
         self._stop.wait(seconds)
         self.line.turn("good")
+
+    def _set(self, party: str, ahead_s: float, seconds: float) -> None:
+        if (clocks := self.federation.clocks) is not None:
+            clocks.step(party, ahead_s)
+            self.wrong_clocks += 1
+            self._stop.wait(seconds)
+            clocks.step(party, 0.0)
 
 
 def waited(federation: Federation, study: str) -> str:
@@ -236,7 +257,7 @@ def one_run(federation: Federation, number: int, rounds: int, hand: Hand) -> Out
     state, run = federation.state(study), federation.hub / "studies" / study / "run"
     same = phase == "finished" and (private or _is_reference(federation, path, run))
     short = sum(_is_short(federation, name, study) for name in NAMES) if private else 0
-    return Outcome(phase, same, hand.kills, short, str(state.get("reason", "")), hand.full_disks, hand.bad_lines)
+    return Outcome(phase, same, hand.kills, short, str(state.get("reason", "")), *hand.others)
 
 
 def seconds_back(federation: Federation, kills: list[tuple[str, float]]) -> tuple[float, float]:
@@ -280,10 +301,11 @@ def main() -> None:
     asked.add_argument("--steps", nargs="+", choices=list(WEIGHTS), default=list(WEIGHTS), help="what the hand does")
     chosen = asked.parse_args()
     draw, folder = random.Random(chosen.seed), Path(tempfile.mkdtemp(prefix="wardround-chaos-"))
-    federation = Federation(folder, NAMES, host=LINE_HOST, disk_mb=DISK_MB if "disk" in chosen.steps else 0)
+    clocks = OtherClocks(folder / "clocks") if "clock" in chosen.steps else None
+    federation = Federation(folder, NAMES, host=LINE_HOST, disk_mb=DISK_MB if "disk" in chosen.steps else 0, clocks=clocks)
     line = BadLine(LINE_HOST, "127.0.0.1", federation.port)
     outcomes: list[Outcome] = []
-    print(f"{'run':>4} {'phase':10} {'same':5} {'kills':>5} {'disks':>5} {'lines':>5} {'short':>5} {'seconds':>8}")
+    print(f"{'run':>4} {'phase':10} {'same':5} {'kills':>5} {'disks':>5} {'lines':>5} {'clocks':>6} {'short':>5} {'seconds':>8}")
     try:
         federation.begin()
         while sum(len(one.kills) for one in outcomes) < chosen.kills:
@@ -292,7 +314,7 @@ def main() -> None:
             outcomes.append(one := one_run(federation, len(outcomes) + 1, chosen.rounds, hand))
             print(
                 f"{len(outcomes):4} {one.phase:10} {one.same!s:5} {len(one.kills):5} {one.full_disks:5} {one.bad_lines:5} "
-                f"{one.short:5} {time.monotonic() - began:8.1f}  {one.reason[:90]}",
+                f"{one.wrong_clocks:6} {one.short:5} {time.monotonic() - began:8.1f}  {one.reason[:90]}",
                 flush=True,
             )
     finally:
@@ -316,6 +338,7 @@ def figures_of(federation: Federation, outcomes: list[Outcome]) -> dict[str, flo
         "kills": len(kills),
         "full_disks": sum(one.full_disks for one in outcomes),
         "bad_lines": sum(one.bad_lines for one in outcomes),
+        "wrong_clocks": sum(one.wrong_clocks for one in outcomes),
         "same_or_refused": sum(one.same or (one.phase == "failed" and bool(one.reason)) for one in outcomes),
         "hung": sum(one.phase == "hung" for one in outcomes),
         "ledgers_short": sum(one.short for one in outcomes),

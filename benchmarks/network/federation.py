@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from other_clock import OtherClocks
+
 READY_S = 180.0  # a machine that does much else needs so long for a first start
 DATA = "records"
 
@@ -47,7 +49,7 @@ def write_table(path: Path, seed: int, rows: int) -> None:
 class Federation:
     """folder: where hub and hospitals live. names: of the hospitals. rows: of each one's made-up table. one_core: whether each
     hospital's policy lets it have one core only. host: by which hospitals call the hub, which listens on 127.0.0.1. disk_mb: each
-    party has a disk of its own of so many MB, which takes root on Linux; 0: none has."""
+    party has a disk of its own of so many MB, which takes root on Linux; 0: none has. clocks: each party has one of its own."""
 
     folder: Path
     names: tuple[str, ...]
@@ -57,6 +59,7 @@ class Federation:
     one_core: bool = False
     host: str = "127.0.0.1"
     disk_mb: int = 0
+    clocks: OtherClocks | None = None
 
     def begin(self, data: Mapping[str, Path] | None = None) -> None:
         """From nothing to hospitals that are joined, confirmed and up. data: each one's own; else a made-up table."""
@@ -184,7 +187,8 @@ class Federation:
     def _environment(self, name: str) -> dict[str, str]:
         """Each party has a home of its own, as on a machine of its own; PyTorch takes one thread."""
         own = {"WARDROUND_HOME": str(self.folder / f"{name}.home"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-        return {**os.environ, **own}
+        clock = {} if self.clocks is None else self.clocks.environment(name)
+        return {**os.environ, **own, **clock}
 
 
 def _wardround() -> list[str]:

@@ -81,3 +81,24 @@ def test_what_the_other_process_raises_is_raised_here(tmp_path: Path) -> None:
         folder = hub.submit(study(mode="masked", rounds=1, collusion=0))
         with pytest.raises(RunError, match=r"holds no run.*wardround hub resume"):
             FinishingElsewhere(Finishing(write_evidence)).write(folder)
+
+
+def test_the_other_process_ends_well_while_the_hub_goes_on(tmp_path: Path) -> None:
+    """It waits for the end of the hub on its standard input, and Python calls it a fatal error where it still does at its own
+    end, on the hub's screen and with a core dump."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(study(mode="masked", rounds=1, collusion=0))
+    command = [sys.executable, "-m", "wardround.cli.hub.torch_process", "network", str(folder.path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        said, printed = process.stdout.read(), process.stderr.read()
+        ended = process.wait()
+    assert (ended, printed, json.loads(said)) == (0, b"", {"model": ""})
+
+
+def test_the_other_process_ends_with_the_hub() -> None:
+    """A hub that was killed and started again does the same work: two processes would write the same files."""
+    program = "import time; from wardround.cli.hub.torch_process import _end_with_the_hub as end; end(); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        process.stdin.close()
+        assert process.wait(30) == 1

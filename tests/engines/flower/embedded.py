@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from tests.engines.remote.parties import NAMES, Parties, served
 from wardround.engines.flower.hub import FlowerHub
 from wardround.engines.flower.site_carrier import FlowerSiteCarrier
+from wardround.engines.flower.wrong_clocks import Tell
 from wardround.engines.remote.body_app import BodyApp
 from wardround.engines.remote.body_client import BodyClient
 from wardround.engines.remote.body_store import BodyStore
@@ -72,6 +73,7 @@ class Embedded:
     parties: Parties
     ca_pem: bytes = b""
     logins: dict[SiteId, bytes] = field(default_factory=dict)
+    clock_is_wrong: Tell = lambda _, __: None
 
     def __post_init__(self) -> None:
         self.ca_pem = make_certificates(self.parties.folder / "tls")
@@ -88,7 +90,8 @@ class Embedded:
     def new_hub(self, port: int) -> FlowerHub:
         tls = self.parties.folder / "tls"
         bodies = BodyApp(self.store, lambda: self.parties.roster)
-        return FlowerHub(HOST, port, tls / "hub.pem", tls / "hub.key", lambda: dict(self.logins), bodies)
+        files = (tls / "hub.pem", tls / "hub.key")
+        return FlowerHub(HOST, port, *files, lambda: dict(self.logins), bodies, clock_is_wrong=self.clock_is_wrong)
 
     def login_key(self, site: SiteId) -> Path:
         return self.parties.folder / site / "keys" / "login.key"
@@ -116,8 +119,8 @@ class Embedded:
 
 
 @contextmanager
-def listening(folder: Path) -> Iterator[Embedded]:
-    embedded = Embedded(Parties(folder))
+def listening(folder: Path, clock_is_wrong: Tell = lambda _, __: None) -> Iterator[Embedded]:
+    embedded = Embedded(Parties(folder), clock_is_wrong=clock_is_wrong)
     embedded.hub.start()
     try:
         yield embedded

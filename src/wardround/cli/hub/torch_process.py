@@ -134,7 +134,8 @@ def main(work: str, path: Path) -> None:
 
 def _end_with_the_hub() -> None:
     """Standard input ends when the hub does. Its next process would do the same work beside this one."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1 << 10):  # `sys.stdin` has a lock, and whoever holds it when Python ends makes that a fatal error
+        pass
     os._exit(1)
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from wardround.hub.daemon.studies import StudyFolder
     from wardround.study.declaration import Study
     from wardround.study.run_settings import RunSettings
+    from wardround.values.chained_log import ChainedLog
+    from wardround.values.ids import SiteId
     from wardround.wire.hub_address import HubAddress
 
 RENEWED_EVERY_S = 86_400.0
@@ -49,7 +52,8 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
     address = HubAddress.read(settings.address)
     certificate = server_certificate(home.path / "keys", address)
     own = _OwnPages(desk, BodyApp(bodies, roster.key_cards, say))
-    carrier = FlowerHub(settings.listen, settings.port, certificate, certificate, roster.logins, own)
+    files, told = (certificate, certificate), partial(_say_clock, log, say)
+    carrier = FlowerHub(settings.listen, settings.port, *files, roster.logins, own, clock_is_wrong=told)
     post = HubPost(carrier.carrier, party, roster.key_cards, bodies, log, home.path / "post")
     feed = Feed()
     means = Means(
@@ -63,17 +67,33 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
         last_seen=carrier.last_seen,
         changed=feed.changed,
     )
+
+    def clocks() -> dict["SiteId", float]:
+        return {**post.clocks(), **carrier.wrong_clocks()}
+
     carrier.start()
     ended = threading.Event()
     renewing = threading.Thread(target=_renew, args=(home.path / "keys", address, carrier, ended), daemon=True)
     renewing.start()
     try:
         service = HubService(means)
-        with dashboard_beside(home, roster, service, feed, lambda: Lines(carrier.last_seen(), post.clocks()), say):
+        with dashboard_beside(home, roster, service, feed, lambda: Lines(carrier.last_seen(), clocks()), say):
             yield service
     finally:
         ended.set()
         carrier.stop()
+
+
+def _say_clock(log: "ChainedLog", say: Callable[[str], None], site: "SiteId", ahead_s: float) -> None:
+    """Why a hospital that is in the roster is not let in: in the log, and on the screen."""
+    side = "ahead of" if ahead_s > 0 else "behind"
+    sentence = (
+        f"{site} is not let in: its clock is {abs(ahead_s):.0f} s {side} this machine's. Set the wrong one by a time server; "
+        "where this is said of several hospitals, it is this machine's."
+    )
+    say(sentence)
+    with suppress(WardroundError):  # a full disk: it is said again
+        log.append("clock-differs", sentence, site=site, ahead_s=round(ahead_s))
 
 
 def _renew(keys: Path, address: "HubAddress", carrier: "FlowerHub", ended: threading.Event) -> None:

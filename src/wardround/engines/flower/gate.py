@@ -9,8 +9,6 @@ fleet paths (`push-object`, `pull-object`) would let a site fill the hub's memor
 """
 
 import asyncio
-import base64
-import binascii
 import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 from wardround.engines.flower.guarded_lines import prove_line
 from wardround.engines.flower.mailroom import Mailroom
 from wardround.engines.flower.nodes import NodeTable
+from wardround.engines.flower.wrong_clocks import KEY_HEADER, WrongClocks, decoded
 from wardround.values.ids import SiteId
 
 FLEET = "/v1/fleet/"
@@ -29,7 +28,6 @@ LIMIT = 2 << 20
 """Bytes of a fleet request."""
 LONGEST_BODY_S = 180.0
 """For a request to come: the longest, at a tenth of a megabit a second."""
-KEY_HEADER = b"flwr-public-key"
 WAIT_HEADER = b"wardround-wait"
 LONGEST_WAIT_S = 20.0
 Scope = MutableMapping[str, Any]
@@ -39,10 +37,14 @@ App = Callable[[Scope, Receive, Send], Any]
 
 
 class Gate:
-    """An ASGI application. flower: the SuperLink's. ours: for `/enrol` and `/bodies/`, or None."""
+    """An ASGI application. flower: the SuperLink's. ours: for `/enrol` and `/bodies/`, or None. clocks: hears of each site whose
+    clock is why Flower turned it away."""
 
-    def __init__(self, flower: App, nodes: NodeTable, mailroom: Mailroom, ours: App | None) -> None:
+    def __init__(
+        self, flower: App, nodes: NodeTable, mailroom: Mailroom, ours: App | None, clocks: WrongClocks | None = None
+    ) -> None:
         self._flower, self._nodes, self._mailroom, self._ours = flower, nodes, mailroom, ours
+        self._clocks = WrongClocks() if clocks is None else clocks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -77,6 +79,7 @@ class Gate:
         if reply[0]["status"] == 200:
             prove_line(scope)
             self._mailroom.saw(site)
+            self._clocks.let_in(site)
             if scope["path"] == PUSH:
                 self._mailroom.replied(site)
             elif scope["path"] == LEAVE:
@@ -85,6 +88,8 @@ class Gate:
                 self._mailroom.comes(site)
             elif scope["path"] != PULL:
                 self._mailroom.tell()  # it is there again
+        elif reply[0]["status"] == 401:
+            await asyncio.to_thread(self._clocks.turned_away, site, dict(scope["headers"]))
         for event in reply:
             await send(event)
 
@@ -179,10 +184,7 @@ def _proving(scope: Scope, send: Send) -> Send:
 
 
 def _key(headers: dict[bytes, bytes]) -> bytes:
-    try:
-        return base64.b64decode(headers.get(KEY_HEADER, b""), validate=True)
-    except (binascii.Error, ValueError):
-        return b""
+    return decoded(headers.get(KEY_HEADER, b""))
 
 
 def _patience(headers: dict[bytes, bytes]) -> float:

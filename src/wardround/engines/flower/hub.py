@@ -27,6 +27,7 @@ from wardround.engines.flower.in_process import InProcess
 from wardround.engines.flower.line_faults import require_no_socks
 from wardround.engines.flower.mailroom import Mailroom
 from wardround.engines.flower.nodes import Logins, NodeTable
+from wardround.engines.flower.wrong_clocks import Tell, WrongClocks
 from wardround.values.errors import EngineError
 from wardround.values.ids import SiteId
 
@@ -36,18 +37,30 @@ _STOP_S = 5.0
 
 class FlowerHub:
     """Serves sites on one port. certificate, key: PEM files of its TLS certificate. logins: public login keys (PEM) of the
-    confirmed sites at this moment. ours: an ASGI application for `/enrol` and `/bodies/`."""
+    confirmed sites at this moment. ours: an ASGI application for `/enrol` and `/bodies/`. clock_is_wrong: hears of a site that
+    is not let in for its clock, and by how many seconds that is ahead."""
 
-    def __init__(self, host: str, port: int, certificate: Path, key: Path, logins: Logins, ours: App | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        certificate: Path,
+        key: Path,
+        logins: Logins,
+        ours: App | None = None,
+        *,
+        clock_is_wrong: Tell = lambda _, __: None,
+    ) -> None:
         require_no_socks()
         self._secret = secrets.token_bytes(32)
         flower = _superlink(self._secret)
         state = flower.state.linkstate_factory.state()
-        self._mailroom = Mailroom()
+        self._mailroom, self._clocks = Mailroom(), WrongClocks(clock_is_wrong)
         nodes = NodeTable(state, logins)
         transport = InProcess(flower, self._loop)
         self.carrier = FlowerHubCarrier(state, nodes, self._mailroom, lambda: FlowerRun(transport, self._secret))
-        self._server = uvicorn.Server(_listener(Gate(flower, nodes, self._mailroom, ours), host, port, certificate, key))
+        gate = Gate(flower, nodes, self._mailroom, ours, self._clocks)
+        self._server = uvicorn.Server(_listener(gate, host, port, certificate, key))
         self._thread = threading.Thread(target=self._serve, name="wardround-hub", daemon=True)
         self._failure: BaseException | None = None
 
@@ -60,6 +73,10 @@ class FlowerHub:
     def last_seen(self) -> Mapping[SiteId, float]:
         """When each site was heard of last, seconds since 1970."""
         return self._mailroom.last_seen()
+
+    def wrong_clocks(self) -> Mapping[SiteId, float]:
+        """How many seconds the clock of each site is ahead that is not let in for it now."""
+        return self._clocks.ahead_s()
 
     def start(self) -> None:
         """Returns when sites can connect. EngineError where the port cannot be listened on."""
