@@ -11,7 +11,22 @@ from typing import Annotated
 
 import typer
 
-from wardround.cli import audit, benefit, compare, data, demo, evidence, hub, models, predict, report, simulate, site, study
+from wardround.cli import (
+    audit,
+    benefit,
+    clinic,
+    compare,
+    data,
+    demo,
+    evidence,
+    hub,
+    models,
+    predict,
+    report,
+    simulate,
+    site,
+    study,
+)
 from wardround.cli.verbosity import is_verbose, set_verbose
 from wardround.values.disk_faults import mend_of
 from wardround.values.errors import WardroundError
@@ -39,6 +54,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(hub.app, name="hub")
 app.add_typer(site.app, name="site")
+app.add_typer(clinic.app, name="clinic")
 
 INTERRUPTED = 130
 OUR_FAULT = 70

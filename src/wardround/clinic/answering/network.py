@@ -1,0 +1,126 @@
+"""A model's ONNX file, opened so that it tells more than its score: the numbers before its last layer, and the maps before those.
+
+    network input --session--> scores (n,)
+                           --> embedding (n, d)        what the last layer reads; of an averaged mirror image, of both, mean
+                           --> maps (n, c, h, w)       what is pooled into the embedding, where the graph has that shape
+
+Which values these are is read from the graph: backwards from the score to the last matrix product, and from its input to the last
+array of four axes that a convolution led to.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from wardround.prediction.model_file import cut_to_network
+from wardround.study.record.model_statement import INNER_VALUES_KEY, METADATA_KEY, ModelStatement
+from wardround.tasks.protocol import Floats
+from wardround.values.errors import RunError
+
+_PIECE = 32
+_PRODUCTS = ("Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Of n records. embedding (n, d): empty (n, 0) where the graph has none."""
+
+    scores: Floats
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Network:
+    """statement: what the file says of itself. heads: names of embeddings, one of each branch. threads: of one question."""
+
+    statement: ModelStatement
+    session: onnxruntime.InferenceSession
+    heads: tuple[str, ...]
+
+    def outputs(self, inputs: NDArray[np.float32]) -> Outputs:
+        """Of network inputs (n, *shape). A record's outputs do not depend on the others asked with it, but for rounding."""
+        scores, embeddings = [np.zeros(0)], []
+        for piece in self._pieces(inputs):
+            first, *heads = self.session.run(["scores", *self.heads], {self._input: piece})
+            scores.append(np.asarray(first, np.float64).reshape(-1))
+            embeddings.append(np.mean([head.reshape(len(piece), -1) for head in heads], axis=0) if heads else _none(piece))
+        return Outputs(np.concatenate(scores), np.concatenate(embeddings) if embeddings else np.zeros((0, 0), np.float32))
+
+    def scores(self, inputs: NDArray[np.float32]) -> Floats:
+        """(n,) before the sigmoid."""
+        runs = (self.session.run(["scores"], {self._input: piece})[0] for piece in self._pieces(inputs))
+        return np.concatenate([np.zeros(0), *(np.asarray(one, np.float64).reshape(-1) for one in runs)])
+
+    @property
+    def _input(self) -> str:
+        return str(self.session.get_inputs()[0].name)
+
+    def _pieces(self, inputs: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        return (np.ascontiguousarray(inputs[start : start + _PIECE], np.float32) for start in range(0, len(inputs), _PIECE))
+
+
+def open_network(content: bytes, *, threads: int = 1) -> Network:
+    """The model in an ONNX file's bytes. RunError where Wardround did not write it, or it answers no yes-or-no question."""
+    try:
+        model = onnx.load_model_from_string(content)
+        metadata = {entry.key: entry.value for entry in model.metadata_props}
+        names = json.loads(metadata[INNER_VALUES_KEY])
+        statement = ModelStatement.from_json(metadata[METADATA_KEY], name="the model")
+        if statement.threshold is None:
+            raise RunError("The model answers no yes-or-no question", expected="a model with a threshold", hint="take another")
+        cut_to_network(model, names["features"], names["scores"], statement.data.input_shape)
+        heads = _heads(model.graph, names["scores"])
+        _rename_score(model.graph, names["scores"])
+        for head in heads:
+            model.graph.output.append(onnx.helper.make_tensor_value_info(head, onnx.TensorProto.FLOAT, None))
+        return Network(statement, _session(model, threads), heads)
+    except RunError:
+        raise
+    except Exception as error:  # protobuf, json and ONNX Runtime: their errors share no base but Exception
+        raise RunError(
+            "The file holds no model that can answer",
+            expected="a model.onnx that Wardround wrote",
+            found=type(error).__name__,
+            hint="name a run folder or the model.onnx in it; or copy it again",
+        ) from error
+
+
+def _session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _rename_score(graph: onnx.GraphProto, scores: str) -> None:
+    """The score leaves the graph under one name, whatever the exporter called it."""
+    graph.node.append(onnx.helper.make_node("Identity", [scores], ["scores"]))
+    del graph.output[:]
+    graph.output.append(onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["batch"]))
+
+
+def _heads(graph: onnx.GraphProto, scores: str) -> tuple[str, ...]:
+    """What the last matrix products before the score read, one of each branch; none where that is the network's own input."""
+    makers = {output: node for node in graph.node for output in node.output}
+    constants = {tensor.name for tensor in graph.initializer}
+    heads, waiting, seen = [], [scores], set()
+    while waiting:
+        name = waiting.pop()
+        node = makers.get(name)
+        if node is None or name in seen:
+            continue
+        seen.add(name)
+        if node.op_type in _PRODUCTS:
+            heads += [value for value in node.input[:1] if value in makers and value not in constants]
+        else:
+            waiting += [value for value in node.input if value not in constants]
+    return tuple(sorted(set(heads)))
+
+
+def _none(piece: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.zeros((len(piece), 0), np.float32)

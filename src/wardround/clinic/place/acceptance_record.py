@@ -1,0 +1,203 @@
+"""The record of one acceptance: a hospital's own test of a model, signed by its clinic, never changed.
+
+    AcceptanceRecord --canonical bytes--> id (their SHA-256, 16 digits), signature --write_atomic--> acceptances/ID.json
+
+A record holds figures and what an answer needs: the local calibration, the threshold, the limits of `cannot tell`, and which
+reference says what is unusual. It names no patient. What it says of single cases, it says in sums.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from wardround.clinic.place.clinic_place import ClinicPlace
+from wardround.crypto.identity import signed_by
+from wardround.study.record.evaluation_record import Count, Evaluation, Figure, Sha256, by_name
+from wardround.study.record.model_statement import ModelStatement
+from wardround.study.record.personal_record import PairedRecord
+from wardround.study.record.run_record import Moment
+from wardround.study.sections.section import Section
+from wardround.tasks.binary.conformal import ConformalLimits
+from wardround.tasks.binary.local_map import LocalMap
+from wardround.values.canonical import canonical_json, sha256_hex
+from wardround.values.durable import sweep, write_atomic
+from wardround.values.errors import RunError
+from wardround.values.private_files import read_private
+
+ID_DIGITS = 16
+_LARGEST = 1 << 26
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class CasesRecord(Section):
+    """Which cases judged the model."""
+
+    source: str = Field(description="What was named: a data set or the last part of a path.")
+    sha256: Sha256 = Field(description="Hash over all cases, whatever their order: equal for equal cases.")
+    cases: Count = Field(description="Labelled cases.")
+    patients: Count = Field(description="Patients among them; as many as cases where the source names none.")
+    positives: Count = Field(description="Cases with the finding.")
+    unlabelled: Count = Field(default=0, description="Records without a label, which were not used.")
+    left_out: Count = Field(default=0, description="Records that the contract leaves out.")
+    repeated: Count = Field(default=0, description="Cases that are byte for byte a case before them; used once.")
+
+
+class CalibrationRecord(Section):
+    """How the model's probabilities become this hospital's. losses: mean log-loss, in nats, of cases that made no map."""
+
+    chosen: LocalMap = Field(description="Made from all cases. Figures come from maps of other patients' cases.")
+    losses: Annotated[dict[str, Figure], AfterValidator(by_name)] = Field(description="By the name of a map.")
+
+
+class ConformalRecord(Section):
+    """`cannot tell`: its limits, and what cases that did not make them saw."""
+
+    limits: ConformalLimits = Field(description="On the model's own score.")
+    measured: Evaluation = Field(description="coverage_positive, coverage_negative, cannot_tell; cross-fitted by patient.")
+
+
+class UnusualRecord(Section):
+    """What is compared with the hospital's own cases to say that a record does not look like them."""
+
+    reference: Sha256 = Field(description="Hash of the file in references/ that holds means and covariances, of no single case.")
+    limit: float = Field(description="An unusual score above it is beyond.")
+    share: Probability = Field(description="Share of the hospital's own cases that lies beyond.")
+
+
+class CandidateRecord(Section):
+    """One model on the same cases, calibrated and decided by the same rules, cross-fitted."""
+
+    name: str = Field(description="As it was named.")
+    sha256: Sha256 = Field(description="Of its ONNX file.")
+    role: Literal["asked", "in service", "against"] = Field(description="asked: the one that this record is about.")
+    raw: Evaluation = Field(description="As the model says it, at its own threshold.")
+    local: Evaluation = Field(description="After local calibration, at the local threshold.")
+    less_asked: Annotated[dict[str, PairedRecord], AfterValidator(by_name)] = Field(
+        default_factory=dict, description="Its figure less that of the asked model, on the same cases."
+    )
+
+
+class SubgroupRecord(Section):
+    """The asked model on one group of the cases."""
+
+    column: str = Field(description="What divides the cases.")
+    group: str = Field(description="A value of it, or a range.")
+    cases: Count = Field(description="Cases of the group.")
+    positives: Count = Field(description="Cases with the finding among them.")
+    few: bool = Field(description="True where there are too few to say anything; then there are no figures.")
+    local: Evaluation | None = Field(default=None, description="After local calibration, at the local threshold.")
+
+
+class CardItem(Section):
+    """An item of TRIPOD+AI as the run record fills it; empty where a person has to."""
+
+    number: str = Field(description="As the checklist counts.")
+    name: str = Field(description="What it asks.")
+    text: str = Field(default="", description="What is known; empty where nothing is.")
+    required: bool = Field(default=False, description="Whether the model goes into service only with it.")
+
+
+class AcceptanceRecord(Section):
+    """Everything that is known of a model at this hospital before it answers for a patient."""
+
+    format: Literal[1] = Field(default=1, description="Version of this format.")
+    created: Moment = Field(description="When, ISO 8601, UTC.")
+    hospital: str = Field(description="Whose cases these are.")
+    wardround: str = Field(description="Version of Wardround.")
+    seed: int = Field(description="Seed of the division into folds.")
+    model: Sha256 = Field(description="Hash of the model's ONNX file, the name of its copy in models/.")
+    name: str = Field(description="What the model was called when it was accepted.")
+    statement: ModelStatement = Field(description="What the model says of itself.")
+    cases: CasesRecord
+    candidates: tuple[CandidateRecord, ...] = Field(min_length=1, description="The asked model first.")
+    calibration: CalibrationRecord
+    threshold: Probability = Field(description="The local one: called positive at and above it, on the calibrated probability.")
+    threshold_rule: str = Field(description="How it was chosen.")
+    prevalence: Probability | None = Field(default=None, description="Share with the finding that PPV and NPV are for.")
+    conformal: ConformalRecord
+    unusual: UnusualRecord | None = Field(default=None, description="Null where too few cases were there to make a reference.")
+    subgroups: tuple[SubgroupRecord, ...] = Field(default=(), description="By column and group.")
+    card: tuple[CardItem, ...] = Field(default=(), description="The items of the model card.")
+
+    @property
+    def id(self) -> str:
+        """The record's name: what it holds, in 16 digits."""
+        return sha256_hex(self.content)[:ID_DIGITS]
+
+    @property
+    def content(self) -> bytes:
+        """Canonical bytes: what is signed."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def asked(self) -> CandidateRecord:
+        """The accepted model's figures."""
+        return self.candidates[0]
+
+
+class SignedAcceptance(Section):
+    """acceptances/ID.json."""
+
+    record: AcceptanceRecord
+    key: str = Field(pattern=r"^[0-9a-f]{64}$", description="The clinic's public key, Ed25519.")
+    signature: str = Field(pattern=r"^[0-9a-f]{128}$", description="Over the record's canonical bytes.")
+
+
+def keep_acceptance(clinic: ClinicPlace, record: AcceptanceRecord) -> str:
+    """Signs the record and writes it, whole or not at all. Its id. A record that is there already stays as it is."""
+    path = clinic.acceptances / f"{record.id}.json"
+    if read_private(path, 1) is None:
+        identity = clinic.identity
+        signed = SignedAcceptance(record=record, key=identity.public, signature=identity.sign(record.content))
+        write_atomic(path, canonical_json(signed.model_dump(mode="json")), private=True)
+    sweep(clinic.acceptances)
+    return record.id
+
+
+def read_acceptance(clinic: ClinicPlace, name: str) -> AcceptanceRecord:
+    """The record whose id begins with `name`. RunError where there is none, several, or it is not what this clinic signed."""
+    names = [path.stem for path in _files(clinic) if path.stem.startswith(name)]
+    if len(names) != 1 or not name:
+        raise RunError(
+            f"{'Several acceptance records begin' if names else 'No acceptance record begins'} with {name[:80]!r}",
+            expected="the first letters of one record's name",
+            hint="see: wardround clinic history",
+        )
+    return _read(clinic, names[0])
+
+
+def acceptances(clinic: ClinicPlace) -> tuple[AcceptanceRecord, ...]:
+    """All records, oldest first. RunError where one of them is not what this clinic signed."""
+    records = [_read(clinic, path.stem) for path in _files(clinic)]
+    return tuple(sorted(records, key=lambda record: (record.created, record.id)))
+
+
+def _files(clinic: ClinicPlace) -> list[Path]:
+    return sorted(clinic.acceptances.glob("*.json"))
+
+
+def _read(clinic: ClinicPlace, name: str) -> AcceptanceRecord:
+    path = clinic.acceptances / f"{name}.json"
+    content = read_private(path, _LARGEST) or b""
+    try:
+        signed = SignedAcceptance.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise _damaged(path, f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from error
+    record = signed.record
+    if record.id != name:
+        raise _damaged(path, "a record whose content is not what its name says")
+    if signed.key != clinic.identity.public or not signed_by(signed.key, signed.signature, record.content):
+        raise _damaged(path, "a signature that is not this clinic's")
+    return record
+
+
+def _damaged(path: Path, fault: str) -> RunError:
+    return RunError(
+        f"The acceptance record {path.name} cannot be trusted",
+        expected="what this clinic signed",
+        found=fault,
+        hint="bring it back from a backup, or accept the model again",
+    )
