@@ -28,7 +28,7 @@ from wardround.simulation.demo import demo_study
 from wardround.simulation.hospitals import divide, read_whole
 from wardround.simulation.run import Run
 from wardround.simulation.simulate import simulate
-from wardround.site.personal_models import HospitalMaterial, chosen_of
+from wardround.site.personal_models import HospitalMaterial, chosen_of, outputs_of
 from wardround.site.site import Site
 from wardround.site.work import own_file
 from wardround.sources.synthetic.hospitals import demo_hospitals
@@ -111,7 +111,9 @@ def eicu() -> tuple[Study, Hospitals]:
 
 
 def personal(study: Study, settings: Mapping[str, object]) -> Study:
-    return study.revised(evaluation={"own_baseline": False}, personal={"candidates": list(CANDIDATES), **settings})
+    """With the candidates of the examples, which remember no patient; others by `--set candidates=[...]`."""
+    usual = [name for name, candidate in CANDIDATES.items() if not candidate.remembers]
+    return study.revised(evaluation={"own_baseline": False}, personal={"candidates": usual, **settings})
 
 
 def runs(study: Study, hospitals: Hospitals, seeds: list[int]) -> Iterator[tuple[Run, Hospitals]]:
@@ -131,8 +133,7 @@ def of_candidates(run: Run, study: Study, name: str, records: Records) -> Iterat
         own, _ = read_tensors(run.folder / "sites" / name / f"{own_file(study.algorithm.rounds)}.safetensors")
         federated = {name: array for name, array in run.model.items() if name in site.plan.shared_names}
         for candidate, option in chosen_of(HospitalMaterial(bench, site.plan.trainable(own), federated)).options.items():
-            parts = [weight * np.asarray(bench.outputs(tree, "test"), np.float64) for weight, tree in option.model.parts]
-            yield candidate, option, sum(parts)
+            yield candidate, option, outputs_of(bench, option.model, "test")
     finally:
         site.close()
 

@@ -5,13 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from wardround.cli.main import app
+from wardround.evidence.board import render_board
+from wardround.evidence.text import reasons_at_home
 from wardround.registry import open_registry
 from wardround.simulation.run import Run
 from wardround.simulation.simulate import simulate
 from wardround.study.declaration import Study
 from wardround.study.record.run_record import RunRecord
+from wardround.tasks.registry import task_of
 from wardround.values.canonical import sha256_hex
+from wardround.values.errors import RegistryError
+from wardround.values.tensor_file import read_tensors
 
 from ..federation.private_studies import private_study
 from ..federation.tiny_federation import NAMES, records, study
@@ -89,3 +96,66 @@ def test_a_run_that_is_resumed_after_the_personal_models_asks_for_them_no_second
     first = ran(declared, tmp_path)
     again = ran(declared, tmp_path, resume=True)
     assert again.record == first.record
+
+
+@pytest.fixture
+def remembering(monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study whose hospitals all keep a model that asks its neighbours."""
+    from wardround.algorithms.personal import Choice
+    from wardround.site import personal_models
+
+    monkeypatch.setattr(personal_models, "choose", lambda _: Choice(("neighbours",), "for the test", 8, {}))
+    monkeypatch.setattr("wardround.algorithms.personal.neighbours.best_of", lambda options, _: lambda _: options[-1])
+    return study().revised(personal={"candidates": ["own", "neighbours"]})
+
+
+def test_what_a_hospital_remembers_stands_in_its_own_files_alone(tmp_path: Path, remembering: Study) -> None:
+    """Inner values of patients in a record, a report, JSON or an order would leave with it."""
+    run = ran(remembering, tmp_path)
+    for name in NAMES:
+        folder = run.folder / "sites" / name
+        kept, _ = read_tensors(folder / "chosen.safetensors")
+        held, allowed = kept["0/neighbours.inner"], {folder / file for file in ("chosen.safetensors", "chosen.onnx")}
+        assert run.record.sites[name].personal.holds_records and len(held) == run.record.sites[name].split_images["train"]  # type: ignore[union-attr]
+        assert all(path.stat().st_mode & 0o77 == 0 for path in allowed)
+        values = {float(value) for value in held.ravel() if value}
+        marks = {form.encode() for value in values for form in (repr(value), f"{value:.6g}", f"{value:.4f}") if len(form) > 5}
+        marks |= {row.tobytes() for row in held if row.any()}
+        others = [path for path in run.folder.rglob("*") if path.is_file() and path not in allowed]
+        assert len(marks) > 100 and len(others) > 10
+        for text in (json.dumps(run.metrics).encode(), *(path.read_bytes() for path in others)):
+            assert not [mark for mark in marks if mark in text]
+        assert "never leave the hospital" in (folder / "chosen.md").read_text("utf-8")
+        assert "must never leave the hospital" in reasons_at_home(run.record, task_of(remembering))[name]
+        assert "must never leave the hospital" in render_board(run.record, name)
+        assert run.metrics["sites"][name]["choice"]["holds_records"] is True
+
+
+def test_a_model_that_holds_patients_is_not_handed_out_of_the_registry(
+    tmp_path: Path, remembering: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command would make a file of patients that looks like any model."""
+    monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))
+    hospitals = {name: records(name) for name in NAMES}
+    run = simulate(remembering, hospitals, out=tmp_path / "run", workers=0)
+    kept = run.record.sites["north"].personal
+    assert kept is not None and kept.sha256 is not None and run.record.model is not None
+    command = CliRunner()
+    with open_registry() as registry:
+        model, shared = registry.model(kept.sha256), registry.model(run.record.run_id)
+        assert model.holds_records and not shared.holds_records
+        assert all(registry.store.path(file.sha256, file.suffix).stat().st_mode & 0o77 == 0 for file in model.files)
+        with pytest.raises(RegistryError, match="must never leave the hospital"):
+            registry.export(kept.sha256, tmp_path / "copy.onnx")
+        assert not (tmp_path / "copy.onnx").exists()
+        assert registry.export(shared.sha256, tmp_path / "shared.onnx").is_file()
+        inside = registry.export(kept.sha256, tmp_path / "copy.onnx", within_hospital=True)
+        assert inside.stat().st_mode & 0o77 == 0
+    refused = command.invoke(app, ["models", "export", kept.sha256[:12], str(tmp_path / "other.onnx")])
+    assert isinstance(refused.exception, RegistryError) and "--within-hospital" in str(refused.exception)
+    assert not (tmp_path / "other.onnx").exists()
+    shown = command.invoke(app, ["models", "show", kept.sha256[:12]])
+    assert "values of single patients: it must never leave the hospital" in shown.output
+    assert (
+        command.invoke(app, ["models", "export", kept.sha256[:12], str(tmp_path / "o.onnx"), "--within-hospital"]).exit_code == 0
+    )

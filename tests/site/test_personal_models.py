@@ -10,7 +10,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from wardround.algorithms.personal import Memory, Neighbours, Part, PersonalModel
+from wardround.clinic.answering.network import open_network
 from wardround.plan.plan import Plan
+from wardround.site.personal_models import outputs_of
 from wardround.site.site import Site
 from wardround.study.declaration import Study
 from wardround.study.record.model_statement import METADATA_KEY, ModelStatement
@@ -25,7 +28,10 @@ from wardround.wire.messages import ContributionMessage, Order, OrderHeader, Ref
 from ..federation.tiny_federation import records, site, study
 
 STUDY = study(own=True).revised(
-    personal={"candidates": ["own", "federated", "fine_tuned", "private_head", "proximal", "recalibrated", "mixed"], "passes": 2}
+    personal={
+        "candidates": ["own", "federated", "fine_tuned", "private_head", "proximal", "recalibrated", "mixed", "neighbours"],
+        "passes": 2,
+    }
 )
 COHORT = ("east", "north", "south")
 
@@ -128,6 +134,59 @@ def test_the_file_gives_what_the_chosen_model_gives(
     logits = sum(weight * one.work.bench.outputs(tree, "test") for weight, tree in models)
     assert inside.sum() > 4
     np.testing.assert_allclose(shown[inside], 1 / (1 + np.exp(-logits))[inside], atol=1e-5)
+
+
+def test_a_model_that_asks_its_neighbours_is_whole_in_its_files_and_says_what_it_holds(
+    opened: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, statement, ONNX and report must say that patients stand in them; and the file gives what was judged."""
+    from wardround.algorithms.personal import Choice
+    from wardround.site import personal_models
+
+    monkeypatch.setattr(personal_models, "choose", lambda _: Choice(("own", "neighbours"), "for the test", 8, {}))
+    monkeypatch.setattr("wardround.algorithms.personal.neighbours.SHARES", (0.7,))
+    monkeypatch.setattr("wardround.algorithms.personal.neighbours.best_of", lambda options, _: lambda _: options[-1])
+    one = opened()
+    one.handle(order("personal", 3))
+    assert choice_of(one)["holds_records"] and choice_of(one)["chosen"] == "own + neighbours"
+    weights, train = one.store.read_tree("chosen"), records("north").where("train")
+    assert weights is not None and weights["1/neighbours.inner"].shape == (len(train), 4)
+    assert weights["1/neighbours.votes"].sum() == train.labels.sum()
+    assert {float(weights[f"{number}/weight"]) for number in (0, 1)} == {0.5}
+
+    session = onnxruntime.InferenceSession((one.store.folder / "chosen.onnx").read_bytes())
+    statement = ModelStatement.from_json(session.get_modelmeta().custom_metadata_map[METADATA_KEY], name="chosen.onnx")
+    assert statement.holds_records and "never leave" in (one.store.folder / "chosen.md").read_text("utf-8")
+    rows = records("north").where("test")
+    inside = np.abs(rows.inputs).max(axis=1) <= 2
+    columns = {name: rows.inputs[:, place].astype(np.float64) * 2 for place, name in enumerate("abc")}
+    shown, bench = session.run(None, columns)[0].reshape(-1), one.work.bench
+    memory = Memory(weights["1/neighbours.inner"], weights["1/neighbours.votes"])
+    asked = Neighbours(memory, *(float(weights[f"1/neighbours.{name}"]) for name in ("nearest", "scale", "share")))
+    asked = replace(asked, nearest=int(asked.nearest))
+    own, tree = ({name[2:]: array for name, array in weights.items() if name.startswith(f"{number}/")} for number in (0, 1))
+    network = [{name: array for name, array in part.items() if name in trained(STUDY)} for part in (own, tree)]
+    logits = outputs_of(bench, PersonalModel((Part(0.5, network[0]), Part(0.5, network[1], asked))), "test")
+    np.testing.assert_allclose(shown[inside], 1 / (1 + np.exp(-logits))[inside], atol=1e-5)
+    assert np.abs(logits - bench.outputs(network[1], "test")).max() > 0.1
+
+    clinic = open_network((one.store.folder / "chosen.onnx").read_bytes())
+    answered = clinic.outputs(rows.inputs[inside])
+    np.testing.assert_allclose(answered.scores, logits[inside], atol=1e-4)
+    assert answered.embedding.shape == (inside.sum(), 4), "the doctor's page knows what the last layer reads, as of any model"
+
+
+def test_a_model_without_patients_says_nothing_new(opened: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal models of equal studies stay equal files: the statement has one more word only where it is true."""
+    from wardround.algorithms.personal import Choice
+    from wardround.site import personal_models
+
+    monkeypatch.setattr(personal_models, "choose", lambda _: Choice(("mixed",), "for the test", 8, {}))
+    one = opened()
+    one.handle(order("personal", 3))
+    assert choice_of(one)["holds_records"] is False
+    assert b"holds_records" not in (one.store.folder / "chosen.safetensors").read_bytes()
+    assert "never leave the hospital" not in (one.store.folder / "chosen.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(("change", "word"), [({"validation": 1}, "one class"), ({"validation": -1}, "no validation patient")])

@@ -47,7 +47,7 @@ PERSONAL: dict[str, tuple[str, str, str]] = {
 """Two with personal models, which are plain training under every mode."""
 LOCAL_THRESHOLD = frozenset({"patient-local-plain-fedavg", "personal-patient-distributed-fedsgd"})
 """Those whose hospitals choose a threshold of their own."""
-CANDIDATES = ["own", "federated", "fine_tuned", "recalibrated", "mixed"]
+CANDIDATES = ["own", "federated", "fine_tuned", "recalibrated", "mixed", "neighbours"]
 """Every privacy mode with every algorithm that it takes, and with every way of adding: name -> mode, algorithm, summation. The
 last has what else a study may set."""
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -84,6 +84,17 @@ class LengthOfStay:
     def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
         return np.square(np.asarray(outputs, np.float64) - np.asarray(labels, np.float64) / SCALE)
 
+    def votes(self, labels: NDArray[Any]) -> Floats:
+        return np.asarray(labels, np.float64)[:, None] / SCALE
+
+    def with_votes(self, outputs: NDArray[Any], votes: Floats, voters: Floats, share: float) -> Floats:
+        return (1.0 - share) * np.asarray(outputs, np.float64) + share * votes[:, 0]
+
+    def with_votes_in_torch(
+        self, outputs: "torch.Tensor", votes: "torch.Tensor", voters: "torch.Tensor", share: float
+    ) -> "torch.Tensor":
+        return (1.0 - share) * outputs + share * votes[:, 0]
+
     def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
         days = np.clip(np.asarray(outputs, np.float64) * SCALE, 0, MOST_DAYS)
         if np.isnan(days).any():

@@ -64,6 +64,46 @@ class TaskConformance:
             assert losses.shape == (len(labels),) and losses.dtype == np.float64
             assert np.isfinite(losses).all() and losses.tolist() == alone
 
+    def test_an_answer_mixed_with_a_vote_loses_no_more_than_the_mean_of_both(self) -> None:
+        """Mixed where answers can be meaned, the proper loss is convex: what is asked of neighbours costs at most their share."""
+        task = self.task()
+        for seed, (outputs, labels) in enumerate(self.sets()):
+            asked = np.random.default_rng(seed).permutation(len(labels))
+            votes, voters = task.votes(labels)[asked], np.full(len(labels), 9.0)
+            model, vote = task.losses(outputs, labels), task.losses(task.with_votes(outputs, votes, voters, 1.0), labels)
+            for share in (0.1, 0.5, 0.9):
+                mixed = task.losses(task.with_votes(outputs, votes, voters, share), labels)
+                assert (mixed <= (1 - share) * model + share * vote + 1e-9).all()
+
+    def test_many_who_say_what_is_true_leave_next_to_no_loss(self) -> None:
+        """A vote of records just like this one is the answer; of more of them, more surely."""
+        task = self.task()
+        for outputs, labels in self.sets():
+            losses = [
+                task.losses(task.with_votes(outputs, task.votes(labels), np.full(len(labels), voters), 1.0), labels)
+                for voters in (1.0, 10.0, 1e6)
+            ]
+            assert (losses[0] >= losses[1]).all() and (losses[1] >= losses[2]).all() and losses[2].max() < 1e-5
+
+    def test_no_vote_makes_an_output_infinite(self) -> None:
+        """One patient who is the exception to a thousand would cost a hospital everything."""
+        task = self.task()
+        outputs, labels = self.draw(np.random.default_rng(4), 20)
+        for sure in (outputs * 0.0 + 1e6, outputs * 0.0 - 1e6):
+            for share in (0.1, 1.0):
+                assert np.isfinite(task.with_votes(sure, task.votes(labels), np.full(20, 1e4), share)).all()
+
+    def test_torch_mixes_votes_as_numpy_does(self) -> None:
+        """The file at the bedside is made of the one, the figures of the other."""
+        task = self.task()
+        outputs, labels = self.draw(np.random.default_rng(5), 200)
+        votes, voters = task.votes(labels), np.linspace(1, 50, 200)
+        for share in (0.1, 0.7, 1.0):
+            expected = task.with_votes(outputs, votes, voters, share)
+            given, voted, counted = (torch.from_numpy(np.float32(one)) for one in (outputs, votes, voters))
+            given = task.with_votes_in_torch(given, voted, counted, share)
+            np.testing.assert_allclose(given.numpy(), expected, atol=2e-5)
+
     def test_no_records_add_nothing(self) -> None:
         """A hospital without test patients must not disturb the others."""
         task = self.task()

@@ -6,14 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
+from wardround.algorithms.personal import Memory, Neighbours, Part, PersonalModel
+from wardround.algorithms.personal.memory import scales
+from wardround.study.label import LabelContract
 from wardround.study.sections.network import NetworkSection
+from wardround.tasks.binary import BinaryTask
+from wardround.tasks.binary.score_sums import probability
+from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape, shape_of
 from wardround.training.model_tree import initial_tree, load_tree, norm_names, trainable_names, tree_of
 from wardround.training.networks import build
 from wardround.training.networks.dropout import Dropout, draws_from
+from wardround.training.networks.inner import Inner
 from wardround.training.onnx_export import LARGEST_DIFFERENCE, export_onnx
 from wardround.training.scoring import score
 from wardround.values.errors import MissingExtraError, RegistryError, RunError, StudyError
@@ -87,6 +95,60 @@ def test_the_exported_file_gives_the_same_probabilities(
     shown = capfd.readouterr()
     assert shown.out == "" and shown.err == ""
     onnx.checker.check_model(onnx.load(tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize(("network", "inputs"), NETWORKS)
+def test_inner_values_are_what_the_last_layer_reads(network: NetworkSection, inputs: InputShape) -> None:
+    """Patients are compared by them: those of another layer would be another comparison than the paper's."""
+    whole, parted = build(network, inputs), build(network, inputs)
+    for module in (whole, parted):
+        load_tree(module, shaken(network, inputs))
+    inner = Inner(parted)
+    rows = torch.from_numpy(np.random.default_rng(1).random((6, *inputs.row), np.float32))
+    with torch.no_grad():
+        values = inner(rows)
+        assert values.shape == (6, inner.width)
+        torch.testing.assert_close(inner.answered(values), whole(rows), rtol=0, atol=0)
+
+
+def test_a_single_inner_value_keeps_its_axis() -> None:
+    """A network whose last layer reads one number gives it as a row, like any other."""
+    network = NetworkSection(name="mlp", hidden=(1,))
+    inner = Inner(build(network, TABLE))
+    assert inner(torch.zeros(3, 5)).shape == (3, 1) and inner.answered(torch.zeros(3, 1)).shape == (3,)
+    scored = score(network, TABLE, shaken(network, TABLE), make_table(0), flip_average=False, device="cpu", inner=True)
+    assert scored.shape == (0, 1)
+
+
+@pytest.mark.parametrize(("network", "inputs"), NETWORKS)
+def test_the_exported_file_asks_the_same_neighbours(network: NetworkSection, inputs: InputShape, tmp_path: Path) -> None:
+    """The hospital judged the model by NumPy's answers, and the clinic runs ONNX's: mirror images, ties and all."""
+    tree = shaken(network, inputs)
+    rng = np.random.default_rng(2)
+    task = BinaryTask(LabelContract())
+
+    def records(n: int) -> Records:
+        size = (inputs.height, inputs.width) if inputs.channels == 1 else (inputs.height, inputs.width, inputs.channels)
+        image = rng.integers(0, 256, (n, *size)).astype(np.uint8)
+        rows = image if inputs.kind == "image" else rng.standard_normal((n, *inputs.row)).astype(np.float32)
+        return Records(rows, np.zeros(n, np.int8), np.arange(n).astype("<U3"), np.full(n, "train"))
+
+    remembered, asked = records(30), records(9)
+    values, inner, outputs = (
+        score(network, inputs, tree, these, flip_average=True, device="cpu", inner=wanted)
+        for these, wanted in ((remembered, True), (asked, True), (asked, False))
+    )
+    memory = Memory(np.concatenate([values, values[:9]]), rng.integers(0, 2, (39, 1)).astype(np.float32))
+    (scale,) = scales(memory.inner, np.arange(39), [5])
+    neighbours = Neighbours(memory, 5, scale, 0.6)
+    model = PersonalModel((Part(0.5, tree), Part(0.5, tree, neighbours)))
+    path = tmp_path / "m.onnx"
+    export_onnx(network, inputs, model, path, flip_average=True, with_votes=task.with_votes_in_torch)
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    rows = rows_of(asked, inputs, torch.device("cpu")).read(torch.arange(9)).numpy()
+    (shown,) = session.run(None, {session.get_inputs()[0].name: rows})
+    expected = probability((outputs + task.with_votes(outputs, *neighbours.asked(inner), neighbours.share)) / 2)
+    np.testing.assert_allclose(shown, expected, atol=1e-5)
 
 
 def test_an_export_that_differs_is_refused_and_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,9 @@ def list_models(registry: Where = None) -> None:
     with open_registry(registry) as models:
         for run in models.runs():
             if run.model is not None:
-                table.add_row(run.model[:12], Text(printable(run.study_title)), run.id, "synthetic" if run.synthetic else "real")
+                data = "synthetic" if run.synthetic else "real"
+                held = ", in the model" if models.model(run.model).holds_records else ""
+                table.add_row(run.model[:12], Text(printable(run.study_title)), run.id, data + held)
     if not table.row_count:
         typer.echo("There are no models yet. Make one with: wardround demo")
         return
@@ -46,6 +48,8 @@ def show(name: Name, registry: Where = None) -> None:
         lines = [f"model       {model.sha256}", f"parameters  {model.parameters}", *_decision(model.threshold)]
         if model.synthetic:
             lines.append("data        synthetic: made by a program, of no patient")
+        if model.holds_records:
+            lines.append("holds       values of single patients: it must never leave the hospital")
         lines += [f"file        {file.kind} ({file.size} bytes)" for file in model.files]
         for lineage in model.lineage:
             run = models.run(lineage.run)
@@ -70,11 +74,14 @@ def export(
     to: Annotated[Path, typer.Argument(help="A new file, or a folder.")],
     kind: Annotated[str, typer.Option(help="onnx or safetensors.")] = "onnx",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that differs.")] = False,
+    within_hospital: Annotated[
+        bool, typer.Option("--within-hospital", help="The copy stays in the hospital: of a model that holds values of patients.")
+    ] = False,
     registry: Where = None,
 ) -> None:
     """Copy a model's file out of the registry, proved to be what was registered."""
     from wardround.registry import open_registry
 
     with open_registry(registry) as models:
-        path = models.export(name, to, kind, overwrite=force)
+        path = models.export(name, to, kind, overwrite=force, within_hospital=within_hospital)
     typer.echo(f"Wrote {path}")

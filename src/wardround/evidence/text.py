@@ -155,7 +155,8 @@ def reasons_at_home(record: RunRecord, task: Task) -> dict[str, str]:
 
 
 def _chosen_words(personal: PersonalRecord) -> str:
-    return f"chosen: {personal.chosen.replace('_', ' ')}; {personal.reason.rstrip('.')}"
+    held = "; its files hold values of single patients and must never leave the hospital" if personal.holds_records else ""
+    return f"chosen: {personal.chosen.replace('_', ' ')}; {personal.reason.rstrip('.')}{held}"
 
 
 def _by(paired: PairedRecord | None, name: str) -> str:

@@ -81,7 +81,9 @@ class Registry:
         "model_card" and so on are kept with it. Registering the same record again changes nothing; a record that was not
         finished is replaced by a later one of the same run. Raises RegistryError where a finished run of that name differs.
         """
-        kept = self._keep_files(record.model.sha256, files) if record.model else ()
+        of_hospital = {entry.personal.sha256 for entry in record.sites.values() if entry.personal is not None}
+        private = record.model is not None and record.model.sha256 in of_hospital
+        kept = self._keep_files(record.model.sha256, files, private=private) if record.model else ()
         self._database.write(lambda session: enter(session, record, kept))
         return self.run(record.run_id)
 
@@ -96,7 +98,7 @@ class Registry:
                 expected="a run whose study has personal.candidates",
                 hint="read the log in that hospital's folder",
             )
-        kept = self._keep_files(personal.sha256, files)
+        kept = self._keep_files(personal.sha256, files, private=True)
         self._database.write(lambda session: enter_chosen(session, record, personal, kept))
 
     def studies(self) -> tuple[StudyEntry, ...]:
@@ -148,22 +150,35 @@ class Registry:
         kinds = ", ".join(file.kind for file in model.files)
         raise RegistryError(f"The model {model.sha256[:12]} has no file of the kind {kind}", expected=f"one of {kinds}")
 
-    def export(self, name: str, destination: Path, kind: str = "onnx", *, overwrite: bool = False) -> Path:
-        """Copy a model's proved file to `destination`, a new file or a folder; returns the file's path."""
-        data = self.read_model(name, kind)
+    def export(
+        self, name: str, destination: Path, kind: str = "onnx", *, overwrite: bool = False, within_hospital: bool = False
+    ) -> Path:
+        """Copy a model's proved file to `destination`, a new file or a folder; returns the file's path.
+
+        within_hospital: the caller's word that the copy stays in the hospital. RegistryError without it where values of patients
+        stand in the file; with it the copy is this user's alone.
+        """
         model = self.model(name)
+        if model.holds_records and not within_hospital:
+            raise RegistryError(
+                f"The model {model.sha256[:12]} holds values of single patients, and must never leave the hospital",
+                expected="a model that holds no patient, or your word that the copy stays in the hospital",
+                hint="for a copy inside the hospital: wardround models export ... --within-hospital",
+            )
+        data = self.read_model(name, kind)
         suffix = next(file.suffix for file in model.files if file.kind == kind)
         path = destination / f"{model.sha256[:12]}{suffix}" if destination.is_dir() else destination
         if path.exists() and not overwrite and path.read_bytes() != data:
             raise RegistryError(f"{path} is there already and differs", hint="choose another name, or ask to overwrite it")
         try:
-            write_atomic(path, data)
+            write_atomic(path, data, private=model.holds_records)
         except (OSError, RunError) as error:
             reason = error.found if isinstance(error, RunError) else error.strerror
             raise RegistryError(f"{path} could not be written", found=reason or "", hint="choose another folder") from error
         return path
 
-    def _keep_files(self, expected: str, files: Mapping[str, Path]) -> tuple[FileEntry, ...]:
+    def _keep_files(self, expected: str, files: Mapping[str, Path], *, private: bool) -> tuple[FileEntry, ...]:
+        """private: of a model that one hospital made of its own patients: for this user alone."""
         data = {kind: _read(kind, path) for kind, path in sorted(files.items())}
         if WEIGHTS not in data:
             raise RegistryError(
@@ -176,7 +191,7 @@ class Registry:
                 found=sha256,
                 hint="register the run folder as it was written",
             )
-        return tuple(_keep(self.store, kind, content, files[kind]) for kind, content in data.items())
+        return tuple(_keep(self.store, kind, content, files[kind], private=private) for kind, content in data.items())
 
 
 def _read(kind: str, path: Path) -> bytes:
@@ -186,6 +201,6 @@ def _read(kind: str, path: Path) -> bytes:
         raise RegistryError(f"The {kind} file {path} cannot be read", found=error.strerror or type(error).__name__) from error
 
 
-def _keep(store: ModelStore, kind: str, data: bytes, path: Path) -> FileEntry:
+def _keep(store: ModelStore, kind: str, data: bytes, path: Path, *, private: bool) -> FileEntry:
     suffix = path.suffix.lower()
-    return FileEntry(kind, store.put(data, suffix), suffix, len(data))
+    return FileEntry(kind, store.put(data, suffix, private=private), suffix, len(data))

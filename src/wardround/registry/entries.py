@@ -52,7 +52,8 @@ class LineageEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """synthetic: True where generated data had a part in it. threshold: the task's decision; None where it has none."""
+    """synthetic: True where generated data had a part in it. threshold: the task's decision; None where it has none.
+    holds_records: whether values of single patients stand in its files, which must never leave the hospital then."""
 
     sha256: str
     parameters: int
@@ -60,6 +61,7 @@ class ModelEntry:
     synthetic: bool
     files: tuple[FileEntry, ...]
     lineage: tuple[LineageEntry, ...]
+    holds_records: bool = False
 
 
 @dataclass(frozen=True)

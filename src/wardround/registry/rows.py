@@ -3,6 +3,8 @@
 Every function works inside the transaction of the session it is given.
 """
 
+import json
+
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
@@ -145,7 +147,7 @@ def run_entry(session: Session, row: RunRow) -> RunEntry:
 
 def model_entry(session: Session, row: ModelRow) -> ModelEntry:
     files = session.scalars(select(FileRow).where(FileRow.model == row.sha256).order_by(FileRow.kind))
-    lineage = session.scalars(select(LineageRow).where(LineageRow.model == row.sha256).order_by(LineageRow.run))
+    lineage = session.scalars(select(LineageRow).where(LineageRow.model == row.sha256).order_by(LineageRow.run)).all()
     return ModelEntry(
         sha256=row.sha256,
         parameters=row.parameters,
@@ -153,7 +155,15 @@ def model_entry(session: Session, row: ModelRow) -> ModelEntry:
         synthetic=row.synthetic,
         files=tuple(FileEntry(file.kind, file.sha256, file.suffix, file.size) for file in files),
         lineage=tuple(LineageEntry(link.model, link.run, link.study_hash, link.parent) for link in lineage),
+        holds_records=_holds_records(session, row.sha256),
     )
+
+
+def _holds_records(session: Session, sha256: str) -> bool:
+    """Whether a run's record says so of the model that one of its hospitals keeps."""
+    made_by = select(RunRow.record).join(LineageRow, LineageRow.run == RunRow.id).where(LineageRow.model == sha256)
+    kept = (entry.get("personal") for text in session.scalars(made_by) for entry in json.loads(text)["sites"].values())
+    return any(one is not None and one.get("sha256") == sha256 and one.get("holds_records") is True for one in kept)
 
 
 def metric_entry(row: MetricRow) -> MetricEntry:

@@ -29,13 +29,16 @@ class ModelStore:
             raise RegistryError("This is no name of a stored file", found=f"{sha256[:80]}{suffix[:20]}")
         return self.folder / "sha256" / sha256[:2] / f"{sha256}{suffix}"
 
-    def put(self, data: bytes, suffix: str) -> str:
-        """Keep `data`; returns its hash. Content that is already there, whole, is not written again."""
+    def put(self, data: bytes, suffix: str, *, private: bool = False) -> str:
+        """Keep `data`; returns its hash. Content that is already there, whole, is not written again.
+
+        private: only this user may read the file."""
         sha256 = sha256_hex(data)
         path = self.path(sha256, suffix)
         try:
             if not (path.is_file() and _hash_of(path) == sha256):
-                write_atomic(path, data)
+                path.parent.mkdir(parents=True, exist_ok=True)  # by the umask: files of others lie there too
+                write_atomic(path, data, private=private)
         except (OSError, RunError) as error:
             raise _unusable(self.folder, error) from error
         return sha256

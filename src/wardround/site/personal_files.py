@@ -8,24 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 from safetensors.numpy import save as save_tensors
 
-from wardround.algorithms.personal import Choice, PersonalModel
+from wardround.algorithms.personal import Choice, Part, PersonalModel
 from wardround.plan.plan import CHOSEN, Plan
 from wardround.site.store import SiteStore
 from wardround.study.record.model_statement import METADATA_KEY, ModelStatement, statement_of
 from wardround.values.canonical import sha256_hex
 from wardround.values.durable import write_atomic
 from wardround.values.errors import WardroundError
-from wardround.values.tree import shapes_of, size_of
+from wardround.values.tree import Tree, shapes_of, size_of
 
 WEIGHTS, ONNX, CARD = f"{CHOSEN}.safetensors", f"{CHOSEN}.onnx", f"{CHOSEN}.md"
+
+HELD = (
+    "This model holds what its network made of single patients of this hospital, a row for each training record: whoever has its "
+    "files has these rows. They must never leave the hospital."
+)
 
 
 @dataclass(frozen=True)
 class ChosenFiles:
-    """sha256, parameters: of the weights. files: in the site's folder, by kind; without one that could not be written."""
+    """sha256, parameters: of the weights. holds_records: whether values of single patients stand in them. files: in the site's
+    folder, by kind; without one that could not be written."""
 
     sha256: str
     parameters: int
+    holds_records: bool
     files: dict[str, str]
 
 
@@ -36,7 +43,13 @@ def write_files(
 
     model: with what training never changes. synthetic: whether the records are of no patient.
     """
-    statement = statement_of(plan.study, decision, output=plan.task.words.output_of(decision), synthetic=synthetic)
+    statement = statement_of(
+        plan.study,
+        decision,
+        output=plan.task.words.output_of(decision),
+        synthetic=synthetic,
+        holds_records=model.holds_records,
+    )
     data = weights_of(model, statement)
     write_atomic(store.folder / WEIGHTS, data, private=True)
     names = {"safetensors": WEIGHTS}
@@ -45,20 +58,32 @@ def write_files(
         names["onnx"] = ONNX
     except WardroundError as error:
         store.log("personal", f"{ONNX} was not written: {error}")
-    write_atomic(store.folder / CARD, card_of(plan, choice, decision, synthetic=synthetic).encode(), private=True)
-    parameters = sum(size_of(shapes_of(tree)) for _, tree in model.parts)
-    return ChosenFiles(sha256_hex(data), parameters, {**names, "card": CARD})
+    card = card_of(plan, choice, decision, synthetic=synthetic, holds_records=model.holds_records)
+    write_atomic(store.folder / CARD, card.encode(), private=True)
+    parameters = sum(size_of(shapes_of(part.tree)) for part in model.parts)
+    return ChosenFiles(sha256_hex(data), parameters, model.holds_records, {**names, "card": CARD})
 
 
 def weights_of(model: PersonalModel, statement: ModelStatement) -> bytes:
     """The weights as safetensors, with what they say of themselves. Of a mixture the arrays of each part stand under its number,
     and `weight` is a part's share; a single model is a file like the federated one."""
-    if len(model.parts) == 1 and model.parts[0][0] == 1.0:
-        arrays = dict(model.parts[0][1])
+    if len(model.parts) == 1 and model.parts[0].weight == 1.0 and not model.holds_records:
+        arrays = dict(model.parts[0].tree)
     else:
-        arrays = {f"{number}/{name}": array for number, (_, tree) in enumerate(model.parts) for name, array in tree.items()}
-        arrays |= {f"{number}/weight": np.asarray(weight, np.float32) for number, (weight, _) in enumerate(model.parts)}
+        arrays = {
+            f"{number}/{name}": array for number, part in enumerate(model.parts) for name, array in _arrays_of(part).items()
+        }
     return save_tensors({name: arrays[name] for name in sorted(arrays)}, {METADATA_KEY: statement.to_json()})
+
+
+def _arrays_of(part: Part) -> Tree:
+    """Of one part of several. `neighbours.inner` holds a row for each training record that it remembers."""
+    arrays = {**part.tree, "weight": np.asarray(part.weight, np.float32)}
+    if (asked := part.neighbours) is None:
+        return arrays
+    settings = {"nearest": asked.nearest, "scale": asked.scale, "share": asked.share}
+    arrays |= {f"neighbours.{name}": np.asarray(value, np.float32) for name, value in settings.items()}
+    return {**arrays, "neighbours.inner": asked.memory.inner, "neighbours.votes": asked.memory.votes}
 
 
 def _export(plan: Plan, model: PersonalModel, statement: ModelStatement, store: SiteStore) -> None:
@@ -72,19 +97,21 @@ def _export(plan: Plan, model: PersonalModel, statement: ModelStatement, store: 
         flip_average=plan.study.evaluation.flip_average,
         outputs=plan.task.outputs,
         shown=plan.task.shown,
+        with_votes=plan.task.with_votes_in_torch,
         output=plan.task.words.output,
         statement=statement,
         private=True,
     )
 
 
-def card_of(plan: Plan, choice: Choice, decision: float | None, *, synthetic: bool) -> str:
+def card_of(plan: Plan, choice: Choice, decision: float | None, *, synthetic: bool, holds_records: bool) -> str:
     """What the model is, for whoever finds the file: where it comes from, why it was chosen, what it may be used for."""
     study = plan.study
     scores = "\n".join(
         f"| {name} | {score.loss:.3f} | {score.gain:+.3f} | {score.standard_error:.3f} |" for name, score in choice.scores.items()
     )
     few = "\nSo few patients chose that another draw of them may choose otherwise.\n" if choice.few else ""
+    held = f"\n**{HELD}**\n" if holds_records else ""
     made_up = (
         "\nThe records were generated: no figure says anything of patients, and the model is for none.\n" if synthetic else ""
     )
@@ -92,7 +119,7 @@ def card_of(plan: Plan, choice: Choice, decision: float | None, *, synthetic: bo
 # {study.question.title}: the model that this hospital keeps
 
 Study `{study.hash}`. Kept: **{choice.name}**: {choice.reason}.
-{few}{made_up}
+{few}{made_up}{held}
 It was made for the patients of this hospital and chosen on {choice.patients} of its validation patients. At another hospital
 it was never tried. {plan.task.words.output_of(decision)}
 

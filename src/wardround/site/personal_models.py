@@ -7,7 +7,7 @@ log, and the hospital keeps its own model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.algorithms.personal import (
+    MOST_REMEMBERED,
     OWN,
     Choice,
+    Memory,
     Option,
+    Part,
     PersonalModel,
     Tuner,
     candidate_named,
@@ -38,7 +41,7 @@ from wardround.tasks.intervals import Z
 from wardround.tasks.paired_losses import paired_losses
 from wardround.tasks.protocol import PairedDifference
 from wardround.values.ids import SiteId
-from wardround.values.randomness import seed_of
+from wardround.values.randomness import generator, seed_of
 from wardround.values.records import Records, Split
 from wardround.values.tree import Tree
 
@@ -50,7 +53,8 @@ ONE_CLASS = "the validation patients are all of one class, so nothing can be cho
 @dataclass(frozen=True)
 class Bench:
     """What a site works with. synthetic: whether the records are of no patient. outputs: what a model gives for the records of
-    a split. trainer: of so many passes from a start, at the rate of [personal]."""
+    a split; inner: what goes into its last layer, all finite. trainer: of so many passes from a start, at the rate of
+    [personal]."""
 
     name: SiteId
     plan: Plan
@@ -59,6 +63,7 @@ class Bench:
     frozen: Tree
     synthetic: bool
     outputs: Callable[[Tree, Split], NDArray[np.float32]]
+    inner: Callable[[Tree, Split], NDArray[np.float32]]
     trainer: Callable[[int], Trainer]
 
 
@@ -104,6 +109,25 @@ class HospitalMaterial:
     def outputs(self, model: Tree) -> NDArray[np.float64]:
         return np.asarray(self.bench.outputs(model, "validation"), np.float64)
 
+    def inner(self, model: Tree) -> NDArray[np.float32]:
+        return self.bench.inner(model, "validation")
+
+    def memory(self, model: Tree) -> tuple[Memory, NDArray[np.intp]]:
+        """In the order of the records' digests, equal ones in that of their votes."""
+        records = self.bench.splits["train"]
+        votes = self.bench.plan.task.votes(records.labels).astype(np.float32)
+        rows = np.lexsort((*votes.T, np.asarray(records.digests())))
+        if len(rows) > MOST_REMEMBERED:
+            seed = self.bench.plan.study.training.seed
+            rows = rows[np.sort(generator("memory", seed, self.bench.name).permutation(len(rows))[:MOST_REMEMBERED])]
+        _, patients = np.unique(records.patients[rows], return_inverse=True)
+        return Memory(self.bench.inner(model, "train")[rows], votes[rows]), patients
+
+    def with_votes(
+        self, outputs: NDArray[np.float64], votes: NDArray[np.float64], voters: NDArray[np.float64], share: float
+    ) -> NDArray[np.float64]:
+        return self.bench.plan.task.with_votes(outputs, votes, voters, share)
+
     def losses(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.bench.plan.task.losses(outputs, self.records.labels)
 
@@ -124,11 +148,11 @@ def keep_personal_model(bench: Bench, own: Tree, federated: Tree) -> None:
     """Makes the candidates, chooses, tests the chosen model once, and leaves it in the site's folder with the report."""
     chosen = chosen_of(HospitalMaterial(bench, own, federated))
     single = {"own": PersonalModel.single(own), "federated": PersonalModel.single(federated), "chosen": chosen.model}
-    outputs = {name: _outputs(bench, model, "test") for name, model in single.items()}
+    outputs = {name: outputs_of(bench, model, "test") for name, model in single.items()}
     _report_sums(bench, own_label(bench.name), single["own"], outputs["own"])
     decision = _report_sums(bench, CHOSEN, chosen.model, outputs["chosen"])
     report = {**_choice_words(chosen), **_on_test_patients(bench, outputs), "threshold": decision}
-    whole = PersonalModel(tuple((weight, {**bench.frozen, **tree}) for weight, tree in chosen.model.parts))
+    whole = PersonalModel(tuple(replace(part, tree={**bench.frozen, **part.tree}) for part in chosen.model.parts))
     files = write_files(bench.plan, bench.store, whole, chosen.choice, decision, synthetic=bench.synthetic)
     bench.store.add_to_report(*CHOICE, {**report, **asdict(files)})
 
@@ -150,15 +174,23 @@ def _choice(material: HospitalMaterial, tuners: Mapping[str, Tuner]) -> Choice:
     return kept_own(losses, ONE_CLASS) if len(np.unique(strata)) == 1 else choose(losses)
 
 
-def _outputs(bench: Bench, model: PersonalModel, split: Split) -> NDArray[np.float64]:
-    parts = [weight * np.asarray(bench.outputs(tree, split), np.float64) for weight, tree in model.parts]
-    return np.asarray(sum(parts))
+def outputs_of(bench: Bench, model: PersonalModel, split: Split) -> NDArray[np.float64]:
+    """What a personal model gives for the records of a split."""
+    return np.asarray(sum(part.weight * _of_part(bench, part, split) for part in model.parts))
+
+
+def _of_part(bench: Bench, part: Part, split: Split) -> NDArray[np.float64]:
+    outputs = np.asarray(bench.outputs(part.tree, split), np.float64)
+    if part.neighbours is None:
+        return outputs
+    votes, voters = part.neighbours.asked(bench.inner(part.tree, split))
+    return bench.plan.task.with_votes(outputs, votes, voters, part.neighbours.share)
 
 
 def _report_sums(bench: Bench, label: str, model: PersonalModel, on_test: NDArray[np.float64]) -> float | None:
     """Writes a model's sums into the report, as of any evaluation; gives its decision, chosen on validation records."""
     task = bench.plan.task
-    outputs = {"validation": _outputs(bench, model, "validation"), "test": on_test}
+    outputs = {"validation": outputs_of(bench, model, "validation"), "test": on_test}
     sums = {split: task.sums(outputs[split], bench.splits[split].labels) for split in SCORED_AT_THE_END}
     bench.store.add_to_report("evaluations", label, {split: one.to_json() for split, one in sums.items()})
     return task.decide(bench.plan.study.evaluation.home_rule, {"validation": sums["validation"]})

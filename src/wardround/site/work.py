@@ -257,8 +257,20 @@ class SiteWork:
         def outputs(model: Tree, split: Split) -> NDArray[np.float32]:
             return self._outputs(model, self.splits[split], self._read.mirrored.get(split))
 
-        frozen = self.frozen
-        return Bench(self.name, self.plan, self.store, self.splits, frozen, self.synthetic, outputs, self._personal_trainer)
+        def inner(model: Tree, split: Split) -> NDArray[np.float32]:
+            return self._outputs(model, self.splits[split], self._read.mirrored.get(split), inner=True)
+
+        return Bench(
+            self.name,
+            self.plan,
+            self.store,
+            self.splits,
+            self.frozen,
+            self.synthetic,
+            outputs,
+            inner,
+            self._personal_trainer,
+        )
 
     def _personal_trainer(self, passes: int) -> Trainer:
         """Of so many passes in one go, at the steady rate of [personal]; plain under every privacy mode, since nothing leaves."""
@@ -348,7 +360,8 @@ class SiteWork:
     def _sums(self, model: Tree, records: Records, mirrored: Records | None = None) -> Sums:
         return self.plan.task.sums(self._outputs(model, records, mirrored), records.labels)
 
-    def _outputs(self, model: Tree, records: Records, mirrored: Records | None) -> NDArray[np.float32]:
+    def _outputs(self, model: Tree, records: Records, mirrored: Records | None, *, inner: bool = False) -> NDArray[np.float32]:
+        """inner: what goes into the last layer, in place of what comes out."""
         from wardround.training.scoring import score
 
         study = self.plan.study
@@ -362,9 +375,11 @@ class SiteWork:
             threads=self._threads,
             mirrored=mirrored,
             outputs=self.plan.task.outputs,
+            inner=inner,
         )
-        if (lost := np.isnan(outputs)).any():
-            self.store.log("diverged", f"{lost.sum()} of {lost.size} outputs are not numbers; they count as 0")
+        if (lost := ~np.isfinite(outputs) if inner else np.isnan(outputs)).any():
+            what = "inner values" if inner else "outputs"
+            self.store.log("diverged", f"{lost.sum()} of {lost.size} {what} are not numbers; they count as 0")
             outputs = np.where(lost, np.float32(0.0), outputs)
         return outputs
 

@@ -194,6 +194,26 @@ class Task(Protocol):
         knows no weights of classes and no smoothing."""
         ...
 
+    def votes(self, labels: NDArray[Any]) -> Floats:
+        """What each record whose answer is known says in a vote (n, voices): numbers whose mean over records is an answer to the
+        question, as 1 for a yes and 0 for a no, or the number itself."""
+        ...
+
+    def with_votes(self, outputs: NDArray[Any], votes: Floats, voters: Floats, share: float) -> Floats:
+        """Outputs that stand for 1 - share of what `outputs` stand for and `share` of a vote, mixed where answers can be meaned:
+        as chances, and not before.
+
+        votes: (n, voices), means of `votes` over some records; voters: (n,), how many those were. Finite where the outputs are:
+        no number of voters makes sure of anything. share: above 0, at most 1.
+        """
+        ...
+
+    def with_votes_in_torch(
+        self, outputs: "torch.Tensor", votes: "torch.Tensor", voters: "torch.Tensor", share: float
+    ) -> "torch.Tensor":
+        """The same for the ONNX file, in torch's functions alone."""
+        ...
+
     def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
         """Of n records. RunError where an output is not a number."""
         ...

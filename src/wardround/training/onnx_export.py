@@ -13,7 +13,6 @@ further package, and prints nothing. It is deprecated, hence the upper bound on 
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from wardround.algorithms.personal import PersonalModel
+from wardround.algorithms.personal import Part, PersonalModel
 from wardround.study.record.model_statement import INNER_VALUES_KEY, METADATA_KEY, ModelStatement
 from wardround.study.sections.network import NetworkSection
+from wardround.training.exported_network import Alone, Asking, Mixture, Show, Shown, WithVotes
 from wardround.training.images.pixels import rows_of
 from wardround.training.inputs import InputShape
 from wardround.training.model_tree import load_tree
@@ -40,7 +40,6 @@ from wardround.values.randomness import generator
 from wardround.values.records import Records
 from wardround.values.tree import Tree
 
-Show = Callable[[torch.Tensor], torch.Tensor]
 OPSET = 17
 LARGEST_DIFFERENCE = 1e-4  # of a probability; float32 sums in another order stay well below
 
@@ -54,32 +53,6 @@ class ExportProof:
     opset: int
 
 
-class Shown(nn.Module):
-    """A network and what the task shows of its outputs; `mirrored`: of the mean over the image and its mirror image."""
-
-    def __init__(self, network: nn.Module, mirrored: bool, shown: Show) -> None:
-        super().__init__()
-        self.network, self.mirrored, self.shown = network, mirrored, shown
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = self.network(rows)
-        if self.mirrored:
-            outputs = (outputs + self.network(rows.flip(3))) / 2
-        return self.shown(outputs)
-
-
-class Mixture(nn.Module):
-    """Several networks on the same rows: the weighted sum of what they give."""
-
-    def __init__(self, modules: Sequence[nn.Module], weights: Sequence[float]) -> None:
-        super().__init__()
-        self.parts, self.weights = nn.ModuleList(modules), tuple(weights)
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = torch.stack([weight * part(rows) for weight, part in zip(self.weights, self.parts, strict=True)])
-        return outputs.sum(0)
-
-
 def export_onnx(
     network: NetworkSection,
     inputs: InputShape,
@@ -90,13 +63,15 @@ def export_onnx(
     probe_records: Records | None = None,
     outputs: int = 1,
     shown: Show = torch.sigmoid,
+    with_votes: WithVotes | None = None,
     output: str = "probability",
     statement: ModelStatement | None = None,
     private: bool = False,
 ) -> ExportProof:
     """Write `path` and prove it on made-up records and on `probe_records`. inputs: what one record of the contract is.
     outputs, shown, output: of the task: numbers for a record, what is shown of them, and its name in the file. model: of several
-    parts the file holds all, and their weighted sum. private: only this user may read the file.
+    parts the file holds all, and their weighted sum. with_votes: of the task, for a model that asks its neighbours. private: only
+    this user may read the file.
 
     With its statement the file tells what it is, and a table's file reads the contract's columns by their names.
 
@@ -106,16 +81,16 @@ def export_onnx(
     """
     mirrored = flip_average and inputs.kind == "image"
     single = model if isinstance(model, PersonalModel) else PersonalModel.single(model)
-    learned = _learned(network, inputs, single, outputs)
-    whole, parts = learned, learned
+    learned = _learned(network, inputs, single, outputs, with_votes)
+    whole: nn.Module | None = None
+    described: nn.Module | None = None
     if network.backbone is not None:
         from wardround.training.backbone import Described, pinned_network
 
-        whole = nn.Sequential(pinned_network(network.backbone), learned)
-        parts = nn.Sequential(Described(network.backbone, inputs), learned)
+        whole, described = pinned_network(network.backbone), Described(network.backbone, inputs)
     with PieceThreads(1):  # the probes are few: a second thread would mostly wait for the first, spinning
-        data = _onnx_bytes(Shown(whole, mirrored, shown).eval(), inputs, output)
-        proof = _prove(Shown(parts, mirrored, shown).eval(), data, _probes(inputs, probe_records))
+        data = _onnx_bytes(Shown(whole, learned, mirrored, shown).eval(), inputs, output)
+        proof = _prove(Shown(described, learned, mirrored, shown).eval(), data, _probes(inputs, probe_records))
     if not proof.max_difference <= LARGEST_DIFFERENCE:
         raise RunError(
             "the exported model does not give the same probabilities as the trained one",
@@ -150,15 +125,21 @@ def _scores(graph: onnx.GraphProto) -> str:
     return str(last.input[0]) if last is not None and last.op_type == "Sigmoid" else output
 
 
-def _learned(network: NetworkSection, inputs: InputShape, model: PersonalModel, outputs: int) -> nn.Module:
-    """The network that learned, with the arrays it learned; behind a backbone it reads features."""
+def _learned(
+    network: NetworkSection, inputs: InputShape, model: PersonalModel, outputs: int, with_votes: WithVotes | None
+) -> Mixture:
+    """The networks that learned, with the arrays they learned; behind a backbone they read features."""
     reads = inputs if network.backbone is None else InputShape("table", features=network.backbone.features)
-    modules = []
-    for _, tree in model.parts:
-        modules.append(build(network, reads, outputs))
-        load_tree(modules[-1], tree)
-    weights = tuple(weight for weight, _ in model.parts)
-    return modules[0] if weights == (1.0,) else Mixture(modules, weights)
+    return Mixture([_part(network, reads, part, outputs, with_votes) for part in model.parts], [p.weight for p in model.parts])
+
+
+def _part(network: NetworkSection, reads: InputShape, part: Part, outputs: int, with_votes: WithVotes | None) -> nn.Module:
+    module = build(network, reads, outputs)
+    load_tree(module, part.tree)
+    if part.neighbours is None:
+        return Alone(module)
+    assert with_votes is not None
+    return Asking(module, part.neighbours, with_votes)
 
 
 def _onnx_bytes(model: nn.Module, inputs: InputShape, output: str) -> bytes:

@@ -13,6 +13,7 @@ from wardround.training.images.pixels import Rows, rows_of
 from wardround.training.inputs import InputShape
 from wardround.training.model_tree import load_tree
 from wardround.training.networks import build
+from wardround.training.networks.inner import Inner
 from wardround.training.threads import PieceThreads
 from wardround.values.cores import usable_cores
 from wardround.values.records import Records
@@ -32,15 +33,17 @@ def score(
     threads: int = 0,
     mirrored: Records | None = None,
     outputs: int = 1,
+    inner: bool = False,
 ) -> NDArray[np.float32]:
     """(n,), or (n, outputs) where there are several. flip_average: the mean over each image and its mirror image.
 
     A table has no mirror images: `mirrored` are the features of the same records' mirror images, where there are any.
+    inner: what goes into the last layer, (n, width), in place of what comes out; meaned in the same way.
     """
     where = resolve(device)
     module = build(network, inputs, outputs)
     load_tree(module, tree)
-    module = module.to(where)
+    module = (Inner(module) if inner else module).to(where)
     if inputs.kind == "image":
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = rows_of(records, inputs, where)
@@ -48,7 +51,11 @@ def score(
     pieces = [torch.arange(start, min(start + _PIECE, len(rows)), device=where) for start in range(0, len(rows), _PIECE)]
     with PieceThreads((threads or usable_cores()) if where.type == "cpu" else 1) as piece_threads:
         scores = piece_threads.map(partial(_score_piece, module, rows, other, flip_average and inputs.kind == "image"), pieces)
-    return np.concatenate(scores) if scores else np.zeros((0,) if outputs == 1 else (0, outputs), np.float32)
+    if scores:
+        return np.concatenate(scores)
+    if isinstance(module, Inner):
+        return np.zeros((0, module.width), np.float32)
+    return np.zeros((0,) if outputs == 1 else (0, outputs), np.float32)
 
 
 def _score_piece(module: nn.Module, rows: Rows, other: Rows | None, flipped: bool, index: torch.Tensor) -> NDArray[np.float32]:

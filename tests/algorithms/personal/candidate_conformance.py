@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wardround.algorithms.personal import Option, PersonalModel, candidate_named, halvings
+from wardround.algorithms.personal import Option, Part, PersonalModel, candidate_named, halvings
 from wardround.algorithms.personal.choice import cross_fitted, per_patient
-from wardround.site.personal_models import HospitalMaterial
-from wardround.values.tree import same_bits
+from wardround.site.personal_models import HospitalMaterial, outputs_of
+from wardround.values.tree import Tree, same_bits
 
 from ...federation.tiny_federation import records
 from .hospital import material, reordered
@@ -17,10 +17,18 @@ NOBODY = np.zeros(0, np.intp)
 
 
 def same_model(left: PersonalModel, right: PersonalModel) -> bool:
-    """Bit for bit, part by part."""
+    """Bit for bit, part by part, with what each remembers."""
     return len(left.parts) == len(right.parts) and all(
-        one[0] == other[0] and same_bits(one[1], other[1]) for one, other in zip(left.parts, right.parts, strict=True)
+        one.weight == other.weight and same_bits(one.tree, other.tree) and same_bits(remembered(one), remembered(other))
+        for one, other in zip(left.parts, right.parts, strict=True)
     )
+
+
+def remembered(part: Part) -> Tree:
+    if (asked := part.neighbours) is None:
+        return {}
+    settings = np.array([asked.nearest, asked.scale, asked.share])
+    return {"inner": asked.memory.inner, "votes": asked.memory.votes, "settings": settings}
 
 
 class CandidateConformance:
@@ -43,7 +51,7 @@ class CandidateConformance:
     def test_the_model_gives_the_outputs_that_it_was_chosen_by(self, hospital: HospitalMaterial) -> None:
         """A model that was judged by other outputs than it has would be another model in the clinic."""
         option = self.tuned(hospital)
-        outputs = sum(weight * hospital.outputs(tree) for weight, tree in option.model.parts)
+        outputs = outputs_of(hospital.bench, option.model, "validation")
         np.testing.assert_allclose(option.outputs, outputs, rtol=1e-4, atol=1e-5)
 
     def test_the_same_hospital_makes_the_same_model_again(self, hospital: HospitalMaterial) -> None:
@@ -53,9 +61,10 @@ class CandidateConformance:
 
     def test_it_belongs_to_the_studys_network(self, hospital: HospitalMaterial) -> None:
         """Whatever the study's model can do, in a file or at a bedside, a hospital's own can do too."""
-        for _, tree in self.tuned(hospital).model.parts:
-            assert {name: array.shape for name, array in tree.items()} == {n: a.shape for n, a in hospital.federated.items()}
-            assert {array.dtype for array in tree.values()} == {np.dtype(np.float32)}
+        for part in self.tuned(hospital).model.parts:
+            shapes = {name: array.shape for name, array in part.tree.items()}
+            assert shapes == {name: array.shape for name, array in hospital.federated.items()}
+            assert {array.dtype for array in part.tree.values()} == {np.dtype(np.float32)}
 
     def test_without_patients_to_tune_by_nothing_is_tuned(self, hospital: HospitalMaterial) -> None:
         """Half of one patient is nobody: a hospital with next to no validation patients still gets an answer."""

@@ -13,7 +13,7 @@ from wardround.values.tree import Tree
 
 from ...federation.tiny_federation import records, site, study
 
-EVERYTHING = ["own", "federated", "fine_tuned", "private_head", "proximal", "recalibrated", "mixed"]
+EVERYTHING = ["own", "federated", "fine_tuned", "private_head", "proximal", "recalibrated", "mixed", "neighbours"]
 
 
 def personal_study(**settings: Any) -> Study:

@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wardround.algorithms.personal import CANDIDATES, PersonalModel, candidate_named
+from wardround.algorithms.personal import CANDIDATES, Neighbours, Part, PersonalModel, candidate_named, neighbours
+from wardround.algorithms.personal.memory import scales
 from wardround.algorithms.personal.protocol import mean_loss, pass_counts
 from wardround.algorithms.personal.recalibrated import rescaled
-from wardround.site.personal_models import HospitalMaterial
+from wardround.site import personal_models
+from wardround.site.personal_models import HospitalMaterial, outputs_of
 from wardround.values.tree import Tree, flatten, same_bits
 
+from ...federation.tiny_federation import records
 from .candidate_conformance import CandidateConformance, same_model
 from .hospital import EVERYTHING, material, personal_study
 
@@ -84,8 +87,8 @@ class TestProximal(CandidateConformance):
         distances = []
         for mu in (0.01, 1.0, 3.0):
             hospital = material(tmp_path / f"{mu}", declared=personal_study(proximal_mu=mu, passes=10))
-            ((_, model),) = self.tuned(hospital).model.parts
-            distances.append(distance(model, hospital.federated))
+            (part,) = self.tuned(hospital).model.parts
+            distances.append(distance(part.tree, hospital.federated))
         assert distances[0] > 1.2 * distances[1] > 1.2 * 1.2 * distances[2] > 0
 
 
@@ -115,6 +118,78 @@ class TestMixed(CandidateConformance):
         """A mixture of a model with itself is that model, and needs one part."""
         alike = HospitalMaterial(hospital.bench, hospital.own, hospital.own)
         assert same_model(self.tuned(alike).model, PersonalModel.single(hospital.own))
+
+
+class TestNeighbours(CandidateConformance):
+    name = "neighbours"
+    untuned = "federated"
+
+    def asking(self, hospital: HospitalMaterial, share: float) -> PersonalModel:
+        """The federated model that asks five training records."""
+        memory, patients = hospital.memory(hospital.federated)
+        (scale,) = scales(memory.inner, patients, [5])
+        return PersonalModel((Part(1.0, hospital.federated, Neighbours(memory, 5, scale, share)),))
+
+    def test_no_share_of_the_neighbours_is_the_federated_model_bit_for_bit(
+        self, hospital: HospitalMaterial, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where neighbours do not help, no patient is remembered and nothing is changed."""
+        monkeypatch.setattr(neighbours, "SHARES", ())
+        option = self.tuned(hospital)
+        assert same_model(option.model, PersonalModel.single(hospital.federated)) and not option.model.holds_records
+        assert np.array_equal(option.outputs, hospital.outputs(hospital.federated))
+        tiny = outputs_of(hospital.bench, self.asking(hospital, 1e-9), "validation")
+        np.testing.assert_allclose(tiny, option.outputs, atol=1e-6)
+
+    def test_where_the_federated_model_is_wrong_the_neighbours_are_asked(self, hospital: HospitalMaterial) -> None:
+        """Turned round, it says the opposite of what is true; its inner values tell patients apart as well as before."""
+        everybody = np.arange(len(hospital.records))
+        (right,) = hospital.trained(hospital.federated, [30])
+        wrong = {**right, **{name: -right[name] for name in hospital.head}}
+        turned = HospitalMaterial(hospital.bench, hospital.own, wrong)
+        option = self.tuned(turned)
+        assert option.model.holds_records and "neighbours" in option.setting
+        assert mean_loss(turned, option.outputs, everybody) < mean_loss(turned, turned.outputs(wrong), everybody) - 0.1
+
+    def test_the_memory_is_the_hospitals_training_records_and_nobody_elses(self, hospital: HospitalMaterial) -> None:
+        """A validation record that answers for itself would make every loss too good."""
+        memory, patients = hospital.memory(hospital.federated)
+        train = hospital.bench.splits["train"]
+        assert len(memory.inner) == len(train) and len(np.unique(patients)) == train.patient_count
+        inner = hospital.bench.inner(hospital.federated, "train")
+        order = np.lexsort(inner.T)
+        np.testing.assert_array_equal(memory.inner[np.lexsort(memory.inner.T)], inner[order])
+        assert memory.votes.sum() == train.labels.sum()
+
+    def test_the_order_of_training_records_leaves_no_trace(self, hospital: HospitalMaterial, tmp_path: Path) -> None:
+        """Equally near patients would be taken in the order of a table."""
+        moved = records("north").select(np.random.default_rng(1).permutation(len(records("north"))))
+        other = material(tmp_path / "moved", lambda: moved)
+        assert not np.array_equal(hospital.bench.splits["train"].inputs, other.bench.splits["train"].inputs)
+        first, second = (one.memory(one.federated)[0] for one in (hospital, other))
+        np.testing.assert_allclose(first.inner, second.inner, atol=1e-6)
+        assert np.array_equal(first.votes, second.votes)
+
+    def test_of_very_many_records_some_are_drawn_whatever_their_order(
+        self, hospital: HospitalMaterial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each answer takes the distance to every one."""
+        monkeypatch.setattr(personal_models, "MOST_REMEMBERED", 7)
+        moved = records("north").select(np.random.default_rng(1).permutation(len(records("north"))))
+        other = material(tmp_path / "moved", lambda: moved)
+        first, second = (one.memory(one.federated)[0] for one in (hospital, other))
+        assert len(first.inner) == 7 < len(hospital.bench.splits["train"])
+        np.testing.assert_allclose(first.inner, second.inner, atol=1e-6)
+
+    def test_the_neighbours_of_a_hospital_with_few_are_all(
+        self, hospital: HospitalMaterial, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A hospital of four training records has no fifth neighbour."""
+        monkeypatch.setattr(personal_models, "MOST_REMEMBERED", 4)
+        monkeypatch.setattr(neighbours, "SHARES", (0.5,))
+        tune = candidate_named("neighbours").fit(hospital, personal_study().personal)
+        settings = {tune(rows).setting for rows in (np.array([row]) for row in range(len(hospital.records)))}
+        assert settings == {"", "0.5 of 4 neighbours, 0.5 federated"}
 
 
 def test_every_candidate_has_its_test_class() -> None:

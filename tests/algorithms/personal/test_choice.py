@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardround.algorithms.personal import OWN, Option, PersonalModel, choose, cross_fitted, halvings, kept_own, per_patient
+from wardround.algorithms.personal import (
+    OWN,
+    Memory,
+    Neighbours,
+    Option,
+    Part,
+    PersonalModel,
+    choose,
+    cross_fitted,
+    halvings,
+    kept_own,
+    per_patient,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -59,9 +71,24 @@ def test_the_mean_of_two_models_is_never_worse_than_the_mean_of_their_losses(pat
 def test_a_model_that_both_hold_is_one_part_of_their_mean() -> None:
     """Own and a mixture with own: each network runs once for a patient."""
     own, federated = {"w": np.zeros(1, np.float32)}, {"w": np.ones(1, np.float32)}
-    mixed = PersonalModel(((0.75, own), (0.25, federated)))
-    assert PersonalModel.mean([PersonalModel.single(own), mixed]).parts == ((0.875, own), (0.125, federated))
-    assert PersonalModel.mean([mixed]).parts == mixed.parts
+    mixed = PersonalModel((Part(0.75, own), Part(0.25, federated)))
+    parts = PersonalModel.mean([PersonalModel.single(own), mixed]).parts
+    assert [(part.weight, part.tree is own, part.tree is federated) for part in parts] == [
+        (0.875, True, False),
+        (0.125, False, True),
+    ]
+    assert [part.weight for part in PersonalModel.mean([mixed]).parts] == [0.75, 0.25]
+
+
+def test_a_model_that_asks_its_neighbours_is_another_than_the_same_without() -> None:
+    """As one part the one would take the other's place, and a memory would be lost or found."""
+    tree = {"w": np.ones(1, np.float32)}
+    memory = Memory(np.zeros((3, 1), np.float32), np.zeros((3, 1), np.float32))
+    asking = PersonalModel((Part(1.0, tree, Neighbours(memory, 2, 1.0, 0.5)),))
+    both = PersonalModel.mean([PersonalModel.single(tree), asking])
+    assert [(part.weight, part.neighbours is None) for part in both.parts] == [(0.5, True), (0.5, False)]
+    assert both.holds_records and not PersonalModel.single(tree).holds_records
+    assert [part.weight for part in PersonalModel.mean([asking, asking]).parts] == [1.0]
 
 
 def test_it_is_the_paired_difference_that_counts() -> None:

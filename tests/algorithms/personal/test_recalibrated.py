@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wardround.algorithms.personal import candidate_named, recalibrated
+from wardround.algorithms.personal import Memory, candidate_named, recalibrated
 from wardround.study.sections.personal import PersonalSection
 from wardround.values.tree import Tree
 
@@ -35,6 +35,15 @@ class Validation:
     def losses(self, outputs: Floats) -> Floats:
         return np.asarray(np.logaddexp(0, outputs) - self.labels * outputs)
 
+    def inner(self, model: Tree) -> NDArray[np.float32]:
+        raise AssertionError(f"recalibrating asks no neighbours of {model}")
+
+    def memory(self, model: Tree) -> tuple[Memory, NDArray[np.intp]]:
+        raise AssertionError(f"recalibrating remembers nobody with {model}")
+
+    def with_votes(self, outputs: Floats, *_: object) -> Floats:
+        raise AssertionError(f"recalibrating mixes no vote into {outputs}")
+
     def trained(self, start: Tree, passes: int, **_: object) -> Tree:
         raise AssertionError(f"recalibrating trains nothing, from {start} for {passes} passes")
 
@@ -56,8 +65,8 @@ def changes(offset: float) -> Floats:
         logits = rng.normal(0, 2, FEW)
         labels = (rng.random(FEW) < 1 / (1 + np.exp(-(logits + offset)))).astype(np.float64)
         tune = candidate_named("recalibrated").fit(Validation(logits, labels, model, model), PersonalSection())
-        ((_, tuned),) = tune(np.arange(FEW)).model.parts
-        losses.append(true_loss(float(tuned["head.weight"][0, 0]), float(tuned["head.bias"][0])))
+        (part,) = tune(np.arange(FEW)).model.parts
+        losses.append(true_loss(float(part.tree["head.weight"][0, 0]), float(part.tree["head.bias"][0])))
     return np.array(losses) - true_loss(1.0, 0.0)
 
 

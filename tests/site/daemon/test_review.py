@@ -64,6 +64,16 @@ def test_personal_models_are_on_the_page_where_the_study_makes_them(hospitals: H
     assert "for this hospital alone" not in text_of(reviewed(hospitals))
     hospitals.study = hospitals.study.revised(personal={"candidates": ["own", "mixed"]})
     assert "(own, mixed), and the best for its patients is kept" in text_of(reviewed(hospitals))
+    assert "values of single patients" not in text_of(reviewed(hospitals))
+
+
+def test_a_candidate_that_remembers_patients_is_a_warning_on_the_page(hospitals: Hospitals) -> None:
+    """Approving makes a file here that is patients' data: whoever decides must not find out afterwards."""
+    hospitals.study = hospitals.study.revised(personal={"candidates": ["own", "neighbours"]})
+    computed = next(one for one in reviewed(hospitals).sections if one.title == "What is computed")
+    (warning,) = [sentence for sentence in computed.sentences if "values of single patients" in sentence]
+    assert warning.startswith(ALARM) and "(neighbours: a row for each training record)" in warning
+    assert "never leave this hospital" in warning
 
 
 @pytest.mark.parametrize("own", [False, True])

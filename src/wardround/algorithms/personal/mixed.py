@@ -9,6 +9,7 @@ from wardround.algorithms.personal.protocol import (
     NamedCandidate,
     Option,
     Outputs,
+    Part,
     PersonalModel,
     PersonalSettings,
     Tuner,
@@ -26,8 +27,7 @@ def fit(material: Material, settings: PersonalSettings) -> Tuner:  # noqa: ARG00
 
 
 def _option(share: float, material: Material, outputs: Outputs) -> Option:
-    weighted = ((1.0 - share, material.own), (share, material.federated))
-    parts = tuple((weight, model) for weight, model in weighted if weight)
+    parts = tuple(part for part in (Part(1.0 - share, material.own), Part(share, material.federated)) if part.weight)
     return Option(PersonalModel(parts), outputs, f"{share:.1f} federated, {1.0 - share:.1f} own")
 
 

@@ -7,17 +7,20 @@ that it can be scored on the others. Laws that every candidate keeps: tests/algo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.algorithms.personal.memory import Memory, Neighbours
 from wardround.values.tree import Tree
 
 Outputs = NDArray[np.float64]
 """(n,), or (n, outputs) where the question has several: what a network gives, before anything is shown of it."""
 Rows = NDArray[np.intp]
+MOST_REMEMBERED = 10_000
+"""Of more training records so many are drawn: each answer takes the distance to every one."""
 
 
 class PersonalSettings(Protocol):
@@ -29,27 +32,45 @@ class PersonalSettings(Protocol):
     def proximal_mu(self) -> float: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A model of the study's network, with a weight. neighbours: the hospital's records that it asks; None for a model alone."""
+
+    weight: float
+    tree: Tree
+    neighbours: Neighbours | None = None
+
+    def is_like(self, other: "Part") -> bool:
+        """Whether both give the same, but for the weight."""
+        return self.tree is other.tree and self.neighbours is other.neighbours
+
+
 @dataclass(frozen=True)
 class PersonalModel:
     """One or more models of the study's network. What it gives is the sum of what its parts give, each times its weight."""
 
-    parts: tuple[tuple[float, Tree], ...]
+    parts: tuple[Part, ...]
 
     @classmethod
     def single(cls, model: Tree) -> "PersonalModel":
-        return cls(((1.0, model),))
+        return cls((Part(1.0, model),))
 
     @classmethod
     def mean(cls, models: Sequence["PersonalModel"]) -> "PersonalModel":
         """What these give, meaned. A model that is in several of them is one part."""
-        parts: list[tuple[float, Tree]] = []
-        for weight, tree in [(weight / len(models), tree) for model in models for weight, tree in model.parts]:
-            same = next((k for k, (_, other) in enumerate(parts) if other is tree), None)
+        parts: list[Part] = []
+        for part in [replace(part, weight=part.weight / len(models)) for model in models for part in model.parts]:
+            same = next((k for k, other in enumerate(parts) if part.is_like(other)), None)
             if same is None:
-                parts.append((weight, tree))
+                parts.append(part)
             else:
-                parts[same] = (parts[same][0] + weight, tree)
+                parts[same] = replace(part, weight=parts[same].weight + part.weight)
         return cls(tuple(parts))
+
+    @property
+    def holds_records(self) -> bool:
+        """Whether it holds values of single patients, and not only what was learnt from all of them."""
+        return any(part.neighbours is not None for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -95,6 +116,19 @@ class Material(Protocol):
         """Of every validation record."""
         ...
 
+    def inner(self, model: Tree) -> NDArray[np.float32]:
+        """What goes into the last layer for every validation record, (n, width)."""
+        ...
+
+    def memory(self, model: Tree) -> tuple[Memory, Rows]:
+        """Training records as this model sees them, at most `MOST_REMEMBERED`, in an order that does not depend on theirs; and a
+        number for the patient of each."""
+        ...
+
+    def with_votes(self, outputs: Outputs, votes: Outputs, voters: Outputs, share: float) -> Outputs:
+        """See `wardround.tasks.protocol.Task`."""
+        ...
+
     def losses(self, outputs: Outputs) -> NDArray[np.float64]:
         """The proper loss of every validation record, (n,)."""
         ...
@@ -116,6 +150,11 @@ class Candidate(Protocol):
         """The settings of [personal] that it reads."""
         ...
 
+    @property
+    def remembers(self) -> bool:
+        """Whether its model may hold values of single patients, as `PersonalModel.holds_records`."""
+        ...
+
     def fit(self, material: Material, settings: PersonalSettings) -> Tuner:
         """All training is done when it returns; the tuner only looks at outputs."""
         ...
@@ -123,11 +162,12 @@ class Candidate(Protocol):
 
 @dataclass(frozen=True)
 class NamedCandidate:
-    """A candidate of this house: its name, what it reads, and how it is fitted."""
+    """A candidate of this house: its name, how it is fitted, what it reads, and whether it remembers patients."""
 
     name: str
     fit: Callable[[Material, PersonalSettings], Tuner]
     reads: frozenset[str] = frozenset()
+    remembers: bool = False
 
 
 def mean_loss(material: Material, outputs: Outputs, rows: Rows) -> float:

@@ -9,7 +9,7 @@ array of four axes that a convolution led to.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,11 +115,23 @@ def _heads(graph: onnx.GraphProto, scores: str) -> tuple[str, ...]:
         if node is None or name in seen:
             continue
         seen.add(name)
-        if node.op_type in _PRODUCTS:
-            heads += [value for value in node.input[:1] if value in makers and value not in constants]
+        if node.op_type in _PRODUCTS or _widens(node):
+            heads += [value for value in [_uncast(makers, node.input[0])] if value in makers and value not in constants]
         else:
             waiting += [value for value in node.input if value not in constants]
     return tuple(sorted(set(heads)))
+
+
+def _uncast(makers: Mapping[str, onnx.NodeProto], name: str) -> str:
+    """The value before it was made wider."""
+    while (node := makers.get(name)) is not None and _widens(node):
+        name = node.input[0]
+    return name
+
+
+def _widens(node: onnx.NodeProto) -> bool:
+    """Whether it takes a value to float64, as a model does with what its last layer reads, for distances to its neighbours."""
+    return node.op_type == "Cast" and any(one.name == "to" and one.i == onnx.TensorProto.DOUBLE for one in node.attribute)
 
 
 def _none(piece: NDArray[np.float32]) -> NDArray[np.float32]:

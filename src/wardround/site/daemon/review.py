@@ -8,6 +8,7 @@ Every sentence follows from the study, its offer, this hospital's policy or its 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wardround.algorithms.personal import candidate_named
 from wardround.plan.plan import Plan
 from wardround.plan.releases import EVALUATION, OPENING, TRAINING, Release, releases
 from wardround.site.daemon.examination import Examination
@@ -96,6 +97,11 @@ def _computed(plan: Plan) -> Iterator[str]:
         names = ", ".join(study.personal.candidates)
         yield f"At the end models for this hospital alone are made here ({names}), and the best for its patients is kept."
         yield "They are trained without noise, and stay in this hospital's folder: nothing of them leaves."
+        if remembering := [name for name in study.personal.candidates if candidate_named(name).remembers]:
+            yield (
+                f"{ALARM}The model kept here may hold values of single patients ({', '.join(remembering)}: a row for each "
+                "training record). Its files must never leave this hospital."
+            )
     yield "Only Wardround's own code runs here. Nothing that the hub sends is a program."
 
 

@@ -29,6 +29,11 @@ class ModelStatement(Section):
     study_title: str = Field(description="The study's title.")
     study_hash: str = Field(description="Hash of the study's canonical bytes.")
     synthetic: bool = Field(description="True where any of the training data were generated: not for use on people.")
+    holds_records: bool = Field(
+        default=False,
+        description="True where the file holds values of single patients, and not only what was learnt from all: it must never "
+        "leave the hospital. Not written where it is false.",
+    )
     output: str = Field(description="What the model gives for a record, in words.")
     threshold: float | None = Field(
         ge=0, le=1, description="Probability at and above which a record is called positive; null where the question has none."
@@ -38,7 +43,8 @@ class ModelStatement(Section):
 
     def to_json(self) -> str:
         """Canonical JSON: equal statements are equal texts."""
-        return canonical_json(self.model_dump(mode="json")).decode()
+        left = set() if self.holds_records else {"holds_records"}
+        return canonical_json(self.model_dump(mode="json", exclude=left)).decode()
 
     @classmethod
     def from_json(cls, text: str, *, name: str) -> "ModelStatement":
@@ -54,12 +60,15 @@ class ModelStatement(Section):
             ) from error
 
 
-def statement_of(study: Study, threshold: float | None, *, output: str, synthetic: bool) -> ModelStatement:
+def statement_of(
+    study: Study, threshold: float | None, *, output: str, synthetic: bool, holds_records: bool = False
+) -> ModelStatement:
     """What a model of `study` says of itself."""
     return ModelStatement(
         study_title=study.question.title,
         study_hash=study.hash,
         synthetic=synthetic,
+        holds_records=holds_records,
         output=output,
         threshold=threshold,
         data=study.data,

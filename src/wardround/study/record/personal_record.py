@@ -26,7 +26,7 @@ class PairedRecord(Section):
 class CandidateRecord(Section):
     """One candidate on the validation patients. What was tuned on them is scored on those it was not tuned on."""
 
-    name: str = Field(description="own, federated, fine_tuned, private_head, proximal, recalibrated or mixed.")
+    name: str = Field(description="own, federated, fine_tuned, private_head, proximal, recalibrated, mixed or neighbours.")
     setting: str = Field(default="", description="What was tuned, in words, as `3 passes`; empty where nothing was.")
     loss: Figure = Field(description="Mean loss of a validation patient, in nats; null where there is none.")
     interval: Ends = Field(default=None, description="Two-sided 95 % interval of the loss.")
@@ -58,7 +58,11 @@ class PersonalRecord(Section):
     threshold: Figure = Field(
         default=None, description="The number by which the chosen model's output becomes a decision; null where there is none."
     )
-    parameters: Count = Field(default=0, description="Numbers in the chosen model's file.")
+    parameters: Count = Field(default=0, description="Numbers of the chosen model's networks.")
+    holds_records: bool = Field(
+        default=False,
+        description="True where the chosen model's files hold values of single patients: they must never leave the hospital.",
+    )
     sha256: Sha256 | None = Field(default=None, description="Hash of the chosen model's safetensors file.")
     files: Annotated[dict[str, str], AfterValidator(by_name)] = Field(
         default_factory=dict, description="File name within the hospital's folder by kind: safetensors, onnx, card."

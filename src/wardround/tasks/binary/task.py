@@ -13,6 +13,7 @@ from wardround.tasks.binary.figures import auc, edge_of, measure
 from wardround.tasks.binary.paired import paired_accuracy, paired_auc
 from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of, cross_entropy
 from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold, choose_threshold_near_half
+from wardround.tasks.binary.voting import smoothed, with_votes
 from wardround.tasks.binary.words import words_of
 from wardround.tasks.binary.worth import worth_of
 from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, FigureTable, Floats, PairedDifference, Words
@@ -68,6 +69,21 @@ class BinaryTask:
     def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
         """Cross-entropy, as the sums hold it."""
         return cross_entropy(np.asarray(outputs, np.float64), labels)
+
+    def votes(self, labels: NDArray[Any]) -> Floats:
+        """1 for a yes, 0 for a no."""
+        return np.asarray(labels, np.float64)[:, None]
+
+    def with_votes(self, outputs: NDArray[Any], votes: Floats, voters: Floats, share: float) -> Floats:
+        return with_votes(np.asarray(outputs, np.float64), votes[:, 0], voters, share)
+
+    def with_votes_in_torch(
+        self, outputs: "torch.Tensor", votes: "torch.Tensor", voters: "torch.Tensor", share: float
+    ) -> "torch.Tensor":
+        chances = smoothed(votes[:, 0], voters)
+        yes = share * chances + (1.0 - share) * outputs.sigmoid()
+        no = share * (1.0 - chances) + (1.0 - share) * (-outputs).sigmoid()
+        return yes.log() - no.log()
 
     def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
         return ScoreSums.from_scores(outputs, labels).as_sums()
