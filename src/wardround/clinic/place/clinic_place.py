@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tomli_w
 from pydantic import Field, ValidationError
@@ -38,6 +39,19 @@ class ClinicSettings(Section):
 
     hospital: str = Field(min_length=1, max_length=200, description="The hospital's name, as it stands on pages and in records.")
     contact: str = Field(default="", max_length=400, description="Whom a doctor or a patient asks: a name, a number, a room.")
+    clinical_use: str = Field(
+        default="",
+        max_length=400,
+        description="Who released the model for decisions about patients, and when; empty: research use only.",
+    )
+    listen: str = Field(default="127.0.0.1:8479", description="HOST:PORT of the pages and of /v1.")
+    hosts: tuple[str, ...] = Field(default=(), description="Other names of it, as of a proxy: HOST or HOST:PORT.")
+    behind_tls: bool = Field(default=False, description="Whether a TLS proxy stands before it; cookies then go over TLS only.")
+    database: str = Field(default="", description="URL of a PostgreSQL database; empty: clinic.db in this folder.")
+    keep_films: bool = Field(default=False, description="Whether films that doctors see are kept, without headers.")
+    watched_folder: str = Field(default="", description="A folder whose films are answered as they come; they are only read.")
+    session_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(default=720, description="Longest session.")
+    idle_minutes: Annotated[int, Field(ge=1, le=720)] = Field(default=20, description="After so long without a request it ends.")
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,22 @@ def decode_dicom(content: bytes, modalities: tuple[str, ...] = ()) -> Decoded:
     return _read_file(content, Known(""), modalities, b"").decoded
 
 
+@dataclass(frozen=True)
+class ReadPicture:
+    """decoded: as a screen would show it, or why not. doubts: what is said of a picture that is shown."""
+
+    decoded: Decoded
+    doubts: tuple[HeaderFinding, ...] = ()
+
+
+def decode_dataset(dataset: Any, modalities: tuple[str, ...] = ()) -> ReadPicture:
+    """`decode_dicom` of a data set that is open already. Raises what the decoders raise on damage, and HeaderRefusal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read_file = _understood(dataset, Known(""), modalities, b"")
+    return ReadPicture(read_file.decoded, read_file.doubts)
+
+
 def _need_pydicom() -> None:
     """Loads it, with the part that would fetch its own test files, which we never ask for."""
     try:

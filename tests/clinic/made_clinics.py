@@ -1,0 +1,46 @@
+"""Clinics with a made model in service."""
+
+from pathlib import Path
+
+import numpy as np
+
+from wardround.clinic.place.acceptance_record import keep_acceptance
+from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
+from wardround.clinic.place.service import activate
+from wardround.study.contract import ColumnContract, DataContract, LabelContract
+
+from .made_models import FILMS, film_model, linear_model, record_of
+
+HEART = DataContract(
+    kind="table",
+    columns=(
+        ColumnContract(name="age", range=(0, 100), unit="years"),
+        ColumnContract(name="sex", kind="category", categories=("f", "m")),
+        ColumnContract(name="smoker", kind="binary"),
+        ColumnContract(name="pressure", range=(60, 220), unit="mmHg", max_missing=0.5),
+    ),
+    label=LabelContract(name="heart disease", column="ill"),
+)
+
+
+def serve_model(clinic: ClinicPlace, content: bytes, contract: DataContract, **words: object) -> str:
+    """Accepts a made model without a test, and puts it in service. The id of its acceptance."""
+    clinic.keep_model(content)
+    record = record_of(content, contract, **words)
+    acceptance = keep_acceptance(clinic, record)
+    activate(clinic, acceptance, record.model, by="Dr Li")
+    return acceptance
+
+
+def film_clinic(folder: Path, **settings: object) -> ClinicPlace:
+    """Brightness is pneumonia here."""
+    clinic = ClinicPlace.begin(folder, ClinicSettings(hospital="St Anna", contact="Dr Li, room 7", **settings))
+    serve_model(clinic, film_model(), FILMS)
+    return clinic
+
+
+def table_clinic(folder: Path, **settings: object) -> ClinicPlace:
+    """Age and pressure raise the score, by weights that a test knows."""
+    clinic = ClinicPlace.begin(folder, ClinicSettings(hospital="St Anna", **settings))
+    serve_model(clinic, linear_model(np.array([1.0, -0.2, 0.2, 0.5, 0.8, 0.0]), -0.3, HEART), HEART)
+    return clinic
