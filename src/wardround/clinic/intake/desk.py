@@ -214,9 +214,9 @@ class Desk:
             for _, pending, _ in settled:
                 if pending.film is not None and pending.new_case.kept:
                     self.kept.keep(pending.new_case.id, pending.film)
-        given = self.store.clock()
+        now = self.store.clock()
         case_rows = [pending.new_case.row() for _, pending, _ in settled]
-        answer_rows = [answer_row(pending.new_case.id, as_json(answer), given) for _, pending, answer in settled]
+        answer_rows = [answer_row(pending.new_case.id, as_json(answer), now) for _, pending, answer in settled]
         lines = [(pending.sender.name, "case-answered", pending.new_case.id) for _, pending, _ in settled]
 
         def work(connection: Connection) -> None:
@@ -225,7 +225,7 @@ class Desk:
         stored = self.store.later(work, *lines)
         stored.add_done_callback(lambda future: self._tell(future, settled))
         if shadow is not None:
-            self._answer_in_shadow(shadow, batch, settled, given)
+            self._answer_in_shadow(shadow, batch, settled, now)
 
     def _tell(self, stored: "Future[None]", settled: Sequence[tuple[Asked, _Pending, Answer]]) -> None:
         error = stored.exception()
@@ -250,14 +250,14 @@ class Desk:
             asked.future.set_exception(error)
 
     def _answer_in_shadow(
-        self, shadow: ServingModel, batch: Sequence[Asked], settled: Sequence[tuple[Asked, _Pending, Answer]], given: float
+        self, shadow: ServingModel, batch: Sequence[Asked], settled: Sequence[tuple[Asked, _Pending, Answer]], now: float
     ) -> None:
         """A model that is tried beside: its answers are stored, and shown to nobody. Of other data it says nothing."""
         if shadow.contract != batch[0].model.contract:
             return
         answers = shadow.answer_many(np.stack([asked.network_input for asked in batch]))
         rows = [
-            answer_row(pending.new_case.id, as_json(answer), given, shadow=True)
+            answer_row(pending.new_case.id, as_json(answer), now, shadow=True)
             for (_, pending, _), answer in zip(settled, answers, strict=True)
         ]
         self.store.later(lambda connection: insert_cases(connection, [], rows))

@@ -63,11 +63,11 @@ class StoredCase:
     opinions: tuple[tuple[str, str, str], ...] = ()
 
 
-def answer_row(case_id: str, whole: Mapping[str, Any], given: float, *, shadow: bool = False) -> dict[str, Any]:
+def answer_row(case_id: str, whole: Mapping[str, Any], given_at: float, *, shadow: bool = False) -> dict[str, Any]:
     """The row of an answer; `whole` is the Answer as JSON holds it."""
     names = ("model", "acceptance", "probability", "raw_probability", "threshold", "verdict")
     columns = {name: whole[name] for name in names}
-    row = {"id": secrets.token_hex(16), "case_id": case_id, "given": given, "shadow": shadow}
+    row = {"id": secrets.token_hex(16), "case_id": case_id, "given": given_at, "shadow": shadow}
     return {**row, **columns, "whole": json.dumps(whole, allow_nan=False)}
 
 
