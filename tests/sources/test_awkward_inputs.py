@@ -192,7 +192,7 @@ def test_a_column_of_cells_that_cannot_be_read_is_not_called_constant(tmp_path: 
     """All became 0, and the manager was sent to look for one value that stands in no row."""
     report, _ = checked(tmp_path, Case("percent", "t.csv", table(row="p{k},{age} %,{label}")))
     codes = {finding.code for finding in report.findings}
-    assert "with-unit:age" in codes and "constant:age" not in codes
+    assert "percent:age" in codes and "constant:age" not in codes
 
 
 def test_dates_as_numbers_are_given_no_factor(tmp_path: Path) -> None:

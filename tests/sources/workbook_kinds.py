@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .workbooks import write_ods, write_workbook
+from .workbooks import FIRST_FORMAT, Shown, codes_in, write_ods, write_workbook
 
 _CODES = {"#DIV/0!": 0x07, "#REF!": 0x17, "#N/A": 0x2A}
 _FREE, _END, _FAT = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
@@ -61,6 +61,7 @@ def ods(path: Path, rows: Rows, look: SheetLook) -> None:
 
 
 def xlsb(path: Path, rows: Rows, look: SheetLook) -> None:
+    codes = codes_in(rows)
     sheet = _record12(129) + _record12(148, struct.pack("<IIII", 0, len(rows) - 1, 0, len(rows[0]) - 1))
     if look.hidden_column:
         at = look.hidden_column - 1
@@ -69,7 +70,7 @@ def xlsb(path: Path, rows: Rows, look: SheetLook) -> None:
     for number, row in enumerate(rows):
         hidden = 0x10 if number + 1 == look.hidden_row else 0
         sheet += _record12(0, struct.pack("<IIHBBBI", number, 0, 300, 0, hidden, 0, 0))
-        sheet += b"".join(_cell12(column, value) for column, value in enumerate(row) if value is not None)
+        sheet += b"".join(_cell12(column, value, codes) for column, value in enumerate(row) if value is not None)
     sheet += _record12(146)
     if look.merged:
         first, last = look.merged
@@ -85,8 +86,10 @@ def xlsb(path: Path, rows: Rows, look: SheetLook) -> None:
         "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
         "xl/workbook.bin": book + _record12(144) + _record12(132),
         "xl/_rels/workbook.bin.rels": f'<Relationships xmlns="{links}"><Relationship Id="rId1" Type="{link}" '
-        'Target="worksheets/sheet1.bin"/></Relationships>',
+        f'Target="worksheets/sheet1.bin"/><Relationship Id="rId9" Type="{link.replace("worksheet", "styles")}" '
+        'Target="styles.bin"/></Relationships>',
         "xl/worksheets/sheet1.bin": sheet + _record12(130),
+        "xl/styles.bin": _styles12(codes),
     })  # fmt: skip
 
 
@@ -96,11 +99,25 @@ def _record12(kind: int, content: bytes = b"") -> bytes:
     return head + (bytes([size]) if size < 128 else bytes([size & 0x7F | 0x80, size >> 7])) + content
 
 
+def _styles12(codes: list[str]) -> bytes:
+    """Styles of cells, the first plain, then one for each code; before them a named style, which does not count."""
+    formats = b"".join(_record12(44, struct.pack("<H", FIRST_FORMAT + at) + _wide(code)) for at, code in enumerate(codes))
+    cells = b"".join(_record12(47, struct.pack("<HH", 0, FIRST_FORMAT + at) + bytes(12)) for at in range(len(codes)))
+    plain = _record12(47, bytes(16))
+    named = _record12(626, struct.pack("<I", 1)) + plain + _record12(627)
+    every = _record12(617, struct.pack("<I", len(codes) + 1)) + plain + cells + _record12(618)
+    return (
+        _record12(278) + _record12(615, struct.pack("<I", len(codes))) + formats + _record12(616) + named + every + _record12(279)
+    )
+
+
 def _wide(text: str) -> bytes:
     return struct.pack("<I", len(text)) + text.encode("utf-16-le")
 
 
-def _cell12(column: int, value: object) -> bytes:
+def _cell12(column: int, value: object, codes: list[str]) -> bytes:
+    if isinstance(value, Shown):
+        return _record12(5, struct.pack("<IId", column, 1 + codes.index(value.code), value.number))
     head = struct.pack("<II", column, 0)
     if isinstance(value, (int, float)):
         return _record12(5, head + struct.pack("<d", value))
@@ -115,15 +132,17 @@ def xls(path: Path, rows: Rows, look: SheetLook) -> None:
         at = look.hidden_column - 1
         sheet += _record8(0x7D, struct.pack("<HHHHHH", at, at, 2304, 0, 1, 0))
     sheet += _record8(0x0200, struct.pack("<IIHHH", 0, len(rows), 0, len(rows[0]), 0))
+    codes = codes_in(rows)
     for number, row in enumerate(rows):
         hidden = 0x20 if number + 1 == look.hidden_row else 0
         sheet += _record8(0x0208, struct.pack("<HHHHHHI", number, 0, len(row), 300, 0, 0, 0x0100 | hidden))
-        sheet += b"".join(_cell8(number, column, value) for column, value in enumerate(row) if value is not None)
+        sheet += b"".join(_cell8(number, column, value, codes) for column, value in enumerate(row) if value is not None)
     if look.merged:
         sheet += _record8(0xE5, struct.pack("<HHHHH", 1, look.merged[0] - 1, look.merged[1] - 1, 0, 0))
     sheet += _record8(0x0A)
     begin = _record8(0x0809, struct.pack("<HHHHII", 0x0600, 0x0005, 0, 0, 0, 0))
     named = struct.pack("<HBB", 0, 1, 0) + b"S"
+    begin += _styles8(codes)
     offset = len(begin) + 4 + 4 + len(named) + 4
     book = begin + _record8(0x85, struct.pack("<I", offset) + named) + _record8(0x0A) + sheet
     path.write_bytes(compound(book))
@@ -133,7 +152,18 @@ def _record8(kind: int, content: bytes = b"") -> bytes:
     return struct.pack("<HH", kind, len(content)) + content
 
 
-def _cell8(row: int, column: int, value: object) -> bytes:
+def _styles8(codes: list[str]) -> bytes:
+    formats = b"".join(
+        _record8(0x041E, struct.pack("<HHB", FIRST_FORMAT + at, len(code), 1) + code.encode("utf-16-le"))
+        for at, code in enumerate(codes)
+    )
+    cells = b"".join(_record8(0xE0, struct.pack("<HH", 0, FIRST_FORMAT + at) + bytes(16)) for at in range(len(codes)))
+    return formats + _record8(0xE0, bytes(20)) + cells if codes else b""
+
+
+def _cell8(row: int, column: int, value: object, codes: list[str]) -> bytes:
+    if isinstance(value, Shown):
+        return _record8(0x0203, struct.pack("<HHHd", row, column, 1 + codes.index(value.code), value.number))
     head = struct.pack("<HHH", row, column, 0)
     if isinstance(value, (int, float)):
         return _record8(0x0203, head + struct.pack("<d", value))

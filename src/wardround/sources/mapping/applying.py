@@ -18,6 +18,7 @@ from wardround.sources.patient_words import folded
 from wardround.sources.places import RowPlaces
 from wardround.sources.read_result import Problem
 from wardround.sources.tables.column_names import absent_columns, require_single
+from wardround.sources.tables.number_faults import APOSTROPHES
 from wardround.sources.tables.table import LineOf
 from wardround.study.cell_codes import is_missing, missing_codes
 from wardround.study.cell_values import exact_number, spelled
@@ -125,7 +126,12 @@ def _column(
     if rule.kind != "number":
         return coded
     translated = words.is_in(list({code.strip() for code in section.codes}))
-    plain = _numbers(words, rule, source, faults, besides=translated)
+    if section.percent:
+        plain = _percentages(words, section, rule, source, faults, besides=translated)
+    elif section.duration:
+        plain = _durations(words, section)
+    else:
+        plain = _numbers(words, rule, source, faults, besides=translated)
     scaled = _scaled(frame, plain, section, rule, faults)
     return pl.select(pl.when(translated).then(coded).otherwise(scaled)).to_series()
 
@@ -137,12 +143,11 @@ def _numbers(
     if rule.kind != "number" or (source.decimal == "." and not source.thousands):
         return words
     codes = missing_codes(rule)
-    written = _written_as(source)
+    written, between = _written_as(source), re.compile(_thousands_in(source) or "(?!)")
 
     def plain(word: str) -> str | None:
         if written.fullmatch(word):
-            bare = "".join(word.split()).replace(source.thousands, "") if source.thousands else word
-            return bare.replace(source.decimal, ".")
+            return between.sub("", word).replace(source.decimal, ".")
         return None if exact_number(word) is not None and not is_missing(word, codes) else word
 
     meant = _by_word(words, plain)
@@ -152,11 +157,63 @@ def _numbers(
     return meant.fill_null("")
 
 
+def _percentages(
+    words: pl.Series, section: ColumnSection, rule: ColumnContract, source: SourceSection, faults: _Faults, besides: pl.Series
+) -> pl.Series:
+    """Numbers behind which a sign of percent stands. One without is an error: whether 0.45 is meant as a share cannot be told."""
+    codes = missing_codes(rule)
+    bare = _by_word(words, lambda word: word.removesuffix("%").rstrip())
+    plain = _numbers(bare, rule, source, faults, besides)
+    unmarked = _by_word(plain, lambda word: "1" if exact_number(word) is not None and not is_missing(word, codes) else None)
+    wrong = unmarked.is_not_null() & ~words.str.ends_with("%") & ~besides
+    text = f"Column {rule.name!r} has numbers without a sign of percent beside those with one"
+    hint = "show all cells of the column as percentages, or none of them; a word that is a code goes into codes"
+    faults.note(f"percent-unlike:{rule.name}", text, hint, wrong, words)
+    if section.percent == "as shown":
+        return plain
+    return pl.select(pl.when(words.str.ends_with("%")).then(_by_word(plain, _hundredth)).otherwise(plain)).to_series()
+
+
+def _hundredth(word: str) -> str:
+    number = exact_number(word)
+    return word if number is None or abs(number.adjusted()) > _LONGEST else plain_number(number / 100)
+
+
+_DURATION = re.compile(r"(-?)([0-9]+):([0-5][0-9])(?::([0-5][0-9](?:[.,][0-9]+)?))?")
+_SECONDS = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
+
+
+def _durations(words: pl.Series, section: ColumnSection) -> pl.Series:
+    """Hours, minutes and seconds as one number. Other cells stay as they are, and are judged as numbers."""
+
+    def counted(word: str) -> str:
+        match = _DURATION.fullmatch(word)
+        if match is None:
+            return word
+        seconds = int(match[2]) * 3600 + int(match[3]) * 60 + Decimal((match[4] or "0").replace(",", "."))
+        return match[1] + plain_number(round(seconds / _SECONDS[section.duration], _PLACES))
+
+    return _by_word(words, counted)
+
+
+_PLACES = 12
+"""Decimals of a duration in another unit: a third of an hour has no end."""
+
+
 def _written_as(source: SourceSection) -> re.Pattern[str]:
     decimals = rf"(?:{re.escape(source.decimal)}[0-9]+)?"
-    groups = rf"(?:{re.escape(source.thousands)}[0-9]{{3}})+" if source.thousands.strip() else r"(?:\s[0-9]{3})+"
-    whole = rf"(?:[0-9]+|[0-9]{{1,3}}{groups})" if source.thousands else "[0-9]+"
+    sign = _thousands_in(source)
+    by_three = rf"[0-9]{{1,3}}(?:{sign}[0-9]{{3}})+"
+    as_in_india = "[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}" if source.thousands == "," else "(?!)"
+    whole = rf"(?:[0-9]+|{by_three}|{as_in_india})" if sign else "[0-9]+"
     return re.compile(rf"[+-]?{whole}{decimals}(?:[eE][+-]?[0-9]+)?")
+
+
+def _thousands_in(source: SourceSection) -> str:
+    """A pattern of the sign between thousands; "" where there is none. An apostrophe stands for all, a space for every width."""
+    if source.thousands and source.thousands in APOSTROPHES:
+        return f"[{APOSTROPHES}]"
+    return r"\s" if source.thousands.isspace() else re.escape(source.thousands)
 
 
 def _scaled(frame: pl.DataFrame, words: pl.Series, section: ColumnSection, rule: ColumnContract, faults: _Faults) -> pl.Series:

@@ -17,7 +17,14 @@ from wardround.sources.mapping.sections import SourceSection
 from wardround.sources.mapping.vocabulary import key, words_for
 from wardround.sources.tables.csv_text import CsvSettings, is_parquet, mark_of, open_csv, separator_of
 from wardround.sources.tables.excel import is_workbook, sheet_names, sheet_rows
-from wardround.sources.tables.number_faults import DECIMAL_COMMA, commas_unclear, fault_of, points_look_like_thousands
+from wardround.sources.tables.number_faults import (
+    APOSTROPHES,
+    DECIMAL_COMMA,
+    THOUSANDS,
+    commas_unclear,
+    fault_of,
+    points_look_like_thousands,
+)
 from wardround.study.cell_values import is_number
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
@@ -46,6 +53,10 @@ def hospital_table(path: Path, contract: DataContract) -> HospitalTable:
     else:
         source = SourceSection() if is_parquet(path) else _csv_source(path, asked, remarks)
     frame = _frame(path, contract, source)
+    if again := _rows_of_names(frame):
+        remarks.append(f"lines that name the columns again are left out: {len(again)} of them")
+        kept = [row for row in range(frame.height) if row not in set(again)]
+        source, frame = source.changed(repeated_header="left out"), frame[kept]
     words = _distinct_words(frame)
     decimal, thousands = _number_signs(words, remarks)
     return HospitalTable(tuple(frame.columns), words, source.changed(decimal=decimal, thousands=thousands), tuple(remarks))
@@ -61,6 +72,12 @@ def _frame(path: Path, contract: DataContract, source: SourceSection) -> "pl.Dat
     if is_parquet(path):
         return parquet_frame(path, ())
     return csv_frame(path, contract, CsvSettings(source.encoding, source.separator, source.header_line or 1), ())[0]
+
+
+def _rows_of_names(frame: "pl.DataFrame") -> list[int]:
+    from wardround.sources.tables.header_again import header_rows
+
+    return header_rows(frame, frame.columns)[0]
 
 
 def _distinct_words(frame: "pl.DataFrame") -> dict[str, list[str]]:
@@ -151,7 +168,7 @@ def _workbook_source(path: Path, asked: frozenset[str], remarks: list[str]) -> S
 
 def _number_signs(words: dict[str, list[str]], remarks: list[str]) -> tuple[str, str]:
     """The signs before decimals and between thousands, where numbers show them."""
-    every = [word for column in words.values() for word in column]
+    every = [word.rstrip("%").rstrip() for column in words.values() for word in column]
     commas = [word for word in every if fault_of(word) is DECIMAL_COMMA]
     if commas and commas_unclear(commas):
         remarks.append(
@@ -166,14 +183,29 @@ def _number_signs(words: dict[str, list[str]], remarks: list[str]) -> tuple[str,
             f'please check the column {grouped_column!r}: where 1.234 means more than a thousand in it, write decimal = "," and '
             'thousands = "." here'
         )
-    if not commas:
-        english = [word for word in every if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+\.\d+", word)]
-        return ".", "," if english else ""
+    grouped = [word for word in every if fault_of(word) is THOUSANDS]
+    if not commas and not any(_POINTS_ALONE.fullmatch(word) for word in grouped):
+        return ".", _sign_between(grouped)
     points = [word for word in every if re.fullmatch(r"[+-]?\d+\.\d+", word) and not re.fullmatch(r"[+-]?\d{1,3}\.\d{3}", word)]
     if points:
-        remarks.append(f"numbers stand both with a comma ({commas[0]}) and with a point ({points[0]}): please check which column")
-    grouped = next(
-        (sign for sign in (".", " ", "'") if any(re.fullmatch(rf"\d{{1,3}}([{sign}]\d{{3}})+,\d+", w) for w in commas)), ""
-    )
+        shown = (commas or grouped)[0]
+        remarks.append(f"numbers stand both as {shown} and with a point ({points[0]}): please check which column")
     dotted = any(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", word) for word in every)
-    return ",", grouped or ("." if dotted else "")
+    return ",", _sign_between(commas) or ("." if dotted else "")
+
+
+_POINTS_ALONE = re.compile(r"[+-]?\d{1,3}(?:\.\d{3}){2,}")
+
+
+def _sign_between(numbers: Sequence[str]) -> str:
+    """The sign between the thousands of numbers, as a mapping names it; "" where none shows one.
+
+    >>> _sign_between(["12,5", "1 234,5"]), _sign_between(["1\u2019234.5"]), _sign_between(["1,234.5"]), _sign_between(["1,5"])
+    (' ', '\u2019', ',', '')
+    """
+    for number in numbers:
+        if sign := re.match(rf"[+-]?\d{{1,3}}([.,\s{APOSTROPHES}])\d{{2,3}}(?!\d)(?:\1|[.,]|$)", number):
+            if sign[1] == "," and "." not in number and number.count(",") < 2:
+                continue
+            return " " if sign[1].isspace() else sign[1] if sign[1] in ".,\u2019" else "'"
+    return ""

@@ -12,9 +12,22 @@ from typing import TYPE_CHECKING
 
 from wardround.sources.mapping.hospital_table import HospitalTable, hospital_table
 from wardround.sources.mapping.sections import SourceSection
-from wardround.sources.mapping.vocabulary import FEMALE, MALE, NO, YEARS, YES, factor_between, key, unit_in, words_for
+from wardround.sources.mapping.vocabulary import (
+    DURATION_UNITS,
+    FEMALE,
+    MALE,
+    NO,
+    PERCENT_UNITS,
+    YEARS,
+    YES,
+    factor_between,
+    key,
+    unit_in,
+    words_for,
+)
 from wardround.sources.patient_words import spelled_alike
 from wardround.sources.tables.column_names import clean_name, nearest
+from wardround.sources.tables.number_faults import PERCENT, TIME, fault_of
 from wardround.study.cell_codes import category_codes, is_missing, missing_codes
 from wardround.study.cell_values import is_number, spelled
 from wardround.study.contract import ColumnContract, DataContract
@@ -102,9 +115,25 @@ def _column_lines(column: ColumnContract, table: HospitalTable, taken: set[str])
         return lines
     words = table.words.get(name, [])
     if column.kind == "number":
-        return lines + _unit_lines(column, name, table, taken)
+        return lines + _spelling_lines(column, words) + _unit_lines(column, name, table, taken)
     meant = {word: _category(word, column) for word in words[:_MOST_WORDS] if _is_strange(word, column)}
     return lines + _code_lines(meant, ", ".join(map(str, column.categories or (0, 1))))
+
+
+def _spelling_lines(column: ColumnContract, words: Sequence[str]) -> list[str]:
+    """What percentages and durations are in the contract's unit; a line to fill in where the unit does not say it."""
+    faults = {fault_of(word) for word in words[:200] if not is_number(word)}
+    if PERCENT in faults:
+        if column.unit.strip().casefold() in PERCENT_UNITS:
+            return ['percent = "as shown"']
+        if column.range is not None and column.range[1] <= 1:
+            return [f'percent = "fraction"  {CHECK}: the contract goes up to {column.range[1]:g}']
+        return [f'percent = ""  {CHOOSE} "as shown" where 45 % is 45 in the contract, "fraction" where it is 0.45']
+    if TIME in faults:
+        unit = next((unit for unit, names in DURATION_UNITS.items() if column.unit.strip().casefold() in names), "")
+        comment = f"  {CHECK}: 26:30 is 26 hours and 30 minutes" if unit else f"  {CHOOSE} days, hours, minutes or seconds"
+        return [f"duration = {_quoted(unit)}{comment}"]
+    return []
 
 
 def _date_lines(dates: dict[str, str], column: ColumnContract) -> list[str]:

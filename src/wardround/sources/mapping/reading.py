@@ -9,6 +9,7 @@ from wardround.sources.tables.column_names import used_names
 from wardround.sources.tables.csv_text import CsvSettings, is_parquet
 from wardround.sources.tables.excel import hidden_parts, is_workbook, workbook_frame
 from wardround.sources.tables.table import LineOf, is_table, records_of
+from wardround.sources.tables.workbooks.shown_otherwise import IN_THOUSANDS
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 
@@ -28,26 +29,31 @@ def read_mapped(path: Path, contract: DataContract, mapping: HospitalMapping, la
     frame, problems = mapped(frame, mapping, contract, line_of)
     if not mapping.source.query and is_workbook(path):
         source = mapping.source
-        problems = (*hidden_parts(path, names, hospital_names(mapping), source.sheet, source.header_line), *problems)
+        scaled = {f"{IN_THOUSANDS}:{section.source}" for section in mapping.columns if section.factor != 1}
+        seen = hidden_parts(path, names, hospital_names(mapping), source.sheet, source.header_line)
+        problems = (*(problem for problem in seen if problem.code not in scaled), *problems)
     settled = mapping.patient is not None and mapping.patient.same != ""
     return records_of(rows_of_frame(frame, contract, line_of, problems=problems, spellings_settled=settled), contract, labels)
 
 
 def hospital_frame(path: Path, contract: DataContract, mapping: HospitalMapping) -> "tuple[pl.DataFrame, LineOf | None]":
     """The table as the hospital has it, with the hospital's names."""
+    from wardround.sources.tables.header_again import without_headers
     from wardround.sources.tables.table_frame import csv_frame, parquet_frame
 
     source = mapping.source
     if source.query:
         return _queried(path, contract, mapping), None
     used = tuple(dict.fromkeys([*hospital_names(mapping), *used_names(contract)]))
+    left_out = source.repeated_header == "left out"
     if is_workbook(path):
-        return workbook_frame(path, used, source.sheet, source.header_line)
+        return without_headers(*workbook_frame(path, used, source.sheet, source.header_line), used, left_out=left_out)
     if not is_table(path):
         raise DataError(f"A mapping is for tables, and {path} is none", hint="leave --mapping out, or name a table")
     if is_parquet(path):
         return parquet_frame(path, hospital_names(mapping)), None
-    return csv_frame(path, contract, CsvSettings(source.encoding, source.separator, source.header_line), used)
+    settings = CsvSettings(source.encoding, source.separator, source.header_line)
+    return without_headers(*csv_frame(path, contract, settings, used), used, left_out=left_out)
 
 
 def _askable(mapping: HospitalMapping, names: list[str]) -> HospitalMapping:

@@ -31,9 +31,15 @@ class SourceSection(Section):
         default="", max_length=1, description="For a CSV: the sign between cells. Unless said, read off the header."
     )
     decimal: Literal[".", ","] = Field(default=".", description="The sign before the decimals of numbers.")
-    thousands: Literal["", ".", ",", " ", "'"] = Field(default="", description="The sign between the thousands of numbers.")
+    thousands: Literal["", ".", ",", " ", "\u00a0", "\u2009", "\u202f", "'", "\u2019"] = Field(
+        default="",
+        description="The sign between the thousands of numbers. A space stands for spaces of every width, an apostrophe for all.",
+    )
     header_line: int = Field(
         default=0, ge=0, le=1000, description="The line of the column names, from 1. Unless said, the first."
+    )
+    repeated_header: Literal["", "left out"] = Field(
+        default="", description="Header lines that stand again among the rows: refused unless said, or left out."
     )
     url: str = Field(default="", description="For a database: where it is, without a password.")
     query: str = Field(default="", description="For a database: the query (read only) that gives the table.")
@@ -68,6 +74,12 @@ class ColumnSection(CellsSection):
     offset: float = Field(default=0.0, description="Added after the factor, for example to come from Fahrenheit to Celsius.")
     unit_column: str = Field(default="", description="The hospital's column that names the unit of each row.")
     units: dict[str, float] = Field(default={}, description='The factor of each unit: { "mmol/l" = 38.67, "mg/dl" = 1.0 }.')
+    percent: Literal["", "as shown", "fraction"] = Field(
+        default="", description="For numbers with a sign of percent: whether 45 % is 45 (as shown) or 0.45 (fraction)."
+    )
+    duration: Literal["", "days", "hours", "minutes", "seconds"] = Field(
+        default="", description="For durations such as 26:30 (hours and minutes) or 26:30:15: what they are counted in."
+    )
     date_format: str = Field(default="", description="How dates are written, for example %d.%m.%Y. Unless said, 2020-12-31.")
     minus: str = Field(
         default="", description="The hospital's column of an earlier date: the column then holds the time from it to `from`."
@@ -86,6 +98,9 @@ class ColumnSection(CellsSection):
             raise ValueError(f"column {self.name!r}: {dated[0]} needs minus, the column of the earlier date")
         if self.minus and self.unit_column:
             raise ValueError(f"column {self.name!r}: the time between two dates has no unit_column; factor changes its unit")
+        spellings = [key for key in ("minus", "percent", "duration") if getattr(self, key)]
+        if len(spellings) > 1:
+            raise ValueError(f"column {self.name!r}: {' and '.join(spellings)} do not go together")
         if 0.0 in (self.factor, *self.units.values()):
             raise ValueError(f"column {self.name!r}: a factor of 0 would make every value the same")
         return self

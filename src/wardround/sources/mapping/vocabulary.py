@@ -38,6 +38,13 @@ FEMALE = frozenset({"f", "w", "female", "weiblich", "frau", "femme", "femenino",
 MALE = frozenset({"m", "male", "mannlich", "männlich", "mann", "homme", "masculino", "hombre", "man", "maschio", "masc"})
 YES = frozenset({"1", "yes", "y", "ja", "j", "oui", "si", "sí", "true", "t", "wahr", "positiv", "positive", "pos", "+"})
 YEARS = frozenset({"years", "year", "jahre", "jahren", "ans", "anos", "anni", "jaar"})
+PERCENT_UNITS = frozenset({"%", "percent", "per cent", "prozent", "pct"})
+DURATION_UNITS = {
+    "days": frozenset({"d", "day", "days", "tage"}),
+    "hours": frozenset({"h", "hr", "hrs", "hour", "hours", "std", "stunden"}),
+    "minutes": frozenset({"min", "mins", "minute", "minutes", "minuten"}),
+    "seconds": frozenset({"s", "sec", "second", "seconds", "sekunden"}),
+}
 NO = frozenset({"0", "no", "n", "nein", "non", "false", "f", "falsch", "negativ", "negative", "neg", "-"})
 
 _UNIT = re.compile(r"\s*[\[(]([^\])]+)[\])]\s*$")

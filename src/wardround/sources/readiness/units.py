@@ -47,7 +47,7 @@ def likely_factor(values: NDArray[np.float64], low: float, high: float, name: st
     >>> likely_factor(np.array([5.2, 6.1, 4.8]), 100, 600, "chol")
     38.67
     """
-    if not len(values) or np.mean((values >= low) & (values <= high)) >= _SUSPECT:
+    if not mostly_outside(values, low, high):
         return None
     fitting = [
         confusion
@@ -58,6 +58,10 @@ def likely_factor(values: NDArray[np.float64], low: float, high: float, name: st
     middle, median = (low + high) / 2, float(np.median(values))
     best = min(fitting, key=lambda c: (not c.names, abs(median * c.factor - middle)), default=None)
     return None if best is None else best.factor
+
+
+def mostly_outside(values: NDArray[np.float64], low: float, high: float) -> bool:
+    return bool(len(values)) and bool(np.mean((values >= low) & (values <= high)) < _SUSPECT)
 
 
 _YEARS, _DAYS_OF_SPREADSHEETS, _SECONDS = (1900, 2100), (18_000, 62_000), (5e8, 2.2e9)
@@ -73,9 +77,22 @@ def may_be_dates(values: NDArray[np.float64]) -> bool:
     if not len(values) or bool(np.any(values != np.rint(values))):
         return False
     spans = [(values >= low) & (values <= high) for low, high in (_YEARS, _DAYS_OF_SPREADSHEETS, _SECONDS)]
-    month, day = values // 100 % 100, values % 100
-    written = (values // 10_000 >= _YEARS[0]) & (values // 10_000 <= _YEARS[1]) & (month >= 1) & (month <= 12) & (day >= 1)
-    return any(float(np.mean(span)) >= _MENDED for span in (*spans, written & (day <= 31)))
+    return written_dates(values) or any(float(np.mean(span)) >= _MENDED for span in spans)
+
+
+def written_dates(values: NDArray[np.float64]) -> bool:
+    """Whether nearly all numbers are dates written without signs: 20201231, or with a time behind it, 202012312359 and
+    20201231235959. No measurement is.
+
+    >>> [written_dates(np.array(values)) for values in ([20201231.0, 19560704], [20201231235959.0], [2020.0])]
+    [True, True, False]
+    """
+    if not len(values) or bool(np.any(values != np.rint(values))):
+        return False
+    days = np.where(values >= 1e13, values // 1e6, np.where(values >= 1e11, values // 1e4, values))
+    year, month, day = days // 10_000, days // 100 % 100, days % 100
+    dates = (year >= _YEARS[0]) & (year <= _YEARS[1]) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    return float(np.mean(dates)) >= _MENDED
 
 
 def words_for(factor: float) -> str:

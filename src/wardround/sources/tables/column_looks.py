@@ -26,6 +26,7 @@ FILL_CODES = (
     -1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 32767.0, -32768.0, 65535.0,
     2147483647.0, -2147483648.0, 4294967295.0,
 )  # fmt: skip
+_FAR = 20
 HUGE = 1e15
 """No measurement is beyond it; netCDF's 9.96921e36 and its kin, 1e20 and 1e30 are."""
 
@@ -86,6 +87,7 @@ def look_at(
     if column.kind == "number":
         _fill_codes(column, cells, prepared, spots, counter)
         _thousands(column, cells, prepared, spots, counter)
+        _far_from_center(column, prepared, counter)
     return None if constant else _fingerprint(cells)
 
 
@@ -157,6 +159,22 @@ def _thousands(
             'thousands = "."; else nothing is to be done'
         )
         counter.rows("warning", f"thousands-points:{column.name}", text, hint, spots.places(records, column.name))
+
+
+def _far_from_center(column: ColumnContract, prepared: PreparedColumn, counter: ProblemCounter) -> None:
+    """Without a range nothing else says that a column holds another unit, or another thing."""
+    values = prepared.measured
+    if column.range is not None or len(values) < FEWEST_OF_CLASS or (column.log and bool((values <= 0).any())):
+        return
+    center, scale = column.constants
+    middle = float(np.median(values))
+    if abs((np.log(middle) if column.log else middle) - center) > _FAR * scale:
+        text = f"Column {column.name!r} lies far from what the contract expects: its middle is over {_FAR} scales from the center"
+        hint = (
+            "make sure that it is the right column in the right unit; where it is in another unit, write a mapping with "
+            "wardround data map, and in it factor"
+        )
+        counter.warning(f"far-from-center:{column.name}", text, hint, Place(column=column.name))
 
 
 def fill_values(values: NDArray[np.float64]) -> Sequence[float]:

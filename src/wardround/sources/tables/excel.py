@@ -1,12 +1,15 @@
 """Workbooks (.xlsx, .xls, .xlsb, .ods) as tables of text, through calamine; an extra, since few hospitals' machines need it.
 
-A number is written in its shortest spelling, a date as 2020-12-31, a formula as the value that was saved with it. An error in a
-cell (#N/A, #DIV/0!) stays that word, so that it counts as missing only where the contract says so.
+A number is written in its shortest spelling, a share that is shown as a percentage with its sign (45%), a date as 2020-12-31, a
+duration as 26:30:00, a formula as the value that was saved with it. An error in a cell (#N/A, #DIV/0!) stays that word, so that
+it counts as missing only where the contract says so.
 
-    file --calamine--> values --SheetMarks: errors--> text      file --SheetMarks--> what is hidden or merged
+    file --calamine--> values --SheetMarks: errors, formats--> text
+    file --SheetMarks--> what is hidden, merged, or shown otherwise
 """
 
 import datetime
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +23,14 @@ from wardround.sources.tables.cells import cell_of
 from wardround.sources.tables.column_names import clean_name, require_single, used_names
 from wardround.sources.tables.csv_text import title_above
 from wardround.sources.tables.workbooks.compound_file import MARK
+from wardround.sources.tables.workbooks.number_formats import NumberFormat
 from wardround.sources.tables.workbooks.ods_sheet import ods_marks
 from wardround.sources.tables.workbooks.sheet_marks import SheetMarks
+from wardround.sources.tables.workbooks.shown_otherwise import shown_otherwise
 from wardround.sources.tables.workbooks.xls_sheet import xls_marks
 from wardround.sources.tables.workbooks.xlsb_sheet import xlsb_marks
 from wardround.sources.tables.workbooks.xlsx_sheet import xlsx_marks
+from wardround.study.cell_values import is_number
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError, MissingExtraError
 
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"})
 _LINES_LOOKED_AT = 30
+_ISO_DURATION = re.compile(r"PT(\d+)H(\d\d)M(\d\d(?:\.\d+)?)S")
+"""How an .ods keeps times and durations."""
 
 
 def is_workbook(path: Path) -> bool:
@@ -53,10 +61,11 @@ def holds_workbook(candidate: Candidate) -> bool:
 def read_workbook(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
     """Every row of the only sheet; a mapping says which of several, and where its header stands."""
     from wardround.sources.tables.frame_rows import rows_of_frame
+    from wardround.sources.tables.header_again import without_headers
     from wardround.sources.tables.table import records_of
 
     used = used_names(contract)
-    frame, line_of = workbook_frame(path, used)
+    frame, line_of = without_headers(*workbook_frame(path, used), used)
     problems = hidden_parts(path, frame.columns, used)
     return records_of(rows_of_frame(frame, contract, line_of, problems=problems), contract, labels)
 
@@ -114,15 +123,23 @@ def hidden_parts(
     path: Path, names: Sequence[str], used: Sequence[str], sheet: str = "", header_line: int = 0
 ) -> tuple[Problem, ...]:
     """Warnings of rows below the header that a filter hides, and of hidden columns that are used: nobody sees them, and they are
-    read. names: of the sheet's columns, in order."""
+    read; and of numbers that are shown otherwise than they are read. names: of the sheet's columns, in order."""
     lines: list[int] = []
     hidden: set[str] = set()
+    shown: dict[str, list[tuple[int, NumberFormat]]] = {}
     for name in [sheet] if sheet else sheet_names(path):
         marks = sheet_marks(path, name)
         lines += [line for line in marks.hidden_rows if line > max(header_line, 1)]
         for first, last in marks.hidden_columns:
             hidden.update(names[first - 1 : last])
-    return (*_hidden_rows(lines), *_hidden_columns([name for name in names if name in hidden and name in used]))
+        for line, column, look in marks.formats:
+            if line > max(header_line, 1) and column <= len(names) and names[column - 1] in used:
+                shown.setdefault(names[column - 1], []).append((line, look))
+    return (
+        *_hidden_rows(lines),
+        *_hidden_columns([name for name in names if name in hidden and name in used]),
+        *(problem for name, looks in shown.items() for problem in shown_otherwise(name, looks)),
+    )
 
 
 def _hidden_rows(lines: list[int]) -> tuple[Problem, ...]:
@@ -161,9 +178,13 @@ def sheet_rows(path: Path, sheet: str = "") -> list[list[str]]:
             if filled else "export it again",
         )  # fmt: skip
     rows = [[_cell(value) for value in row] for row in book.get_sheet_by_name(filled[0]).to_python(skip_empty_area=False)]
-    for row_number, column, word in sheet_marks(path, filled[0]).errors:
+    marks = sheet_marks(path, filled[0])
+    for row_number, column, word in marks.errors:
         if row_number <= len(rows) and column <= len(rows[row_number - 1]):
             rows[row_number - 1][column - 1] = word
+    for row_number, column, look in marks.formats:
+        if row_number <= len(rows) and column <= len(rows[row_number - 1]) and is_number(rows[row_number - 1][column - 1]):
+            rows[row_number - 1][column - 1] = look.shown(rows[row_number - 1][column - 1])
     return rows
 
 
@@ -191,8 +212,13 @@ def _opened(path: Path) -> Any:
 def _cell(value: object) -> str:
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
+    if isinstance(value, datetime.timedelta):
+        seconds = round(value.total_seconds())
+        return f"{'-' if seconds < 0 else ''}{abs(seconds) // 3600}:{abs(seconds) // 60 % 60:02}:{abs(seconds) % 60:02}"
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
+    if isinstance(value, str) and (time := _ISO_DURATION.fullmatch(value)):
+        return f"{int(time[1])}:{time[2]}:{time[3]}"
     return cell_of(value)
 
 

@@ -13,6 +13,7 @@ from wardround.sources.read_result import Problem
 from wardround.sources.tables.cells import Cells
 from wardround.sources.tables.column_names import near_twins, require_single, used_names
 from wardround.sources.tables.csv_text import CsvSettings, is_parquet
+from wardround.sources.tables.header_again import without_headers
 from wardround.sources.tables.table import ROWS, LineOf, TableRows
 from wardround.sources.tables.table_frame import csv_frame, parquet_frame
 from wardround.study.contract import DataContract
@@ -23,7 +24,8 @@ def read_rows(path: Path, contract: DataContract, settings: CsvSettings | None =
     """The table in a file; DataError where it is damaged or where a name that is used stands over two columns."""
     if is_parquet(path):
         return rows_of_frame(parquet_frame(path, used_names(contract)), contract)
-    frame, line_of = csv_frame(path, contract, settings or CsvSettings(), used_names(contract))
+    used = used_names(contract)
+    frame, line_of = without_headers(*csv_frame(path, contract, settings or CsvSettings(), used), used)
     return rows_of_frame(frame, contract, line_of)
 
 

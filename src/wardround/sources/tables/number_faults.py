@@ -29,8 +29,9 @@ COMMA_UNCLEAR = NumberFault(
     f'find out which, then {_MAPPING}decimal = "," or thousands = ","',
 )  # fmt: skip
 THOUSANDS = NumberFault(
-    "thousands", "numbers with a sign between the thousands", f'{_MAPPING}thousands = "," (or the sign that is written)'
-)
+    "thousands", "numbers with a sign between the thousands",
+    f'{_MAPPING}thousands = "," (or the sign that is written; a space stands for spaces of every width, an apostrophe for all)',
+)  # fmt: skip
 BOUND = NumberFault(
     "bound",
     "numbers with a sign such as < or > before them, beyond what was measured",
@@ -49,14 +50,20 @@ PROGRAM = NumberFault(
     "program-number", "numbers as programs write them, such as 0x10 or 1_0", "export them again as plain decimal numbers"
 )
 WITH_UNIT = NumberFault("with-unit", "numbers with a unit behind them", f"{_MAPPING}codes, or export the number alone")
+PERCENT = NumberFault(
+    "percent", "numbers with a sign of percent, as a cell of a spreadsheet shows 0.45",
+    f'{_MAPPING}percent = "as shown" (45 % is 45) or percent = "fraction" (45 % is 0.45) under the column',
+)  # fmt: skip
 DATE = NumberFault(
     "date", "dates where a number is promised",
     f"name another column; where the days between two dates are meant, {_MAPPING}minus (the column of the earlier date) and "
-    "date_format",
+    "date_format; where a spreadsheet made dates of numbers such as 5.2, export those numbers again as text, for the cells hold "
+    "other ones now",
 )  # fmt: skip
 TIME = NumberFault(
     "time", "times or durations with a colon where a number is promised",
-    "export them as a number in the contract's unit, such as minutes or hours",
+    f'{_MAPPING}duration = "hours" (or "days", "minutes", "seconds") under the column, where 26:30 is 26 hours and 30 minutes; '
+    "else export them as a number in the contract's unit",
 )  # fmt: skip
 OTHER_MINUS = NumberFault(
     "other-minus", "negative numbers without a plain - before them",
@@ -85,6 +92,8 @@ WORD = NumberFault(
     "not-a-number", "cells that are not numbers", "correct them, or name their codes under missing in the contract"
 )
 
+APOSTROPHES = "'\u2019\u2018\u02bc\u00b4`"
+"""Signs that are written for the one between thousands; a Swiss spreadsheet writes the second."""
 _ASCII_ANY_CASE = re.ASCII | re.IGNORECASE
 _ONE = r"\d+(?:[.,]\d+)?"
 _DATE = (
@@ -94,15 +103,17 @@ _DATE = (
 _CAUSES = (
     (re.compile(re.escape(FORMULA)), NO_FORMULA),
     (re.compile(r"[<>≤≥~≈]\s*=?\s*[+-]?\d+(?:[.,]\d+)?.*", re.ASCII), BOUND),
-    (re.compile(r"[+-]?(?:\d+|\d{1,3}(?:[.\s'’]\d{3})+),\d+(?:[eE][+-]?\d+)?", re.ASCII), DECIMAL_COMMA),
-    (re.compile(r"[+-]?\d{1,3}(?:[.\s'’]\d{3})+", re.ASCII), THOUSANDS),
-    (re.compile(r"[+-]?\d{1,3}(?:[\s'’]\d{3})+\.\d+", re.ASCII), THOUSANDS),
+    (re.compile(rf"[+-]?(?:\d+|\d{{1,3}}(?:[.\s{APOSTROPHES}]\d{{3}})+),\d+(?:[eE][+-]?\d+)?", re.ASCII), DECIMAL_COMMA),
+    (re.compile(rf"[+-]?\d{{1,3}}(?:[.\s{APOSTROPHES}]\d{{3}})+", re.ASCII), THOUSANDS),
+    (re.compile(rf"[+-]?\d{{1,3}}(?:[\s{APOSTROPHES}]\d{{3}})+\.\d+", re.ASCII), THOUSANDS),
+    (re.compile(r"[+-]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?", re.ASCII), THOUSANDS),
     (re.compile(r"[+-]?\d{1,3}(?:,\d{3}){2,}|[+-]?\d{1,3}(?:,\d{3})+\.\d+", re.ASCII), THOUSANDS),
     (re.compile(r"[+-]?(?:inf|infinity|∞|#div/0!)", re.IGNORECASE), NOT_FINITE),
     (re.compile(r"#[A-Z/0]+[!?]?(?:_[A-Z]+[!?]?)*", re.ASCII), ERROR_CELL),
     (re.compile(r"[+-]?0[xob][0-9a-f_]+|[+-]?\d+(?:_\d+)+(?:\.\d*)?|[+-]?\d+(?:\.\d*)?d[+-]?\d+", _ASCII_ANY_CASE), PROGRAM),
     (re.compile(rf"{_DATE}.*", re.ASCII), DATE),
-    (re.compile(r"\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?|\d+ days?, \d+:.*", re.ASCII), TIME),
+    (re.compile(r"[+-]?\d+(?:[.,]\d+)?\s?%", re.ASCII), PERCENT),
+    (re.compile(r"-?\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?|\d+ days?, \d+:.*", re.ASCII), TIME),
     (re.compile(rf"[\u2212\u2012-\u2015]\s?{_ONE}|{_ONE}\s?[-\u2212]|\({_ONE}\)", re.ASCII), OTHER_MINUS),
     (re.compile(rf"{_ONE}\s?/\s?{_ONE}", re.ASCII), TWO_NUMBERS),
     (re.compile(rf"[+-]?{_ONE}\s?(?:[-\u2010-\u2015]|±|\.\.|to|bis)\s?{_ONE}", re.ASCII), SPAN),
@@ -166,12 +177,12 @@ def fault_of(cell: str) -> NumberFault:
     ['program-number', 'program-number', 'other-digits']
     >>> [fault_of(cell).code for cell in ("12 mg/dl", "inf", "31.12.2020", "young")]
     ['with-unit', 'not-finite', 'date', 'not-a-number']
-    >>> [fault_of(cell).code for cell in ("120/80", "12:30", "30-40", "5.2-", "5.2*")]
-    ['two-numbers', 'time', 'span', 'other-minus', 'marked']
+    >>> [fault_of(cell).code for cell in ("120/80", "12:30", "30-40", "5.2-", "5.2*", "45 %")]
+    ['two-numbers', 'time', 'span', 'other-minus', 'marked', 'percent']
     """
     if is_number(cell):
         return TOO_LARGE
-    plain = cell.replace("\u00a0", " ").replace("\u202f", " ")
+    plain = "".join(" " if sign.isspace() else sign for sign in cell)
     cause = next((fault for pattern, fault in _CAUSES if pattern.fullmatch(plain)), None)
     if cause is not None:
         return cause

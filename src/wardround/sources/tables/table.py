@@ -17,11 +17,11 @@ from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.progress import tell
 from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResult, collect
 from wardround.sources.reader import Reader
-from wardround.sources.readiness.units import likely_factor, may_be_dates
+from wardround.sources.readiness.units import likely_factor, may_be_dates, mostly_outside, written_dates
 from wardround.sources.reading_threads import in_threads, spare_threads
 from wardround.sources.splitting import split_named
 from wardround.sources.tables.cells import Cells
-from wardround.sources.tables.column_looks import ColumnCopies, TableSpots, look_at
+from wardround.sources.tables.column_looks import FEWEST_OF_CLASS, ColumnCopies, TableSpots, look_at
 from wardround.sources.tables.column_names import absent_columns
 from wardround.sources.tables.columns import PreparedColumn, prepare_column, words_that
 from wardround.sources.tables.csv_text import GZIP, PARQUET, looks_like_text
@@ -247,7 +247,10 @@ def _column_features(
         counter.rows("error", f"missing:{column.name}", text, hint, where)
     factor = None if column.range is None else likely_factor(prepared.measured, *column.range, column.name)
     missing, outside = int(prepared.missing.sum()), int(prepared.outside.sum())
-    dated = factor is not None and may_be_dates(prepared.measured)
+    outlying = column.range is not None and mostly_outside(prepared.measured, *column.range)
+    dated = (outlying and may_be_dates(prepared.measured)) or (
+        len(prepared.measured) >= FEWEST_OF_CLASS and written_dates(prepared.measured)
+    )
     return prepared, ColumnFacts(column.name, column.unit, len(cells), missing, outside, factor, dated)
 
 

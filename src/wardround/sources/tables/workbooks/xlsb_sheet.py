@@ -2,7 +2,8 @@
 
     kind (1 or 2 bytes of 7 bits)   size (1 to 4 bytes of 7 bits)   size bytes
 
-Source: [MS-XLSB], records BrtBundleSh, BrtRowHdr, BrtColInfo, BrtCellError, BrtFmlaError, BrtMergeCell.
+Source: [MS-XLSB], records BrtBundleSh, BrtRowHdr, BrtColInfo, BrtCellRk, BrtCellReal, BrtCellError, BrtFmlaNum, BrtFmlaError,
+BrtMergeCell, BrtFmt, BrtBeginCellXFs, BrtXF.
 """
 
 import struct
@@ -11,12 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wardround.sources.files.damage import DAMAGE
+from wardround.sources.tables.workbooks.number_formats import BUILT_IN, PLAIN, NumberFormat, format_of
 from wardround.sources.tables.workbooks.sheet_marks import LARGEST_SHEET, SheetMarks, error_word
 from wardround.sources.tables.workbooks.xlsx_sheet import linked_part
 
-_BOOK = "xl/workbook.bin"
+_BOOK, _STYLES = "xl/workbook.bin", "xl/styles.bin"
 _ROW, _ERROR, _ERROR_FORMULA, _COLUMNS, _SHEET, _MERGED = 0, 3, 11, 60, 156, 176
-_TOLD = frozenset({_ROW, _ERROR, _ERROR_FORMULA, _COLUMNS, _MERGED})
+_NUMBERS = frozenset({2, 5, 9})
+_FORMAT, _STYLE, _BEGIN_STYLES, _END_STYLES = 44, 47, 617, 618
+_TOLD = frozenset({_ROW, _ERROR, _ERROR_FORMULA, _COLUMNS, _MERGED}) | _NUMBERS
 _ROW_HIDDEN = 0x10
 _CUT_SHORT: tuple[type[BaseException], ...] = (*DAMAGE, IndexError, struct.error)
 
@@ -30,7 +34,7 @@ def xlsb_marks(path: Path, sheet: str) -> SheetMarks:
             member = _member(parts, sheet) if _BOOK in parts.namelist() else ""
             if not member or parts.getinfo(member).file_size > LARGEST_SHEET:
                 return SheetMarks()
-            return _marks(parts.read(member))
+            return _marks(parts.read(member), _styles(parts.read(_STYLES)) if _STYLES in parts.namelist() else {})
     except _CUT_SHORT:
         return SheetMarks()
 
@@ -53,7 +57,24 @@ def _text(content: bytes, start: int) -> tuple[str, int]:
     return content[start + 4 : end].decode("utf-16-le"), end
 
 
-def _marks(content: bytes) -> SheetMarks:
+def _styles(content: bytes) -> dict[int, NumberFormat]:
+    """The number of each style of cells whose format shows something else than the number."""
+    codes, styles = dict(BUILT_IN), dict[int, NumberFormat]()
+    number, within = 0, False
+    for kind, start in _records(content):
+        if kind == _FORMAT:
+            codes[struct.unpack_from("<H", content, start)[0]] = _text(content, start + 2)[0]
+        elif kind in (_BEGIN_STYLES, _END_STYLES):
+            within = kind == _BEGIN_STYLES
+        elif kind == _STYLE and within:
+            look = format_of(codes.get(struct.unpack_from("<H", content, start + 2)[0], ""))
+            styles |= {number: look} if look != PLAIN else {}
+            number += 1
+    return styles
+
+
+def _marks(content: bytes, styles: dict[int, NumberFormat]) -> SheetMarks:
+    formats: list[tuple[int, int, NumberFormat]] = []
     errors: list[tuple[int, int, str]] = []
     hidden_rows: list[int] = []
     hidden_columns: list[tuple[int, int]] = []
@@ -73,9 +94,12 @@ def _marks(content: bytes) -> SheetMarks:
         elif kind == _MERGED:
             top, bottom, left, right = struct.unpack_from("<IIII", content, start)
             merged.append(((top, left), (bottom, right)))
+        elif kind in _NUMBERS:
+            if styles and (look := styles.get(int.from_bytes(content[start + 4 : start + 7], "little"))):
+                formats.append((row, struct.unpack_from("<I", content, start)[0] + 1, look))
         else:
             errors.append((row, struct.unpack_from("<I", content, start)[0] + 1, error_word(content[start + 8])))
-    return SheetMarks(tuple(errors), tuple(hidden_rows), tuple(hidden_columns), tuple(merged))
+    return SheetMarks(tuple(errors), tuple(hidden_rows), tuple(hidden_columns), tuple(merged), tuple(formats))
 
 
 def _records(content: bytes) -> Iterator[tuple[int, int]]:
