@@ -42,3 +42,27 @@ def test_both_commands_print_a_unit(tmp_path: Path) -> None:
         told = CliRunner().invoke(app, [side, "unit", "--home", str(tmp_path / side)])
         assert told.exit_code == 0 and told.output.startswith("[Unit]\n")
         assert fields(told.output)["ExecStart"].endswith(f" {side} up") and str(tmp_path / side) in told.output
+
+
+def test_a_hospitals_unit_goes_through_the_proxy_of_the_shell_it_was_made_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`join` and `doctor` went through it; a service without it would say for ever that nothing answers."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    unit = ["site", "unit", "--home", str(tmp_path)]
+    assert "PROXY" not in CliRunner().invoke(app, unit).output
+    monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128/100%")
+    monkeypatch.setenv("NO_PROXY", "localhost,.example.org")
+    monkeypatch.setenv("HTTP_PROXY", "http://another.example.org:3128")
+    lines = CliRunner().invoke(app, unit).output.splitlines()
+    assert 'Environment="HTTPS_PROXY=http://proxy.example.org:3128/100%%"' in lines
+    assert 'Environment="NO_PROXY=localhost,.example.org"' in lines
+    assert not any("another" in line for line in lines)
+
+
+def test_a_proxys_password_stands_in_no_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units are read by everybody on a machine, by `systemctl show` also where the file is not."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://anna:secret-word@proxy.example.org:3128")
+    text = CliRunner().invoke(app, ["site", "unit", "--home", str(tmp_path)]).output
+    assert "secret-word" not in text and "anna" not in text and "EnvironmentFile=" in text

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import getproxies_environment
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,22 @@ class Unit:
             f"WantedBy={'multi-user.target' if self.user else 'default.target'}",
         ]
         return "\n".join(lines) + "\n"
+
+
+def proxy_lines() -> list[str]:
+    """What a service needs to go through the proxy that this environment names: a unit does not inherit it. One with a password
+    is not written down, since others may read a unit."""
+    lines = []
+    for name, value in getproxies_environment().items():
+        variable = "NO_PROXY" if name == "no" else f"{name.upper()}_PROXY"
+        if variable in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY") and value.isprintable():
+            secret = "@" in value
+            lines.append(
+                f"# {variable} holds a login: write it into a file of this user alone, and name it: EnvironmentFile=FILE"
+                if secret
+                else f"Environment={_quoted(f'{variable}={value}')}"
+            )
+    return lines
 
 
 def _quoted(text: str) -> str:

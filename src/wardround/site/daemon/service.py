@@ -22,7 +22,7 @@ from wardround.values.durable import write_atomic
 from wardround.values.errors import WardroundError
 from wardround.values.home import default_home
 from wardround.values.private_files import read_private
-from wardround.values.systemd import Unit
+from wardround.values.systemd import Unit, proxy_lines
 from wardround.wire.sealed import SealedHeader, Topic
 
 FILE = "service.json"
@@ -129,5 +129,6 @@ def unit_text(home: Path, command: str, policy: Policy) -> str:
     limits = [f"CPUQuota={policy.cores * 100}%"] * bool(policy.cores) + [f"MemoryMax={policy.memory_gb:g}G"] * bool(
         policy.memory_gb
     )
+    limits += proxy_lines()
     description = "Wardround, this hospital's side of federated studies"
     return Unit(description, (command, "site", "up"), ("WARDROUND_SITE", str(home)), (home, default_home()), limits).text
