@@ -14,11 +14,11 @@ that knows nothing of the study does something at random instants:
 Beside it stands a person, who does what people have to: a hospital that stopped since its disk was full is told to go on, and a
 study that failed at the hub is resumed. Every other run is a private one, whose ledgers are counted.
 
-Each run must end as `finished` with the very model of a simulation on the same files (or, in a private run, with every round
-that was opened charged at every hospital), or stop with a named reason. The last line is JSON: `runs`, `kills`, `full_disks`,
-`bad_lines`, `wrong_clocks`, `same_or_refused` (runs that ended so), `hung`, `ledgers_short` (hospitals that were charged for less
-than what left), `logs_broken`, `hub_back_s` and `site_back_s` (medians, from a kill to the hub's next message, or to that
-hospital's next answer).
+Each run must end as `finished` with the very model of a simulation on the same files, in which whoever was lost in a round is
+lost in it too (or, in a private run, with every round that was opened charged at every hospital), or stop with a named reason.
+The last line is JSON: `runs`, `kills`, `full_disks`, `bad_lines`, `wrong_clocks`, `same_or_refused` (runs that ended so), `hung`,
+`ledgers_short` (hospitals that were charged for less than what left), `logs_broken`, `hub_back_s` and `site_back_s` (medians,
+from a kill to the hub's next message, or to that hospital's next answer).
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import get_args
+from unittest.mock import patch
 
 import numpy as np
 
@@ -47,11 +49,15 @@ from bad_line import BadLine, State
 from federation import Federation
 from last_line import last_line
 from other_clock import OtherClocks
+from wardround.engines.local.engine import InOrder, SideBySide, in_process
 from wardround.privacy.ledger.ledger import Ledger
-from wardround.simulation.simulate import simulate
+from wardround.simulation import simulate as simulating
 from wardround.study.reading import load_study
 from wardround.values.chained_log import ChainedLog, verify
+from wardround.values.ids import SiteId
 from wardround.values.tensor_file import read_tensors
+from wardround.wire.envelope import from_bytes
+from wardround.wire.messages import OrderHeader
 
 NAMES = ("ada", "ben", "cem", "dora", "eva")
 TIMEOUT_S = 900.0
@@ -178,6 +184,7 @@ class Hand:
 
     def _run(self) -> None:
         while not self._stop.wait(self.draw.expovariate(1 / self.mean_s)):
+            self.federation.start_what_ended()  # a disk was full when it began
             step = self.draw.choices(self.steps, [WEIGHTS[one] for one in self.steps])[0]
             party, seconds = self.draw.choice(["hub", *NAMES]), self.draw.uniform(*BAD_S)
             state = self.draw.choice([one for one in get_args(State) if one != "good"])
@@ -255,7 +262,8 @@ def one_run(federation: Federation, number: int, rounds: int, hand: Hand) -> Out
     with hand:
         phase = waited(federation, study)
     state, run = federation.state(study), federation.hub / "studies" / study / "run"
-    same = phase == "finished" and (private or _is_reference(federation, path, run))
+    lost = {line["number"]: frozenset(line["lost"]) for line in state["rounds"]}
+    same = phase == "finished" and (private or _is_reference(federation, path, run, lost))
     short = sum(_is_short(federation, name, study) for name in NAMES) if private else 0
     return Outcome(phase, same, hand.kills, short, str(state.get("reason", "")), *hand.others)
 
@@ -274,13 +282,41 @@ def seconds_back(federation: Federation, kills: list[tuple[str, float]]) -> tupl
     return median(hub), median([(heard[name], at) for name, at in kills if name != "hub"])
 
 
-def _is_reference(federation: Federation, path: Path, run: Path) -> bool:
-    """Whether the run's model is that of a simulation on the same files: every round had every hospital."""
+def _is_reference(federation: Federation, path: Path, run: Path, lost: Mapping[int, frozenset[str]]) -> bool:
+    """Whether the run's model is that of a simulation on the same files. lost: who was not counted in a round; nobody is there
+    either, then."""
     out = federation.folder / f"reference-{path.stem}"
     sites = {name: federation.folder / f"{name}.csv" for name in NAMES}
-    reference = simulate(load_study(path), sites, out=out, workers=0, register=False).model
+    with patch.object(simulating, "in_process", lambda *asked: Surviving(in_process(*asked), lost)):
+        reference = simulating.simulate(load_study(path), sites, out=out, workers=0, register=False).model
     model, _ = read_tensors(run / "model.safetensors")
     return all(np.array_equal(model[name], reference[name]) for name in reference)
+
+
+@dataclass(frozen=True)
+class Surviving:
+    """An engine that does not bring the order of a round to those who are lost in it."""
+
+    engine: InOrder | SideBySide
+    lost: Mapping[int, frozenset[str]]
+
+    def sites(self) -> tuple[SiteId, ...]:
+        return self.engine.sites()
+
+    def exchange(
+        self, outbox: Mapping[SiteId, bytes], deadline_s: float, arrived: Callable[[SiteId], None] | None = None
+    ) -> Mapping[SiteId, bytes]:
+        left = {site: data for site, data in outbox.items() if site not in self._lost_in(data)}
+        return self.engine.exchange(left, deadline_s, arrived)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def _lost_in(self, data: bytes) -> frozenset[str]:
+        header = from_bytes(data).header
+        if isinstance(header, OrderHeader) and header.step == "train":
+            return self.lost.get(header.round, frozenset())
+        return frozenset()
 
 
 def _is_short(federation: Federation, name: str, study: str) -> bool:

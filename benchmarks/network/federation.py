@@ -124,6 +124,12 @@ class Federation:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def start_what_ended(self) -> None:
+        """As a supervisor does with a service that gave up."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self.start(name)
+
     def close(self) -> None:
         for name in list(self.processes):
             self.kill(name)

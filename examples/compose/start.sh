@@ -6,6 +6,8 @@ set -euo pipefail
 file=$(cd "$(dirname "$0")" && pwd)/compose.yaml
 hospitals="north south west"
 
+docker compose version >/dev/null 2>&1 || { echo "docker has no compose plugin here: install it (docker compose version)" >&2; exit 1; }
+
 compose() { docker compose -f "$file" "$@"; }
 once() { compose run --rm --no-deps -T "$@"; }          # once NAME COMMAND...: in a container of that party that ends with it
 at() { compose exec -T "$1" wardround "${@:2}"; }       # at NAME COMMAND...: in the party's running container

@@ -68,6 +68,7 @@ def test_what_was_found_stands_in_80_columns(packs: dict[str, Path], tmp_path: P
     names = [path.name for path in packs.values()]
     told = CliRunner().invoke(app, ["evidence", "verify", *names])
     assert told.exit_code == 0 and max(map(len, told.output.splitlines())) <= 80
+    assert told.output.splitlines()[0] == f"{names[0]}:" and "\\n" not in told.output
     changed(packs[NORTH], tmp_path / "x.zip", lambda files: files.pop(DECISION))
     monkeypatch.chdir(tmp_path)
     told = CliRunner().invoke(app, ["evidence", "verify", "x.zip"])

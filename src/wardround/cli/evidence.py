@@ -82,7 +82,8 @@ def _verify(paths: list[Path]) -> None:
 
     checks = tuple(check_pack(path) for path in paths)
     for check in checks:
-        typer.echo(printable(f"{check.path}:\n{check.site}, study {check.study[:12]}, key {check.identity[:20]}"))
+        typer.echo(printable(f"{check.path}:"))
+        typer.echo(printable(f"{check.site}, study {check.study[:12]}, key {check.identity[:20]}"))
         for sentence in check.confirmed:
             _echo(f"yes  {sentence}", 2, 7)
         for sentence in check.problems:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -36,6 +37,20 @@ def state_of(carrier: FlowerSiteCarrier) -> str:
 def test_a_line_that_stands_is_connected(embedded: Embedded) -> None:
     """The one word that needs no mend."""
     assert state_of(embedded.site_carrier(EAST)) == CONNECTED
+
+
+def test_a_line_on_which_nothing_was_said_yet_is_connected(embedded: Embedded) -> None:
+    """The hub holds the first question for as long as it has no message: a person who looks meanwhile must not wait with it."""
+    carrier = embedded.site_carrier(EAST)
+    waiting = threading.Thread(target=carrier.receive, args=(20.0,), daemon=True)
+    began = time.monotonic()
+    waiting.start()
+    while carrier.state != CONNECTED:
+        assert time.monotonic() - began < 15.0, carrier.state
+        time.sleep(0.05)
+    carrier.close()
+    waiting.join(10.0)
+    assert not waiting.is_alive()
 
 
 def test_a_closed_port_is_named(embedded: Embedded) -> None:

@@ -59,8 +59,10 @@ def _tell(joined: "Joined", again: str, *, serves: bool = False) -> None:
         typer.echo(f"warning: this machine's clock is {seconds} s {side} the hub's; set it by a time server.", err=True)
     if joined.state == "waiting":
         typer.echo(f"\n    {joined.words}\n")
-        typer.echo("Read these eight words to the hub's people by telephone. Where theirs are the same, they confirm.")
-        typer.echo(f"Then: {again}  (to see it)" + ", and: wardround site data add NAME PATH" * (not joined.new_keys))
+        typer.echo("Read these eight words to the hub's people by telephone.\nWhere theirs are the same, they confirm.")
+        typer.echo(f"Then, to see it: {again}")
+        if not joined.new_keys:
+            typer.echo("And: wardround site data add NAME PATH")
         if serves and joined.new_keys:
             typer.echo("The service goes over to the new keys by itself.")
     elif joined.state == "confirmed" and not serves:

@@ -27,7 +27,7 @@ def policy(
         if path.exists():
             raise RunError(f"{path} is there already", hint=f"edit it, then look at it: wardround site policy --home {site.path}")
         write_starter(path)
-        typer.echo(f"{path} has every rule at its default. Edit it; a change needs every study to be approved anew.")
+        typer.echo(f"Every rule at its default is in\n{path}\nEdit it; a change needs every study to be approved anew.")
         return
     rules = load_policy(path)
     typer.echo(f"{path}" if path.exists() else f"There is no {path}: these are the defaults.")

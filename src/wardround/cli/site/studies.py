@@ -69,9 +69,9 @@ def review(
         write_review(page, html)
         typer.echo(f"\nThe page is in {html}.")
     if examined is None:
-        typer.echo(f"\nWith this hospital's data: wardround site review {offered.hash[:12]} --data NAME")
+        typer.echo(f"\nWith this hospital's data:\n  wardround site review {offered.hash[:12]} --data NAME")
     elif not examined.obstacles:
-        typer.echo(f"\nTo approve it: wardround site approve {offered.hash[:12]} --data {data} --by 'YOUR NAME'")
+        typer.echo(f"\nTo approve it:\n  wardround site approve {offered.hash[:12]} --data {data} --by 'YOUR NAME'")
 
 
 def approve(
@@ -110,7 +110,7 @@ def approve(
     require_name(by)  # the line comes before the approval: none is in force that the log does not have
     site.log.append("approved", f"{by} approved the study until {until}.", study=offered.hash, data_set=data, until=until)
     decisions.decide(offered.hash, "approved", examined.facts, policy, who)
-    typer.echo(f"Approved until {until}. The hub hears of it at its next question. To take it back:")
+    typer.echo(f"Approved until {until}. The hub hears of it at its next question.\nTo take it back:")
     typer.echo(f"  wardround site revoke {offered.hash[:12]} --by 'YOUR NAME'")
 
 

@@ -143,7 +143,7 @@ class FlowerSiteCarrier:
                 request = ActivateNodeRequest(public_key=self._public, heartbeat_interval=HEARTBEAT_S)
                 node = Node(node_id=self._client.ActivateNode(request).node_id)
                 write_atomic(self._node_file, f"{node.node_id}\n".encode(), private=True)
-                self._node = node
+                self._node, self._state = node, CONNECTED  # the first answer of the hub may be a while: it waits for a message
             return self._node
 
     def _leave_before(self) -> None:
