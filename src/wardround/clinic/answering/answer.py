@@ -1,11 +1,12 @@
 """What a model says of one record: a value, the same on the page, over REST, in DICOM and in FHIR."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from wardround.tasks.binary.conformal import Verdict
 
-__all__ = ["Answer", "Moved", "Reason", "Unusual", "Verdict"]
+__all__ = ["Answer", "Moved", "Reason", "Unusual", "Verdict", "answer_of"]
 
 Reason = Literal["both-fit", "neither-fits", "unusual"]
 """Why there is no yes or no. both-fit: the score is usual for records with and without the finding. neither-fits: for neither.
@@ -71,3 +72,16 @@ class Answer:
     model: str
     acceptance: str
     moved: tuple[Moved, ...] = ()
+
+
+def answer_of(stored: Mapping[str, Any]) -> Answer:
+    """The answer that JSON holds, as the clinic stored it."""
+    unusual = stored["unusual"]
+    return Answer(
+        **{
+            **stored,
+            "reasons": tuple(stored["reasons"]),
+            "unusual": None if unusual is None else Unusual(unusual["score"], unusual["limit"]),
+            "moved": tuple(Moved(**moved) for moved in stored["moved"]),
+        }
+    )

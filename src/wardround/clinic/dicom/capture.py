@@ -53,6 +53,14 @@ def picture_uid(kind: str, film: FilmHeader, answer: Answer) -> str:
     return derived_uid(kind, film.sop_instance_uid, answer.model, answer.acceptance)
 
 
+def displayed(pixels: NDArray[np.uint16], window: tuple[float, float], *, inverted: bool) -> NDArray[np.uint8]:
+    """What a screen shows of a film (height, width) at its own window: 0 black, 255 white."""
+    low, high = window
+    light = np.clip((np.arange(65536) - low) / max(high - low, 1.0), 0.0, 1.0)
+    shades = np.rint((1.0 - light if inverted else light) * 255).astype(np.uint8)
+    return np.take(shades, pixels)
+
+
 def over_film(heat: NDArray[np.floating[Any]], film: tuple[int, int], fit: str) -> NDArray[np.float32]:
     """A heat map of the network's input as one of the film (height, width): what was padded is cut off again."""
     from wardround.sources.images.pixels import inside_padding

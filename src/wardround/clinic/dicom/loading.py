@@ -6,11 +6,13 @@ quote names of patients ("value of argument patient_name is potentially invalid"
 """
 
 import logging
+import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from wardround.values.errors import MissingExtraError
 from wardround.values.telemetry import library_absent
@@ -59,8 +61,18 @@ def need_pynetdicom() -> ModuleType:
     pynetdicom._config.LOG_HANDLER_LEVEL = "none"
     pynetdicom._config.LOG_REQUEST_IDENTIFIERS = False
     pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
+    setattr(pynetdicom.transport.AssociationSocket, "_shutdown_socket", _shutdown_socket)  # noqa: B010  (it is a method to mypy)
     mute()
     return pynetdicom
+
+
+def _shutdown_socket(wrapper: Any) -> None:
+    """In place of pynetdicom's, which leaves a socket open where the other side has gone first: it cannot be shut down then."""
+    plain = wrapper.socket
+    if plain is not None:
+        with suppress(OSError):
+            plain.shutdown(socket.SHUT_RDWR)
+        plain.close()
 
 
 def mute() -> None:

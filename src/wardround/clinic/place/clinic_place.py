@@ -17,6 +17,8 @@ import tomli_w
 from pydantic import Field, ValidationError
 
 from wardround.clinic.place.criteria import Criteria
+from wardround.clinic.place.dicom_settings import DicomSection
+from wardround.clinic.place.finding import FindingSection
 from wardround.crypto.identity import Identity
 from wardround.study.sections.section import Section
 from wardround.study.toml_reading import read_as
@@ -52,6 +54,8 @@ class ClinicSettings(Section):
     watched_folder: str = Field(default="", description="A folder whose films are answered as they come; they are only read.")
     session_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(default=720, description="Longest session.")
     idle_minutes: Annotated[int, Field(ge=1, le=720)] = Field(default=20, description="After so long without a request it ends.")
+    finding: FindingSection | None = Field(default=None, description="What the model looks for, in words and in a code.")
+    dicom: DicomSection | None = Field(default=None, description="Films over DICOM, and where answers go; off where absent.")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,133 @@
+"""The clinic's DICOM side while it runs: films in, answers out.
+
+    listener --film--> desk: decoded apart, answered, stored --results--> outbox --courier--> archives
+
+A sender hears Success when the case is on the disk and its results are in the outbox. A film that comes again, because its sender
+did not hear that, is the same case: its results are made from the answer that was given, and have the same names.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from wardround.clinic.answering.answer import Answer, answer_of
+from wardround.clinic.answering.question import Question, question_of
+from wardround.clinic.answering.serving import ServingModel
+from wardround.clinic.dicom.capture import displayed, over_film
+from wardround.clinic.dicom.film_header import FilmHeader, film_header
+from wardround.clinic.dicom.listener import Listener, Received, listening
+from wardround.clinic.dicom.loading import need_highdicom
+from wardround.clinic.dicom.outbox import Outbox, Unsent, outbox_path
+from wardround.clinic.dicom.report import report_uid
+from wardround.clinic.dicom.results import result_files
+from wardround.clinic.dicom.sending import Courier
+from wardround.clinic.intake.desk import Desk, Sender
+from wardround.clinic.intake.film import Film
+from wardround.clinic.place.clinic_place import ClinicPlace
+from wardround.clinic.place.dicom_settings import DicomSection
+from wardround.clinic.store.cases import case_of, known_content
+from wardround.sources import network_input
+from wardround.values.log import write_log
+from wardround.values.private_files import private_folder
+
+LOG_FOLDER = "dicom"
+
+
+@dataclass(frozen=True)
+class DicomService:
+    """A running one. port: where it listens."""
+
+    desk: Desk
+    settings: DicomSection
+    outbox: Outbox
+    courier: Courier
+
+    def take(self, received: Received) -> None:
+        """A film to a stored, answered case with its results in the outbox. WardroundError where it cannot be."""
+        model = self.desk.model
+        film, case_id, answer = self._answered(received, model)
+        if not self.settings.nodes:
+            return
+        header = film_header(received.content)
+        if all(self.outbox.holds(node.name, report_uid(header, answer)) for node in self.settings.nodes):
+            return
+        film = film or self.desk.decoders.film(received.content, model.contract, shown=True)
+        self._put(header, film, case_id, answer, model)
+        self.courier.wake()
+
+    def _answered(self, received: Received, model: ServingModel) -> tuple[Film | None, str, Answer]:
+        """The film where it was decoded now, the case, the answer that was given."""
+        case_id = known_content(self.desk.store, self.desk.mark(received.content))
+        known_case = None if case_id is None else case_of(self.desk.store, case_id)
+        in_service = (model.acceptance.model, model.acceptance_id)
+        if known_case is not None and (known_case.model, known_case.acceptance) == in_service:
+            return None, known_case.id, answer_of(known_case.answer)
+        case = self.desk.submit(received.content, Sender("dicom", f"dicom {received.sender}", shown=True))
+        return case.film, case.id, case.answer
+
+    def _put(self, header: FilmHeader, film: Film, case_id: str, answer: Answer, model: ServingModel) -> None:
+        pixels = heat = None
+        if film.shown is not None and {"picture", "heat-map"} & set(self.settings.results):
+            shown = film.shown
+            pixels = displayed(shown.pixels, shown.window, inverted=shown.inverted)
+            if "heat-map" in self.settings.results:
+                hint = model.heat_map(network_input(model.contract, film.prepared[None])[0])
+                heat = over_film(hint, (pixels.shape[0], pixels.shape[1]), model.contract.image.fit)
+        files = result_files(header, answer, self._question(model), kinds=self.settings.results, pixels=pixels, heat=heat)
+        for node in self.settings.nodes:
+            self.outbox.put(node.name, case_id, files)
+
+    def _question(self, model: ServingModel) -> Question:
+        settings = self.desk.clinic.settings
+        return question_of(model.contract.label.name, settings.finding, research=not settings.clinical_use)
+
+
+@contextlib.contextmanager
+def dicom_service(desk: Desk, *, port: int | None = None, pause_s: float = 5.0) -> Iterator[Listener | None]:
+    """Listens and sends within the block, where clinic.toml has a [dicom] section; else it does nothing.
+
+    Raises RunError where the port is taken. port: in place of that of the settings. pause_s: between looks into the outbox.
+    """
+    settings = desk.clinic.settings.dicom
+    if settings is None:
+        yield None
+        return
+    folder = desk.clinic.path / LOG_FOLDER
+    private_folder(folder, signs=())
+    tell = partial(write_log, folder)
+    outbox = Outbox(outbox_path(desk.clinic.path))
+    try:
+        # Its 2 s are not the first film's.
+        threading.Thread(target=need_highdicom, name="clinic-warm-up", daemon=True).start()
+        with Courier(settings.nodes, outbox, settings.ae_title, tell, pause_s) as courier:
+            service = DicomService(desk, settings, outbox, courier)
+            with listening(settings, service.take, tell, port=port) as listener:
+                yield listener
+    finally:
+        outbox.close()
+
+
+def unsent_results(clinic: ClinicPlace) -> tuple[Unsent, ...]:
+    """What archives have not taken yet, for the screen; empty where nothing was ever to be sent."""
+    path = outbox_path(clinic.path)
+    if not path.exists():
+        return ()
+    outbox = Outbox(path)
+    try:
+        return outbox.unsent()
+    finally:
+        outbox.close()
+
+
+def send_again(clinic: ClinicPlace, node: str = "") -> int:
+    """Makes all that waits due now. How many objects."""
+    path = outbox_path(clinic.path)
+    if not path.exists():
+        return 0
+    outbox = Outbox(path)
+    try:
+        return outbox.again(node)
+    finally:
+        outbox.close()
