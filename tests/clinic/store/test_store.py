@@ -183,3 +183,17 @@ def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
     with Store(sqlite_url(tmp_path / "clinic.db")) as opened:
         assert len(acknowledged) > 100 and first_broken_line(opened) is None
         assert all(case_of(opened, case_id) is not None for case_id in acknowledged)
+
+
+def test_two_processes_write_one_chain(tmp_path: Path) -> None:
+    """An administrator adds a user at the command line while the clinic is up."""
+    url = sqlite_url(tmp_path / "clinic.db")
+    with Store(url) as one, Store(url) as other:
+        for number in range(20):
+            (one, other)[number % 2].note("anna", "case-seen", str(number))
+        threads = [threading.Thread(target=add, args=(one_of,)) for one_of in (one, other) * 10]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert first_broken_line(one) is None and len(latest_cases(other)) == 20

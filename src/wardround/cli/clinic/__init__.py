@@ -2,12 +2,16 @@
 
 import typer
 
-from wardround.cli.clinic import deployment
+from wardround.cli.clinic import deployment, people, service
 
 app = typer.Typer(
     help="A hospital's clinic: test a model on own patients, put it in service, take it back.", no_args_is_help=True
 )
 app.command("init")(deployment.init)
+app.command("up")(service.up)
+app.add_typer(people.users, name="user")
+app.add_typer(people.keys, name="key")
+app.command("audit")(people.audit)
 
 
 @app.callback()

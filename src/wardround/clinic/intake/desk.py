@@ -225,7 +225,10 @@ class Desk:
         stored = self.store.later(work, *lines)
         stored.add_done_callback(lambda future: self._tell(future, settled))
         if shadow is not None:
-            self._answer_in_shadow(shadow, batch, settled, now)
+            try:
+                self._answer_in_shadow(shadow, batch, settled, now)
+            except Exception as error:  # noqa: BLE001  what is tried beside must cost nobody an answer
+                self.store.later(lambda _: None, ("clinic", "shadow-failed", type(error).__name__))
 
     def _tell(self, stored: "Future[None]", settled: Sequence[tuple[Asked, _Pending, Answer]]) -> None:
         error = stored.exception()

@@ -42,7 +42,7 @@ class _Job:
 
 
 class Store:
-    """The database at a URL. One process at a time writes the audit's chain; `open_store` sees to it.
+    """The database at a URL. Several processes may write: each transaction holds the audit alone, and goes on from its last line.
 
     Raises RunError where the database cannot be opened or is of a later version.
     """
@@ -50,10 +50,10 @@ class Store:
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self._engine = _engine(url)
+        self._writing = self._engine.execution_options(writes=True)
         try:
-            with self._engine.begin() as connection:
+            with self._writing.begin() as connection:
                 _upgrade(connection)
-                self._number, self._sha256 = _head(connection)
         except SQLAlchemyError as error:
             raise _refused(url, error) from error
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -108,9 +108,10 @@ class Store:
     def _together(self, jobs: list[_Job]) -> None:
         """One transaction. What one job breaks is its own loss; what the disk breaks is everybody's."""
         results: list[tuple[_Job, Any, BaseException | None]] = []
-        number, sha256 = self._number, self._sha256
         try:
-            with self._engine.begin() as connection:
+            with self._writing.begin() as connection:
+                if connection.dialect.name != "sqlite":
+                    connection.execute(text("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE"))
                 for job in jobs:
                     try:
                         with connection.begin_nested():
@@ -119,14 +120,12 @@ class Store:
                     except Exception as error:  # noqa: BLE001  told to whoever asked for the job
                         results.append((job, None, error))
                 lines = [line for job, _, error in results if error is None for line in job.lines]
-                rows, number, sha256 = _chained(lines, number, sha256, self.clock())
-                if rows:
-                    connection.execute(insert(audit), rows)
+                if lines:
+                    connection.execute(insert(audit), _chained(lines, *_head(connection), self.clock()))
         except SQLAlchemyError as error:
             for job in jobs:
                 job.done.set_exception(_unwritten(error))
             return
-        self._number, self._sha256 = number, sha256
         for job, result, refusal in results:
             if refusal is None:
                 job.done.set_result(result)
@@ -134,9 +133,7 @@ class Store:
                 job.done.set_exception(refusal)
 
 
-def _chained(
-    lines: Sequence[tuple[str, str, str]], number: int, before: str, now: float
-) -> tuple[list[dict[str, Any]], int, str]:
+def _chained(lines: Sequence[tuple[str, str, str]], number: int, before: str, now: float) -> list[dict[str, Any]]:
     rows = []
     for actor, action, subject in lines:
         number += 1
@@ -150,7 +147,7 @@ def _chained(
         }
         before = line_hash(row)
         rows.append({**row, "sha256": before})
-    return rows, number, before
+    return rows
 
 
 def line_hash(row: dict[str, Any]) -> str:
@@ -169,6 +166,12 @@ def first_broken_line(store: Store) -> int | None:
                 return number
             before = row["sha256"]
     return None
+
+
+def audit_head(store: Store) -> tuple[int, str]:
+    """Number and hash of the audit's last line: noted elsewhere, they show later that no line was cut off at the end."""
+    with store.reading() as connection:
+        return _head(connection)
 
 
 def sqlite_url(path: Path) -> str:
@@ -195,7 +198,7 @@ def _engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
     return engine
 

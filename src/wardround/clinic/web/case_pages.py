@@ -1,0 +1,195 @@
+"""The doctor's pages: worklist, one case with its film and answer, her opinion, the patient's sheet."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, File, Request, UploadFile
+from fastapi import Form as Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from wardround.clinic.intake.desk import Sender
+from wardround.clinic.intake.film import Film
+from wardround.clinic.place.acceptance_record import AcceptanceRecord
+from wardround.clinic.store.cases import StoredCase, case_of, latest_cases, note_view, say_opinion
+from wardround.clinic.store.people import Person
+from wardround.clinic.web.access import CheckedForm, Doctor, require_token
+from wardround.clinic.web.printing import pdf_of
+from wardround.clinic.web.rendering import page, problem, state_of, time_text, words_of
+from wardround.clinic.web.saying import figure_lines, percent, said_of, verdict_words
+from wardround.clinic.web.sheets import patient_sheet
+from wardround.clinic.web.state import ClinicState
+from wardround.clinic.web.words import Words
+from wardround.sources import network_input
+
+router = APIRouter(include_in_schema=False)
+BINARY = "application/octet-stream"
+
+
+class NotThere(Exception):
+    """There is no such case, or nothing of it is left to show."""
+
+
+@router.get("/")
+def worklist(request: Request, person: Doctor) -> Response:  # noqa: ARG001
+    """The cases that came last, and a place to drop a film."""
+    state, words = state_of(request), words_of(request)
+    rows = [row_of(case, state, words) for case in latest_cases(state.store, 50)]
+    folder, error = state.folder, ""
+    if folder is not None and folder.refused:
+        error = words("worklist.folder", count=folder.refused, error=words.sentence(folder.last))
+    return page(request, "worklist.html", cases=rows, model=state.model, error=error)
+
+
+def row_of(case: StoredCase, state: ClinicState, words: Words) -> dict[str, Any]:
+    """A case as a line of the worklist."""
+    record, film = state.acceptance(case.acceptance), state.desk.films.get(case.id)
+    name = film.identity.get("PatientName", "") if film else ""
+    opinions = [opinion for _, opinion, _ in case.opinions]
+    return {
+        "case": case,
+        "id": case.id,
+        "time": time_text(case.received),
+        "patient": name or (case.patient[:8] if case.patient else words("case.nobody")),
+        "verdict": verdict_words(record, case.answer["verdict"], words) if record else case.answer["verdict"],
+        "percent": percent(case.answer["probability"]),
+        "unusual": "unusual" in case.answer["reasons"],
+        "opinion": words(f"feedback.{opinions[-1]}") if opinions else "",
+    }
+
+
+@router.post("/cases")
+async def upload(
+    request: Request, person: Doctor, file: Annotated[UploadFile | None, File()] = None, token: Annotated[str, Field()] = ""
+) -> Response:
+    """One film: its case, answered. For a script JSON, else the case's page."""
+    require_token(request, token)
+    if file is None:
+        return problem(request, 422, words_of(request)("problem.no_file"))
+    content = await file.read()
+    sender = Sender("page", person.name, person.id, shown=True)
+    case = await run_in_threadpool(state_of(request).desk.submit, content, sender)
+    if "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"case": case.id})
+    return RedirectResponse(f"/cases/{case.id}", 303)
+
+
+@router.get("/cases/{case_id}")
+def show_case(request: Request, person: Doctor, case_id: str, notice: str = "") -> Response:
+    """One case. That she saw it stands in the register and in the audit."""
+    state, words = state_of(request), words_of(request)
+    case, record = _case(state, case_id)
+    note_view(state.store, case.id, person.id, person.name)
+    film = state.desk.film(case.id)
+    opinions = _opinions(case, person, words)
+    model = state.model
+    warnings = [f"{words.sentence(text)}. {words.sentence(hint)}" for _, text, hint in case.warnings]
+    if model is None or model.acceptance_id != case.acceptance:
+        warnings.append(words("case.another_model"))
+    shown = None if film is None else film.shown
+    return page(
+        request,
+        "case.html",
+        case=case,
+        time=time_text(case.received),
+        film=shown,
+        identity=() if film is None else tuple(film.identity.items()),
+        said=said_of(case.answer, record, words),
+        figures=figure_lines(record, words),
+        warnings=warnings,
+        similar=_similar(state, case, words),
+        opinions=opinions,
+        notice=words("feedback.thanks") if notice == "kept" else "",
+        **moved_of(case.answer),
+    )
+
+
+def moved_of(answer: Any) -> dict[str, Any]:
+    """What moved a table's answer, strongest first, for the template."""
+    rows = sorted(answer["moved"], key=lambda row: -abs(row["share"]))
+    most = max([abs(row["share"]) for row in rows], default=0.0) or 1.0
+    texts = [f"{row['share']:+.2f}" + (f" ± {row['error']:.2f}" if row["error"] else "") for row in rows]
+    moved = [{"column": row["column"], "share": row["share"], "text": text} for row, text in zip(rows, texts, strict=True)]
+    return {"moved": moved, "moved_most": most}
+
+
+def _case(state: ClinicState, case_id: str) -> tuple[StoredCase, AcceptanceRecord]:
+    case = case_of(state.store, case_id)
+    record = None if case is None else state.acceptance(case.acceptance)
+    if case is None or record is None:
+        raise NotThere
+    return case, record
+
+
+def _opinions(case: StoredCase, person: Person, words: Words) -> list[str]:
+    who = {person.id: person.name}
+    return [
+        words("feedback.line", person=who.get(one, "–"), opinion=words(f"feedback.{opinion}"), comment=comment).strip()
+        for one, opinion, comment in case.opinions
+    ]
+
+
+def _similar(state: ClinicState, case: StoredCase, words: Words) -> list[dict[str, Any]]:
+    """Cases of this hospital whose kept films look most like this one; none where films are not kept."""
+    film = state.desk.film(case.id)
+    if film is None or state.desk.kept is None:
+        return []
+    near = [case_of(state.store, name) for name in state.desk.kept.nearest(film, 3, besides=case.id)]
+    return [row_of(one, state, words) for one in near if one is not None and not one.withdrawn]
+
+
+def _film(state: ClinicState, case_id: str) -> Film:
+    film = state.desk.film(case_id)
+    if film is None:
+        raise NotThere
+    return film
+
+
+@router.get("/cases/{case_id}/film")
+def film_pixels(request: Request, person: Doctor, case_id: str) -> Response:
+    """The pixels for the viewer: 16 bits, little-endian, row by row."""
+    state = state_of(request)
+    shown = _film(state, case_id).shown
+    if shown is None:
+        raise NotThere
+    state.store.note(person.name, "film-seen", case_id)
+    return Response(np.ascontiguousarray(shown.pixels, "<u2").tobytes(), media_type=BINARY)
+
+
+@router.get("/cases/{case_id}/heat")
+def heat_map(request: Request, person: Doctor, case_id: str) -> Response:
+    """Height and width as two 16-bit numbers, then one byte a pixel. Of the model in service; a hint, no proof."""
+    state = state_of(request)
+    film, model = _film(state, case_id), state.desk.model
+    state.store.note(person.name, "heat-map-seen", case_id)
+    warm = model.heat_map(network_input(model.contract, film.prepared[None])[0])
+    head = np.array(warm.shape, "<u2").tobytes()
+    return Response(head + np.rint(np.clip(warm, 0, 1) * 255).astype(np.uint8).tobytes(), media_type=BINARY)
+
+
+@router.post("/cases/{case_id}/feedback")
+async def give_feedback(request: Request, person: Doctor, case_id: str, form: CheckedForm) -> Response:
+    """Agree, disagree, a comment: kept here, and nowhere else."""
+    said = (form.get("opinion", ""), form.get("comment", ""))
+    await run_in_threadpool(say_opinion, state_of(request).store, case_id, person.id, person.name, *said)
+    return RedirectResponse(f"/cases/{case_id}?notice=kept", 303)
+
+
+@router.get("/cases/{case_id}/sheet")
+def sheet(request: Request, person: Doctor, case_id: str) -> Response:
+    """The patient's page, for the screen and the printer."""
+    state, words = state_of(request), words_of(request)
+    case, record = _case(state, case_id)
+    state.store.note(person.name, "sheet-seen", case_id)
+    made = patient_sheet(case.answer, record, words, state.settings.contact)
+    return page(request, "sheet.html", sheet=made, pdf=f"/cases/{case_id}/sheet.pdf")
+
+
+@router.get("/cases/{case_id}/sheet.pdf")
+def sheet_pdf(request: Request, person: Doctor, case_id: str) -> Response:
+    """The same as PDF."""
+    state, words = state_of(request), words_of(request)
+    case, record = _case(state, case_id)
+    state.store.note(person.name, "sheet-printed", case_id)
+    made = patient_sheet(case.answer, record, words, state.settings.contact)
+    return Response(pdf_of(made, state.settings.hospital, words.language), media_type="application/pdf")

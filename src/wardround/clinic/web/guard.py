@@ -1,0 +1,113 @@
+"""What every request meets first: who is addressed, from which page it comes, how long it may be; and our headers.
+
+The name in the Host header must be one of ours, else a stranger's page whose name leads to this machine could read along (DNS
+rebinding). A request that changes something must come from our own page or from no page at all.
+"""
+
+import json
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+_ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+SMALL_BODY = 64 << 10
+_LARGE_BODIES = ("/cases", "/v1/predict", "/dicomweb")
+_METHODS = ("GET", "HEAD", "POST")
+
+
+def allowed_hosts(listen: str, names: tuple[str, ...] = ()) -> frozenset[str]:
+    """What the Host header may say. listen: HOST:PORT. names: others by which a proxy in front is called.
+
+    >>> sorted(allowed_hosts("127.0.0.1:80", ("clinic.example.org",)))
+    ['127.0.0.1:80', '[::1]:80', 'clinic.example.org', 'localhost:80']
+    """
+    port = listen.rpartition(":")[2]
+    return frozenset({listen.lower(), *(f"{host}:{port}" for host in LOOPBACK), *(name.lower() for name in names)})
+
+
+class Guard:
+    """Around the whole application. body_bytes: of a request that brings files; others have SMALL_BODY."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], body_bytes: int, *, tls: bool = False) -> None:
+        self._app, self._hosts, self._body_bytes, self._tls = app, hosts, body_bytes, tls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            await _refuse(self._guarded(send), *refusal)
+            return
+        limit = self._body_bytes if scope["path"].startswith(_LARGE_BODIES) else SMALL_BODY
+        await self._app(scope, _counted(receive, limit), self._guarded(send))
+
+    def _guarded(self, send: Send) -> Send:
+        ours = [*_ENCODED, (b"strict-transport-security", b"max-age=31536000")] if self._tls else _ENCODED
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                names = {name for name, _ in ours}
+                kept = [(name, value) for name, value in message["headers"] if name.lower() not in names]
+                message["headers"] = [*kept, *ours]
+            await send(message)
+
+        return guarded
+
+    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        if headers.get("host", "").lower() not in self._hosts:
+            return 421, "This clinic has another name: use the address that `wardround clinic up` prints."
+        if scope["method"] not in _METHODS:
+            return 405, "GET and POST only."
+        if scope["method"] == "POST":
+            origin = headers.get("origin", "")
+            ours = origin.partition("://")[2].lower() in self._hosts if origin else True
+            if not ours or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+                return 403, "Another page asks for this."
+        limit = self._body_bytes if scope["path"].startswith(_LARGE_BODIES) else SMALL_BODY
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > limit:
+            return 413, f"A request may have at most {limit >> 10} KiB here."
+        return None
+
+
+class TooLong(Exception):
+    """A body without a stated length went beyond the limit. The application's handler answers 413."""
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    """A body that comes in pieces is counted as it comes: nothing beyond the limit is taken in."""
+    taken = 0
+
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        if message["type"] == "http.request":
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise TooLong
+        return message
+
+    return counted
+
+
+async def _refuse(send: Send, status: int, sentence: str) -> None:
+    body = json.dumps({"error": sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

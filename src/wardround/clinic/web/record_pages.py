@@ -1,0 +1,112 @@
+"""What can be looked up: facts of the model, the leaflet of its study, the register, the audit."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from wardround.clinic.place.acceptance_record import AcceptanceRecord
+from wardround.clinic.store.cases import audit_lines, counts, withdraw
+from wardround.clinic.store.database import first_broken_line
+from wardround.clinic.web.access import Anybody, Auditor, CheckedForm, DataManager
+from wardround.clinic.web.printing import pdf_of
+from wardround.clinic.web.rendering import page, state_of, time_text, words_of
+from wardround.clinic.web.saying import FIGURES, figure_lines, figure_text, finding, percent
+from wardround.clinic.web.sheets import leaflet
+from wardround.clinic.web.state import ClinicState
+from wardround.clinic.web.words import Words
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/facts")
+def facts(request: Request, person: Anybody) -> Response:  # noqa: ARG001
+    """Everything that is known of the model in service."""
+    state, words = state_of(request), words_of(request)
+    model = state.model
+    if model is None:
+        return page(request, "facts.html", record=None)
+    record = model.acceptance
+    groups = [
+        {
+            "name": f"{group.column}: {group.group}",
+            "cases": group.cases,
+            "texts": [words("facts.few") if group.few else figure_text(group.local, name) for name in FIGURES[:3]],
+        }
+        for group in record.subgroups
+    ]
+    about = about_lines(state, record, words)
+    shown: dict[str, Any] = {
+        "about": about,
+        "figures": figure_lines(record, words),
+        "subgroups": groups,
+        "subgroup_names": FIGURES[:3],
+    }
+    return page(request, "facts.html", record=record, card=record.card, **shown)
+
+
+def about_lines(state: ClinicState, record: AcceptanceRecord, words: Words) -> list[tuple[str, str]]:
+    """Name of a fact, and the fact."""
+    statement, use = record.statement, state.settings.clinical_use
+    return [
+        ("facts.study", statement.study_title),
+        ("facts.finding", words.sentence(finding(record))),
+        ("facts.output", statement.output),
+        ("facts.synthetic", words("facts.made_up" if statement.synthetic else "facts.real_data")),
+        ("facts.use", words("facts.released", text=use) if use else words("facts.research")),
+        ("facts.threshold", percent(record.threshold)),
+        ("facts.calibration", str(record.calibration.chosen.name)),
+        ("facts.acceptance", record.id),
+        ("facts.accepted", str(record.created)[:16].replace("T", " ")),
+        ("facts.sha256", record.model),
+    ]
+
+
+def _leaflet(request: Request) -> Any:
+    state, words = state_of(request), words_of(request)
+    return leaflet(state.desk.model.acceptance, words, state.settings.contact, state.privacy_of_model)
+
+
+@router.get("/leaflet")
+def leaflet_page(request: Request, person: Anybody) -> Response:  # noqa: ARG001
+    """How patients' data took part in the study."""
+    return page(request, "sheet.html", sheet=_leaflet(request), pdf="/leaflet.pdf")
+
+
+@router.get("/leaflet.pdf")
+def leaflet_pdf(request: Request, person: Anybody) -> Response:  # noqa: ARG001
+    """The same as PDF."""
+    content = pdf_of(_leaflet(request), state_of(request).settings.hospital, words_of(request).language)
+    return Response(content, media_type="application/pdf")
+
+
+def _register(request: Request, withdrawn: list[tuple[str, str]] | None = None) -> Response:
+    numbers = counts(state_of(request).store)
+    names = {"cases": "cases", "positive": "positive", "negative": "negative", "cannot-tell": "cannot_tell"}
+    shown = [(f"register.{name}", numbers.get(key, 0)) for key, name in names.items()]
+    return page(request, "register.html", counts=shown, withdrawn=withdrawn)
+
+
+@router.get("/register")
+def register_page(request: Request, person: DataManager) -> Response:  # noqa: ARG001
+    """Counts, and the form by which a patient withdraws."""
+    return _register(request)
+
+
+@router.post("/register/withdraw")
+async def withdraw_patient(request: Request, person: DataManager, form: CheckedForm) -> Response:
+    """Marks a patient's cases, and lists the models that answered them."""
+    state = state_of(request)
+    pseudonym = state.desk.pseudonym(form.get("patient", "").strip())
+    withdrawn = await run_in_threadpool(withdraw, state.store, pseudonym, actor=person.name) if pseudonym else []
+    return await run_in_threadpool(_register, request, withdrawn)
+
+
+@router.get("/audit")
+def audit_page(request: Request, person: Auditor, words: str = "") -> Response:
+    """The latest lines, and whether the chain is whole."""
+    store = state_of(request).store
+    store.note(person.name, "audit-seen", "")
+    lines = [{**line, "time": time_text(line["at"])} for line in audit_lines(store, 200, words=words[:80])]
+    return page(request, "audit.html", lines=lines, broken=first_broken_line(store), words=words[:80])

@@ -1,0 +1,111 @@
+"""The clinic's process: everything opened in order, served on one port, closed in the other order.
+
+folder --> database --> decoders, model, batches (desk) --> accounts --> pages and REST at HOST:PORT
+"""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from wardround.clinic.intake.desk import Desk
+from wardround.clinic.place.clinic_place import ClinicPlace
+from wardround.clinic.store.database import Store, sqlite_url
+from wardround.clinic.store.people import People
+from wardround.clinic.web.app import application
+from wardround.clinic.web.guard import LOOPBACK, allowed_hosts
+from wardround.clinic.web.state import ClinicState
+from wardround.clinic.web.watched_folder import WatchedFolder
+from wardround.values.errors import RunError
+from wardround.values.private_files import only_holder
+
+Say = Callable[[str], None]
+_CONNECTIONS = 400
+
+
+@contextmanager
+def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
+    """The running parts of a clinic, without a port. RunError where another process runs this clinic."""
+    settings = clinic.settings
+    with ExitStack() as stack:
+        taken = RunError("This clinic is up already, in another process", hint="end that one first")
+        stack.enter_context(only_holder(clinic.path / "clinic.lock", taken))
+        store = stack.enter_context(Store(store_url(clinic)))
+        desk = stack.enter_context(Desk(clinic, store, keep=settings.keep_films))
+        _ = desk.model_or_none
+        session_s, idle_s = settings.session_minutes * 60.0, settings.idle_minutes * 60.0
+        people = People(store, clinic.path, session_s=session_s, idle_s=idle_s)
+        state = ClinicState(clinic, settings, store, desk, people)
+        if settings.watched_folder:
+            folder = Path(settings.watched_folder).expanduser()
+            if not folder.is_dir():
+                raise RunError(f"There is no folder {folder} to watch", hint="correct watched_folder in clinic.toml")
+            state.folder = stack.enter_context(WatchedFolder(desk, folder))
+        store.note("clinic", "up", "")
+        yield state
+        store.note("clinic", "down", "")
+
+
+def store_url(clinic: ClinicPlace) -> str:
+    """The database that the settings name; a file in the clinic's folder where they name none."""
+    return clinic.settings.database or sqlite_url(clinic.path / "clinic.db")
+
+
+def serve(
+    clinic: ClinicPlace, say: Callable[[str], None], *, listen: str = "", ready: Callable[[int], None] | None = None
+) -> None:
+    """Serves until the process is told to end. listen: HOST:PORT in place of the settings'. ready: called with the port."""
+    settings = clinic.settings
+    address = listen or settings.listen
+    with bound(address) as listener, opened(clinic) as state:
+        host, port = address.rpartition(":")[0], listener.getsockname()[1]
+        app = application(state, allowed_hosts(f"{host}:{port}", settings.hosts))
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            ws="none",
+            lifespan="off",
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=10,
+            h11_max_incomplete_event_size=32_768,
+            http="h11",  # the quicker one has no limit for the head of a request
+        )
+        say(f"The clinic of {settings.hospital}: http://{host}:{port}/")
+        model = state.model
+        if model is None:
+            say("No model is in service yet: wardround clinic accept MODEL --data NAME, then: wardround clinic activate")
+        else:
+            say(f"In service: {model.acceptance.statement.study_title}, model {model.acceptance.model[:12]}")
+        if host.lower() not in LOOPBACK and not settings.behind_tls:
+            say(f"warning: {address} can be reached from other machines without TLS: put a TLS proxy before it (docs/clinic.md)")
+        server = uvicorn.Server(config)
+        if ready is not None:
+            ready(port)
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def bound(listen: str) -> Iterator[socket.socket]:
+    """A listening socket: whoever comes before the server runs waits. RunError where the address is taken or none."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, int(port)))
+            listener.listen(128)
+        except (OSError, OverflowError, ValueError) as error:
+            raise RunError(
+                f"The clinic cannot listen at {listen}",
+                found=getattr(error, "strerror", None) or str(error),
+                hint='choose another address: wardround clinic up --listen 127.0.0.1:8480, or listen = "..." in clinic.toml',
+            ) from error
+        yield listener

@@ -1,0 +1,88 @@
+"""What a patient gets to read: her own sheet, and the leaflet of the study. Short words, short sentences, no jargon.
+
+The sentence on privacy is computed: under epsilon and delta, whoever guesses with even odds whether a person's data were used is
+right with probability at most e^epsilon / (1 + e^epsilon) + delta (C. Dwork and A. Roth, 2014; both worlds equally likely).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wardround.clinic.place.acceptance_record import AcceptanceRecord
+from wardround.clinic.web.saying import finding, frequency
+from wardround.clinic.web.words import Words
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """title, and headings with their paragraphs."""
+
+    title: str
+    sections: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line for heading, paragraphs in self.sections for line in (heading, *paragraphs))
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """What a study promised each patient: epsilon None where no noise was added."""
+
+    epsilon: float | None
+    delta: float = 0.0
+
+
+def most_right(privacy: Privacy) -> int | None:
+    """In how many of 100 tries a guesser can be right at most, rounded up; None without a promise that says anything.
+
+    >>> most_right(Privacy(1.0, 1e-5)), most_right(Privacy(None)), most_right(Privacy(9.0))
+    (74, None, None)
+    """
+    if privacy.epsilon is None:
+        return None
+    most = math.ceil(100 * (1 / (1 + math.exp(-privacy.epsilon)) + privacy.delta))
+    return most if most < 100 else None
+
+
+def patient_sheet(answer: Mapping[str, Any], record: AcceptanceRecord, words: Words, contact: str) -> Sheet:
+    """One patient's result. It says no more than the doctor's page, and less where the model cannot tell."""
+    name = words.sentence(finding(record))
+    kind = "film" if record.statement.data.kind == "image" else "row"
+    count, total = frequency(answer["probability"])
+    beyond = "unusual" in answer["reasons"]
+    result = [words(f"patient.{'cannot_tell' if answer['verdict'] == 'cannot-tell' else answer['verdict']}", finding=name)]
+    if answer["verdict"] != "cannot-tell":
+        shown = (max(count, 1), total) if count < total else (total - 1, total)
+        result.append(words("patient.frequency", count=shown[0], total=shown[1], finding=name))
+    if beyond:
+        result.append(words("patient.unusual"))
+    sections = (
+        (words("patient.what_it_is"), (words(f"patient.what_{kind}", finding=name), words("patient.computer"))),
+        (words("patient.result"), tuple(result)),
+        (words("patient.means"), (words("patient.not_a_doctor"), words("patient.can_be_wrong"), words("patient.next"))),
+        (words("patient.ask"), (contact or words("patient.ask_doctor"), words("patient.no_panic"))),
+    )
+    return Sheet(words("patient.title"), sections)
+
+
+def leaflet(record: AcceptanceRecord, words: Words, contact: str, privacy: Privacy | None) -> Sheet:
+    """How a hospital's patients took part in the study, for everybody who asks."""
+    name = words.sentence(finding(record))
+    return Sheet(
+        words("leaflet.title"),
+        (
+            (words("leaflet.why"), (words("leaflet.goal", finding=name), words("leaflet.together"))),
+            (words("leaflet.what"), (words("leaflet.stays"), words("leaflet.sums"), privacy_words(privacy, words))),
+            (words("leaflet.rights"), (words("leaflet.no"), words("leaflet.care"), contact or words("patient.ask_doctor"))),
+        ),
+    )
+
+
+def privacy_words(privacy: Privacy | None, words: Words) -> str:
+    """The promise of the study as one can picture it."""
+    if privacy is None:
+        return words("leaflet.privacy_unknown")
+    most = most_right(privacy)
+    return words("leaflet.privacy_none") if most is None else words("leaflet.privacy", most=most)

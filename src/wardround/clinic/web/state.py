@@ -1,0 +1,74 @@
+"""What a running clinic consists of, for its pages: folder, database, desk, accounts."""
+
+from dataclasses import dataclass, field
+
+from wardround.clinic.answering.serving import ServingModel
+from wardround.clinic.intake.desk import Desk
+from wardround.clinic.place.acceptance_record import AcceptanceRecord, read_acceptance
+from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
+from wardround.clinic.store.database import Store
+from wardround.clinic.store.people import People
+from wardround.clinic.web.access import KeyNames, Pace
+from wardround.clinic.web.sheets import Privacy
+from wardround.clinic.web.watched_folder import WatchedFolder
+from wardround.values.errors import WardroundError
+from wardround.values.home import default_home
+
+
+@dataclass
+class ClinicState:
+    """One for a process. settings: as they were at its start."""
+
+    place: ClinicPlace
+    settings: ClinicSettings
+    store: Store
+    desk: Desk
+    people: People
+    folder: WatchedFolder | None = None
+    keys: KeyNames = field(init=False)
+    logins: Pace = field(default_factory=lambda: Pace(30, 60.0))
+    _records: dict[str, AcceptanceRecord] = field(default_factory=dict)
+    _promises: dict[str, Privacy | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keys = KeyNames(self.people)
+
+    @property
+    def model(self) -> ServingModel | None:
+        return self.desk.model_or_none
+
+    def acceptance(self, name: str) -> AcceptanceRecord | None:
+        """The record of that id; None where it is gone or cannot be trusted. Records never change, so each is read once."""
+        if name not in self._records:
+            model = self.model
+            try:
+                whole = model is not None and model.acceptance_id == name
+                self._records[name] = model.acceptance if model and whole else read_acceptance(self.place, name)
+            except WardroundError:
+                return None
+        return self._records[name]
+
+    @property
+    def privacy_of_model(self) -> Privacy | None:
+        """What the study of the model in service promised, as its run record in the registry says; None where there is none."""
+        study = self.desk.model.acceptance.statement.study_hash
+        if study not in self._promises:
+            self._promises[study] = _promise(study)
+        return self._promises[study]
+
+
+def _promise(study: str) -> Privacy | None:
+    """The registry is looked at only where it is there: nothing is made."""
+    if not (default_home() / "registry.db").is_file():
+        return None
+    from wardround.registry import open_registry
+
+    try:
+        with open_registry() as registry:
+            runs = [run for run in registry.runs(study_hash=study) if run.finished]
+            cost = registry.record(runs[0].id).privacy if runs else None
+    except WardroundError:
+        return None
+    if not runs:
+        return None
+    return Privacy(None) if cost is None or cost.unit != "patient" else Privacy(cost.epsilon, cost.delta)
