@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from wardround.clinic.place.acceptance_record import acceptances, keep_acceptance, read_acceptance
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
+from wardround.clinic.place.criteria import Criteria
 from wardround.clinic.place.service import Service, activate, end_shadow, roll_back, service_of, stamp, start_shadow
 from wardround.values.errors import RunError, StudyError, WardroundError
 
@@ -198,6 +199,8 @@ def test_criteria_are_kept_and_checked(clinic: ClinicPlace) -> None:
     """A limit of 90 in place of 0.9 would refuse every model, or none."""
     assert clinic.set_criteria(auc_at_least=0.9, npv_at_least=None).auc_at_least == 0.9
     assert ClinicPlace.at(clinic.path).criteria.auc_at_least == 0.9
+    assert clinic.set_criteria(sensitivity_at_least=None).sensitivity_at_least is None
+    assert clinic.criteria == Criteria(auc_at_least=0.9, sensitivity_at_least=None)  # not the default again
     for wrong in ({"auc_at_least": 90.0}, {"auc": 0.9}, {"judged_by": "luck"}):
         with pytest.raises(StudyError):
             clinic.set_criteria(**wrong)

@@ -25,6 +25,7 @@ EXCEPTIONS = {
     "plan/plan.py": "reads max_auc_drop",
     "hub/acceptance.py": "reads max_auc_drop; what falls is the task's headline",
     "training/images/scanner_shift.py": "an S-curve of a film's exposure; no output of a model",
+    "cli/clinic/": "a hospital's own words for what it asks of a yes-or-no model",
     "clinic/": "yes, no and cannot tell for doctors, as prediction has them; other models are refused",
     "prediction/": "answers for yes-or-no models alone, and refuses others",
     "study/record/model_statement.py": "names the scores that prediction reads",

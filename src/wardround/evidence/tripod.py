@@ -22,6 +22,11 @@ def items(record: RunRecord, study: Study | None) -> tuple[tuple[str, str, str],
     return tuple((number, name, said.get(number) or blank(person)) for number, name, person in _ITEMS)
 
 
+def checklist() -> tuple[tuple[str, str, str], ...]:
+    """(number, name, who fills it in) of every item, in the order of the checklist."""
+    return _ITEMS
+
+
 _ITEMS = (
     ("1", "Title", _AUTHORS),
     ("2", "Abstract", _AUTHORS),

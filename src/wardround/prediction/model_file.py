@@ -38,15 +38,21 @@ class AnsweringModel:
 
 def load_model(model: str | Path, registry: str | Path | None = None) -> AnsweringModel:
     """The model at a path, or of a name in the registry; RunError or RegistryError where there is none that can answer."""
+    return answering(*model_bytes(model, registry))
+
+
+def model_bytes(model: str | Path, registry: str | Path | None = None) -> tuple[bytes, str]:
+    """The ONNX file at a path, or of a name in the registry, and what to call it in errors. RunError or RegistryError where there
+    is none; whether a model is in it is not looked at."""
     path = Path(model)
     if path.is_dir():
         if not (path / FILE).is_file():
             hint = "finish it with the same command and --resume, or check the path"
             raise RunError(f"{path} holds no finished run", expected=FILE, hint=hint)
-        return answering(_content(path / FILE), str(path / FILE))
+        return _content(path / FILE), str(path / FILE)
     if path.exists():
-        return answering(_content(path), str(path))
-    return answering(_registered(str(model), registry), f"the model {model}")
+        return _content(path), str(path)
+    return _registered(str(model), registry), f"the model {model}"
 
 
 def _content(path: Path) -> bytes:

@@ -2,12 +2,18 @@
 
 import typer
 
-from wardround.cli.clinic import deployment, people, service
+from wardround.cli.clinic import acceptance, deployment, people, service
 
 app = typer.Typer(
     help="A hospital's clinic: test a model on own patients, put it in service, take it back.", no_args_is_help=True
 )
 app.command("init")(deployment.init)
+app.command("accept")(acceptance.accept)
+app.command("criteria")(acceptance.criteria)
+app.command("activate")(deployment.activate)
+app.command("rollback")(deployment.rollback)
+app.command("history")(deployment.history)
+app.command("shadow")(deployment.shadow)
 app.command("up")(service.up)
 app.add_typer(people.users, name="user")
 app.add_typer(people.keys, name="key")

@@ -16,7 +16,7 @@ from typing import Annotated
 import tomli_w
 from pydantic import Field, ValidationError
 
-from wardround.clinic.place.criteria import Criteria
+from wardround.clinic.place.criteria import NOT_ASKED, Criteria
 from wardround.clinic.place.dicom_settings import DicomSection
 from wardround.clinic.place.finding import FindingSection
 from wardround.crypto.identity import Identity
@@ -123,7 +123,8 @@ class ClinicPlace:
                 found=first["msg"].removeprefix("Value error, "),
                 hint="see: wardround clinic criteria",
             ) from error
-        text = tomli_w.dumps(criteria.model_dump(mode="json", exclude_none=True))
+        limits = {name: NOT_ASKED if value is None else value for name, value in criteria.model_dump(mode="json").items()}
+        text = tomli_w.dumps(limits)
         write_atomic(self.path / "criteria.toml", text.encode(), private=True)
         return criteria
 

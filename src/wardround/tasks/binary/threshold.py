@@ -54,6 +54,24 @@ def choose_threshold_near_half(sums: ScoreSums) -> float:
     return _probability_of(int(edge))
 
 
+def choose_threshold_for_sensitivity(sums: ScoreSums, sensitivity: float) -> float:
+    """The highest probability at which these sums hold so large a sensitivity; 0.5 without a positive record."""
+    if not sums.positives:
+        return HALF
+    caught = roc_counts(sums)[:, 0]
+    edge = int(np.flatnonzero(caught >= sensitivity * sums.positives - 1e-9).max())
+    return _probability_of(edge)
+
+
+def choose_threshold_for_specificity(sums: ScoreSums, specificity: float) -> float:
+    """The lowest probability at which these sums hold so large a specificity; 0.5 without a negative record."""
+    if not sums.negatives:
+        return HALF
+    alarms = roc_counts(sums)[:, 1]
+    edge = int(np.flatnonzero(alarms <= (1 - specificity) * sums.negatives + 1e-9).min())
+    return _probability_of(edge)
+
+
 def _variance(share: float, n: int) -> float:
     """Of a share of n records."""
     smoothed = (share * n + 1) / (n + 2)

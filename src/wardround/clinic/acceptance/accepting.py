@@ -1,0 +1,184 @@
+"""One acceptance: a model and those that it is compared with, on the hospital's own cases, into a signed record.
+
+    model files, cases --scores--> calibration, threshold, limits, reference, figures, groups --> AcceptanceRecord
+    --in this order, each whole or not at all--> models/SHA.onnx, references/SHA.safetensors, cards/SHA.toml, acceptances/ID.json
+
+The record is last: what it names is there. Nothing is in service before `activate`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from wardround.clinic.acceptance.card import card_items, write_card
+from wardround.clinic.acceptance.cases import Cases, read_cases
+from wardround.clinic.acceptance.measuring import Measured, less_asked, measured, measured_limits
+from wardround.clinic.acceptance.operating_point import OperatingPoint
+from wardround.clinic.acceptance.subgroups import contract_columns, read_groups, subgroup_records
+from wardround.clinic.answering.network import Network, open_network
+from wardround.clinic.answering.unusual import FittedReference, fit_reference
+from wardround.clinic.place.acceptance_record import (
+    AcceptanceRecord,
+    CalibrationRecord,
+    CandidateRecord,
+    ConformalRecord,
+    UnusualRecord,
+    keep_acceptance,
+    read_acceptance,
+)
+from wardround.clinic.place.clinic_place import ClinicPlace
+from wardround.clinic.place.service import service_of
+from wardround.prediction.model_file import model_bytes
+from wardround.values.canonical import sha256_hex
+from wardround.values.errors import DataError, StudyError
+from wardround.values.version import __version__
+
+Role = Literal["asked", "in service", "against"]
+
+
+@dataclass(frozen=True)
+class AcceptanceSettings:
+    """What a person decides before the test. StudyError where a number is none that can be.
+
+    promise: share of each class whose answer is to hold the truth. prevalence: share with the finding that PPV and NPV are for;
+    None: as among the cases. unusual_share: of the hospital's own cases, how many are called unusual. groups: a CSV file beside
+    the cases. columns: further columns of the contract that divide them.
+    """
+
+    point: OperatingPoint = field(default_factory=OperatingPoint)
+    promise: float = 0.9
+    prevalence: float | None = None
+    unusual_share: float = 0.02
+    groups: Path | None = None
+    columns: tuple[str, ...] = ()
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, share, low, high in (
+            ("the promised coverage", self.promise, 0.5, 0.999),
+            ("the prevalence", 0.5 if self.prevalence is None else self.prevalence, 0.0001, 0.9999),
+            ("the share called unusual", self.unusual_share, 0.001, 0.2),
+        ):
+            if not low <= share <= high:
+                raise StudyError(
+                    f"This cannot be {name}", expected=f"{low:g} to {high:g}", found=f"{share:g}", hint="write 0.9 for 90 %"
+                )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model file. name: as a person called it."""
+
+    name: str
+    content: bytes
+    role: Role
+
+    @property
+    def sha256(self) -> str:
+        return sha256_hex(self.content)
+
+
+def candidates_of(
+    clinic: ClinicPlace, model: str, against: tuple[str, ...] = (), registry: str | Path | None = None
+) -> tuple[Candidate, ...]:
+    """The asked model first, then the one in service, then the others; each file once."""
+    asked = Candidate(model, model_bytes(model, registry)[0], "asked")
+    named = {asked.sha256: asked}
+    if (now := service_of(clinic).answering) is not None:
+        record = read_acceptance(clinic, now.acceptance)
+        named.setdefault(now.model, Candidate(record.name, clinic.read_model(now.model), "in service"))
+    for name in against:
+        other = Candidate(name, model_bytes(name, registry)[0], "against")
+        named.setdefault(other.sha256, other)
+    return tuple(named.values())
+
+
+def accept(
+    clinic: ClinicPlace,
+    candidates: tuple[Candidate, ...],
+    source: str,
+    settings: AcceptanceSettings,
+    *,
+    mapping: Path | None = None,
+    registry: str | Path | None = None,
+) -> AcceptanceRecord:
+    """Tests the candidates and keeps the record, signed. DataError where the cases cannot be read or compared."""
+    networks = [open_network(candidate.content) for candidate in candidates]
+    cases = read_cases(networks[0].statement.data, source, mapping)
+    tested = [_tested(network, cases, source, mapping, settings) for network in networks]
+    record, reference = _record(clinic, candidates, networks, cases, tested, settings)
+    record = record.changed(card=[item.model_dump() for item in card_items(candidates[0].name, registry, networks[0].statement)])
+    with clinic.changing_service():
+        clinic.keep_model(candidates[0].content)
+        if reference is not None:
+            reference.reference.keep(clinic.references)
+        write_card(clinic, record.model, record.card)
+        keep_acceptance(clinic, record)
+    return record
+
+
+def _tested(
+    network: Network, cases: Cases, source: str, mapping: Path | None, settings: AcceptanceSettings
+) -> tuple[Cases, Measured]:
+    own = cases
+    if network.statement.data != cases.contract:
+        own = read_cases(network.statement.data, source, mapping)
+        if own.names.tolist() != cases.names.tolist() or own.labels.tolist() != cases.labels.tolist():
+            raise DataError(
+                "Two of the models cannot be compared: they do not read the same cases alike",
+                expected=f"the {len(cases)} cases that the first model reads, with the same labels",
+                found=f"{len(own)} cases of the model of {network.statement.study_title!r}",
+                hint="leave that model out of --against",
+            )
+    point, threshold = settings.point, network.statement.threshold or 0.5
+    return own, measured(own, network.scores(own.inputs), threshold, point, prevalence=settings.prevalence, seed=settings.seed)
+
+
+def _record(
+    clinic: ClinicPlace,
+    candidates: tuple[Candidate, ...],
+    networks: list[Network],
+    cases: Cases,
+    tested: list[tuple[Cases, Measured]],
+    settings: AcceptanceSettings,
+) -> tuple[AcceptanceRecord, FittedReference | None]:
+    asked, seed = tested[0][1], settings.seed
+    limits, coverage = measured_limits(cases, asked.scores, settings.promise, seed)
+    reference = fit_reference(cases.inputs, networks[0].outputs(cases.inputs).embedding, cases.folds(seed))
+    columns = contract_columns(cases.contract, cases.inputs, settings.columns)
+    if settings.groups is not None:
+        columns |= read_groups(settings.groups, cases)
+    record = AcceptanceRecord(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        hospital=clinic.settings.hospital,
+        wardround=__version__,
+        seed=seed,
+        model=candidates[0].sha256,
+        name=candidates[0].name,
+        statement=networks[0].statement,
+        cases=cases.facts,
+        candidates=tuple(
+            CandidateRecord(
+                name=candidate.name,
+                sha256=candidate.sha256,
+                role=candidate.role,
+                raw=one.raw,
+                local=one.local,
+                less_asked={} if one is asked else less_asked(cases, asked, one),
+            )
+            for candidate, (_, one) in zip(candidates, tested, strict=True)
+        ),
+        calibration=CalibrationRecord(chosen=asked.chosen, losses=dict(asked.losses)),
+        threshold=asked.threshold,
+        threshold_rule=settings.point.rule,
+        prevalence=settings.prevalence,
+        conformal=ConformalRecord(limits=limits, measured=coverage),
+        unusual=None if reference is None else _unusual(reference, settings.unusual_share),
+        subgroups=subgroup_records(cases, asked, columns, prevalence=settings.prevalence, seed=seed),
+    )
+    return record, reference
+
+
+def _unusual(reference: FittedReference, share: float) -> UnusualRecord:
+    return UnusualRecord(reference=reference.reference.sha256, limit=reference.limit(share), share=share)
