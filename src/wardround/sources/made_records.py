@@ -68,8 +68,8 @@ class NamedRecords:
     """n records that a model is asked about, in the order of their source.
 
     names: as the source calls them. inputs: as in Records. patients: "" where the source names none. labels: as in Records,
-    where `labelled`. left_out: records that the contract leaves out, and that get no answer. originals: height and width (n, 2) of
-    images before resizing, (0, 2) where none are known.
+    where `labelled`. left_out: records that the contract leaves out, and that get no answer. originals (n, 2): height
+    and width of images before resizing, (0, 2) where none are known.
     """
 
     names: NDArray[np.str_]

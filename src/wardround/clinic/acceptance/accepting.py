@@ -186,9 +186,7 @@ def _record(
     return record, reference
 
 
-def watch_record(
-    cases: Cases, asked: Measured, settings: AcceptanceSettings, reference: FittedReference | None
-) -> WatchRecord:
+def watch_record(cases: Cases, asked: Measured, settings: AcceptanceSettings, reference: FittedReference | None) -> WatchRecord:
     """What later cases are compared with, of answers that were made without the case's own fold."""
     positive, negative = crossed_may_be(cases, asked.scores, settings.promise, settings.seed)
     beyond = np.zeros(len(cases), bool) if reference is None else reference.own > reference.limit(settings.unusual_share)

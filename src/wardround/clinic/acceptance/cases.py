@@ -24,8 +24,8 @@ class Cases:
     """n labelled cases of one hospital.
 
     contract: by which they were read. names: as the source calls them. inputs: network inputs. labels: 0 or 1. patients: of each
-    case; where the source names none, each case is a patient of its own. facts: what is said of them in the record. sizes (n, 2): of
-    films as they came, (0, 2) where nobody knows.
+    case; where the source names none, each case is a patient of its own. facts: what is said of them in the record.
+    sizes (n, 2): of films as they came, (0, 2) where nobody knows.
     """
 
     contract: DataContract

@@ -148,9 +148,7 @@ def measured_limits(cases: Cases, scores: Floats, promise: float, seed: int) -> 
     return conformal_limits(scores[one_each], cases.labels[one_each], promise), evaluation
 
 
-def crossed_may_be(
-    cases: Cases, scores: Floats, promise: float, seed: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def crossed_may_be(cases: Cases, scores: Floats, promise: float, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether each case (n,) may be positive and may be negative, by limits that cases of other folds made."""
     folds, one_each = cases.folds(seed), cases.one_each(seed)
     positive, negative = np.zeros(len(cases), bool), np.zeros(len(cases), bool)

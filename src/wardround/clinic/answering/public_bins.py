@@ -25,6 +25,8 @@ _CONTRAST_EDGES = np.arange(1, 16) / 32
 _SIZE_EDGES = np.array([256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096], np.float64)
 """Of the square root of a film's pixels as it came, before it was made smaller."""
 _COLUMN_BINS = 10
+_ROUNDING = 1e-5
+"""Features are of 32 bits: an age of 50 that lies on an edge must not fall below it for its last bit."""
 
 Counts = NDArray[np.int64]
 
@@ -108,7 +110,7 @@ def _number_edges(column: ColumnContract) -> Floats:
     if column.range is not None:
         ends = np.log(column.range) if column.log else np.asarray(column.range, np.float64)
         low, high = ((end - center) / scale for end in ends)
-    return np.linspace(low, high, _COLUMN_BINS + 1)[1:-1]
+    return np.linspace(low, high, _COLUMN_BINS + 1)[1:-1] - _ROUNDING
 
 
 def _column_bins(column: ColumnContract) -> int:
