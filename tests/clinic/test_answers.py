@@ -172,7 +172,7 @@ def test_a_record_from_elsewhere_is_unusual_and_gets_no_yes(tmp_path: Path) -> N
     reference = UnusualReference.at(tmp_path / "references", sha256)
     limit = float(np.quantile(fitted.own, 0.98))
     record = record_of(content, FILMS, limits=LIMITS)
-    record = record.model_copy(update={"unusual": UnusualRecord(reference=sha256, limit=limit, share=0.02)})
+    record = record.changed(unusual=UnusualRecord(reference=sha256, limit=limit, share=0.02))
     model = serving_model(content, record, reference)
     usual, noise = model.answer(films[0]), model.answer(rng.random((1, SIDE, SIDE), np.float32))
     assert usual.verdict == "positive" and not usual.unusual.beyond

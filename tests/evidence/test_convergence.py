@@ -116,6 +116,13 @@ def test_noise_is_never_taken_for_learning(make_record: Make, seed: int) -> None
     assert judged(make_record, aucs, [0.5] * 30, declared).verdict == "unclear"
 
 
+def test_a_curve_that_has_not_begun_to_slow_is_given_as_many_rounds_again(make_record: Make) -> None:
+    """The demo with seed 2 was told to take 100 rounds in place of 10; 20 took its AUC from 0.962 to 0.984."""
+    declared = study(10)
+    aucs = [0.518, 0.588, 0.498, 0.659, 0.768, 0.902, 0.949, 0.955, 0.960, 0.962]
+    assert judged(make_record, aucs, [1.0 - auc for auc in aucs], declared).more_rounds == 10
+
+
 def test_too_few_rounds_and_no_figures_say_nothing(make_record: Make) -> None:
     """A private run between hospitals has no curve at all."""
     few = judged(make_record, [0.6, 0.7, 0.75], [0.6, 0.5, 0.4], study(3))

@@ -105,7 +105,7 @@ def remembering(monkeypatch: pytest.MonkeyPatch) -> Study:
     from wardround.site import personal_models
 
     monkeypatch.setattr(personal_models, "choose", lambda _: Choice(("neighbours",), "for the test", 8, {}))
-    monkeypatch.setattr("wardround.algorithms.personal.neighbours.best_of", lambda options, _: lambda _: options[-1])
+    monkeypatch.setattr("wardround.algorithms.personal.neighbours.SHARE_DEVIATION", 1e-6)
     return study().revised(personal={"candidates": ["own", "neighbours"]})
 
 
@@ -119,7 +119,7 @@ def test_what_a_hospital_remembers_stands_in_its_own_files_alone(tmp_path: Path,
         assert run.record.sites[name].personal.holds_records and len(held) == run.record.sites[name].split_images["train"]  # type: ignore[union-attr]
         assert all(path.stat().st_mode & 0o77 == 0 for path in allowed)
         values = {float(value) for value in held.ravel() if value}
-        marks = {form.encode() for value in values for form in (repr(value), f"{value:.6g}", f"{value:.4f}") if len(form) > 5}
+        marks = {form.encode() for value in values for form in (repr(value), f"{value:.8g}") if len(form) > 8}
         marks |= {row.tobytes() for row in held if row.any()}
         others = [path for path in run.folder.rglob("*") if path.is_file() and path not in allowed]
         assert len(marks) > 100 and len(others) > 10

@@ -144,8 +144,8 @@ def test_a_model_that_asks_its_neighbours_is_whole_in_its_files_and_says_what_it
     from wardround.site import personal_models
 
     monkeypatch.setattr(personal_models, "choose", lambda _: Choice(("own", "neighbours"), "for the test", 8, {}))
-    monkeypatch.setattr("wardround.algorithms.personal.neighbours.SHARES", (0.7,))
-    monkeypatch.setattr("wardround.algorithms.personal.neighbours.best_of", lambda options, _: lambda _: options[-1])
+    monkeypatch.setattr("wardround.algorithms.personal.neighbours.USUAL_SHARE", 0.7)
+    monkeypatch.setattr("wardround.algorithms.personal.neighbours.SHARE_DEVIATION", 1e-6)
     one = opened()
     one.handle(order("personal", 3))
     assert choice_of(one)["holds_records"] and choice_of(one)["chosen"] == "own + neighbours"

@@ -12,15 +12,18 @@ from wardround.cli.verbosity import is_verbose
 if TYPE_CHECKING:
     from wardround.hub.notices import Listener
 
+_MOST_ROUNDS = 100
+
 
 def demo(
     out: Annotated[Path | None, typer.Option(help="The run folder (default: a new one in runs).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other patients and another model.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, max=_MOST_ROUNDS, help="More rounds learn more and take longer.")] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the demo in the folder (default: the last one).")] = False,
     workers: Annotated[int | None, typer.Option(min=0, help="Hospitals at work at once; 0: one after the other.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")] = False,
 ) -> None:
-    """Three hospitals learn one chest X-ray model in 10 rounds, on synthetic pictures, and each keeps what is best for it."""
+    """Three hospitals learn one chest X-ray model together, on synthetic pictures, and each keeps what is best for it."""
     import json
 
     from wardround.cli.tables import show_run
@@ -28,16 +31,20 @@ def demo(
 
     if not as_json:
         typer.echo(
-            "Three hospitals, chest X-rays, 10 rounds of federated averaging.\nThe pictures are synthetic: of no patient.\n"
+            f"Three hospitals, chest X-rays, {rounds} rounds of federated averaging.\n"
+            "The pictures are synthetic: of no patient.\n"
         )
-    run = run_demo(seed, out=out or _folder(resume=resume), resume=resume, workers=workers, watch=_watch(shown=not as_json))
+    folder = out or _folder(resume=resume)
+    run = run_demo(seed, rounds, out=folder, resume=resume, workers=workers, watch=_watch(shown=not as_json))
     if as_json:
         typer.echo(json.dumps(run.metrics, allow_nan=False))
         return
     show_run(run, verbose=is_verbose())
+    longer = f"  wardround demo --rounds {2 * rounds:<10}the same, learning for twice as long\n"
     typer.echo(
         "\nWhat to try next:\n"
         f"  open {run.folder / 'report.html'} in a browser\n"
+        f"{longer if 2 * rounds <= _MOST_ROUNDS else ''}"
         "  wardround study new study.toml    a study of your own, every choice explained\n"
         "  wardround data list               public data sets to try it on\n"
         "  wardround simulate study.toml \\\n"

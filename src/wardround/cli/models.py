@@ -29,7 +29,7 @@ def list_models(registry: Where = None) -> None:
         for run in models.runs():
             if run.model is not None:
                 data = "synthetic" if run.synthetic else "real"
-                held = ", in the model" if models.model(run.model).holds_records else ""
+                held = "; patients in the model" if models.model(run.model).holds_records else ""
                 table.add_row(run.model[:12], Text(printable(run.study_title)), run.id, data + held)
     if not table.row_count:
         typer.echo("There are no models yet. Make one with: wardround demo")

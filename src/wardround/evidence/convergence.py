@@ -178,11 +178,14 @@ def _verdict(trend: Trend, loss: Trend | None, name: str, rounds: int, spent: bo
 
 def more_rounds(trend: Trend, rounds: int) -> int:
     """How many rounds to add until the last quarter's gain counts no more, if each quarter gains as much less than the one before
-    as the last did. At least a quarter of the rounds that there were, at most nine times as many.
+    as the last did. At least a quarter of the rounds that there were, at most nine times as many. Where the last gained no less,
+    nothing says how long it will go on: as many again.
 
     trend: of a model that is still learning.
     """
-    fall = min(max(trend.gain / trend.before, 0.3), 0.95) if trend.before > 0 else 0.7
+    if trend.gain >= trend.before:
+        return rounds
+    fall = min(max(trend.gain / trend.before, 0.3), 0.95)
     height = trend.gain / (fall**3 - fall**4)
     longer = (
         1 + quarters / 4

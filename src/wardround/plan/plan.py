@@ -12,6 +12,7 @@ from wardround.privacy.frame import Frame
 from wardround.privacy.mechanism import AnyFrame
 from wardround.study.contract import DataContract
 from wardround.study.declaration import Study
+from wardround.study.sections.network import LAST_LAYERS
 from wardround.tasks.protocol import Task, read_sums
 from wardround.tasks.registry import task_of
 from wardround.tasks.sums import Sums, counts_of_json
@@ -90,7 +91,7 @@ class Plan:
     @cached_property
     def head(self) -> frozenset[str]:
         """Names of the last layer's arrays."""
-        return frozenset(name for name in self.shared_names if name.startswith("head."))
+        return frozenset(name for name in self.shared_names if name.rpartition(".")[0] in LAST_LAYERS)
 
     def initial_model(self) -> Tree:
         """Every array of the model, float32, before the first round."""

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from wardround.clinic.answering.answer import Answer
-from wardround.clinic.answering.public_bins import bins_of
 from wardround.clinic.answering.serving import ServingModel, in_service, in_shadow
 from wardround.clinic.intake.batching import Asked, Batching
 from wardround.clinic.intake.decoders import Decoders
@@ -33,7 +32,7 @@ from wardround.clinic.intake.kept_films import KeptFilms
 from wardround.clinic.intake.limits import Limits
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.service import stamp
-from wardround.clinic.store.cases import NewCase, answer_row, figure_row, insert_cases
+from wardround.clinic.store.cases import NewCase, answer_row, insert_cases
 from wardround.clinic.store.database import Store
 from wardround.sources import network_input, prepare
 from wardround.values.cores import usable_cores
@@ -218,11 +217,10 @@ class Desk:
         now = self.store.clock()
         case_rows = [pending.new_case.row() for _, pending, _ in settled]
         answer_rows = [answer_row(pending.new_case.id, as_json(answer), now) for _, pending, answer in settled]
-        figure_rows = _figure_rows(batch, [pending for _, pending, _ in settled])
         lines = [(pending.sender.name, "case-answered", pending.new_case.id) for _, pending, _ in settled]
 
         def work(connection: Connection) -> None:
-            insert_cases(connection, case_rows, answer_rows, figure_rows)
+            insert_cases(connection, case_rows, answer_rows)
 
         stored = self.store.later(work, *lines)
         stored.add_done_callback(lambda future: self._tell(future, settled))
@@ -266,18 +264,6 @@ class Desk:
             for (_, pending, _), answer in zip(settled, answers, strict=True)
         ]
         self.store.later(lambda connection: insert_cases(connection, [], rows))
-
-
-def _figure_rows(batch: Sequence[Asked], waiting: Sequence[_Pending]) -> list[dict[str, Any]]:
-    """Of each case the public bins that its input lies in, by which drift is counted."""
-    films = [pending.film for pending in waiting]
-    sizes = [(film.facts.get("rows", 0), film.facts.get("columns", 0)) for film in films if film is not None]
-    inputs = np.stack([asked.network_input for asked in batch])
-    bins = bins_of(batch[0].model.contract, inputs, np.array(sizes, np.int64).reshape(-1, 2))
-    return [
-        figure_row(pending.new_case.id, {name: int(own[row]) for name, own in bins.items()})
-        for row, pending in enumerate(waiting)
-    ]
 
 
 def as_json(answer: Answer) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from pydantic import Field, ValidationError
 from wardround.clinic.place.criteria import NOT_ASKED, Criteria
 from wardround.clinic.place.dicom_settings import DicomSection
 from wardround.clinic.place.finding import FindingSection
-from wardround.clinic.place.watch_settings import RetentionSection, WatchSection
 from wardround.crypto.identity import Identity
 from wardround.study.sections.section import Section
 from wardround.study.toml_reading import read_as
@@ -57,8 +56,6 @@ class ClinicSettings(Section):
     idle_minutes: Annotated[int, Field(ge=1, le=720)] = Field(default=20, description="After so long without a request it ends.")
     finding: FindingSection | None = Field(default=None, description="What the model looks for, in words and in a code.")
     dicom: DicomSection | None = Field(default=None, description="Films over DICOM, and where answers go; off where absent.")
-    watch: WatchSection = Field(default=WatchSection(), description="From where on an alert is raised.")
-    retention: RetentionSection = Field(default=RetentionSection(), description="How long rows are kept.")
 
 
 @dataclass(frozen=True)

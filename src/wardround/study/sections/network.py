@@ -12,6 +12,8 @@ PixelScaling = Literal["none", "standardise", "local"]
 Pool = Literal["mean", "mean_max"]
 
 EFFICIENTNET_BLOCKS = 16
+LAST_LAYERS = ("head", "dense.class_layers.out")
+"""Where a network keeps its last layer: ours, and densenet121's."""
 _STAGED = frozenset({"small_cnn", "resnet"})
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-_LAST_LAYERS = ("head", "dense.class_layers.out")
+from wardround.study.sections.network import LAST_LAYERS
 
 
 class Inner(nn.Module):
@@ -11,7 +11,7 @@ class Inner(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        path = next(path for path in _LAST_LAYERS if any(path == name for name, _ in network.named_modules()))
+        path = next(path for path in LAST_LAYERS if any(path == name for name, _ in network.named_modules()))
         parent, _, name = path.rpartition(".")
         last = network.get_submodule(path)
         assert isinstance(last, nn.Linear)

@@ -1,1 +1,0 @@
-"""While a model is used: drift, alerts, metrics, the register, withdrawal, retention, evidence."""
