@@ -226,9 +226,14 @@ def _folder_reader(candidate: Candidate, walk: FileTree) -> tuple[Reader, Path, 
     raise DataError(
         f"The folder {folder} is empty" if not walk.names else f"The folder {folder} cannot be read as one source",
         expected="PNG, JPEG, TIFF, NIfTI or DICOM images, or exactly one npz, zip, CSV or Parquet file",
-        found=f"{len(walk.names)} files, {len(single)} of them npz, zip, CSV or Parquet",
-        hint="name the file itself, or a folder with one kind of data",
+        found=f"{len(walk.names)} files, {len(single)} of them npz, zip, CSV or Parquet" + _deeper(walk, suffixes),
+        hint="name the file itself, or a folder with one kind of data; put the parts of one table into one file",
     )
+
+
+def _deeper(walk: FileTree, suffixes: frozenset[str]) -> str:
+    deep = sum("/" in name and suffix_of(name) in suffixes for name in walk.names)
+    return f" and {deep} in folders within" if deep else ""
 
 
 def _problems_beside(folder: Path, walk: FileTree, single: str) -> tuple[Problem, ...]:
@@ -260,6 +265,8 @@ def _file_reader(candidate: Candidate) -> Reader:
         raise DataError(f"{path} is a Python pickle, which could run code, and is refused", hint="write npz, CSV or Parquet")
     if kind_of(head) in READ_KINDS | {"DICOM"}:
         raise DataError(f"{path} is a single image", hint="name the folder it lies in")
+    if candidate.is_zip and candidate.members is None and suffix_of(path.name) in excel.SUFFIXES:
+        raise DataError(f"{path} is a workbook that is damaged or cut short", hint="copy or export it again")
     readers = [reader for reader in READERS if reader.recognises(candidate)]
     if {dicom.READER, image_folder.READER} <= set(readers):
         raise _mixed(f"The zip {path}", [dicom.READER, image_folder.READER])

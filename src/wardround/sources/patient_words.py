@@ -25,6 +25,11 @@ SPELLINGS_HINT = (
 
 
 _ROUNDED = re.compile(r"\d(?:[.,]\d+E\+?|E\+)\d{1,3}", re.ASCII | re.IGNORECASE)
+_LARGE_FLOAT = re.compile(r"(\d{16,})\.0+", re.ASCII)
+_EXACT_FLOATS = 2**53
+_SPREADSHEET_DIGITS = 15
+"""More a spreadsheet does not keep: the digits behind them become zeros."""
+_FEWEST_ROUNDED = 5
 ROUNDED_TEXT = "Patients' identifiers were rounded by a spreadsheet or a program, so that several may be one"
 ROUNDED_HINT = "in the spreadsheet, or in the query, make the identifiers text before they are read, and export them again"
 
@@ -34,8 +39,11 @@ def is_rounded(identifier: str) -> bool:
 
     >>> is_rounded("1.23457E+11"), is_rounded("1,23457E+11"), is_rounded("3E12"), is_rounded("123456789012")
     (True, True, False, False)
+    >>> is_rounded("9007199254741000.0"), is_rounded("9007199254741000")
+    (True, False)
     """
-    return _ROUNDED.fullmatch(identifier) is not None
+    large = _LARGE_FLOAT.fullmatch(identifier)
+    return _ROUNDED.fullmatch(identifier) is not None or (large is not None and int(large[1]) >= _EXACT_FLOATS)
 
 
 def rounded_among(identifiers: NDArray[np.str_]) -> set[str]:
@@ -43,10 +51,22 @@ def rounded_among(identifiers: NDArray[np.str_]) -> set[str]:
 
     >>> rounded_among(np.array(["1.23457E+11", "E7", "8"]))
     {'1.23457E+11'}
+    >>> len(rounded_among(np.array([f"1234567890123{number}0" for number in range(10, 20)])))
+    10
     """
     letters = _letters(identifiers)
     suspects = ((letters == ord("e")) | (letters == ord("E"))).any(axis=1)
-    return {word for word in set(identifiers[suspects].tolist()) if is_rounded(word)}
+    if letters.shape[1] > _SPREADSHEET_DIGITS:
+        suspects |= letters[:, _SPREADSHEET_DIGITS] != 0
+    words = set(identifiers[suspects].tolist()) if suspects.any() else set()
+    return {word for word in words if is_rounded(word)} | _cut_to_zeros(words)
+
+
+def _cut_to_zeros(words: set[str]) -> set[str]:
+    """The numbers of more digits than a spreadsheet keeps, where every one of them ends with the zeros that it puts there."""
+    long = {word for word in words if word.isdigit() and len(word) > _SPREADSHEET_DIGITS}
+    cut = all(set(word[_SPREADSHEET_DIGITS:]) == {"0"} for word in long)
+    return long if cut and len(long) >= _FEWEST_ROUNDED else set()
 
 
 def _letters(words: NDArray[np.str_]) -> NDArray[np.uint32]:
@@ -74,7 +94,7 @@ def _plain(words: Sequence[str] | NDArray[np.str_]) -> NDArray[np.uint32] | None
     if not len(words) or "" in words[:1]:
         return None
     letters = _letters(np.asarray(words, dtype=np.str_))
-    ascii_only = bool(np.all((letters == 0) | ((letters > 32) & (letters < 127))))
+    ascii_only = bool(np.all((letters == 0) | ((letters > 32) & (letters < 127)))) and not bool(np.any(letters[:, 0] == ord("#")))
     return letters if ascii_only and bool(np.all(((letters >= 48) & (letters <= 57)).any(axis=1))) else None
 
 
@@ -86,13 +106,36 @@ def _one_shape(letters: NDArray[np.uint32]) -> bool:
     return not bool(np.any(upper.any(axis=0) & lower.any(axis=0)))
 
 
+_ALIKE = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0406\u0456"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
+    "ABEKMHOPCTXaeopcyxIiABEZHIKMNOPTYXo",
+)
+"""Cyrillic and Greek letters that look like Latin ones: on a keyboard of two alphabets one is typed for the other."""
+_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
+
+
+def one_form(identifier: str) -> str:
+    """An identifier without what nobody sees: signs of no width, and letters, dashes and spaces that look like others.
+
+    >>> one_form("p\\u200b4") == one_form("p4"), one_form("\\u04204") == "P4", one_form("p\\u20114") == "p-4"
+    (True, True, True)
+    """
+    if identifier.isascii() and identifier.isprintable():
+        return identifier
+    word = _DASHES.sub("-", unicodedata.normalize("NFKC", identifier))
+    if any("A" <= sign.upper() <= "Z" or sign.isdigit() for sign in word):
+        word = word.translate(_ALIKE)
+    return "".join(sign for sign in word if sign.isspace() or unicodedata.category(sign) not in ("Cc", "Cf"))
+
+
 def folded(identifier: str) -> str:
     """Equal for identifiers that may be one patient written in two ways.
 
     >>> folded("P001") == folded("p1"), folded("0007") == folded("7.0"), folded("7") == folded("70")
     (True, True, False)
     """
-    word = identifier.casefold() if identifier.isascii() else unicodedata.normalize("NFKC", identifier).casefold()
+    word = one_form(identifier).casefold()
     if not word.isalnum():
         word = _POINT_ZERO.sub(r"\1", "".join(word.split()))
     return _ZEROS.sub(r"\1", word) if "0" in word else word

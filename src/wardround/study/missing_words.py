@@ -28,17 +28,30 @@ MISSING_WORDS = frozenset({
 a numbered list, and a code that means "unknown" shows by how often it stands."""
 
 _DIGIT = re.compile("[0-9]")
+_ERROR = re.compile(r"#(?:N/A|NAME\?|REF!|VALUE!|NULL!|NUM!|DIV/0!|SPILL!|CALC!|GETTING_DATA|ERROR|FORMULA .*)", re.IGNORECASE)
 _AROUND = "\"'`´<>()[]{}#*^=_,;: "
 
 
-def names_nobody(text: str) -> bool:
-    """Whether a patient's cell names nobody: it is empty, has no letter and no digit, is xxx, or is one of MISSING_WORDS.
+def is_spreadsheet_error(text: str) -> bool:
+    """Whether a cell holds an error of a spreadsheet, or a formula without a value, in place of anything.
 
-    >>> [names_nobody(word) for word in ("", " N/A ", "<NULL>", "ANONYMIZED^", "--", "?", "xxx", "#N/A")]
-    [True, True, True, True, True, True, True, True]
+    >>> is_spreadsheet_error("#REF!"), is_spreadsheet_error("#12")
+    (True, False)
+    """
+    return _ERROR.fullmatch(text.strip()) is not None
+
+
+def names_nobody(text: str) -> bool:
+    """Whether a patient's cell names nobody: it is empty, has no letter and no digit, is xxx or an error of a spreadsheet, or is
+    one of MISSING_WORDS.
+
+    >>> [names_nobody(word) for word in ("", " N/A ", "<NULL>", "ANONYMIZED^", "--", "?", "xxx", "#N/A", "#DIV/0!")]
+    [True, True, True, True, True, True, True, True, True]
     >>> [names_nobody(word) for word in ("0", "0000", "999", "P001", "Nanette", "X1")]
     [False, False, False, False, False, False]
     """
+    if is_spreadsheet_error(text):
+        return True
     if _DIGIT.search(text) is not None:
         return False  # no word of the list has a digit
     word = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_AROUND)

@@ -12,11 +12,11 @@ from decimal import Decimal
 
 import polars as pl
 
-from wardround.sources.mapping.dates import plain_number, time_between
+from wardround.sources.mapping.dates import TimeBetween, plain_number, time_between
 from wardround.sources.mapping.sections import CellsSection, ColumnSection, HospitalMapping, SourceSection
-from wardround.sources.patient_words import folded
+from wardround.sources.patient_words import folded, one_form
 from wardround.sources.places import RowPlaces
-from wardround.sources.read_result import Problem
+from wardround.sources.read_result import Level, Problem
 from wardround.sources.tables.column_names import absent_columns, require_single
 from wardround.sources.tables.number_faults import APOSTROPHES
 from wardround.sources.tables.table import LineOf
@@ -35,11 +35,11 @@ class _Faults:
     line_of: LineOf | None
     problems: list[Problem] = field(default_factory=list)
 
-    def note(self, code: str, text: str, hint: str, wrong: pl.Series, words: pl.Series) -> None:
+    def note(self, code: str, text: str, hint: str, wrong: pl.Series, words: pl.Series, level: Level = "error") -> None:
         rows = wrong.arg_true().to_numpy().astype("int64")
         if len(rows):
             where = RowPlaces(rows, words.name, self.line_of, lambda row: str(words[row]))
-            self.problems.append(Problem("error", code, text, hint, len(rows), where, "of the rows in the order of the file"))
+            self.problems.append(Problem(level, code, text, hint, len(rows), where, "of the rows in the order of the file"))
 
 
 def mapped(
@@ -68,7 +68,8 @@ def mapped(
     if mapping.patient is not None:
         columns[contract.patient.column] = _same(columns[contract.patient.column], mapping.patient.same)
     used = {source for section in (*mapping.columns, *(s for _, s in others if s)) for source in (section.source,)}
-    rest = [name for name in frame.columns if name not in columns and name not in used]
+    own = {name for name, section in others if section is None}
+    rest = [name for name in frame.columns if name not in columns and (name not in used or name in own)]
     series = [*(frame.get_column(name) for name in rest), *(column.alias(name) for name, column in columns.items())]
     return pl.DataFrame(series), tuple(faults.problems)
 
@@ -106,9 +107,9 @@ def _same(words: pl.Series, same: str) -> pl.Series:
     if same in ("", "as written"):
         return words
     if same == "ignore case":
-        return _by_word(words, str.casefold)
+        return _by_word(words, lambda word: "".join(one_form(word).casefold().split()))
     if same == "ignore zeros":
-        return _by_word(words, _without_zeros)
+        return _by_word(words, lambda word: _without_zeros("".join(one_form(word).split())))
     return _by_word(words, folded)
 
 
@@ -260,6 +261,21 @@ def _between(later: pl.Series, earlier: pl.Series, section: ColumnSection, rule:
         faults.note(
             f"date:{section.name}", text, f"correct {key}, or these cells; name a word that is no date in codes", unread, words
         )
+    _note_order(between, section, rule, faults, later)
     text = f"Column {section.name!r} has a time with a zone beside one without, so that the time between them is not clear"
     faults.note(f"date-zone:{section.name}", text, "write both in one way", between.unlike_zones, later)
     return between.words
+
+
+def _note_order(between: TimeBetween, section: ColumnSection, rule: ColumnContract, faults: _Faults, later: pl.Series) -> None:
+    """Times that run backwards, and dates that stand for an unknown one: both are numbers like all others."""
+    if rule.range is None or rule.range[0] >= 0:
+        text = f"Column {section.name!r} has a later date that lies before the earlier one"
+        hint = (
+            "correct these dates, or write from and minus the other way round; a year of two digits is 1969 to 2068: write it "
+            "with four"
+        )
+        faults.note(f"date-order:{section.name}", text, hint, between.backwards, later)
+    text = f"Column {section.name!r} has the same first or last day again and again, as where a date is not known"
+    hint = 'where it means so, name it in codes: { "1900-01-01" = "" }, as it is written here'
+    faults.note(f"date-unknown:{section.name}", text, hint, between.placeholders, later, "warning")

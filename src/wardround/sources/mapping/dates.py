@@ -22,12 +22,15 @@ _DAY_S = 86_400
 @dataclass(frozen=True)
 class TimeBetween:
     """words: of each row, in the contract's terms. unread_later, unread_earlier: the rows whose date is not read.
-    unlike_zones: those with a zone in one date alone."""
+    unlike_zones: those with a zone in one date alone. backwards: those whose later date lies before the earlier one.
+    placeholders: those with a date that programs write for an unknown one, where it stands more than once."""
 
     words: pl.Series
     unread_later: pl.Series
     unread_earlier: pl.Series
     unlike_zones: pl.Series
+    backwards: pl.Series
+    placeholders: pl.Series
 
 
 def time_between(later: pl.Series, earlier: pl.Series, section: ColumnSection, rule: ColumnContract) -> TimeBetween:
@@ -50,7 +53,25 @@ def time_between(later: pl.Series, earlier: pl.Series, section: ColumnSection, r
         _unread(later, ends, meant),
         _unread(earlier, begins, meant),
         pl.Series(unlike, dtype=pl.Boolean),
+        pl.Series([_ordered(begins[first], ends[last]) is False for last, first in pairs], dtype=pl.Boolean),
+        _placeholders(later, ends) | _placeholders(earlier, begins),
     )
+
+
+PLACEHOLDERS = frozenset({(1, 1, 1), (1753, 1, 1), (1800, 1, 1), (1899, 12, 30), (1899, 12, 31), (1900, 1, 1), (1901, 1, 1),
+                          (1970, 1, 1), (2999, 12, 31), (9999, 12, 31)})  # fmt: skip
+"""First and last days of calendars, which programs write for a date that is not unsure."""
+
+
+def _ordered(begin: datetime | None, end: datetime | None) -> bool | None:
+    """Whether two dates stand in order; None where that cannot be told."""
+    return None if begin is None or end is None or _unlike(begin, end) else begin <= end
+
+
+def _placeholders(words: pl.Series, dates: dict[str, datetime | None]) -> pl.Series:
+    unsure = [word for word, moment in dates.items() if moment and (moment.year, moment.month, moment.day) in PLACEHOLDERS]
+    there = words.is_in(unsure)
+    return there if there.sum() > 1 else pl.Series([False] * len(words), dtype=pl.Boolean)
 
 
 def plain_number(number: Decimal) -> str:

@@ -23,7 +23,8 @@ FEWEST_OF_CLASS = 5
 _SAMPLE = 2000
 
 FILL_CODES = (
-    -1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 32767.0, -32768.0, 65535.0,
+    -1.0, -7.0, -8.0, -9.0, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0, -99999.0, 0.0, 77.0, 88.0, 99.0, 99.9, 777.0,
+    888.0, 997.0, 998.0, 999.0, 999.9, 7777.0, 8888.0, 9998.0, 9999.0, 9999.9, 99999.0, 999999.0, 32767.0, -32768.0, 65535.0,
     2147483647.0, -2147483648.0, 4294967295.0,
 )  # fmt: skip
 _FAR = 20
@@ -184,6 +185,8 @@ def fill_values(values: NDArray[np.float64]) -> Sequence[float]:
     [-999.0, 9.96921e+29]
     >>> list(fill_values(np.array([97.0, 99.0, 99.0, 98.0, 96.0])))
     []
+    >>> list(fill_values(np.array([140.0, 0.0, 120.0, 0.0, 95.0]))), list(fill_values(np.array([10.0, 0.0, 1.0, 0.0, 3.0])))
+    ([0.0], [])
     """
     low, high = float(values.min()), float(values.max())
     huge = sorted(set(values[np.abs(values) >= HUGE].tolist())) if max(-low, high) >= HUGE else []
@@ -194,5 +197,12 @@ def fill_values(values: NDArray[np.float64]) -> Sequence[float]:
     if len(others) < 3:
         return huge
     low, middle, high = np.quantile(others[:: max(1, len(others) // 10_000)], (0.05, 0.5, 0.95))
-    codes = [code for code in codes if abs(code - middle) > 5 * max(high - low, abs(middle) * 0.2, 1e-12)]
+    far = 5 * max(high - low, abs(middle) * 0.2, 1e-12)
+    codes = [code for code in codes if _lies_apart(code, others) or (code and abs(code - middle) > far)]
     return sorted({*codes, *huge})
+
+
+def _lies_apart(code: float, others: NDArray[np.float64]) -> bool:
+    """Of 0 and below: whether all others are far from 0, on the other side, as pressures are that were measured."""
+    least, most = float(np.abs(others).min()), float(np.abs(others).max())
+    return code <= 0 and least * 3 > most and bool((others > 0).all() or (code == 0 and (others < 0).all()))

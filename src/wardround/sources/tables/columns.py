@@ -11,10 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.sources.tables.cells import Cells, cell_of
-from wardround.sources.tables.number_faults import COMMA_UNCLEAR, DECIMAL_COMMA, NumberFault, commas_unclear, fault_of
+from wardround.sources.tables.number_faults import (
+    COMMA_UNCLEAR,
+    DECIMAL_COMMA,
+    ERROR_CELL,
+    NumberFault,
+    commas_unclear,
+    fault_of,
+)
 from wardround.study.cell_codes import LARGEST, LARGEST_SCALED, category_codes, is_missing, missing_codes
 from wardround.study.cell_values import Codes
 from wardround.study.contract import ColumnContract
+from wardround.study.missing_words import is_spreadsheet_error
 
 __all__ = ["CellFault", "Cells", "PreparedColumn", "cell_of", "prepare_column", "words_that"]
 
@@ -135,18 +143,25 @@ def _coded(column: ColumnContract, cells: Cells) -> PreparedColumn:
     missing = words_that(is_missing, missing_codes(column), cells)
     places = [accepted.position(word) for word in cells.words]
     positions = np.array([-1 if position is None else position for position in places], np.int64).reshape(len(places))
-    other = np.zeros(len(places), bool)
+    broken = (
+        np.array([is_spreadsheet_error(word) for word in cells.words], bool).reshape(len(places)) & (positions < 0) & ~missing
+    )
     if column.other:
-        other = (positions < 0) & ~missing
-        positions[other] = len(column.categories)
+        positions[(positions < 0) & ~missing & ~broken] = len(column.categories)
     text = f"Column {column.name!r} has values the contract does not name"
-    fault = CellFault(f"category:{column.name}", text, _HINT_CATEGORY, cells.rows_of((positions < 0) & ~missing))
+    fault = CellFault(f"category:{column.name}", text, _HINT_CATEGORY, cells.rows_of((positions < 0) & ~missing & ~broken))
+    errors = CellFault(
+        f"{ERROR_CELL.code}:{column.name}",
+        f"Column {column.name!r} has {ERROR_CELL.text}",
+        ERROR_CELL.hint,
+        cells.rows_of(broken),
+    )
     if column.kind == "binary":
         plain = np.where(missing, 0.5, positions.astype(np.float64))[:, None]
     else:
         plain = ((positions[:, None] == np.arange(len(column.codes))) & ~missing[:, None]).astype(np.float64)
     features = cells.by_row(plain.astype(np.float32))
-    return PreparedColumn(features, cells.by_row(missing), np.zeros(len(cells), bool), np.zeros(0), _met([fault]))
+    return PreparedColumn(features, cells.by_row(missing), np.zeros(len(cells), bool), np.zeros(0), _met([fault, errors]))
 
 
 def _met(faults: list[CellFault]) -> tuple[CellFault, ...]:

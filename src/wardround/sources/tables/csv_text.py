@@ -119,7 +119,25 @@ def form_of(path: Path, used: Sequence[str], header: Sequence[str], settings: Cs
     if header:
         return CsvForm(encoding, separator, 0, None)
     rows = _rows(io.StringIO("\n".join(lines[header_line - 1 :])), separator)
-    return CsvForm(encoding, separator, header_line, tuple(clean_name(name) for name in next(rows, [])))
+    names = tuple(clean_name(name) for name in next(rows, []))
+    _require_plain_marks(names, used)
+    return CsvForm(encoding, separator, header_line, names)
+
+
+def _require_plain_marks(names: Sequence[str], used: Sequence[str]) -> None:
+    """DataError where the names that are asked for are there, in quotation marks that are none to a reader of CSV."""
+    asked = {clean_name(name).casefold() for name in used}
+    marked = [name for name in names if name.casefold() not in asked and name.strip(_OTHER_MARKS).casefold() in asked]
+    if marked and len(marked) >= len(asked & {name.casefold() for name in names}):
+        raise DataError(
+            "The cells of the table stand in quotation marks that are not read as such",
+            expected='cells in plain double marks, "...", right behind the separator, or in none',
+            found=f"{marked[0]} in the line of the column names",
+            hint="export it again with such marks, or take the marks, and spaces between separator and mark, out",
+        )
+
+
+_OTHER_MARKS = " '\"\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb`"
 
 
 def _head_of(path: Path, lines: int) -> tuple[bytes, bool]:
@@ -134,7 +152,7 @@ def _head_of(path: Path, lines: int) -> tuple[bytes, bool]:
 def _decoded(head: bytes, encoding: str, *, whole: bool) -> str:
     if encoding in ("utf-8", "utf-8-sig") and b"\0" in head:
         raise (
-            _stray_zeros(head)
+            stray_zeros(head)
             if _holds_stray_zeros(head)
             else DataError(
                 "The table is not in UTF-8: zero bytes stand between its letters, as in UTF-16 without a byte order mark",
@@ -152,11 +170,12 @@ def _decoded(head: bytes, encoding: str, *, whole: bool) -> str:
         ) from None  # fmt: skip
 
 
-def _stray_zeros(head: bytes) -> DataError:
-    line = head.count(b"\n", 0, head.index(b"\0")) + 1
+def stray_zeros(head: bytes, lines_before: int = 0) -> DataError:
+    """The error of a part of a file in which zero bytes stand."""
+    line = lines_before + head.count(b"\n", 0, head.index(b"\0")) + 1
     return DataError(
         "Zero bytes (NUL) stand in the table, which are no letters: a program or a disk failed while it was written",
-        found=f"{head.count(0)} of them in its beginning, the first in line {line}",
+        found=f"{head.count(0)} of them{'' if lines_before else ' in its beginning'}, the first in line {line}",
         hint="export it again, and compare the number of rows; where only the zero bytes are wrong, take them out, in Python: "
         'from pathlib import Path; Path("table.csv").write_bytes(Path("FILE").read_bytes().replace(bytes(1), b""))',
     )
@@ -229,7 +248,12 @@ def why_broken(path: Path, form: CsvForm, width: int) -> DataError:
     """Why the parser gave up on a file, with the first line that shows it."""
     try:
         with open_csv(path) as raw, io.TextIOWrapper(raw, encoding=form.encoding, newline="") as file:
-            return _first_fault(file, form, width)
+            broken = _first_fault(file, form, width)
+        return (
+            broken
+            or _quote_within(path, form)
+            or DataError("The table cannot be read", expected="CSV or Parquet", hint="export it again")
+        )
     except UnicodeDecodeError:
         with open_csv(path) as raw:
             return other_encoding(form.encoding, _bad_line(raw, form.encoding))
@@ -244,7 +268,7 @@ def _bad_line(raw: IO[bytes], encoding: str) -> int:
     return 0
 
 
-def _first_fault(file: io.TextIOWrapper, form: CsvForm, width: int) -> DataError:
+def _first_fault(file: io.TextIOWrapper, form: CsvForm, width: int) -> DataError | None:
     for _ in range(max(form.header_line - 1, 0)):
         file.readline()
     line_before, text = max(form.header_line - 1, 0), file
@@ -262,7 +286,21 @@ def _first_fault(file: io.TextIOWrapper, form: CsvForm, width: int) -> DataError
             started = line
     except csv.Error:
         return open_quote(started + 1, "")
-    return DataError("The table cannot be read", expected="CSV or Parquet", hint="export it again")
+    return None
+
+
+def _quote_within(path: Path, form: CsvForm) -> DataError | None:
+    """The error of the first cell that holds a quotation mark and does not stand in quotes: 5" tube."""
+    inside = re.compile(rf'(?:^|{re.escape(form.separator)})[^"{re.escape(form.separator)}]+"')
+    with open_csv(path) as raw, io.TextIOWrapper(raw, encoding=form.encoding, newline="") as file:
+        for number, line in enumerate(file, 1):
+            if line.count('"') % 2 and inside.search(line):
+                return DataError(
+                    "A quotation mark stands inside a cell that is not in quotes",
+                    found=f"line {number}",
+                    hint='take the mark out, or write it twice and the cell in quotes: "5"" tube"',
+                )
+    return None
 
 
 def swallows_rows(cell: str, separator: str, width: int) -> bool:
@@ -294,5 +332,6 @@ def ragged(lines: Sequence[int], width: int, widths: Sequence[int]) -> DataError
         "The rows of the table do not all have as many cells as its header",
         expected=f"{width} cells in every row",
         found=f"{shown}{more}",
-        hint="correct these lines: put a cell that holds the separator in quotes, and write the separators of empty cells too",
+        hint="correct these lines: put a cell that holds the separator in quotes, and write the separators of empty cells too; "
+        "take out a line that is no row, such as a note at the end",
     )

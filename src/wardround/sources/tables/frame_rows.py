@@ -66,7 +66,9 @@ def require_flat(column: pl.Series) -> None:
         raise DataError(
             f"Column {column.name!r} holds {words} where one value is promised",
             found=str(kind),
-            hint="export one value in each row: the first, the last or the mean of the list, as the study says",
+            hint="export it as text"
+            if words == "bytes"
+            else "export one value in each row: the first, the last or the mean of the list, as the study says",
         )
     if kind == pl.Duration:
         raise DataError(

@@ -34,7 +34,7 @@ THOUSANDS = NumberFault(
 )  # fmt: skip
 BOUND = NumberFault(
     "bound",
-    "numbers with a sign such as < or > before them, beyond what was measured",
+    "numbers with a sign such as < or >, or a word for it, beyond what was measured",
     'decide with the study what such a cell counts as, and say it in a mapping (wardround data map): codes = { "<0.01" = '
     '"0.01" }',
 )
@@ -89,8 +89,10 @@ ERROR_CELL = NumberFault(
     "correct their formulas; where nothing was measured, leave the cells empty, or name the word under missing in the contract",
 )  # fmt: skip
 WORD = NumberFault(
-    "not-a-number", "cells that are not numbers", "correct them, or name their codes under missing in the contract"
-)
+    "not-a-number", "cells that are not numbers",
+    "correct them, take out lines that are no records (units below the header, totals, notes), or name the codes that mean that "
+    "nothing was measured under missing in the contract",
+)  # fmt: skip
 
 APOSTROPHES = "'\u2019\u2018\u02bc\u00b4`"
 """Signs that are written for the one between thousands; a Swiss spreadsheet writes the second."""
@@ -100,9 +102,13 @@ _DATE = (
     r"(?:\d{1,2}\.\d{1,2}\.\d{2,4}|\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/])\d{1,2}\2\d{2,4}|"
     r"\d{1,2}\.?[ -][^\W\d_]{3,9}\.?[ -]\d{2,4}|[^\W\d_]{3,9}\.? \d{1,2},? \d{4})"
 )
+_BOUND_WORDS = (
+    "over|under|above|below|at least|at most|up to|more than|less than|(?:ü|ue)ber|unter|ab|bis|mehr als|weniger als|plus de"
+)
 _CAUSES = (
     (re.compile(re.escape(FORMULA)), NO_FORMULA),
     (re.compile(r"[<>≤≥~≈]\s*=?\s*[+-]?\d+(?:[.,]\d+)?.*", re.ASCII), BOUND),
+    (re.compile(rf"{_ONE}\s?\+|{_ONE}\s?(?:and|or|und|oder|et|ou|y|o)\s\w+|(?:{_BOUND_WORDS})\s?{_ONE}", re.IGNORECASE), BOUND),
     (re.compile(rf"[+-]?(?:\d+|\d{{1,3}}(?:[.\s{APOSTROPHES}]\d{{3}})+),\d+(?:[eE][+-]?\d+)?", re.ASCII), DECIMAL_COMMA),
     (re.compile(rf"[+-]?\d{{1,3}}(?:[.\s{APOSTROPHES}]\d{{3}})+", re.ASCII), THOUSANDS),
     (re.compile(rf"[+-]?\d{{1,3}}(?:[\s{APOSTROPHES}]\d{{3}})+\.\d+", re.ASCII), THOUSANDS),

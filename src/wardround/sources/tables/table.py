@@ -28,6 +28,7 @@ from wardround.sources.tables.csv_text import GZIP, PARQUET, looks_like_text
 from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.study.label import Target
+from wardround.study.missing_words import is_spreadsheet_error
 
 if TYPE_CHECKING:
     import polars as pl
@@ -105,7 +106,7 @@ def records_of(table: TableRows, contract: DataContract, labels: Labels) -> Read
         _listed(outcomes, has_target[rows]),
         patients=None if words is None else _at(words, rows),
         declared=None if splits is None else _declared(_at(splits, rows), rows, table, counter),
-        sites=None if sites is None else _at(sites, rows),
+        sites=None if sites is None else ["" if is_spreadsheet_error(word) else word for word in _at(sites, rows)],
         problems=(*table.problems, *counter.problems(), *problems),
         columns=facts,
         left_out=int(np.sum(~kept)),

@@ -27,6 +27,7 @@ from wardround.sources.tables.csv_text import (
     open_csv,
     open_quote,
     ragged,
+    stray_zeros,
     swallows_rows,
     title_above,
     why_broken,
@@ -95,7 +96,16 @@ def csv_frame(path: Path, contract: DataContract, settings: CsvSettings, used: S
         frame = frame.rename(dict(zip(frame.columns, contract.header, strict=True)))
     if not frame.height:
         raise DataError("The table has a header and no row below it", hint="export it again with its rows")
-    return _without_empty_rows(path, form, frame)
+    return _without_empty_rows(path, form, _without_text_formulas(path, frame))
+
+
+def _without_text_formulas(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    """A cell ="0117" is how programs make a spreadsheet keep a text as it is: it means that text."""
+    with open_csv(path) as file:
+        head = file.read(_CHUNK)
+    if b'="' not in head and b'=\0"' not in head:
+        return frame
+    return frame.with_columns(pl.col(pl.String).str.replace(r'(?s)^\s*="(.*)"\s*$', "$1"))
 
 
 def _parsed(path: Path, form: CsvForm, contract: DataContract, used: Sequence[str]) -> pl.DataFrame:
@@ -168,8 +178,11 @@ class _Marks:
 def _marks(path: Path, form: CsvForm) -> _Marks:
     marks = [ord(sign) for sign in ("\n", form.separator, '"')]
     counts = [0, 0, 0]
+    bytewise = not form.encoding.casefold().replace("_", "-").startswith(("utf-16", "utf-32"))
     with open_csv(path) as file:
         while chunk := file.read(_CHUNK):
+            if bytewise and b"\0" in chunk:
+                raise stray_zeros(chunk, counts[0])
             signs = np.frombuffer(chunk, np.uint8)
             counts = [count + int(np.count_nonzero(signs == mark)) for count, mark in zip(counts, marks, strict=True)]
     return _Marks(*counts)
