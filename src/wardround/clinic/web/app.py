@@ -30,6 +30,7 @@ _STATIC = {
     "upload.js": "text/javascript",
     "viewer.js": "text/javascript",
     "ask.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
 }
 _LOG = logging.getLogger("wardround.clinic")
 _WAITING = ("No model is in service", "Too many files wait", "The clinic is closing", "The model in service keeps")

@@ -44,7 +44,7 @@ def worklist(request: Request, person: Doctor) -> Response:  # noqa: ARG001
 def row_of(case: StoredCase, state: ClinicState, words: Words) -> dict[str, Any]:
     """A case as a line of the worklist."""
     record, film = state.acceptance(case.acceptance), state.desk.films.get(case.id)
-    name = film.identity.get("PatientName", "") if film else ""
+    name = shown_name(film.identity.get("PatientName", "")) if film else ""
     opinions = [opinion for _, opinion, _ in case.opinions]
     return {
         "case": case,
@@ -56,6 +56,15 @@ def row_of(case: StoredCase, state: ClinicState, words: Words) -> dict[str, Any]
         "unusual": "unusual" in case.answer["reasons"],
         "opinion": words(f"feedback.{opinions[-1]}") if opinions else "",
     }
+
+
+def shown_name(text: str) -> str:
+    """A person's name as people write it: DICOM puts a ^ between its parts (PS3.5 6.2.1).
+
+    >>> shown_name("Mustermann^Erika^^Dr")
+    'Mustermann Erika Dr'
+    """
+    return " ".join(text.replace("^", " ").replace("=", " ").split())
 
 
 @router.post("/cases")
@@ -93,7 +102,7 @@ def show_case(request: Request, person: Doctor, case_id: str, notice: str = "") 
         case=case,
         time=time_text(case.received),
         film=shown,
-        identity=() if film is None else tuple(film.identity.items()),
+        identity=() if film is None else tuple((name, shown_name(text)) for name, text in film.identity.items()),
         said=said_of(case.answer, record, words),
         figures=figure_lines(record, words),
         warnings=warnings,

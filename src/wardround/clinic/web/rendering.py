@@ -73,7 +73,7 @@ def problem(request: Request, status: int, sentence: str) -> Response:
 
 def time_text(seconds: float) -> str:
     """A moment in UTC, to the minute."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _menu(person: Person | None, state: ClinicState) -> tuple[tuple[str, str], ...]:
