@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyotp
 import pytest
 from sqlalchemy import update
 
-from tests.clinic.dicom_files import dicom, film_pixels
+from tests.clinic.dicom_files import dicom
 from tests.clinic.made_clinics import film_clinic, table_clinic
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.store.database import Store
@@ -42,11 +43,11 @@ class Site:
     """A served clinic, a browser, and the second factors of its people."""
 
     address: str
-    browser: "playwright.Browser"
+    browser: Any
     folder: Path
     secrets: dict[str, str]
 
-    def page(self, role: str = "", **settings: object) -> "playwright.Page":
+    def page(self, role: str = "", **settings: object) -> Any:
         """A new window; logged in where a role is named."""
         context = self.browser.new_context(locale=str(settings.pop("locale", "en-GB")), **settings)
         page = context.new_page()
@@ -60,7 +61,7 @@ class Site:
             self.login(page, NAMES[role])
         return page
 
-    def login(self, page: "playwright.Page", name: str) -> None:
+    def login(self, page: Any, name: str) -> None:
         page.locator("#name").fill(name)
         page.locator("#password").fill(PASSWORD)
         page.locator("main button").click()
@@ -91,14 +92,14 @@ def chest_film() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
+def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield opened
         opened.close()
 
 
-def site_of(folder: Path, browser: "playwright.Browser") -> Iterator[Site]:
+def site_of(folder: Path, browser: Any) -> Iterator[Site]:
     with Store(store_url_of(folder)) as store:
         accounts = People(store, folder)
         for role, name in NAMES.items():
@@ -108,12 +109,12 @@ def site_of(folder: Path, browser: "playwright.Browser") -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, browser: "playwright.Browser") -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Site]:
     yield from site_of(film_clinic(tmp_path_factory.mktemp("films") / "clinic").path, browser)
 
 
 @pytest.fixture(scope="module")
-def table_site(tmp_path_factory: pytest.TempPathFactory, browser: "playwright.Browser") -> Iterator[Site]:
+def table_site(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Site]:
     yield from site_of(table_clinic(tmp_path_factory.mktemp("tables") / "clinic").path, browser)
 
 
@@ -124,25 +125,25 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def shot(page: "playwright.Page", name: str) -> None:
+def shot(page: Any, name: str) -> None:
     if SCREENSHOTS:
         page.screenshot(path=str(Path(SCREENSHOTS) / f"{name}.png"), full_page=True)
 
 
-def dropped(page: "playwright.Page", film: Path) -> None:
+def dropped(page: Any, film: Path) -> None:
     """Chooses the film as a drop does, and waits until it is drawn."""
     page.locator("#file").set_input_files(film)
     page.wait_for_url(re.compile("/cases/[0-9a-f]{32}"))
     page.locator("#viewer[data-drawn=true]").wait_for()
 
 
-def pixels(page: "playwright.Page", canvas: str = "#stage") -> list[int]:
+def pixels(page: Any, canvas: str = "#stage") -> list[int]:
     """Grey values along the middle row of a canvas."""
     script = "c => Array.from(c.getContext('2d').getImageData(0, c.height >> 1, c.width, 1).data).filter((_, i) => i % 4 == 0)"
     return list(page.locator(canvas).evaluate(script))
 
 
-def serious(page: "playwright.Page") -> list[str]:
+def serious(page: Any) -> list[str]:
     """What axe finds serious or critical on the page."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     results = axe.Axe().run(page).response["violations"]
@@ -154,7 +155,9 @@ def test_a_doctor_reads_a_film_with_the_mouse(site: Site, film: Path) -> None:
     page = site.page("doctor", viewport={"width": 1360, "height": 900})
     shot(page, "worklist-empty")
     dropped(page, film)
-    assert "pneumonia" in page.locator("#probability").inner_text() and re.search("Of 100? films", page.locator("#frequency").inner_text())
+    assert "pneumonia" in page.locator("#probability").inner_text() and re.search(
+        "Of 100? films", page.locator("#frequency").inner_text()
+    )
     first = pixels(page)
     assert max(first) - min(first) > 50
     shot(page, "case")
