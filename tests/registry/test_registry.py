@@ -19,6 +19,7 @@ from wardround.study.record.run_record import (
     MachineRecord,
     ModelRecord,
     NetworkRecord,
+    PersonalRecord,
     Pooled,
     RunRecord,
     SiteRecord,
@@ -371,3 +372,32 @@ def test_the_registry_is_a_registry(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     register_many(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+
+
+def test_a_hospitals_own_model_that_holds_patients_is_known_and_is_this_users_alone(tmp_path: Path) -> None:
+    """At a hospital of a hub the kept model is the run's own; its copy must be no easier to read or to hand out."""
+    sha256 = hashlib.sha256(WEIGHTS).hexdigest()
+    kept = PersonalRecord(
+        chosen="neighbours", reason="", few=True, patients=3, candidates=(), holds_records=True, parameters=10, sha256=sha256
+    )
+    site = SiteRecord(patients=3, images=5, positives=3, personal=kept)  # type: ignore[call-arg]
+    with open_registry(tmp_path / "home") as registry:
+        entry = registry.register_run(record(sites={"north": site}, cross={}), files(tmp_path / "run"))
+        other = registry.register_run(record("run-2", b"others"), files(tmp_path / "run-2", b"others"))
+        model = registry.model(entry.id)
+        assert model.holds_records and not registry.model(other.id).holds_records
+        modes = [
+            registry.store.path(file.sha256, file.suffix).stat().st_mode & 0o77
+            for one in (model, registry.model(other.id))
+            for file in one.files
+        ]
+        assert modes[0] == 0 and modes[1] == 0o66 & ~umask()
+        with pytest.raises(RegistryError, match="must never leave the hospital"):
+            registry.export(entry.id, tmp_path / "copy", kind="safetensors")
+        assert registry.export(entry.id, tmp_path / "copy", kind="safetensors", within_hospital=True).read_bytes() == WEIGHTS
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

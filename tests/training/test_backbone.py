@@ -7,8 +7,12 @@ import onnx
 import pytest
 import torch
 
+from wardround.algorithms.personal import Memory, Neighbours, Part, PersonalModel
+from wardround.algorithms.personal.memory import scales
+from wardround.study.label import LabelContract
 from wardround.study.sections.backbone import STAGE_CHANNELS, BackboneSection
 from wardround.study.sections.network import NetworkSection
+from wardround.tasks.binary import BinaryTask
 from wardround.training import backbone as module
 from wardround.training.backbone import Backbone, pinned_network, statistics
 from wardround.training.images.pixels import rows_of
@@ -164,6 +168,32 @@ def onnx_answer(path: Path, pixels: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     answer: np.ndarray = session.run(None, {"pixels": pixels})[0]
     return answer
+
+
+@pytest.mark.slow
+def test_the_exported_file_asks_the_neighbours_of_both_pictures_seen_through_the_backbone(tmp_path: Path) -> None:
+    """The memory is of features, of a picture and its mirror image together; the file starts at pixels."""
+    network = NetworkSection.model_validate(
+        {"name": "mlp", "hidden": (7,), "backbone": {**SMALL.model_dump(), "scaling": "unit"}}
+    )
+    assert network.backbone is not None
+    records, tree, task = make_images(12, 40), learned(network), BinaryTask(LabelContract())
+    images, table = shape_of(records), InputShape("table", features=network.backbone.features)
+    backbone = Backbone(network.backbone, images)
+    plain, mirrored = (described(records, backbone.features(records, mirrored=other)) for other in (False, True))
+    inner, logits = (
+        score(network, table, tree, plain, flip_average=True, device="cpu", mirrored=mirrored, inner=wanted)
+        for wanted in (True, False)
+    )
+    memory = Memory(inner[:8], task.votes(records.labels[:8]).astype(np.float32))
+    asked = Neighbours(memory, 3, scales(memory.inner, np.arange(8), [3])[0], 0.6)
+    model = PersonalModel((Part(1.0, tree, asked),))
+    path = tmp_path / "m.onnx"
+    export_onnx(network, images, model, path, flip_average=True, probe_records=records, with_votes=task.with_votes_in_torch)
+    expected = task.with_votes(logits, *asked.asked(inner), asked.share)
+    pixels = (records.inputs[:, None] / np.float32(255)).astype(np.float32)
+    np.testing.assert_allclose(onnx_answer(path, pixels), 1 / (1 + np.exp(-expected)), atol=LARGEST_DIFFERENCE)
+    assert np.abs(expected - logits).max() > 0.01
 
 
 @pytest.mark.slow

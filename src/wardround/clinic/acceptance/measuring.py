@@ -132,12 +132,12 @@ def less_asked(cases: Cases, asked: Measured, other: Measured) -> dict[str, Pair
 
 
 def measured_limits(cases: Cases, scores: Floats, promise: float, seed: int) -> tuple[ConformalLimits, Evaluation]:
-    """The limits of all cases; and what they would have done, each fold of patients by the limits of the others."""
-    folds = cases.folds(seed)
+    """The limits of all cases, one of each patient; and what they would have done, each fold by the limits of the others."""
+    folds, one_each = cases.folds(seed), cases.one_each(seed)
     holds, told = np.zeros(len(cases), bool), np.zeros(len(cases), bool)
     ill = cases.labels == 1
     for fold in np.unique(folds):
-        inside, made = folds == fold, folds != fold
+        inside, made = folds == fold, (folds != fold) & one_each
         positive, negative = conformal_limits(scores[made], cases.labels[made], promise).may_be(scores[inside])
         holds[inside] = np.where(ill[inside], positive, negative)
         told[inside] = positive != negative
@@ -150,7 +150,7 @@ def measured_limits(cases: Cases, scores: Floats, promise: float, seed: int) -> 
     }
     values = {name: hits / trials for name, (hits, trials) in shares.items()}
     evaluation = Evaluation(values=dict(values), intervals={name: wilson(*counts) for name, counts in shares.items()})
-    return conformal_limits(scores, cases.labels, promise), evaluation
+    return conformal_limits(scores[one_each], cases.labels[one_each], promise), evaluation
 
 
 def _counts(labels: NDArray[np.integer], called: NDArray[np.bool_]) -> ConfusionCounts:
