@@ -42,11 +42,11 @@ def section(*nodes: NodeSection) -> DicomSection:
 
 
 @contextlib.contextmanager
-def running(clinic: ClinicPlace) -> Iterator[tuple[Desk, int]]:
+def running(clinic: ClinicPlace, port: int = 0) -> Iterator[tuple[Desk, int]]:
     with (
         Store(sqlite_url(clinic.path / "clinic.db")) as store,
         Desk(clinic, store, processes=1) as desk,
-        dicom_service(desk, port=0) as listener,
+        dicom_service(desk, port=port, pause_s=0.2) as listener,
     ):
         assert listener is not None
         yield desk, listener.port

@@ -2,7 +2,7 @@
 
 import typer
 
-from wardround.cli.clinic import acceptance, deployment, people, service
+from wardround.cli.clinic import acceptance, deployment, people, results, service
 
 app = typer.Typer(
     help="A hospital's clinic: test a model on own patients, put it in service, take it back.", no_args_is_help=True
@@ -18,6 +18,7 @@ app.command("up")(service.up)
 app.add_typer(people.users, name="user")
 app.add_typer(people.keys, name="key")
 app.command("audit")(people.audit)
+app.command("outbox")(results.outbox)
 
 
 @app.callback()

@@ -150,7 +150,9 @@ def archive_client(url: str, tls_ca: Path | None, token_file: Path | None, timeo
     session = _session(tls_ca, _token(token_file), timeout_s)
     try:
         with silent():
-            yield ArchiveClient(web.DICOMwebClient(url, session=session), session, url)
+            client = web.DICOMwebClient(url, session=session)
+            client.set_http_retry_params(retry=False)  # the outbox and the doctor try again, and neither waits half a minute
+            yield ArchiveClient(client, session, url)
     finally:
         session.close()
 

@@ -70,7 +70,7 @@ class Received:
     sender: str
 
 
-Take = Callable[[Received], None]
+Take = Callable[[Received], object]
 """Stores the case and what follows from it, durably. WardroundError where it cannot: DataError means never, others later."""
 
 

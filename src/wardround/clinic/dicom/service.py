@@ -9,15 +9,16 @@ did not hear that, is the same case: its results are made from the answer that w
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from wardround.clinic.answering.answer import Answer, answer_of
 from wardround.clinic.answering.question import Question, question_of
 from wardround.clinic.answering.serving import ServingModel
+from wardround.clinic.dicom.archive import WorklistStudy, study_films, worklist
 from wardround.clinic.dicom.capture import displayed, over_film
 from wardround.clinic.dicom.film_header import FilmHeader, film_header
-from wardround.clinic.dicom.listener import Listener, Received, listening
+from wardround.clinic.dicom.listener import Received, listening
 from wardround.clinic.dicom.loading import need_highdicom
 from wardround.clinic.dicom.outbox import Outbox, Unsent, outbox_path
 from wardround.clinic.dicom.report import report_uid
@@ -26,9 +27,10 @@ from wardround.clinic.dicom.sending import Courier
 from wardround.clinic.intake.desk import Desk, Sender
 from wardround.clinic.intake.film import Film
 from wardround.clinic.place.clinic_place import ClinicPlace
-from wardround.clinic.place.dicom_settings import DicomSection
+from wardround.clinic.place.dicom_settings import ArchiveSection, DicomSection
 from wardround.clinic.store.cases import case_of, known_content
 from wardround.sources import network_input
+from wardround.values.errors import DataError, RunError
 from wardround.values.log import write_log
 from wardround.values.private_files import private_folder
 
@@ -43,19 +45,40 @@ class DicomService:
     settings: DicomSection
     outbox: Outbox
     courier: Courier
+    port: int = 0
 
-    def take(self, received: Received) -> None:
-        """A film to a stored, answered case with its results in the outbox. WardroundError where it cannot be."""
+    def take(self, received: Received) -> str:
+        """A film to a stored, answered case with its results in the outbox: its id. WardroundError where it cannot be."""
         model = self.desk.model
         film, case_id, answer = self._answered(received, model)
         if not self.settings.nodes:
-            return
+            return case_id
         header = film_header(received.content)
-        if all(self.outbox.holds(node.name, report_uid(header, answer)) for node in self.settings.nodes):
-            return
-        film = film or self.desk.decoders.film(received.content, model.contract, shown=True)
-        self._put(header, film, case_id, answer, model)
-        self.courier.wake()
+        if not all(self.outbox.holds(node.name, report_uid(header, answer)) for node in self.settings.nodes):
+            film = film or self.desk.decoders.film(received.content, model.contract, shown=True)
+            self._put(header, film, case_id, answer, model)
+            self.courier.wake()
+        return case_id
+
+    def worklist(self) -> tuple[WorklistStudy, ...]:
+        """The latest studies of the archive. RunError where it does not answer, or none is named."""
+        return worklist(self._archive)
+
+    def take_study(self, study_uid: str) -> tuple[str, ...]:
+        """Fetches the films of a study from the archive, each to a stored, answered case: their ids."""
+        films = study_films(self._archive, study_uid)
+        if not films:
+            kinds = ", ".join(self._archive.modalities) or "any modality"
+            raise DataError(
+                "The study holds no film that is meant", expected=kinds, hint="correct modalities under [dicom.archive]"
+            )
+        return tuple(self.take(Received(one, film_header(one).sop_instance_uid, "archive")) for one in films)
+
+    @property
+    def _archive(self) -> ArchiveSection:
+        if self.settings.archive is None:
+            raise RunError("This clinic has no archive to ask", hint="name one under [dicom.archive] in clinic.toml")
+        return self.settings.archive
 
     def _answered(self, received: Received, model: ServingModel) -> tuple[Film | None, str, Answer]:
         """The film where it was decoded now, the case, the answer that was given."""
@@ -85,7 +108,7 @@ class DicomService:
 
 
 @contextlib.contextmanager
-def dicom_service(desk: Desk, *, port: int | None = None, pause_s: float = 5.0) -> Iterator[Listener | None]:
+def dicom_service(desk: Desk, *, port: int | None = None, pause_s: float = 5.0) -> Iterator[DicomService | None]:
     """Listens and sends within the block, where clinic.toml has a [dicom] section; else it does nothing.
 
     Raises RunError where the port is taken. port: in place of that of the settings. pause_s: between looks into the outbox.
@@ -104,7 +127,7 @@ def dicom_service(desk: Desk, *, port: int | None = None, pause_s: float = 5.0) 
         with Courier(settings.nodes, outbox, settings.ae_title, tell, pause_s) as courier:
             service = DicomService(desk, settings, outbox, courier)
             with listening(settings, service.take, tell, port=port) as listener:
-                yield listener
+                yield replace(service, port=listener.port)
     finally:
         outbox.close()
 

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from wardround.clinic.place.criteria import NOT_ASKED, Criteria
 from wardround.clinic.place.dicom_settings import DicomSection
+from wardround.clinic.place.fhir_settings import FhirSection, HooksSection
 from wardround.clinic.place.finding import FindingSection
 from wardround.crypto.identity import Identity
 from wardround.study.sections.section import Section
@@ -55,6 +56,8 @@ class ClinicSettings(Section):
     session_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(default=720, description="Longest session.")
     idle_minutes: Annotated[int, Field(ge=1, le=720)] = Field(default=20, description="After so long without a request it ends.")
     finding: FindingSection | None = Field(default=None, description="What the model looks for, in words and in a code.")
+    fhir: FhirSection | None = Field(default=None, description="How a FHIR bundle fills the columns, and who reads reports.")
+    hooks: HooksSection | None = Field(default=None, description="CDS Hooks for a table model; off where absent.")
     dicom: DicomSection | None = Field(default=None, description="Films over DICOM, and where answers go; off where absent.")
 
 

@@ -127,6 +127,16 @@ def latest_cases(store: Store, count: int = 50, *, sources: Sequence[str] = (), 
     return [_stored(unique[name], tuple(said.get(name, ()))) for name in dict.fromkeys(ids)]
 
 
+def cases_of_study(store: Store, study: str, count: int = 50) -> list[StoredCase]:
+    """The latest cases of a study, by its keyed hash, each with the answer that doctors were shown last; none for ""."""
+    if not study:
+        return []
+    query = select(cases.c.id).where(cases.c.study == study).order_by(cases.c.received.desc()).limit(count)
+    with store.reading() as connection:
+        names = connection.execute(query).scalars().all()
+    return [case for name in names if (case := case_of(store, name)) is not None]
+
+
 def note_view(store: Store, case_id: str, person_id: str, name: str) -> None:
     """Who looked at the answer to a case: in the register, and in the audit."""
     row = {"case_id": case_id, "person": person_id, "seen": store.clock()}

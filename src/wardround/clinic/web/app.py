@@ -15,7 +15,17 @@ from starlette.formparsers import MultiPartParser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from wardround.clinic.web import ask_pages, case_pages, login_pages, people_pages, record_pages, rest
+from wardround.clinic.web import (
+    archive_pages,
+    ask_pages,
+    case_pages,
+    fhir_interface,
+    hooks_interface,
+    login_pages,
+    people_pages,
+    record_pages,
+    rest,
+)
 from wardround.clinic.web.access import NotAllowed, NotLoggedIn, WrongToken
 from wardround.clinic.web.guard import Guard, TooLong
 from wardround.clinic.web.rendering import problem, words_of
@@ -23,7 +33,17 @@ from wardround.clinic.web.state import ClinicState
 from wardround.values.errors import DataError, RunError, WardroundError
 from wardround.values.version import __version__
 
-ROUTERS = (login_pages.router, case_pages.router, ask_pages.router, people_pages.router, record_pages.router, rest.router)
+ROUTERS = (
+    login_pages.router,
+    case_pages.router,
+    archive_pages.router,
+    ask_pages.router,
+    people_pages.router,
+    record_pages.router,
+    rest.router,
+    fhir_interface.router,
+    hooks_interface.router,
+)
 _STATIC = {
     "clinic.css": "text/css",
     "theme.js": "text/javascript",

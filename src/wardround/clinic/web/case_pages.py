@@ -38,7 +38,10 @@ def worklist(request: Request, person: Doctor) -> Response:  # noqa: ARG001
     folder, error = state.folder, ""
     if folder is not None and folder.refused:
         error = words("worklist.folder", count=folder.refused, error=words.sentence(folder.last))
-    return page(request, "worklist.html", cases=rows, model=state.model, error=error)
+    for node in state.dicom.outbox.unsent() if state.dicom else ():
+        if node.attempts:
+            error += " " + words("worklist.unsent", count=node.objects, node=node.node, error=words.sentence(node.words))
+    return page(request, "worklist.html", cases=rows, model=state.model, error=error.strip())
 
 
 def row_of(case: StoredCase, state: ClinicState, words: Words) -> dict[str, Any]:

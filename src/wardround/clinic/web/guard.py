@@ -23,7 +23,7 @@ HEADERS = {
 _ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SMALL_BODY = 64 << 10
-_LARGE_BODIES = ("/cases", "/v1/predict", "/dicomweb")
+_LARGE_BODIES = ("/cases", "/v1/predict", "/fhir/$answer", "/cds-services/")
 _METHODS = ("GET", "HEAD", "POST")
 
 

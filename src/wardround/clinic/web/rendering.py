@@ -14,6 +14,8 @@ from wardround.clinic.web.access import person_or_none
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.words import LANGUAGES, Words
 
+FHIR_JSON = "application/fhir+json"
+_ISSUES = {401: "login", 403: "forbidden", 404: "not-found", 413: "too-costly", 422: "invalid", 503: "transient"}
 LANGUAGE_COOKIE = "wardround_language"
 _MENU = {
     "doctor": (("/", "menu.worklist"), ("/facts", "menu.facts"), ("/leaflet", "menu.leaflet")),
@@ -66,7 +68,10 @@ def page(request: Request, name: str, *, status: int = 200, **values: Any) -> Re
 
 def problem(request: Request, status: int, sentence: str) -> Response:
     """What went wrong, as a page or, for a script or a machine, as JSON."""
-    if request.url.path.startswith("/v1/") or "application/json" in request.headers.get("accept", ""):
+    if request.url.path.startswith("/fhir/"):
+        issue = {"severity": "error", "code": _ISSUES.get(status, "processing"), "diagnostics": sentence}
+        return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, status_code=status, media_type=FHIR_JSON)
+    if request.url.path.startswith(("/v1/", "/cds-services")) or "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"error": sentence}, status_code=status)
     return page(request, "problem.html", status=status, error=sentence)
 
@@ -80,6 +85,8 @@ def _menu(person: Person | None, state: ClinicState) -> tuple[tuple[str, str], .
     if person is None or person.stage != "whole":
         return ()
     menu = _MENU[person.role]
+    if person.role == "doctor" and state.dicom is not None and state.dicom.settings.archive is not None:
+        menu = (menu[0], ("/archive", "menu.archive"), *menu[1:])
     model = state.desk.model_or_none if person.role == "doctor" else None
     return (menu[0], ("/ask", "menu.ask"), *menu[1:]) if model and model.contract.kind == "table" else menu
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import uvicorn
 
+from wardround.clinic.dicom.service import dicom_service
+from wardround.clinic.fhir.tokens import Tokens
 from wardround.clinic.intake.desk import Desk
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.store.database import Store, sqlite_url
@@ -43,6 +45,9 @@ def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
             if not folder.is_dir():
                 raise RunError(f"There is no folder {folder} to watch", hint="correct watched_folder in clinic.toml")
             state.folder = stack.enter_context(WatchedFolder(desk, folder))
+        if settings.hooks is not None and settings.hooks.issuers:
+            state.tokens = Tokens(settings.hooks)
+        state.dicom = stack.enter_context(dicom_service(desk))
         store.note("clinic", "up", "")
         yield state
         store.note("clinic", "down", "")
@@ -78,6 +83,8 @@ def serve(
             http="h11",  # the quicker one has no limit for the head of a request
         )
         say(f"The clinic of {settings.hospital}: http://{host}:{port}/")
+        if state.dicom is not None:
+            say(f"DICOM: {state.dicom.settings.ae_title} at {state.dicom.settings.address}, port {state.dicom.port}")
         model = state.model
         if model is None:
             say("No model is in service yet: wardround clinic accept MODEL --data NAME, then: wardround clinic activate")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from wardround.clinic.answering.serving import ServingModel
+from wardround.clinic.dicom.service import DicomService
+from wardround.clinic.fhir.tokens import Tokens
 from wardround.clinic.intake.desk import Desk
 from wardround.clinic.place.acceptance_record import AcceptanceRecord, read_acceptance
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
@@ -25,6 +27,8 @@ class ClinicState:
     desk: Desk
     people: People
     folder: WatchedFolder | None = None
+    dicom: DicomService | None = None
+    tokens: Tokens | None = None
     keys: KeyNames = field(init=False)
     logins: Pace = field(default_factory=lambda: Pace(30, 60.0))
     _records: dict[str, AcceptanceRecord] = field(default_factory=dict)

@@ -1,0 +1,251 @@
+"""An answer as FHIR R4 resources: what was found (Observation), how likely it is (RiskAssessment), the report (DiagnosticReport),
+who said so (Device) and from what (Provenance).
+
+    StoredAnswer --bundle--> collection of five, or --report--> one DiagnosticReport that contains the others but the Provenance
+
+Everything is preliminary and labelled for research until the hospital signs otherwise. The patient is a pseudonym of this clinic,
+or whom the asking system named itself. Each resource is read by `fhir.resources` before it leaves: R4B, whose resources used here
+have the same elements as in R4 (4.0.1).
+"""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from wardround.clinic.answering.answer import Answer
+from wardround.clinic.answering.question import REASONS, RESEARCH, Question, natural_frequency
+from wardround.values.errors import MissingExtraError
+from wardround.values.version import __version__
+
+Resource = dict[str, Any]
+SYSTEM = "urn:wardround"
+_SCHEMES = {"SCT": "http://snomed.info/sct", "LN": "http://loinc.org", "I10": "http://hl7.org/fhir/sid/icd-10"}
+_INTERPRETATION = {"positive": ("POS", "Positive"), "negative": ("NEG", "Negative"), "cannot-tell": ("IND", "Indeterminate")}
+_WORDS = {"positive": "yes", "negative": "no", "cannot-tell": "cannot tell"}
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An answer that was stored. given: seconds since 1970. patient: a pseudonym; "" of nobody. reference: "Patient/ID", where
+    the asking system named its own."""
+
+    case_id: str
+    given: float
+    answer: Answer
+    patient: str = ""
+    reference: str = ""
+    image: bool = True
+
+
+def bundle(reported: Reported, question: Question, *, kind: str = "collection") -> Resource:
+    """A Bundle of the five resources."""
+    urls = {name: f"urn:uuid:{_uuid(reported.case_id, name)}" for name in _MAKERS}
+    entries: list[dict[str, Any]] = [
+        {"fullUrl": urls[name], "resource": resource} for name, resource in _resources(reported, question, urls).items()
+    ]
+    content: Resource = {"resourceType": "Bundle", "type": kind, "timestamp": _instant(reported.given)}
+    if kind == "searchset":
+        content["total"] = 1
+        for entry in entries:
+            entry["search"] = {"mode": "match" if entry["resource"]["resourceType"] == "DiagnosticReport" else "include"}
+    return checked({**content, "entry": entries})
+
+
+def report(reported: Reported, question: Question) -> Resource:
+    """The DiagnosticReport alone, with what it refers to inside it."""
+    urls = {name: f"#{name}" for name in _MAKERS}
+    resources = _resources(reported, question, urls)
+    contained: list[Resource] = [{**resources[name], "id": name} for name in ("device", "observation", "risk")]
+    for resource in contained:
+        resource.pop("meta", None)  # a contained resource has none (dom-4)
+    return checked({**resources["report"], "contained": contained})
+
+
+def checked(resource: Resource) -> Resource:
+    """The resource, after `fhir.resources` has read it. Its JSON is ours: no element is added or lost."""
+    _readers()[resource["resourceType"]].model_validate(resource)
+    return resource
+
+
+@cache
+def _readers() -> Mapping[str, Any]:
+    try:
+        from fhir.resources.R4B.bundle import Bundle
+        from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+        from fhir.resources.R4B.diagnosticreport import DiagnosticReport
+        from fhir.resources.R4B.operationoutcome import OperationOutcome
+    except ImportError:
+        raise MissingExtraError("FHIR needs fhir.resources", hint="pip install 'wardround[clinic]'") from None
+    kinds = (Bundle, CapabilityStatement, DiagnosticReport, OperationOutcome)
+    return {kind.__name__: kind for kind in kinds}
+
+
+def sentence(answer: Answer, question: Question, *, image: bool) -> str:
+    """The answer in words, research use first."""
+    record = "films" if image else "patients"
+    likely = f"probability {answer.probability:.2f}, {natural_frequency(answer.probability)} {record} like this one"
+    text = f"{question.finding}: {_WORDS[answer.verdict]} ({likely})."
+    for reason in answer.reasons:
+        text += f" The model cannot tell: {REASONS[reason] if image else REASONS[reason].replace('films', 'patients')}."
+    return f"{RESEARCH}. {text}" if question.research else text
+
+
+def _resources(reported: Reported, question: Question, urls: Mapping[str, str]) -> dict[str, Resource]:
+    return {name: make(reported, question, urls) for name, make in _MAKERS.items()}
+
+
+def _device(reported: Reported, question: Question, urls: Mapping[str, str]) -> Resource:  # noqa: ARG001
+    return _labelled(
+        {
+            "resourceType": "Device",
+            "id": _uuid(reported.answer.model, reported.answer.acceptance),
+            "identifier": [
+                {"system": f"{SYSTEM}:model", "value": reported.answer.model},
+                {"system": f"{SYSTEM}:acceptance", "value": reported.answer.acceptance},
+            ],
+            "status": "active",
+            "manufacturer": "Wardround",
+            "deviceName": [{"name": "Wardround clinic", "type": "model-name"}],
+            "version": [{"value": __version__}],
+        },
+        question,
+    )
+
+
+def _observation(reported: Reported, question: Question, urls: Mapping[str, str]) -> Resource:
+    answer = reported.answer
+    parts = [_number("raw-probability", "Probability before calibration", answer.raw_probability)]
+    parts.append(_number("threshold", "Threshold of the probability", answer.threshold))
+    if answer.unusual is not None:
+        parts.append(_number("unusual", "Unusual score", answer.unusual.score))
+        parts.append(_number("unusual-limit", "Unusual limit", answer.unusual.limit))
+        said = {"code": _concept("is-unusual", "Unlike the records that the model knows"), "valueBoolean": answer.unusual.beyond}
+        parts.append(said)
+    code, display = _INTERPRETATION[answer.verdict]
+    interpretation = {
+        "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
+        "code": code,
+        "display": display,
+    }
+    return _labelled(
+        {
+            "resourceType": "Observation",
+            "id": reported.case_id,
+            "status": "preliminary",
+            "code": _finding(question),
+            **_subject(reported),
+            "effectiveDateTime": _instant(reported.given),
+            "issued": _instant(reported.given),
+            "valueQuantity": _quantity(answer.probability),
+            "interpretation": [{"coding": [interpretation]}],
+            "note": [{"text": sentence(answer, question, image=reported.image)}],
+            "device": {"reference": urls["device"]},
+            "component": parts,
+        },
+        question,
+    )
+
+
+def _risk(reported: Reported, question: Question, urls: Mapping[str, str]) -> Resource:
+    subject = _subject(reported) or {"subject": {"display": "not named to this clinic"}}  # the one resource that must have one
+    return _labelled(
+        {
+            "resourceType": "RiskAssessment",
+            "id": reported.case_id,
+            "status": "preliminary",
+            "method": {"text": f"Wardround model {reported.answer.model}, acceptance {reported.answer.acceptance}"},
+            **subject,
+            "occurrenceDateTime": _instant(reported.given),
+            "performer": {"reference": urls["device"]},
+            "basis": [{"reference": urls["observation"]}],
+            "prediction": [{"outcome": _finding(question), "probabilityDecimal": reported.answer.probability}],
+            "note": [{"text": sentence(reported.answer, question, image=reported.image)}],
+        },
+        question,
+    )
+
+
+def _report(reported: Reported, question: Question, urls: Mapping[str, str]) -> Resource:
+    return _labelled(
+        {
+            "resourceType": "DiagnosticReport",
+            "id": reported.case_id,
+            "identifier": [{"system": f"{SYSTEM}:case", "value": reported.case_id}],
+            "status": "preliminary",
+            "code": _finding(question),
+            **_subject(reported),
+            "effectiveDateTime": _instant(reported.given),
+            "issued": _instant(reported.given),
+            "result": [{"reference": urls["observation"]}],
+            "extension": [{"url": f"{SYSTEM}:risk-assessment", "valueReference": {"reference": urls["risk"]}}],
+            "conclusion": sentence(reported.answer, question, image=reported.image),
+        },
+        question,
+    )
+
+
+def _provenance(reported: Reported, question: Question, urls: Mapping[str, str]) -> Resource:
+    answer = reported.answer
+    used = [("model", answer.model), ("acceptance", answer.acceptance), ("case", reported.case_id)]
+    return _labelled(
+        {
+            "resourceType": "Provenance",
+            "id": _uuid(reported.case_id, "provenance"),
+            "target": [{"reference": urls[name]} for name in ("report", "observation", "risk")],
+            "recorded": _instant(reported.given),
+            "activity": {"text": "answered by a model"},
+            "agent": [{"who": {"reference": urls["device"]}}],
+            "entity": [
+                {"role": "source", "what": {"identifier": {"system": f"{SYSTEM}:{name}", "value": value}}} for name, value in used
+            ],
+        },
+        question,
+    )
+
+
+_MAKERS = {"report": _report, "observation": _observation, "risk": _risk, "device": _device, "provenance": _provenance}
+
+
+def _labelled(resource: Resource, question: Question) -> Resource:
+    if question.research:
+        act = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HRESCH", "display": "healthcare research"}
+        resource["meta"] = {"security": [act], "tag": [{"system": SYSTEM, "code": "research-use-only", "display": RESEARCH}]}
+    return resource
+
+
+def _subject(reported: Reported) -> Resource:
+    if reported.reference:
+        return {"subject": {"reference": reported.reference}}
+    if reported.patient:
+        return {"subject": {"type": "Patient", "identifier": {"system": f"{SYSTEM}:pseudonym", "value": reported.patient}}}
+    return {}
+
+
+def _finding(question: Question) -> Resource:
+    system = _SCHEMES.get(question.scheme, f"{SYSTEM}:finding")
+    return {"coding": [{"system": system, "code": question.code, "display": question.finding}], "text": question.finding}
+
+
+def _concept(code: str, text: str) -> Resource:
+    return {"coding": [{"system": SYSTEM, "code": code, "display": text}], "text": text}
+
+
+def _number(code: str, text: str, value: float) -> Resource:
+    return {"code": _concept(code, text), "valueQuantity": _quantity(value)}
+
+
+def _quantity(value: float) -> Resource:
+    return {"value": value, "unit": "1", "system": "http://unitsofmeasure.org", "code": "1"}
+
+
+def _instant(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _uuid(*parts: str) -> str:
+    digest = hashlib.sha256("\0".join(("wardround fhir", *parts)).encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
