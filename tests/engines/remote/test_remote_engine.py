@@ -152,6 +152,32 @@ def test_a_site_takes_nothing_but_the_hubs_newest_word(tmp_path: Path) -> None:
         assert len(false) == 5  # the first, second and fourth are logged: no flood fills the disk
 
 
+def test_an_order_of_yesterday_is_none_after_a_restart_either(tmp_path: Path) -> None:
+    """Which number came last is on the disk before it is answered: whoever keeps orders and waits for a reboot gets nothing."""
+    parties, heard, site = Parties(tmp_path), [], NAMES[0]
+
+    def listening(_: str) -> Answer:
+        def answer(header: SealedHeader, body: bytes) -> tuple[Topic, bytes] | None:
+            heard.append(body)
+            return echo(site)(header, body)
+
+        return answer
+
+    recorded: list[bytes] = []
+    for words in ((b"first", b"second"), (b"third",)):
+        carrier, store = MemoryCarrier((site,)), parties.store()
+        for message in recorded[:1]:
+            carrier._orders[site].put(message)
+        with served({site: parties.site_post(site, carrier.end_of(site), StoreLine(store, site))}, listening):
+            for word in words:
+                assert parties.hub_post(carrier, store).ask("order", STUDY, {site: word}, 30.0)
+        recorded += [data for _, data in carrier.carried]
+        heard.append(b"down")
+    before, after = heard[: heard.index(b"down")], heard[heard.index(b"down") + 1 : -1]
+    assert (set(before), set(after)) == ({b"first", b"second"}, {b"third"})  # the last one may come twice
+    assert set(codes(parties.site_log(site))) == {"message-refused"}
+
+
 def test_a_hub_that_was_restored_from_a_backup_is_still_heard(tmp_path: Path) -> None:
     """Its numbers follow the clock: a site that heard later ones would otherwise stay silent for ever."""
     with in_memory(tmp_path) as (parties, _, post):
