@@ -28,6 +28,7 @@ import errno
 import json
 import random
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -336,6 +337,7 @@ def main() -> None:
     asked.add_argument("--mean", type=float, default=4.0, help="seconds between two steps of the hand, on average")
     asked.add_argument("--steps", nargs="+", choices=list(WEIGHTS), default=list(WEIGHTS), help="what the hand does")
     chosen = asked.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends as well
     draw, folder = random.Random(chosen.seed), Path(tempfile.mkdtemp(prefix="wardround-chaos-"))
     clocks = OtherClocks(folder / "clocks") if "clock" in chosen.steps else None
     federation = Federation(folder, NAMES, host=LINE_HOST, disk_mb=DISK_MB if "disk" in chosen.steps else 0, clocks=clocks)

@@ -5,12 +5,14 @@
 
 The last line is JSON: `model_mb`; `hub_start_mb`, resident memory when the study is handed in; `hub_peak_mb` and `site_peak_mb`,
 the high-water marks of the hub's process and of the largest hospital's; `torch_peak_mb` of the process beside the hub that works
-out the first model and the artifacts; `hub_peak_over_payload`, the hub's peak less 200 MB over the model; `seconds`; `finished`.
+out the first model and the artifacts; `hub_peak_over_payload`, the hub's peak less 200 MB over the model; `hub_cpu_s`, processor
+seconds of the hub's process; `seconds`; `finished`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -37,6 +39,12 @@ def memory_mb(process: int, kind: str) -> float:
             if line.startswith(kind):
                 return int(line.split()[1]) * 1024 / 1e6
     return 0.0
+
+
+def processor_s(process: int) -> float:
+    """What a process has taken so far, of user and system time."""
+    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def children(process: int) -> list[int]:
@@ -85,7 +93,7 @@ def main() -> None:
             study = federation.submit(study_file)
             federation.approve(study)
             phase = federation.wait(study, TIMEOUT_S)
-        hub_peak_mb = memory_mb(hub, "VmHWM")
+        hub_peak_mb, hub_cpu_s = memory_mb(hub, "VmHWM"), processor_s(hub)
         site_peak_mb = max(memory_mb(federation.processes[name].pid, "VmHWM") for name in NAMES)
     finally:
         federation.close()
@@ -97,6 +105,7 @@ def main() -> None:
         "site_peak_mb": site_peak_mb,
         "torch_peak_mb": watch.peak_mb,
         "hub_peak_over_payload": (hub_peak_mb - SPARE_MB) / model_mb,
+        "hub_cpu_s": hub_cpu_s,
         "seconds": time.monotonic() - began,
         "finished": int(phase == "finished"),
     }

@@ -16,22 +16,25 @@ CHAOS = Path(__file__).parents[2] / "benchmarks" / "network" / "chaos.py"
 
 
 def steps() -> Iterator[str]:
-    """What the hand may do here: full disks take root, clocks of their own a compiler; both take Linux."""
+    """What the hand may do here: clocks of their own take Linux and a compiler. Full disks take root, and would stay mounted."""
     yield from ("kill", "line")
     if sys.platform == "linux" and shutil.which("cc"):
         yield "clock"
-    if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("mount"):
-        yield "disk"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 def test_studies_under_a_hand_that_kills_end_with_the_model_or_a_reason(tmp_path: Path) -> None:
     """A model that differs, a ledger that knows of less than left, a broken log or a study without an end is a broken promise."""
-    command = [sys.executable, str(CHAOS), "--kills", "6", "--rounds", "5", "--mean", "5", "--seed", "3", "--steps", *steps()]
-    done = subprocess.run(command, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=1800)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    figures = json.loads(done.stdout.splitlines()[-1])
-    assert figures["kills"] >= 6
-    assert figures["same_or_refused"] == figures["runs"], done.stdout
-    assert (figures["hung"], figures["ledgers_short"], figures["logs_broken"]) == (0, 0, 0), done.stdout
+    command = [sys.executable, str(CHAOS), "--kills", "4", "--rounds", "4", "--mean", "6", "--seed", "3", "--steps", *steps()]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            said, _ = running.communicate(timeout=2300)
+        finally:
+            running.terminate()  # it ends what it has started
+    assert running.returncode == 0, said[-3000:]
+    figures = json.loads(said.splitlines()[-1])
+    assert figures["kills"] >= 4
+    assert figures["same_or_refused"] == figures["runs"], said
+    assert (figures["hung"], figures["ledgers_short"], figures["logs_broken"]) == (0, 0, 0), said

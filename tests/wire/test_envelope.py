@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import WireError
 from wardround.values.tree import same_bits
-from wardround.wire.envelope import HEADER_LIMIT, from_bytes, pack_bundle, to_bytes, unpack_bundle
+from wardround.wire.envelope import HEADER_LIMIT, from_bytes, open_envelope, pack_bundle, to_bytes, unpack_bundle
 from wardround.wire.messages import ContributionMessage, Message, Order, OrderHeader, Refusal, RefusalHeader
 
 from .messages_of_all_kinds import example_contribution, example_order, example_refusal, messages
@@ -425,3 +425,13 @@ def test_a_payload_without_a_tensor_header_is_refused(front: bytes) -> None:
     """The length of the header is the sender's word."""
     with pytest.raises(WireError):
         from_bytes(with_payload(front + bytes(3)))
+
+
+def test_arrays_that_are_lent_are_the_same_and_cannot_be_changed() -> None:
+    """Whoever adds them once needs no copy; whoever would change them would change the message."""
+    data = to_bytes(example_contribution())
+    own, lent = open_envelope(data).message(), open_envelope(data).message(lent=True)
+    assert equal(own, lent) and arrays_of(own)
+    assert all(array.flags.writeable and array.base is not data for array in arrays_of(own).values())
+    assert not any(array.flags.writeable for array in arrays_of(lent).values())
+    assert to_bytes(lent) == data

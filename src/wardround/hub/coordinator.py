@@ -203,6 +203,7 @@ class Coordinator:
         private = self.plan.private
         reference = self.plan.algorithm.reference(bundle)
         total = reveal(opened.total, reference, frame, 0 if private is None else private.weight(opened.counted))
+        opened = replace(opened, total={})  # words as large as the model
         verdict = judge(self.plan, self.progress, total, reference, frame)
         whole = opened.counted == self.progress.sites and verdict.discarded != IMPOSSIBLE
         scores = validation_of(self.plan, total, verdict) if whole else self.plan.no_scores

@@ -44,18 +44,20 @@ class Traffic:
     exchanges: int = 0
 
 
-def exchange(trip: Trip, outbox: Mapping[SiteId, bytes], limit: int, traffic: Traffic, *, heard: bool = False) -> Received:
+def exchange(trip: Trip, outbox: dict[SiteId, bytes], limit: int, traffic: Traffic, *, heard: bool = False) -> Received:
     """Sends every message and reads what came back. limit: bytes that an honest reply's arrays take at most.
 
-    Answers are looked at one at a time: an engine may open each when it is asked for."""
-    answers = trip(outbox, heard=heard)
+    An order is as large as the model, and so is an answer: `outbox` is empty afterwards, and answers are looked at one at a
+    time, since an engine may open each when it is asked for."""
+    answers = trip(outbox.copy(), heard=heard)
     traffic.out += sum(map(len, outbox.values()))
     traffic.exchanges += 1
     readable: list[SiteId] = []
     refused: dict[SiteId, str] = {}
     hashes = {data: sha256_hex(data) for data in set(outbox.values())}  # mostly one message for all
     sent = {site: hashes[outbox[site]] for site in answers}
-    del hashes, outbox
+    hashes.clear()
+    outbox.clear()
     for site in answers:
         data = answers[site]
         traffic.back += len(data)
@@ -115,9 +117,10 @@ class _Arrays(Mapping[SiteId, Tree]):
 
 
 def read_reply(site: SiteId, sent: str, data: bytes, limit: int) -> Message | str:
-    """The contribution or answer of `site` to the message with the hash `sent`, or the word that stands for none."""
+    """The contribution or answer of `site` to the message with the hash `sent`, or the word that stands for none. Its arrays
+    are bytes of `data`, and cannot be changed."""
     try:
-        message = open_envelope(data, payload_limit=limit).message(PayloadLimits(REPLY_ARRAYS, limit))
+        message = open_envelope(data, payload_limit=limit).message(PayloadLimits(REPLY_ARRAYS, limit), lent=True)
     except WireError:
         return "wire"
     match message:
@@ -134,11 +137,13 @@ def replies_to(order: OrderHeader, received: Received) -> Replies:
     """The arrays of those who contributed to this very order, each read when it is added."""
     contributors: list[SiteId] = []
     refused = dict(received.refused)
-    for site, message in received.messages.items():
+    for site in received.messages:
+        message = received.messages[site]
         if isinstance(message, ContributionMessage) and _states_the_sum(message, order):
             contributors.append(site)
         else:
             refused[site] = WRONG_ANSWER
+        del message  # before the next one is read
     return Replies(_Arrays(received.messages, tuple(contributors)), refused)
 
 

@@ -267,10 +267,9 @@ class MaskedSumming:
             certify=self.keys.certify,
             standing=self._standing(cohort),
         )
-        received = self._exchange(
-            dict.fromkeys(cohort, data), traffic, contribution_layout(dict(layout), len(cohort)), heard=True
-        )
+        outbox = dict.fromkeys(cohort, data)
         del data  # as large as the model
+        received = self._exchange(outbox, traffic, contribution_layout(dict(layout), len(cohort)), heard=True)
         return step(Collecting(attempt), received)
 
     def _to_the_end(self, state: State, least: int, traffic: Traffic) -> masked_attempt.Opened | masked_attempt.Failed:
@@ -300,7 +299,7 @@ class MaskedSumming:
         at_hand = (self.approved.hash, name, self.keys.attempt)
         return state if (state.attempt.study, state.attempt.sum, state.attempt.attempt_number) == at_hand else None
 
-    def _exchange(self, outbox: Mapping[SiteId, bytes], traffic: Traffic, layout: Layout, *, heard: bool = False) -> Received:
+    def _exchange(self, outbox: dict[SiteId, bytes], traffic: Traffic, layout: Layout, *, heard: bool = False) -> Received:
         return exchange(self.trip, outbox, reply_limit(layout), traffic, heard=heard)
 
 

@@ -79,6 +79,7 @@ def step(state: State, event: Replies) -> tuple[SumOpened | SumFailed, Outbox]:
         else:
             _add(total, arrays, first=not counted)
             counted.append(site)
+        del arrays  # before the next ones are read
     if len(counted) < max(1, state.minimum):
         return SumFailed(tuple(counted), lost, state.minimum), {}
     return SumOpened(total, tuple(counted), lost), {}

@@ -76,9 +76,10 @@ class Envelope:
         """The message, where it holds these arrays and no other. Raises WireError at the first byte that is another."""
         return _message(self.header, read_exactly(self.payload, kinds))
 
-    def message(self, limits: PayloadLimits = ANY) -> Message:
-        """The message, with whatever arrays it holds. Raises WireError beyond the limits, before anything is decoded."""
-        return _message(self.header, read_arrays(self.payload, limits))
+    def message(self, limits: PayloadLimits = ANY, *, lent: bool = False) -> Message:
+        """The message, with whatever arrays it holds. Raises WireError beyond the limits, before anything is decoded. lent: the
+        arrays are the payload's bytes, and cannot be changed."""
+        return _message(self.header, read_arrays(self.payload, limits, lent=lent))
 
 
 def to_bytes(message: Message) -> bytes:

@@ -83,8 +83,10 @@ def read_exactly(payload: memoryview, kinds: ArrayKinds) -> Tree:
     return _cut(np.frombuffer(payload[len(header) :], np.uint8).copy(), kinds)
 
 
-def read_arrays(payload: memoryview, limits: PayloadLimits = ANY) -> Tree:
-    """The arrays, in memory of their own. They are taken as the header has them, and are right if they would be written so."""
+def read_arrays(payload: memoryview, limits: PayloadLimits = ANY, *, lent: bool = False) -> Tree:
+    """The arrays, in memory of their own. They are taken as the header has them, and are right if they would be written so.
+
+    lent: they are the payload's bytes, for whoever reads them once; such arrays cannot be changed."""
     if len(payload) > limits.bytes_in_all:
         raise refuse_bytes(f"a payload of at most {limits.bytes_in_all} bytes", f"{len(payload)} bytes")
     if not payload:
@@ -103,7 +105,8 @@ def read_arrays(payload: memoryview, limits: PayloadLimits = ANY) -> Tree:
         raise refuse_bytes(f"at most {limits.arrays} arrays", f"{len(kinds)}")
     if not kinds or payload[:start] != _array_header(kinds):
         raise refuse_bytes("a payload with the one header that its arrays have", "metadata, padding, another order or nothing")
-    return _cut(np.frombuffer(payload[start:], np.uint8).copy(), kinds)
+    whole = np.frombuffer(payload[start:], np.uint8)
+    return _cut(whole if lent else whole.copy(), kinds)
 
 
 def _in_order(kinds: ArrayKinds) -> list[str]:

@@ -19,7 +19,9 @@ from wardround.values.printable import printable_lines
 def up(home: HubOption = None) -> None:
     """Run the hub: hospitals connect, studies go on, the dashboard shows them. Until this is stopped; best as a service."""
     from wardround.cli.hub.wiring import hub_service
+    from wardround.values.allocator import give_back_at_once
 
+    give_back_at_once()
     hub = hub_home(home)
     settings = hub.settings
     stop = threading.Event()

@@ -115,6 +115,7 @@ def _contributed(attempt: Attempt, received: Received) -> tuple[dict[SiteId, Tre
             lost[site] = "wrong-signature"
         else:
             good[site] = {name: message.arrays[name].copy() for name in (SEALED_SHARES, COMMITMENTS, SHARE_COMMITMENTS)}
+        del message  # before the next one is read
     return good, lost
 
 
@@ -129,6 +130,7 @@ def _total(attempt: Attempt, good: Collection[SiteId], received: Received) -> Tr
                 np.add(total[name], message.arrays[name], out=total[name])
             else:
                 total[name] = message.arrays[name].copy()
+        del message  # before the next one is read
     return total
 
 
