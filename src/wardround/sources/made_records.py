@@ -3,7 +3,7 @@
 ReadResult --to_records--> Records, splits assigned        ReadResult --to_named--> NamedRecords, in the order of the source
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,8 @@ class NamedRecords:
     """n records that a model is asked about, in the order of their source.
 
     names: as the source calls them. inputs: as in Records. patients: "" where the source names none. labels: as in Records,
-    where `labelled`. left_out: records that the contract leaves out, and that get no answer.
+    where `labelled`. left_out: records that the contract leaves out, and that get no answer. originals (n, 2): height
+    and width of images before resizing, (0, 2) where none are known.
     """
 
     names: NDArray[np.str_]
@@ -77,6 +78,7 @@ class NamedRecords:
     labels: NDArray[Any]
     labelled: NDArray[np.bool_]
     left_out: int = 0
+    originals: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -98,4 +100,5 @@ def to_named(read_result: ReadResult) -> NamedRecords:
         labels=read_result.labels[order],
         labelled=read_result.labelled[order],
         left_out=read_result.left_out,
+        originals=read_result.originals[order] if len(read_result.originals) else read_result.originals,
     )

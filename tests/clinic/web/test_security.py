@@ -53,7 +53,7 @@ def test_every_route_says_who_may_use_it(films: Clinic) -> None:
     assert (
         {path for _, path, roles in listed if not roles} == OPEN == {getattr(route, "path", "") for route in login_router.routes}
     )
-    beside = {"/static/{name}", "/health", "/v1/openapi.json"}
+    beside = {"/static/{name}", "/metrics", "/health", "/v1/openapi.json"}
     paths = {getattr(route, "path", "") for route in bare_application(films.state).routes if isinstance(route, APIRoute)}
     assert beside <= paths <= beside | {path for _, path, _ in listed}
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from wardround.cli.clinic import acceptance, deployment, people, results, service
+from wardround.cli.clinic import acceptance, deployment, people, results, service, watching
 
 app = typer.Typer(
     help="A hospital's clinic: test a model on own patients, put it in service, take it back.", no_args_is_help=True
@@ -19,6 +19,7 @@ app.add_typer(people.users, name="user")
 app.add_typer(people.keys, name="key")
 app.command("audit")(people.audit)
 app.command("outbox")(results.outbox)
+app.command("watch")(watching.watch)
 
 
 @app.callback()

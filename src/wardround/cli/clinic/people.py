@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wardround.cli.clinic.deployment import ClinicOption
+from wardround.cli.clinic.homes import ClinicOption
 
 if TYPE_CHECKING:
     from wardround.clinic.store.people import People

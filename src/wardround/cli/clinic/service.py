@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from wardround.cli.clinic.deployment import ClinicOption
+from wardround.cli.clinic.homes import ClinicOption
 
 
 def up(

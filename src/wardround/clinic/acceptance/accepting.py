@@ -11,12 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from wardround.clinic.acceptance.card import card_items, write_card
 from wardround.clinic.acceptance.cases import Cases, read_cases
-from wardround.clinic.acceptance.measuring import Measured, less_asked, measured, measured_limits
+from wardround.clinic.acceptance.measuring import Measured, crossed_may_be, less_asked, measured, measured_limits
 from wardround.clinic.acceptance.operating_point import OperatingPoint
 from wardround.clinic.acceptance.subgroups import contract_columns, read_groups, subgroup_records
 from wardround.clinic.answering.network import Network, open_network
+from wardround.clinic.answering.public_bins import SCORE, bins_of, counted, score_bins
 from wardround.clinic.answering.unusual import FittedReference, fit_reference
 from wardround.clinic.place.acceptance_record import (
     AcceptanceRecord,
@@ -24,12 +27,14 @@ from wardround.clinic.place.acceptance_record import (
     CandidateRecord,
     ConformalRecord,
     UnusualRecord,
+    WatchRecord,
     keep_acceptance,
     read_acceptance,
 )
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.service import service_of
 from wardround.prediction.model_file import model_bytes
+from wardround.tasks.binary.score_sums import probability
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, StudyError
 from wardround.values.version import __version__
@@ -175,9 +180,23 @@ def _record(
         prevalence=settings.prevalence,
         conformal=ConformalRecord(limits=limits, measured=coverage),
         unusual=None if reference is None else _unusual(reference, settings.unusual_share),
+        watch=watch_record(cases, asked, settings, reference),
         subgroups=subgroup_records(cases, asked, columns, prevalence=settings.prevalence, seed=seed),
     )
     return record, reference
+
+
+def watch_record(cases: Cases, asked: Measured, settings: AcceptanceSettings, reference: FittedReference | None) -> WatchRecord:
+    """What later cases are compared with, of answers that were made without the case's own fold."""
+    positive, negative = crossed_may_be(cases, asked.scores, settings.promise, settings.seed)
+    beyond = np.zeros(len(cases), bool) if reference is None else reference.own > reference.limit(settings.unusual_share)
+    bins = {SCORE: score_bins(probability(asked.crossed)), **bins_of(cases.contract, cases.inputs, cases.sizes)}
+    return WatchRecord(
+        bins=counted(cases.contract, bins),
+        cases=len(cases),
+        cannot_tell=int(((positive == negative) | beyond).sum()),
+        unusual=None if reference is None else int(beyond.sum()),
+    )
 
 
 def _unusual(reference: FittedReference, share: float) -> UnusualRecord:

@@ -4,7 +4,7 @@ path or name of a data set --readers, mapping--> records --without a label, byte
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ class Cases:
 
     contract: by which they were read. names: as the source calls them. inputs: network inputs. labels: 0 or 1. patients: of each
     case; where the source names none, each case is a patient of its own. facts: what is said of them in the record.
+    sizes (n, 2): of films as they came, (0, 2) where nobody knows.
     """
 
     contract: DataContract
@@ -33,6 +34,7 @@ class Cases:
     labels: NDArray[np.int8]
     patients: NDArray[np.str_]
     facts: CasesRecord
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -96,6 +98,7 @@ def _of_path(contract: DataContract, source: str, mapping: Path | None) -> Cases
         records.patients[kept],
         unlabelled=int((~kept).sum()),
         left_out=records.left_out,
+        sizes=records.originals[kept] if len(records.originals) else records.originals,
     )
 
 
@@ -115,6 +118,7 @@ def _cases(
     *,
     unlabelled: int = 0,
     left_out: int = 0,
+    sizes: NDArray[np.int64] | None = None,
 ) -> Cases:
     people = np.array([person or f"\0{row}" for row, person in enumerate(patients.tolist())], dtype=object).astype(str)
     digests = [_digest(row, label) for row, label in zip(raw, labels.tolist(), strict=True)]
@@ -138,7 +142,8 @@ def _cases(
         left_out=left_out,
         repeated=len(digests) - len(first),
     )
-    return Cases(contract, names[first], inputs, positive, people[first], facts)
+    originals = np.zeros((0, 2), np.int64) if sizes is None or not len(sizes) else sizes[first]
+    return Cases(contract, names[first], inputs, positive, people[first], facts, originals)
 
 
 def _first_of_each(contract: DataContract, digests: list[str], people: NDArray[np.str_]) -> NDArray[np.intp]:

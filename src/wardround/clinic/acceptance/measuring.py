@@ -133,14 +133,9 @@ def less_asked(cases: Cases, asked: Measured, other: Measured) -> dict[str, Pair
 
 def measured_limits(cases: Cases, scores: Floats, promise: float, seed: int) -> tuple[ConformalLimits, Evaluation]:
     """The limits of all cases, one of each patient; and what they would have done, each fold by the limits of the others."""
-    folds, one_each = cases.folds(seed), cases.one_each(seed)
-    holds, told = np.zeros(len(cases), bool), np.zeros(len(cases), bool)
-    ill = cases.labels == 1
-    for fold in np.unique(folds):
-        inside, made = folds == fold, (folds != fold) & one_each
-        positive, negative = conformal_limits(scores[made], cases.labels[made], promise).may_be(scores[inside])
-        holds[inside] = np.where(ill[inside], positive, negative)
-        told[inside] = positive != negative
+    one_each, ill = cases.one_each(seed), cases.labels == 1
+    positive, negative = crossed_may_be(cases, scores, promise, seed)
+    holds, told = np.where(ill, positive, negative), positive != negative
     wrong = told & ~holds
     shares = {
         "coverage_positive": (int((holds & ill).sum()), int(ill.sum())),
@@ -151,6 +146,17 @@ def measured_limits(cases: Cases, scores: Floats, promise: float, seed: int) -> 
     values = {name: hits / trials for name, (hits, trials) in shares.items()}
     evaluation = Evaluation(values=dict(values), intervals={name: wilson(*counts) for name, counts in shares.items()})
     return conformal_limits(scores[one_each], cases.labels[one_each], promise), evaluation
+
+
+def crossed_may_be(cases: Cases, scores: Floats, promise: float, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each case (n,) may be positive and may be negative, by limits that cases of other folds made."""
+    folds, one_each = cases.folds(seed), cases.one_each(seed)
+    positive, negative = np.zeros(len(cases), bool), np.zeros(len(cases), bool)
+    for fold in np.unique(folds):
+        inside, made = folds == fold, (folds != fold) & one_each
+        limits = conformal_limits(scores[made], cases.labels[made], promise)
+        positive[inside], negative[inside] = limits.may_be(scores[inside])
+    return positive, negative
 
 
 def _counts(labels: NDArray[np.integer], called: NDArray[np.bool_]) -> ConfusionCounts:

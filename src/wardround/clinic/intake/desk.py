@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from wardround.clinic.answering.answer import Answer
+from wardround.clinic.answering.public_bins import bins_of
 from wardround.clinic.answering.serving import ServingModel, in_service, in_shadow
 from wardround.clinic.intake.batching import Asked, Batching
 from wardround.clinic.intake.decoders import Decoders
@@ -32,7 +33,7 @@ from wardround.clinic.intake.kept_films import KeptFilms
 from wardround.clinic.intake.limits import Limits
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.service import stamp
-from wardround.clinic.store.cases import NewCase, answer_row, insert_cases
+from wardround.clinic.store.cases import NewCase, answer_row, figure_row, insert_cases
 from wardround.clinic.store.database import Store
 from wardround.sources import network_input, prepare
 from wardround.values.cores import usable_cores
@@ -81,7 +82,8 @@ class _Pending:
 class Desk:
     """The intake of a running clinic, for many threads. It keeps the model in service loaded, and follows its changes.
 
-    Raises RunError where no model is in service. keep: whether films that somebody looks at are kept on the disk.
+    Raises RunError where no model is in service. keep: whether films that somebody looks at are kept on the disk. follow: is
+    told of every case when it comes in.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Desk:
         self._model: ServingModel | None = None
         self._shadow: ServingModel | None = None
         self._batching = Batching(self._finish)
+        self.follow: Callable[[Sender, Future[Case]], None] | None = None
 
     def __enter__(self) -> "Desk":
         return self
@@ -144,6 +147,8 @@ class Desk:
     def later(self, content: Content, sender: Sender) -> "Future[Case]":
         """As `submit`, when it is done."""
         done: Future[Case] = Future()
+        if self.follow is not None:
+            self.follow(sender, done)
         try:
             model = self.model
             if isinstance(content, Mapping) != (model.contract.kind == "table"):
@@ -217,10 +222,11 @@ class Desk:
         now = self.store.clock()
         case_rows = [pending.new_case.row() for _, pending, _ in settled]
         answer_rows = [answer_row(pending.new_case.id, as_json(answer), now) for _, pending, answer in settled]
+        figure_rows = _figure_rows(batch, [pending for _, pending, _ in settled])
         lines = [(pending.sender.name, "case-answered", pending.new_case.id) for _, pending, _ in settled]
 
         def work(connection: Connection) -> None:
-            insert_cases(connection, case_rows, answer_rows)
+            insert_cases(connection, case_rows, answer_rows, figure_rows)
 
         stored = self.store.later(work, *lines)
         stored.add_done_callback(lambda future: self._tell(future, settled))
@@ -264,6 +270,18 @@ class Desk:
             for (_, pending, _), answer in zip(settled, answers, strict=True)
         ]
         self.store.later(lambda connection: insert_cases(connection, [], rows))
+
+
+def _figure_rows(batch: Sequence[Asked], waiting: Sequence[_Pending]) -> list[dict[str, Any]]:
+    """Of each case the public bins that its input lies in, by which drift is counted."""
+    films = [pending.film for pending in waiting]
+    sizes = [(film.facts.get("rows", 0), film.facts.get("columns", 0)) for film in films if film is not None]
+    inputs = np.stack([asked.network_input for asked in batch])
+    bins = bins_of(batch[0].model.contract, inputs, np.array(sizes, np.int64).reshape(-1, 2))
+    return [
+        figure_row(pending.new_case.id, {name: int(own[row]) for name, own in bins.items()})
+        for row, pending in enumerate(waiting)
+    ]
 
 
 def as_json(answer: Answer) -> dict[str, Any]:

@@ -66,6 +66,17 @@ class UnusualRecord(Section):
     share: Probability = Field(description="Share of the hospital's own cases that lies beyond.")
 
 
+class WatchRecord(Section):
+    """What later cases are compared with: of the cases that judged the model, how many lie in each public bin."""
+
+    bins: Annotated[dict[str, tuple[Count, ...]], AfterValidator(by_name)] = Field(
+        description="Figure -> cases in each bin: of the cross-fitted score, and of the input (clinic.answering.public_bins)."
+    )
+    cases: Count = Field(description="Cases that were counted.")
+    cannot_tell: Count = Field(description="Of them, those that would have got `cannot tell`, unusual ones among them.")
+    unusual: Count | None = Field(default=None, description="Of them, those beyond the limit; null without a reference.")
+
+
 class CandidateRecord(Section):
     """One model on the same cases, calibrated and decided by the same rules, cross-fitted."""
 
@@ -118,6 +129,7 @@ class AcceptanceRecord(Section):
     prevalence: Probability | None = Field(default=None, description="Share with the finding that PPV and NPV are for.")
     conformal: ConformalRecord
     unusual: UnusualRecord | None = Field(default=None, description="Null where too few cases were there to make a reference.")
+    watch: WatchRecord | None = Field(default=None, description="Null in records of before: then nothing is said of drift.")
     subgroups: tuple[SubgroupRecord, ...] = Field(default=(), description="By column and group.")
     card: tuple[CardItem, ...] = Field(default=(), description="The items of the model card.")
 

@@ -20,6 +20,7 @@ from wardround.clinic.place.criteria import NOT_ASKED, Criteria
 from wardround.clinic.place.dicom_settings import DicomSection
 from wardround.clinic.place.fhir_settings import FhirSection, HooksSection
 from wardround.clinic.place.finding import FindingSection
+from wardround.clinic.place.watch_settings import RetentionSection, WatchSection
 from wardround.crypto.identity import Identity
 from wardround.study.sections.section import Section
 from wardround.study.toml_reading import read_as
@@ -59,6 +60,8 @@ class ClinicSettings(Section):
     fhir: FhirSection | None = Field(default=None, description="How a FHIR bundle fills the columns, and who reads reports.")
     hooks: HooksSection | None = Field(default=None, description="CDS Hooks for a table model; off where absent.")
     dicom: DicomSection | None = Field(default=None, description="Films over DICOM, and where answers go; off where absent.")
+    watch: WatchSection = Field(default=WatchSection(), description="From where on an alert is raised.")
+    retention: RetentionSection = Field(default=RetentionSection(), description="How long rows are kept.")
 
 
 @dataclass(frozen=True)

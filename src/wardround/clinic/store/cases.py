@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
 from wardround.clinic.store.database import Store
-from wardround.clinic.store.tables import answers, audit, cases, feedback, views
+from wardround.clinic.store.tables import answers, audit, cases, feedback, figures, views, withdrawals
 from wardround.values.errors import RunError
 
 Opinion = Literal["agree", "disagree"]
@@ -71,11 +71,20 @@ def answer_row(case_id: str, whole: Mapping[str, Any], given_at: float, *, shado
     return {**row, **columns, "whole": json.dumps(whole, allow_nan=False)}
 
 
-def insert_cases(connection: Connection, new_cases: Sequence[dict[str, Any]], new_answers: Sequence[dict[str, Any]]) -> None:
-    if new_cases:
-        connection.execute(insert(cases), list(new_cases))
-    if new_answers:
-        connection.execute(insert(answers), list(new_answers))
+def figure_row(case_id: str, bins: Mapping[str, int]) -> dict[str, Any]:
+    """The row of a case's bins: figure -> number of the bin."""
+    return {"case_id": case_id, "bins": json.dumps(bins)}
+
+
+def insert_cases(
+    connection: Connection,
+    new_cases: Sequence[dict[str, Any]],
+    new_answers: Sequence[dict[str, Any]],
+    new_figures: Sequence[dict[str, Any]] = (),
+) -> None:
+    for table, rows in ((cases, new_cases), (answers, new_answers), (figures, new_figures)):
+        if rows:
+            connection.execute(insert(table), list(rows))
 
 
 _COLUMNS = ("id", "received", "source", "sender", "kind", "patient", "study", "warnings", "kept", "withdrawn")
@@ -106,8 +115,8 @@ def case_of(store: Store, case_id: str) -> StoredCase | None:
 
 
 def latest_cases(store: Store, count: int = 50, *, sources: Sequence[str] = (), before: float | None = None) -> list[StoredCase]:
-    """The cases that came last, newest first. sources: only of these."""
-    query = _STORED.order_by(cases.c.received.desc(), answers.c.given.desc()).limit(count)
+    """The cases that came last, newest first, without those of patients who withdrew. sources: only of these."""
+    query = _STORED.where(~cases.c.withdrawn).order_by(cases.c.received.desc(), answers.c.given.desc()).limit(count)
     if sources:
         query = query.where(cases.c.source.in_(sources))
     if before is not None:
@@ -165,12 +174,17 @@ def known_content(store: Store, content: str) -> str | None:
 
 
 def withdraw(store: Store, patient: str, *, actor: str) -> list[tuple[str, str]]:
-    """Marks every case of a pseudonym as withdrawn: later studies leave them out. (case, model that answered it) of each."""
+    """Marks every case of a pseudonym as withdrawn, and the patient for ever: neither labels nor counts of later cases are used.
+
+    (case, model that answered it) of each.
+    """
     chosen = select(cases.c.id, answers.c.model).join(answers, answers.c.case_id == cases.c.id).where(cases.c.patient == patient)
 
     def work(connection: Connection) -> list[tuple[str, str]]:
         listed = [(row.id, row.model) for row in connection.execute(chosen.distinct())]
         connection.execute(update(cases).where(cases.c.patient == patient).values(withdrawn=True))
+        if not connection.execute(select(withdrawals.c.patient).where(withdrawals.c.patient == patient)).first():
+            connection.execute(insert(withdrawals), {"patient": patient, "at": store.clock(), "actor": actor[:80]})
         return listed
 
     return store.write(work, (actor, "patient-withdrawn", patient))

@@ -11,7 +11,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from wardround.clinic.store.tables import audit
+from wardround.clinic.store.tables import audit, audit_cuts
 from wardround.values.canonical import canonical_json, sha256_hex
 from wardround.values.errors import RunError
 from wardround.values.printable import printable
@@ -29,8 +29,10 @@ from wardround.values.private_files import make_private
 
 T = TypeVar("T")
 START = "0" * 64
-HEAD = "0001"
+HEAD = "0002"
 """The newest step of `migrations/versions`."""
+CUT = "audit-cut"
+"""The line that says up to which line, of which hash, older ones were deleted."""
 _MOST_TOGETHER = 256
 
 
@@ -150,22 +152,38 @@ def _chained(lines: Sequence[tuple[str, str, str]], number: int, before: str, no
     return rows
 
 
-def line_hash(row: dict[str, Any]) -> str:
+def line_hash(row: Mapping[Any, Any]) -> str:
     """SHA-256 of a line of the audit, which the next line holds."""
     held = {name: row[name] for name in ("number", "at", "actor", "action", "subject", "before")}
     return sha256_hex(canonical_json(held))
 
 
 def first_broken_line(store: Store) -> int | None:
-    """Number of the first line of the audit that does not follow from the line before it; None where the chain is whole."""
-    number, before = 0, START
+    """Number of the first line of the audit that does not follow from the line before it; None where the chain is whole.
+
+    Where old lines were deleted, the chain begins from the cut, which a later line of the chain itself must state.
+    """
     with store.reading() as connection:
-        for row in connection.execute(select(audit).order_by(audit.c.number)).mappings():
-            number += 1
-            if row["number"] != number or row["before"] != before or line_hash(dict(row)) != row["sha256"]:
-                return number
-            before = row["sha256"]
-    return None
+        return first_break(connection.execute(select(audit).order_by(audit.c.number)).mappings(), latest_cut(connection))
+
+
+def first_break(lines: Iterable[Mapping[Any, Any]], cut: tuple[int, str] | None) -> int | None:
+    """As `first_broken_line`, of lines from the first on that is kept."""
+    number, before = cut or (0, START)
+    stated = cut is None
+    for row in lines:
+        number += 1
+        if row["number"] != number or row["before"] != before or line_hash(row) != row["sha256"]:
+            return number
+        before = row["sha256"]
+        stated = stated or (row["action"] == CUT and row["subject"] == f"{cut[0]} {cut[1]}" if cut else False)
+    return None if stated else (cut or (0, ""))[0] + 1
+
+
+def latest_cut(connection: Connection) -> tuple[int, str] | None:
+    """Number and hash of the last line of the audit that was deleted; None where all are there."""
+    row = connection.execute(select(audit_cuts).order_by(audit_cuts.c.number.desc()).limit(1)).one_or_none()
+    return None if row is None else (row.number, row.sha256)
 
 
 def audit_head(store: Store) -> tuple[int, str]:

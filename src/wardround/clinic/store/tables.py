@@ -2,6 +2,7 @@
 
     people --1:n--> sessions                 keys (of machines)
     cases --1:n--> answers, views, feedback  audit (append-only, each line holds the hash of the line before it)
+    cases --1:1--> figures                   alerts    withdrawals    audit_cuts
 
 No table holds a name, a birth date or an identifier of a patient: `cases.patient` is a pseudonym by a key of this clinic.
 """
@@ -113,6 +114,44 @@ audit = Table(
     Column("subject", String(200), nullable=False),
     Column("before", String(64), nullable=False),
     Column("sha256", String(64), nullable=False),
+)
+
+figures = Table(
+    "figures",
+    metadata,
+    Column("case_id", String(32), ForeignKey("cases.id"), primary_key=True),
+    Column("bins", Text, nullable=False),  # {"brightness": 7, ...}: which public bin each figure of the input lies in
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("acceptance", String(64), nullable=False, index=True),
+    Column("figure", String(200), nullable=False),
+    Column("raised", Double, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    Column("limit", Double, nullable=False),
+    Column("seen_by", String(64), nullable=False, default=""),  # the account that has read it
+    Column("ended", Double),  # null while it lasts
+)
+
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("patient", String(64), primary_key=True),  # the pseudonym; also of a patient who has no case yet
+    Column("at", Double, nullable=False),
+    Column("actor", String(80), nullable=False),
+)
+
+audit_cuts = Table(
+    "audit_cuts",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # the last line of the audit that was deleted
+    Column("sha256", String(64), nullable=False),
+    Column("at", Double, nullable=False),
 )
 
 Index("ix_answers_case_given", answers.c.case_id, answers.c.given)

@@ -15,6 +15,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
+from wardround.clinic.watch.metrics_page import metrics
 from wardround.clinic.web import (
     archive_pages,
     ask_pages,
@@ -75,6 +76,7 @@ def bare_application(state: ClinicState) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.add_api_route("/static/{name}", _static, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/metrics", metrics, methods=["GET"], include_in_schema=False)
     app.add_api_route("/health", _health, methods=["GET"], include_in_schema=False)
     app.add_api_route("/v1/openapi.json", _openapi, methods=["GET"], include_in_schema=False)
     for kind, handler in _HANDLERS.items():

@@ -14,8 +14,11 @@ from wardround.clinic.dicom.service import dicom_service
 from wardround.clinic.fhir.tokens import Tokens
 from wardround.clinic.intake.desk import Desk
 from wardround.clinic.place.clinic_place import ClinicPlace
-from wardround.clinic.store.database import Store, sqlite_url
+from wardround.clinic.store.database import Store
+from wardround.clinic.store.opening import store_url as store_url
 from wardround.clinic.store.people import People
+from wardround.clinic.watch.metrics import Metrics
+from wardround.clinic.watch.watcher import Watcher
 from wardround.clinic.web.app import application
 from wardround.clinic.web.guard import LOOPBACK, allowed_hosts
 from wardround.clinic.web.state import ClinicState
@@ -39,7 +42,8 @@ def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
         _ = desk.model_or_none
         session_s, idle_s = settings.session_minutes * 60.0, settings.idle_minutes * 60.0
         people = People(store, clinic.path, session_s=session_s, idle_s=idle_s)
-        state = ClinicState(clinic, settings, store, desk, people)
+        state = ClinicState(clinic, settings, store, desk, people, Metrics(desk))
+        stack.enter_context(Watcher(desk))
         if settings.watched_folder:
             folder = Path(settings.watched_folder).expanduser()
             if not folder.is_dir():
@@ -51,11 +55,6 @@ def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
         store.note("clinic", "up", "")
         yield state
         store.note("clinic", "down", "")
-
-
-def store_url(clinic: ClinicPlace) -> str:
-    """The database that the settings name; a file in the clinic's folder where they name none."""
-    return clinic.settings.database or sqlite_url(clinic.path / "clinic.db")
 
 
 def serve(

@@ -10,6 +10,7 @@ from wardround.clinic.place.acceptance_record import AcceptanceRecord, read_acce
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.store.database import Store
 from wardround.clinic.store.people import People
+from wardround.clinic.watch.metrics import Metrics
 from wardround.clinic.web.access import KeyNames, Pace
 from wardround.clinic.web.sheets import Privacy
 from wardround.clinic.web.watched_folder import WatchedFolder
@@ -26,6 +27,7 @@ class ClinicState:
     store: Store
     desk: Desk
     people: People
+    metrics: Metrics
     folder: WatchedFolder | None = None
     dicom: DicomService | None = None
     tokens: Tokens | None = None
