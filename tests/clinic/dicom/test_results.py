@@ -105,6 +105,31 @@ def test_every_result_of_every_verdict_is_sound_by_the_standard(verdict: str, tm
         assert faults_of(file.content, tmp_path) == []
 
 
+def test_results_of_a_film_that_names_nobody_are_sound_by_the_standard(tmp_path: Path) -> None:
+    """A film for research has lost all that is personal, and must not get it back, nor become unreadable."""
+    for file in made(film(SpecificCharacterSet=None, **dict.fromkeys(PERSONAL))):
+        assert faults_of(file.content, tmp_path) == []
+
+
+@pytest.mark.parametrize(("offset", "day", "time"), [("+0800", "20261129", "163000"), ("-1030", "20261128", "220000")])
+def test_times_are_in_the_zone_of_the_film(offset: str, day: str, time: str) -> None:
+    """An object has one zone for all its times, and the study's are the film's."""
+    for file in made(film(TimezoneOffsetFromUTC=offset), side=16):
+        dataset = read(file)
+        assert (dataset.TimezoneOffsetFromUTC, dataset.ContentDate, dataset.ContentTime) == (offset, day, time)
+        assert dataset.StudyTime == PERSONAL["StudyTime"]
+    assert "TimezoneOffsetFromUTC" not in read(made(film(), side=16)[0])
+
+
+def test_a_header_of_sequences_in_sequences_without_end_is_refused() -> None:
+    """A few kilobytes that take a stack of any depth."""
+    content = film()
+    deep = b"\x08\x00\x40\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 20_000
+    start = content.index(b"\x10\x00\x10\x00PN")
+    with pytest.raises(DataError):
+        film_header(content[:start] + deep + content[start:])
+
+
 @pytest.mark.skipif("WARDROUND_DATA" not in os.environ, reason="WARDROUND_DATA names no data")
 def test_results_of_a_real_film_are_sound_by_the_standard(tmp_path: Path) -> None:
     """Its header has an age of two signs and a name of another form, as real headers do."""

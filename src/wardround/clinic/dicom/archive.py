@@ -74,7 +74,7 @@ class ArchiveClient:
                     fields=["StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances"],
                 )
             )
-            for row in rows[: section.most]:
+            for row in self._rows(rows)[: section.most]:
                 study = _study(row)
                 if study is not None:
                     listed.setdefault(study.study_uid, study)
@@ -83,7 +83,7 @@ class ArchiveClient:
     def films(self, study_uid: str) -> tuple[WorklistFilm, ...]:
         """The objects of a study."""
         rows = self._asked(lambda: self._client.search_for_instances(study_instance_uid=_sound(study_uid)))
-        films = (_film(row, study_uid) for row in rows[:1000])
+        films = (_film(row, study_uid) for row in self._rows(rows)[:1000])
         return tuple(film for film in films if film is not None)
 
     def fetch(self, film: WorklistFilm) -> bytes:
@@ -109,6 +109,14 @@ class ArchiveClient:
         if reasons == [0x0111]:
             return ""  # it has this instance already
         return f"the archive refused with reason {reasons[0]:04X}" if reasons else "the archive does not say that it keeps it"
+
+    def _rows(self, answer: Any) -> list[Any]:
+        """What a search gave; nothing is none."""
+        if answer is None:
+            return []
+        if not isinstance(answer, list):
+            raise DataError(f"The archive {self._url} sent what is no DICOMweb answer", hint="look at its log")
+        return answer
 
     def _got(self, url: str, accepted: str) -> Any:
         response = self._session.get(url, headers={"Accept": accepted})

@@ -144,7 +144,8 @@ def _capture(
         made.ImageComments = series_description(kind, question)
         made.SourceImageSequence = [_source(film)]
         film.copy_to(made, COPIED_TO_PICTURES)
-        made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = when.strftime("%Y%m%d"), when.strftime("%H%M%S")
+        local = when.astimezone(film.zone)
+        made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = local.strftime("%Y%m%d"), local.strftime("%H%M%S")
         return finished(made, film, answer, when)
 
 

@@ -7,7 +7,9 @@ the archive unchanged, and no text of a patient is ever decoded here.
 """
 
 import io
+import re
 from dataclasses import dataclass
+from datetime import timedelta, timezone, tzinfo
 from typing import Any
 
 from wardround.clinic.dicom.loading import need_pydicom, silent
@@ -30,6 +32,7 @@ COPIED = (
     "StudyID",
     "StudyDescription",
     "StudyInstanceUID",
+    "TimezoneOffsetFromUTC",
 )
 """Of patient and study: what an archive files by. Everything personal that a result holds is one of these."""
 
@@ -42,6 +45,7 @@ COPIED_TO_PICTURES = (
     "LossyImageCompressionMethod",
 )
 _READ = (*COPIED, *COPIED_TO_PICTURES, "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns")
+_OFFSET = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 
@@ -55,6 +59,14 @@ class FilmHeader:
     sop_class_uid: str
     sop_instance_uid: str
     modality: str
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone in which all times of the film are, where it says so; None where they are the hospital's own."""
+        match = _OFFSET.fullmatch(str(self.elements.get("TimezoneOffsetFromUTC") or ""))
+        if match is None:
+            return None
+        return timezone((1 if match[1] == "+" else -1) * timedelta(hours=int(match[2]), minutes=int(match[3])))
 
     def copy_to(self, dataset: Any, names: tuple[str, ...]) -> None:
         """Puts these elements of the film into a data set, in place of what stands there; what the film lacks stays."""

@@ -73,11 +73,14 @@ def anonymous_film(film: FilmHeader) -> Any:
 
 
 def finished(made: Any, film: FilmHeader, answer: Answer, when: datetime) -> Any:
-    """The object with the film's patient and study, its time and its maker."""
+    """The object with the film's patient and study, its time and its maker.
+
+    All times of an object are in one zone: the film's, where it names one, since its study's time is copied; else the hospital's.
+    """
     film.copy_to(made, COPIED)
-    made.InstanceCreationDate = made.ContentDate = made.SeriesDate = when.strftime("%Y%m%d")
-    made.InstanceCreationTime = made.ContentTime = made.SeriesTime = when.strftime("%H%M%S")
-    made.TimezoneOffsetFromUTC = when.strftime("%z")
+    local = when.astimezone(film.zone)
+    made.InstanceCreationDate = made.ContentDate = made.SeriesDate = local.strftime("%Y%m%d")
+    made.InstanceCreationTime = made.ContentTime = made.SeriesTime = local.strftime("%H%M%S")
     made.ManufacturerModelName, made.SoftwareVersions = "Wardround clinic", __version__
     made.DeviceSerialNumber = answer.model
     made.file_meta.ImplementationClassUID = IMPLEMENTATION

@@ -18,6 +18,7 @@ from wardround.clinic.place.dicom_settings import NodeSection
 from wardround.values.errors import WardroundError
 
 _TIMEOUT_S = 30.0
+_LEAVE_S = 5.0
 Outcome = dict[str, str]
 """SOP Instance UID -> why it was not taken; "" where it was. An object that is not named was not asked about."""
 
@@ -120,7 +121,7 @@ class Courier:
         self._ended.set()
         self.wake()
         for thread in self._threads:
-            thread.join(timeout=2 * _TIMEOUT_S)
+            thread.join(timeout=_LEAVE_S)  # what it was sending goes out again
 
     def wake(self) -> None:
         """Something new is in the outbox."""

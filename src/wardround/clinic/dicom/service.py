@@ -9,7 +9,7 @@ did not hear that, is the same case: its results are made from the answer that w
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from wardround.clinic.answering.answer import Answer, answer_of
@@ -35,6 +35,7 @@ from wardround.values.log import write_log
 from wardround.values.private_files import private_folder
 
 LOG_FOLDER = "dicom"
+_LOCKS = 64
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,15 @@ class DicomService:
     outbox: Outbox
     courier: Courier
     port: int = 0
+    locks: tuple[threading.Lock, ...] = field(default_factory=lambda: tuple(threading.Lock() for _ in range(_LOCKS)))
 
     def take(self, received: Received) -> str:
         """A film to a stored, answered case with its results in the outbox: its id. WardroundError where it cannot be."""
+        # A sender that lost its patience sends again while the first is under way: the second waits, and finds the case.
+        with self.locks[int(self.desk.mark(received.content)[:8], 16) % _LOCKS]:
+            return self._take(received)
+
+    def _take(self, received: Received) -> str:
         model = self.desk.model
         film, case_id, answer = self._answered(received, model)
         if not self.settings.nodes:
