@@ -2,6 +2,11 @@
 
 import json
 import math
+import os
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import wardround as wr
 from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
 from wardround.clinic.acceptance.activating import activate, obstacles, start_shadow
-from wardround.clinic.acceptance.card import card_file, read_card, write_card
+from wardround.clinic.acceptance.card import blanks, card_file, read_card, write_card
 from wardround.clinic.acceptance.cases import read_cases
 from wardround.clinic.acceptance.judging import judgements
 from wardround.clinic.acceptance.operating_point import OperatingPoint
 from wardround.clinic.acceptance.page import acceptance_page
 from wardround.clinic.acceptance.summary import COLUMNS, summary
-from wardround.clinic.answering.serving import in_service
-from wardround.clinic.place.acceptance_record import AcceptanceRecord, CardItem, read_acceptance
+from wardround.clinic.answering.serving import in_service, load_serving
+from wardround.clinic.place.acceptance_record import AcceptanceRecord, CardItem, acceptances, read_acceptance
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.place.criteria import Criteria
 from wardround.clinic.place.service import roll_back, service_of
@@ -52,7 +58,8 @@ def accepted(
 
 def fill_in(clinic: ClinicPlace, record: AcceptanceRecord) -> None:
     path = card_file(clinic, record.model)
-    path.write_text(path.read_text("utf-8").replace('= ""', '= "said by a person"'), "utf-8")
+    said = re.sub(r"\[to be filled in by [a-z ]+\]", "said by a person", path.read_text("utf-8"))
+    path.write_text(said.replace('= ""', '= "said by a person"'), "utf-8")
 
 
 def test_a_model_that_is_too_sure_is_brought_down_here(clinic: ClinicPlace) -> None:
@@ -340,16 +347,82 @@ def test_no_patient_stands_in_the_record(clinic: ClinicPlace) -> None:
     assert b"SECRET" not in kept and json.loads(record.content)["cases"]["patients"] == 150
 
 
+ACCEPTING = """
+import sys
+from pathlib import Path
+from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
+from wardround.clinic.place.clinic_place import ClinicPlace
+folder, start = Path(sys.argv[1]), int(sys.argv[2])
+clinic = ClinicPlace(folder / "clinic")
+for number in range(1000):
+    print("again", flush=True)
+    settings = AcceptanceSettings(seed=start + number)
+    accept(clinic, candidates_of(clinic, str(folder / "model.onnx")), str(folder / "cases.csv"), settings)
+"""
+
+
+@pytest.mark.slow
+def test_killed_while_it_accepts_it_leaves_whole_records_or_none(clinic: ClinicPlace) -> None:
+    """What a record names is there, whatever the instant: it is written last."""
+    folder = clinic.path.parent
+    model_at(folder / "model.onnx")
+    write_rows(folder / "cases.csv", made_rows(60)[0])
+    for attempt in range(8):
+        words = [sys.executable, "-c", ACCEPTING, str(folder), str(1000 * attempt)]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+        assert [process.stdout.readline() for _ in range(2)] == [b"again\n"] * 2  # one is kept, and the next begun
+        time.sleep(0.1 * attempt)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        for record in acceptances(clinic):
+            assert load_serving(clinic, record.id).acceptance == record
+            assert card_file(clinic, record.model).is_file()
+    assert len(acceptances(clinic)) >= 8
+
+
+HEART = Path(os.environ.get("WARDROUND_DATA", "")) / "uci_heart_disease"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HEART.is_dir(), reason="set WARDROUND_DATA to a folder with uci_heart_disease")
+def test_a_real_federated_model_comes_back_to_a_hospital(clinic: ClinicPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a study over four hospitals to answers in one of them, which are those of `predict` before calibration."""
+    folder = clinic.path.parent
+    monkeypatch.setenv("WARDROUND_HOME", str(folder / "home"))
+    run = wr.simulate(Path(__file__).parents[2] / "examples/heart_disease.toml", out=folder / "run", own=False)
+    data = HEART / "processed.cleveland.data"
+    record = accept(clinic, candidates_of(clinic, str(run.folder)), str(data), AcceptanceSettings())
+    assert record.cases.cases > 250 and record.asked.local.value("auc") > 0.8
+    assert {one.column for one in record.subgroups} >= {"age", "sex"}
+    assert {item.number for item in record.card if item.text} >= {"4", "6a", "9", "12c", "23b"}
+    clinic.set_criteria(auc_at_least=0.7, sensitivity_at_least=0.5, ece_at_most=0.2)
+    fill_in(clinic, record)
+    activate(clinic, record.id, by="Dr Li")
+    prediction = wr.predict(run.folder, data)
+    model = in_service(clinic)
+    answers = model.answer_many(network_input(model.contract, prediction.records.inputs))
+    assert np.allclose([one.raw_probability for one in answers], prediction.probabilities, atol=1e-5)
+    one = model.answer(network_input(model.contract, prediction.records.inputs[:1])[0])
+    total = sum(share.share for share in one.moved)
+    both = model.network.scores(
+        np.stack([network_input(model.contract, prediction.records.inputs[:1])[0], model.reference.mean_input])
+    )
+    assert abs(total - (both[0] - both[1])) < 0.05
+
+
 def test_a_card_is_a_persons_and_its_blanks_bar_the_way(clinic: ClinicPlace) -> None:
     """What a person wrote may not be written over by the next test."""
     items = (
-        CardItem(number="3b", name="Target population", required=True),
+        CardItem(number="3b", name="Target population", text="Children: [to be filled in by the clinical lead]", required=True),
         CardItem(number="15", name="Output", text="A probability."),
     )
     path = write_card(clinic, "a" * 64, items)
+    assert [item.number for item in blanks(read_card(clinic, "a" * 64, items))] == ["3b"]  # half filled in
     path.write_text('"3b" = "Children with cough."\n', "utf-8")
     write_card(clinic, "a" * 64, items)
     assert read_card(clinic, "a" * 64, items)[0].text == "Children with cough."
+    assert blanks(read_card(clinic, "a" * 64, items)) == ()
     for wrong in ('"99" = "x"\n', '"3b" = 5\n', "3b"):
         path.write_text(wrong, "utf-8")
         with pytest.raises(StudyError):

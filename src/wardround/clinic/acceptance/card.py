@@ -39,7 +39,7 @@ def card_items(model: str, registry: str | Path | None, statement: ModelStatemen
     record = run_record(model, registry, statement)
     said = _stated(statement)
     if record is not None:
-        told = {number: text for number, _, text in items(record, study_of(record)) if _BLANK not in text}
+        told = {number: text for number, _, text in items(record, study_of(record)) if not text.startswith(_BLANK)}
         said = told | said
     return tuple(
         CardItem(number=number, name=name, text=said.get(number, ""), required=number in REQUIRED)

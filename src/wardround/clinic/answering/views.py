@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wardround.tasks.protocol import Floats
 
 _SIDE, _PICTURE, _CELLS, _DIRECTIONS, _WAVES = 64, 16, 4, 8, 9
+_PIECE = 64  # films at once, so that a year of large ones does not fill the memory
 _FLAT = 0.02
 """Contrast below which a film counts as flat; films are from 0 to 1."""
 
@@ -26,9 +27,14 @@ def views(inputs: NDArray[np.float32], embedding: NDArray[np.float32]) -> dict[s
         parts["embedding"] = np.asarray(embedding, np.float64)
     if inputs.ndim == 2:
         return parts | {"columns": np.asarray(inputs, np.float64)}
+    pieces = [_of_films(inputs[start : start + _PIECE]) for start in range(0, max(len(inputs), 1), _PIECE)]
+    return parts | {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _of_films(inputs: NDArray[np.float32]) -> dict[str, Floats]:
     films = np.asarray(inputs, np.float64).mean(axis=1)
     small = thumbnail(films, _SIDE)
-    return parts | {"picture": picture(films), "edges": edges(thumbnail(small, _SIDE // 2)), "waves": waves(small)}
+    return {"picture": picture(films), "edges": edges(thumbnail(small, _SIDE // 2)), "waves": waves(small)}
 
 
 def thumbnail(films: Floats, side: int) -> Floats:
