@@ -66,6 +66,40 @@ def film_model(*, bias: float = -2.0, gain: float = 20.0) -> bytes:
     return _model(nodes, tensors, "pixels", ["batch", 1, SIDE, SIDE], FILMS)
 
 
+def mirrored_film_model(*, pools: bool = True) -> bytes:
+    """The mean of two branches, of the film and of its mirror image. pools: whether maps are pooled; else they are flattened."""
+    half = SIDE // 2
+    weight = np.ones((1, 1, half, half), np.float32)
+    tensors = {
+        "axis": np.array([1], np.int64),
+        "two": np.array(2.0, np.float32),
+        "starts": np.array([-1], np.int64),
+        "ends": np.array([-(1 << 31)], np.int64),
+        "axes": np.array([3], np.int64),
+        "steps": np.array([-1], np.int64),
+        "blur": np.full((1, 1, 2, 2), 0.25, np.float32),
+        "shift": np.array([-0.5], np.float32),
+        "weight": weight.reshape(-1, 1) / 20 if not pools else np.array([[30.0]], np.float32),
+    }
+    nodes = [("Slice", ["pixels", "starts", "ends", "axes", "steps"], "turned", {})]
+    for side, source in (("a", "pixels"), ("b", "turned")):
+        pool = ("GlobalAveragePool", [f"maps {side}"], f"pooled {side}", {})
+        nodes += [
+            ("Conv", [source, "blur", "shift"], f"conv {side}", {"strides": [2, 2]}),
+            ("Relu", [f"conv {side}"], f"maps {side}", {}),
+            *([pool] if pools else []),
+            ("Flatten", [f"{'pooled' if pools else 'maps'} {side}"], f"flat {side}", {}),
+            ("MatMul", [f"flat {side}", "weight"], f"head {side}", {}),
+            ("Squeeze", [f"head {side}", "axis"], f"score {side}", {}),
+        ]
+    nodes += [
+        ("Add", ["score a", "score b"], "sum", {}),
+        ("Div", ["sum", "two"], "score", {}),
+        ("Sigmoid", ["score"], "probability", {}),
+    ]
+    return _model(nodes, tensors, "pixels", ["batch", 1, SIDE, SIDE], FILMS)
+
+
 def linear_model(weights: NDArray[Any], bias: float, contract: DataContract = TABLE) -> bytes:
     """Score: weights times the features, plus bias."""
     tensors = {

@@ -77,8 +77,6 @@ def test_a_model_that_is_right_is_left_as_it_is(clinic: ClinicPlace) -> None:
     """A map that is not needed is a source of error."""
     rows, scores = made_rows(400)
     record = accepted(clinic, rows)
-    losses = record.calibration.losses
-    assert record.calibration.chosen.name == min(losses, key=losses.__getitem__)
     probabilities = record.calibration.chosen.probabilities(scores)
     assert np.abs(probabilities - 1 / (1 + np.exp(-scores))).mean() < 0.05
 
@@ -122,24 +120,6 @@ def test_intervals_are_wider_where_patients_have_several_cases(clinic: ClinicPla
         assert width[0] > 1.3 * width[1]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_no_case_judges_the_map_it_made(clinic: ClinicPlace, seed: int) -> None:
-    """Swapping labels inside one fold may not move the calibrated score of a case of that fold."""
-    from wardround.tasks.binary.recalibrating import cross_fitted
-
-    rows, scores = made_rows(120, films=2, slope=0.4)
-    cases = read_cases(TABLE, str(write_rows(clinic.path.parent / "cases.csv", rows)))
-    folds = cases.folds(seed)
-    scores = scores[[int(name) - 1 for name in cases.names]] if len(cases) != len(scores) else scores
-    for fold in (0, 7):
-        swapped = np.where(folds == fold, 1 - cases.labels, cases.labels)
-        for name in ("temperature", "platt", "isotonic"):
-            before = cross_fitted(name, scores, cases.labels, folds)
-            after = cross_fitted(name, scores, swapped, folds)
-            assert np.array_equal(before[folds == fold], after[folds == fold])
-            assert not np.array_equal(before, after)
-
-
 @given(seed=st.integers(0, 1000), films=st.integers(1, 4))
 def test_folds_keep_patients_whole(tmp_path_factory: pytest.TempPathFactory, seed: int, films: int) -> None:
     """A patient on both sides would let the map see the answer."""
@@ -150,9 +130,6 @@ def test_folds_keep_patients_whole(tmp_path_factory: pytest.TempPathFactory, see
     folds = cases.folds(seed)
     for patient in np.unique(cases.patients):
         assert len(np.unique(folds[cases.patients == patient])) == 1
-    one = cases.one_each(seed)
-    pairs = list(zip(cases.patients[one].tolist(), cases.labels[one].tolist(), strict=True))
-    assert len(set(pairs)) == len(pairs) == len(set(zip(cases.patients.tolist(), cases.labels.tolist(), strict=True)))
 
 
 def test_repeated_and_unlabelled_cases_are_counted_and_not_used(clinic: ClinicPlace) -> None:

@@ -22,7 +22,7 @@ from wardround.tasks.binary.conformal import ConformalLimits
 from wardround.tasks.binary.local_map import LocalMap
 from wardround.values.errors import RunError
 
-from .made_models import FILMS, SIDE, TABLE, curved_model, film_model, linear_model, record_of
+from .made_models import FILMS, SIDE, TABLE, curved_model, film_model, linear_model, mirrored_film_model, record_of
 
 LIMITS = ConformalLimits(promise=0.9, positive_from=-1.0, negative_to=1.0, positives=40, negatives=60)
 APART = ConformalLimits(promise=0.9, positive_from=1.0, negative_to=-1.0, positives=40, negatives=60)
@@ -183,9 +183,13 @@ def test_a_record_from_elsewhere_is_unusual_and_gets_no_yes(tmp_path: Path) -> N
         UnusualReference.at(tmp_path / "references", sha256)
 
 
-def test_the_heat_map_finds_the_bright_part() -> None:
-    """A map that points elsewhere is worse than none."""
-    content = film_model()
+@pytest.mark.parametrize(
+    "content",
+    [film_model(), mirrored_film_model(), mirrored_film_model(pools=False)],
+    ids=["one branch", "with its mirror image", "without a pool"],
+)
+def test_the_heat_map_finds_the_bright_part(content: bytes) -> None:
+    """A map that points elsewhere is worse than none; of a mirrored branch it must be turned back."""
     model = serving_model(content, record_of(content, FILMS))
     for row, column in ((4, 4), (20, 8), (12, 24)):
         bright = film(0.2)
@@ -195,6 +199,16 @@ def test_the_heat_map_finds_the_bright_part() -> None:
         top = np.unravel_index(heat.argmax(), heat.shape)
         assert abs(top[0] - row - 2.5) <= 5 and abs(top[1] - column - 2.5) <= 5
     assert not model.heat_map(film(0.2)).any()
+
+
+def test_the_part_behind_the_maps_gives_the_same_score() -> None:
+    """Or the map would be of another model."""
+    film_of_noise = np.random.default_rng(2).random((1, SIDE, SIDE), np.float32)
+    for content, mirrored in ((film_model(), (False,)), (mirrored_film_model(), (False, True))):
+        network = open_network(content)
+        assert network.ending.mirrored == mirrored
+        assert np.allclose(network.ending.scores(network.maps(film_of_noise)), network.scores(film_of_noise[None]), atol=1e-5)
+    assert open_network(mirrored_film_model(pools=False)).ending is None
 
 
 def test_answers_need_no_torch() -> None:

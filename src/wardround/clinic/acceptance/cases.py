@@ -50,16 +50,6 @@ class Cases:
         fold[order] = np.arange(len(people)) % FOLDS
         return np.asarray(fold[owner])
 
-    def one_each(self, seed: int) -> NDArray[np.bool_]:
-        """One case of each patient and class, drawn by a hash: what a promise about the next patient may be made from."""
-        digests = [hashlib.sha256(f"{seed}\0{name}\0{row}".encode()).digest() for row, name in enumerate(self.names.tolist())]
-        chosen: dict[tuple[str, int], int] = {}
-        for row in sorted(range(len(self)), key=digests.__getitem__):
-            chosen.setdefault((str(self.patients[row]), int(self.labels[row])), row)
-        kept = np.zeros(len(self), bool)
-        kept[list(chosen.values())] = True
-        return kept
-
 
 def read_cases(contract: DataContract, source: str, mapping: Path | None = None) -> Cases:
     """The cases at a path, or of a public data set by its name: of that the split that its publisher set apart for tests.

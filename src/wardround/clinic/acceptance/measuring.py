@@ -132,8 +132,8 @@ def less_asked(cases: Cases, asked: Measured, other: Measured) -> dict[str, Pair
 
 
 def measured_limits(cases: Cases, scores: Floats, promise: float, seed: int) -> tuple[ConformalLimits, Evaluation]:
-    """The limits of all cases, one of each patient; and what they would have done, each fold by the limits of the others."""
-    one_each, ill = cases.one_each(seed), cases.labels == 1
+    """The limits of all cases; and what they would have done, each fold of patients by the limits of the others."""
+    ill = cases.labels == 1
     positive, negative = crossed_may_be(cases, scores, promise, seed)
     holds, told = np.where(ill, positive, negative), positive != negative
     wrong = told & ~holds
@@ -145,15 +145,15 @@ def measured_limits(cases: Cases, scores: Floats, promise: float, seed: int) -> 
     }
     values = {name: hits / trials for name, (hits, trials) in shares.items()}
     evaluation = Evaluation(values=dict(values), intervals={name: wilson(*counts) for name, counts in shares.items()})
-    return conformal_limits(scores[one_each], cases.labels[one_each], promise), evaluation
+    return conformal_limits(scores, cases.labels, promise), evaluation
 
 
 def crossed_may_be(cases: Cases, scores: Floats, promise: float, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether each case (n,) may be positive and may be negative, by limits that cases of other folds made."""
-    folds, one_each = cases.folds(seed), cases.one_each(seed)
+    folds = cases.folds(seed)
     positive, negative = np.zeros(len(cases), bool), np.zeros(len(cases), bool)
     for fold in np.unique(folds):
-        inside, made = folds == fold, (folds != fold) & one_each
+        inside, made = folds == fold, folds != fold
         limits = conformal_limits(scores[made], cases.labels[made], promise)
         positive[inside], negative[inside] = limits.may_be(scores[inside])
     return positive, negative

@@ -2,14 +2,15 @@
 
     network input --session--> scores (n,)
                            --> embedding (n, d)        what the last layer reads; of an averaged mirror image, of both, mean
-                           --> maps (n, c, h, w)       what is pooled into the embedding, where the graph has that shape
+                           --> maps (n, c, h, w)       what is pooled into the embedding, one of each branch
+    maps --ending--> scores (n,)                       the same graph from there on, to ask what a part of the maps is worth
 
-Which values these are is read from the graph: backwards from the score to the last matrix product, and from its input to the last
-array of four axes that a convolution led to.
+Which values these are is read from the graph: backwards from the score to the last matrix product of each branch, and from what
+that reads to the first step that pools. A graph of another shape has no ending.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from wardround.values.errors import RunError
 
 _PIECE = 32
 _PRODUCTS = ("Gemm", "MatMul")
+_POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,28 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """From maps to the score. maps: names, one of each branch. mirrored: whether the branch saw the mirror image."""
+
+    session: onnxruntime.InferenceSession
+    maps: tuple[str, ...]
+    mirrored: tuple[bool, ...]
+
+    def scores(self, maps: Sequence[NDArray[np.float32]]) -> Floats:
+        """(n,) of maps (n, c, h, w), one array of each branch."""
+        fed = dict(zip(self.maps, maps, strict=True))
+        return np.asarray(self.session.run(["scores"], fed)[0], np.float64).reshape(-1)
+
+
+@dataclass(frozen=True)
 class Network:
-    """statement: what the file says of itself. heads: names of embeddings, one of each branch. threads: of one question."""
+    """statement: what the file says of itself. heads: names of embeddings, one of each branch. ending: None where the graph has
+    none that pools once."""
 
     statement: ModelStatement
     session: onnxruntime.InferenceSession
     heads: tuple[str, ...]
+    ending: Ending | None = None
 
     def outputs(self, inputs: NDArray[np.float32]) -> Outputs:
         """Of network inputs (n, *shape). A record's outputs do not depend on the others asked with it, but for rounding."""
@@ -55,6 +73,12 @@ class Network:
         """(n,) before the sigmoid."""
         runs = (self.session.run(["scores"], {self._input: piece})[0] for piece in self._pieces(inputs))
         return np.concatenate([np.zeros(0), *(np.asarray(one, np.float64).reshape(-1) for one in runs)])
+
+    def maps(self, record: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Of one network input: (1, c, h, w) of each branch; none without an ending."""
+        if self.ending is None:
+            return []
+        return list(self.session.run(list(self.ending.maps), {self._input: np.ascontiguousarray(record[None], np.float32)}))
 
     @property
     def _input(self) -> str:
@@ -76,9 +100,10 @@ def open_network(content: bytes, *, threads: int = 1) -> Network:
         cut_to_network(model, names["features"], names["scores"], statement.data.input_shape)
         heads = _heads(model.graph, names["scores"])
         _rename_score(model.graph, names["scores"])
-        for head in heads:
-            model.graph.output.append(onnx.helper.make_tensor_value_info(head, onnx.TensorProto.FLOAT, None))
-        return Network(statement, _session(model, threads), heads)
+        ending = _ending(model, heads) if statement.data.kind == "image" else None
+        for name in (*heads, *(ending.maps if ending else ())):
+            model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        return Network(statement, _session(model, threads), heads, ending)
     except RunError:
         raise
     except Exception as error:  # protobuf, json and ONNX Runtime: their errors share no base but Exception
@@ -132,6 +157,63 @@ def _uncast(makers: Mapping[str, onnx.NodeProto], name: str) -> str:
 def _widens(node: onnx.NodeProto) -> bool:
     """Whether it takes a value to float64, as a model does with what its last layer reads, for distances to its neighbours."""
     return node.op_type == "Cast" and any(one.name == "to" and one.i == onnx.TensorProto.DOUBLE for one in node.attribute)
+
+
+def _ending(model: onnx.ModelProto, heads: tuple[str, ...]) -> Ending | None:
+    """The part behind the pooled maps. None where a branch pools several maps, or none, or shares one with another."""
+    graph = model.graph
+    makers = {output: node for node in graph.node for output in node.output}
+    pooled = [_pooled(makers, head) for head in heads]
+    maps = tuple(one.pop() for one in pooled if len(one) == 1)
+    if not maps or len(set(maps)) != len(heads):
+        return None
+    rest = onnx.ModelProto()
+    rest.CopyFrom(model)
+    needed, kept = {"scores"}, []
+    for node in reversed(graph.node):
+        if needed & (set(node.output) - set(maps)):
+            needed |= set(node.input)
+            kept.append(node)
+    del rest.graph.node[:], rest.graph.input[:], rest.graph.output[:]
+    rest.graph.node.extend(reversed(kept))
+    rest.graph.input.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * 4) for name in maps)
+    rest.graph.output.append(onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, None))
+    used = {value for node in kept for value in node.input}
+    weights = [tensor for tensor in rest.graph.initializer if tensor.name in used]
+    del rest.graph.initializer[:]
+    rest.graph.initializer.extend(weights)
+    return Ending(_session(rest, 1), maps, tuple(_is_mirrored(makers, graph.input[0].name, name) for name in maps))
+
+
+def _pooled(makers: dict[str, onnx.NodeProto], head: str) -> set[str]:
+    """What the first pooling steps before a value read."""
+    pooled, waiting, seen = set(), [head], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in makers:
+            continue
+        seen.add(name)
+        node = makers[name]
+        if node.op_type in _POOLS:
+            pooled.add(str(node.input[0]))
+        else:
+            waiting += list(node.input)
+    return pooled
+
+
+def _is_mirrored(makers: dict[str, onnx.NodeProto], network_input: str, name: str) -> bool:
+    """Whether the network's input comes to this value through a slice alone: the exporter's way to turn an image round."""
+    waiting, seen, readers = [name], set(), set()
+    while waiting:
+        value = waiting.pop()
+        if value in seen or value not in makers:
+            continue
+        seen.add(value)
+        node = makers[value]
+        if network_input in node.input:
+            readers.add(node.op_type)
+        waiting += list(node.input)
+    return readers == {"Slice"}
 
 
 def _none(piece: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from wardround.sources.dicom.picture.picture import show_picture
 from wardround.sources.files.candidate import Candidate
 from wardround.sources.files.damage import DAMAGE
 from wardround.sources.files.file_tree import FileTree, open_file_tree
-from wardround.sources.files.known_files import MANIFEST, Known, known_files, note_manifest
+from wardround.sources.files.known_files import MANIFEST, Known, known_files, note_labels, note_manifest
 from wardround.sources.images.image_decoding import Decoded
 from wardround.sources.images.image_folder import read_listed
 from wardround.sources.images.picture_kinds import SUFFIXES, suffix_of
@@ -155,7 +155,8 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
         pictures = _dicom_files(file_tree, counter)
         beside = path.with_name(MANIFEST) if path.is_file() else None
         listed_files, absent = known_files(file_tree, pictures, contract, beside, labels)
-        note_manifest(counter, absent, pictures, listed_files)
+        note_manifest(counter, absent, pictures, listed_files, present=pictures)
+        note_labels(counter, listed_files, contract)
         plain = [file if file.listed else Known(file.name, file.label, "", file.split, file.site) for file in listed_files]
         reading = _Reading(contract, key, counter, {name: position for position, name in enumerate(pictures, 1)})
         read_result = read_listed(

@@ -61,13 +61,37 @@ def note_manifest(
     """Where the list and the files disagree: lines without a file, and files without a line. present: every file there is."""
     whole = {_normal(name) for name in present} if absent else set()
     last = Counter(PurePosixPath(name).name for name in whole)
+    stems = {_stem(name) for name in whole}
     for line_place in absent:
         name = _normal(line_place.value or "")
         times = 1 if name in whole else last[name]
-        counter.error(*_why_absent(times), line_place)
+        counter.error(*(_SPELLED_OTHERWISE if not times and _stem(name) in stems else _why_absent(times)), line_place)
     for name in sorted(set(names) - {file.name for file in listed_files}):
         text = f"Images are not in {MANIFEST} and were left out"
         counter.warning("unlisted", text, "list them if they belong to the study", Place(file=name))
+
+
+def note_labels(counter: ProblemCounter, listed_files: Iterable[Known], contract: DataContract) -> None:
+    """Where a manifest gives a file another outcome than the folder in which it lies: the manifest is believed."""
+    for file in listed_files:
+        said = contract.label.judge(file.label) if file.listed else None
+        folder = _from_folders(file.name, contract, "optional").label if said is not None else ""
+        if folder and contract.label.judge(folder) not in (None, said):
+            text = f"{MANIFEST} gives images another outcome than the folder in which they lie"
+            hint = f"{MANIFEST} is believed; find out which of the two is right, and move the images or correct their lines"
+            counter.warning("label-otherwise", text, hint, Place(file=file.name, value=file.label))
+
+
+_SPELLED_OTHERWISE = (
+    "file-otherwise",
+    f"{MANIFEST} names images that are there under another spelling",
+    "write each as it is called there, as seen from the folder: upper and lower case, the suffix, the folders before it",
+)
+
+
+def _stem(name: str) -> str:
+    """The last part of a name without its suffix, in lower case."""
+    return PurePosixPath(name.replace("%2F", "/")).name.rpartition(".")[0].casefold() or PurePosixPath(name).name.casefold()
 
 
 def _why_absent(times: int) -> tuple[str, str, str]:

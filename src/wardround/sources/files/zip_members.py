@@ -91,11 +91,21 @@ def _name(info: zipfile.ZipInfo) -> str:
     if not info.flag_bits & _UTF8_MARK and not name.isascii():
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/")
+    return _without_dots(name.replace("\\", "/"))
+
+
+def _without_dots(name: str) -> str:
+    """A name without "." and nothing between its folder signs: two that differ by these alone are one file.
+
+    >>> _without_dots("./a//b/./c.png"), _without_dots("/a/"), _without_dots("a/../b")
+    ('a/b/c.png', '/a/', 'a/../b')
+    """
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    return "/" * name.startswith("/") + "/".join(parts) + "/" * (name.endswith(("/", "/.")) and bool(parts))
 
 
 def _as_listed(info: zipfile.ZipInfo) -> str:
-    return info.filename.replace("\\", "/")
+    return _without_dots(info.filename.replace("\\", "/"))
 
 
 def _is_latin(sign: str) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wardround.sources.files.candidate import Candidate
 from wardround.sources.files.file_tree import LARGEST_FILE, FileTree, open_file_tree
-from wardround.sources.files.known_files import MANIFEST, Known, is_manifest, known_files, note_manifest
+from wardround.sources.files.known_files import MANIFEST, Known, is_manifest, known_files, note_labels, note_manifest
 from wardround.sources.files.set_aside import REASONS, REFUSALS, FileAccount, Reason, SetAside
 from wardround.sources.images.image_decoding import Decoded, bombs_refused, decode_guarded, fault_named
 from wardround.sources.images.picture_kinds import (
@@ -48,6 +48,7 @@ def read_image_folder(path: Path, contract: DataContract, labels: Labels = "requ
         listed_files, absent = known_files(file_tree, names, contract, beside, labels)
         counter = ProblemCounter("of the images in name order")
         note_manifest(counter, absent, names, listed_files, present=_all_names(file_tree))
+        note_labels(counter, listed_files, contract)
         return read_listed(
             file_tree,
             names,

@@ -34,12 +34,12 @@ def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, spl
     findings += patient_looks(read_result)
     findings += _label_findings(read_result)
     findings += [_told(problem) for problem in training_problems(read_result, assigned)]
-    findings += [counted(*parts) for parts in _duplicate_findings(read_result, contract)]
+    findings += _duplicate_findings(read_result, contract)
     findings += _column_findings(read_result, contract)
     if contract.kind == "image" and len(read_result):
         findings += [
-            Finding(level, code, text, hint) if count is None else counted(level, code, text, hint, count)
-            for level, code, text, hint, count in image_findings(read_result, contract.image)
+            Finding(level, code, text, hint) if rows is None else _of_records(read_result, level, code, text, hint, rows)
+            for level, code, text, hint, rows in image_findings(read_result, contract.image)
         ]
     order = {"error": 0, "warning": 1, "note": 2}
     return Readiness(kind, _counts(read_result, contract, assigned), tuple(sorted(findings, key=lambda f: order[f.level])))
@@ -177,41 +177,41 @@ def _label_findings(read_result: ReadResult) -> list[Finding]:
     return [Finding("note", "uneven-labels", text, "the study may balance the loss; accuracy alone will look too good")]
 
 
-def _duplicate_findings(read_result: ReadResult, contract: DataContract) -> list[tuple[Level, str, str, str, int]]:
+def _of_records(read_result: ReadResult, level: Level, code: str, text: str, hint: str, rows: NDArray[np.int64]) -> Finding:
+    """A finding of some records, with the file of each."""
+    places = _places(read_result, rows)
+    return counted(level, code, text, hint, len(rows), *_where(places, len(rows)))
+
+
+def _places(read_result: ReadResult, rows: NDArray[np.int64]) -> list[Place]:
+    names = [str(read_result.names[row]) for row in rows[:PLACES_KEPT].tolist()]
+    return [Place(int(name)) if name.isdigit() else Place(file=name) for name in names]
+
+
+def _duplicate_findings(read_result: ReadResult, contract: DataContract) -> list[Finding]:
     """Images only: equal rows of a table are common among different people."""
     if contract.kind != "image" or not len(read_result):
         return []
-    _, group, sizes = np.unique(read_result.digests, return_inverse=True, return_counts=True)
-    surplus = int(np.sum(sizes - 1))
-    if not surplus:
+    _, first, group, sizes = np.unique(read_result.digests, return_index=True, return_inverse=True, return_counts=True)
+    later = np.ones(len(group), bool)
+    later[first] = False
+    if not later.any():
         return []
-    findings: list[tuple[Level, str, str, str, int]] = [
-        ("warning", "duplicates", "Images that copy another one exactly", "keep one of each", surplus)
-    ]
-    pairs = (
-        (
-            "duplicates-other-label",
-            read_result.labels.astype(np.str_),
-            "Identical images have different labels",
-            "find the right label",
-        ),
-        (
-            "duplicates-other-patient",
-            read_result.patients,
-            "Identical images belong to different patients",
-            "find the right patient",
-        ),
-        (
-            "duplicates-across-splits",
-            read_result.declared,
-            "Identical images stand in several declared splits",
-            "keep one of each",
-        ),
-    )
-    for code, values, text, hint in pairs:
+    text = "Images that copy another one exactly"
+    findings = [_of_records(read_result, "warning", "duplicates", text, "keep one of each", np.flatnonzero(later))]
+    for code, values, text, hint in (
+        ("duplicates-other-label", read_result.labels.astype(np.str_), "Identical images have different labels",
+         "find the right label"),
+        ("duplicates-other-patient", read_result.patients, "Identical images belong to different patients",
+         "find the right patient"),
+        ("duplicates-across-splits", read_result.declared, "Identical images stand in several declared splits",
+         "keep one of each"),
+    ):  # fmt: skip
         groups = {(int(g), str(v)) for g, v in zip(group.tolist(), values.tolist(), strict=True)}
         if crossing := len(groups) - len(sizes):
-            findings.append(("warning", code, text, hint, crossing))
+            rows = _of_mixed(group.reshape(-1), values)
+            places = _places(read_result, rows)
+            findings.append(counted("warning", code, text, hint, crossing, *_where(places, len(rows))))
     return findings
 
 

@@ -8,16 +8,20 @@ from numpy.typing import NDArray
 
 from wardround.sources.images.pixels import inside_padding
 from wardround.sources.read_result import Level, ReadResult
+from wardround.sources.readiness.near_copies import near_copies
 from wardround.study.contract import ImageContract
 
-Told = tuple[Level, str, str, str, int | None]
-"""Level, code, text, mend, and how many images it is of where that is said after the text."""
+Told = tuple[Level, str, str, str, NDArray[np.int64] | None]
+"""Level, code, text, mend, and the records it is of, where it is of some."""
 
 SATURATED = 0.5
 """Share of pixels at white above which an image counts as saturated."""
 
 FLAT = 2.0 / 255
 """Standard deviation, of full scale, below which an image shows nothing."""
+
+_TWO_TONE, _FEWEST_OF_TONE = 0.8, 0.02
+"""Share of pixels at black or white from which on an image is called one of two tones, and the least share of either."""
 
 DARK = 1.0 / 14
 """Brightest pixel, of full scale, below which 16-bit files were probably scaled by the wrong white. Twelve bits reach a
@@ -27,36 +31,51 @@ sixteenth; rounding to 8 bits and the overshoot of resizing add a little."""
 def image_findings(read_result: ReadResult, contract: ImageContract) -> Iterator[Told]:
     """Reads the prepared images in blocks, so memory stays small."""
     yield from _size_findings(read_result.originals, contract)
-    facts, grid = np.empty((len(read_result), 3)), np.empty((len(read_result), 64))
+    facts, grid = np.empty((len(read_result), 4)), np.empty((len(read_result), 64))
     for rows, images in _blocks(read_result, contract):
         facts[rows], grid[rows] = _facts(images), _coarse(images)
     for row, image, outside in _padded_images(read_result):
         facts[row], grid[row] = _facts(image[None, ~outside])[0], _coarse_of_part(image, outside)
     flat, saturated, brightest = facts[:, 0] < FLAT, facts[:, 1] > SATURATED, facts[:, 2]
-    if count := int(flat.sum()):
-        yield (
-            "warning",
-            "constant-image",
-            "Images that show nothing, all pixels nearly equal",
-            "take them out",
-            count,
-        )
-    if count := int((saturated & ~flat).sum()):
-        yield (
-            "warning",
-            "saturated-image",
-            "Images more than half of which is pure white",
-            "check the window or the export",
-            count,
-        )
+    if flat.any():
+        yield "warning", "constant-image", "Images that show nothing, all pixels nearly equal", "take them out", _rows(flat)
+    if (white := saturated & ~flat).any():
+        text = "Images more than half of which is pure white"
+        yield "warning", "saturated-image", text, "check the window or the export", _rows(white)
+    if (two_tone := (facts[:, 3] > _TWO_TONE) & ~flat & ~saturated).any():
+        text = "Images of black and white alone, as masks and drawings are"
+        yield "warning", "two-tone-image", text, "take them out where they are no pictures of patients", _rows(two_tone)
     if np.median(brightest) < DARK:
         text = "Most images use about a sixteenth of the grey scale, or less"
         hint = "PNG of 12 bits need white_16 = 4095 under [data.image]; DICOM needs its window, or the right BitsStored"
         yield "warning", "dark-images", text, hint, None
-    inverted = int(np.sum(_inverted(grid) & ~flat))
-    if inverted:
+    if (inverted := _inverted(grid) & ~flat).any():
         hint = "check the photometric interpretation (MONOCHROME1 shows low values white)"
-        yield "warning", "inverted-images", "Images that look like the negative of the hospital's others", hint, inverted
+        text = "Images that look like the negative of the hospital's others"
+        yield "warning", "inverted-images", text, hint, _rows(inverted)
+    yield from _near_copies(read_result, near_copies(read_result, grid, flat))
+
+
+def _near_copies(read_result: ReadResult, pairs: NDArray[np.int64]) -> Iterator[Told]:
+    """Pairs of records that are one picture saved twice: each second one is told, and where the two contradict each other."""
+    if not len(pairs):
+        return
+    first, second = pairs[:, 0], pairs[:, 1]
+    text = "Images that are nearly the same as another one, as a picture saved twice is"
+    yield "warning", "near-duplicates", text, "keep one of each", np.unique(second)
+    named = read_result.identified[first] & read_result.identified[second]
+    for code, unlike, text, hint in (
+        ("near-duplicates-other-label", read_result.labels[first] != read_result.labels[second],
+         "Images that are nearly the same have different labels", "find the right label"),
+        ("near-duplicates-other-patient", named & (read_result.patients[first] != read_result.patients[second]),
+         "Images that are nearly the same belong to different patients", "find the right patient"),
+    ):  # fmt: skip
+        if unlike.any():
+            yield "warning", code, text, hint, np.unique(pairs[unlike])
+
+
+def _rows(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.flatnonzero(chosen)
 
 
 def _blocks(read_result: ReadResult, contract: ImageContract) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
@@ -98,16 +117,20 @@ def _size_findings(originals: NDArray[np.int64], contract: ImageContract) -> Ite
         yield "note", "sizes", text, "", None
     elif len(sizes) and tuple(sizes[0]) != contract.size:
         yield "note", "sizes", f"All images are {sizes[0][0]} x {sizes[0][1]} and were resized to the study's size", "", None
-    if small := int(np.sum((originals[:, 0] < contract.size[0]) | (originals[:, 1] < contract.size[1]))):
+    small = np.flatnonzero((originals[:, 0] < contract.size[0]) | (originals[:, 1] < contract.size[1]))
+    if len(small):
         text = f"Images smaller than the study's {contract.size[0]} x {contract.size[1]}, which are enlarged"
         yield "warning", "small-images", text, "export them at full size if you can", small
 
 
 def _facts(images: NDArray[Any]) -> NDArray[np.float64]:
-    """(n, 3): standard deviation, share of white pixels, brightest pixel; all of full scale."""
+    """(n, 4): standard deviation, share of white pixels, brightest pixel, and share of pixels that are black or white where
+    there are enough of both; all of full scale."""
     top = float(np.iinfo(images.dtype).max)
     flat = images.reshape(len(images), -1)
-    return np.stack([flat.std(axis=1) / top, (flat == top).mean(axis=1), flat.max(axis=1) / top], axis=1)
+    black, white = (flat <= 0.02 * top).mean(axis=1), (flat >= 0.98 * top).mean(axis=1)
+    two_tone = np.where(np.minimum(black, white) > _FEWEST_OF_TONE, black + white, 0.0)
+    return np.stack([flat.std(axis=1) / top, (flat == top).mean(axis=1), flat.max(axis=1) / top, two_tone], axis=1)
 
 
 def _coarse_of_part(image: NDArray[Any], outside: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -10,6 +10,9 @@ seldom a whole number. A limit between the orders below and above it, at its fra
 distribution between the two is flat; its share lies in any case between those of the two. With the order below alone, 37 cases
 would have 92 % where 90 % was promised, and more answers would be "cannot tell".
 
+The argument takes cases as they come, one like the other. Where patients have several, the limits are of cases, and the scatter
+from one sample to the next is wider than n says.
+
 Where n is so small that k < 1 nothing can be promised but by the whole line: the class is never ruled out.
 
 Source: V. Vovk, A. Gammerman, G. Shafer, Algorithmic Learning in a Random World (2005), 4.5 (label-conditional); J. Lei et al.,
@@ -35,8 +38,8 @@ class ConformalLimits(Section):
     promise: float = Field(gt=0, lt=1, description="Share of each class for which the answer is to hold the truth.")
     positive_from: float | None = Field(default=None, description="From this score on a record may be positive; null: always.")
     negative_to: float | None = Field(default=None, description="Up to this score a record may be negative; null: always.")
-    positives: int = Field(ge=0, description="Cases of the class that made the limit, one of each patient.")
-    negatives: int = Field(ge=0, description="Cases of the class that made the limit, one of each patient.")
+    positives: int = Field(ge=0, description="Cases of the class that made the limit.")
+    negatives: int = Field(ge=0, description="Cases of the class that made the limit.")
 
     def may_be(self, scores: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each record (n,) may be positive, and whether it may be negative."""
@@ -53,7 +56,7 @@ class ConformalLimits(Section):
 
 
 def conformal_limits(scores: NDArray[np.floating], labels: NDArray[np.integer], promise: float) -> ConformalLimits:
-    """The limits that these cases make, one of each patient.
+    """The limits that these cases make.
 
     >>> limits = conformal_limits(np.arange(19.0), np.ones(19, np.int8), 0.9)
     >>> limits.positive_from, limits.negative_to  # rank 0.1 * 20 = 2: the second smallest; no negative case
