@@ -127,6 +127,7 @@ def test_too_few_rounds_and_no_figures_say_nothing(make_record: Make) -> None:
     """A private run between hospitals has no curve at all."""
     few = judged(make_record, [0.6, 0.7, 0.75], [0.6, 0.5, 0.4], study(3))
     assert few.verdict == "unclear" and "3 rounds" in few.sentence
+    assert "from 1 round:" in judged(make_record, [0.6], [0.6], study(1)).sentence
     assert convergence(make_record(rounds=()), TASK).verdict == "unclear"
 
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
+from typer.testing import CliRunner
 
+from wardround.cli.main import app
 from wardround.registry import Registry, default_home, open_registry
 from wardround.registry.tables import SCHEMA, Base
 from wardround.study.record.run_record import (
@@ -395,6 +397,8 @@ def test_a_hospitals_own_model_that_holds_patients_is_known_and_is_this_users_al
         with pytest.raises(RegistryError, match="must never leave the hospital"):
             registry.export(entry.id, tmp_path / "copy", kind="safetensors")
         assert registry.export(entry.id, tmp_path / "copy", kind="safetensors", within_hospital=True).read_bytes() == WEIGHTS
+    listed = CliRunner().invoke(app, ["models", "list", "--registry", str(tmp_path / "home")], env={"COLUMNS": "200"}).output
+    assert ["patients in the model" in line for line in listed.splitlines() if "Opacities" in line].count(True) == 1
 
 
 def umask() -> int:

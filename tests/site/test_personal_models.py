@@ -166,6 +166,8 @@ def test_a_model_that_asks_its_neighbours_is_whole_in_its_files_and_says_what_it
     asked = replace(asked, nearest=int(asked.nearest))
     own, tree = ({name[2:]: array for name, array in weights.items() if name.startswith(f"{number}/")} for number in (0, 1))
     network = [{name: array for name, array in part.items() if name in trained(STUDY)} for part in (own, tree)]
+    refused = session.run(None, {name: np.array([1e9]) for name in "abc"})[0]
+    assert np.isnan(refused).all(), "a record that the contract refuses has no neighbours either"
     logits = outputs_of(bench, PersonalModel((Part(0.5, network[0]), Part(0.5, network[1], asked))), "test")
     np.testing.assert_allclose(shown[inside], 1 / (1 + np.exp(-logits))[inside], atol=1e-5)
     assert np.abs(logits - bench.outputs(network[1], "test")).max() > 0.1

@@ -99,7 +99,8 @@ def convergence(record: RunRecord, task: Task) -> Convergence:
     if trend is None:
         return Convergence(
             "unclear",
-            f"Whether more rounds would help cannot be told from {len(curve)} rounds: it takes {FEWEST_ROUNDS}.",
+            f"Whether more rounds would help cannot be told from {len(curve)} round{'s' * (len(curve) != 1)}: "
+            f"it takes {FEWEST_ROUNDS}.",
         )
     return _verdict(trend, trend_of(losses) if scores else None, name, len(record.rounds), _spent(times))
 
