@@ -1,6 +1,6 @@
 """Images that are one picture saved twice: as JPEG and as PNG, at two sizes, with another quality.
 
-Copies that are equal are suspects by their digests; these differ by a little in every pixel. Of two pictures taken apart, the
+Copies that are equal are found by their digests; these differ by a little in every pixel. Of two pictures taken apart, the
 coarse grids of 8 x 8 means differ by far more: of 5,216 chest X-rays no two were nearly alike that were not equal.
 """
 

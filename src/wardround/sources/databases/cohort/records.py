@@ -69,6 +69,9 @@ def _eligible(records: pl.DataFrame, index: IndexSection, tally: Tally) -> pl.Da
         "look at the dates of death",
     )  # fmt: skip
     records = records.with_columns(age_in_years().alias("age"))
+    unborn = int(records.select((pl.col("age") < 0).sum()).item())
+    hint = "correct the dates of birth, or of the events, at the source"
+    tally.add("warning", "birth-after-index", "Index events lie before the person's birth", hint, unborn)
     if index.age is not None:
         youngest, oldest = index.age
         text = f"Index events left out, since the person is not {youngest} to {oldest} years old or of unknown age"

@@ -8,7 +8,7 @@ Source: https://hl7.org/fhir/R4/
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -23,11 +23,13 @@ from wardround.sources.databases.fhir.values import (
     Coding,
     Resource,
     ResourceKind,
+    bare_codes,
     coded_parts,
     codings,
     day_of,
     first_text,
     id_in,
+    is_unread_date,
     listed,
     part,
     unused_status,
@@ -77,7 +79,11 @@ def _tell_absent_pages(files: tuple[ExportFile, ...], tally: Tally) -> None:
 def _tell_unread(files: list[ExportFile], tally: Tally) -> None:
     """Count the files that are not read. What is no resource may be a damaged one."""
     for file in files:
-        if file.holds_resources:
+        if "OperationOutcome" in file.kinds:
+            text = "The export holds messages of the server, which may say that resources are missing"
+            hint = "read them (OperationOutcome), and export again what failed"
+            tally.add("warning", "server-messages", text, hint, places=[Place(file=file.name)])
+        elif file.holds_resources:
             text = "Files of resources that this cohort does not need were not read"
             tally.add("note", "unused-files", text, "", places=[Place(file=file.name)])
         else:
@@ -138,6 +144,12 @@ def _medications(files: Iterable[ExportFile], kinds: frozenset[str], tally: Tall
     return codes
 
 
+def tell_unread_date(kind: str, spot: Place, tally: Tally) -> None:
+    """Count a date that is there and cannot be read: left out, it would look like never."""
+    text = f"Dates of resources {kind} cannot be read"
+    tally.add("error", f"date-unread:{kind}", text, "export them as FHIR writes them: 2020-12-31, or 2020-12", places=[spot])
+
+
 def not_json(spot: Place, tally: Tally) -> None:
     """Count a line or entry that holds no resource; the person at the machine is told which it is."""
     tally.add(
@@ -166,6 +178,7 @@ class _Reading:
         self.by_code: dict[tuple[str, Coding], list[int]] = {}
         self.by_prefix: dict[str, list[tuple[str, str, int]]] = {}
         self.every: dict[str, list[int]] = {}
+        self.set_of_bare_code: dict[tuple[str, str], str] = {}
         for position, concept_set in enumerate(self.cohort.concepts):
             if not concept_set.codes:
                 self.every.setdefault(concept_set.event, []).append(position)
@@ -173,6 +186,7 @@ class _Reading:
                 for system in code.fhir_systems:
                     if code.prefix is None:
                         self.by_code.setdefault((concept_set.event, (system, code.code)), []).append(position)
+                        self.set_of_bare_code[concept_set.event, code.code] = concept_set.name
                     else:
                         self.by_prefix.setdefault(concept_set.event, []).append((system, code.prefix, position))
 
@@ -187,16 +201,18 @@ class _Reading:
                 hint = "export each kind of resource into files of its own"
                 self.tally.add("error", "mixed-file", f"{file.title} holds other resources", hint, places=[spot])
                 continue
-            self._take(RESOURCE_KINDS[resource["resourceType"]], resource, self.versions.add(resource, content))
+            self._take(RESOURCE_KINDS[resource["resourceType"]], resource, self.versions.add(resource, content), spot)
         self._flush()
 
-    def _take(self, kind: ResourceKind, resource: Resource, row: int) -> None:
+    def _take(self, kind: ResourceKind, resource: Resource, row: int, spot: Place) -> None:
         if (reason := unused_status(kind, resource)) is not None:
             self._leave_out(kind.name, reason)
             return
         key = id_in(part(resource, kind.subject, "reference"), "Patient")
         written = first_text(resource, kind.starts)
-        start, end = day_of(written), day_of(first_text(resource, kind.ends))
+        written_end = first_text(resource, kind.ends)
+        start, end = day_of(written), day_of(written_end)
+        met = kind.name == "Encounter"
         if start is not None and end is not None and end < start:
             self.tally.reversed_spans(self.file, 1)
             end = None
@@ -212,6 +228,9 @@ class _Reading:
         for index, (codes, value) in enumerate(coded_parts(kind, resource)):
             positions = self._positions(kind.event, codes)
             positions.update(self.every.get(kind.event, ()) if index == 0 else ())
+            met = met or bool(positions)
+            if positions and value.unread:
+                self._tell_unread_number(kind, spot)
             if positions and value.absent:
                 self._leave_out(kind.name, "dataAbsentReason")
                 continue
@@ -219,8 +238,29 @@ class _Reading:
                 self.tally.add("warning", "limit", "Values below or above a limit of measurement count as the limit", "")
             for position in sorted(positions):
                 self.batch.append((key, position, start, end, value.number, value.unit, row))
+        if not met:
+            self._tell_other_system(kind, resource, spot)
+        for text in (written, written_end) if met else ():
+            if is_unread_date(text):
+                tell_unread_date(kind.name, replace(spot, value=str(text)), self.tally)
         if len(self.batch) + len(self.stay_batch) >= BATCH:
             self._flush()
+
+    def _tell_unread_number(self, kind: ResourceKind, spot: Place) -> None:
+        text = f"Values of resources {kind.name} are no numbers of JSON, and would look like never measured"
+        hint = 'export them as numbers: 130.5, not "130,5", NaN or a number that no program holds'
+        self.tally.add("error", f"not-a-number:{kind.name}", text, hint, places=[spot])
+
+    def _tell_other_system(self, kind: ResourceKind, resource: Resource, spot: Place) -> None:
+        """Of a resource that belongs to no set: whether it carries a code of one, of another system or of none."""
+        for system, code in bare_codes(resource.get(kind.code)):
+            if (name := self.set_of_bare_code.get((kind.event, code))) is not None:
+                text = f"Events carry a code of the concept set {name!r} under another system, or under none, and were left out"
+                hint = (
+                    "compare the addresses of the systems; where they mean the same, export the codes with the one that FHIR "
+                    "names, or add this one to the study, for all hospitals"
+                )
+                self.tally.add("warning", f"code-other-system:{name}", text, hint, places=[replace(spot, value=system)])
 
     def _take_discharge(self, key: str, day: date | None, codes: list[Coding], row: int) -> None:
         """Where an encounter led to, as an event of its last day."""

@@ -7,7 +7,17 @@ import polars as pl
 from wardround.sources.databases.cohort.partial_days import FIRST_GUESS, IMPOSSIBLE_BIRTH, birth_day
 from wardround.sources.databases.events import PERSONS, PersonKeys, Tally
 from wardround.sources.databases.fhir.lines import ExportFile
-from wardround.sources.databases.fhir.values import MODIFIED, Resource, day_of, id_in, listed, moment_of, part, parts_of_day
+from wardround.sources.databases.fhir.values import (
+    MODIFIED,
+    Resource,
+    day_of,
+    id_in,
+    is_unread_date,
+    listed,
+    moment_of,
+    part,
+    parts_of_day,
+)
 from wardround.sources.places import Place
 from wardround.values.errors import DataError
 
@@ -106,6 +116,22 @@ def _keep_newest(newest: dict[str, tuple[int, Resource]], resource: Resource, ta
 
 def _row(name: str, resource: Resource, tally: Tally) -> tuple[Any, ...]:
     year, month, day = parts_of_day(resource.get("birthDate"))
+    for text in (resource.get("birthDate"), resource.get("deceasedDateTime")):
+        if is_unread_date(text):
+            tally.add(
+                "error", "date-unread:Patient", "Dates of resources Patient cannot be read",
+                "export them as FHIR writes them: 2020-12-31, or 2020-12", places=[Place(value=name)],
+            )  # fmt: skip
+    if not isinstance(resource.get("deceasedBoolean"), bool | None):
+        tally.add(
+            "error", "deceased-unread", "Patients whose deceasedBoolean is neither true nor false, so that nobody knows who died",
+            "export it as true or false, without quotation marks", places=[Place(value=name)],
+        )  # fmt: skip
+    if resource.get("active") is False:
+        tally.add(
+            "warning", "patient-inactive", "Patients whose record is said to be no longer in use (active = false) count like all",
+            "where a record was merged into another or made in error, take it out", places=[Place(value=name)],
+        )  # fmt: skip
     death = day_of(resource.get("deceasedDateTime"))
     dead = resource.get("deceasedDateTime") is not None or resource.get("deceasedBoolean") is True
     if dead and death is None:

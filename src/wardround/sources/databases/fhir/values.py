@@ -3,6 +3,7 @@
 A day is the one that is written: of "2019-05-03T23:30:00-05:00" it is 3 May, the day on the hospital's own clock.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,18 @@ def day_of(text: object) -> date | None:
         return date(year, month, day)
     except ValueError:
         return None
+
+
+def is_unread_date(text: object) -> bool:
+    """Whether something stands where a date should, and is none: neither whole, nor a year, nor a month of one.
+
+    >>> [is_unread_date(text) for text in (None, "2019", "2019-05-03", "12/05/2020", "20200512", "2019-02-30", 7)]
+    [False, False, False, True, True, True, True]
+    """
+    if text is None:
+        return False
+    year, _, day = parts_of_day(text)
+    return year is None or (day is not None and day_of(text) is None)
 
 
 def moment_of(text: object) -> int | None:
@@ -95,14 +108,24 @@ def coding_of(coding: object) -> Coding | None:
     return (system.strip(), code.strip()) if isinstance(system, str) and isinstance(code, str) else None
 
 
+def bare_codes(concept: object) -> Iterator[tuple[str, str]]:
+    """System and code of each coding of a CodeableConcept, "" where no system is named, and a number as its text."""
+    for coding in listed(part(concept, "coding")):
+        system, code = part(coding, "system"), part(coding, "code")
+        if isinstance(code, (str, int)):
+            yield system if isinstance(system, str) else "", str(code).strip()
+
+
 @dataclass(frozen=True)
 class Measured:
-    """A number with its unit; limit: it is only a bound of what could be measured. absent: the source says why nothing was."""
+    """A number with its unit; limit: it is only a bound of what could be measured. absent: the source says why nothing was.
+    unread: what stands in place of a number is none."""
 
     number: float | None = None
     unit: str = ""
     limit: bool = False
     absent: bool = False
+    unread: bool = False
 
 
 def measured(holder: Resource) -> Measured:
@@ -112,13 +135,15 @@ def measured(holder: Resource) -> Measured:
     quantity = holder.get("valueQuantity")
     number = part(quantity, "value") if quantity is not None else holder.get("valueInteger")
     if isinstance(number, bool) or not isinstance(number, (int, float)):
-        return Measured()
+        return Measured(unread=number is not None)
+    if isinstance(number, float) and not math.isfinite(number):
+        return Measured(unread=True)
     code, written = part(quantity, "code"), part(quantity, "unit")
     unit = code if isinstance(code, str) and part(quantity, "system") == "http://unitsofmeasure.org" else written
     try:
         return Measured(float(number), unit.strip() if isinstance(unit, str) else "", part(quantity, "comparator") is not None)
     except OverflowError:
-        return Measured()
+        return Measured(unread=True)
 
 
 @dataclass(frozen=True)
