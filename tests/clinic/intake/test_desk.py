@@ -36,7 +36,7 @@ def clinic(tmp_path: Path) -> ClinicPlace:
 
 @pytest.fixture
 def desk(clinic: ClinicPlace) -> Iterator[Desk]:
-    with Store(sqlite_url(clinic.path / "clinic.db")) as store, Desk(clinic, store, processes=1, threads=1) as opened:
+    with Store(sqlite_url(clinic.path / "clinic.db")) as store, Desk(clinic, store, processes=1, workers=2) as opened:
         yield opened
 
 
@@ -178,7 +178,7 @@ from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.store.database import Store, sqlite_url
 clinic = ClinicPlace.at(Path(sys.argv[1]))
 store = Store(sqlite_url(clinic.path / "clinic.db"))
-desk = Desk(clinic, store, processes=1, threads=1)
+desk = Desk(clinic, store, processes=1, workers=2)
 while True:
     for future in [desk.later(FILM, REST) for _ in range(5)]:
         case = future.result()

@@ -14,7 +14,6 @@ The map is a hint: it shows what the score hangs on, not what is ill.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
 
 from wardround.clinic.answering.network import Ending, Network
 from wardround.tasks.protocol import Floats
@@ -26,6 +25,8 @@ GRID = 6
 def heat_map(network: Network, film: NDArray[np.float32]) -> NDArray[np.float32]:
     """(height, width) in [0, 1] of a network input (channels, height, width); 1 where most hangs on, zeros where no part raises
     the score."""
+    from scipy.ndimage import zoom  # 25 MB and 0.3 s that a service without a doctor does not need
+
     height, width = film.shape[1:]
     maps = network.maps(film)
     places = maps and min(min(one.shape[2:]) for one in maps) > 1 and network.ending
@@ -54,6 +55,8 @@ def _falls_of_places(ending: Ending, maps: list[NDArray[np.float32]]) -> Floats:
 
 def _falls_of_covers(network: Network, film: NDArray[np.float32]) -> Floats:
     """(GRID, GRID): by how much the score falls where a part of the film is covered."""
+    from scipy.ndimage import gaussian_filter
+
     height, width = film.shape[1:]
     blurred = gaussian_filter(film, (0, height / GRID, width / GRID), mode="nearest")
     covers = np.stack([_cover(height, width, row, column) for row in range(GRID) for column in range(GRID)])

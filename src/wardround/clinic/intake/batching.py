@@ -1,8 +1,11 @@
-"""Records that wait for the model are answered together: one run of the network for up to MOST of them.
+"""Records that wait for the model are answered together, a few at a time, by as many threads as there are cores.
 
-    many threads --ask--> queue --one thread--> answers of one ServingModel --> futures
+    many threads --ask--> queue --workers--> answers of one ServingModel --> futures
 
-Nobody waits for others to come: the first record is taken at once, and those that arrive meanwhile make the next batch.
+Nobody waits for others to come: the first record is taken at once, with those that wait already. A batch shares what is done once
+for all of its records, such as the transaction. It stays small: with EfficientNet-Lite0 at 224 pixels a core takes 5.1 ms
+for one film, 4.8 for each of two, 5.1 for each of four, 6.5 for each of sixteen; two threads in one run take 8 to 9 ms of
+processor time for each film, since they wait for each other spinning.
 """
 
 import contextlib
@@ -19,7 +22,7 @@ from numpy.typing import NDArray
 from wardround.clinic.answering.answer import Answer
 from wardround.clinic.answering.serving import ServingModel
 
-MOST = 16
+MOST = 4
 
 
 @dataclass
@@ -38,19 +41,22 @@ Finish = Callable[[Sequence[Asked], Sequence[Answer]], None]
 class Batching:
     """finish: gets every batch with its answers, before anybody is told, and settles the futures."""
 
-    def __init__(self, finish: Finish) -> None:
+    def __init__(self, finish: Finish, workers: int) -> None:
         self._finish = finish
         self._waiting: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="clinic-answers", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, name=f"clinic-answers-{n}", daemon=True) for n in range(workers)]
+        for thread in self._threads:
+            thread.start()
 
     def ask(self, asked: Asked) -> None:
         self._waiting.put(asked)
 
     def close(self) -> None:
         """Answers what waits, and ends."""
-        self._waiting.put(None)
-        self._thread.join()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:

@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -25,21 +26,28 @@ from wardround.values.errors import DataError, RunError
 _FILMS_EACH = 2000
 """Then a decoder is replaced: whatever a library leaks goes with it."""
 _MOST_WAITING = 256
+_LOOK_S = 0.1
+_IDLE_S = 60.0
 
 
 class Decoders:
-    """Decodes files in processes of their own. key: of this clinic's pseudonyms."""
+    """Decodes files in processes of their own: one waits always, more are started while files wait and end when they are idle.
+
+    key: of this clinic's pseudonyms. processes: at most so many.
+    """
 
     def __init__(self, key: bytes, limits: Limits | None = None, *, processes: int | None = None) -> None:
         self.limits = limits or Limits()
         self._key = key.hex()
         count = processes or min(4, usable_cores())
-        self._free: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
-        for _ in range(count):
-            self._free.put(_Decoder(self.limits))
+        self._free: queue.LifoQueue[_Decoder] = queue.LifoQueue()
+        self._all: list[_Decoder] = []
+        self._free.put(self._started())
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="clinic-intake")
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
-        self._all_count = count
+        self._ends = threading.Event()
+        self._watch = threading.Thread(target=self._watched, name="clinic-intake-watch", daemon=True)
+        self._watch.start()
 
     def __enter__(self) -> "Decoders":
         return self
@@ -50,8 +58,10 @@ class Decoders:
     def close(self) -> None:
         """Ends the processes. Files that wait get no answer."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-        while not self._free.empty():
-            self._free.get().end()
+        self._ends.set()
+        self._watch.join()
+        for decoder in self._all:
+            decoder.end()
 
     def later(self, content: bytes, contract: DataContract, *, shown: bool) -> "Future[Film]":
         """The film in a file's bytes, when it is done. Its exception is DataError where the file is refused."""
@@ -71,10 +81,39 @@ class Decoders:
                 "The file is too large", expected=f"at most {self.limits.content_bytes >> 20} MiB", hint="export it smaller"
             )
         request = {"contract": _text_of(contract), "shown": shown, "limits": asdict(self.limits), "key": self._key}
-        decoder = self._free.get()
+        try:
+            decoder = self._free.get_nowait()
+        except queue.Empty:  # there are as many threads as there may be decoders
+            decoder = self._started()
         try:
             return decoder.film(json.dumps(request).encode(), content)
         finally:
+            self._free.put(decoder)
+
+    def _started(self) -> "_Decoder":
+        decoder = _Decoder(self.limits)
+        self._all.append(decoder)
+        return decoder
+
+    def _watched(self) -> None:
+        """Ends a decoder whose time is up; and all but one of those that have been idle for long."""
+        while not self._ends.wait(_LOOK_S):
+            now = time.monotonic()
+            for decoder in list(self._all):
+                decoder.kill_if_late(now)
+            self._end_idle(now)
+
+    def _end_idle(self, now: float) -> None:
+        if len(self._all) < 2:
+            return
+        try:
+            decoder = self._free.get_nowait()
+        except queue.Empty:
+            return
+        if len(self._all) > 1 and now - decoder.used > _IDLE_S:
+            self._all.remove(decoder)
+            decoder.end()
+        else:
             self._free.put(decoder)
 
 
@@ -92,12 +131,19 @@ def _text_of(contract: DataContract) -> str:
 
 
 class _Decoder:
-    """One process, used by one thread at a time. It is started when the first file comes, or beforehand by `start`."""
+    """One process, used by one thread at a time. used: when it last had a file. deadline: of the file that it has; 0 of none."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self._films = limits, 0
+        self.used, self.deadline = time.monotonic(), 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._start()
+
+    def kill_if_late(self, now: float) -> None:
+        """Called by another thread: the one that waits for the reply then finds the pipe closed."""
+        process = self._process
+        if 0.0 < self.deadline < now and process is not None:
+            process.kill()
 
     def film(self, request: bytes, content: bytes) -> Film:
         if self._process is None or self._process.poll() is not None or self._films >= _FILMS_EACH:
@@ -106,8 +152,8 @@ class _Decoder:
         self._films += 1
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
-        timer = threading.Timer(self._limits.decode_s, self._kill)
-        timer.start()
+        self.used = time.monotonic()
+        self.deadline = self.used + self._limits.decode_s
         try:
             self._await_ready(process.stdout)
             for part in (request, content):
@@ -118,7 +164,7 @@ class _Decoder:
         except (BrokenPipeError, OSError, ValueError):
             parts = [None]
         finally:
-            timer.cancel()
+            self.deadline = 0.0
         head, *arrays = parts
         if head is None or any(array is None for array in arrays):
             self.end()
@@ -143,10 +189,6 @@ class _Decoder:
             self._ready = all(received(source) is not None for _ in range(3))
             if not self._ready:
                 raise OSError("the decoder did not start")
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
 
     def end(self) -> None:
         process, self._process = self._process, None

@@ -93,19 +93,19 @@ class Desk:
         *,
         limits: Limits | None = None,
         processes: int | None = None,
-        threads: int = 0,
+        workers: int = 0,
         keep: bool = False,
     ) -> None:
         self.clinic, self.store, self.films = clinic, store, Films()
         self.kept = KeptFilms(clinic.path / "films") if keep else None
         key = kept_secret(clinic.path / PSEUDONYM_KEY, 64, lambda: secrets.token_bytes(32))
-        self._key, self._threads = key, threads or usable_cores()
+        self._key, self._workers = key, workers or usable_cores()
         self.decoders = Decoders(key, limits, processes=processes)
         self._lock = threading.Lock()
         self._stamp: tuple[int, int] | None = None
         self._model: ServingModel | None = None
         self._shadow: ServingModel | None = None
-        self._batching = Batching(self._finish)
+        self._batching = Batching(self._finish, self._workers)
         self.follow: Callable[[Sender, Future[Case]], None] | None = None
 
     def __enter__(self) -> "Desk":
@@ -135,8 +135,8 @@ class Desk:
         now = stamp(self.clinic)
         with self._lock:
             if now != self._stamp:
-                self._model = in_service(self.clinic, threads=self._threads)
-                self._shadow = in_shadow(self.clinic, threads=1)
+                self._model = in_service(self.clinic)
+                self._shadow = in_shadow(self.clinic)
                 self._stamp = now
             return self._model
 

@@ -21,6 +21,7 @@ from wardround.clinic.watch.metrics import Metrics
 from wardround.clinic.watch.watcher import Watcher
 from wardround.clinic.web.app import application
 from wardround.clinic.web.guard import LOOPBACK, allowed_hosts
+from wardround.clinic.web.http_head import HEAD_BYTES, http_protocol
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.watched_folder import WatchedFolder
 from wardround.values.errors import RunError
@@ -78,8 +79,8 @@ def serve(
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=10,
-            h11_max_incomplete_event_size=32_768,
-            http="h11",  # the quicker one has no limit for the head of a request
+            http=http_protocol(),
+            h11_max_incomplete_event_size=HEAD_BYTES,
         )
         say(f"The clinic of {settings.hospital}: http://{host}:{port}/")
         if state.dicom is not None:
