@@ -3,7 +3,9 @@
 folder --> database --> decoders, model, batches (desk) --> accounts --> pages and REST at HOST:PORT
 """
 
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -54,8 +56,10 @@ def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
             state.tokens = Tokens(settings.hooks)
         state.dicom = stack.enter_context(dicom_service(desk))
         store.note("clinic", "up", "")
-        yield state
-        store.note("clinic", "down", "")
+        try:
+            yield state
+        finally:
+            store.note("clinic", "down", "")
 
 
 def serve(
@@ -95,7 +99,23 @@ def serve(
         server = uvicorn.Server(config)
         if ready is not None:
             ready(port)
-        server.run(sockets=[listener])
+        with _signals_end_in_order():
+            server.run(sockets=[listener])
+
+
+@contextmanager
+def _signals_end_in_order() -> Iterator[None]:
+    """The server ends at SIGTERM or Ctrl-C, and then raises the signal once more: that alone would end the process at once, with
+    its decoders and its database open."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
