@@ -80,11 +80,12 @@ def _days(column: pl.Series) -> pl.Series:
 
 
 def numbers(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
-    """Columns as numbers, None where a cell holds none."""
-    return frame.with_columns(
+    """Columns as numbers, None where a cell holds none, or one without end."""
+    cast = frame.with_columns(
         (pl.col(name).str.strip_chars() if frame[name].dtype == pl.String else pl.col(name)).cast(pl.Float64, strict=False)
         for name in names
     )
+    return cast.with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in names)
 
 
 def words(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
@@ -94,6 +95,8 @@ def words(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
 
 def lost(before: pl.DataFrame, after: pl.DataFrame, name: str) -> pl.Series:
     """The cells of a column that held something that became nothing."""
+    if after[name].null_count() == before[name].null_count():
+        return before[name].head(0)
     written = before[name].is_not_null()
     if before[name].dtype == pl.String:
         written &= before[name].str.strip_chars() != ""

@@ -72,6 +72,9 @@ def _eligible(records: pl.DataFrame, index: IndexSection, tally: Tally) -> pl.Da
     unborn = int(records.select((pl.col("age") < 0).sum()).item())
     hint = "correct the dates of birth, or of the events, at the source"
     tally.add("warning", "birth-after-index", "Index events lie before the person's birth", hint, unborn)
+    older = int(records.select((pl.col("age") > OLDEST).sum()).item())
+    text = f"Index events of persons who would be older than {OLDEST} years, as where a birth is not known"
+    tally.add("warning", "age-impossible", text, hint, older)
     if index.age is not None:
         youngest, oldest = index.age
         text = f"Index events left out, since the person is not {youngest} to {oldest} years old or of unknown age"
@@ -81,6 +84,10 @@ def _eligible(records: pl.DataFrame, index: IndexSection, tally: Tally) -> pl.Da
         long_enough = (pl.col("index") - pl.col("observed_from")).dt.total_days() >= index.observed_before
         records = _keep(records, long_enough, tally, "note", "cohort-observed-before", text)
     return records
+
+
+OLDEST = 119
+"""Years. A birth in 1900, which programs write for an unknown one, makes people older."""
 
 
 def _keep(records: pl.DataFrame, rule: pl.Expr, tally: Tally, level: str, code: str, text: str, hint: str = "") -> pl.DataFrame:

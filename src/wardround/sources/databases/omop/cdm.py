@@ -237,6 +237,14 @@ def _collect(
     keys = [pl.Series(table.key, [], dtype=pl.Int64)]
     for batch in _read(clinical, table.name, table.required, table.optional, row_filter):
         rows = integers(batch, *concepts, table.key).with_row_index("row")
+        for name in concepts:
+            strange = lost(batch, rows, name)
+            tally.add(
+                "error", f"concept-id-no-number:{table.name}",
+                f"Rows of the table {table.name} have a concept that is no whole number",
+                "write the concept_id; a header line among the rows is one of two files that were put together: take it out",
+                len(strange), places_of(table.name, strange),
+            )  # fmt: skip
         rows = rows.filter(pl.col(table.concept).fill_null(0) != 0) if table.stated else rows
         belonging = rows.join(_belonging(rows, concepts, positions, every), on="row", how="inner")
         if belonging.height:
