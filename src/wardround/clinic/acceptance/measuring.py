@@ -27,6 +27,7 @@ from wardround.tasks.binary.score_sums import ScoreSums, probability
 from wardround.tasks.binary.worth import predictive_values
 from wardround.tasks.intervals import UNDEFINED, wilson
 from wardround.tasks.protocol import Floats, Interval, PairedDifference
+from wardround.tasks.registry import task_of_label
 
 SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
 _KEPT = ("auc", "auprc", "brier", "ece")
@@ -70,8 +71,16 @@ def measured(
         crossed=calibration.crossed,
         called=called,
         threshold=threshold,
-        raw=figures_of(cases, scores, scores, is_positive(scores, own_threshold), group, prevalence=prevalence, seed=seed),
-        local=figures_of(cases, scores, calibration.crossed, called, group, prevalence=prevalence, seed=seed),
+        raw=_with_sums(
+            figures_of(cases, scores, scores, is_positive(scores, own_threshold), group, prevalence=prevalence, seed=seed),
+            cases,
+            scores,
+        ),
+        local=_with_sums(
+            figures_of(cases, scores, calibration.crossed, called, group, prevalence=prevalence, seed=seed),
+            cases,
+            calibration.crossed,
+        ),
     )
 
 
@@ -105,6 +114,12 @@ def figures_of(
     intervals |= {"slope": fit.slope[1], "offset": fit.offset[1]}
     values |= {"n": float(len(labels)), "positives": float(labels.sum()), "log_loss": sums.mean_loss}
     return Evaluation(values=dict(values), intervals=dict(intervals))
+
+
+def _with_sums(evaluation: Evaluation, cases: Cases, scores: Floats) -> Evaluation:
+    """The same with the sums behind it, from which a page draws curves."""
+    task = task_of_label(cases.contract.label)
+    return evaluation.changed(sums=task.pack(task.sums(scores, cases.labels)))
 
 
 def chance_error(calibrated: Floats, seed: int, *, replicates: int = 200) -> float:

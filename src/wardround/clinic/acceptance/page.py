@@ -1,17 +1,22 @@
 """An acceptance record as one self-contained page: it links to nothing, loads nothing and runs no script."""
 
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from wardround.clinic.acceptance.card import blanks
 from wardround.clinic.acceptance.judging import Judgement
 from wardround.clinic.acceptance.summary import FIGURES
-from wardround.clinic.place.acceptance_record import AcceptanceRecord
+from wardround.clinic.place.acceptance_record import AcceptanceRecord, CandidateRecord
 from wardround.evidence import text as wording
 from wardround.evidence.run_facts import page_text
+from wardround.tasks.evaluation import sums_of
+from wardround.tasks.protocol import Chart
+from wardround.tasks.registry import task_of_label
 
 
 def acceptance_page(record: AcceptanceRecord, judged: tuple[Judgement, ...]) -> str:
@@ -23,10 +28,35 @@ def acceptance_page(record: AcceptanceRecord, judged: tuple[Judgement, ...]) -> 
         finding=record.statement.data.label.name,
         judged=judged,
         blanks=blanks(record.card),
+        drawings=drawings(record),
         synthetic_words=wording.SYNTHETIC,
         not_cleared=wording.NOT_CLEARED,
     )
     return page
+
+
+def drawings(record: AcceptanceRecord) -> tuple[tuple[Markup, Chart], ...]:
+    """The curves of all candidates, and the calibration of the asked one before and after; of sums that were kept."""
+    from wardround.evidence import charts  # matplotlib takes most of a second to import
+
+    task = task_of_label(record.statement.data.label)
+    kept = {f"{number} {_name(one)}": sums_of(task, one.raw) for number, one in enumerate(record.candidates, 1)}
+    shown = [
+        replace(chart, label="ROC curves of the models", caption="ROC curves of the models on these cases.")
+        for chart in task.charts({name: sums for name, sums in kept.items() if sums is not None})
+        if chart.dots is None
+    ]
+    for words, evaluation in (("as it came", record.asked.raw), ("after local calibration", record.asked.local)):
+        sums = sums_of(task, evaluation)
+        for chart in () if sums is None else task.charts({words: sums}):
+            if chart.dots is not None:
+                shown.append(replace(chart, label=f"Calibration {words}", caption=f"{words.capitalize()}. {chart.caption}"))
+    # The charts are markup that matplotlib wrote, with every label escaped.
+    return tuple((Markup(charts.drawing(chart, key=f"{chart.key}-{number}")), chart) for number, chart in enumerate(shown))
+
+
+def _name(candidate: CandidateRecord) -> str:
+    return candidate.role if candidate.role != "against" else candidate.name.rstrip("/").rpartition("/")[2][:40]
 
 
 def _signed(value: float | None) -> str:

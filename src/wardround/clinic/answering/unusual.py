@@ -156,8 +156,7 @@ def _fitted(vectors: Floats, spread: Floats) -> _Fit:
     mean = vectors.mean(axis=0)
     centred = vectors - mean
     n, d = centred.shape
-    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
-    variances = lengths**2 / n
+    variances, axes = _axes(centred)
     level = float(variances.sum()) / d
     square = float(np.square(variances).sum())
     away = square - d * level**2
@@ -167,7 +166,17 @@ def _fitted(vectors: Floats, spread: Floats) -> _Fit:
     others = max(float(variances[kept:].sum()), 0.0) / (d - kept) if d > kept else 0.0
     smallest = 1e-9 * level + 1e-12
     levels = (1 - share) * np.append(variances[:kept], others) + share * level + smallest
-    return _Fit(mean, axes[:kept].T, levels, spread)
+    return _Fit(mean, axes[:, :kept], levels, spread)
+
+
+def _axes(centred: Floats) -> tuple[Floats, Floats]:
+    """Variances, the largest first, and their directions (d, r): of the smaller of the two square matrices."""
+    n, d = centred.shape
+    if n < d:
+        _, lengths, rows = np.linalg.svd(centred, full_matrices=False)
+        return lengths**2 / n, rows.T
+    variances, axes = np.linalg.eigh(centred.T @ centred / n)
+    return np.maximum(variances[::-1], 0.0), axes[:, ::-1]
 
 
 def _spread(distances: Floats) -> Floats:
