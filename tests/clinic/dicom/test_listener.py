@@ -70,7 +70,7 @@ def open_desk(**settings: Any) -> Iterator[tuple[Desk, Listener]]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Desk, Listener]]:
-    with open_desk() as opened:
+    with open_desk(timeout_s=1.5) as opened:  # so long a place stays taken after a call that broke off
         yield opened
 
 

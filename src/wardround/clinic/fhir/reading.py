@@ -6,6 +6,7 @@ What the mapping does not name is not read. What it names and cannot be understo
 that is only a bound ("< 5"), two patients, an element that may turn the meaning around. No message quotes a value of a patient.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any
 
 from wardround.clinic.place.fhir_settings import FhirColumnSection, FhirSection
 from wardround.sources.databases.fhir.values import (
+    INTENTS,
     MODIFIED,
     RESOURCE_KINDS,
     Coding,
@@ -33,6 +35,7 @@ from wardround.values.printable import printable
 
 MOST_ENTRIES = 5000
 Resource = dict[str, Any]
+_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _OBSERVATION = RESOURCE_KINDS["Observation"]
 
 
@@ -65,6 +68,47 @@ def require_fit(section: FhirSection | None, contract: DataContract) -> FhirSect
     return section
 
 
+@dataclass(frozen=True)
+class Order:
+    """A ServiceRequest that asks for the answer to the films of a study. reference: "ServiceRequest/ID", "" where it has no id.
+    subject: as it names the patient."""
+
+    study_uid: str
+    reference: str
+    subject: str
+
+
+def ordered_study(resource: Mapping[str, Any]) -> Order:
+    """The order of an active ServiceRequest, which names its study in supportingInfo. DataError where it does not.
+
+    The study is an identifier of urn:dicom:uid, as FHIR has it: {"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"}.
+    """
+    if resource.get("status") != "active" or resource.get("intent") not in INTENTS or resource.get("doNotPerform") is True:
+        raise DataError(
+            "The ServiceRequest is no active order", expected="status active, intent order", hint="send it when it is"
+        )
+    if resource.get(MODIFIED):
+        raise DataError("The ServiceRequest has a modifierExtension, which may turn its meaning around", hint="send it without")
+    identifiers = [part(info, "identifier") for info in listed(resource.get("supportingInfo"))]
+    values = {part(one, "value") for one in identifiers if part(one, "system") == "urn:dicom:uid"}
+    studies = {value.removeprefix("urn:oid:") for value in values if isinstance(value, str)}
+    if len(studies) != 1:
+        raise DataError(
+            "The ServiceRequest does not name one study", expected="supportingInfo with an identifier of urn:dicom:uid",
+            hint="order one study at a time",
+        )  # fmt: skip
+    return Order(studies.pop(), _reference("ServiceRequest", resource.get("id")), _subject_of(resource))
+
+
+def _subject_of(resource: Mapping[str, Any]) -> str:
+    name = id_in(part(resource, "subject", "reference"), "Patient")
+    return _reference("Patient", name)
+
+
+def _reference(kind: str, name: object) -> str:
+    return f"{kind}/{name}" if isinstance(name, str) and _ID.fullmatch(name) else ""
+
+
 def patient_row(section: FhirSection, resources: Mapping[str, Any] | list[Any], now: datetime | None = None) -> PatientRow:
     """The row of a Bundle, or of a list of resources. DataError where it cannot be understood."""
     moment = now or datetime.now(UTC)
@@ -80,8 +124,7 @@ def patient_row(section: FhirSection, resources: Mapping[str, Any] | list[Any], 
         raise DataError("The Patient has a modifierExtension, which may turn its meaning around", hint="send it without")
     usable = [one for one in observations if unused_status(_OBSERVATION, one) is None]
     values = {column.column: _filled(column, patient, usable, moment) for column in section.columns}
-    name = patient.get("id")
-    return PatientRow(values, f"Patient/{name}" if isinstance(name, str) and name.isascii() and 0 < len(name) <= 64 else "")
+    return PatientRow(values, _reference("Patient", patient.get("id")))
 
 
 def _resources(content: Mapping[str, Any] | list[Any]) -> Iterator[Resource]:

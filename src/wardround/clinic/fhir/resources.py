@@ -38,6 +38,7 @@ class Reported:
     answer: Answer
     patient: str = ""
     reference: str = ""
+    order: str = ""
     image: bool = True
 
 
@@ -137,6 +138,7 @@ def _observation(reported: Reported, question: Question, urls: Mapping[str, str]
             "id": reported.case_id,
             "status": "preliminary",
             "code": _finding(question),
+            **_based_on(reported),
             **_subject(reported),
             "effectiveDateTime": _instant(reported.given),
             "issued": _instant(reported.given),
@@ -177,6 +179,7 @@ def _report(reported: Reported, question: Question, urls: Mapping[str, str]) -> 
             "identifier": [{"system": f"{SYSTEM}:case", "value": reported.case_id}],
             "status": "preliminary",
             "code": _finding(question),
+            **_based_on(reported),
             **_subject(reported),
             "effectiveDateTime": _instant(reported.given),
             "issued": _instant(reported.given),
@@ -223,6 +226,10 @@ def _subject(reported: Reported) -> Resource:
     if reported.patient:
         return {"subject": {"type": "Patient", "identifier": {"system": f"{SYSTEM}:pseudonym", "value": reported.patient}}}
     return {}
+
+
+def _based_on(reported: Reported) -> Resource:
+    return {"basedOn": [{"reference": reported.order}]} if reported.order else {}
 
 
 def _finding(question: Question) -> Resource:

@@ -67,7 +67,7 @@ class FhirSection(Section):
         default=(), max_length=1000, description="One for each column of the contract of a table model."
     )
     readers: tuple[str, ...] = Field(
-        default=(), description="Names of keys that may also read the reports of films that came over DICOM."
+        default=(), description="Names of keys that may also read the reports of films that came over DICOM, and order answers."
     )
 
     @model_validator(mode="after")

@@ -5,30 +5,35 @@
     GET  /fhir/DiagnosticReport?_id=CASE               the same as a Bundle, with Provenance
     GET  /fhir/DiagnosticReport?identifier=urn:dicom:uid|urn:oid:UID     the answers to the films of a study
     POST /fhir/$answer                                 a Bundle about one patient: answered by the table model, as a Bundle
+                                                       a ServiceRequest: the films of a study of the archive, answered
 
 A key sees the cases that were sent with it. Those that came over DICOM are seen by the keys that `readers` under [fhir] names.
 """
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from wardround.clinic.answering.answer import answer_of
 from wardround.clinic.answering.question import Question, question_of
 from wardround.clinic.dicom.uids import is_uid
-from wardround.clinic.fhir.reading import patient_row, require_fit
+from wardround.clinic.fhir.reading import ordered_study, patient_row, require_fit
 from wardround.clinic.fhir.resources import Reported, bundle, checked, report
 from wardround.clinic.intake.desk import Sender
 from wardround.clinic.store.cases import StoredCase, case_of, cases_of_study
+from wardround.clinic.web.access import NotAllowed
 from wardround.clinic.web.case_pages import NotThere
 from wardround.clinic.web.rendering import FHIR_JSON, state_of
 from wardround.clinic.web.rest import Machine, Mistaken
 from wardround.clinic.web.state import ClinicState
+from wardround.values.errors import RunError
 from wardround.values.version import __version__
 
 router = APIRouter(prefix="/fhir", include_in_schema=False)
@@ -106,14 +111,33 @@ def search_reports(request: Request, name: Machine, _id: str = "", identifier: s
 
 @router.post("/$answer")
 async def answer_bundle(request: Request, name: Machine) -> Response:
-    """A Bundle about one patient, by the mapping of clinic.toml. Nothing of it is kept but the case."""
+    """A Bundle about one patient, by the mapping of clinic.toml, or an order of a study. Nothing is kept but cases."""
     state = state_of(request)
+    told = json_of(await request.body())
+    if told.get("resourceType") == "ServiceRequest":
+        return await run_in_threadpool(_ordered, state, name, told)
     section = require_fit(state.settings.fhir, state.desk.model.contract)
-    row = patient_row(section, json_of(await request.body()))
+    row = patient_row(section, told)
     values = {**row.values, state.desk.model.contract.patient.column: row.reference}
     case = await asyncio.wrap_future(state.desk.later(values, Sender("fhir", name)))
     question = question_for(state, case.answer.acceptance)
     return _reply(bundle(Reported(case.id, case.received, case.answer, reference=row.reference, image=False), question))
+
+
+def _ordered(state: ClinicState, name: str, told: dict[str, Any]) -> Response:
+    """The films of the study that a ServiceRequest names: fetched, answered, results sent as for any film."""
+    if name not in _readers(state):
+        raise NotAllowed
+    order = ordered_study(told)
+    if state.dicom is None:
+        raise RunError("This clinic has no archive to ask", hint="name one under [dicom.archive] in clinic.toml")
+    entries = []
+    for case_id in state.dicom.take_study(order.study_uid):
+        stored = case_of(state.store, case_id)
+        if stored is not None:
+            reported, question = _reported(state, stored)
+            entries += bundle(replace(reported, order=order.reference, reference=order.subject), question)["entry"]
+    return _reply(checked({"resourceType": "Bundle", "type": "collection", "entry": entries}))
 
 
 def json_of(body: bytes) -> dict[str, Any]:
@@ -132,8 +156,11 @@ def json_of(body: bytes) -> dict[str, Any]:
 def may_read(state: ClinicState, stored: StoredCase, name: str) -> bool:
     """Whether a key may see a case."""
     own = stored.sender == name and stored.source in ("rest", "fhir", "hooks")
-    readers = state.settings.fhir.readers if state.settings.fhir else ()
-    return own or (name in readers and stored.source == "dicom")
+    return own or (name in _readers(state) and stored.source == "dicom")
+
+
+def _readers(state: ClinicState) -> tuple[str, ...]:
+    return state.settings.fhir.readers if state.settings.fhir else ()
 
 
 def question_for(state: ClinicState, acceptance: str) -> Question:
