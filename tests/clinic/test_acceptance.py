@@ -371,7 +371,7 @@ def test_a_real_federated_model_comes_back_to_a_hospital(clinic: ClinicPlace, mo
     monkeypatch.setenv("WARDROUND_HOME", str(folder / "home"))
     run = wr.simulate(Path(__file__).parents[2] / "examples/heart_disease.toml", out=folder / "run", own=False)
     data = HEART / "processed.cleveland.data"
-    record = accept(clinic, candidates_of(clinic, str(run.folder)), str(data), AcceptanceSettings())
+    record: Any = accept(clinic, candidates_of(clinic, str(run.folder)), str(data), AcceptanceSettings())
     assert record.cases.cases > 250 and record.asked.local.value("auc") > 0.8
     assert {one.column for one in record.subgroups} >= {"age", "sex"}
     assert {item.number for item in record.card if item.text} >= {"4", "6a", "9", "12c", "23b"}

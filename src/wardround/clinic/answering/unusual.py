@@ -6,7 +6,7 @@ The distance in a view is that of Mahalanobis, with a covariance shrunk towards 
 fewer cases than numbers (O. Ledoit and M. Wolf, J. Multivariate Anal. 88 (2004) 365). Distances of the hospital's own cases are
 taken by folds of patients, so that no case is compared with itself; their upper half is taken as exponential, and a distance
 becomes minus the logarithm of the share of own cases further out. What is a little odd in every view is odder than what is so in
-one: the scores of the views are added (R. A. Fisher, 1932). The sum was better than the largest on every kind that was tried.
+one: the scores of the views are added (R. A. Fisher, 1932).
 """
 
 import hashlib
