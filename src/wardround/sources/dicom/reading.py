@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from wardround.sources.dicom.looks import FileLook, look_of, problems_of
 from wardround.sources.dicom.picture.fields import values_of, word
 from wardround.sources.dicom.picture.file_format import DICOMDIR, HEAD_BYTES, object_of, read_dataset
 from wardround.sources.dicom.picture.file_format import has_dicom_mark as has_dicom_mark
@@ -74,6 +75,7 @@ class _Reading:
     modalities: dict[str, str] = field(default_factory=dict)
     refused_for: dict[str, str] = field(default_factory=dict)
     identities: dict[str, "_Identity"] = field(default_factory=dict)
+    looks: dict[str, FileLook] = field(default_factory=dict)
 
     def decode(self, content: bytes, file: Known) -> Decoded:
         """The pixels of a file, with everything doubtful of it noted."""
@@ -84,6 +86,7 @@ class _Reading:
         if read_file.decoded.pixels is not None:
             self.modalities[file.name] = read_file.modality
             self.identities[file.name] = read_file.identity
+            self.looks[file.name] = read_file.look
         elif read_file.refused_for is not None:
             self.refused_for[file.name] = read_file.refused_for
         return read_file.decoded
@@ -163,7 +166,7 @@ def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", 
             file_tree, pictures, plain, full_scale(contract), counter, reading.decode, labels, headers_name_patients=True
         )
         problems = (*reading.with_values(read_result.problems), *reading.several_modalities(), *reading.doubtful_patients())
-        return replace(read_result, problems=problems)
+        return replace(read_result, problems=(*problems, *problems_of(reading.looks, reading.positions)))
 
 
 def _dicom_files(file_tree: FileTree, counter: ProblemCounter) -> tuple[str, ...]:
@@ -229,6 +232,7 @@ class _ReadFile:
     modality: str = ""
     refused_for: str | None = None
     identity: _Identity = _Identity()
+    look: FileLook = field(default_factory=FileLook)
 
 
 def _read_file(content: bytes, file: Known, modalities: tuple[str, ...], salt: bytes) -> _ReadFile:
@@ -258,14 +262,21 @@ def _understood(dataset: Any, file: Known, modalities: tuple[str, ...], salt: by
         return _ReadFile(Decoded(None, problem=missing))
     shown = show_picture(dataset)
     patient, doubts = _patient(dataset, file)
-    findings = (*doubts, *shown.findings)
+    findings = (*doubts, *shown.findings, *_purposes(dataset))
     refusal = next((finding for finding in findings if finding.level == "error"), None)
     if refusal is not None:
         return _refused(refusal)
     issuer = "\\".join(str(part).strip(" \0") for part in values_of(dataset, "IssuerOfPatientID"))
     identity = _Identity(*(pseudonym(text, salt) for text in (patient, folded(patient), issuer)))
     decoded = Decoded(shown.pixels, identity.patient, padding=shown.padding)
-    return _ReadFile(decoded, findings, modality, identity=identity)
+    return _ReadFile(decoded, findings, modality, identity=identity, look=look_of(dataset))
+
+
+def _purposes(dataset: Any) -> list[HeaderFinding]:
+    """What a picture was made for, where that is no examination."""
+    kinds = [str(part).strip(" \0").upper() for part in values_of(dataset, "ImageType")]
+    findings = [HeaderFinding("localizer", "LOCALIZER")] if "LOCALIZER" in kinds else []
+    return findings + ([HeaderFinding("quality-control", "YES")] if word(dataset, "QualityControlImage") == "YES" else [])
 
 
 def _refused(finding: HeaderFinding) -> _ReadFile:

@@ -203,6 +203,16 @@ FINDINGS: dict[str, tuple[Level, str, str]] = {
         "DICOM files have pixels that are not square, and were read as if they were",
         "look at some of them; export with square pixels where shapes matter",
     ),
+    "localizer": (
+        "warning",
+        "DICOM files are localizers, made to plan an examination (ImageType)",
+        "take them out, unless the study means them",
+    ),
+    "quality-control": (
+        "warning",
+        "DICOM files are pictures of a test of the device (QualityControlImage)",
+        "take them out",
+    ),
     "burned-in": (
         "warning",
         "DICOM files say that identifiers may be burnt into the picture (BurnedInAnnotation)",
