@@ -79,12 +79,12 @@ def sentences_of_errors() -> set[str]:
     """What and hint of every error that a visitor can meet: of files, of forms, of accounts."""
     tables = [(text, hint) for _, text, hint in FINDINGS.values()] + [*FAULTS.values(), *PIXEL_FAULTS.values(), GREY_BELOW[1:]]
     said = {sentence for pair in tables for sentence in pair if sentence}
-    for folder in ("intake", "web", "store"):
-        for path in CLINIC.joinpath(folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("DataError", "RunError", "WardroundError"):
-                    texts = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "hint")]
-                    said |= {sentence for one in texts if (sentence := _literal(one))}
+    paths = [path for folder in ("intake", "web", "store") for path in CLINIC.joinpath(folder).rglob("*.py")]
+    for path in (*paths, CLINIC / "dicom" / "archive.py", CLINIC / "dicom" / "service.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("DataError", "RunError", "WardroundError"):
+                texts = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "hint")]
+                said |= {sentence for one in texts if (sentence := _literal(one))}
     return said
 
 

@@ -31,7 +31,7 @@ _WORDS = {"positive": "yes", "negative": "no", "cannot-tell": "cannot tell"}
 @dataclass(frozen=True)
 class Reported:
     """An answer that was stored. given: seconds since 1970. patient: a pseudonym; "" of nobody. reference: "Patient/ID", where
-    the asking system named its own."""
+    the asking system named its own. order: "ServiceRequest/ID" that it answers. image: of a film."""
 
     case_id: str
     given: float
