@@ -49,6 +49,7 @@ def test_from_nothing_to_service_and_back(home: Path) -> None:
     run("shadow", "--end", "--by", "Dr Li")
     history = json.loads(run("history", "--json"))
     assert [line["code"] for line in history["log"]] == ["activate", "rollback", "shadow", "shadow-end"]
+    assert history["head"]["entries"] == 4 and history["head"]["sha256"][:16] in run("history")
     assert history["in_service"] is None and len(history["acceptances"]) >= 1
     assert "a trial" in run("history")
 

@@ -247,6 +247,31 @@ def test_killed_at_any_instant_there_is_never_half_a_record_nor_half_a_line(clin
     assert seen > 20
 
 
+def test_many_that_decide_at_once_leave_one_chain(clinic: ClinicPlace) -> None:
+    """Two administrators and ten readers: each sees a whole log, and no step is lost or done twice."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def step(number: int) -> str:
+        letter = "abc"[number % 3]
+        try:
+            if number % 4 == 3:
+                roll_back(clinic, by="x")
+                return "rollback"
+            if number % 2:
+                put(clinic, letter)
+                return "activate"
+        except RunError as error:
+            assert "trusted" not in str(error)
+            return ""
+        service_of(clinic)
+        return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        done = [code for code in pool.map(step, range(60)) if code]
+    assert sorted(line.code for line in clinic.log.entries()) == sorted(done)
+    service_of(clinic)
+
+
 def test_a_folder_that_others_may_write_to_is_no_clinic(tmp_path: Path) -> None:
     """Whoever could write there could have put a model in it."""
     (tmp_path / "clinic").mkdir()

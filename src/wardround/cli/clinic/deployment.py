@@ -69,7 +69,8 @@ def history(
     if as_json:
         now = {name: _as_json(one) for name, one in (("in_service", service.answering), ("shadow", service.shadow))}
         kept = [{"id": one.id, "created": one.created, "model": one.model, "name": one.name} for one in records]
-        typer.echo(json.dumps({**now, "acceptances": kept, "log": [asdict(line) for line in lines]}))
+        head = {"entries": service.head.entries, "sha256": service.head.sha256}
+        typer.echo(json.dumps({**now, "acceptances": kept, "log": [asdict(line) for line in lines], "head": head}))
         return
     for one in records:
         auc = one.asked.local.value("auc")
@@ -79,6 +80,7 @@ def history(
         facts = line.facts
         about = f" {facts['acceptance']}" if facts.get("acceptance") else ""
         typer.echo(printable(f"{line.time[:19]}  {line.code}{about}  by {facts.get('by', 'this program')}: {line.text}"))
+    typer.echo(f"The chain of the log is whole: {service.head.entries} lines, head {service.head.sha256[:16]}")
     _say("In service", service.answering)
     if service.shadow is not None:
         _say("In the shadow", service.shadow)

@@ -44,6 +44,11 @@ class Service:
 
 def service_of(clinic: ClinicPlace) -> Service:
     """The state that the log leads to. RunError where its chain is broken or a line cannot follow the one before."""
+    with clinic.changing_service():  # or half a line of another process would look like a broken chain
+        return _followed(clinic)
+
+
+def _followed(clinic: ClinicPlace) -> Service:
     log = clinic.log
     head = log.head  # cuts off half a line that a crash left
     check = verify(log.folder)
@@ -121,11 +126,11 @@ def _append(
     clinic: ClinicPlace, step: Step, text: str, refusal: Callable[[Service], str], facts: Callable[[Service], dict[str, str]]
 ) -> Service:
     with clinic.changing_service():
-        service = service_of(clinic)
+        service = _followed(clinic)
         if problem := refusal(service):
             raise RunError(problem, hint="see what is in service: wardround clinic history")
         clinic.log.append(step, text, **facts(service))
-        return service_of(clinic)
+        return _followed(clinic)
 
 
 def _after(service: Service, entry: Entry) -> Service:
