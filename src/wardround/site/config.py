@@ -39,7 +39,7 @@ class SiteConfig:
     keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside, counter:
     see Site. ledger_witness: see Ledger. run: the run's name, for the ledger. mapping: the hospital's own, for a table;
     mapping_sha256: of the one agreed to, "" for whichever there is. records: the fingerprint of the records agreed to, likewise.
-    identity: file of the signing key; None for the one in `folder`. synthetic: see Site."""
+    identity: file of the signing key; None for the one in `folder`. synthetic: see Site. excluded: who withdrew."""
 
     name: str
     study: StudyAsJson
@@ -58,6 +58,7 @@ class SiteConfig:
     records: str = ""
     identity: Path | None = None
     synthetic: bool = False
+    excluded: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What another process needs to open the same site."""
@@ -84,6 +85,7 @@ class SiteConfig:
             mapping=None if settings.mapping is None else Path(settings.mapping),
             counter=default_home() / "counters" / f"{study.hash[:16]}-{name}",
             ledger_witness=witness_of(ledger),
+            excluded=default_home() / "excluded.json",
         )
 
     def open(self) -> Site:
@@ -111,7 +113,12 @@ class SiteConfig:
 
     def _load(self) -> Records:
         records = load_records(
-            self.study, self.data, prepared=self.prepared, mapping=self.mapping, mapping_sha256=self.mapping_sha256
+            self.study,
+            self.data,
+            prepared=self.prepared,
+            mapping=self.mapping,
+            mapping_sha256=self.mapping_sha256,
+            excluded=self.excluded,
         )
         if self.records not in ("", fingerprint(records)):
             raise DataError(
@@ -121,11 +128,20 @@ class SiteConfig:
         return records
 
 
-def load_records(study: Study, data: Path, *, prepared: bool, mapping: Path | None = None, mapping_sha256: str = "") -> Records:
+def load_records(
+    study: Study,
+    data: Path,
+    *,
+    prepared: bool,
+    mapping: Path | None = None,
+    mapping_sha256: str = "",
+    excluded: Path | None = None,
+) -> Records:
     """A hospital's records, all splits, as the study's contract reads them; the parameters are those of `SiteConfig`."""
     if prepared:
         return read_records(data)
     from wardround.sources import open_source
+    from wardround.sources.excluded_patients import ExcludedPatients
     from wardround.sources.mapping.sections import load_mapping
 
     kept = None if mapping is None else load_mapping(mapping)
@@ -134,4 +150,5 @@ def load_records(study: Study, data: Path, *, prepared: bool, mapping: Path | No
             "The hospital's mapping has changed since the run began", expected=f"SHA-256 {mapping_sha256}",
             found=kept.sha256, hint="put the earlier mapping back, or start a new run",
         )  # fmt: skip
-    return open_source(data, study.data, private=study.privacy.private, mapping=kept).load()
+    gone = None if excluded is None else ExcludedPatients(excluded)
+    return open_source(data, study.data, private=study.privacy.private, mapping=kept, excluded=gone).load()

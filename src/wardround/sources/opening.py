@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wardround.sources import prepared_records
 from wardround.sources.databases import readers as databases
 from wardround.sources.dicom import reading as dicom
+from wardround.sources.excluded_patients import ExcludedPatients
 from wardround.sources.files.candidate import Candidate, candidate_at
 from wardround.sources.files.file_tree import FileTree, first_bytes
 from wardround.sources.files.known_files import is_manifest
@@ -82,7 +83,7 @@ class FileSource:
     """A source read from one file or folder. It keeps nothing in memory between calls.
 
     mapping: the hospital's own, for a table. private: it is read for a private study, whose promise is one of patients: what
-    leaves open who is one is an error there. beside: what is said of the other files of its folder.
+    leaves open who is one is an error there. beside: what is said of the other files of its folder. excluded: who withdrew.
     """
 
     kind: str
@@ -93,6 +94,7 @@ class FileSource:
     private: bool = False
     mapping: KeptMapping | None = None
     beside: tuple[Problem, ...] = ()
+    excluded: ExcludedPatients | None = None
 
     def load(self) -> Records:
         return to_records(self._read(), self.contract, self.splits)
@@ -105,6 +107,8 @@ class FileSource:
 
             read_result = read_mapped(self.path, self.contract, self.mapping.mapping, labels)
         read_result = replace(read_result, problems=(*self.beside, *read_result.problems))
+        if self.excluded is not None:
+            read_result = self.excluded.leave_out(read_result)
         return stricter(read_result) if self.private else read_result
 
     def sites(self) -> NDArray[np.str_] | None:
@@ -149,15 +153,24 @@ def open_source(
     splits: SplitsContract | None = None,
     private: bool = False,
     mapping: KeptMapping | None = None,
+    excluded: ExcludedPatients | None = None,
 ) -> FileSource:
-    """The source at `path`; `splits` replaces the contract's, and a table is read through the hospital's `mapping`.
+    """The source at `path`; `splits` replaces the contract's, a table is read through the hospital's `mapping`, and records of
+    patients who are `excluded` are not used.
 
     DataError where there is nothing that can be read.
     """
+    source = _opened(path, contract, splits or contract.splits, private=private, mapping=mapping)
+    return source if excluded is None else replace(source, excluded=excluded)
+
+
+def _opened(
+    path: str | Path, contract: DataContract, splits: SplitsContract, *, private: bool, mapping: KeptMapping | None
+) -> FileSource:
     if mapping is not None and mapping.mapping.source.query:
-        return FileSource("table", Path(path), contract, splits or contract.splits, table.READER.read, private, mapping)
+        return FileSource("table", Path(path), contract, splits, table.READER.read, private, mapping)
     if is_address(path) and (file := sqlite_path(path)) is None:
-        return _database(address_of(path), contract, splits or contract.splits, private)
+        return _database(address_of(path), contract, splits, private)
     named = Path(path) if (file := sqlite_path(path)) is None else file
     if not is_utf8(str(named)):
         hint = "rename the folder or file; letters without accents are safe"
@@ -173,7 +186,7 @@ def open_source(
             expected=f"{contract.kind} data, as [data] kind says",
             hint="name other data, or correct kind",
         )
-    return FileSource(reader.kind, file, contract, splits or contract.splits, reader.read, private, mapping, beside)
+    return FileSource(reader.kind, file, contract, splits, reader.read, private, mapping, beside)
 
 
 def _database(address: Address, contract: DataContract, splits: SplitsContract, private: bool) -> FileSource:

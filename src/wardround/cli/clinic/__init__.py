@@ -2,7 +2,7 @@
 
 import typer
 
-from wardround.cli.clinic import acceptance, deployment, people, results, service, watching
+from wardround.cli.clinic import acceptance, deployment, people, register, results, service, watching
 
 app = typer.Typer(
     help="A hospital's clinic: test a model on own patients, put it in service, take it back.", no_args_is_help=True
@@ -20,6 +20,10 @@ app.add_typer(people.keys, name="key")
 app.command("audit")(people.audit)
 app.command("outbox")(results.outbox)
 app.command("watch")(watching.watch)
+app.command("register")(register.register)
+app.command("withdraw")(register.withdraw)
+app.command("labels")(register.labels)
+app.command("retention")(register.retention)
 
 
 @app.callback()

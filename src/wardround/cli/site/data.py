@@ -1,4 +1,4 @@
-"""wardround site data add | list | remove."""
+"""wardround site data add | list | remove | exclude."""
 
 from pathlib import Path
 from typing import Annotated
@@ -64,3 +64,20 @@ def remove(name: Annotated[str, typer.Argument(help="The data set's name.")], ho
     DataSets(site.data_file).remove(name)
     site.log.append("data-removed", f"The data set {name} is not registered any more.", name=name)
     typer.echo(f"{name} is not registered any more.")
+
+
+@app.command()
+def exclude(
+    patient: Annotated[
+        str | None, typer.Argument(help="Her identifier as it stands in the data; asked for where it is left out.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Leave a patient who withdrew out of every study of this hospital from now on. A running study has to be approved anew."""
+    from wardround.sources.excluded_patients import ExcludedPatients
+
+    site = site_home(home)
+    added = ExcludedPatients.of_user().add(patient or typer.prompt("Patient", hide_input=True))
+    site.log.append("patient-excluded", "A patient withdrew, and is left out of studies.")
+    typer.echo("She is left out of every study that is reviewed or begins from now on." if added else "She is left out already.")
+    typer.echo("A study that was approved with her records is refused until it is reviewed and approved again.")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wardround.clinic.place.acceptance_record import CasesRecord
 from wardround.sources import network_input, open_source
+from wardround.sources.excluded_patients import ExcludedPatients
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records
@@ -72,12 +73,13 @@ def read_cases(contract: DataContract, source: str, mapping: Path | None = None)
 
 
 def _of_path(contract: DataContract, source: str, mapping: Path | None) -> Cases:
+    excluded = ExcludedPatients.of_user()
     if mapping is None:
-        records = open_source(source, contract).named()
+        records = open_source(source, contract, excluded=excluded).named()
     else:
         from wardround.sources.mapping.sections import load_mapping
 
-        records = open_source(source, contract, mapping=load_mapping(mapping)).named()
+        records = open_source(source, contract, mapping=load_mapping(mapping), excluded=excluded).named()
     kept = records.labelled
     return _cases(
         contract,

@@ -9,7 +9,6 @@ while a case is under way, the case is answered anew by the one that is in servi
 
 import hashlib
 import hmac
-import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
@@ -31,18 +30,17 @@ from wardround.clinic.intake.film import Film
 from wardround.clinic.intake.films import Films
 from wardround.clinic.intake.kept_films import KeptFilms
 from wardround.clinic.intake.limits import Limits
+from wardround.clinic.intake.pseudonyms import pseudonym_key, pseudonym_of
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.service import stamp
 from wardround.clinic.store.cases import NewCase, answer_row, figure_row, insert_cases
 from wardround.clinic.store.database import Store
 from wardround.sources import network_input, prepare
 from wardround.values.cores import usable_cores
-from wardround.values.durable import kept_secret
 from wardround.values.errors import RunError
 
 Row = Mapping[str, Any]
 Content = bytes | Path | Row
-PSEUDONYM_KEY = "pseudonym.key"
 _ATTEMPTS = 3
 
 
@@ -98,7 +96,7 @@ class Desk:
     ) -> None:
         self.clinic, self.store, self.films = clinic, store, Films()
         self.kept = KeptFilms(clinic.path / "films") if keep else None
-        key = kept_secret(clinic.path / PSEUDONYM_KEY, 64, lambda: secrets.token_bytes(32))
+        key = pseudonym_key(clinic)
         self._key, self._workers = key, workers or usable_cores()
         self.decoders = Decoders(key, limits, processes=processes)
         self._lock = threading.Lock()
@@ -177,7 +175,7 @@ class Desk:
 
     def pseudonym(self, patient: str) -> str:
         """The hash under which a patient's cases stand; "" of nobody."""
-        return hmac.new(self._key, patient.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:24] if patient else ""
+        return pseudonym_of(self._key, patient)
 
     def _begin(self, model: ServingModel, content: bytes | Row, sender: Sender, done: "Future[Case]", attempt: int) -> None:
         if isinstance(content, Mapping):

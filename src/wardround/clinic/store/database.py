@@ -245,7 +245,7 @@ def _upgrade(connection: Connection) -> None:
 def _head(connection: Connection) -> tuple[int, str]:
     number = connection.execute(select(func.max(audit.c.number))).scalar()
     if number is None:
-        return 0, START
+        return latest_cut(connection) or (0, START)
     return number, str(connection.execute(select(audit.c.sha256).where(audit.c.number == number)).scalar())
 
 

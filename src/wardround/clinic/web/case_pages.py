@@ -128,7 +128,7 @@ def moved_of(answer: Any) -> dict[str, Any]:
 def _case(state: ClinicState, case_id: str) -> tuple[StoredCase, AcceptanceRecord]:
     case = case_of(state.store, case_id)
     record = None if case is None else state.acceptance(case.acceptance)
-    if case is None or record is None:
+    if case is None or case.withdrawn or record is None:
         raise NotThere
     return case, record
 
@@ -151,6 +151,7 @@ def _similar(state: ClinicState, case: StoredCase, words: Words) -> list[dict[st
 
 
 def _film(state: ClinicState, case_id: str) -> Film:
+    _case(state, case_id)  # not there where its patient withdrew
     film = state.desk.film(case_id)
     if film is None:
         raise NotThere

@@ -156,7 +156,7 @@ def json_of(body: bytes) -> dict[str, Any]:
 def may_read(state: ClinicState, stored: StoredCase, name: str) -> bool:
     """Whether a key may see a case."""
     own = stored.sender == name and stored.source in ("rest", "fhir", "hooks")
-    return own or (name in _readers(state) and stored.source == "dicom")
+    return not stored.withdrawn and (own or (name in _readers(state) and stored.source == "dicom"))
 
 
 def _readers(state: ClinicState) -> tuple[str, ...]:

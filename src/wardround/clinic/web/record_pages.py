@@ -7,8 +7,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
-from wardround.clinic.store.cases import audit_lines, counts, withdraw
+from wardround.clinic.store.cases import audit_lines, counts
 from wardround.clinic.store.database import first_broken_line
+from wardround.clinic.watch import withdrawal
 from wardround.clinic.web.access import Anybody, Auditor, CheckedForm, DataManager
 from wardround.clinic.web.printing import pdf_of
 from wardround.clinic.web.rendering import page, state_of, time_text, words_of
@@ -98,9 +99,11 @@ def register_page(request: Request, person: DataManager) -> Response:  # noqa: A
 async def withdraw_patient(request: Request, person: DataManager, form: CheckedForm) -> Response:
     """Marks a patient's cases, and lists the models that answered them."""
     state = state_of(request)
-    pseudonym = state.desk.pseudonym(form.get("patient", "").strip())
-    withdrawn = await run_in_threadpool(withdraw, state.store, pseudonym, actor=person.name) if pseudonym else []
-    return await run_in_threadpool(_register, request, withdrawn)
+    patient = form.get("patient", "").strip()
+    if not patient:
+        return await run_in_threadpool(_register, request, [])
+    done = await run_in_threadpool(withdrawal.withdraw_patient, state.place, state.store, patient, actor=person.name)
+    return await run_in_threadpool(_register, request, list(done.cases))
 
 
 @router.get("/audit")

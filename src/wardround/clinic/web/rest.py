@@ -194,7 +194,7 @@ async def case(request: Request, name: Machine, case_id: Annotated[str, InPath(p
     state = state_of(request)
     stored = await run_in_threadpool(case_of, state.store, case_id)
     record = None if stored is None else state.acceptance(stored.acceptance)
-    if stored is None or record is None or stored.sender != name or stored.source != "rest":
+    if stored is None or stored.withdrawn or record is None or stored.sender != name or stored.source != "rest":
         raise NotThere
     return _reply(_prediction(stored.id, stored.answer, record, state.settings.clinical_use))
 

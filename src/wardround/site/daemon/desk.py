@@ -238,6 +238,7 @@ class SiteDesk:
             records=facts.fingerprint,
             identity=self.home.path / "keys" / "identity.key",
             synthetic=data_set.synthetic,
+            excluded=default_home() / "excluded.json",
         )
 
     def _finish(self, study: str) -> None:

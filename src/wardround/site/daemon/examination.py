@@ -63,11 +63,13 @@ class Examination:
 def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers: Path) -> Examination:
     """Reads the whole data set: for many images that takes minutes. Writes nothing."""
     from wardround.sources import open_source
+    from wardround.sources.excluded_patients import ExcludedPatients
     from wardround.sources.made_records import to_records
     from wardround.sources.mapping.sections import load_mapping
 
     mapping = None if data_set.mapping is None else load_mapping(data_set.mapping)
-    source = open_source(data_set.data, study.data, private=study.privacy.private, mapping=mapping)
+    excluded = ExcludedPatients.of_user()
+    source = open_source(data_set.data, study.data, private=study.privacy.private, mapping=mapping, excluded=excluded)
     readiness, read_result = source.look()
     records = None
     if read_result is not None and readiness.ready():
