@@ -27,18 +27,23 @@ SIGNED = b"wardround evidence 1\0"
 
 def write_pack(path: Path, site: str, study: str, files: Mapping[str, bytes], identity: Identity) -> None:
     """Writes the zip whole or not at all. files: by their names in it; versions and bill of materials are added."""
+    write_signed(path, {"site": site, "study": study}, files, identity, SIGNED)
+
+
+def write_signed(path: Path, about: Mapping[str, str], files: Mapping[str, bytes], identity: Identity, mark: bytes) -> None:
+    """A zip of files with versions, bill of materials and a signed manifest. about: what the manifest says of it. mark: what the
+    signature begins with, so that a manifest of one kind is none of another."""
     whole = {**files, VERSIONS: _versions(), SBOM: bill_of_materials()}
     manifest = canonical_json(
         {
             "version": 1,
-            "site": site,
-            "study": study,
+            **about,
             "identity": identity.public,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": {name: sha256_hex(content) for name, content in sorted(whole.items())},
         }
     )
-    signature = identity.sign(SIGNED + manifest).encode()
+    signature = identity.sign(mark + manifest).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {MANIFEST: manifest, SIGNATURE: signature, **dict(sorted(whole.items()))}.items():

@@ -45,13 +45,13 @@ class PackCheck:
 
 def check_pack(path: Path) -> PackCheck:
     """Looks at everything in one zip. RunError where it is none of evidence at all."""
-    files = _read(path)
-    manifest = _manifest(path, files)
+    files = files_of(path)
+    manifest = manifest_of(path, files)
     confirmed, problems = [], []
     heads: dict[int, str] = {}
     for what, problem in (
-        ("the manifest is signed by the hospital's key", _signature_problem(files, manifest)),
-        (f"{len(manifest['files'])} files are those that were signed", _files_problem(files, manifest)),
+        ("the manifest is signed by the hospital's key", signature_problem(files, manifest, SIGNED)),
+        (f"{len(manifest['files'])} files are those that were signed", files_problem(files, manifest)),
         ("the study is the one of this hash, and lists this key for this hospital", _study_problem(files, manifest)),
         ("the decision is signed, and its facts are those behind its hash", _decision_problem(files, manifest)),
         ("no line of the log was changed, left out or put in", _log_problem(files, heads)),
@@ -86,8 +86,8 @@ def _splits(checks: tuple[PackCheck, ...]) -> Iterator[str]:
             yield f"{one.site} and {other.site} heard different heads of the hub's log, first at its line {different[0]}"
 
 
-def _read(path: Path) -> dict[str, bytes]:
-    """Every file of the zip, none of them written anywhere."""
+def files_of(path: Path) -> dict[str, bytes]:
+    """Every file of the zip, none of them written anywhere. RunError where it is no zip of evidence."""
     try:
         with zipfile.ZipFile(path) as archive:
             listed = archive.infolist()
@@ -117,24 +117,27 @@ def _no_evidence(path: Path, reason: str) -> RunError:
     )
 
 
-def _manifest(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
+def manifest_of(path: Path, files: Mapping[str, bytes], names: tuple[str, ...] = ("site", "study")) -> dict[str, Any]:
+    """What the manifest says, with these texts in it. RunError where it cannot be read."""
     try:
         manifest = json.loads(files[MANIFEST])
-        texts = [manifest[name] for name in ("site", "study", "identity")]
-        if not all(isinstance(text, str) and len(text) <= 64 for text in texts) or not isinstance(manifest["files"], dict):
+        texts = [manifest[name] for name in (*names, "identity")]
+        if not all(isinstance(text, str) and len(text) <= 200 for text in texts) or not isinstance(manifest["files"], dict):
             raise TypeError
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise _no_evidence(path, "no manifest that can be read") from error
     return dict(manifest)
 
 
-def _signature_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
+def signature_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any], mark: bytes) -> str:
+    """Empty where the manifest is signed by the key that it names."""
     signature = files.get(SIGNATURE, b"").decode("ascii", "replace")
-    true = signed_by(manifest["identity"], signature, SIGNED + files[MANIFEST])
+    true = signed_by(manifest["identity"], signature, mark + files[MANIFEST])
     return "" if true else "the manifest is not signed by the key that it names"
 
 
-def _files_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
+def files_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
+    """Empty where every file is as it was signed, and none is missing or more."""
     stated = manifest["files"]
     there = {name: sha256_hex(content) for name, content in files.items() if name not in (MANIFEST, SIGNATURE)}
     wrong = sorted(name for name in stated.keys() | there.keys() if stated.get(name) != there.get(name))

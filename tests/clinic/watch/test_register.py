@@ -108,7 +108,7 @@ def set_retention(clinic: ClinicPlace, **days: int) -> None:
 
 def count(store: Store, table: object) -> int:
     with store.reading() as connection:
-        return connection.execute(select(func.count()).select_from(table)).scalar()
+        return connection.execute(select(func.count()).select_from(table)).scalar() or 0
 
 
 class Clock:
@@ -168,7 +168,7 @@ def test_a_cut_that_the_chain_does_not_state_is_a_break(store: Store) -> None:
             connection.execute(text("DELETE FROM audit WHERE number <= 3"))
     forged = {"number": 3, "sha256": row.sha256, "at": NOW}
 
-    def forge(connection: object) -> None:
+    def forge(connection):
         connection.execute(insert(audit_cuts), forged)
         connection.execute(text("DELETE FROM audit WHERE number <= 3"))
 

@@ -97,7 +97,7 @@ with open_store(clinic) as store:
 
 @pytest.mark.slow
 def test_killed_in_the_middle_the_list_is_never_behind_the_cases(clinic: ClinicPlace) -> None:
-    """30 kills. Whose cases are hidden is on the list; who was acknowledged is done whole; the rest is done by saying it again."""
+    """30 kills. Whose cases are hidden is on the list; who was acknowledged is done whole; doing it again does the rest."""
     content = film_model()
     record, key, names = record_of(content, FILMS), pseudonym_key(clinic), {}
     with Store(sqlite_url(clinic.path / "clinic.db")) as store:

@@ -2,7 +2,7 @@
 
 import typer
 
-from wardround.cli.clinic import acceptance, deployment, people, register, results, service, watching
+from wardround.cli.clinic import acceptance, deployment, people, proof, register, results, service, watching
 
 app = typer.Typer(
     help="A hospital's clinic: test a model on own patients, put it in service, take it back.", no_args_is_help=True
@@ -24,6 +24,8 @@ app.command("register")(register.register)
 app.command("withdraw")(register.withdraw)
 app.command("labels")(register.labels)
 app.command("retention")(register.retention)
+app.command("evidence")(proof.evidence)
+app.command("verify")(proof.verify)
 
 
 @app.callback()

@@ -66,7 +66,7 @@ class Line:
 
 def register(store: Store, asked: Filter | None = None, *, count: int | None = None) -> list[Line]:
     """The answers that the filter asks for, newest first; at most `count`."""
-    wanted = asked or Filter()
+    chosen = asked or Filter()
     said = select(func.count()).where(feedback.c.answer_id == answers.c.id).scalar_subquery()
     query = (
         select(
@@ -75,18 +75,18 @@ def register(store: Store, asked: Filter | None = None, *, count: int | None = N
             said.label("opinions"),
         )
         .join(answers, answers.c.case_id == cases.c.id)
-        .where(answers.c.model.startswith(wanted.model, autoescape=True), cases.c.id.startswith(wanted.case, autoescape=True))
+        .where(answers.c.model.startswith(chosen.model, autoescape=True), cases.c.id.startswith(chosen.case, autoescape=True))
         .order_by(answers.c.given.desc(), answers.c.id)
         .limit(count)
     )
-    if wanted.patient:
-        query = query.where(cases.c.patient == wanted.patient)
-    if wanted.since is not None:
-        query = query.where(answers.c.given >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(answers.c.given < wanted.until)
-    if wanted.seen_by:
-        looked = select(views.c.case_id).join(people, people.c.id == views.c.person).where(people.c.name == wanted.seen_by)
+    if chosen.patient:
+        query = query.where(cases.c.patient == chosen.patient)
+    if chosen.since is not None:
+        query = query.where(answers.c.given >= chosen.since)
+    if chosen.until is not None:
+        query = query.where(answers.c.given < chosen.until)
+    if chosen.seen_by:
+        looked = select(views.c.case_id).join(people, people.c.id == views.c.person).where(people.c.name == chosen.seen_by)
         query = query.where(cases.c.id.in_(looked))
     with store.reading() as connection:
         rows = connection.execute(query).mappings().all()
@@ -119,7 +119,7 @@ def iso(at: float) -> str:
 
 def _seen(store: Store, case_ids: Sequence[str]) -> dict[str, tuple[tuple[str, float], ...]]:
     """By case: who looked at it, the first time of each. An account that is gone stands by its id."""
-    found: dict[str, list[tuple[str, float]]] = {}
+    looks: dict[str, list[tuple[str, float]]] = {}
     query = (
         select(views.c.case_id, views.c.person, people.c.name, func.min(views.c.seen).label("first"))
         .join(people, people.c.id == views.c.person, isouter=True)
@@ -130,8 +130,8 @@ def _seen(store: Store, case_ids: Sequence[str]) -> dict[str, tuple[tuple[str, f
         for start in range(0, len(case_ids), 500):
             part = connection.execute(query.where(views.c.case_id.in_(case_ids[start : start + 500])))
             for row in part:
-                found.setdefault(row.case_id, []).append((row.name or row.person, row.first))
-    return {name: tuple(looks) for name, looks in found.items()}
+                looks.setdefault(row.case_id, []).append((row.name or row.person, row.first))
+    return {name: tuple(one) for name, one in looks.items()}
 
 
 def _line(row: RowMapping, seen: tuple[tuple[str, float], ...]) -> Line:
