@@ -84,7 +84,8 @@ def check_evidence(path: Path) -> EvidenceCheck:
     """Looks at everything in the zip. RunError where it is none of evidence at all."""
     files = files_of(path)
     manifest = manifest_of(path, files, ("hospital",))
-    confirmed, problems = [], []
+    confirmed: list[str] = []
+    problems: list[str] = []
     for what, problem in (
         ("the manifest is signed by the key that it names", signature_problem(files, manifest, SIGNED)),
         (f"{len(manifest['files'])} files are those that were signed", files_problem(files, manifest)),
