@@ -36,6 +36,7 @@ from wardround.values.private_files import private_folder
 
 LOG_FOLDER = "dicom"
 _LOCKS = 64
+_WARM_UP_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -128,14 +129,17 @@ def dicom_service(desk: Desk, *, port: int | None = None, pause_s: float = 5.0) 
     private_folder(folder, signs=())
     tell = partial(write_log, folder)
     outbox = Outbox(outbox_path(desk.clinic.path))
+    # Its 2 s are neither the first film's nor the start's.
+    warm_up = threading.Timer(_WARM_UP_S, need_highdicom)
+    warm_up.daemon = True
+    warm_up.start()
     try:
-        # Its 2 s are not the first film's.
-        threading.Thread(target=need_highdicom, name="clinic-warm-up", daemon=True).start()
         with Courier(settings.nodes, outbox, settings.ae_title, tell, pause_s) as courier:
             service = DicomService(desk, settings, outbox, courier)
             with listening(settings, service.take, tell, port=port) as listener:
                 yield replace(service, port=listener.port)
     finally:
+        warm_up.cancel()
         outbox.close()
 
 
