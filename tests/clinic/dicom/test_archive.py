@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround.clinic.dicom import archive as archive_module
-from wardround.clinic.dicom.archive import archive_client, study_films, worklist
+from wardround.clinic.dicom.archive import Door, archive_client, study_films, worklist
 from wardround.clinic.dicom.results import ResultFile
 from wardround.clinic.place.dicom_settings import ArchiveSection, NodeSection
 from wardround.values.errors import DataError, RunError, WardroundError
@@ -118,7 +118,7 @@ def test_a_token_that_is_none_or_open_to_others_is_refused(tmp_path: Path) -> No
     for words, mode in (("a\r\nHost: evil", 0o600), ("", 0o600), ("good", 0o644)):
         token.write_text(words, "utf-8")
         token.chmod(mode)
-        with pytest.raises(RunError), archive_client("http://127.0.0.1:9/x", None, token, 1.0):
+        with pytest.raises(RunError), archive_client(Door("http://127.0.0.1:9/x", token_file=token)):
             pass
 
 
@@ -170,7 +170,7 @@ def test_names_in_a_worklist_are_one_printable_line_each() -> None:
 def test_a_result_counts_as_kept_only_where_the_archive_names_it(status: int, body: dict[str, Any], words: str) -> None:
     """Else it would be erased here, and be nowhere."""
     reply = (status, {"Content-Type": "application/dicom+json"}, json.dumps(body).encode())
-    with web_archive(lambda *_: reply) as web, archive_client(web.url, None, None, 2.0) as client:
+    with web_archive(lambda *_: reply) as web, archive_client(Door(web.url)) as client:
         told = client.keep(ResultFile("1.2.840.10008.5.1.4.1.1.1", INSTANCE, film()))
     assert told == "" if not words else words in told
 

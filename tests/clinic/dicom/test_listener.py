@@ -1,6 +1,7 @@
 """The listener for C-STORE: who is heard, what a status says, and what a hostile caller can do."""
 
 import io
+import ipaddress
 import socket
 import ssl
 import struct
@@ -335,7 +336,10 @@ def certificate(folder: Path, name: str, issuer: tuple[x509.Name, Any] | None = 
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
     builder = builder.add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    alternative: x509.GeneralName = x509.DNSName(name)
+    if name[0].isdigit():
+        alternative = x509.IPAddress(ipaddress.ip_address(name))
+    builder = builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
     signed = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
     paths = folder / f"{name}.pem", folder / f"{name}.key"
     paths[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))

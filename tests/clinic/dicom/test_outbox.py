@@ -24,6 +24,7 @@ from wardround.clinic.place.dicom_settings import NodeSection
 from wardround.values.errors import RunError
 
 from .films import ANSWER, QUESTION, film, tool
+from .test_listener import certificate
 
 HERE = "127.0.0.1"
 
@@ -190,6 +191,25 @@ def test_an_archive_that_is_away_gets_them_when_it_is_back(tmp_path: Path) -> No
     with archive(tmp_path / "archive", node.port):
         assert deliver(node, outbox, "WARDROUND") == (1, 0)
     assert outbox.unsent() == ()
+    outbox.close()
+
+
+def test_results_go_over_tls_to_the_right_archive_alone(tmp_path: Path) -> None:
+    """dcmtk with certificates of both sides; an archive with another authority's certificate gets nothing."""
+    authority, _, issuer = certificate(tmp_path, "authority")
+    server, server_key, _ = certificate(tmp_path, "127.0.0.1", issuer)
+    own, own_key, _ = certificate(tmp_path, "clinic", issuer)
+    other, *_ = certificate(tmp_path, "other")
+    outbox, port = Outbox(tmp_path / "box" / "outbox.sqlite"), free_port()
+    outbox.put("pacs", "case", [report(1)])
+    right = {"name": "pacs", "address": HERE, "port": port, "tls_ca": authority, "tls_certificate": own, "tls_key": own_key}
+    with archive(tmp_path / "archive", port, "+tls", str(server_key), str(server), "+cf", str(authority), "-rc"):
+        for wrong in (NodeSection(**{**right, "tls_ca": other}), NodeSection(name="pacs", address=HERE, port=port)):
+            assert deliver(wrong, outbox, "WARDROUND") == (0, 1)
+            outbox.again()
+        assert list((tmp_path / "archive").iterdir()) == []
+        assert deliver(NodeSection(**right), outbox, "WARDROUND") == (1, 0)
+    assert kept(tmp_path / "archive") == [report(1).sop_instance_uid]
     outbox.close()
 
 

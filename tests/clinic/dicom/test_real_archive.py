@@ -15,7 +15,7 @@ import pytest
 from tests.clinic.made_clinics import film_clinic
 from tests.clinic.made_models import FILMS
 from wardround.clinic.answering.serving import in_service
-from wardround.clinic.dicom.archive import archive_client, study_films, worklist
+from wardround.clinic.dicom.archive import Door, archive_client, study_films, worklist
 from wardround.clinic.dicom.results import ResultFile
 from wardround.clinic.place.dicom_settings import ArchiveSection, DicomSection, NodeSection, PeerSection
 from wardround.clinic.store.cases import latest_cases
@@ -78,7 +78,7 @@ def test_the_worklist_of_an_archive_leads_to_its_films(tmp_path: Path) -> None:
         films.append(film(pixels(3), 3, StudyDate="20240101"))
         films.append(film(pixels(4), 4, Modality="MG"))
         films.append(film(pixels(5), 5, PatientName="王^小东", SpecificCharacterSet="ISO_IR 192"))
-        with archive_client(archive.web, None, None, 20) as client:
+        with archive_client(Door(archive.web)) as client:
             for content in films:
                 dataset = read(content)
                 assert client.keep(ResultFile(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), content)) == ""

@@ -19,7 +19,7 @@ from wardround.clinic.dicom.film_header import film_header
 from wardround.clinic.dicom.loading import mute, need_pydicom, silent
 from wardround.clinic.dicom.results import ResultFile
 from wardround.clinic.dicom.uids import is_uid
-from wardround.clinic.place.dicom_settings import ArchiveSection
+from wardround.clinic.place.dicom_settings import ArchiveSection, NodeSection
 from wardround.values.errors import DataError, MissingExtraError, RunError
 from wardround.values.private_files import read_private
 
@@ -151,29 +151,54 @@ class ArchiveClient:
             raise DataError(f"The archive {self._url} sent what is no DICOMweb answer", hint="look at its log") from None
 
 
+@dataclass(frozen=True)
+class Door:
+    """How a DICOMweb service is asked. token_file: holds the bearer token, 0600. certificate: file and key that we show."""
+
+    url: str
+    tls_ca: Path | None = None
+    certificate: tuple[Path, Path] | None = None
+    token_file: Path | None = None
+    timeout_s: float = 20.0
+
+    @classmethod
+    def of_archive(cls, section: ArchiveSection) -> "Door":
+        shown = _pair(section.tls_certificate, section.tls_key)
+        return cls(section.url, section.tls_ca, shown, section.token_file, section.timeout_s)
+
+    @classmethod
+    def of_node(cls, node: NodeSection, timeout_s: float) -> "Door":
+        """Of a node by STOW-RS."""
+        return cls(str(node.url), node.tls_ca, _pair(node.tls_certificate, node.tls_key), node.token_file, timeout_s)
+
+
+def _pair(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    return None if certificate is None or key is None else (certificate, key)
+
+
 @contextmanager
-def archive_client(url: str, tls_ca: Path | None, token_file: Path | None, timeout_s: float) -> Iterator[ArchiveClient]:
-    """A client of a DICOMweb service. token_file: holds the bearer token, 0600."""
+def archive_client(door: Door) -> Iterator[ArchiveClient]:
+    """A client of a DICOMweb service. RunError where its token cannot be read."""
     web = _need_dicomweb()
-    session = _session(tls_ca, _token(token_file), timeout_s)
+    session = _session(door, _token(door.token_file))
     try:
         with silent():
-            client = web.DICOMwebClient(url, session=session)
+            client = web.DICOMwebClient(door.url, session=session)
             client.set_http_retry_params(retry=False)  # the outbox and the doctor try again, and neither waits half a minute
-            yield ArchiveClient(client, session, url)
+            yield ArchiveClient(client, session, door.url)
     finally:
         session.close()
 
 
 def worklist(section: ArchiveSection, today: date | None = None) -> tuple[WorklistStudy, ...]:
     """What the doctor's page lists. RunError where the archive does not answer."""
-    with archive_client(section.url, section.tls_ca, section.token_file, section.timeout_s) as client:
+    with archive_client(Door.of_archive(section)) as client:
         return client.studies(section, today)
 
 
 def study_films(section: ArchiveSection, study_uid: str) -> tuple[bytes, ...]:
     """The films of one study, as DICOM files: those of the section's modalities."""
-    with archive_client(section.url, section.tls_ca, section.token_file, section.timeout_s) as client:
+    with archive_client(Door.of_archive(section)) as client:
         films = [film for film in client.films(study_uid) if not section.modalities or film.modality in section.modalities]
         return tuple(client.fetch(film) for film in films)
 
@@ -209,15 +234,15 @@ class _TooMuch(Exception):
     """The archive sent more than LARGEST."""
 
 
-def _session(tls_ca: Path | None, token: str, timeout_s: float) -> Any:
+def _session(door: Door, token: str) -> Any:
     import requests
     from requests.adapters import HTTPAdapter
 
     class Bounded(HTTPAdapter):
-        """Waits no longer than timeout_s for a byte, and reads no more than LARGEST."""
+        """Waits no longer than door.timeout_s for a byte, and reads no more than LARGEST."""
 
         def send(self, request: Any, **settings: Any) -> Any:  # type: ignore[override]
-            response = super().send(request, **{**settings, "timeout": timeout_s, "stream": True})
+            response = super().send(request, **{**settings, "timeout": door.timeout_s, "stream": True})
             content = bytearray()
             for chunk in response.iter_content(_CHUNK):
                 content += chunk
@@ -230,7 +255,9 @@ def _session(tls_ca: Path | None, token: str, timeout_s: float) -> Any:
     session = requests.Session()
     session.trust_env = False  # no proxy and no password of the environment
     session.max_redirects = 0
-    session.verify = True if tls_ca is None else str(tls_ca)
+    session.verify = True if door.tls_ca is None else str(door.tls_ca)
+    if door.certificate is not None:
+        session.cert = (str(door.certificate[0]), str(door.certificate[1]))
     if token:
         session.headers["Authorization"] = f"Bearer {token}"
     for scheme in ("http://", "https://"):

@@ -53,7 +53,7 @@ def store(node: NodeSection, waiting: Sequence[Waiting], ae_title: str) -> Outco
         entity.add_requested_context(kind, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     everything = {one.file.sop_instance_uid for one in waiting}
     try:
-        tls = None if node.tls_ca is None else (ssl.create_default_context(cafile=str(node.tls_ca)), node.address)
+        tls = None if node.tls_ca is None else (_tls_context(node), node.address)
         with silent():
             association = entity.associate(node.address, node.port, ae_title=node.ae_title, tls_args=tls)
     except (OSError, ValueError, RuntimeError) as error:
@@ -66,6 +66,13 @@ def store(node: NodeSection, waiting: Sequence[Waiting], ae_title: str) -> Outco
     finally:
         with contextlib.suppress(Exception):
             association.release()
+
+
+def _tls_context(node: NodeSection) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(node.tls_ca))
+    if node.tls_certificate is not None:
+        context.load_cert_chain(str(node.tls_certificate), str(node.tls_key))
+    return context
 
 
 def _stored(association: Any, one: Waiting) -> str:
@@ -83,11 +90,11 @@ def _stored(association: Any, one: Waiting) -> str:
 
 def stow(node: NodeSection, waiting: Sequence[Waiting]) -> Outcome:
     """By STOW-RS, each object in a request of its own: an answer about several need not name them all."""
-    from wardround.clinic.dicom.archive import archive_client
+    from wardround.clinic.dicom.archive import Door, archive_client
 
     outcome: Outcome = {}
     try:
-        with archive_client(str(node.url), node.tls_ca, node.token_file, _TIMEOUT_S) as client:
+        with archive_client(Door.of_node(node, _TIMEOUT_S)) as client:
             for one in waiting:
                 outcome[one.file.sop_instance_uid] = client.keep(one.file)
     except WardroundError as error:

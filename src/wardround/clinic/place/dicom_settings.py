@@ -67,6 +67,8 @@ class NodeSection(Section):
     port: Port = Field(default=104, description="For C-STORE.")
     ae_title: AeTitle = Field(default="ANY-SCP", description="Its own, the called AE title.")
     tls_ca: Path | None = Field(default=None, description="File of the authority whose certificate it must show, PEM; TLS then.")
+    tls_certificate: Path | None = Field(default=None, description="PEM, that we show; where it asks for one.")
+    tls_key: Path | None = Field(default=None, description="PEM, of our certificate.")
     url: Url | None = Field(default=None, description="Of its DICOMweb service, for STOW-RS.")
     token_file: Path | None = Field(default=None, description="File that holds the bearer token, for STOW-RS.")
 
@@ -74,6 +76,8 @@ class NodeSection(Section):
     def _one_way(self) -> Self:
         if bool(self.address) == bool(self.url):
             raise ValueError(f"node {self.name!r}: give either address (C-STORE) or url (STOW-RS)")
+        if (self.tls_certificate is None) != (self.tls_key is None) or (self.tls_certificate and not self.tls_ca):
+            raise ValueError(f"node {self.name!r}: tls_certificate, tls_key and tls_ca go together")
         return self
 
 
@@ -82,6 +86,8 @@ class ArchiveSection(Section):
 
     url: Url = Field(description="Of the service, for example https://pacs/dicom-web.")
     tls_ca: Path | None = Field(default=None, description="File of the authority whose certificate it must show, PEM.")
+    tls_certificate: Path | None = Field(default=None, description="PEM, that we show; where it asks for one.")
+    tls_key: Path | None = Field(default=None, description="PEM, of our certificate.")
     token_file: Path | None = Field(default=None, description="File that holds the bearer token.")
     modalities: tuple[str, ...] = Field(default=("CR", "DX"), description="Modalities that the worklist asks for.")
     days: Annotated[int, Field(ge=0, le=3650)] = Field(
@@ -89,6 +95,12 @@ class ArchiveSection(Section):
     )
     most: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="Most studies that the worklist asks for.")
     timeout_s: Annotated[float, Field(gt=0, le=600)] = Field(default=20.0, description="Wait for an answer so long.")
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("[dicom.archive]: tls_certificate and tls_key go together")
+        return self
 
 
 class DicomSection(Section):
