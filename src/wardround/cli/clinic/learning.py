@@ -10,7 +10,9 @@ from wardround.values.errors import WardroundError
 if TYPE_CHECKING:
     from wardround.registry.entries import ModelEntry
     from wardround.site.daemon.data_sets import DataSet
+    from wardround.site.daemon.home import SiteHome
     from wardround.study.declaration import Study
+    from wardround.wire.sealed import KeyCard
 
 
 @dataclass(frozen=True)
@@ -26,19 +28,28 @@ class Learnt:
 
 
 def learnt_from(patient: str, site: Path, registry: Path, *, reads_data: bool) -> tuple[Learnt, ...]:
-    """Nothing is made where this user has no site or no registry. Reading the data of large studies takes minutes."""
-    return tuple(_studies(patient, site, registry, reads_data=reads_data)) if (site / "data.toml").is_file() else ()
-
-
-def _studies(patient: str, site: Path, registry: Path, *, reads_data: bool) -> Iterator[Learnt]:
-    from wardround.cli.site.homes import offers_of, own_card, site_home
-    from wardround.site.daemon.approvals import Decisions
-    from wardround.site.daemon.data_sets import DataSets
+    """At this user's site. Nothing is made where there is none, or it has joined no hub."""
+    if not (site / "hub.json").is_file():
+        return ()
+    from wardround.cli.site.homes import own_card, site_home
 
     home = site_home(site)
-    sets, decisions = DataSets(home.data_file).all(), Decisions(home.studies, own_card(home).name, home.identity)
+    return learnt_at(patient, home, own_card(home), registry, reads_data=reads_data)
+
+
+def learnt_at(patient: str, home: "SiteHome", card: "KeyCard", registry: Path, *, reads_data: bool) -> tuple[Learnt, ...]:
+    """Of every study that the site decided about with a data set. Reading the data of large studies takes minutes."""
+    return tuple(_studies(patient, home, card, registry, reads_data=reads_data))
+
+
+def _studies(patient: str, home: "SiteHome", card: "KeyCard", registry: Path, *, reads_data: bool) -> Iterator[Learnt]:
+    from wardround.site.daemon.approvals import Decisions
+    from wardround.site.daemon.data_sets import DataSets
+    from wardround.site.daemon.offers import Offers
+
+    sets, decisions = DataSets(home.data_file).all(), Decisions(home.studies, card.name, home.identity)
     models = _models(registry)
-    for study_hash, offered in offers_of(home).readable():
+    for study_hash, offered in Offers(home, card).readable():
         decision = decisions.of(study_hash)
         if decision is None or isinstance(offered, str) or not decision.facts.data_set:
             continue

@@ -1,0 +1,97 @@
+"""A patient who withdrew is in no later study of the hospital, and the models that learnt from her are known by name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wardround.cli.clinic.learning import learnt_at, learnt_from
+from wardround.hub.coordinator import Coordinator
+from wardround.registry import open_registry
+from wardround.sources import open_source
+from wardround.sources.excluded_patients import ExcludedPatients
+from wardround.values.errors import EngineError
+from wardround.values.home import default_home
+
+from ...federation.tiny_federation import NAMES, study
+from .hospitals import DATA, DeskEngine, Hospitals
+from .test_review import NORTH, examined, reviewed, text_of
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def hospitals(tmp_path: Path) -> Iterator[Hospitals]:
+    made = Hospitals(tmp_path / "hospitals")
+    yield made
+    made.close()
+
+
+def patient_in(hospitals: Hospitals, split: str) -> str:
+    """One of north's patients of a split."""
+    records = open_source(hospitals.folder / f"{NORTH}.csv", hospitals.study.data).load()
+    return str(records.patients[records.splits == split][0])
+
+
+def test_a_review_leaves_her_out_and_says_how_many_records_are_not_used(hospitals: Hospitals) -> None:
+    """The person who decides sees it; the study would train without her."""
+    before = examined(hospitals)
+    ExcludedPatients.of_user().add(patient_in(hospitals, "train"))
+    after = examined(hospitals)
+    assert after.patients == before.patients - 1 and after.fingerprint != before.fingerprint
+    assert "patients who withdrew are not used" in text_of(reviewed(hospitals))
+
+
+def test_a_study_that_was_approved_with_her_is_refused_until_it_is_approved_anew(hospitals: Hospitals, tmp_path: Path) -> None:
+    """Nothing is computed on her records from the moment on; a person decides again, on what is left."""
+    for name in NAMES:
+        hospitals.offered(name)
+        hospitals.approve(name)
+    ExcludedPatients.of_user().add(patient_in(hospitals, "train"))
+    coordinator = Coordinator(hospitals.study, DeskEngine(hospitals), tmp_path / "run")
+    with pytest.raises(EngineError, match="north"):
+        coordinator.run()
+    coordinator.close()
+    log = "".join(path.read_text("utf-8") for path in hospitals.homes[NORTH].path.rglob("*.ndjson"))
+    assert "not those that the study was approved for" in log
+    again = Hospitals(tmp_path / "again")
+    for name in NAMES:
+        again.offered(name)
+        again.approve(name)
+    coordinator = Coordinator(again.study, DeskEngine(again), tmp_path / "run-again")
+    coordinator.run()
+    coordinator.close()
+    again.close()
+
+
+def test_what_learnt_from_her_is_listed(tmp_path: Path) -> None:
+    """By the part of the data that she is in: a model that was only tested on her has learnt nothing."""
+    personal = {"candidates": ["own", "federated", "mixed"]}
+    hospitals = Hospitals(tmp_path / "hospitals", study(mode="masked", rounds=2, own=True).revised(personal=personal))
+    for name in NAMES:
+        hospitals.offered(name)
+        hospitals.approve(name)
+    coordinator = Coordinator(hospitals.study, DeskEngine(hospitals), tmp_path / "run")
+    coordinator.run()
+    coordinator.personalise()
+    coordinator.close()
+    home, card = hospitals.homes[NORTH], hospitals.card(NORTH)
+    with open_registry() as registry:
+        kept = {one.sha256 for one in registry.models()}
+    for split in ("train", "validation", "test"):
+        (one,) = learnt_at(patient_in(hospitals, split), home, card, default_home(), reads_data=True)
+        assert (one.study, one.data_set, one.part) == (hospitals.study.hash, DATA, split)
+        assert set(one.models) == (set() if split == "test" else kept) and kept
+    (nobody,) = learnt_at("nobody-of-them", home, card, default_home(), reads_data=True)
+    assert nobody.part == "none" and not nobody.models
+    (unread,) = learnt_at("nobody-of-them", home, card, default_home(), reads_data=False)
+    assert unread.part == "unread" and set(unread.models) == kept
+    hospitals.close()
+
+
+def test_a_user_without_a_site_has_nothing_to_list(tmp_path: Path) -> None:
+    """And no folder is made for her."""
+    assert learnt_from("P1", tmp_path / "site", tmp_path, reads_data=True) == () and not (tmp_path / "site").exists()
