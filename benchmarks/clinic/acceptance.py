@@ -3,7 +3,8 @@
     python benchmarks/clinic/acceptance.py [--run RUN-FOLDER] [--samples 20]
 
 A small federated model (the reference job, 5 rounds) is accepted by `wardround.clinic` on 100 cases of kermany_cxr's official
-test split, 20 times anew, and judged on the patients of that split that were not among the 100. Nothing was chosen on that split.
+test split, 20 times anew, and judged on the patients of that split that were not among the 100. What was chosen on that
+split is said in docs/benchmarks.md.
 
 Other films: the hospital accepts on 1,000 films of a third of the training patients (and on 100); its own films are those of
 another third. Views and their sum were chosen on the remaining third, with other ultrasound, adults, noise and text. As a
