@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
@@ -16,6 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from wardround.clinic.dicom.answered_film import AnsweredFilm
 from wardround.clinic.dicom.film_header import film_header
 from wardround.clinic.dicom.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Outbox
 from wardround.clinic.dicom.results import ResultFile, result_files
@@ -30,7 +32,8 @@ HERE = "127.0.0.1"
 
 
 def report(number: int) -> ResultFile:
-    (file,) = result_files(film_header(film(number=number)), ANSWER, QUESTION, kinds=("report",))
+    answered = AnsweredFilm(film_header(film(number=number)), ANSWER, QUESTION, datetime(2026, 11, 29, tzinfo=UTC))
+    (file,) = result_files(answered, ("report",))
     return file
 
 

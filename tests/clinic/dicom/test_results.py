@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from wardround.clinic.answering.answer import Answer, Unusual
 from wardround.clinic.answering.question import Question, question_of
+from wardround.clinic.dicom.answered_film import AnsweredFilm
 from wardround.clinic.dicom.capture import over_film
 from wardround.clinic.dicom.film_header import COPIED, FilmHeader, film_header
 from wardround.clinic.dicom.results import ResultFile, result_files
@@ -39,7 +40,7 @@ CHARSETS = {
 
 def made(content: bytes, answer: Answer = ANSWER, question: Question = QUESTION, side: int = 64) -> tuple[ResultFile, ...]:
     heat = np.linspace(0, 1, side * side).reshape(side, side)
-    return result_files(film_header(content), answer, question, kinds=ALL, pixels=pixels(1, side), heat=heat, when=WHEN)
+    return result_files(AnsweredFilm(film_header(content), answer, question, WHEN), ALL, pixels(1, side), heat)
 
 
 def read(file: ResultFile) -> Any:
@@ -232,7 +233,7 @@ def test_a_picture_shows_the_film_and_the_heat_where_it_is() -> None:
     grey = np.full((side, side), 100, np.uint8)
     plain, warm = (
         read(file).pixel_array
-        for file in result_files(film_header(film()), ANSWER, QUESTION, kinds=ALL, pixels=grey, heat=heat, when=WHEN)[1:]
+        for file in result_files(AnsweredFilm(film_header(film()), ANSWER, QUESTION, WHEN), ALL, grey, heat)[1:]
     )
     assert (plain[:side] == 100).all() and plain[side:].max() == 255 and plain[side:].min() == 0
     assert (warm[300:600, :400] == 100).all()

@@ -5,19 +5,16 @@ copy, and so is what the film says of it.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from wardround.clinic.answering.answer import Answer
-from wardround.clinic.answering.question import Question
+from wardround.clinic.dicom.answered_film import AnsweredFilm
 from wardround.clinic.dicom.film_header import COPIED_TO_PICTURES, FilmHeader
 from wardround.clinic.dicom.loading import need_highdicom, silent
 from wardround.clinic.dicom.report import SERIES, finished, series_description
-from wardround.clinic.dicom.uids import derived_uid
 
 _WIDEST = 1024
 _SIGNS = 74
@@ -25,32 +22,17 @@ _SIGNS = 74
 HEAT_NOTE = "The colours show what the score hangs on: a hint, not a proof."
 
 
-def picture(
-    film: FilmHeader, pixels: NDArray[np.uint8], lines: Sequence[str], answer: Answer, question: Question, when: datetime
-) -> Any:
-    """The film (height, width) with lines of text below it."""
-    return _capture(film, _printed(_fitted(pixels), lines), "answer", 1, answer, question, when)
+def picture(answered: AnsweredFilm, pixels: NDArray[np.uint8]) -> Any:
+    """The film (height, width) with the answer in words below it."""
+    return _capture(answered, _printed(_fitted(pixels), answered.lines), "answer", 1)
 
 
-def heat_picture(
-    film: FilmHeader,
-    pixels: NDArray[np.uint8],
-    heat: NDArray[np.floating[Any]],
-    lines: Sequence[str],
-    answer: Answer,
-    question: Question,
-    when: datetime,
-) -> Any:
+def heat_picture(answered: AnsweredFilm, pixels: NDArray[np.uint8], heat: NDArray[np.floating[Any]]) -> Any:
     """The film (height, width) with a heat map of the same shape over it, in [0, 1]."""
     small = _fitted(pixels)
     size = (small.shape[1], small.shape[0])
     share = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
-    return _capture(film, _printed(_warm(small, share), [*lines, HEAT_NOTE]), "heat map", 2, answer, question, when)
-
-
-def picture_uid(kind: str, film: FilmHeader, answer: Answer) -> str:
-    """kind: answer, or heat map."""
-    return derived_uid(kind, film.sop_instance_uid, answer.model, answer.acceptance)
+    return _capture(answered, _printed(_warm(small, share), [*answered.lines, HEAT_NOTE]), "heat map", 2)
 
 
 def displayed(pixels: NDArray[np.uint16], window: tuple[float, float], *, inverted: bool) -> NDArray[np.uint8]:
@@ -119,9 +101,8 @@ def _wrapped(line: str, font: Any, width: int) -> list[str]:
     return pieces
 
 
-def _capture(
-    film: FilmHeader, pixels: NDArray[np.uint8], kind: str, number: int, answer: Answer, question: Question, when: datetime
-) -> Any:
+def _capture(answered: AnsweredFilm, pixels: NDArray[np.uint8], kind: str, number: int) -> Any:
+    film, question = answered.film, answered.question
     highdicom = need_highdicom()
     with silent():
         made = highdicom.sc.SCImage(
@@ -130,9 +111,9 @@ def _capture(
             bits_allocated=8,
             coordinate_system="PATIENT",
             study_instance_uid=film.study_uid,
-            series_instance_uid=derived_uid("picture series", film.sop_instance_uid, answer.model, answer.acceptance),
+            series_instance_uid=answered.uid("picture series"),
             series_number=SERIES + 1,
-            sop_instance_uid=picture_uid(kind, film, answer),
+            sop_instance_uid=answered.uid(kind),
             instance_number=number,
             manufacturer="Wardround",
             patient_orientation=("L", "F"),
@@ -144,9 +125,9 @@ def _capture(
         made.ImageComments = series_description(kind, question)
         made.SourceImageSequence = [_source(film)]
         film.copy_to(made, COPIED_TO_PICTURES)
-        local = when.astimezone(film.zone)
-        made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = local.strftime("%Y%m%d"), local.strftime("%H%M%S")
-        return finished(made, film, answer, when)
+        made = finished(made, answered)
+        made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = made.ContentDate, made.ContentTime
+        return made
 
 
 def _source(film: FilmHeader) -> Any:

@@ -11,44 +11,42 @@
 It is complete, preliminary and unverified: a device has spoken, and no person.
 """
 
-from datetime import datetime
 from typing import Any
 
 from wardround.clinic.answering.answer import Answer
-from wardround.clinic.answering.question import PRIVATE_SCHEME, RESEARCH, Question, lines_of
+from wardround.clinic.answering.question import PRIVATE_SCHEME, RESEARCH, Question
+from wardround.clinic.dicom.answered_film import AnsweredFilm
 from wardround.clinic.dicom.film_header import COPIED, FilmHeader
 from wardround.clinic.dicom.loading import need_highdicom, silent
 from wardround.clinic.dicom.uids import IMPLEMENTATION, derived_uid
 from wardround.values.version import __version__
 
+REPORT = "report"
+"""What the UID of a report is derived from."""
 SERIES = 9901
 """Number of the report's series; pictures have the next. Modalities count from 1."""
 _PRESENCE = {"positive": ("52101004", "Present"), "negative": ("2667000", "Absent"), "cannot-tell": ("82334004", "Indeterminate")}
 
 
-def report(film: FilmHeader, answer: Answer, question: Question, when: datetime) -> Any:
-    """The data set of the report. when: with a time zone, when the answer was given."""
+def report(answered: AnsweredFilm) -> Any:
+    """The data set of the report."""
     highdicom = need_highdicom()
     with silent():
         made = highdicom.sr.ComprehensiveSR(
-            evidence=[anonymous_film(film)],
-            content=_content(film, answer, question)[0],
-            series_instance_uid=derived_uid("report series", film.sop_instance_uid, answer.model, answer.acceptance),
+            evidence=[anonymous_film(answered.film)],
+            content=_content(answered)[0],
+            series_instance_uid=answered.uid("report series"),
             series_number=SERIES,
-            sop_instance_uid=report_uid(film, answer),
+            sop_instance_uid=answered.uid(REPORT),
             instance_number=1,
             manufacturer="Wardround",
             is_complete=True,
             is_final=False,
             is_verified=False,
         )
-        made.SeriesDescription = series_description("AI report", question)
+        made.SeriesDescription = series_description("AI report", answered.question)
         made.CodingSchemeIdentificationSequence = [_own_scheme()]
-        return finished(made, film, answer, when)
-
-
-def report_uid(film: FilmHeader, answer: Answer) -> str:
-    return derived_uid("report", film.sop_instance_uid, answer.model, answer.acceptance)
+        return finished(made, answered)
 
 
 def anonymous_film(film: FilmHeader) -> Any:
@@ -72,17 +70,14 @@ def anonymous_film(film: FilmHeader) -> Any:
     return stand_in
 
 
-def finished(made: Any, film: FilmHeader, answer: Answer, when: datetime) -> Any:
-    """The object with the film's patient and study, its time and its maker.
-
-    All times of an object are in one zone: the film's, where it names one, since its study's time is copied; else the hospital's.
-    """
-    film.copy_to(made, COPIED)
-    local = when.astimezone(film.zone)
+def finished(made: Any, answered: AnsweredFilm) -> Any:
+    """The object with the film's patient and study, its time and its maker."""
+    answered.film.copy_to(made, COPIED)
+    local = answered.local
     made.InstanceCreationDate = made.ContentDate = made.SeriesDate = local.strftime("%Y%m%d")
     made.InstanceCreationTime = made.ContentTime = made.SeriesTime = local.strftime("%H%M%S")
     made.ManufacturerModelName, made.SoftwareVersions = "Wardround clinic", __version__
-    made.DeviceSerialNumber = answer.model
+    made.DeviceSerialNumber = answered.answer.model
     made.file_meta.ImplementationClassUID = IMPLEMENTATION
     made.file_meta.ImplementationVersionName = f"WARDROUND {__version__}"[:16].strip()
     return made
@@ -102,10 +97,11 @@ def _own_scheme() -> Any:
     return scheme
 
 
-def _content(film: FilmHeader, answer: Answer, question: Question) -> Any:
+def _content(answered: AnsweredFilm) -> Any:
     from highdicom import sr
     from pydicom.sr.codedict import codes
 
+    film, answer, question = answered.film, answered.answer, answered.question
     device = sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
@@ -117,9 +113,7 @@ def _content(film: FilmHeader, answer: Answer, question: Question) -> Any:
         ),
     )
     group = sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(
-            uid=derived_uid("finding", film.sop_instance_uid, answer.model, answer.acceptance), identifier=question.finding
-        ),
+        tracking_identifier=sr.TrackingIdentifier(uid=answered.uid("finding"), identifier=question.finding),
         finding_type=_coded(question.code, question.scheme, question.finding),
         algorithm_id=sr.AlgorithmIdentification(
             name="Wardround",
@@ -130,7 +124,7 @@ def _content(film: FilmHeader, answer: Answer, question: Question) -> Any:
         qualitative_evaluations=_evaluations(answer, question),
         source_images=[sr.SourceImageForMeasurementGroup(film.sop_class_uid, film.sop_instance_uid)],
     )
-    for line in lines_of(question, answer, __version__):
+    for line in answered.lines:
         group[0].ContentSequence.append(
             sr.TextContentItem(name=codes.DCM.Comment, value=line, relationship_type=sr.RelationshipTypeValues.CONTAINS)
         )

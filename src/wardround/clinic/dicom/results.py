@@ -2,20 +2,16 @@
 
 import io
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.clinic.answering.answer import Answer
-from wardround.clinic.answering.question import Question, lines_of
+from wardround.clinic.dicom.answered_film import AnsweredFilm
 from wardround.clinic.dicom.capture import heat_picture, picture
-from wardround.clinic.dicom.film_header import FilmHeader
 from wardround.clinic.dicom.loading import silent
 from wardround.clinic.dicom.report import report
 from wardround.clinic.place.dicom_settings import Result
-from wardround.values.version import __version__
 
 
 @dataclass(frozen=True)
@@ -28,24 +24,17 @@ class ResultFile:
 
 
 def result_files(
-    film: FilmHeader,
-    answer: Answer,
-    question: Question,
-    *,
+    answered: AnsweredFilm,
     kinds: tuple[Result, ...],
     pixels: NDArray[np.uint8] | None = None,
     heat: NDArray[np.floating[Any]] | None = None,
-    when: datetime | None = None,
 ) -> tuple[ResultFile, ...]:
-    """The chosen results that can be made: pictures need the film's pixels (height, width), the heat map one of the same
-    shape."""
-    moment = (when or datetime.now(UTC)).replace(microsecond=0)
-    made = [report(film, answer, question, moment)] if "report" in kinds else []
-    lines = lines_of(question, answer, __version__)
+    """The chosen results that can be made: pictures need the film's pixels (height, width), the heat map one of their shape."""
+    made = [report(answered)] if "report" in kinds else []
     if "picture" in kinds and pixels is not None:
-        made.append(picture(film, pixels, lines, answer, question, moment))
+        made.append(picture(answered, pixels))
     if "heat-map" in kinds and pixels is not None and heat is not None:
-        made.append(heat_picture(film, pixels, heat, lines, answer, question, moment))
+        made.append(heat_picture(answered, pixels, heat))
     return tuple(ResultFile(str(one.SOPClassUID), str(one.SOPInstanceUID), _written(one)) for one in made)
 
 

@@ -10,18 +10,20 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 
 from wardround.clinic.answering.answer import Answer, answer_of
 from wardround.clinic.answering.question import Question, question_of
 from wardround.clinic.answering.serving import ServingModel
+from wardround.clinic.dicom.answered_film import AnsweredFilm
 from wardround.clinic.dicom.archive import WorklistStudy, study_films, worklist
 from wardround.clinic.dicom.capture import displayed, over_film
-from wardround.clinic.dicom.film_header import FilmHeader, film_header
+from wardround.clinic.dicom.film_header import film_header
 from wardround.clinic.dicom.listener import Received, listening
 from wardround.clinic.dicom.loading import need_highdicom
 from wardround.clinic.dicom.outbox import Outbox, Unsent, outbox_path
-from wardround.clinic.dicom.report import report_uid
+from wardround.clinic.dicom.report import REPORT
 from wardround.clinic.dicom.results import result_files
 from wardround.clinic.dicom.sending import Courier
 from wardround.clinic.intake.desk import Desk, Sender
@@ -61,10 +63,10 @@ class DicomService:
         film, case_id, answer = self._answered(received, model)
         if not self.settings.nodes:
             return case_id
-        header = film_header(received.content)
-        if not all(self.outbox.holds(node.name, report_uid(header, answer)) for node in self.settings.nodes):
+        answered = AnsweredFilm(film_header(received.content), answer, self._question(model), datetime.now(UTC))
+        if not all(self.outbox.holds(node.name, answered.uid(REPORT)) for node in self.settings.nodes):
             film = film or self.desk.decoders.film(received.content, model.contract, shown=True)
-            self._put(header, film, case_id, answer, model)
+            self._put(answered, film, case_id, model)
             self.courier.wake()
         return case_id
 
@@ -98,7 +100,7 @@ class DicomService:
         case = self.desk.submit(received.content, Sender("dicom", f"dicom {received.sender}", shown=True))
         return case.film, case.id, case.answer
 
-    def _put(self, header: FilmHeader, film: Film, case_id: str, answer: Answer, model: ServingModel) -> None:
+    def _put(self, answered: AnsweredFilm, film: Film, case_id: str, model: ServingModel) -> None:
         pixels = heat = None
         if film.shown is not None and {"picture", "heat-map"} & set(self.settings.results):
             shown = film.shown
@@ -106,7 +108,7 @@ class DicomService:
             if "heat-map" in self.settings.results:
                 hint = model.heat_map(network_input(model.contract, film.prepared[None])[0])
                 heat = over_film(hint, (pixels.shape[0], pixels.shape[1]), model.contract.image.fit)
-        files = result_files(header, answer, self._question(model), kinds=self.settings.results, pixels=pixels, heat=heat)
+        files = result_files(answered, self.settings.results, pixels, heat)
         for node in self.settings.nodes:
             self.outbox.put(node.name, case_id, files)
 
