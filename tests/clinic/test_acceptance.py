@@ -238,6 +238,22 @@ def test_what_is_in_service_is_always_compared(clinic: ClinicPlace, tmp_path: Pa
     assert second.candidates[1].less_asked["auc"].n == 300
 
 
+def test_a_lost_model_is_mended_by_accepting_it_again_and_blocks_no_other_silently(clinic: ClinicPlace, tmp_path: Path) -> None:
+    """The hint of an error has to work."""
+    rows, _ = made_rows(200)
+    record = accepted(clinic, rows)
+    fill_in(clinic, record)
+    clinic.set_criteria(auc_at_least=None, sensitivity_at_least=None)
+    activate(clinic, record.id, by="Dr Li")
+    clinic.model_file(record.model).unlink()
+    with pytest.raises(RunError, match="gone"):
+        in_service(clinic)
+    with pytest.raises(RunError, match="clinic rollback"):
+        candidates_of(clinic, model_at(tmp_path / "newer.onnx", WEIGHTS * 0.9))
+    accepted(clinic, rows)
+    assert in_service(clinic).acceptance == record
+
+
 def test_how_many_cases_would_decide_is_said_and_true(clinic: ClinicPlace) -> None:
     """A hospital with too few cases must know how many to collect, and a bad model that none will do."""
     few, _ = made_rows(80)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from wardround.clinic.answering.moved import moved
@@ -82,6 +83,15 @@ def test_an_acceptance_of_another_model_serves_none() -> None:
         serving_model(film_model(bias=1.0), record_of(film_model(), FILMS))
     with pytest.raises(RunError, match="no model"):
         open_network(b"no onnx")
+
+
+def test_a_model_whose_numbers_lie_elsewhere_is_refused(tmp_path: Path) -> None:
+    """It would read a file of this machine that nobody signed."""
+    model = onnx.load_model_from_string(film_model())
+    onnx.external_data_helper.convert_model_to_external_data(model, location="weights.bin", size_threshold=0)
+    onnx.save_model(model, tmp_path / "model.onnx")
+    with pytest.raises(RunError, match="another file"):
+        open_network((tmp_path / "model.onnx").read_bytes())
 
 
 def test_what_is_in_service_answers_and_what_was_taken_back_does_not(tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ from wardround.clinic.place.acceptance_record import (
     read_acceptance,
 )
 from wardround.clinic.place.clinic_place import ClinicPlace
-from wardround.clinic.place.service import service_of
+from wardround.clinic.place.service import Deployed, service_of
 from wardround.prediction.model_file import model_bytes
 from wardround.tasks.binary.score_sums import probability
 from wardround.values.canonical import sha256_hex
-from wardround.values.errors import DataError, StudyError
+from wardround.values.errors import DataError, RunError, StudyError
 from wardround.values.version import __version__
 
 Role = Literal["asked", "in service", "against"]
@@ -90,13 +90,24 @@ def candidates_of(
     """The asked model first, then the one in service, then the others; each file once."""
     asked = Candidate(model, model_bytes(model, registry)[0], "asked")
     named = {asked.sha256: asked}
-    if (now := service_of(clinic).answering) is not None:
-        record = read_acceptance(clinic, now.acceptance)
-        named.setdefault(now.model, Candidate(record.name, clinic.read_model(now.model), "in service"))
+    if (now := service_of(clinic).answering) is not None and now.model not in named:
+        named[now.model] = _in_service(clinic, now)
     for name in against:
         other = Candidate(name, model_bytes(name, registry)[0], "against")
         named.setdefault(other.sha256, other)
     return tuple(named.values())
+
+
+def _in_service(clinic: ClinicPlace, now: Deployed) -> Candidate:
+    try:
+        return Candidate(read_acceptance(clinic, now.acceptance).name, clinic.read_model(now.model), "in service")
+    except RunError as error:
+        raise RunError(
+            f"The model in service cannot be compared with. {error.what}",
+            expected=error.expected,
+            found=error.found,
+            hint="bring its files back from a backup, or take it out first: wardround clinic rollback",
+        ) from error
 
 
 def accept(

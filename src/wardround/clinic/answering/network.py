@@ -92,6 +92,7 @@ def open_network(content: bytes, *, threads: int = 1) -> Network:
     """The model in an ONNX file's bytes. RunError where Wardround did not write it, or it answers no yes-or-no question."""
     try:
         model = onnx.load_model_from_string(content)
+        _require_whole(model)
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         names = json.loads(metadata[INNER_VALUES_KEY])
         statement = ModelStatement.from_json(metadata[METADATA_KEY], name="the model")
@@ -113,6 +114,18 @@ def open_network(content: bytes, *, threads: int = 1) -> Network:
             found=type(error).__name__,
             hint="name a run folder or the model.onnx in it; or copy it again",
         ) from error
+
+
+def _require_whole(model: onnx.ModelProto) -> None:
+    """RunError where numbers of the model lie in another file: a path of this machine, to what nobody signed."""
+    tensors = [*model.graph.initializer]
+    tensors += [one.t for node in model.graph.node for one in node.attribute if one.type == onnx.AttributeProto.TENSOR]
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors):
+        raise RunError(
+            "The model keeps its numbers in another file",
+            expected="one file with everything in it, as Wardround writes it",
+            hint="name a run folder or the model.onnx in it",
+        )
 
 
 def _session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
