@@ -2,10 +2,10 @@
 
     WARDROUND_DATA=... python benchmarks/clinic/clinic.py [--seconds 60] [--clients 16] [--skip browser]
 
-The clinic is `wardround clinic up` in a process of its own, with EfficientNet-Lite0 at 224 pixels, accepted on 120 real films. A doctor's
-film is the real chest film of `dicom_cxr` (1024 pixels). The machines send different real films (JPEG, 224 pixels). They run on the same
-machine as the clinic, and what they take of it is said. The model's own time is one answer to one record in this process, while nothing
-else of this benchmark runs: network, calibration, conformal limits, unusual score.
+The clinic is `wardround clinic up` in a process of its own, with EfficientNet-Lite0 at 224 pixels, accepted on 120 real films. A
+doctor's film is the real chest film of `dicom_cxr` (1024 pixels). The machines send different real films (JPEG, 224 pixels). They run
+on the same machine as the clinic, and what they take of it is said. The model's own time is one answer to one record in this process,
+while nothing else of this benchmark runs: network, calibration, conformal limits, unusual score.
 """
 
 import argparse
@@ -29,8 +29,8 @@ import httpx
 import numpy as np
 import psutil
 import pyotp
-from last_line import last_line
 
+from last_line import last_line
 from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
 from wardround.clinic.answering.serving import in_service
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
@@ -187,7 +187,8 @@ async def asking(address: str, key: str, contents: list[bytes], until: float, to
     """One machine that asks again as soon as it was answered, over one connection."""
     host, port = address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    head = f"POST /v1/predict HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/octet-stream\r\n"
+    lines = ("POST /v1/predict HTTP/1.1", f"Host: {address}", f"Authorization: Bearer {key}", "Content-Type: image/jpeg", "")
+    head = "\r\n".join(lines)
     turn = 0
     while time.perf_counter() < until:
         content = contents[turn % len(contents)]
@@ -251,8 +252,8 @@ def main() -> None:
         film = next((data / "dicom_cxr").glob("*.dcm"))
         own_s, own_cpu_s = own_time_s(clinic, contents)
         with served(clinic) as (address, process, start_s):
-            figures: dict[str, Any] = {"start_s": start_s, "start_cpu_s": cpu_s(process), "model_s": own_s, "model_cpu_s": own_cpu_s}
-            figures["ready_mb"] = resident_mb(process)
+            figures: dict[str, Any] = {"start_s": start_s, "start_cpu_s": cpu_s(process), "ready_mb": resident_mb(process)}
+            figures |= {"model_s": own_s, "model_cpu_s": own_cpu_s}
             client = doctor(address, secret)
             figures["answer_s"], figures["answer_with_map_s"] = one_doctor(client, film.read_bytes())
             figures["resident_mb"] = resident_mb(process)

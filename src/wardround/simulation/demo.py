@@ -28,3 +28,11 @@ def run_demo(seed: int, rounds: int = ROUNDS, *, out: Path, resume: bool, worker
     with watch("") as hears:
         run = simulate(study, hospitals, out=out, resume=resume, workers=workers, synthetic=True, listener=hears, progress=False)
     return leave_out(run, [ALL], RunSettings().with_run(workers=workers), watch)
+
+
+def demo_model(out: Path, seed: int = 1) -> None:
+    """The demo's federated model alone, in a run folder: for whoever wants a model to use. It is not entered in the registry."""
+    from wardround.sources.synthetic.hospitals import demo_hospitals
+
+    study, hospitals = demo_study(seed), demo_hospitals(seed)
+    simulate(study, hospitals, out=out, synthetic=True, register=False, progress=False)

@@ -17,7 +17,7 @@ from wardround.clinic.web.login_pages import router as login_router
 from .visitors import HOST, NAMES, PASSWORD, Clinic, client, token_in
 
 FILM = dicom(film_pixels(), BitsStored=12)
-OPEN = {"/login", "/second", "/logout", "/language"}
+OPEN = {"/login", "/second", "/logout", "/language", "/enter/{code}"}
 """Routes by which people come in and go out; /static and /health hold nothing."""
 
 
@@ -318,6 +318,15 @@ def test_a_session_of_a_person_who_was_switched_off_ends_at_once(films: Clinic) 
     assert visitor.get("/second").status_code == 200
     films.state.people.change("leaver", actor="test", active=False)
     assert visitor.get("/second").headers.get("location") == "/login"
+
+
+@pytest.mark.parametrize("code", ["", "x", "é", "a" * 500])
+def test_the_demos_link_opens_nothing_at_a_real_clinic(films: Clinic, code: str) -> None:
+    """It lets somebody in without a password; so it is a page of the demo alone, and good once there."""
+    assert films.visitor().get(f"/enter/{code}").status_code == 404
+    films.state.entry = "right"
+    assert films.visitor().get("/enter/wrong").status_code == 404 and films.state.entry == "right"
+    films.state.entry = ""
 
 
 def test_health_tells_a_stranger_nothing(films: Clinic) -> None:

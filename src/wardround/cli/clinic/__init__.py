@@ -2,7 +2,7 @@
 
 import typer
 
-from wardround.cli.clinic import acceptance, deployment, people, proof, register, results, service, watching
+from wardround.cli.clinic import acceptance, demo, deployment, people, proof, register, results, service, watching
 
 app = typer.Typer(
     help="A hospital's clinic: test a model on own patients, put it in service, take it back.", no_args_is_help=True
@@ -15,6 +15,7 @@ app.command("rollback")(deployment.rollback)
 app.command("history")(deployment.history)
 app.command("shadow")(deployment.shadow)
 app.command("up")(service.up)
+app.command("demo")(demo.demo)
 app.add_typer(people.users, name="user")
 app.add_typer(people.keys, name="key")
 app.command("audit")(people.audit)

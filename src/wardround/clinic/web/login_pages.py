@@ -1,5 +1,6 @@
 """Logging in: name and password, then the second factor, each with a session of its own; logging out; the language."""
 
+import hmac
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -7,10 +8,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from wardround.clinic.web.access import HOMES, CheckedForm, NotLoggedIn, address_of, cookie_name, person_or_none, require_token
-from wardround.clinic.web.rendering import LANGUAGE_COOKIE, page, state_of, words_of
+from wardround.clinic.web.rendering import LANGUAGE_COOKIE, page, problem, state_of, words_of
 from wardround.clinic.web.words import LANGUAGES
 
 router = APIRouter(include_in_schema=False)
+DEMO_DOCTOR = "demo"
 Text = Annotated[str, Form(max_length=400)]
 
 
@@ -33,6 +35,16 @@ def login(request: Request, name: Text = "", password: Text = "") -> Response:
     if session is None:
         return page(request, "login.html", status=403, person=None, error=words("login.wrong"))
     return _with_session(request, RedirectResponse("/second", 303), session)
+
+
+@router.get("/enter/{code}")
+def enter(request: Request, code: str) -> Response:
+    """The demo's link: good once. At every other clinic there is no such page."""
+    state = state_of(request)
+    if not state.entry or not hmac.compare_digest(state.entry.encode(), code.encode("utf-8", "replace")):
+        return problem(request, 404, words_of(request)("problem.not_there"))
+    state.entry = ""
+    return _with_session(request, RedirectResponse("/", 303), state.people.enter(DEMO_DOCTOR))
 
 
 @router.get("/second")

@@ -122,6 +122,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     for code, text in {
         400: "The request cannot be read.",
         401: "No key, or one that opens nothing.",
+        409: "The model in service reads another kind of record.",
         413: "The body is too large.",
         421: "The Host header names another clinic.",
         422: "The record cannot be answered.",

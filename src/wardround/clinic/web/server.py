@@ -30,6 +30,7 @@ from wardround.values.errors import RunError
 from wardround.values.private_files import only_holder
 
 Say = Callable[[str], None]
+Begin = Callable[[ClinicState, str], None]
 _CONNECTIONS = 400
 
 
@@ -62,10 +63,9 @@ def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
             store.note("clinic", "down", "")
 
 
-def serve(
-    clinic: ClinicPlace, say: Callable[[str], None], *, listen: str = "", ready: Callable[[int], None] | None = None
-) -> None:
-    """Serves until the process is told to end. listen: HOST:PORT in place of the settings'. ready: called with the port."""
+def serve(clinic: ClinicPlace, say: Say, *, listen: str = "", begin: Begin | None = None) -> None:
+    """Serves until the process is told to end. listen: HOST:PORT in place of the settings'. begin: called with what runs and the
+    address, before the first request is answered."""
     settings = clinic.settings
     address = listen or settings.listen
     with bound(address) as listener, opened(clinic) as state:
@@ -97,8 +97,8 @@ def serve(
         if host.lower() not in LOOPBACK and not settings.behind_tls:
             say(f"warning: {address} can be reached from other machines without TLS: put a TLS proxy before it (docs/clinic.md)")
         server = uvicorn.Server(config)
-        if ready is not None:
-            ready(port)
+        if begin is not None:
+            begin(state, f"http://{host}:{port}")
         with _signals_end_in_order():
             server.run(sockets=[listener])
 

@@ -32,6 +32,8 @@ class ClinicState:
     dicom: DicomService | None = None
     tokens: Tokens | None = None
     keys: KeyNames = field(init=False)
+    entry: str = ""
+    """Of the demo: a code in a link that lets one browser in as `demo`, once. Empty elsewhere, and then there is no such page."""
     logins: Pace = field(default_factory=lambda: Pace(30, 60.0))
     _records: dict[str, AcceptanceRecord] = field(default_factory=dict)
     _promises: dict[str, Privacy | None] = field(default_factory=dict)

@@ -69,6 +69,16 @@ def make_folders(folder: Path, seed: int = 1, told: Callable[[str], None] = lamb
     return sorted(folder.iterdir())
 
 
+def make_cases(folder: Path, seed: int, patients: int) -> Path:
+    """One more hospital that no study has seen, as 0|1/PATIENT/IMAGE.png: its own labelled cases, to test a model on."""
+    records = _drawn("north", patients, 0.5, seed)
+    for number, (pixels, label, patient) in enumerate(zip(records.inputs, records.labels, records.patients, strict=True)):
+        path = folder / str(int(label)) / str(patient) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
 @contextlib.contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
     """A hidden folder beside it, which goes at the end. What a killed program left of such goes first."""
