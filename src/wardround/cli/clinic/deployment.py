@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def init(
     hospital: Annotated[str, typer.Option(help="The hospital's name, as it will stand on pages and in records.")],
     contact: Annotated[str, typer.Option(help="Whom a doctor or a patient asks: a name, a number, a room.")] = "",
+    doctor: Annotated[str, typer.Option(help="Also let this doctor in; her password is printed once.")] = "",
     clinic: ClinicOption = None,
 ) -> None:
     """Make a clinic here: its folder, its signing key, its settings."""
@@ -31,6 +32,10 @@ def init(
         raise typer.BadParameter(problem["msg"], param_hint=f"--{problem['loc'][0]}") from error
     home = ClinicPlace.begin(clinic, settings)
     typer.echo(f"The clinic of {printable(home.settings.hospital)} is in {home.path}. Its key: {home.identity.public[:20]}…")
+    if doctor:
+        from wardround.cli.clinic.people import add
+
+        add(doctor, "doctor", home.path)
     typer.echo("Next: wardround clinic accept MODEL --data PATH")
 
 
