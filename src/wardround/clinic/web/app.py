@@ -26,6 +26,7 @@ from wardround.clinic.web import (
     people_pages,
     record_pages,
     rest,
+    watch_pages,
 )
 from wardround.clinic.web.access import NotAllowed, NotLoggedIn, WrongToken
 from wardround.clinic.web.guard import Guard, TooLong
@@ -41,6 +42,7 @@ ROUTERS = (
     ask_pages.router,
     people_pages.router,
     record_pages.router,
+    watch_pages.router,
     rest.router,
     fhir_interface.router,
     hooks_interface.router,

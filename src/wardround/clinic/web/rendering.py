@@ -10,6 +10,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from wardround.clinic.store.people import Person
+from wardround.clinic.watch.alerts import open_alerts
 from wardround.clinic.web.access import person_or_none
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.words import LANGUAGES, Words
@@ -18,10 +19,15 @@ FHIR_JSON = "application/fhir+json"
 _ISSUES = {401: "login", 403: "forbidden", 404: "not-found", 413: "too-costly", 422: "invalid", 503: "transient"}
 LANGUAGE_COOKIE = "wardround_language"
 _MENU = {
-    "doctor": (("/", "menu.worklist"), ("/facts", "menu.facts"), ("/leaflet", "menu.leaflet")),
-    "data-manager": (("/register", "menu.register"), ("/facts", "menu.facts"), ("/leaflet", "menu.leaflet")),
-    "auditor": (("/audit", "menu.audit"), ("/facts", "menu.facts")),
-    "administrator": (("/people", "menu.people"), ("/facts", "menu.facts")),
+    "doctor": (("/", "menu.worklist"), ("/facts", "menu.facts"), ("/leaflet", "menu.leaflet"), ("/watch", "menu.watch")),
+    "data-manager": (
+        ("/register", "menu.register"),
+        ("/facts", "menu.facts"),
+        ("/leaflet", "menu.leaflet"),
+        ("/watch", "menu.watch"),
+    ),
+    "auditor": (("/audit", "menu.audit"), ("/facts", "menu.facts"), ("/watch", "menu.watch")),
+    "administrator": (("/people", "menu.people"), ("/facts", "menu.facts"), ("/watch", "menu.watch")),
 }
 
 
@@ -59,6 +65,7 @@ def page(request: Request, name: str, *, status: int = 200, **values: Any) -> Re
         "here": request.url.path,
         "hospital": state.settings.hospital,
         "research_only": not state.settings.clinical_use,
+        "alerts": len(open_alerts(state.store)) if person and person.stage == "whole" else 0,
         "error": "",
         "notice": "",
     }
