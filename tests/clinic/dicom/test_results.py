@@ -240,6 +240,16 @@ def test_a_picture_shows_the_film_and_the_heat_where_it_is() -> None:
     assert warm[50, 550, 0] > 150 > 100 > warm[50, 550, 2]
 
 
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (2000, 100), (100, 2000), (1024, 1024), (3000, 2500), (1, 1)])
+def test_a_picture_of_any_shape_has_room_for_the_answer(height: int, width: int) -> None:
+    """A finger, a spine, a thumbnail: the words must be read, and the file must not be larger than the film needs."""
+    grey = np.full((height, width), 100, np.uint8)
+    answered = AnsweredFilm(film_header(film()), ANSWER, QUESTION, WHEN)
+    shown = read(result_files(answered, ("picture",), grey)[0]).pixel_array
+    assert 512 <= shown.shape[1] <= 1024
+    assert (shown > 180).sum() > 500 and (shown == 100).any()
+
+
 def test_a_heat_map_leaves_out_what_was_padded() -> None:
     """The network saw a square; the film is none."""
     heat = np.zeros((32, 32), np.float32)

@@ -90,7 +90,7 @@ def test_reports_of_films_are_found_by_their_study_where_the_hospital_says_so(fi
     query = {"identifier": "urn:dicom:uid|urn:oid:1.2.276.0.7.1.1"}
     listed = films.machine(reader).get("/fhir/DiagnosticReport", params=query).json()
     assert listed["total"] == 1 and Bundle.model_validate(listed)
-    assert "films like this one" in named(listed)["DiagnosticReport"]["conclusion"]
+    assert "films with an answer like this one" in named(listed)["DiagnosticReport"]["conclusion"]
     assert not any(word in json.dumps(listed) for word in ("Mustermann", "4711", "1.2.276.0.7.1.1"))
     assert films.machine().get("/fhir/DiagnosticReport", params=query).json()["total"] == 0
     for wrong in ({}, {"identifier": "1.2.3"}, {"identifier": "urn:dicom:uid|urn:oid:../x"}, {"_id": "a", "identifier": "b"}):

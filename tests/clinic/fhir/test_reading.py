@@ -1,6 +1,9 @@
 """A bundle becomes the row that the mapping says, or is refused: a guess here is a wrong answer about a patient."""
 
 import copy
+import gzip
+import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,25 @@ def test_age_is_in_whole_years_on_the_day(days: int) -> None:
     born = datetime.fromordinal(now.date().toordinal() - days).date()
     told = patient_row(MAPPING, bundle(patient(birthDate=born.isoformat())), now).values["age"]
     assert told == sum((year, born.month, born.day) <= (2026, 11, 29) for year in range(born.year + 1, 2027))
+
+
+@pytest.mark.skipif("WARDROUND_DATA" not in os.environ, reason="WARDROUND_DATA names no data")
+def test_patients_of_another_maker_are_read_as_they_are() -> None:
+    """Synthea writes names, races, addresses and extensions around the two things that are asked for."""
+    now = datetime(2026, 11, 29, tzinfo=UTC)
+    columns = (MAPPING.columns[0], MAPPING.columns[1])
+    count = 0
+    with gzip.open(
+        Path(os.environ["WARDROUND_DATA"]) / "fhir_synthea10" / "Patient.000.ndjson.gz", "rt", encoding="utf-8"
+    ) as lines:
+        for line in lines:
+            resource = json.loads(line)
+            told = patient_row(FhirSection(columns=columns), {"resourceType": "Bundle", "entry": [{"resource": resource}]}, now)
+            year, month, day = map(int, resource["birthDate"].split("-"))
+            assert told.values == {"age": 2026 - year - ((month, day) > (11, 29)), "sex": resource["gender"][0]}
+            assert told.reference == f"Patient/{resource['id']}"
+            count += 1
+    assert count == 13
 
 
 JSON = st.recursive(

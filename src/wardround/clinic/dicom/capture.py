@@ -16,7 +16,7 @@ from wardround.clinic.dicom.film_header import COPIED_TO_PICTURES, FilmHeader
 from wardround.clinic.dicom.loading import need_highdicom, silent
 from wardround.clinic.dicom.report import SERIES, finished, series_description
 
-_WIDEST = 1024
+_LARGEST, _NARROWEST = 1024, 512
 _SIGNS = 74
 """Signs that a line holds at the chosen size of letters."""
 HEAT_NOTE = "The colours show what the score hangs on: a hint, not a proof."
@@ -56,10 +56,10 @@ def over_film(heat: NDArray[np.floating[Any]], film: tuple[int, int], fit: str) 
 
 
 def _fitted(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """At most _WIDEST a side, and wide enough for the text."""
+    """At most _LARGEST a side, and wide enough for the text."""
     height, width = pixels.shape
-    ratio = _WIDEST / max(height, width)
-    if ratio >= 1 and width >= _WIDEST // 2:
+    ratio = min(_LARGEST / max(height, width), max(1.0, _NARROWEST / width))
+    if ratio == 1:
         return pixels
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
     resized: NDArray[np.uint8] = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS), np.uint8)
@@ -75,9 +75,12 @@ def _warm(pixels: NDArray[np.uint8], share: NDArray[np.float32]) -> NDArray[np.u
 
 
 def _printed(pixels: NDArray[np.uint8], lines: Sequence[str]) -> NDArray[np.uint8]:
-    """The picture with white text on a black band below it."""
+    """The picture with white text on a black band below it; a narrow one gets black at its right, for the text."""
+    if pixels.shape[1] < _NARROWEST:
+        beside = (pixels.shape[0], _NARROWEST - pixels.shape[1], *pixels.shape[2:])
+        pixels = np.concatenate([pixels, np.zeros(beside, np.uint8)], axis=1)
     width = pixels.shape[1]
-    letters = max(9, round(width / _SIGNS * 1.7))
+    letters = max(14, round(width / _SIGNS * 1.7))
     font = ImageFont.load_default(letters)
     wrapped = [piece for line in lines for piece in _wrapped(line, font, width - letters)]
     step = round(letters * 1.4)
