@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 import wardround as wr
 from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
@@ -33,7 +35,7 @@ from wardround.sources import network_input, prepare
 from wardround.values.errors import DataError, RunError, StudyError
 
 from .made_cases import WEIGHTS, made_rows, write_rows
-from .made_models import TABLE, film_model, linear_model
+from .made_models import FILMS, SIDE, TABLE, film_model, linear_model
 
 
 @pytest.fixture
@@ -184,6 +186,44 @@ def test_groups_come_from_a_table_beside_the_cases(clinic: ClinicPlace, tmp_path
         file.write_text(text, "utf-8")
         with pytest.raises(DataError):
             accepted(clinic, rows, AcceptanceSettings(groups=file))
+
+
+def films_at(folder: Path, count: int = 120) -> list[str]:
+    """PNG films in folders of their labels: a bright patch, larger and brighter in films of the ill. Their names."""
+    rng = np.random.default_rng(8)
+    names = []
+    for number in range(count):
+        ill = number % 2
+        film = 60 + 15 * rng.normal(size=(SIDE, SIDE))
+        row, column = rng.integers(4, SIDE - 12, 2)
+        film[row : row + 8, column : column + 8] += 90 + 80 * ill + 25 * rng.normal()
+        names.append(f"{ill}/film{number:03d}.png")
+        (folder / str(ill)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.clip(film, 0, 255).astype(np.uint8)).save(folder / names[-1])
+    return names
+
+
+def test_films_from_a_folder_to_an_answer_with_its_map(clinic: ClinicPlace, tmp_path: Path) -> None:
+    """What a radiologist's folder of labelled films becomes: groups by scanner, what is unusual, where the film speaks."""
+    names = films_at(tmp_path / "films")
+    groups = tmp_path / "groups.csv"
+    groups.write_text("record,scanner\n" + "".join(f"{name},{'AB'[k % 4 > 1]}\n" for k, name in enumerate(names)), "utf-8")
+    (tmp_path / "model.onnx").write_bytes(film_model(gain=60.0))
+    candidates = candidates_of(clinic, str(tmp_path / "model.onnx"))
+    record: Any = accept(clinic, candidates, str(tmp_path / "films"), AcceptanceSettings(groups=groups))
+    assert record.asked.local.value("auc") > 0.9 and record.cases.cases == 120 and record.cases.patients == 120
+    assert {(one.column, one.group, one.cases) for one in record.subgroups} == {("scanner", "A", 60), ("scanner", "B", 60)}
+    fill_in(clinic, record)
+    activate(clinic, record.id, by="Dr Li")
+    model: Any = in_service(clinic)
+    one = network_input(FILMS, prepare(FILMS, tmp_path / "films" / names[1])[None])[0]
+    answer = model.answer(one)
+    assert answer.verdict == "positive" and not answer.unusual.beyond and answer.moved == ()
+    top = np.unravel_index(model.heat_map(one).argmax(), (SIDE, SIDE))
+    bright = np.unravel_index(gaussian_filter(one[0], 3).argmax(), (SIDE, SIDE))
+    assert np.hypot(top[0] - bright[0], top[1] - bright[1]) < 6
+    turned = model.answer(np.ascontiguousarray(1 - one))
+    assert turned.verdict == "cannot-tell" and "unusual" in turned.reasons
 
 
 def test_models_are_compared_on_the_same_cases(clinic: ClinicPlace, tmp_path: Path) -> None:

@@ -46,6 +46,15 @@ def test_platt_finds_the_law_that_made_the_labels(slope: float, offset: float) -
     assert abs(local.slope - slope) < 0.1 * max(slope, 0.5) and abs(local.offset - offset) < 0.1
 
 
+@pytest.mark.parametrize(("stretch", "shift"), [(0.1, -1.5), (0.2, 3.0), (6.0, 0.0), (4.0, -10.0)])
+def test_a_model_on_another_scale_is_brought_to_ours(stretch: float, shift: float) -> None:
+    """Scores that all lie on one side, or far too steep: 150 cases are enough to see it."""
+    scores, labels = drawn(2000, seed=4)
+    moved, folds = stretch * scores + shift, np.arange(150) % 10
+    chosen, _ = chosen_map(moved[:150], labels[:150], folds)
+    assert np.abs(chosen.probabilities(moved[150:]) - expit(scores[150:])).mean() < 0.08
+
+
 @pytest.mark.parametrize("name", MAPS)
 def test_cases_that_do_not_overlap_give_no_certainty(name: str) -> None:
     """Twenty cases told apart without a fault are no reason for 100 %."""
