@@ -63,7 +63,8 @@ def lines_of(question: Question, answer: Answer, version: str) -> list[str]:
     """The answer in short lines of ASCII, as they are printed on a picture."""
     lines = [RESEARCH] if question.research else []
     lines.append(f"{question.finding}: {VERDICTS[answer.verdict].upper()}")
-    lines.append(f"probability {answer.probability:.2f}: {natural_frequency(answer.probability)} films with an answer like this one show it")
+    often = natural_frequency(answer.probability)
+    lines.append(f"probability {answer.probability:.2f}: {often} films with an answer like this one show it")
     lines += [f"cannot tell: {REASONS[reason]}" for reason in answer.reasons]
     lines.append(f"model {answer.model[:12]}  acceptance {answer.acceptance}  Wardround {version}")
     return lines

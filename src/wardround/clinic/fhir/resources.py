@@ -88,7 +88,8 @@ def _readers() -> Mapping[str, Any]:
 def sentence(answer: Answer, question: Question, *, image: bool) -> str:
     """The answer in words, research use first."""
     record = "films" if image else "patients"
-    likely = f"probability {answer.probability:.2f}, {natural_frequency(answer.probability)} {record} with an answer like this one have it"
+    often = f"{natural_frequency(answer.probability)} {record} with an answer like this one have it"
+    likely = f"probability {answer.probability:.2f}, {often}"
     text = f"{question.finding}: {_WORDS[answer.verdict]} ({likely})."
     for reason in answer.reasons:
         text += f" The model cannot tell: {REASONS[reason] if image else REASONS[reason].replace('films', 'patients')}."
