@@ -6,18 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from wardround.clinic.place.clinic_place import ClinicSettings
 from wardround.study.contract import DataContract
 from wardround.study.reading import load_study, parse_study
 from wardround.study.run_settings import SUFFIX, load_run, run_file_of
 from wardround.study.sections.personal import PersonalSection
 from wardround.study.sections.section import Section
+from wardround.study.toml_reading import read_as
 
 from .pages import ROOT, Block, blocks
 
 SECTIONS: dict[str, type[Section]] = {"data": DataContract, "personal": PersonalSection}
 STUDIES = [block for block in blocks("toml") if block.text.startswith("format = 1")]
 EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.toml")) if not path.name.endswith(SUFFIX)]
-PARTS = [block for block in blocks("toml") if not block.text.startswith(("format = 1", "# mapping.toml"))]
+CLINICS = [block for block in blocks("toml") if block.text.startswith("hospital = ")]
+PARTS = [block for block in blocks("toml") if not block.text.startswith(("format = 1", "# mapping.toml", "hospital = "))]
 
 
 @pytest.mark.parametrize("block", STUDIES, ids=str)
@@ -33,6 +36,12 @@ def test_every_section_in_the_pages_is_sound(block: Block) -> None:
     assert value.keys() in ({"data"}, {"personal"}), "show a whole study (format = 1), a [data] or a [personal] section"
     for name, section in value.items():
         SECTIONS[name].model_validate_json(json.dumps(section))
+
+
+@pytest.mark.parametrize("block", CLINICS, ids=str)
+def test_every_clinic_in_the_pages_is_sound(block: Block) -> None:
+    """A hospital's computer department copies its settings."""
+    read_as(ClinicSettings, block.text, str(block))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -65,7 +74,7 @@ def test_a_new_setting_leaves_the_hash_of_every_example() -> None:
 
 def test_there_are_studies_to_check() -> None:
     """A pattern that matches nothing would let every study through."""
-    assert STUDIES and PARTS and EXAMPLES
+    assert STUDIES and PARTS and EXAMPLES and CLINICS
 
 
 @pytest.mark.parametrize("block", list(blocks("python")), ids=str)
