@@ -50,7 +50,7 @@ def step(store: Store, word: str) -> None:
         refresh_alerts(store, drift(word))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.sampled_from([*FIGURES, "read", "no model", "other model"]), max_size=10))
 def test_every_walk_through_the_machine(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> None:
     """At most one alert of a figure lasts, and it is there exactly where the drawing says."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.clinic.made_cases import WEIGHTS, made_rows, write_rows
@@ -32,6 +33,7 @@ def test_every_case_is_counted_once_in_every_figure(tmp_path: Path) -> None:
     assert watched.unusual is not None and 0 < watched.unusual <= watched.cannot_tell < 200
 
 
+@pytest.mark.slow
 def test_films_are_counted_with_their_size(tmp_path: Path) -> None:
     """Before they were made smaller: another detector shows in it."""
     rng = np.random.default_rng(3)

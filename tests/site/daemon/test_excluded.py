@@ -45,6 +45,7 @@ def test_a_review_leaves_her_out_and_says_how_many_records_are_not_used(hospital
     assert "patients who withdrew are not used" in text_of(reviewed(hospitals))
 
 
+@pytest.mark.slow
 def test_a_study_that_was_approved_with_her_is_refused_until_it_is_approved_anew(hospitals: Hospitals, tmp_path: Path) -> None:
     """Nothing is computed on her records from the moment on; a person decides again, on what is left."""
     for name in NAMES:
@@ -67,6 +68,7 @@ def test_a_study_that_was_approved_with_her_is_refused_until_it_is_approved_anew
     again.close()
 
 
+@pytest.mark.slow
 def test_what_learnt_from_her_is_listed(tmp_path: Path) -> None:
     """By the part of the data that she is in: a model that was only tested on her has learnt nothing."""
     personal = {"candidates": ["own", "federated", "mixed"]}

@@ -4,6 +4,7 @@ A case is counted with the answer that was shown last. Cases of patients who wit
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -77,16 +78,12 @@ def case_counts(
         rows = {row.case_id: row for row in connection.execute(query)}
     counts = CaseCounts.of_nobody(contract)
     np.add.at(counts.bins[SCORE], score_bins(np.array([row.probability for row in rows.values()], np.float64)), 1)
-    for row in rows.values():
-        for name, part in json.loads(row.bins or "{}").items():
+    for held, times in Counter(row.bins or "{}" for row in rows.values()).items():  # many cases lie in the same bins
+        for name, part in json.loads(held).items():
             if name in counts.bins and 0 <= part < len(counts.bins[name]):
-                counts.bins[name][part] += 1
-    return CaseCounts(
-        counts.bins,
-        len(rows),
-        sum(row.verdict == "cannot-tell" for row in rows.values()),
-        sum("unusual" in json.loads(row.whole)["reasons"] for row in rows.values()),
-    )
+                counts.bins[name][part] += times
+    untold = [row.whole for row in rows.values() if row.verdict == "cannot-tell"]
+    return CaseCounts(counts.bins, len(rows), len(untold), sum("unusual" in json.loads(whole)["reasons"] for whole in untold))
 
 
 @dataclass(frozen=True)
