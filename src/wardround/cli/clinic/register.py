@@ -91,7 +91,7 @@ def withdraw(
         )
         return
     _echo("She was on the list already." if done.again else "Every study of this hospital leaves her out from now on.")
-    _echo(f"Hidden: {len({case for case, _ in done.cases})} cases. Kept films erased: {done.films}.")
+    _echo(f"Cases hidden: {len({case for case, _ in done.cases})}. Kept films erased: {done.films}.")
     for model in sorted({model for _, model in done.cases}):
         _echo(f"Answered by model {model[:12]}")
     for one in learnt:

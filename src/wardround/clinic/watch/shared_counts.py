@@ -257,7 +257,9 @@ def _read(path: Path, content: bytes) -> SharedCounts:
 
 def _latest_acceptance(clinic: ClinicPlace, model: str) -> AcceptanceRecord:
     matching = [record for record in acceptances(clinic) if record.model.startswith(model)]
-    if not model or len({record.model for record in matching}) != 1:
+    if not model:
+        raise RunError("No model is in service", hint="say whose cases: --model HASH (wardround clinic history)")
+    if len({record.model for record in matching}) != 1:
         raise RunError(
             f"{'Several models begin' if matching else 'No accepted model begins'} with {model[:64]!r}",
             expected="the first letters of one model's SHA-256",
