@@ -13,7 +13,9 @@ from pydicom.uid import UID, ComputedRadiographyImageStorage, ExplicitVRLittleEn
 
 from wardround.clinic.answering.answer import Answer, Unusual
 from wardround.clinic.answering.question import Question
+from wardround.clinic.dicom.loading import need_pynetdicom
 
+need_pynetdicom()  # mended and muted, also where a test calls as a machine of others
 SENDER = "MODALITY"
 QUESTION = Question("pneumonia", "233604007", "SCT")
 ANSWER = Answer(0.8312, 0.91, "positive", (), Unusual(2.5, 10.0), 0.31, "ab" * 32, "0123456789abcdef")
