@@ -165,15 +165,17 @@ def test_a_verdict_is_given_where_one_answer_alone_fits() -> None:
     assert verdicts(apart, line) == ("negative", "negative", "cannot-tell", "positive", "positive")
 
 
-@given(share=st.floats(0.02, 0.999), limit=st.floats(0.01, 0.99))
-def test_so_many_cases_clear_the_limit_and_no_figure_below_it_does(share: float, limit: float) -> None:
-    """The number that is told must be enough."""
-    needed = cases_for_share(share, limit)
-    if share <= limit:
+@given(hits=st.integers(0, 40), others=st.integers(1, 40), limit=st.floats(0.01, 0.99))
+def test_so_many_cases_clear_the_limit_and_fewer_do_not(hits: int, others: int, limit: float) -> None:
+    """The number that is told must be enough, and no more than is needed: tried with whole copies of the same cases."""
+    trials = hits + others
+    needed = cases_for_share(hits / trials, limit)
+    if hits / trials <= limit:
         assert needed is None
     elif needed is not None:
-        assert wilson(math.floor(share * needed + 1e-9), needed)[0] > limit
-        assert needed == 1 or wilson(math.floor(share * (needed - 1) + 1e-9), needed - 1)[0] <= limit
+        enough, few = -(-needed // trials), (needed - 1) // trials
+        assert wilson(enough * hits, enough * trials)[0] > limit - 1e-9
+        assert few == 0 or wilson(few * hits, few * trials)[0] <= limit + 1e-9
 
 
 def test_the_distance_falls_with_the_root_of_the_cases() -> None:

@@ -2,7 +2,7 @@
 
 import math
 
-from wardround.tasks.intervals import wilson
+from wardround.tasks.intervals import Z
 
 MOST = 10**7
 
@@ -11,7 +11,7 @@ def cases_for_share(share: float, limit: float) -> int | None:
     """Cases at which Wilson's interval of a share lies wholly above the limit; None where no number would do.
 
     >>> cases_for_share(0.95, 0.9), cases_for_share(0.9, 0.9)
-    (184, None)
+    (139, None)
     """
     if not share > limit:
         return None
@@ -41,5 +41,7 @@ def cases_for_estimate(cases: int, distance: float, margin: float) -> int | None
 
 
 def _clears(share: float, cases: int, limit: float) -> bool:
-    """Counts are whole: the hits are rounded down, so that a lucky rounding does not promise too much."""
-    return wilson(math.floor(share * cases + 1e-9), cases)[0] > limit
+    """By Wilson's formula for the share itself: whole hits would make the answer jump up and down with the cases."""
+    weight = Z**2 / cases
+    centre = share + weight / 2
+    return (centre - math.sqrt(share * (1 - share) * weight + weight**2 / 4)) / (1 + weight) > limit
