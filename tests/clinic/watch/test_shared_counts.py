@@ -178,7 +178,7 @@ def test_months_follow_one_another() -> None:
     assert Period.named("2026-Q4").until == Period.named("2027-01").since
 
 
-def test_the_example_of_the_page_runs(tmp_path: Path) -> None:
+def test_the_example_of_the_page_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As a hospital and a lead would copy it."""
     clinics = {name: clinic_at(tmp_path / name, cases=120, accepted=300, moved=0, seed=1) for name in NAMES}
     identities = {name: Identity.new() for name in NAMES}
@@ -193,5 +193,8 @@ def test_the_example_of_the_page_runs(tmp_path: Path) -> None:
     (shown,) = [block.text for block in blocks("python") if block.page.name == "clinic.md" and "drift_plan" in block.text]
     exec(compile(shown, "docs/clinic.md", "exec"), names)
     assert names["drift"].hospitals == 3 and names["drift"].cases == 360
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("360 cases of 3 hospitals") and max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[3:7]] == ["brightness", "contrast", "score", "size"]
     for site in (*sites.values(), names["site"]):
         site.close()

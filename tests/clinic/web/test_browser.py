@@ -255,7 +255,7 @@ def test_axe_finds_nothing_serious_on_any_page(site: Site, film: Path, scheme: s
     page = site.page(**settings)
     problems = {"/login": serious(page)}
     shot(page, f"login-{scheme}-{locale}")
-    visits = {"data-manager": ["/register", "/leaflet"], "auditor": ["/audit"], "administrator": ["/people"]}
+    visits = {"data-manager": ["/register", "/leaflet"], "auditor": ["/audit", "/watch"], "administrator": ["/people"]}
     page = site.page("doctor", **settings)
     if locale == "zh-CN":
         page.get_by_role("button", name="中文").click()

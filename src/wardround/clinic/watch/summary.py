@@ -7,9 +7,11 @@ from typing import Any
 
 from wardround.clinic.watch.alerts import Alert
 from wardround.clinic.watch.drift import Drift, Figure
+from wardround.clinic.watch.shared_counts import PooledDrift
 from wardround.values.printable import printable
 
 COLUMNS = 80
+_HEADER = f"{'':<27}{'cases':>6}{'now':>8}{'95 % interval':>17}   limit"
 _STATES = {"too-few": "too few", "steady": "steady", "unclear": "unclear", "beyond": "BEYOND"}
 _NAMES = {"cannot tell": "more `cannot tell`", "unusual": "more unusual"}
 
@@ -17,6 +19,12 @@ _NAMES = {"cannot tell": "more `cannot tell`", "unusual": "more unusual"}
 def summary(hospital: str, drift: Drift | None, alerts: Sequence[Alert]) -> str:
     """Lines of at most COLUMNS signs."""
     return "\n".join(line for part in _parts(hospital, drift, alerts) for line in _wrapped(part))
+
+
+def pooled_summary(pooled: PooledDrift) -> str:
+    """The same of a sum over hospitals, for a study's lead."""
+    head = f"{pooled.cases} cases of {pooled.hospitals} hospitals that had enough of them"
+    return "\n".join(line for part in (head, "", _HEADER, *map(figure_line, pooled.figures)) for line in _wrapped(part))
 
 
 def as_json(drift: Drift | None, alerts: Sequence[Alert]) -> dict[str, Any]:
@@ -77,7 +85,7 @@ def _parts(hospital: str, drift: Drift | None, alerts: Sequence[Alert]) -> Itera
         if not drift.reference:
             yield "The acceptance kept no counts to compare with: accept the model again."
         yield ""
-        yield f"{'':<27}{'cases':>6}{'now':>8}{'95 % interval':>17}   limit"
+        yield _HEADER
         yield from map(figure_line, drift.figures)
         yield ""
         yield (
