@@ -220,11 +220,11 @@ def hammer(address: str, key: str, contents: list[bytes], clients: int, seconds:
 
 
 def under_load(address: str, key: str, process: psutil.Process, data: Path, clients: int, seconds: float) -> dict[str, Any]:
-    """What `hammer` saw, and what the clinic took meanwhile; memory from the first tenth to the end."""
+    """What `hammer` saw, and what the clinic took meanwhile; memory from the first quarter to the end."""
     command = [sys.executable, __file__, "--hammer", json.dumps([address, key, str(data), clients, seconds])]
     before, began = cpu_s(process), time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        time.sleep(max(5.0, seconds / 10))
+        time.sleep(max(10.0, seconds / 4))  # every batch size was seen, and every decoder has started
         first = resident_mb(process)
         output, _ = child.communicate()
     told = json.loads(output)

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wardround.clinic.place.acceptance_record import keep_acceptance
+from wardround.clinic.answering.network import open_network
+from wardround.clinic.answering.unusual import fit_reference
+from wardround.clinic.place.acceptance_record import UnusualRecord, keep_acceptance
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.place.service import activate
 from wardround.study.contract import ColumnContract, DataContract, LabelContract
@@ -23,10 +26,19 @@ HEART = DataContract(
 )
 
 
-def serve_model(clinic: ClinicPlace, content: bytes, contract: DataContract, **words: object) -> str:
-    """Accepts a made model without a test, and puts it in service. The id of its acceptance."""
+def serve_model(
+    clinic: ClinicPlace, content: bytes, contract: DataContract, own: NDArray[np.float32] | None = None, **words: object
+) -> str:
+    """Accepts a made model without a test, and puts it in service. The id of its acceptance. own: network inputs of this
+    hospital, by which a record is unusual, and against whose mean a table's answer is explained."""
     clinic.keep_model(content)
     record = record_of(content, contract, **words)
+    if own is not None:
+        fitted = fit_reference(own, open_network(content).outputs(own).embedding, np.arange(len(own)) % 5)
+        assert fitted is not None
+        clinic.references.mkdir(mode=0o700, exist_ok=True)
+        unusual = UnusualRecord(reference=fitted.reference.keep(clinic.references), limit=float(fitted.own.max()), share=0.02)
+        record = record.model_copy(update={"unusual": unusual})
     acceptance = keep_acceptance(clinic, record)
     activate(clinic, acceptance, record.model, by="Dr Li")
     return acceptance
@@ -42,5 +54,6 @@ def film_clinic(folder: Path, **settings: object) -> ClinicPlace:
 def table_clinic(folder: Path, **settings: object) -> ClinicPlace:
     """Age and pressure raise the score, by weights that a test knows."""
     clinic = ClinicPlace.begin(folder, ClinicSettings(hospital="St Anna", **settings))
-    serve_model(clinic, linear_model(np.array([1.0, -0.2, 0.2, 0.5, 0.8, 0.0]), -0.3, HEART), HEART)
+    model = linear_model(np.array([1.0, -0.2, 0.2, 0.5, 0.8, 0.0]), -0.3, HEART)
+    serve_model(clinic, model, HEART, np.random.default_rng(1).normal(0, 1, (120, 6)).astype(np.float32))
     return clinic

@@ -92,6 +92,7 @@ def test_a_table_is_asked_by_a_form_made_from_its_contract(tables: Clinic) -> No
     kept = anna.post("/ask", patient=NUMBER, **asked)
     page = anna.get(kept.headers["location"]).text
     assert kept.status_code == 303 and "heart disease" in page and NUMBER not in page
+    assert "What moved this answer" in page and page.count("<meter") == 4
     case = case_of(tables.state.store, kept.headers["location"].rpartition("/")[2])
     assert case.answer["probability"] == tried["probability"] and case.patient == tables.state.desk.pseudonym(NUMBER)
     wrong = anna.post("/ask", **{**asked, "c0": "700"})

@@ -36,6 +36,7 @@ from wardround.values.errors import DataError, RunError, WardroundError
 from wardround.values.version import __version__
 
 ROUTERS = (
+    rest.router,  # first: a request is compared with every route before its own, which took a millisecond
     login_pages.router,
     case_pages.router,
     archive_pages.router,
@@ -43,7 +44,6 @@ ROUTERS = (
     people_pages.router,
     record_pages.router,
     watch_pages.router,
-    rest.router,
     fhir_interface.router,
     hooks_interface.router,
 )
