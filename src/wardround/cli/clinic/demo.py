@@ -1,6 +1,5 @@
 """wardround clinic demo: from nothing to a doctor's page, on drawn pictures."""
 
-import os
 import secrets
 import subprocess
 import sys
@@ -24,7 +23,6 @@ def demo(
     listen: Annotated[str, typer.Option(help="HOST:PORT of the pages.")] = "127.0.0.1:8479",
 ) -> None:
     """Three made-up hospitals learn a model, a fourth tests it on its own cases, and its doctor's page is served."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from wardround.clinic.web.login_pages import DEMO_DOCTOR
     from wardround.clinic.web.server import serve
     from wardround.sources.synthetic.folders import make_cases
