@@ -37,7 +37,11 @@ def test_from_nothing_to_service_and_back(home: Path) -> None:
     """What docs/clinic.md says in commands."""
     assert "clinic accept" in run("init", "--hospital", "St Anna")
     text = run("accept", home / "model.onnx", "--data", home / "cases.csv", "--page", home / "page.html")
-    assert "items are to be filled in" in text and (home / "page.html").read_text("utf-8").startswith("<!doctype html>")
+    assert (
+        "clinic activate" in text.splitlines()[-1]
+        and "items are to be filled in" in text
+        and (home / "page.html").read_text("utf-8").startswith("<!doctype html>")
+    )
     record = json.loads(run("accept", home / "model.onnx", "--data", home / "cases.csv", "--json"))
     with pytest.raises(RunError, match="model card"):
         run("activate", record["id"], "--by", "Dr Li")
@@ -67,6 +71,14 @@ def test_criteria_are_shown_and_set() -> None:
         with pytest.raises(StudyError):
             run("criteria", "--set", wrong)
     assert json.loads(run("criteria", "--json")) == shown
+
+
+def test_a_model_that_fails_is_not_offered_for_service(home: Path) -> None:
+    """Who reads the last line alone must not be led on."""
+    run("init", "--hospital", "St Anna")
+    (home / "model.onnx").write_bytes(linear_model(-WEIGHTS, 0.0))
+    last = run("accept", home / "model.onnx", "--data", home / "cases.csv").splitlines()[-1]
+    assert "refuses it" in last and "Next" not in last
 
 
 def test_a_data_set_of_the_hospitals_site_goes_by_its_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

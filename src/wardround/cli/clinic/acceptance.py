@@ -85,7 +85,10 @@ def accept(
     if missing := blanks(read_card(home, record.model, record.card)):
         typer.echo(f"Before it can go into service, {len(missing)} items are to be filled in:")
         typer.echo(f"  {card_file(home, record.model)}")
-    typer.echo(f"Next: wardround clinic activate {record.id[:6]} --by 'YOUR NAME'")
+    if all(one.met for one in judged):
+        typer.echo(f"Next: wardround clinic activate {record.id[:6]} --by 'YOUR NAME'")
+    else:
+        typer.echo("It does not keep every minimum of this hospital, and `wardround clinic activate` refuses it as it is.")
 
 
 def criteria(
