@@ -65,12 +65,21 @@ def as_json(drift: Drift | None, alerts: Sequence[Alert]) -> dict[str, Any]:
     return {"watched": watched, "alerts": told}
 
 
+def thousandths(value: float) -> str:
+    """With three digits, and no minus before nothing.
+
+    >>> thousandths(-0.0001), thousandths(-0.25)
+    ('0.000', '-0.250')
+    """
+    return f"{round(value, 3) + 0.0:.3f}"
+
+
 def figure_line(one: Figure) -> str:
     """A line of the table."""
     name = textwrap.shorten(printable(_NAMES.get(one.name, one.name)), 26, placeholder="…")
     now, ends = "–", ""
     if one.value is not None and one.interval is not None:
-        now, ends = f"{one.value:.3f}", f"{one.interval[0]:.3f} to {one.interval[1]:.3f}"
+        now, ends = thousandths(one.value), f"{thousandths(one.interval[0])} to {thousandths(one.interval[1])}"
     bound = "≥" if one.kind == "agreement" else "≤"
     return f"{name:<27}{one.cases:>6}{now:>8}{ends:>17} {bound} {one.limit:<7.3f}{_STATES[one.state]}"
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from wardround.clinic.watch.alerts import read_alert
 from wardround.clinic.watch.drift import Figure
+from wardround.clinic.watch.summary import thousandths
 from wardround.clinic.watch.watcher import look
 from wardround.clinic.web.access import Anybody, CheckedForm
 from wardround.clinic.web.rendering import page, state_of, time_text, words_of
@@ -39,7 +40,7 @@ def _watch(request: Request) -> Response:
 def _row(one: Figure, words: Words) -> dict[str, str]:
     value, ends = "–", ""
     if one.value is not None and one.interval is not None:
-        value, ends = f"{one.value:.3f}", f"{one.interval[0]:.3f} – {one.interval[1]:.3f}"
+        value, ends = thousandths(one.value), f"[{thousandths(one.interval[0])}, {thousandths(one.interval[1])}]"
     bound = "≥" if one.kind == "agreement" else "≤"
     limit = f"{bound} {one.limit:.3f}"
     state = words(f"watch.state.{one.state}".replace("-", "_"))
