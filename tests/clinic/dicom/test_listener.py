@@ -71,7 +71,7 @@ def open_desk(**settings: Any) -> Iterator[tuple[Desk, Listener]]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Desk, Listener]]:
-    with open_desk(timeout_s=1.5) as opened:  # so long a place stays taken after a call that broke off
+    with open_desk(timeout_s=3.0) as opened:  # so long a place stays taken after a call that broke off
         yield opened
 
 
@@ -99,7 +99,7 @@ def send(port: int, content: bytes, **settings: Any) -> tuple[int, str]:
 
 def echoes(port: int) -> bool:
     with calling(port) as association:
-        return association.is_established and association.send_c_echo().Status == 0
+        return bool(association.is_established and association.send_c_echo().get("Status") == 0)
 
 
 def test_a_film_arrives_as_the_bytes_that_were_sent(running: tuple[Desk, Listener], tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_caller_that_says_nothing_or_little_is_cut_off() -> None:
         ):
             slow.sendall(REQUEST[:20])
             assert hangs_up(silent, 4) and hangs_up(slow, 4)
-        assert echoes(listener.port)
+        assert wait_for(lambda: echoes(listener.port), 20)
 
 
 def test_more_callers_than_there_are_places_are_sent_away() -> None:
@@ -290,7 +290,8 @@ def test_more_callers_than_there_are_places_are_sent_away() -> None:
         assert len(listener.server.active_associations) <= 5
         for caller in callers:
             caller.close()
-        assert wait_for(lambda: not listener.server.active_associations, 10) and echoes(listener.port)
+        assert wait_for(lambda: not listener.server.active_associations, 10)
+        assert wait_for(lambda: echoes(listener.port), 20)  # a busy machine is slower than the listener's patience
 
 
 @given(noise=st.binary(min_size=1, max_size=300), kind=st.integers(0, 8), position=st.integers(0, 73))
@@ -313,7 +314,7 @@ def test_after_all_that_the_listener_hears(running: tuple[Desk, Listener]) -> No
     """And no thread of an ended call is left."""
     _, listener = running
     assert wait_for(lambda: not listener.server.active_associations, 15)
-    assert echoes(listener.port)
+    assert wait_for(lambda: echoes(listener.port), 20)
 
 
 def test_a_port_that_is_taken_is_said() -> None:
