@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from wardround.clinic.answering.network import open_network
 from wardround.clinic.answering.unusual import fit_reference
-from wardround.clinic.place.acceptance_record import UnusualRecord, keep_acceptance
+from wardround.clinic.place.acceptance_record import CardItem, UnusualRecord, keep_acceptance
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.place.service import activate
 from wardround.study.contract import ColumnContract, DataContract, LabelContract
@@ -24,6 +24,7 @@ HEART = DataContract(
     ),
     label=LabelContract(name="heart disease", column="ill"),
 )
+CARD = (CardItem(number="3b", name="Purpose", required=True), CardItem(number="26", name="Limits", text="Of the run"))
 
 
 def serve_model(
@@ -32,7 +33,7 @@ def serve_model(
     """Accepts a made model without a test, and puts it in service. The id of its acceptance. own: network inputs of this
     hospital, by which a record is unusual, and against whose mean a table's answer is explained."""
     clinic.keep_model(content)
-    record = record_of(content, contract, **words)
+    record = record_of(content, contract, **words).model_copy(update={"card": CARD})
     if own is not None:
         fitted = fit_reference(own, open_network(content).outputs(own).embedding, np.arange(len(own)) % 5)
         assert fitted is not None

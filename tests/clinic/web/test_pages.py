@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tests.clinic.dicom_files import NUMBER, dicom, film_pixels
+from tests.clinic.made_clinics import CARD
+from wardround.clinic.acceptance.card import write_card
 from wardround.clinic.store.cases import case_of
 
 from .visitors import Clinic, secret_in, token_in
@@ -142,6 +144,17 @@ def test_facts_are_one_click_away(films: Clinic) -> None:
     page = films.logged_in("doctor").get("/facts").text
     assert films.state.model.acceptance.model in page and "0.90 (0.8" in page
     assert "synthetic data: not for use on people" in page
+
+
+def test_the_card_is_shown_as_people_filled_it_in_and_blanks_are_marked(films: Clinic) -> None:
+    """What nobody filled in must not look as if there were nothing to say."""
+    model, anna = films.state.model.acceptance.model, films.logged_in("doctor")
+    before = anna.get("/facts").text
+    assert "Of the run" in before and before.count(">blank<") == 1
+    path = write_card(films.state.place, model, CARD)
+    path.write_text(path.read_text("utf-8").replace("Of the run", "Not for newborns"), "utf-8")
+    after = anna.get("/facts").text
+    assert "Not for newborns" in after and "Of the run" not in after and after.count(">blank<") == 1
 
 
 def test_machines_get_the_same_answer_as_the_page(films: Clinic) -> None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from wardround.clinic.acceptance.card import read_card
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
 from wardround.clinic.store.cases import audit_lines, counts
 from wardround.clinic.store.database import first_broken_line
@@ -44,7 +45,8 @@ def facts(request: Request, person: Anybody) -> Response:  # noqa: ARG001
         "subgroups": groups,
         "subgroup_names": FIGURES[:3],
     }
-    return page(request, "facts.html", record=record, card=record.card, **shown)
+    card = read_card(state.place, record.model, record.card)  # as people have filled it in since
+    return page(request, "facts.html", record=record, card=card, **shown)
 
 
 def about_lines(state: ClinicState, record: AcceptanceRecord, words: Words) -> list[tuple[str, str]]:
