@@ -3,9 +3,9 @@
     WARDROUND_DATA=... python benchmarks/clinic/clinic.py [--seconds 60] [--clients 16] [--skip browser]
 
 The clinic is `wardround clinic up` in a process of its own, with EfficientNet-Lite0 at 224 pixels, accepted on 120 real films. A
-doctor's film is the real chest film of `dicom_cxr` (1024 pixels). The machines send different real films (JPEG, 224 pixels). They run
-on the same machine as the clinic, and what they take of it is said. The model's own time is one answer to one record in this process,
-while nothing else of this benchmark runs: network, calibration, conformal limits, unusual score.
+doctor's film is the real chest film of `dicom_cxr` (1024 pixels). The machines send different real films (JPEG, 224 pixels). They
+run on the same machine as the clinic, and what they take of it is said. The model's own time is one answer to one record in this
+process, while nothing else of this benchmark runs: network, calibration, conformal limits, unusual score.
 """
 
 import argparse
