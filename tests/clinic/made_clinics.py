@@ -33,13 +33,13 @@ def serve_model(
     """Accepts a made model without a test, and puts it in service. The id of its acceptance. own: network inputs of this
     hospital, by which a record is unusual, and against whose mean a table's answer is explained."""
     clinic.keep_model(content)
-    record = record_of(content, contract, **words).model_copy(update={"card": CARD})
+    record = record_of(content, contract, **words).changed(card=[item.model_dump(mode="json") for item in CARD])
     if own is not None:
         fitted = fit_reference(own, open_network(content).outputs(own).embedding, np.arange(len(own)) % 5)
         assert fitted is not None
         clinic.references.mkdir(mode=0o700, exist_ok=True)
         unusual = UnusualRecord(reference=fitted.reference.keep(clinic.references), limit=float(fitted.own.max()), share=0.02)
-        record = record.model_copy(update={"unusual": unusual})
+        record = record.changed(unusual=unusual)
     acceptance = keep_acceptance(clinic, record)
     activate(clinic, acceptance, record.model, by="Dr Li")
     return acceptance

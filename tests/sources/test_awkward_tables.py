@@ -316,6 +316,28 @@ def test_what_a_killed_program_left_of_a_made_up_hospital_goes_at_the_next_start
     assert sorted(tmp_path.iterdir()) == [written_now, other]
 
 
+@pytest.mark.parametrize("maker", ["make_cases", "make_films"])
+def test_cases_and_films_that_were_not_finished_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, maker: str
+) -> None:
+    """A demo that was stopped here would test a model on a few cases at its next start, or have no film to drop."""
+    from wardround.sources.synthetic import folders
+
+    saved = Image.Image.save
+
+    def stopped(image: Image.Image, path: Path) -> None:
+        if len(list(tmp_path.rglob("*.png"))) == 3:
+            raise KeyboardInterrupt
+        saved(image, path)
+
+    make = getattr(folders, maker)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Image.Image, "save", stopped)
+        make(tmp_path / "made", 1, 4)
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(make(tmp_path / "made", 1, 4).rglob("*.png"))) >= 4
+
+
 @pytest.mark.parametrize("start", ["patient,age,label\n", "patient,age,label\n" + "".join(f"p{k},{k},1\n" for k in range(40))])
 def test_zero_bytes_in_a_table_are_called_so(tmp_path: Path, start: str) -> None:
     """Near the start the file was "of no known kind", later it was called UTF-16, which leads nowhere."""

@@ -22,6 +22,7 @@ def test_one_command_leads_to_an_answered_film(tmp_path: Path) -> None:
                 line = process.stdout.readline()
                 said += line
                 assert line, said
+            assert len(list((tmp_path / "demo" / "films").glob("film-*.png"))) == 20
             link = re.findall(r"http://\S+/enter/\S+", said)[0]
             assert ("learn one model" in said) is (start == 0) and "Synthetic pictures" in said
             with httpx.Client(follow_redirects=True, timeout=60) as client:

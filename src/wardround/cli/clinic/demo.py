@@ -25,7 +25,7 @@ def demo(
     """Three made-up hospitals learn a model, a fourth tests it on its own cases, and its doctor's page is served."""
     from wardround.clinic.web.login_pages import DEMO_DOCTOR
     from wardround.clinic.web.server import serve
-    from wardround.sources.synthetic.folders import make_cases
+    from wardround.sources.synthetic.folders import make_cases, make_films
     from wardround.sources.synthetic.hospitals import SYNTHETIC_NOTICE
 
     typer.echo(SYNTHETIC_NOTICE)
@@ -34,7 +34,8 @@ def demo(
         _learned(folder / "run")
     if not (folder / "cases").is_dir():
         make_cases(folder / "cases", seed=4, patients=_PATIENTS)
-        make_cases(folder / "films", seed=5, patients=20)
+    if not (folder / "films").is_dir():
+        make_films(folder / "films", seed=5, count=20)
     clinic = _accepted(folder)
 
     def begin(state: "ClinicState", address: str) -> None:
@@ -74,5 +75,5 @@ def _answered(state: "ClinicState", films: Path) -> None:
     """A few films, so that the worklist is not empty."""
     from wardround.clinic.intake.desk import Sender
 
-    for path in sorted(films.rglob("*.png"))[:: max(1, 20 // _FILMS)][:_FILMS]:
+    for path in sorted(films.glob("*.png"))[:_FILMS]:
         state.desk.submit(path, Sender("demo", "demo", shown=True))

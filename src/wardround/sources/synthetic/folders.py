@@ -70,12 +70,29 @@ def make_folders(folder: Path, seed: int = 1, told: Callable[[str], None] = lamb
 
 
 def make_cases(folder: Path, seed: int, patients: int) -> Path:
-    """One more hospital that no study has seen, as 0|1/PATIENT/IMAGE.png: its own labelled cases, to test a model on."""
-    records = _drawn("north", patients, 0.5, seed)
-    for number, (pixels, label, patient) in enumerate(zip(records.inputs, records.labels, records.patients, strict=True)):
-        path = folder / str(int(label)) / str(patient) / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+    """One more hospital that no study has seen, as 0|1/PATIENT/IMAGE.png: its own labelled cases, to test a model on. The folder
+    appears when it is whole."""
+    return _made(folder, lambda part: _write_images(part, _drawn("north", patients, 0.5, seed), ("0", "1")))
+
+
+def make_films(folder: Path, seed: int, count: int) -> Path:
+    """Films of that hospital without labels, as film-NN.png, to ask a model about. The folder appears when it is whole."""
+
+    def write(part: Path) -> None:
+        for number, pixels in enumerate(_drawn("north", count, 0.5, seed).inputs[:count], 1):
+            Image.fromarray(pixels).save(part / f"film-{number:02d}.png")
+
+    return _made(folder, write)
+
+
+def _made(folder: Path, write: Callable[[Path], None]) -> Path:
+    """`folder` as `write` fills it. An empty one there is filled."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _unfinished(folder) as unfinished:
+        whole = unfinished / folder.name
+        whole.mkdir()
+        write(whole)
+        whole.replace(folder)
     return folder
 
 
@@ -135,9 +152,9 @@ def _drawn(scanner: ScannerName, patients: int, prevalence: float, seed: int) ->
     return synthetic_hospital(scanner, patients=patients, prevalence=prevalence, seed=seed)
 
 
-def _write_images(folder: Path, records: Records) -> None:
+def _write_images(folder: Path, records: Records, names: tuple[str, str] = ("NORMAL", "PNEUMONIA")) -> None:
     for number, (pixels, label, patient) in enumerate(zip(records.inputs, records.labels, records.patients, strict=True)):
-        path = folder / ("PNEUMONIA" if label else "NORMAL") / str(patient) / f"{number}.png"
+        path = folder / names[int(label)] / str(patient) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
 
