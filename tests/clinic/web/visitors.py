@@ -38,11 +38,11 @@ class Clinic:
     def logged_in(self, role: str, **headers: str) -> "Visitor":
         """A visitor of the role, through both steps."""
         visitor, name = self.visitor(**headers), NAMES[role]
+        forget_codes(self.state, name)
         assert visitor.post("/login", name=name, password=PASSWORD).headers["location"] == "/second"
         page = visitor.get("/second").text
         if name not in self.secrets:
             self.secrets[name] = secret_in(page)
-        forget_codes(self.state, name)
         done = visitor.post("/second", code=pyotp.TOTP(self.secrets[name]).now(), token=token_in(page))
         assert done.status_code == 303, done.text
         return visitor
@@ -56,7 +56,7 @@ def client(app: ASGIApp, headers: dict[str, str]) -> TestClient:
 
 
 def forget_codes(state: ClinicState, name: str) -> None:
-    """A test logs in twice within one step of time, and more often in a minute than a person."""
+    """A test logs in twice within one step of time, and the tests of one clinic more often in a minute than people may."""
     state.store.write(
         lambda connection: connection.execute(update(people).where(people.c.name == name).values(last_step=0)).rowcount
     )
