@@ -3,6 +3,7 @@
 import gzip
 import io
 import struct
+import subprocess
 import time
 import zlib
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLossless, JPEGLosslessSV1, RLELossless
 
+from tests.clinic.dicom.films import tool
 from tests.clinic.dicom_files import NAME, NUMBER, dicom, film_pixels, jpeg_baseline, recoded
 from wardround.clinic.intake.decoders import Decoders
 from wardround.clinic.intake.limits import Limits
@@ -24,7 +27,6 @@ from wardround.values.errors import DataError
 CONTRACT = DataContract(kind="image", image=ImageContract(size=(32, 32)))
 XRAY = DataContract(kind="image", image=ImageContract(size=(32, 32), modalities=("CR", "DX")))
 FILM = film_pixels()
-FILES = Path(pytest.importorskip("pydicom").__file__).parent / "data" / "test_files"
 TIGHT = Limits(content_bytes=4 << 20, pixels=1_000_000, unpacked_bytes=8 << 20, memory_bytes=256 << 20, decode_s=20.0)
 
 
@@ -74,14 +76,17 @@ def test_a_film_is_prepared_as_it_was_for_training(decoders: Decoders, name: str
     assert film.shown is not None and film.shown.pixels.shape == (64, 64)
 
 
-def test_jpeg_lossless_is_read(decoders: Decoders) -> None:
-    """The commonest compression of old archives."""
-    path = FILES / "SC_rgb_jpeg_gdcm.dcm"
-    if not path.is_file():
-        pytest.skip("this pydicom brings no such file")
-    colour = DataContract(kind="image", image=ImageContract(size=(32, 32), channels=3))
-    film = decoders.film(path.read_bytes(), colour, shown=True)
-    assert np.array_equal(film.prepared, prepare(colour, path))
+@pytest.mark.parametrize(
+    ("option", "syntax"), [("+e1", JPEGLosslessSV1), ("+el", JPEGLossless)], ids=["first value", "any predictor"]
+)
+def test_jpeg_lossless_is_read_as_the_film_that_it_was(decoders: Decoders, tmp_path: Path, option: str, syntax: str) -> None:
+    """The commonest compression of old archives, written by another program."""
+    before, after = tmp_path / "film.dcm", tmp_path / "lossless.dcm"
+    before.write_bytes(dicom(FILM, BitsStored=12))
+    subprocess.run([tool("dcmcjpeg"), option, str(before), str(after)], check=True)
+    assert dcmread(after).file_meta.TransferSyntaxUID == syntax
+    film = decoders.film(after.read_bytes(), CONTRACT, shown=True)
+    assert np.array_equal(film.prepared, prepare(CONTRACT, before))
 
 
 @pytest.mark.parametrize("photometry", ["MONOCHROME1", "MONOCHROME2"])
