@@ -269,6 +269,19 @@ def test_guessing_is_slowed_by_account_and_by_machine(films: Clinic) -> None:
     films.state.logins._tries.clear()
 
 
+def test_a_whole_hospital_behind_one_address_may_log_in_within_a_minute(films: Clinic) -> None:
+    """Through its proxy everybody comes from there. Wrong tries among the right ones count as before."""
+    films.state.logins._tries.clear()
+    statuses = [films.visitor().post("/login", name=NAMES["doctor"], password=PASSWORD).status_code for _ in range(40)]
+    assert set(statuses) == {303}
+    wrong = []
+    for turn in range(40):
+        wrong.append(films.visitor().post("/login", name=f"nobody{turn}", password=PASSWORD).status_code)
+        films.visitor().post("/login", name=NAMES["doctor"], password=PASSWORD)
+    assert wrong[:30] == [403] * 30 and wrong[30:] == [429] * 10
+    films.state.logins._tries.clear()
+
+
 @pytest.mark.parametrize("text", ["a\nforged line", "\x1b[31mred", "<script>alert(1)</script>", "=HYPERLINK(1)", "' OR 1=1 --"])
 def test_what_a_stranger_types_is_no_line_of_a_log_and_no_markup(
     films: Clinic, text: str, caplog: pytest.LogCaptureFixture

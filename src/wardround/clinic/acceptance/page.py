@@ -51,8 +51,9 @@ def drawings(record: AcceptanceRecord) -> tuple[tuple[Markup, Chart], ...]:
         for chart in () if sums is None else task.charts({words: sums}):
             if chart.dots is not None:
                 shown.append(replace(chart, label=f"Calibration {words}", caption=f"{words.capitalize()}. {chart.caption}"))
-    # The charts are markup that matplotlib wrote, with every label escaped.
-    return tuple((Markup(charts.drawing(chart, key=f"{chart.key}-{number}")), chart) for number, chart in enumerate(shown))
+    drawn = [charts.drawing(chart, key=f"{chart.key}-{number}") for number, chart in enumerate(shown)]
+    # Markup that matplotlib wrote, with every label escaped.
+    return tuple((Markup(svg), chart) for svg, chart in zip(drawn, shown, strict=True))  # nosec B704
 
 
 def _name(candidate: CandidateRecord) -> str:

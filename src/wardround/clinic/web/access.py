@@ -91,8 +91,11 @@ def require_token(request: Request, token: str) -> None:
 CheckedForm = Annotated[dict[str, str], Depends(checked_form)]
 
 
-class Pace:
-    """At most `most` tries of one address within `within_s`. It remembers the latest MOST_ADDRESSES of them."""
+class Tries:
+    """At most `most` tries of one address within `within_s` that came to nothing. It remembers the latest MOST_ADDRESSES of them.
+
+    A whole hospital may come from one address, through its proxy: who logs in rightly must not use up the tries of others.
+    """
 
     MOST_ADDRESSES = 10_000
 
@@ -101,7 +104,7 @@ class Pace:
         self._tries: dict[str, deque[float]] = {}
 
     def allows(self, address: str) -> bool:
-        """Whether one more try may be made now; it is counted."""
+        """Whether one more try may be made now. It is counted at once, so that many at a time are no way around."""
         now = self._clock()
         if len(self._tries) > self.MOST_ADDRESSES:
             self._tries.clear()
@@ -112,6 +115,11 @@ class Pace:
             return False
         tries.append(now)
         return True
+
+    def was_right(self, address: str) -> None:
+        """The latest try of this address counts no longer."""
+        if tries := self._tries.get(address):
+            tries.pop()
 
 
 def address_of(request: Request) -> str:

@@ -34,6 +34,7 @@ def login(request: Request, name: Text = "", password: Text = "") -> Response:
     session = state.people.login(name, password)
     if session is None:
         return page(request, "login.html", status=403, person=None, error=words("login.wrong"))
+    state.logins.was_right(address_of(request))
     return _with_session(request, RedirectResponse("/second", 303), session)
 
 
@@ -71,6 +72,7 @@ def second(request: Request, code: Text = "", token: Text = "") -> Response:
     session = state.people.second_step(person.session, code)
     if session is None:
         return _second(request, 403, words("second.wrong"))
+    state.logins.was_right(address_of(request))
     return _with_session(request, RedirectResponse(HOMES[person.role], 303), session)
 
 
