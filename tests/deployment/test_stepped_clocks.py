@@ -119,7 +119,12 @@ def test_a_clock_for_which_a_hospital_is_not_let_in_is_named_at_both_ends(ahead_
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "who", "steps"),
-    [(1, "ada", (6.0, -310.0)), (3, "hub", (310.0, -6.5)), (5, "ben", (4.0, -280.0, 2.0)), (7, "hub", (250.0, -3.0))],
+    [
+        (1, "ada", (6.0, -310.0)),
+        (3, "hub", (310.0, -6.5)),
+        pytest.param(5, "ben", (4.0, -280.0, 2.0), marks=pytest.mark.many),
+        pytest.param(7, "hub", (250.0, -3.0), marks=pytest.mark.many),
+    ],
 )
 def test_a_clock_that_is_set_during_a_study_loses_and_doubles_nothing(
     number: int, who: str, steps: tuple[float, ...], federation: Any, chaos: Any
@@ -137,7 +142,7 @@ def test_a_clock_that_is_set_during_a_study_loses_and_doubles_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "who"), [(2, "cem"), (4, "hub")])
+@pytest.mark.parametrize(("number", "who"), [(2, "cem"), pytest.param(4, "hub", marks=pytest.mark.many)])
 def test_a_clock_that_is_set_during_a_private_study_is_charged_for_each_round_once(
     number: int, who: str, federation: Any, chaos: Any
 ) -> None:
