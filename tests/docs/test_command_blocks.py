@@ -25,6 +25,7 @@ RUN_ELSEWHERE = {
     "wardround demo": "tests/engines",
     "wardround study privacy study.toml --try": "tests/cli, on a small study; here it is six runs on a backbone",
     "wardround audit": "tests/audit",
+    "wardround clinic": "tests/clinic: what it serves never ends",
     "wardround data get": "nowhere: it asks a publisher",
     **dict.fromkeys(
         (
