@@ -12,7 +12,7 @@ import hmac
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -208,10 +208,9 @@ class Desk:
         """Stores a whole batch in one transaction; then everybody is told."""
         current, shadow = self.model_or_none, self._shadow
         settled = [(asked, asked.carried, answer) for asked, answer in zip(batch, answers, strict=True)]
-        stale = [] if current is batch[0].model else settled
-        for asked, pending, _ in stale:
-            self._again(asked, pending)
-        if stale:
+        if current is not batch[0].model:
+            for asked, pending, _ in settled:
+                self._again(asked, pending)
             return
         if self.kept is not None:
             for _, pending, _ in settled:
@@ -284,7 +283,8 @@ def _figure_rows(batch: Sequence[Asked], waiting: Sequence[_Pending]) -> list[di
 
 def as_json(answer: Answer) -> dict[str, Any]:
     """The answer as JSON, the same on every door."""
-    return asdict(replace(answer)) | {"reasons": list(answer.reasons), "moved": [asdict(moved) for moved in answer.moved]}
+    whole = asdict(answer)
+    return whole | {"reasons": list(whole["reasons"]), "moved": list(whole["moved"])}
 
 
 def submit(clinic: ClinicPlace, store: Store, content: Content, sender: Sender) -> Case:

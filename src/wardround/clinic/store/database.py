@@ -176,7 +176,7 @@ def first_break(lines: Iterable[Mapping[Any, Any]], cut: tuple[int, str] | None)
         if row["number"] != number or row["before"] != before or line_hash(row) != row["sha256"]:
             return number
         before = row["sha256"]
-        stated = stated or (row["action"] == CUT and row["subject"] == f"{cut[0]} {cut[1]}" if cut else False)
+        stated = stated or (cut is not None and (row["action"], row["subject"]) == (CUT, f"{cut[0]} {cut[1]}"))
     return None if stated else (cut or (0, ""))[0] + 1
 
 
