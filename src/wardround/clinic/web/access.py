@@ -10,7 +10,7 @@ import hmac
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -120,11 +120,6 @@ class Tries:
         """The latest try of this address counts no longer."""
         if tries := self._tries.get(address):
             tries.pop()
-
-
-def address_of(request: Request) -> str:
-    client: Any = request.client
-    return client.host if client else ""
 
 
 class KeyNames:

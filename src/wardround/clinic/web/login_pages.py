@@ -7,9 +7,10 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from wardround.clinic.web.access import HOMES, CheckedForm, NotLoggedIn, address_of, cookie_name, person_or_none, require_token
+from wardround.clinic.web.access import HOMES, CheckedForm, NotLoggedIn, cookie_name, person_or_none, require_token
 from wardround.clinic.web.rendering import LANGUAGE_COOKIE, page, problem, state_of, words_of
 from wardround.clinic.web.words import LANGUAGES
+from wardround.values.network_address import network_of
 
 router = APIRouter(include_in_schema=False)
 DEMO_DOCTOR = "demo"
@@ -29,12 +30,12 @@ def login_page(request: Request) -> Response:
 def login(request: Request, name: Text = "", password: Text = "") -> Response:
     """A session of its first stage, under a new id."""
     state, words = state_of(request), words_of(request)
-    if not state.logins.allows(address_of(request)):
+    if not state.logins.allows(network_of(request.client)):
         return page(request, "login.html", status=429, person=None, error=words("login.too_fast"))
     session = state.people.login(name, password)
     if session is None:
         return page(request, "login.html", status=403, person=None, error=words("login.wrong"))
-    state.logins.was_right(address_of(request))
+    state.logins.was_right(network_of(request.client))
     return _with_session(request, RedirectResponse("/second", 303), session)
 
 
@@ -67,12 +68,12 @@ def second(request: Request, code: Text = "", token: Text = "") -> Response:
     if person is None:
         raise NotLoggedIn
     require_token(request, token)
-    if not state.logins.allows(address_of(request)):
+    if not state.logins.allows(network_of(request.client)):
         return _second(request, 429, words("login.too_fast"))
     session = state.people.second_step(person.session, code)
     if session is None:
         return _second(request, 403, words("second.wrong"))
-    state.logins.was_right(address_of(request))
+    state.logins.was_right(network_of(request.client))
     return _with_session(request, RedirectResponse(HOMES[person.role], 303), session)
 
 
