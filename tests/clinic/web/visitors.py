@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from wardround.clinic.store.tables import people
-from wardround.clinic.web.guard import allowed_hosts
 from wardround.clinic.web.state import ClinicState
+from wardround.values.served_port import allowed_hosts
 
 PASSWORD = "seven quiet herons"
 HOST = "127.0.0.1:8479"

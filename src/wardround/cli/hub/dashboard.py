@@ -40,9 +40,10 @@ def dashboard_beside(
     say: Callable[[str], None],
 ) -> Iterator[None]:
     """Serves the page while the block runs. lines: how the lines to the hospitals stand now."""
-    from wardround.hub.dashboard.access import Sessions, allowed_hosts, is_loopback
+    from wardround.hub.dashboard.access import Sessions
     from wardround.hub.dashboard.app import Dashboard
     from wardround.hub.dashboard.server import served
+    from wardround.values.served_port import allowed_hosts, is_loopback
 
     def view() -> dict[str, Any]:
         return view_of(home, roster, service, lines())

@@ -21,20 +21,9 @@ HEADERS = {
     "cache-control": "no-store",
 }
 _ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SMALL_BODY = 64 << 10
 _LARGE_BODIES = ("/cases", "/v1/predict", "/fhir/$answer", "/cds-services/")
 _METHODS = ("GET", "HEAD", "POST")
-
-
-def allowed_hosts(listen: str, names: tuple[str, ...] = ()) -> frozenset[str]:
-    """What the Host header may say. listen: HOST:PORT. names: others by which a proxy in front is called.
-
-    >>> sorted(allowed_hosts("127.0.0.1:80", ("clinic.example.org",)))
-    ['127.0.0.1:80', '[::1]:80', 'clinic.example.org', 'localhost:80']
-    """
-    port = listen.rpartition(":")[2]
-    return frozenset({listen.lower(), *(f"{host}:{port}" for host in LOOPBACK), *(name.lower() for name in names)})
 
 
 class Guard:

@@ -5,7 +5,6 @@ folder --> database --> decoders, model, batches (desk) --> accounts --> pages a
 
 import ctypes
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,16 +23,17 @@ from wardround.clinic.store.people import People
 from wardround.clinic.watch.metrics import Metrics
 from wardround.clinic.watch.watcher import Watcher
 from wardround.clinic.web.app import application
-from wardround.clinic.web.guard import LOOPBACK, allowed_hosts
 from wardround.clinic.web.http_head import HEAD_BYTES, http_protocol
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.watched_folder import WatchedFolder
 from wardround.values.errors import RunError
 from wardround.values.private_files import only_holder
+from wardround.values.served_port import allowed_hosts, bound, is_loopback
 
 Say = Callable[[str], None]
 Begin = Callable[[ClinicState, str], None]
 _CONNECTIONS = 400
+_MEND = 'choose another address: wardround clinic up --listen 127.0.0.1:8480, or listen = "..." in clinic.toml'
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def serve(clinic: ClinicPlace, say: Say, *, listen: str = "", begin: Begin | Non
     _one_thread_each()
     settings = clinic.settings
     address = listen or settings.listen
-    with bound(address) as listener, opened(clinic) as state:
+    with bound(address, "The clinic", _MEND) as listener, opened(clinic) as state:
         host, port = address.rpartition(":")[0], listener.getsockname()[1]
         app = application(state, allowed_hosts(f"{host}:{port}", settings.hosts))
         config = uvicorn.Config(
@@ -97,7 +97,7 @@ def serve(clinic: ClinicPlace, say: Say, *, listen: str = "", begin: Begin | Non
             say("No model is in service yet: wardround clinic accept MODEL --data NAME, then: wardround clinic activate")
         else:
             say(f"In service: {model.acceptance.statement.study_title}, model {model.acceptance.model[:12]}")
-        if host.lower() not in LOOPBACK and not settings.behind_tls:
+        if not is_loopback(address) and not settings.behind_tls:
             say(f"warning: {address} can be reached from other machines without TLS: put a TLS proxy before it (docs/clinic.md)")
         server = uvicorn.Server(config)
         if begin is not None:
@@ -128,23 +128,3 @@ def _signals_end_in_order() -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def bound(listen: str) -> Iterator[socket.socket]:
-    """A listening socket: whoever comes before the server runs waits. RunError where the address is taken or none."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, int(port)))
-            listener.listen(128)
-        except (OSError, OverflowError, ValueError) as error:
-            raise RunError(
-                f"The clinic cannot listen at {listen}",
-                found=getattr(error, "strerror", None) or str(error),
-                hint='choose another address: wardround clinic up --listen 127.0.0.1:8480, or listen = "..." in clinic.toml',
-            ) from error
-        yield listener

@@ -21,7 +21,6 @@ from wardround.values.private_files import read_private
 CODE_FILE = "dashboard.code"
 SESSION_S = 12 * 3600.0
 MOST_SESSIONS = 64
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _LONGEST = 200
 
 
@@ -64,22 +63,3 @@ def login_code(folder: Path) -> str | None:
     """The code of the moment, as the running dashboard wrote it; None where none ever ran."""
     content = read_private(folder / CODE_FILE, _LONGEST)
     return None if content is None else content.decode("ascii", "replace")
-
-
-def allowed_hosts(listen: str, names: tuple[str, ...]) -> frozenset[str]:
-    """What the Host header may say. listen: HOST:PORT. names: others by which a proxy in front is called.
-
-    >>> sorted(allowed_hosts("127.0.0.1:80", ("hub.example.org",)))
-    ['127.0.0.1:80', '[::1]:80', 'hub.example.org', 'localhost:80']
-    """
-    port = listen.rpartition(":")[2]
-    return frozenset({listen.lower(), *(f"{host}:{port}" for host in LOOPBACK), *(name.lower() for name in names)})
-
-
-def is_loopback(listen: str) -> bool:
-    """Whether only this machine can reach the address.
-
-    >>> is_loopback("127.0.0.1:8477"), is_loopback("0.0.0.0:8477")
-    (True, False)
-    """
-    return listen.rpartition(":")[0].lower() in LOOPBACK
