@@ -63,6 +63,7 @@ def _shown_progress() -> Iterator[None]:
         yield
         return
     with console.status("reading") as status:
+        status.update("reading", spinner="dots")  # drawn at once: else the first that is seen is whatever has come 80 ms later
 
         def show(step: str, done: int, total: int) -> None:
             status.update(escape(f"{step}: {done} of {total}" if total else step))
