@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardround.crypto.identity import Identity
-from wardround.hub.daemon.enrolment import RefusalCount
 from wardround.site.daemon.connection import Connection
 from wardround.values.errors import EngineError, RunError, WireError
 from wardround.values.ids import SiteId
+from wardround.values.network_address import TryCount
 from wardround.wire.enrolment import PATH, REFUSED, REQUEST_LIMIT, SignedEnrolment
 from wardround.wire.invitation import Invitation
 from wardround.wire.sealed import KeyCard
@@ -282,7 +282,7 @@ def test_a_flood_from_everywhere_fills_neither_log_nor_memory(hub: TestHub) -> N
     hub.seconds.now += 61
     asked(hub.desk, b"{}")
     assert hub.logged("enrolment-refused")[-1].facts["unwritten"] == 270
-    count = RefusalCount(lambda: 0.0)
+    count = TryCount(5, 60.0, lambda: 0.0)
     tracemalloc.start()
     for one in range(30_000):
         count.add(str(one))

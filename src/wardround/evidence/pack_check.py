@@ -113,7 +113,9 @@ def _limited(archive: zipfile.ZipFile, one: zipfile.ZipInfo, path: Path) -> byte
 
 def _no_evidence(path: Path, reason: str) -> RunError:
     return RunError(
-        f"{path} is no evidence of a hospital", found=reason, hint="name a file that `wardround evidence STUDY` wrote"
+        f"{path} is no evidence of a hospital",
+        found=reason,
+        hint="name a file that `wardround evidence STUDY` wrote, or `wardround clinic evidence`",
     )
 
 

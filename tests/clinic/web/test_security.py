@@ -261,17 +261,17 @@ def test_guessing_is_slowed_by_account_and_by_machine(films: Clinic) -> None:
     """A list of passwords against one account, and one password against a list of accounts."""
     films.state.people.add("victim", "doctor", PASSWORD, actor="test")
     stranger = films.visitor()
-    films.state.logins._tries.clear()
+    films.state.logins.forget()
     statuses = [stranger.post("/login", name="victim", password=f"guess number {turn}").status_code for turn in range(6)]
     assert set(statuses) == {403} and stranger.post("/login", name="victim", password=PASSWORD).status_code == 403
     statuses = [stranger.post("/login", name=f"user{turn}", password=PASSWORD).status_code for turn in range(40)]
     assert statuses[-1] == 429 and 429 not in statuses[:20]
-    films.state.logins._tries.clear()
+    films.state.logins.forget()
 
 
 def test_a_whole_hospital_behind_one_address_may_log_in_within_a_minute(films: Clinic) -> None:
     """Through its proxy everybody comes from there. Wrong tries among the right ones count as before."""
-    films.state.logins._tries.clear()
+    films.state.logins.forget()
     statuses = [films.visitor().post("/login", name=NAMES["doctor"], password=PASSWORD).status_code for _ in range(40)]
     assert set(statuses) == {303}
     wrong = []
@@ -279,7 +279,7 @@ def test_a_whole_hospital_behind_one_address_may_log_in_within_a_minute(films: C
         wrong.append(films.visitor().post("/login", name=f"nobody{turn}", password=PASSWORD).status_code)
         films.visitor().post("/login", name=NAMES["doctor"], password=PASSWORD)
     assert wrong[:30] == [403] * 30 and wrong[30:] == [429] * 10
-    films.state.logins._tries.clear()
+    films.state.logins.forget()
 
 
 @pytest.mark.parametrize("text", ["a\nforged line", "\x1b[31mred", "<script>alert(1)</script>", "=HYPERLINK(1)", "' OR 1=1 --"])
@@ -289,7 +289,7 @@ def test_what_a_stranger_types_is_no_line_of_a_log_and_no_markup(
     """Names that no account has are not noted; comments are shown as they were typed."""
     caplog.set_level(0)
     reply = films.visitor().post("/login", name=text, password=text)
-    films.state.logins._tries.clear()
+    films.state.logins.forget()
     assert reply.status_code == 403 and text not in caplog.text
     page = _seasoned(films, "auditor").get("/audit").text
     assert text not in page and "forged" not in page

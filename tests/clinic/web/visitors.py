@@ -60,7 +60,7 @@ def forget_codes(state: ClinicState, name: str) -> None:
     state.store.write(
         lambda connection: connection.execute(update(people).where(people.c.name == name).values(last_step=0)).rowcount
     )
-    state.logins._tries.clear()
+    state.logins.forget()
 
 
 def secret_in(page: str) -> str:

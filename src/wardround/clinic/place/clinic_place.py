@@ -56,6 +56,10 @@ class ClinicSettings(Section):
     watched_folder: str = Field(default="", description="A folder whose films are answered as they come; they are only read.")
     session_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(default=720, description="Longest session.")
     idle_minutes: Annotated[int, Field(ge=1, le=720)] = Field(default=20, description="After so long without a request it ends.")
+    requests_per_minute: Annotated[int, Field(ge=0, le=10**7)] = Field(
+        default=12_000,
+        description="How many requests of one address are answered in a minute; behind a proxy, of all together. 0: any number.",
+    )
     finding: FindingSection | None = Field(default=None, description="What the model looks for, in words and in a code.")
     fhir: FhirSection | None = Field(default=None, description="How a FHIR bundle fills the columns, and who reads reports.")
     hooks: HooksSection | None = Field(default=None, description="CDS Hooks for a table model; off where absent.")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from wardround.study.sections.section import Section
+from wardround.values.network_address import is_loopback_host
 
 Result = Literal["report", "picture", "heat-map"]
 
@@ -28,16 +29,9 @@ def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError("write https://HOST:PORT/PATH, without a name, a password or a question mark")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback_host(parts.hostname):
         raise ValueError("http is for this machine alone; write https")
     return text.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]

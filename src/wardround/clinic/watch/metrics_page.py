@@ -5,13 +5,13 @@ needed.
 """
 
 import hmac
-from ipaddress import ip_address
 
 from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from wardround.clinic.place.clinic_place import ClinicSettings
 from wardround.clinic.watch.metrics import CONTENT_TYPE, Metrics
+from wardround.values.network_address import is_loopback_host
 
 
 def metrics(request: Request) -> Response:
@@ -30,11 +30,4 @@ def may_read(settings: ClinicSettings, address: str, authorization: str) -> bool
     if token:
         return hmac.compare_digest(authorization.encode("utf-8", "replace"), f"Bearer {token}".encode())
     behind_proxy = settings.behind_tls or bool(settings.hosts)
-    return _is_loopback(address) and not behind_proxy
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_host(address) and not behind_proxy

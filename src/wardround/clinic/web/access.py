@@ -8,7 +8,6 @@ administrator   people, keys, facts
 
 import hmac
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Annotated
 
@@ -89,37 +88,6 @@ def require_token(request: Request, token: str) -> None:
 
 
 CheckedForm = Annotated[dict[str, str], Depends(checked_form)]
-
-
-class Tries:
-    """At most `most` tries of one address within `within_s` that came to nothing. It remembers the latest MOST_ADDRESSES of them.
-
-    A whole hospital may come from one address, through its proxy: who logs in rightly must not use up the tries of others.
-    """
-
-    MOST_ADDRESSES = 10_000
-
-    def __init__(self, most: int, within_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._within_s, self._clock = most, within_s, clock
-        self._tries: dict[str, deque[float]] = {}
-
-    def allows(self, address: str) -> bool:
-        """Whether one more try may be made now. It is counted at once, so that many at a time are no way around."""
-        now = self._clock()
-        if len(self._tries) > self.MOST_ADDRESSES:
-            self._tries.clear()
-        tries = self._tries.setdefault(address, deque())
-        while tries and tries[0] <= now - self._within_s:
-            tries.popleft()
-        if len(tries) >= self._most:
-            return False
-        tries.append(now)
-        return True
-
-    def was_right(self, address: str) -> None:
-        """The latest try of this address counts no longer."""
-        if tries := self._tries.get(address):
-            tries.pop()
 
 
 class KeyNames:

@@ -29,7 +29,7 @@ from wardround.clinic.web import (
     watch_pages,
 )
 from wardround.clinic.web.access import NotAllowed, NotLoggedIn, WrongToken
-from wardround.clinic.web.guard import Guard, TooLong
+from wardround.clinic.web.guard import Guard, TooLong, TooSlow
 from wardround.clinic.web.rendering import problem, words_of
 from wardround.clinic.web.state import ClinicState
 from wardround.values.errors import DataError, RunError, WardroundError
@@ -64,7 +64,7 @@ def application(state: ClinicState, hosts: frozenset[str]) -> ASGIApp:
     """The whole, behind its guard. hosts: what the Host header may say."""
     app = bare_application(state)
     room = state.desk.decoders.limits.content_bytes + (1 << 16)  # of a form beside its file
-    return Guard(app, hosts, room, tls=state.settings.behind_tls)
+    return Guard(app, hosts, room, tls=state.settings.behind_tls, a_minute=state.settings.requests_per_minute)
 
 
 def bare_application(state: ClinicState) -> FastAPI:
@@ -124,6 +124,12 @@ async def _too_long(request: Request, _: Any) -> Response:
     return problem(request, 413, words_of(request)("problem.too_long", size=state.desk.decoders.limits.content_bytes >> 20))
 
 
+async def _too_slow(request: Request, _: Any) -> Response:
+    response = problem(request, 408, words_of(request)("problem.too_slow"))
+    response.headers["connection"] = "close"  # the rest of the body may come yet
+    return response
+
+
 async def _no_key(request: Request, _: Any) -> Response:
     response = problem(request, 401, "A key is needed: Authorization: Bearer KEY")
     response.headers["www-authenticate"] = "Bearer"
@@ -140,14 +146,14 @@ async def _wardround(request: Request, error: WardroundError) -> Response:
 
 
 def _waits(error: RunError) -> bool:
-    return error.what.startswith(
-        ("No model is in service", "Too many files wait", "The clinic is closing", "The model in service keeps")
-    )
+    return error.what.startswith(_WAITING)
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
     if isinstance(error.__cause__, TooLong):
         return await _too_long(request, error)
+    if isinstance(error.__cause__, TooSlow):
+        return await _too_slow(request, error)
     words = words_of(request)
     response = problem(
         request, error.status_code, words("problem.not_there" if error.status_code in (404, 405) else "problem.form")
@@ -173,6 +179,7 @@ _HANDLERS: dict[Any, Any] = {
     case_pages.NotThere: _said(404, "problem.not_there"),
     RequestValidationError: _said(422, "problem.form"),
     TooLong: _too_long,
+    TooSlow: _too_slow,
     rest.NoKey: _no_key,
     rest.Mistaken: _mistaken,
     WardroundError: _wardround,

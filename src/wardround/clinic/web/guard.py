@@ -1,13 +1,20 @@
-"""What every request meets first: who is addressed, from which page it comes, how long it may be; and our headers.
+"""What every request meets first: who is addressed, from which page it comes, how many come, how long one may be and may take;
+and our headers.
 
 The name in the Host header must be one of ours, else a stranger's page whose name leads to this machine could read along (DNS
 rebinding). A request that changes something must come from our own page or from no page at all.
 """
 
+import asyncio
 import json
-from collections.abc import Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wardround.clinic.web.http_head import HEAD_BYTES
+from wardround.values.network_address import network_of
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -22,15 +29,44 @@ HEADERS = {
 }
 _ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 SMALL_BODY = 64 << 10
+BODY_S, BODY_RATE = 30.0, 64 << 10
+"""A body may take so many seconds, and one more for each 64 KiB of it that came."""
+_MOST_ADDRESSES = 10_000
 _LARGE_BODIES = ("/cases", "/v1/predict", "/fhir/$answer", "/cds-services/")
 _METHODS = ("GET", "HEAD", "POST")
 
 
-class Guard:
-    """Around the whole application. body_bytes: of a request that brings files; others have SMALL_BODY."""
+class RequestRate:
+    """At most a_minute requests of one network in a minute, on the average of the last one: what was not used is saved up.
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str], body_bytes: int, *, tls: bool = False) -> None:
+    It forgets the network that was silent for longest of more than 10,000: what that one had saved up was its whole minute.
+    """
+
+    def __init__(self, a_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._a_minute, self._clock = a_minute, clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def allows(self, network: str) -> bool:
+        """Whether one more may be answered now; it is counted. Without a limit (0) always."""
+        if not self._a_minute:
+            return True
+        now = self._clock()
+        left, at = self._left.get(network, (float(self._a_minute), now))
+        left = min(left + (now - at) * self._a_minute / 60.0, self._a_minute)
+        self._left[network] = (left - 1 if left >= 1 else left, now)
+        self._left.move_to_end(network)
+        if len(self._left) > _MOST_ADDRESSES:
+            self._left.popitem(last=False)
+        return left >= 1
+
+
+class Guard:
+    """Around the whole application. body_bytes: of a request that brings files; others have SMALL_BODY. a_minute: requests of one
+    network, 0 for any number."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], body_bytes: int, *, tls: bool = False, a_minute: int = 0) -> None:
         self._app, self._hosts, self._body_bytes, self._tls = app, hosts, body_bytes, tls
+        self._rate = RequestRate(a_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -59,6 +95,10 @@ class Guard:
         return guarded
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        if not self._rate.allows(network_of(scope.get("client"))):
+            return 429, "Too many requests come from this address: wait, or raise requests_per_minute in clinic.toml."
+        if len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(n) + len(v) for n, v in scope["headers"]) > HEAD_BYTES:
+            return 431, "The head of a request may have at most 32 KiB."
         if headers.get("host", "").lower() not in self._hosts:
             return 421, "This clinic has another name: use the address that `wardround clinic up` prints."
         if scope["method"] not in _METHODS:
@@ -79,15 +119,27 @@ class TooLong(Exception):
     """A body without a stated length went beyond the limit. The application's handler answers 413."""
 
 
+class TooSlow(Exception):
+    """A body came more slowly than any network carries it. The application's handler answers 408."""
+
+
 def _counted(receive: Receive, limit: int) -> Receive:
-    """A body that comes in pieces is counted as it comes: nothing beyond the limit is taken in."""
-    taken = 0
+    """A body that comes in pieces is counted as it comes: nothing beyond the limit is taken in, and none is waited for without
+    end."""
+    taken, whole = 0, False
+    began = time.monotonic()
 
     async def counted() -> Message:
-        nonlocal taken
-        message = await receive()
+        nonlocal taken, whole
+        if whole:  # what is waited for now is that the other side goes
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), began + BODY_S + taken / BODY_RATE - time.monotonic())
+        except TimeoutError:
+            raise TooSlow from None
         if message["type"] == "http.request":
             taken += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if taken > limit:
                 raise TooLong
         return message

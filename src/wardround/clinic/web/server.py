@@ -23,7 +23,7 @@ from wardround.clinic.store.people import People
 from wardround.clinic.watch.metrics import Metrics
 from wardround.clinic.watch.watcher import Watcher
 from wardround.clinic.web.app import application
-from wardround.clinic.web.http_head import HEAD_BYTES, http_protocol
+from wardround.clinic.web.http_head import LimitedHead
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.watched_folder import WatchedFolder
 from wardround.values.errors import RunError
@@ -86,8 +86,7 @@ def serve(clinic: ClinicPlace, say: Say, *, listen: str = "", begin: Begin | Non
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=10,
-            http=http_protocol(),
-            h11_max_incomplete_event_size=HEAD_BYTES,
+            http=LimitedHead,
         )
         say(f"The clinic of {settings.hospital}: http://{host}:{port}/")
         if state.dicom is not None:

@@ -11,11 +11,12 @@ from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.store.database import Store
 from wardround.clinic.store.people import People
 from wardround.clinic.watch.metrics import Metrics
-from wardround.clinic.web.access import KeyNames, Tries
+from wardround.clinic.web.access import KeyNames
 from wardround.clinic.web.sheets import Privacy
 from wardround.clinic.web.watched_folder import WatchedFolder
 from wardround.values.errors import WardroundError
 from wardround.values.home import default_home
+from wardround.values.network_address import TryCount
 
 
 @dataclass
@@ -34,7 +35,7 @@ class ClinicState:
     keys: KeyNames = field(init=False)
     entry: str = ""
     """Of the demo: a code in a link that lets one browser in as `demo`, once. Empty elsewhere, and then there is no such page."""
-    logins: Tries = field(default_factory=lambda: Tries(30, 60.0))
+    logins: TryCount = field(default_factory=lambda: TryCount(30, 60.0))
     _records: dict[str, AcceptanceRecord] = field(default_factory=dict)
     _promises: dict[str, Privacy | None] = field(default_factory=dict)
 

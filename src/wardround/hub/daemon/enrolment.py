@@ -8,7 +8,7 @@ with one of these few texts.
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -18,7 +18,7 @@ from wardround.hub.daemon.roster import Roster
 from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import ChainedLog
 from wardround.values.errors import RefusedError, WardroundError, WireError
-from wardround.values.network_address import network_of
+from wardround.values.network_address import TryCount, network_of
 from wardround.wire.enrolment import PATH, REFUSED, REQUEST_LIMIT, EnrolmentAnswer, SignedEnrolment
 from wardround.wire.sealed import HUB, KeyCard
 
@@ -28,27 +28,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 REFUSALS_A_MINUTE = 5
 LOGGED_A_MINUTE = 30
-_ADDRESSES = 10_000
 _BODY_S = 15.0
 _MINUTE_S = 60.0
-
-
-class RefusalCount:
-    """How often each address was refused in the last minute. It forgets the oldest of more than 10,000 addresses."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._times: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def is_full(self, address: str) -> bool:
-        times = self._times.get(address)
-        return times is not None and len(times) == REFUSALS_A_MINUTE and times[0] > self._clock() - _MINUTE_S
-
-    def add(self, address: str) -> None:
-        self._times.setdefault(address, deque(maxlen=REFUSALS_A_MINUTE)).append(self._clock())
-        self._times.move_to_end(address)
-        while len(self._times) > _ADDRESSES:
-            self._times.popitem(last=False)
 
 
 class RefusalLog:
@@ -86,7 +67,7 @@ class EnrolmentDesk:
     def __init__(self, roster: Roster, identity: Identity, sealing: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._roster, self._identity = roster, identity
         self._admission = Admission(roster, KeyCard(HUB, identity.public, sealing))
-        self._count, self._refusals = RefusalCount(clock), RefusalLog(roster.log, clock)
+        self._count, self._refusals = TryCount(REFUSALS_A_MINUTE, _MINUTE_S, clock), RefusalLog(roster.log, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != PATH:
