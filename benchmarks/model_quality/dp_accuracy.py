@@ -34,6 +34,7 @@ from wardround.study.run_settings import settings_beside
 from wardround.tasks.binary.figures import auc, confusion_at
 from wardround.tasks.binary.score_sums import ScoreSums
 from wardround.training.scoring import score
+from wardround.values.durable import write_atomic
 from wardround.values.records import Records
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -73,8 +74,8 @@ class Job:
             for site in sites:  # features of images cost more than all that follows, and are the same for every run
                 if site in self.cache:
                     site_folder = Path(folder) / "run" / "sites" / site
-                    site_folder.mkdir(parents=True)
-                    (site_folder / FEATURES).write_bytes(self.cache[site])
+                    site_folder.mkdir(parents=True, mode=0o700)
+                    write_atomic(site_folder / FEATURES, self.cache[site], private=True)
             run = simulate(study, {site: self.hospitals[site] for site in sites}, out=f"{folder}/run", register=False)
             for site in sites:
                 made = Path(folder) / "run" / "sites" / site / FEATURES
