@@ -4,9 +4,10 @@
     python benchmarks/network/against_local.py --rounds 2        a short one
 
 One division of the data set is written once; both runs read it. In process: `simulate`, hospitals side by side. Between
-hospitals: a hub and three `site up` processes on this machine, each with one core. Both without own models. The last line is
-JSON: `wall_vs_local` (seconds from the first order to the finished model, over those of the simulation), `network_s`, `local_s`,
-`same_bits`.
+hospitals: a hub and three `site up` processes on this machine, each with one core. Both without own models. In process twice: as
+`simulate` does it, with as many hospitals at a time as there are cores, the largest first; and with all three at once, as between
+hospitals, where the system shares the cores among them. The last line is JSON: `wall_vs_local` (seconds from the last approval to
+the finished model, over those of the simulation), `wall_vs_all_at_once`, `network_s`, `local_s`, `all_at_once_s`, `same_bits`.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def divided(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder / "data").glob("*.npz"))}
 
 
-def local(study: Study, sites: dict[str, Path], folder: Path) -> tuple[float, Path]:
+def local(study: Study, sites: dict[str, Path], folder: Path, workers: int | None = None) -> tuple[float, Path]:
     began = time.monotonic()
-    simulate(study, {name: str(path) for name, path in sites.items()}, out=folder, register=False)
+    simulate(study, {name: str(path) for name, path in sites.items()}, out=folder, register=False, workers=workers)
     return time.monotonic() - began, folder / "model.safetensors"
 
 
@@ -82,11 +83,20 @@ def main() -> None:
     study = job(chosen.rounds)
     sites = divided(folder / "division")
     local_s, reference = local(study, sites, folder / "local")
+    all_at_once_s, _ = local(study, sites, folder / "all-at-once", len(sites))
     network_s, model = between_hospitals(study, sites, folder / "network")
     ours, theirs = read_tensors(model)[0], read_tensors(reference)[0]
     same = all(np.array_equal(ours[name], theirs[name]) for name in theirs)
-    print(f"{'':20} {'seconds':>8}\n{'in process':20} {local_s:8.1f}\n{'between hospitals':20} {network_s:8.1f}")
-    figures = {"wall_vs_local": network_s / local_s, "network_s": network_s, "local_s": local_s, "same_bits": int(same)}
+    rows = {"in process": local_s, "in process, all at once": all_at_once_s, "between hospitals": network_s}
+    print(f"{'':24} {'seconds':>8}\n" + "\n".join(f"{name:24} {seconds:8.1f}" for name, seconds in rows.items()))
+    figures = {
+        "wall_vs_local": network_s / local_s,
+        "wall_vs_all_at_once": network_s / all_at_once_s,
+        "network_s": network_s,
+        "local_s": local_s,
+        "all_at_once_s": all_at_once_s,
+        "same_bits": int(same),
+    }
     print(last_line(figures, study.training.seed))
     shutil.rmtree(folder)
 

@@ -18,6 +18,7 @@ from wardround.hub.daemon.runner import Means, Pace
 from wardround.hub.daemon.service import HubService
 from wardround.hub.daemon.studies import StudyFolder, fitted, submit
 from wardround.hub.daemon.study_state import Phase, StudyState, now_ms
+from wardround.plan.networks import IN_THIS_PROCESS, Networks
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.config import identity_in
 from wardround.site.refusals import word_of
@@ -209,6 +210,7 @@ class HubWard:
     path: Path
     names: tuple[str, ...] = NAMES
     pace: Pace = QUICK
+    networks: Networks = IN_THIS_PROCESS
     home: HubHome = field(init=False)
     hospitals: dict[str, Hospital] = field(init=False)
     roster: MemoryRoster = field(init=False)
@@ -223,7 +225,8 @@ class HubWard:
 
     @property
     def means(self) -> Means:
-        return Means(self.home, self.roster, self.post, self.engine, Finishing(write_evidence, register=False), pace=self.pace)
+        finishing = Finishing(write_evidence, register=False)
+        return Means(self.home, self.roster, self.post, self.engine, finishing, lambda _: self.networks, pace=self.pace)
 
     def engine(self, study: str, sites: tuple[SiteId, ...]) -> MemoryEngine:
         return MemoryEngine(self.post, study, sites)

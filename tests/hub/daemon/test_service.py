@@ -10,14 +10,17 @@ import wardround.hub.daemon.service as service_module
 from wardround.hub.artifacts import CARD, MODEL, RECORD, REPORT
 from wardround.hub.daemon.studies import folders
 from wardround.hub.daemon.study_state import StudyState, now_ms
+from wardround.plan.networks import IN_THIS_PROCESS, NetworkFacts
+from wardround.plan.plan import Plan
 from wardround.site.store import REPORT as REPORT_JSON
 from wardround.study.declaration import Study
 from wardround.study.record.run_record import RunRecord
 from wardround.study.run_settings import run_file_of
 from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import verify
-from wardround.values.errors import RefusedError
+from wardround.values.errors import RefusedError, RunError
 from wardround.values.ids import SiteId
+from wardround.values.tree import Tree
 
 from ...federation.private_studies import private_study
 from ...federation.tiny_federation import NAMES, study
@@ -396,3 +399,28 @@ def test_a_fault_of_ours_is_this_studys_alone_and_is_in_the_log(tmp_path: Path) 
             assert until(good, "finished", "failed").phase == "finished"
         assert "fault of Wardround (ZeroDivisionError)" in state.reason and "secret" not in state.reason
         assert any(entry.code == "fault" and "secret" in entry.text for entry in hub.home.log.entries())
+
+
+def test_what_takes_another_process_is_worked_out_while_people_read(tmp_path: Path) -> None:
+    """PyTorch takes seconds to load: the first order need not wait for it. A fault there is told when the study runs."""
+    asked: list[str] = []
+
+    class Counting:
+        def facts(self, plan: Plan) -> NetworkFacts:
+            asked.append(plan.study.hash)
+            if len(asked) == 1:
+                raise RunError("no memory left")
+            return IN_THIS_PROCESS.facts(plan)
+
+        def initial_model(self, plan: Plan) -> Tree:
+            return IN_THIS_PROCESS.initial_model(plan)
+
+    with hub_ward(tmp_path) as hub:
+        hub.hospitals["south"].approves = False
+        folder = hub.submit(masked())
+        hub.networks = Counting()
+        with hub.up():
+            until_state(folder, lambda _: len([topic for topic, _ in hub.post.asked if topic == "offer"]) > 2)
+            assert asked == [folder.hash]
+            hub.hospitals["south"].approves = True
+            assert until(folder, "finished", "failed").phase == "finished"

@@ -23,6 +23,7 @@ from wardround.hub.daemon.studies import StudyFolder
 from wardround.hub.daemon.study_run import Engines, Finish, StudyRun
 from wardround.hub.daemon.study_state import AT_WORK, Phase, StudyState, now_ms
 from wardround.plan.networks import IN_THIS_PROCESS, Networks
+from wardround.plan.plan import Plan
 from wardround.study.declaration import Study
 from wardround.values.errors import EngineError, WardroundError
 from wardround.values.ids import SiteId
@@ -74,6 +75,7 @@ class StudyRunner:
         self.folder, self._means, self._ending = folder, means, ending
         self._log = means.home.log
         self.state = self._written = folder.state
+        self._prepared = False
 
     def run(self) -> None:
         """Returns when the study needs a person, is over, or the process ends. Raises nothing: a fault is the study's state."""
@@ -137,7 +139,16 @@ class StudyRunner:
         elif gone := self._gone(study, self.state.missing_approvals):
             self._to("waiting", awaits=self.state.missing_approvals, **gone)
         else:
+            self._prepare(study)
             self._pause(began, self.state.missing_approvals)
+
+    def _prepare(self, study: Study) -> None:
+        """Works out once what the first order needs, while people still read: where it takes another process, it is on disk then.
+        An error comes again when the study runs, and is told there."""
+        if not self._prepared:
+            self._prepared = True
+            with suppress(WardroundError):
+                _ = Plan(study, self._means.networks(self.folder)).network
 
     def _gone(self, study: Study, missing: tuple[str, ...]) -> dict[str, str]:
         """Reason and mend where nobody is missing but hospitals that the roster has no more; empty where others are."""
