@@ -88,7 +88,7 @@ class Job:
     def judged(self, study: Study, run: Run) -> ScoreSums:
         total = ScoreSums.zero()
         for records in self.judged_on:
-            logits = score(study.network, Plan(study).inputs, run.model, records, flip_average=False, device="cpu")
+            logits = score(study.learned, Plan(study).inputs, run.model, records, flip_average=False, device="cpu")
             total = total + ScoreSums.from_scores(logits, records.labels)
         return total
 

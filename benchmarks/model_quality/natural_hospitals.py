@@ -65,7 +65,7 @@ def pooled_figures(study: Study, hospitals: dict[str, Records], folder: str) -> 
     for site, records in hospitals.items():
         held_out = records.where("test")
         logits = score(
-            study.network, Plan(study).inputs, run.model, held_out, flip_average=study.evaluation.flip_average, device="cpu"
+            study.learned, Plan(study).inputs, run.model, held_out, flip_average=study.evaluation.flip_average, device="cpu"
         )
         sums = ScoreSums.from_scores(logits, held_out.labels)
         total = total + sums

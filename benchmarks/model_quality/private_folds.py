@@ -172,7 +172,7 @@ class PrivateSteps:
 
     def model(self) -> dict[str, NDArray[np.float32]]:
         """The head's arrays after all rounds, and what is taken from the features."""
-        start = initial_tree(self.plan.study.network, self.plan.inputs, self.plan.study.training.seed, 1)
+        start = initial_tree(self.plan.study.learned, self.plan.inputs, self.plan.study.training.seed, 1)
         algorithm, learned = self.plan.algorithm, self.plan.trainable(start)
         state = algorithm.start(learned, len(self._counts))
         for number in range(self.plan.study.algorithm.rounds):
@@ -249,7 +249,7 @@ def table(
         for kind, stages in KINDS.items():
             recipe = GENTLE if epsilon <= 1 else STEP
             one = priced(study, epsilon, {**recipe, "network": {"backbone": stages}})
-            section = one.network.backbone
+            section = one.learned.backbone
             assert section is not None
             described = scaled_rows(section, data.features, scale)
             cells: dict[str, list[float]] = {}

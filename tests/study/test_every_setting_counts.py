@@ -19,6 +19,7 @@ from wardround.site.site import Site
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
 from wardround.study.rules.uses import USES
+from wardround.study.sections.network import NetworkSection
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import StudyError
 from wardround.values.ids import SiteId, site_id
@@ -33,6 +34,7 @@ ELSEWHERE = {
     "question": "words that reports and cards show: tests/evidence",
     "data": "how files become records: tests/sources; of these, settings of the other kind of data are tried below",
     "privacy": "what is charged and noised: tests/plan, tests/privacy; settings of another mode are refused: test_privacy",
+    "analysis": "tables in place of a model, which no run with a network has: tests/analysis",
     "personal": "what a hospital makes of the finished model: tests/algorithms/personal, tests/site/test_personal_models",
     "sites": "who takes part, and when a round counts: tests/hub",
 }
@@ -154,7 +156,7 @@ STEPS = 'optimizer = "sgd"\nlearning_rate = {rate}\nlocal_epochs = 2\n'
 def leaves(model: type[BaseModel], path: str = "") -> Iterator[str]:
     """The dotted names of all settings; a list of sections counts as one."""
     for name, one in model.model_fields.items():
-        inner = one.annotation
+        inner = NetworkSection if f"{path}{name}" == "network" else one.annotation  # a study with [analysis] has none
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from leaves(inner, f"{path}{name}.")
         else:

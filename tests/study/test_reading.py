@@ -112,7 +112,7 @@ def test_all_mistakes_are_named_at_once() -> None:
 def test_a_missing_section_is_named() -> None:
     """Nothing stands where its line would be."""
     _, found = problems(GOOD.replace('[network]\nname = "logistic"\n', ""))
-    assert "network: missing; add it" in found
+    assert "[network] says what is learned, or [analysis] what is asked for: add one of them" in found
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def pairs_of_sums(study: Study) -> Iterator[tuple[NDArray[np.float64], NDArray[n
     """The clipped sums without the first patient and with, of each pair of worlds. study: one that protects patients."""
     attack = _Attack(Plan(with_sites(study)))
     inputs, outputs = attack.plan.inputs, attack.plan.task.outputs
-    for model in crafted_trees(study.network, inputs, outputs, _plain_image(inputs)):
+    for model in crafted_trees(study.learned, inputs, outputs, _plain_image(inputs)):
         for first in (1, 2):
             yield attack.sums(model, first)
 
@@ -78,7 +78,7 @@ class _Attack:
             mode="patient-distributed", steps=None, sampling_rate=1.0, images_per_patient=None, views=1
         )
         trainer = PrivateTrainer(
-            study.network,
+            study.learned,
             training,
             everybody,
             self.plan.inputs,

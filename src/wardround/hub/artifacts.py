@@ -73,7 +73,7 @@ def _export(outcome: Outcome, plan: Plan, model: Tree, statement: ModelStatement
 
     study, task = outcome.study, plan.task
     proof = export_onnx(
-        study.network,
+        study.learned,
         plan.records,
         model,
         path,

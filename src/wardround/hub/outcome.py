@@ -148,7 +148,7 @@ class Outcome:
             synthetic=self.plan.synthetic,
             versions=versions_here(),
             machine=MachineRecord(cores=usable_cores()),
-            network=NetworkRecord(name=self.study.network.title, parameters=size_of(shapes_of(self.progress.state["model"]))),
+            network=NetworkRecord(name=self.study.learned.title, parameters=size_of(shapes_of(self.progress.state["model"]))),
             algorithm=self.study.algorithm.name,
             privacy_mode=self.study.privacy.mode,
             privacy=self.privacy,

@@ -27,11 +27,11 @@ def viewer_of(plan: Plan, threads: int) -> Callable[[Records], Seen]:
 
     @cache
     def backbone() -> "Backbone | None":
-        if plan.study.network.backbone is None:
+        if plan.study.learned.backbone is None:
             return None
         from wardround.training.backbone import Backbone
 
-        return Backbone(plan.study.network.backbone, plan.records, threads=threads)
+        return Backbone(plan.study.learned.backbone, plan.records, threads=threads)
 
     def see(records: Records) -> Seen:
         if (network := backbone()) is None:
@@ -50,7 +50,7 @@ def outputs_for(model: Tree, records: Records, plan: Plan, device: str) -> tuple
     read, mirrored = seen(records, plan)
     study = plan.study
     outputs = score(
-        study.network,
+        study.learned,
         plan.inputs,
         model,
         read,

@@ -46,7 +46,7 @@ class InThisProcess:
         from wardround.training.model_tree import float_shapes, norm_names, trainable_names
         from wardround.training.networks import build
 
-        network = build(plan.study.network, plan.inputs, plan.task.outputs)
+        network = build(plan.study.learned, plan.inputs, plan.task.outputs)
         return NetworkFacts(float_shapes(network), trainable_names(network), norm_names(network))
 
     def initial_model(self, plan: "Plan") -> Tree:
@@ -54,8 +54,8 @@ class InThisProcess:
         from wardround.training.model_tree import initial_tree
 
         study = plan.study
-        tree = initial_tree(study.network, plan.inputs, study.training.seed, plan.task.outputs)
-        return {**tree, **public_scaling(study.network.backbone, plan.records)}
+        tree = initial_tree(study.learned, plan.inputs, study.training.seed, plan.task.outputs)
+        return {**tree, **public_scaling(study.learned.backbone, plan.records)}
 
 
 IN_THIS_PROCESS = InThisProcess()

@@ -66,7 +66,7 @@ class Plan:
     @cached_property
     def inputs(self) -> InputShape:
         """What the network that learns reads: the record, or what a frozen network says of it."""
-        backbone = self.study.network.backbone
+        backbone = self.study.learned.backbone
         return self.records if backbone is None else InputShape("table", features=backbone.features)
 
     @cached_property
@@ -78,7 +78,7 @@ class Plan:
     def algorithm(self) -> Algorithm:
         study = self.study
         names = NetworkNames(self.network.norms, self.head)
-        if study.network.backbone is not None and study.network.backbone.feature_mean:
+        if study.learned.backbone is not None and study.learned.backbone.feature_mean:
             length = study.privacy.clip_norm if study.privacy.private else 1.0
             names = replace(names, feature_mean=FEATURE_MEAN, feature_length=length)
         return statement_of(study.algorithm.name).build(study.algorithm, names)
@@ -184,7 +184,7 @@ class Plan:
     @property
     def mirrored(self) -> bool:
         """Whether features of the mirror images are wanted: behind a backbone they cannot be had from those of the images."""
-        return self.study.network.backbone is not None and self.study.evaluation.flip_average
+        return self.study.learned.backbone is not None and self.study.evaluation.flip_average
 
     @property
     def robust(self) -> bool:

@@ -66,7 +66,7 @@ def write_own_record(site: SiteId, study: Study, store: SiteStore, *, synthetic:
         synthetic=synthetic,
         versions=versions_here(),
         machine=MachineRecord(cores=usable_cores()),
-        network=NetworkRecord(name=study.network.title, parameters=size_of(shapes_of(start))),
+        network=NetworkRecord(name=study.learned.title, parameters=size_of(shapes_of(start))),
         algorithm=study.algorithm.name,
         privacy_mode=study.privacy.mode,
         summation_mode=study.summation.mode,

@@ -90,7 +90,7 @@ def _export(plan: Plan, model: PersonalModel, statement: ModelStatement, store: 
     from wardround.training.onnx_export import export_onnx
 
     export_onnx(
-        plan.study.network,
+        plan.study.learned,
         plan.records,
         model,
         store.folder / ONNX,

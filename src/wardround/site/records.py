@@ -40,7 +40,7 @@ class Read:
 
 def read(records: Records, fingerprint: str, plan: Plan, store: SiteStore, *, threads: int) -> Read:
     """Only the parts are kept: the whole would double the memory."""
-    section = plan.study.network.backbone
+    section = plan.study.learned.backbone
     if section is None:
         splits = {split: records.where(split) for split in SPLITS}
         return Read(splits, fingerprint, splits["validation"], viewer_of(plan, threads))

@@ -135,7 +135,7 @@ class SiteWork:
         if self.plan.study.privacy.of_patients:
             from wardround.training.per_patient.position_proof import require_fixed_gradients
 
-            require_fixed_gradients(self.plan.study.network, self.plan.inputs, self._head(None), self.plan.records)
+            require_fixed_gradients(self.plan.study.learned, self.plan.inputs, self._head(None), self.plan.records)
         model = unpack_bundle(order.arrays).get("model", {})
         self._frozen = {name: array for name, array in model.items() if name not in self.plan.shared_names}
         self.store.write_tree("start", model)
@@ -294,7 +294,7 @@ class SiteWork:
 
         records = self.splits["train"]
         trainer = TorchTrainer(
-            self.plan.study.network,
+            self.plan.study.learned,
             training,
             self.plan.inputs,
             records,
@@ -320,7 +320,7 @@ class SiteWork:
             return noise_grid.decode(noise_grid.encode(finite))
 
         return PrivateTrainer(
-            study.network,
+            study.learned,
             study.training,
             study.privacy,
             self.plan.inputs,
@@ -366,7 +366,7 @@ class SiteWork:
 
         study = self.plan.study
         outputs = score(
-            study.network,
+            study.learned,
             self.plan.inputs,
             {**self.frozen, **model},
             records,

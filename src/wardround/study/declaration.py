@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -10,9 +10,12 @@ from pydantic_core import ErrorDetails
 from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.contract import DataContract
 from wardround.study.rules.algorithm import unfit_settings
+from wardround.study.rules.analysis import broken_analysis_rules
 from wardround.study.rules.private import broken_rules
+from wardround.study.rules.sections import Sections
 from wardround.study.rules.uses import unread_settings
 from wardround.study.sections.algorithm import AlgorithmSection
+from wardround.study.sections.analysis.analysis import AnalysisSection
 from wardround.study.sections.backbone import SMALLEST_SIDE
 from wardround.study.sections.evaluation import EvaluationSection
 from wardround.study.sections.network import NetworkSection
@@ -43,7 +46,9 @@ class Study(Section):
     data
         What the data must look like at every hospital: kind, label, units and ranges.
     network
-        The model. Required, as are `question` and `data`.
+        The model. Required, as are `question` and `data`, unless `analysis` is there.
+    analysis
+        Tables and figures in place of a model: a study has either.
     training, algorithm
         How a hospital trains, and how the hospitals' work is joined. Learning rates, steps and rounds stand here.
     summation, privacy
@@ -65,7 +70,10 @@ class Study(Section):
     format: int = Field(default=1, ge=1, le=1, description="Version of this file format: 1.")
     question: QuestionSection = Field(description="What is asked.")
     data: DataContract = Field(description="What the data must look like at every hospital.")
-    network: NetworkSection = Field(description="The model.")
+    network: NetworkSection | None = Field(default=None, description="The model. A study has either this section or [analysis].")
+    analysis: AnalysisSection | None = Field(
+        default=None, description="Tables and figures in place of a model. A study has either this section or [network]."
+    )
     training: TrainingSection = Field(default_factory=TrainingSection, description="How a hospital trains.")
     algorithm: AlgorithmSection = Field(default_factory=AlgorithmSection, description="How hospitals' work is joined.")
     summation: SummationSection = Field(default_factory=SummationSection, description="How contributions are added.")
@@ -76,22 +84,45 @@ class Study(Section):
 
     @model_validator(mode="after")
     def sections_fit_each_other(self) -> "Study":
-        image = self.data.kind == "image"
+        if self.network is None and self.analysis is None:
+            raise ValueError("[network] says what is learned, or [analysis] what is asked for: add one of them")
+        if self.network is not None and self.analysis is not None:
+            raise ValueError("a study has either [network] or [analysis]: remove one of them")
         if self.summation.mode == "masked" and self.sites.names:
             self._quorum_fits()
-        if broken := (*unfit_settings(self), *unread_settings(self), *broken_rules(self)):
+        if self.analysis is not None:
+            if broken := tuple(broken_analysis_rules(self)):
+                raise ValueError("; also: ".join(broken))
+            return self
+        return self._learning_sections_fit()
+
+    def _learning_sections_fit(self) -> "Study":
+        image = self.data.kind == "image"
+        sections = cast(Sections, self)
+        if broken := (*unfit_settings(sections), *unread_settings(sections), *broken_rules(sections)):
             raise ValueError("; also: ".join(broken))
-        if not image and self.network.name not in ("mlp", "logistic"):
-            raise ValueError(f'network.name = "{self.network.name}" reads images, the data are a table: choose mlp or logistic')
+        if not image and self.learned.name not in ("mlp", "logistic"):
+            raise ValueError(f'network.name = "{self.learned.name}" reads images, the data are a table: choose mlp or logistic')
         if not image and self.evaluation.threshold == "robust":
             raise ValueError('evaluation.threshold = "robust" shifts scanners, which a table does not have: choose validation')
-        if self.network.backbone is not None:
-            if self.network.backbone.views and not self.privacy.of_patients:
+        if self.learned.backbone is not None:
+            if self.learned.backbone.views and not self.privacy.of_patients:
                 raise ValueError(
                     "network.backbone.views would count as records of their own: only the patient modes of privacy have it"
                 )
             self._backbone_has_images()
         return self
+
+    @property
+    def learned(self) -> NetworkSection:
+        """The network of a study that learns one. StudyError for a study that asks for an analysis."""
+        if self.network is None:
+            raise StudyError(
+                "The study asks for an analysis, and has no network",
+                found="[analysis]",
+                hint="run it with `wardround simulate`; what needs a model needs a study with [network]",
+            )
+        return self.network
 
     def _backbone_has_images(self) -> None:
         if self.data.kind != "image":
@@ -102,7 +133,7 @@ class Study(Section):
                 f"{list(self.data.image.size)}: it was trained on 224"
             )
         changed = self.training.augmentation.model_dump(exclude_defaults=True, exclude={"mixup"})
-        views = self.network.backbone.views if self.network.backbone is not None else 0
+        views = self.learned.backbone.views if self.learned.backbone is not None else 0
         if changed and not views:
             raise ValueError(
                 f"training.augmentation.{min(changed)} changes images, and behind network.backbone training reads features that "
@@ -171,6 +202,7 @@ class Study(Section):
 
 
 LATER_SETTINGS: Mapping[str, object] = {
+    "analysis": None,
     "network.dropout": None,
     "network.pool": None,
     "training.beta2": 0.999,

@@ -92,7 +92,7 @@ def _fields(contract: DataContract) -> Iterator[str]:
 def _computed(plan: Plan) -> Iterator[str]:
     study = plan.study
     size = sum(_size(shape) for shape in plan.model_shapes.values())
-    yield f"{study.network.title}, {size:,} numbers; {study.algorithm.name}, {study.algorithm.rounds} rounds."
+    yield f"{study.learned.title}, {size:,} numbers; {study.algorithm.name}, {study.algorithm.rounds} rounds."
     if study.personal.candidates:
         names = ", ".join(study.personal.candidates)
         yield f"At the end models for this hospital alone are made here ({names}), and the best for its patients is kept."

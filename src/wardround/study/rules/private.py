@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 
 from wardround.algorithms import PrivacyMode, names_where, statement_of
-from wardround.study.rules.sections import Sections
+from wardround.study.rules.sections import PatientSections, Sections
 
 _WORK_UNDER: dict[PrivacyMode, str] = {
     "patient-local": "trains inside each hospital",
@@ -21,7 +21,7 @@ LARGEST_STEP = 2**18
 clipped sum is proved for eight times as many (`training/per_patient/clipping.py`)."""
 
 
-def units_together(study: Sections) -> int:
+def units_together(study: PatientSections) -> int:
     """The public number of patients (or of sites) of all hospitals together; of the fewest there may be where none is named."""
     sites = max(len(study.sites.names), study.sites.minimum)
     if not study.privacy.of_patients:

@@ -13,6 +13,15 @@ from wardround.study.sections.summation import SummationSection
 from wardround.study.sections.training import TrainingSection
 
 
+class PatientSections(Protocol):
+    """The sections that say how many patients, or sites, there are."""
+
+    @property
+    def privacy(self) -> PrivacySection: ...
+    @property
+    def sites(self) -> SitesSection: ...
+
+
 class Sections(Protocol):
     """The sections of a study file that rules hold against each other."""
 

@@ -1,0 +1,95 @@
+"""What an analysis is: sums that follow from the study, what a site adds to them, and how the coordinator goes on.
+
+    coordinate:  Ask -> Total -> Ask -> Total -> ... -> Result
+                  |      ^
+                  v      |  the masked sum, over all hospitals of the run
+        contribution(rows, ask)
+
+Everything that a site must know before it answers follows from the study: labels, how often each is asked, names, shapes and
+bounds of the sums, shapes of the orders. The coordinator sees totals alone. `coordinate` is a generator without a clock, a random
+draw or a file: the totals so far are its whole state, so that a killed run goes on by giving it the same totals again.
+
+Laws that every analysis keeps (tests/analysis/analysis_conformance.py): the same rows divided otherwise give the same result,
+within its stated error; the order of hospitals does not matter; a site's arrays have the stated names and shapes and lie within
+their bounds, whatever the order and the rows hold, also where it has no rows at all.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from wardround.analysis.result import Result
+from wardround.privacy.bounded_arrays import Arrays, Quantity
+from wardround.values.rows import Rows
+from wardround.values.tree import Shapes, Tree
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One kind of sum of an analysis. All of it follows from the study.
+
+    label: its name in the finite list of what the study asks; letters, digits, `_` and `-`. quantities: what each site adds, by
+    name. order: names and shapes of the float64 arrays that go with each ask. times: how often it is asked at most.
+    """
+
+    label: str
+    quantities: Mapping[str, Quantity]
+    order: Shapes = field(default_factory=dict)
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One sum that the coordinator asks for. number: from 1, how often this label was asked, this time included; the run sets it.
+
+    order: float64 arrays of the shapes that the exchange states."""
+
+    label: str
+    order: Tree = field(default_factory=dict)
+    number: int = 1
+
+
+@dataclass(frozen=True)
+class Total:
+    """What all sites added to an ask. sums: int64 of whole numbers, float64 of real ones, in the stated shapes. error: name ->
+    the largest error of one number of that sum; 0 for whole numbers. sites: whose arrays are in it.
+
+    clipped: how many numbers of all sites lay beyond their bound, or were not finite (these count as 0). Above 0 the sums are not
+    those of the rows, and an analysis says so or refuses (`require_unclipped`)."""
+
+    sums: Mapping[str, NDArray[Any]]
+    error: Mapping[str, float] = field(default_factory=dict)
+    sites: tuple[str, ...] = ()
+    clipped: int = 0
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.sums[name]
+
+
+class Analysis(Protocol):
+    """One analysis of a study. Made by its kind's `build(study)`; it holds public things only."""
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every sum that it may ask for. Labels differ."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the rows that it reads."""
+        ...
+
+    def contribution(self, rows: Rows, ask: Ask) -> Arrays:
+        """At the site: what its rows add, exactly the arrays of the exchange.
+
+        Whole numbers as int64, real ones as float64. It never raises for what rows or order hold, since a refusal would be an
+        answer: what cannot be computed is NaN, which counts as 0 and is told as clipped."""
+        ...
+
+    def coordinate(self) -> Generator[Ask, Total, Result]:
+        """At the coordinator: the asks, one after another, and what comes of the totals.
+
+        It asks each label at most `times` times. DataError where the totals allow no result, with what is wrong and its mend."""
+        ...

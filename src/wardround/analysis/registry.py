@@ -1,0 +1,20 @@
+"""Which analyses there are. A new one is a room of its own with a `build`, a section in `study/sections/analysis/`, and its line
+here."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+from wardround.analysis.protocol import Analysis
+from wardround.study.declaration import Study
+from wardround.values.errors import StudyError
+
+HOMES: Mapping[str, str] = {"regression": "wardround.analysis.regression.build"}
+"""Kind, as the study's section is called -> the module with its `build(study)`; loaded when it is first needed."""
+
+
+def analysis_of(study: Study) -> Analysis:
+    """The analysis that a study asks for. StudyError where it asks for none."""
+    if study.analysis is None:
+        raise StudyError("The study asks for no analysis", expected="[analysis]", hint="add the section, or train its network")
+    build: Callable[[Study], Analysis] = import_module(HOMES[study.analysis.kind]).build
+    return build(study)

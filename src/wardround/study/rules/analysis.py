@@ -1,0 +1,92 @@
+"""What a study that asks for an analysis may hold: an analysis, the data that it reads, and how the sums are made."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from wardround.study.contract import ColumnContract, DataContract
+from wardround.study.sections.analysis.regression import RegressionSection
+from wardround.study.sections.analysis.term import TermSection
+
+if TYPE_CHECKING:
+    from wardround.study.declaration import Study
+
+OF_LEARNING = ("training", "algorithm", "evaluation", "personal")
+"""Sections that only a study with a network reads."""
+OF_MODELS = ("clip", "word_bits", "weight_step", "max_update_norm", "max_auc_drop")
+"""Settings of [summation] that only sums of a model read."""
+
+
+def broken_analysis_rules(study: "Study") -> Iterator[str]:
+    """One sentence for each thing that does not fit; nothing for a sound study."""
+    assert study.analysis is not None
+    for name in OF_LEARNING:
+        section = getattr(study, name)
+        if section != type(study).model_fields[name].get_default(call_default_factory=True):
+            yield f"[{name}] does nothing in a study with [analysis]: leave it out"
+    for name in OF_MODELS:
+        if getattr(study.summation, name) != type(study.summation).model_fields[name].default:
+            yield f"summation.{name} does nothing in a study with [analysis]: leave it out"
+    if study.privacy.private:
+        yield 'privacy.mode is of a study with [network]: an analysis with noise is not there yet; set privacy.mode = "none"'
+    if study.data.kind != "table":
+        yield 'an analysis reads columns: write data.kind = "table"'
+        return
+    if study.analysis.regression is not None:
+        yield from _of_regression(study.analysis.regression, study.data)
+
+
+def of_columns(names: tuple[str, ...], data: DataContract, setting: str) -> Iterator[str]:
+    """One sentence for each name that is no column of the contract. setting: where the names stand."""
+    there = (*(column.name for column in data.columns), data.label.column)
+    for name in names:
+        if name not in there:
+            yield f"{setting} names the column {name!r}; [[data.columns]] has {', '.join(there)}"
+
+
+def column_of(data: DataContract, name: str) -> ColumnContract | None:
+    """The contract of a column; None where there is none, as of the label."""
+    return next((column for column in data.columns if column.name == name), None)
+
+
+def of_terms(terms: tuple[TermSection, ...], data: DataContract, setting: str) -> Iterator[str]:
+    """One sentence for each setting of a term that its column cannot have."""
+    alone = {term.column for term in terms if term.times is None}
+    for term in terms:
+        yield from of_columns(tuple(name for name in (term.column, term.times) if name is not None), data, setting)
+        column = column_of(data, term.column)
+        if column is None:
+            continue
+        if column.kind == "number" and column.range is None:
+            yield f"{setting}: {term.column} needs a range in its contract, from which the bounds of the sums follow"
+        if term.per != 1.0 and column.kind != "number":
+            yield f"{setting}: {term.column} is no number, so per means nothing: leave it out"
+        if term.reference is not None and (column.kind != "category" or str(term.reference) not in column.codes):
+            yield f"{setting}: reference is one of the categories of {term.column} ({', '.join(column.codes)})"
+        if term.missing == "indicator" and column.max_missing == 0:
+            yield f'{setting}: {term.column} has no missing values (max_missing = 0), so missing = "indicator" means nothing'
+        if term.times is not None and not {term.column, term.times} <= alone:
+            yield f"{setting}: the product of {term.column} and {term.times} needs a term of each of them as well"
+
+
+def _of_regression(section: RegressionSection, data: DataContract) -> Iterator[str]:
+    setting = "analysis.regression"
+    yield from of_columns((section.outcome,), data, f"{setting}.outcome")
+    yield from of_terms(section.terms, data, f"{setting}.terms")
+    outcome = column_of(data, section.outcome)
+    if outcome is not None and (outcome.kind == "binary") != (section.family == "binomial"):
+        yield (
+            f'{setting}.family = "{section.family}": {section.outcome} is a {outcome.kind}; binomial explains a yes or no, the '
+            "others a number"
+        )
+    if outcome is None and section.outcome == data.label.column and section.family != "binomial":
+        yield f'{setting}.outcome: the label is a yes or no: set family = "binomial", or explain one of [[data.columns]]'
+    numbers = {"outcome": section.outcome} if section.family != "binomial" else {}
+    numbers |= {name: column for name in ("offset", "weights") if (column := getattr(section, name)) is not None}
+    for name, column_name in numbers.items():
+        column = column_of(data, column_name)
+        if column is None or column.kind != "number" or column.range is None:
+            yield f"{setting}.{name}: {column_name} must be a number of [[data.columns]] with a range"
+        elif column.range[0] < 0 and (name != "outcome" or section.family != "gaussian"):
+            yield f"{setting}.{name}: {column_name} may not be below 0, and its range begins at {column.range[0]:g}"
+        elif column.range[0] <= 0 and (name == "offset" or (name == "outcome" and section.family == "gamma")):
+            yield f"{setting}.{name}: {column_name} must be above 0, and its range begins at {column.range[0]:g}"

@@ -1,0 +1,82 @@
+"""The [analysis.regression] section: a generalised linear model over all hospitals' rows."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from wardround.study.sections.analysis.term import TermSection
+from wardround.study.sections.section import Section
+
+Family = Literal["gaussian", "binomial", "poisson", "gamma", "negative_binomial"]
+Variance = Literal["model", "hc0", "hc1", "clustered"]
+
+
+class RegressionSection(Section):
+    """A regression: which column it explains, by which others, and how the intervals are made."""
+
+    outcome: str = Field(
+        min_length=1, description="The column that is explained: one of [[data.columns]], or the label's, which is then 0 or 1."
+    )
+    family: Family = Field(
+        description="gaussian: differences of a number. binomial: odds ratios of a yes or no. poisson, negative_binomial: rate "
+        "ratios of a count. gamma: ratios of a number above 0."
+    )
+    terms: tuple[TermSection, ...] = Field(min_length=1, max_length=500, description="What explains it, in order.")
+    hospital_intercepts: bool = Field(
+        default=False,
+        description="Whether each hospital has an intercept of its own. Without, a hospital where more have the outcome for "
+        "reasons that no column holds moves the other coefficients.",
+    )
+    offset: str | None = Field(
+        default=None,
+        min_length=1,
+        description="For a count: the column of the time (or the persons) at risk, above 0; its logarithm is the offset.",
+    )
+    weights: str | None = Field(default=None, min_length=1, description="The column of the rows' weights, 0 or more.")
+    ridge: float = Field(
+        default=0.0,
+        ge=0,
+        le=1e9,
+        description="Penalty on the squared coefficients: half of this times their sum, of columns scaled as the contract says, "
+        "intercepts free. 0 is none.",
+    )
+    dispersion: float | None = Field(
+        default=None, gt=0, le=1e6, description="For negative_binomial: its dispersion alpha, variance = mean + alpha mean^2."
+    )
+    variance: Variance = Field(
+        default="model",
+        description="Where standard errors come from: the model; hc0 or hc1, robust against a wrong variance; clustered, robust "
+        "also where a patient has several rows.",
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
+    events_per_coefficient: float = Field(
+        default=5.0,
+        ge=0,
+        le=1000,
+        description="binomial, poisson, negative_binomial: with fewer events (or fewer rows without one) for each coefficient "
+        "the study is refused its table. 0 asks for none.",
+    )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that is read, each once."""
+        named = [self.outcome, *(name for term in self.terms for name in (term.column, term.times)), self.offset, self.weights]
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @model_validator(mode="after")
+    def _settings_fit_the_family(self) -> Self:
+        counts = self.family in ("poisson", "negative_binomial")
+        if self.offset is not None and not counts:
+            raise ValueError(f'offset is the time at risk of a count: leave it out with family = "{self.family}"')
+        if (self.dispersion is not None) != (self.family == "negative_binomial"):
+            raise ValueError('dispersion is what family = "negative_binomial" needs, and it alone')
+        return self
+
+    @model_validator(mode="after")
+    def _terms_differ(self) -> Self:
+        named = [(term.column, term.times) for term in self.terms]
+        if twice := sorted({str(name) for name, times in named if named.count((name, times)) > 1}):
+            raise ValueError(f"terms are there twice: {', '.join(twice)}")
+        if self.outcome in {name for pair in named for name in pair} - {None}:
+            raise ValueError(f"the outcome {self.outcome!r} is one of the terms")
+        return self
