@@ -1,0 +1,131 @@
+"""What a predicted chance is worth at a named time, on patients that did not make it: from a table of scores by times.
+
+Brier score with inverse censoring weights (E. Graf et al., Statist. Med. 18 (1999) 2529), the area under the ROC curve of those
+with the event by then against those still without (H. Uno et al., JASA 102 (2007) 527), and groups of like chance with what
+became of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wardround.analysis.survival.baseline_hazard import BaselineHazard
+from wardround.analysis.survival.event_counts import EventCounts
+from wardround.analysis.survival.kaplan_meier import SurvivalCurve, kaplan_meier
+from wardround.analysis.survival.score_table import bin_centres
+from wardround.analysis.survival.time_grid import Counts, Floats, TimeGrid
+
+
+@dataclass(frozen=True)
+class Censoring:
+    """The chance of still being followed, where nobody had the event. grid; remaining: (cells + 1,), at the beginning and after
+    each cell."""
+
+    grid: TimeGrid
+    remaining: Floats
+
+    def at_events(self) -> Floats:
+        """(cells,), before an event of the cell: whole times see who is censored on earlier days."""
+        share = self.grid.before
+        chance: Floats = self.remaining[:-1] ** (1 - share) * self.remaining[1:] ** share
+        return chance
+
+    def at(self, time: float) -> float:
+        """After `time`, the end of a cell."""
+        return float(self.remaining[self.grid.cells_until(time)])
+
+
+def censoring(counts: EventCounts) -> Censoring:
+    """From the counts of one group: events of a cell come before those censored, as far as days tell."""
+    entering, events, censored = counts.entering[0, :-1], counts.events()[0], counts.censored[0]
+    exposed = entering - events * (1 - counts.grid.before)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        staying = np.where(censored > 0, 1 - censored / exposed, 1.0).cumprod()
+    return Censoring(counts.grid, np.r_[1.0, staying])
+
+
+@dataclass(frozen=True)
+class RiskGroup:
+    """Patients of like chance. predicted: its mean. observed: by their own curve, with its 95 % ends."""
+
+    patients: int
+    predicted: float
+    observed: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class HorizonFigures:
+    """brier: 0 is best. null_brier: of the same chance for all. area: of the ROC curve. predicted, observed: means over all
+    patients, the observed one by the curve with its 95 % ends. NaN where the counts do not say."""
+
+    horizon: float
+    patients: int
+    events: int
+    brier: float
+    null_brier: float
+    area: float
+    predicted: float
+    observed: tuple[float, float, float]
+    groups: tuple[RiskGroup, ...]
+
+
+def horizon_figures(
+    table: Counts, baseline: BaselineHazard, censored: Censoring, horizon: float, *, groups: int = 5, smallest: int = 1
+) -> HorizonFigures:
+    """Of a table (bins, cells + 1, 2) on the grid of `baseline`; horizon: the end of a cell.
+
+    groups: of about as many patients each, at least `smallest`.
+    """
+    grid = baseline.grid
+    until = grid.cells_until(horizon)
+    risk = baseline.risk(bin_centres(), horizon)
+    weights = 1 / np.maximum(censored.at_events()[:until], 1e-300)
+    cases = table[:, :until, 1] @ weights  # (bins,), as if nobody had been censored
+    controls = table[:, until:].sum(axis=(1, 2)) / max(censored.at(horizon), 1e-300)
+    every = table.sum(axis=(1, 2))
+    patients = int(every.sum())
+    curve = kaplan_meier(EventCounts(grid, table.sum(axis=0)[None]))
+    observed = _observed(curve, until)
+    brier = float((cases @ (1 - risk) ** 2 + controls @ risk**2) / patients) if patients else np.nan
+    null = float((cases.sum() * (1 - observed[0]) ** 2 + controls.sum() * observed[0] ** 2) / patients) if patients else np.nan
+    return HorizonFigures(
+        horizon,
+        patients,
+        int(table[:, :until, 1].sum()),
+        brier,
+        null,
+        _area(cases, controls),
+        float(every @ risk / patients) if patients else np.nan,
+        observed,
+        tuple(_group(table[low:high], risk[low:high], grid, until) for low, high in _cuts(every, groups, smallest)),
+    )
+
+
+def _observed(curve: SurvivalCurve, until: int) -> tuple[float, float, float]:
+    return tuple(float(1 - line[until - 1]) for line in (curve.survival, curve.high, curve.low))  # type: ignore[return-value]
+
+
+def _area(cases: Floats, controls: Floats) -> float:
+    pairs = cases.sum() * controls.sum()
+    below = controls.cumsum() - controls / 2
+    return float(cases @ below / pairs) if pairs else np.nan
+
+
+def _group(table: Counts, risk: Floats, grid: TimeGrid, until: int) -> RiskGroup:
+    every = table.sum(axis=(1, 2))
+    observed = _observed(kaplan_meier(EventCounts(grid, table.sum(axis=0)[None])), until)
+    return RiskGroup(int(every.sum()), float(every @ risk / every.sum()), *observed)
+
+
+def _cuts(every: Counts, groups: int, smallest: int) -> list[tuple[int, int]]:
+    """Ranges of bins with about as many patients each; none of them has fewer than `smallest`."""
+    filled, total = every.cumsum(), int(every.sum())
+    size = max(total / groups, smallest, 1)
+    cuts, begun = [0], 0
+    for last in range(len(every)):
+        if filled[last] - begun >= size - 1e-9 and total - filled[last] >= max(smallest, size / 2):
+            cuts.append(last + 1)
+            begun = int(filled[last])
+    return [(low, high) for low, high in zip(cuts, [*cuts[1:], len(every)], strict=True) if every[low:high].sum() > 0]
