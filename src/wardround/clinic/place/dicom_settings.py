@@ -4,12 +4,11 @@ it."""
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from wardround.study.sections.section import Section
-from wardround.values.network_address import is_loopback_host
+from wardround.values.network_address import service_url
 
 Result = Literal["report", "picture", "heat-map"]
 
@@ -26,12 +25,7 @@ def _network(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("write https://HOST:PORT/PATH, without a name, a password or a question mark")
-    if parts.scheme == "http" and not is_loopback_host(parts.hostname):
-        raise ValueError("http is for this machine alone; write https")
-    return text.rstrip("/")
+    return service_url(text).rstrip("/")
 
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
