@@ -8,7 +8,10 @@ from wardround.analysis.protocol import Analysis
 from wardround.study.declaration import Study
 from wardround.values.errors import StudyError
 
-HOMES: Mapping[str, str] = {"regression": "wardround.analysis.regression.build"}
+HOMES: Mapping[str, str] = {
+    "effect": "wardround.analysis.effects.build",
+    "regression": "wardround.analysis.regression.build",
+}
 """Kind, as the study's section is called -> the module with its `build(study)`; loaded when it is first needed."""
 
 

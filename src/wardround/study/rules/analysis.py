@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wardround.study.contract import ColumnContract, DataContract
+from wardround.study.sections.analysis.effect import EffectSection
 from wardround.study.sections.analysis.regression import RegressionSection
 from wardround.study.sections.analysis.term import TermSection
 
@@ -33,6 +34,8 @@ def broken_analysis_rules(study: "Study") -> Iterator[str]:
         return
     if study.analysis.regression is not None:
         yield from _of_regression(study.analysis.regression, study.data)
+    if study.analysis.effect is not None:
+        yield from _of_effect(study.analysis.effect, study.data)
 
 
 def of_columns(names: tuple[str, ...], data: DataContract, setting: str) -> Iterator[str]:
@@ -90,3 +93,28 @@ def _of_regression(section: RegressionSection, data: DataContract) -> Iterator[s
             yield f"{setting}.{name}: {column_name} may not be below 0, and its range begins at {column.range[0]:g}"
         elif column.range[0] <= 0 and (name == "offset" or (name == "outcome" and section.family == "gamma")):
             yield f"{setting}.{name}: {column_name} must be above 0, and its range begins at {column.range[0]:g}"
+
+
+def _of_effect(section: EffectSection, data: DataContract) -> Iterator[str]:
+    setting = "analysis.effect"
+    yield from of_columns((section.outcome,), data, f"{setting}.outcome")
+    yield from of_terms(section.covariates, data, f"{setting}.covariates")
+    outcome, treatment = column_of(data, section.outcome), column_of(data, section.treatment)
+    if outcome is not None and (
+        outcome.kind == "category" or outcome.log or (outcome.kind == "number" and outcome.range is None)
+    ):
+        yield f"{setting}.outcome: {section.outcome} must be a yes or no, or a number with a range and without log"
+    if "log" in section.links and outcome is not None and outcome.range is not None and outcome.range[1] <= 0:
+        yield f'{setting}.links: "log" is for outcomes above 0, and the range of {section.outcome} ends at {outcome.range[1]:g}'
+    if treatment is None or treatment.kind == "number":
+        yield f"{setting}.treatment: {section.treatment} must be a category, or a yes or no, of [[data.columns]]"
+        return
+    if unknown := [str(arm) for arm in section.arms if str(arm) not in treatment.codes]:
+        yield f"{setting}.arms: {', '.join(unknown)} is none of the treatments of {treatment.name} ({', '.join(treatment.codes)})"
+    arms = len(section.arms) or len(treatment.codes)
+    if arms < 2:
+        yield f"{setting}.arms: an effect compares two treatments or more"
+    if section.probabilities and len(section.probabilities) != arms:
+        yield f"{setting}.probabilities: {len(section.probabilities)} probabilities for {arms} arms; give one for each"
+    if not section.probabilities and section.smallest_probability * arms >= 1:
+        yield f"{setting}.smallest_probability: {arms} arms cannot all be as probable as {section.smallest_probability:g}"

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from wardround.study.sections.analysis.effect import EffectSection
 from wardround.study.sections.analysis.regression import RegressionSection
 from wardround.study.sections.section import Section
 
@@ -35,6 +36,7 @@ class AnalysisSection(Section):
         "hospital's own policy may ask for more. 1 shows everything.",
     )
     regression: RegressionSection | None = Field(default=None, description="A regression: odds ratios, rate ratios, differences.")
+    effect: EffectSection | None = Field(default=None, description="What treatments do, on average and for single patients.")
 
     @property
     def kind(self) -> str:

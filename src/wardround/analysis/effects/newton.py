@@ -1,0 +1,70 @@
+"""Newton's method for many small convex problems at once, through sums: each exchange evaluates one trial of every problem.
+
+    trial (m, p) --sites--> loss, score, information at the trial --advance--> accepted: the next trial | worse: half the step
+
+A problem that is done keeps its trial, so that an exchange costs the same, whatever is left to do.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wardround.analysis.effects.rows import Floats
+
+SMALLEST_STEP = 1e-6
+"""A problem is done when no coefficient would move further, in units of the larger of 1 and the largest coefficient. That step is
+still taken: what is left after it is of the order of its square."""
+_HALVINGS = 12
+
+
+@dataclass(frozen=True)
+class Descent:
+    """accepted, trial (m, p). losses (m,): at `accepted`, penalty included; infinite before the first. steps (m, p): the Newton
+    step from `accepted`. shares (m,): how much of it the trial takes. done (m,). penalties (m, p)."""
+
+    accepted: Floats
+    trial: Floats
+    losses: Floats
+    steps: Floats
+    shares: Floats
+    done: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    penalties: Floats
+
+    @classmethod
+    def begin(cls, start: Floats, penalties: Floats) -> "Descent":
+        m = len(start)
+        return cls(start, start, np.full(m, np.inf), np.zeros_like(start), np.ones(m), np.zeros(m, bool), penalties)
+
+    def advance(self, losses: Floats, scores: Floats, information: Floats) -> "Descent":
+        """The next trials. losses (m,), scores (m, p), information (m, p, p): of the trials, without the penalty.
+
+        A loss falls along its score: score = -gradient.
+        """
+        penalised = losses + 0.5 * np.sum(self.penalties * self.trial**2, axis=1)
+        slack = 1e-12 * np.maximum(np.abs(self.losses), 1.0)
+        better = ~(penalised > self.losses + np.where(np.isfinite(slack), slack, 0.0)) & ~self.done
+        worse = ~better & ~self.done
+        accepted, steps, done = self.accepted.copy(), self.steps.copy(), self.done.copy()
+        for at in np.flatnonzero(better):
+            accepted[at] = self.trial[at]
+            gradient = scores[at] - self.penalties[at] * self.trial[at]
+            steps[at] = _solved(information[at] + np.diag(self.penalties[at]), gradient)
+            done[at] = np.abs(steps[at]).max() <= SMALLEST_STEP * max(1.0, float(np.abs(accepted[at]).max()))
+            accepted[at] += steps[at] if done[at] else 0.0
+        shares = np.where(worse, self.shares / 2, 1.0)
+        done |= worse & (shares < 2.0**-_HALVINGS)
+        trial = np.where(done[:, None], accepted, accepted + shares[:, None] * steps)
+        losses = np.where(better, penalised, self.losses)
+        return replace(self, accepted=accepted, trial=trial, losses=losses, steps=steps, shares=shares, done=done)
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.done.all())
+
+
+def _solved(matrix: Floats, vector: Floats) -> Floats:
+    """matrix^-1 vector; by least squares where the matrix is singular, which a penalty excludes but for rounding."""
+    try:
+        return np.asarray(np.linalg.solve(matrix, vector))
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.lstsq(matrix, vector, rcond=None)[0])
