@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 _MOST_ADDRESSES = 10_000
 
@@ -37,6 +38,20 @@ def is_loopback_host(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def service_url(text: str) -> str:
+    """A web address that may be asked, as it is written. ValueError where it is none, or leads elsewhere in the clear.
+
+    >>> service_url("https://pacs.example/dicom-web"), service_url("http://localhost:8042")
+    ('https://pacs.example/dicom-web', 'http://localhost:8042')
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("write https://HOST:PORT/PATH, without a name, a password or a question mark")
+    if parts.scheme == "http" and not is_loopback_host(parts.hostname):
+        raise ValueError("http is for this machine alone; write https")
+    return text
 
 
 class TryCount:

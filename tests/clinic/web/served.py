@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def served(folder: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The address of `wardround clinic up` while the block runs, and its process."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "wardround", "clinic", "up", "--clinic", str(folder), "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "wardround", "clinic", "up", "--clinic", str(folder), "--listen", listen]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
         assert process.stdout is not None
         said = ""

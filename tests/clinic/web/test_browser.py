@@ -7,6 +7,7 @@ import base64
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyotp
 import pytest
+import tomli_w
 from sqlalchemy import update
 
 from tests.clinic.dicom_files import dicom
@@ -26,7 +28,9 @@ from wardround.clinic.store.tables import people as people_table
 from wardround.clinic.web.server import store_url
 from wardround.sources.synthetic.hospitals import demo_hospitals
 
+from .login_provider import login_provider
 from .served import served
+from .test_oidc import section_of
 from .visitors import NAMES, PASSWORD, secret_in
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -308,6 +312,31 @@ def test_a_role_sees_its_own_pages_alone(site: Site) -> None:
     assert "/audit" in page.url and page.locator("nav").inner_text().count("\n") <= 3
     reply = page.goto(f"http://{site.address}/")
     assert reply is not None and reply.status == 403 and "Your role may not do this" in page.content()
+
+
+def test_the_hospitals_login_lets_a_doctor_in(tmp_path: Path, browser: Any) -> None:
+    """From another site and back: our own policy, strict cookies and a browser's rules for redirects all stand in the way."""
+    with login_provider() as provider, socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        clinic = film_clinic(tmp_path / "clinic")
+        section = {**section_of(provider, tmp_path), "address": f"http://{address}"}
+        (clinic.path / "clinic.toml").write_text(tomli_w.dumps({"hospital": "St Anna", "listen": address, "oidc": section}))
+        taken.close()
+        with served(clinic.path, address):
+            site = Site(address, browser, clinic.path, {})
+            for scheme, locale in (("light", "en-GB"), ("dark", "zh-CN")):
+                page = site.page(color_scheme=scheme, locale=locale)
+                assert serious(page) == []
+                shot(page, f"hospital-login-{scheme}-{locale}")
+                page.locator("a[href='/oidc/start']").click()
+                page.locator("#upload").wait_for()
+                assert page.url == f"http://{address}/" and "anna.berg" in page.locator("header").inner_text()
+                assert "code=" not in page.content() and page.problems == []
+            provider.claims["groups"] = []
+            page = site.page()
+            page.locator("a[href='/oidc/start']").click()
+            page.get_by_text("none of your groups has a role").wait_for()
+            shot(page, "hospital-login-refused")
 
 
 def test_a_form_is_asked_and_what_if_changes_nothing(table_site: Site) -> None:

@@ -13,11 +13,12 @@ from wardround.clinic.web.access import EVERYBODY
 from wardround.clinic.web.app import ROUTERS, bare_application
 from wardround.clinic.web.guard import SMALL_BODY
 from wardround.clinic.web.login_pages import router as login_router
+from wardround.clinic.web.oidc_pages import router as oidc_router
 
 from .visitors import HOST, NAMES, PASSWORD, Clinic, client, token_in
 
 FILM = dicom(film_pixels(), BitsStored=12)
-OPEN = {"/login", "/second", "/logout", "/language", "/enter/{code}"}
+OPEN = {"/login", "/second", "/logout", "/language", "/enter/{code}", "/oidc/start", "/oidc/done"}
 """Routes by which people come in and go out; /static and /health hold nothing."""
 
 
@@ -50,9 +51,8 @@ def test_every_route_says_who_may_use_it(films: Clinic) -> None:
     """A route without a rule would be open to the whole network; so is one that was added beside the routers."""
     listed = routes()
     assert len(listed) > 30
-    assert (
-        {path for _, path, roles in listed if not roles} == OPEN == {getattr(route, "path", "") for route in login_router.routes}
-    )
+    doors = {getattr(route, "path", "") for router in (login_router, oidc_router) for route in router.routes}
+    assert {path for _, path, roles in listed if not roles} == OPEN == doors
     beside = {"/static/{name}", "/metrics", "/health", "/v1/openapi.json"}
     paths = {getattr(route, "path", "") for route in bare_application(films.state).routes if isinstance(route, APIRoute)}
     assert beside <= paths <= beside | {path for _, path, _ in listed}

@@ -3,17 +3,15 @@
 outbox --due--> one association or one request --status of each object--> sent | failed, with words
 """
 
-import contextlib
 import io
-import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wardround.clinic.dicom.loading import need_pydicom, need_pynetdicom, silent
+from wardround.clinic.dicom.calling import NotHeard, association
+from wardround.clinic.dicom.loading import need_pydicom, silent
 from wardround.clinic.dicom.outbox import Outbox, Waiting
-from wardround.clinic.dicom.uids import IMPLEMENTATION
 from wardround.clinic.place.dicom_settings import NodeSection
 from wardround.values.errors import WardroundError
 
@@ -42,43 +40,17 @@ def deliver(node: NodeSection, outbox: Outbox, ae_title: str) -> tuple[int, int]
 
 def store(node: NodeSection, waiting: Sequence[Waiting], ae_title: str) -> Outcome:
     """By C-STORE, in one association."""
-    need_pynetdicom()
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-    from pynetdicom import AE
-
-    entity = AE(ae_title=ae_title)
-    entity.implementation_class_uid, entity.implementation_version_name = IMPLEMENTATION, "WARDROUND"
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = _TIMEOUT_S
-    for kind in sorted({one.file.sop_class_uid for one in waiting}):
-        entity.add_requested_context(kind, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-    everything = {one.file.sop_instance_uid for one in waiting}
     try:
-        tls = None if node.tls_ca is None else (_tls_context(node), node.address)
-        with silent():
-            association = entity.associate(node.address, node.port, ae_title=node.ae_title, tls_args=tls)
-    except (OSError, ValueError, RuntimeError) as error:
-        return dict.fromkeys(everything, f"the node cannot be reached: {getattr(error, 'strerror', '') or type(error).__name__}")
-    if not association.is_established:
-        words = "the node rejected the association" if association.is_rejected else "the node cannot be reached, or broke off"
-        return dict.fromkeys(everything, words)
-    try:
-        return {one.file.sop_instance_uid: _stored(association, one) for one in waiting}
-    finally:
-        with contextlib.suppress(Exception):
-            association.release()
+        with association(node, ae_title, sorted({one.file.sop_class_uid for one in waiting}), _TIMEOUT_S) as opened:
+            return {one.file.sop_instance_uid: _stored(opened, one) for one in waiting}
+    except NotHeard as refusal:
+        return dict.fromkeys((one.file.sop_instance_uid for one in waiting), f"the node {refusal}")
 
 
-def _tls_context(node: NodeSection) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(node.tls_ca))
-    if node.tls_certificate is not None:
-        context.load_cert_chain(str(node.tls_certificate), str(node.tls_key))
-    return context
-
-
-def _stored(association: Any, one: Waiting) -> str:
+def _stored(opened: Any, one: Waiting) -> str:
     try:
         with silent():
-            status = association.send_c_store(need_pydicom().dcmread(io.BytesIO(one.file.content)))
+            status = opened.send_c_store(need_pydicom().dcmread(io.BytesIO(one.file.content)))
     except (ValueError, RuntimeError, AttributeError):
         return "the node takes no objects of this class, or broke off"
     if "Status" not in status:

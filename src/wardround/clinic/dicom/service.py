@@ -22,6 +22,7 @@ from wardround.clinic.dicom.capture import displayed, over_film
 from wardround.clinic.dicom.film_header import film_header
 from wardround.clinic.dicom.listener import Received, listening
 from wardround.clinic.dicom.loading import need_highdicom
+from wardround.clinic.dicom.modality_worklist import Schedule
 from wardround.clinic.dicom.outbox import Outbox, Unsent, outbox_path
 from wardround.clinic.dicom.report import REPORT
 from wardround.clinic.dicom.results import result_files
@@ -43,13 +44,14 @@ _WARM_UP_S = 2.0
 
 @dataclass(frozen=True)
 class DicomService:
-    """A running one. port: where it listens."""
+    """A running one. port: where it listens. schedule: what a RIS has planned, where one is named."""
 
     desk: Desk
     settings: DicomSection
     outbox: Outbox
     courier: Courier
     port: int = 0
+    schedule: Schedule | None = None
     locks: tuple[threading.Lock, ...] = field(default_factory=lambda: tuple(threading.Lock() for _ in range(_LOCKS)))
 
     def take(self, received: Received) -> str:
@@ -137,7 +139,8 @@ def dicom_service(desk: Desk, *, port: int | None = None, pause_s: float = 5.0) 
     warm_up.start()
     try:
         with Courier(settings.nodes, outbox, settings.ae_title, tell, pause_s) as courier:
-            service = DicomService(desk, settings, outbox, courier)
+            schedule = None if settings.worklist is None else Schedule(settings.worklist, settings.ae_title)
+            service = DicomService(desk, settings, outbox, courier, schedule=schedule)
             with listening(settings, service.take, tell, port=port) as listener:
                 yield replace(service, port=listener.port)
     finally:

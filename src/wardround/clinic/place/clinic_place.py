@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 import tomli_w
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from wardround.clinic.place.criteria import NOT_ASKED, Criteria
 from wardround.clinic.place.dicom_settings import DicomSection
 from wardround.clinic.place.fhir_settings import FhirSection, HooksSection
 from wardround.clinic.place.finding import FindingSection
+from wardround.clinic.place.oidc_settings import OidcSection
 from wardround.clinic.place.watch_settings import RetentionSection, WatchSection
 from wardround.crypto.identity import Identity
 from wardround.study.sections.section import Section
@@ -30,6 +32,7 @@ from wardround.values.durable import write_atomic
 from wardround.values.errors import RunError, StudyError
 from wardround.values.home import default_home
 from wardround.values.private_files import private_folder, private_lock, read_private
+from wardround.values.served_port import allowed_hosts
 
 SETTINGS = "clinic.toml"
 _SIGNS = (SETTINGS, "signing.key", "service")
@@ -64,8 +67,19 @@ class ClinicSettings(Section):
     fhir: FhirSection | None = Field(default=None, description="How a FHIR bundle fills the columns, and who reads reports.")
     hooks: HooksSection | None = Field(default=None, description="CDS Hooks for a table model; off where absent.")
     dicom: DicomSection | None = Field(default=None, description="Films over DICOM, and where answers go; off where absent.")
+    oidc: OidcSection | None = Field(default=None, description="The hospital's own login; off where absent.")
     watch: WatchSection = Field(default=WatchSection(), description="From where on an alert is raised.")
     retention: RetentionSection = Field(default=RetentionSection(), description="How long rows are kept.")
+
+    @model_validator(mode="after")
+    def _login_comes_back(self) -> Self:
+        if self.oidc is not None:
+            parts = urlsplit(self.oidc.address.lower())
+            if parts.netloc not in allowed_hosts(self.listen, self.hosts):
+                raise ValueError(f"[oidc]: {parts.netloc} is no name of this clinic: add it to hosts")
+            if (parts.scheme == "https") != self.behind_tls:
+                raise ValueError("[oidc]: an address with https needs behind_tls = true, and behind_tls an address with https")
+        return self
 
 
 @dataclass(frozen=True)

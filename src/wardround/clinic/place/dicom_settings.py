@@ -4,12 +4,11 @@ it."""
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from wardround.study.sections.section import Section
-from wardround.values.network_address import is_loopback_host
+from wardround.values.network_address import service_url
 
 Result = Literal["report", "picture", "heat-map"]
 
@@ -26,12 +25,7 @@ def _network(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("write https://HOST:PORT/PATH, without a name, a password or a question mark")
-    if parts.scheme == "http" and not is_loopback_host(parts.hostname):
-        raise ValueError("http is for this machine alone; write https")
-    return text.rstrip("/")
+    return service_url(text).rstrip("/")
 
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
@@ -97,6 +91,28 @@ class ArchiveSection(Section):
         return self
 
 
+class WorklistSection(Section):
+    """[dicom.worklist]: the RIS whose planned examinations are shown (modality worklist, C-FIND)."""
+
+    address: str = Field(min_length=1, max_length=253, description="Host or address.")
+    port: Port = Field(default=104, description="Its port.")
+    ae_title: AeTitle = Field(description="Its own, the called AE title.")
+    tls_ca: Path | None = Field(default=None, description="File of the authority whose certificate it must show, PEM; TLS then.")
+    tls_certificate: Path | None = Field(default=None, description="PEM, that we show; where it asks for one.")
+    tls_key: Path | None = Field(default=None, description="PEM, of our certificate.")
+    modalities: tuple[str, ...] = Field(default=("CR", "DX"), description="Modalities that are asked for.")
+    station: str = Field(default="", max_length=16, description="AE title of the one device that is asked for; empty: all.")
+    days: Annotated[int, Field(ge=0, le=31)] = Field(default=0, description="How many days before today it goes back.")
+    most: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="Most answers to a question.")
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(default=5.0, description="Wait for an answer so long.")
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None) or (self.tls_certificate and not self.tls_ca):
+            raise ValueError("[dicom.worklist]: tls_certificate, tls_key and tls_ca go together")
+        return self
+
+
 class DicomSection(Section):
     """A listener for C-STORE, and where answers go. Where clinic.toml has no [dicom], nothing listens."""
 
@@ -114,7 +130,8 @@ class DicomSection(Section):
     )
     results: tuple[Result, ...] = Field(default=("report", "picture", "heat-map"), description="What is sent back.")
     nodes: tuple[NodeSection, ...] = Field(default=(), description="Where answers are sent.")
-    archive: ArchiveSection | None = Field(default=None, description="A DICOMweb service that is a worklist.")
+    archive: ArchiveSection | None = Field(default=None, description="A DICOMweb service whose studies are shown and fetched.")
+    worklist: WorklistSection | None = Field(default=None, description="A RIS whose planned examinations are shown.")
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

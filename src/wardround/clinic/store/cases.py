@@ -146,6 +146,13 @@ def cases_of_study(store: Store, study: str, count: int = 50) -> list[StoredCase
     return [case for name in names if (case := case_of(store, name)) is not None]
 
 
+def case_of_each_study(store: Store, studies: Sequence[str]) -> dict[str, str]:
+    """Study, by its keyed hash -> its latest case, without those of patients who withdrew."""
+    query = select(cases.c.study, cases.c.id).where(cases.c.study.in_({study for study in studies if study}) & ~cases.c.withdrawn)
+    with store.reading() as connection:
+        return {row.study: row.id for row in connection.execute(query.order_by(cases.c.received))}
+
+
 def note_view(store: Store, case_id: str, person_id: str, name: str) -> None:
     """Who looked at the answer to a case: in the register, and in the audit."""
     row = {"case_id": case_id, "person": person_id, "seen": store.clock()}

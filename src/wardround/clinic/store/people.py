@@ -1,6 +1,7 @@
 """People and machines that may use the clinic, their roles, and how they prove who they are.
 
     password (argon2id) --> session of stage `password` --second factor (TOTP, RFC 6238)--> session of stage `whole`, a new id
+    the hospital's login (OpenID Connect) --> one of stage `password`, or, where it asked for a second factor itself, `whole`
 
 A password is tried at most FAILURES times in a row; then the account waits, twice as long each time. Whether a name exists cannot
 be told from the answer nor from its time. A secret of the second factor is encrypted with a key that lies beside the database,
@@ -10,8 +11,10 @@ not in it. A code of the second factor is good once.
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 import threading
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +25,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pyotp import TOTP, random_base32
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from wardround.clinic.store.database import Store
@@ -89,11 +92,14 @@ class People:
         return str(row["id"])
 
     def listed(self) -> list[dict[str, Any]]:
-        """Name, role, active, has_second_factor, locked_until of every account."""
+        """Name, role, active, second_factor, external, locked_until of every account."""
         with self._store.reading() as connection:
             rows = connection.execute(select(people).order_by(people.c.name)).mappings().all()
         shown = ("name", "role", "active", "locked_until", "language", "made")
-        return [{**{key: row[key] for key in shown}, "second_factor": bool(row["second_factor"])} for row in rows]
+        return [
+            {**{key: row[key] for key in shown}, "second_factor": bool(row["second_factor"]), "external": bool(row["external"])}
+            for row in rows
+        ]
 
     def change(self, name: str, *, actor: str, **values: Any) -> None:
         """Changes role, active or language; an account that is switched off or has another role is logged out."""
@@ -119,9 +125,15 @@ class People:
 
     def _changed(self, name: str, values: dict[str, Any], ends_sessions: bool, line: tuple[str, str, str]) -> None:
         def work(connection: Connection) -> None:
-            person = connection.execute(select(people.c.id, people.c.role).where(people.c.name == name)).one_or_none()
+            columns = (people.c.id, people.c.role, people.c.external)
+            person = connection.execute(select(*columns).where(people.c.name == name)).one_or_none()
             if person is None:
                 raise _nobody(name)
+            if person.external and {"role", "password"} & values.keys():
+                raise RunError(
+                    "This account is one of the hospital's login, which says its role and checks its password",
+                    hint="change them there, or switch the account off here",
+                )
             had = connection.execute(_administrators()).first()
             connection.execute(update(people).where(people.c.id == person.id).values(**values))
             if had and not connection.execute(_administrators()).first():
@@ -136,9 +148,12 @@ class People:
         with self._store.reading() as connection:
             row = connection.execute(select(people).where(people.c.name == name)).mappings().one_or_none()
         with _TURNS:
-            fits = _fits(_decoy() if row is None else row["password"], password)
+            fits = _fits(_decoy() if row is None or row["external"] else row["password"], password)
         if row is None:
             self._store.note("nobody", "login-refused", "a name that no account has")
+            return None
+        if row["external"]:  # its second factor is not locked by what strangers type here
+            self._store.note(row["name"], "login-refused", "a password for an account of the hospital's login")
             return None
         now = self._store.clock()
         if row["locked_until"] > now or not row["active"]:
@@ -148,6 +163,42 @@ class People:
             self._failed(row["id"], row["name"], "login-refused", "password")
             return None
         return self._opened(row["id"], row["name"], "password", ("login-first-step", ""))
+
+    def enter_by(self, subject: str, name: str, role: str, *, whole: bool) -> str | None:
+        """A session of whom the hospital's login has proved; None where the account is switched off here.
+
+        subject: who she is to that login: the account is found by it alone. name: what a new account is called after, where
+        nobody is called so. role: what she is from now on. whole: whether the login asked for a second factor.
+        """
+        _check_role(role)
+        external = _hashed(subject)
+
+        def work(connection: Connection) -> Any:
+            known_person = connection.execute(select(people).where(people.c.external == external)).mappings().one_or_none()
+            if known_person is None:
+                row = {"id": secrets.token_hex(16), "name": _free_name(connection, name, external), "role": role, "password": ""}
+                connection.execute(insert(people), row | {"made": self._store.clock(), "external": external})
+                return {**row, "active": True}
+            if known_person["role"] != role:
+                connection.execute(update(people).where(people.c.id == known_person["id"]).values(role=role))
+                connection.execute(delete(sessions).where(sessions.c.person == known_person["id"]))
+            return known_person
+
+        row = self._store.write(work)
+        if not row["active"]:
+            self._store.note(row["name"], "login-refused", "switched off")
+            return None
+        line = ("login", "by the hospital's login") if whole else ("login-first-step", "by the hospital's login")
+        return self._opened(row["id"], row["name"], "whole" if whole else "password", (line[0], f"{line[1]} as {role}"))
+
+    def shut_out(self, subject: str) -> None:
+        """The hospital's login gives this person no role any more: what sessions she has here end."""
+
+        def work(connection: Connection) -> None:
+            mine = select(people.c.id).where(people.c.external == _hashed(subject))
+            connection.execute(delete(sessions).where(sessions.c.person.in_(mine)))
+
+        self._store.write(work)
 
     def enter(self, name: str) -> str:
         """A whole session without password and second factor, for the demo's link alone: there is no patient behind it."""
@@ -340,6 +391,17 @@ def _check_name(name: str) -> None:
         raise RunError(
             "This name cannot be used", expected="1 to 64 letters, digits, dots, hyphens", hint="for example: anna.berg"
         )
+
+
+def _free_name(connection: Connection, wish: str, external: str) -> str:
+    """What an account of the hospital's login is called: as there, in letters that names have here. It never is the name of
+    another account: whoever may choose her name there would else be taken for a colleague."""
+    plain = unicodedata.normalize("NFKD", wish).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:48]
+    if not any(sign.isalnum() for sign in name):
+        name = f"user-{external[:8]}"
+    taken = connection.execute(select(people.c.id).where(func.lower(people.c.name) == name.lower())).first()
+    return name if taken is None else f"{name}-{external[:12]}"
 
 
 def _check_role(role: str) -> None:

@@ -27,6 +27,7 @@ people = Table(
     Column("language", String(8), nullable=False, default="en"),
     Column("active", Boolean, nullable=False, default=True),
     Column("made", Double, nullable=False),
+    Column("external", String(64)),  # of an account of the hospital's login: SHA-256 of issuer and subject; null for one of ours
 )
 
 sessions = Table(
@@ -154,4 +155,5 @@ audit_cuts = Table(
     Column("at", Double, nullable=False),
 )
 
+Index("ix_people_external", people.c.external, unique=True)
 Index("ix_answers_case_given", answers.c.case_id, answers.c.given)

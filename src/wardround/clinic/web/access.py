@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.responses import Response
 
 from wardround.clinic.store.people import People, Person
 
@@ -38,6 +39,13 @@ def cookie_name(request: Request) -> str:
 
 def session_of(request: Request) -> str:
     return request.cookies.get(cookie_name(request), "")
+
+
+def with_session(request: Request, response: Response, session: str) -> Response:
+    """Gives the browser the session's id: no script reads it, no other site sends it."""
+    tls = request.app.state.clinic.settings.behind_tls
+    response.set_cookie(cookie_name(request), session, path="/", httponly=True, samesite="strict", secure=tls)
+    return response
 
 
 def person_or_none(request: Request) -> Person | None:

@@ -23,6 +23,7 @@ from wardround.clinic.web import (
     fhir_interface,
     hooks_interface,
     login_pages,
+    oidc_pages,
     people_pages,
     record_pages,
     rest,
@@ -38,6 +39,7 @@ from wardround.values.version import __version__
 ROUTERS = (
     rest.router,  # first: a request is compared with every route before its own, which took a millisecond
     login_pages.router,
+    oidc_pages.router,
     case_pages.router,
     archive_pages.router,
     ask_pages.router,

@@ -8,10 +8,11 @@ from fastapi import Form as Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from wardround.clinic.dicom.modality_worklist import Schedule, ScheduledStep
 from wardround.clinic.intake.desk import Sender
 from wardround.clinic.intake.film import Film
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
-from wardround.clinic.store.cases import StoredCase, case_of, latest_cases, note_view, say_opinion
+from wardround.clinic.store.cases import StoredCase, case_of, case_of_each_study, latest_cases, note_view, say_opinion
 from wardround.clinic.store.people import Person
 from wardround.clinic.web.access import CheckedForm, Doctor, require_token
 from wardround.clinic.web.printing import pdf_of
@@ -21,6 +22,7 @@ from wardround.clinic.web.sheets import patient_sheet
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.words import Words
 from wardround.sources import network_input
+from wardround.values.errors import WardroundError
 
 router = APIRouter(include_in_schema=False)
 BINARY = "application/octet-stream"
@@ -31,8 +33,8 @@ class NotThere(Exception):
 
 
 @router.get("/")
-def worklist(request: Request, person: Doctor) -> Response:  # noqa: ARG001
-    """The cases that came last, and a place to drop a film."""
+def worklist(request: Request, person: Doctor) -> Response:
+    """The cases that came last, a place to drop a film, and what the RIS has planned."""
     state, words = state_of(request), words_of(request)
     rows = [row_of(case, state, words) for case in latest_cases(state.store, 50)]
     folder, error = state.folder, ""
@@ -41,7 +43,34 @@ def worklist(request: Request, person: Doctor) -> Response:  # noqa: ARG001
     for node in state.dicom.outbox.unsent() if state.dicom else ():
         if node.attempts:
             error += " " + words("worklist.unsent", count=node.objects, node=node.node, error=words.sentence(node.words))
-    return page(request, "worklist.html", cases=rows, model=state.model, error=error.strip())
+    planned = None
+    if state.dicom is not None and state.dicom.schedule is not None:
+        state.store.note(person.name, "schedule-seen")
+        try:
+            planned = [planned_row(step, case_id) for step, case_id in _planned(state, state.dicom.schedule)]
+        except WardroundError as refusal:
+            error += " " + words.error(refusal)
+    fetches = state.dicom is not None and state.dicom.settings.archive is not None
+    error = error.strip()
+    return page(request, "worklist.html", cases=rows, planned=planned, fetches=fetches, model=state.model, error=error)
+
+
+def _planned(state: ClinicState, schedule: Schedule) -> list[tuple[ScheduledStep, str]]:
+    """Each step that is planned, and the case of its study, or ""."""
+    steps = [(step, state.desk.pseudonym(step.study_uid)) for step in schedule.steps()]
+    answered = case_of_each_study(state.store, [study for _, study in steps])
+    return [(step, answered.get(study, "")) for step, study in steps]
+
+
+def planned_row(step: ScheduledStep, case_id: str) -> dict[str, str]:
+    """A planned examination as a line of the worklist. case: "" while there is no film of it."""
+    day = f"{step.day[:4]}-{step.day[4:6]}-{step.day[6:]} " if len(step.day) == 8 else ""
+    time = f"{step.time[:2]}:{step.time[2:4]}" if step.time[:4].isdecimal() else ""
+    words = " · ".join(word for word in (step.description, step.modality, step.accession) if word)
+    return {
+        "time": day + time, "patient": shown_name(step.name) or step.patient, "what": words, "study": step.study_uid,
+        "case": case_id,
+    }  # fmt: skip
 
 
 def row_of(case: StoredCase, state: ClinicState, words: Words) -> dict[str, Any]:

@@ -7,7 +7,15 @@ from fastapi import APIRouter, Form, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from wardround.clinic.web.access import HOMES, CheckedForm, NotLoggedIn, cookie_name, person_or_none, require_token
+from wardround.clinic.web.access import (
+    HOMES,
+    CheckedForm,
+    NotLoggedIn,
+    cookie_name,
+    person_or_none,
+    require_token,
+    with_session,
+)
 from wardround.clinic.web.rendering import LANGUAGE_COOKIE, page, problem, state_of, words_of
 from wardround.clinic.web.words import LANGUAGES
 from wardround.values.network_address import network_of
@@ -36,7 +44,7 @@ def login(request: Request, name: Text = "", password: Text = "") -> Response:
     if session is None:
         return page(request, "login.html", status=403, person=None, error=words("login.wrong"))
     state.logins.was_right(network_of(request.client))
-    return _with_session(request, RedirectResponse("/second", 303), session)
+    return with_session(request, RedirectResponse("/second", 303), session)
 
 
 @router.get("/enter/{code}")
@@ -46,7 +54,7 @@ def enter(request: Request, code: str) -> Response:
     if not state.entry or not hmac.compare_digest(state.entry.encode(), code.encode("utf-8", "replace")):
         return problem(request, 404, words_of(request)("problem.not_there"))
     state.entry = ""
-    return _with_session(request, RedirectResponse("/", 303), state.people.enter(DEMO_DOCTOR))
+    return with_session(request, RedirectResponse("/", 303), state.people.enter(DEMO_DOCTOR))
 
 
 @router.get("/second")
@@ -74,7 +82,7 @@ def second(request: Request, code: Text = "", token: Text = "") -> Response:
     if session is None:
         return _second(request, 403, words("second.wrong"))
     state.logins.was_right(network_of(request.client))
-    return _with_session(request, RedirectResponse(HOMES[person.role], 303), session)
+    return with_session(request, RedirectResponse(HOMES[person.role], 303), session)
 
 
 @router.post("/logout")
@@ -110,9 +118,3 @@ def _second(request: Request, status: int = 200, error: str = "") -> Response:
     shown = state_of(request).people.second_secret(person.session) if person else None
     secret, uri = shown if shown is not None else ("", "")
     return page(request, "second.html", status=status, error=error, secret=secret, uri=uri)
-
-
-def _with_session(request: Request, response: RedirectResponse, session: str) -> Response:
-    settings = state_of(request).settings
-    response.set_cookie(cookie_name(request), session, path="/", httponly=True, samesite="strict", secure=settings.behind_tls)
-    return response

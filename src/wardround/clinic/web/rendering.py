@@ -65,6 +65,7 @@ def page(request: Request, name: str, *, status: int = 200, **values: Any) -> Re
         "here": request.url.path,
         "hospital": state.settings.hospital,
         "research_only": not state.settings.clinical_use,
+        "hospital_login": state.provider is not None,
         "alerts": len(open_alerts(state.store)) if person and person.stage == "whole" else 0,
         "error": "",
         "notice": "",

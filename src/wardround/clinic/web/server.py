@@ -24,6 +24,7 @@ from wardround.clinic.watch.metrics import Metrics
 from wardround.clinic.watch.watcher import Watcher
 from wardround.clinic.web.app import application
 from wardround.clinic.web.http_head import LimitedHead
+from wardround.clinic.web.oidc import Provider
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.watched_folder import WatchedFolder
 from wardround.values.errors import RunError
@@ -57,6 +58,8 @@ def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
             state.folder = stack.enter_context(WatchedFolder(desk, folder))
         if settings.hooks is not None and settings.hooks.issuers:
             state.tokens = Tokens(settings.hooks)
+        if settings.oidc is not None:
+            state.provider = Provider(settings.oidc)
         state.dicom = stack.enter_context(dicom_service(desk))
         store.note("clinic", "up", "")
         try:

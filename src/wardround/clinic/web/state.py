@@ -12,6 +12,7 @@ from wardround.clinic.store.database import Store
 from wardround.clinic.store.people import People
 from wardround.clinic.watch.metrics import Metrics
 from wardround.clinic.web.access import KeyNames
+from wardround.clinic.web.oidc import Provider
 from wardround.clinic.web.sheets import Privacy
 from wardround.clinic.web.watched_folder import WatchedFolder
 from wardround.values.errors import WardroundError
@@ -32,6 +33,7 @@ class ClinicState:
     folder: WatchedFolder | None = None
     dicom: DicomService | None = None
     tokens: Tokens | None = None
+    provider: Provider | None = None
     keys: KeyNames = field(init=False)
     entry: str = ""
     """Of the demo: a code in a link that lets one browser in as `demo`, once. Empty elsewhere, and then there is no such page."""
