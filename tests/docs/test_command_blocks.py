@@ -167,6 +167,6 @@ def test_the_shown_problems_of_a_study_are_those_that_the_program_prints(tmp_pat
     reader = Reader(tmp_path)
     reader.run("wardround study new study.toml")
     text = (tmp_path / "study.toml").read_text("utf-8").replace("learning_rate =", "lerning_rate =")
-    reader.write(re.sub(r"^rounds = \d+", "rounds = 0", text, flags=re.MULTILINE))
+    reader.write(re.sub(r"^rounds = \d+", "rounds = -1", text, flags=re.MULTILINE))
     shown = read("docs/commands.md").split("    $ wardround study check study.toml\n")[1].split("\n\n")[0]
     assert reader.run("wardround study check study.toml").stderr.splitlines() == [line[4:] for line in shown.splitlines()]

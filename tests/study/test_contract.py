@@ -57,7 +57,7 @@ def test_table_features_are_known_before_any_data_are() -> None:
         ({"kind": "image", "label": {"positive": "> 0", "negative": ">= 0"}}, "both accept"),
         ({"kind": "image", "label": {"positive": "> 0", "negative": [0, 1]}}, "both accept"),
         ({"kind": "image", "label": {"positive": []}}, "names no value"),
-        ({"kind": "image", "splits": {"validation": 0.5, "test": 0.5}}, "leave some"),
+        ({"kind": "image", "splits": {"validation": 0.5, "test": 0.6}}, "leave some"),
         ({"kind": "image", "colour": "grey"}, "Extra inputs"),
         ({"kind": "table", "columns": [{"name": "a"}]}, "needs a range"),
         ({"kind": "table", "columns": [{"name": "a", "range": [5, 5]}]}, "smaller bound first"),

@@ -123,6 +123,8 @@ UNSEEN = {
     "summation.weight_step": "weighs hospitals of unequal size, and these are alike: tests/site/test_weight_step",
     "summation.max_auc_drop": "a round is rolled back where the figure falls: tests/hub/test_acceptance",
     "evaluation.threshold": "where a score becomes a yes, after the run: tests/tasks, tests/simulation",
+    "evaluation.model": "then nothing is trained: tests/simulation/test_evaluation_only, tests/study/test_evaluation_only",
+    "evaluation.model_threshold": "where a score becomes a yes, after the run: tests/simulation/test_evaluation_only",
     "evaluation.own_baseline": "another model is trained beside the run: tests/simulation",
 }
 """Settings that this run cannot show, and why."""

@@ -78,7 +78,7 @@ def test_a_study_of_tables_begins_without_class_weights() -> None:
         ('title = "Heart disease"', 'title = "Heart disease"\ntitel = "x"', 5, ["question.titel", "did you mean title?"]),
         ("range = [60, 250]", "rnage = [60, 250]", 15, ["data.columns.1.rnage", "did you mean range?"]),
         ("rounds = 3", "zzz = 3", 21, ["algorithm.zzz", "the known keys are", "proximal_mu", "server_tau"]),
-        ("rounds = 3", "rounds = 0", 21, ["algorithm.rounds", "greater than or equal to 1", "'0'"]),
+        ("rounds = 3", "rounds = -1", 21, ["algorithm.rounds", "greater than or equal to 0", "'-1'"]),
         ("rounds = 3", 'rounds = "3"', 21, ["algorithm.rounds", "integer", "'3'"]),
         ("rounds = 3", "rounds = 3.5", 21, ["algorithm.rounds", "integer", "3.5"]),
         ("rounds = 3", "rounds = true", 21, ["algorithm.rounds", "integer", "True"]),

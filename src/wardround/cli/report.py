@@ -13,7 +13,7 @@ def report(
         bool, typer.Option("--shareable", help="Leave out the exact figures of single hospitals, and all unpaid ones.")
     ] = False,
 ) -> None:
-    """Write report.html and model_card.md from a run's record."""
+    """Write report.html and model_card.md from a run's record; the report alone of a run that evaluated a finished model."""
     from wardround.evidence.model_card import write_model_card
     from wardround.evidence.report import write_report
     from wardround.evidence.shareable import shareable
@@ -29,6 +29,9 @@ def report(
     if without_hospitals:
         record, page, card, left_out = shareable(record), _beside(page), _beside(card), NO_TURNS
     write_report(record, page, left_out)
+    if record.evaluated is not None:
+        typer.echo(f"Wrote {page}")
+        return
     write_model_card(record, card, left_out)
     typer.echo(f"Wrote {page} and {card}")
 

@@ -59,6 +59,10 @@ def simulate(
     run: Annotated[
         Path | None, typer.Option(help="The settings of this machine (default: STUDY.run.toml beside STUDY.toml, if there).")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The finished model of a study that evaluates only: a run folder, model.safetensors, or its name."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="Where training runs: auto, cpu, cuda or mps.")] = None,
     deadline: Annotated[float | None, typer.Option(help="Seconds that a hospital has to answer an order.")] = None,
     seeds: Annotated[
@@ -84,7 +88,9 @@ def simulate(
         declared = declared.revised(evaluation={"own_baseline": own_baseline})
     if epsilon is not None:
         declared = _with_epsilon(declared, epsilon)
-    settings = settings_beside(study) if run is None else load_run(run)
+    settings = (settings_beside(study) if run is None else load_run(run)).evaluating(model)
+    if seeds is not None and declared.evaluates_only:
+        raise StudyError("Seeds move training, and this study trains nothing", hint="leave --seeds away: one run has all figures")
     sites = _sites(site or ())
     mappings = _sites(mapping or (), "--mapping", "mapping")
     _warn_of_same_data(sites or {}, mappings)

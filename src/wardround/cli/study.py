@@ -19,16 +19,44 @@ RunFile = Annotated[
 def new(
     path: StudyFile = Path("study.toml"),
     kind: Annotated[str, typer.Option(help="image or table.")] = "image",
+    evaluate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Of this finished model instead, to evaluate it: a run folder, or its name in the registry."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a starter study, with every choice explained."""
+    """Write a starter study, with every choice explained; or one that asks hospitals how a finished model does."""
     from wardround.study.starter import starter
     from wardround.values.durable import write_atomic
 
     if path.exists() and not force:
         raise StudyError(f"{path} exists", hint="choose another name, or replace it with --force")
+    if evaluate is not None:
+        _write_evaluation(path, evaluate, force=force)
+        return
     write_atomic(path, starter(kind).encode())
     typer.echo(f"Wrote {path}. Read it, change it, then: wardround study check {path}")
+
+
+def _write_evaluation(path: Path, name: str, *, force: bool) -> None:
+    """The study, and beside it a run file that says where the model lies."""
+    from wardround.prediction.finished_model import finished_model, study_of_model
+    from wardround.study.evaluation_study import evaluation_study, evaluation_text
+    from wardround.study.run_settings import RunSettings, run_file_of
+    from wardround.values.durable import write_atomic
+
+    run_file = run_file_of(path)
+    if run_file.exists() and not force:
+        raise StudyError(f"{run_file} exists", hint="choose another name, or replace it with --force")
+    model, _ = finished_model(name)
+    study = evaluation_study(study_of_model(name), model.content, model.statement.threshold)
+    located = str(Path(name).resolve()) if Path(name).exists() else name
+    write_atomic(path, evaluation_text(study).encode())
+    write_atomic(run_file, RunSettings().evaluating(located).to_toml().encode())
+    typer.echo(f"Wrote {path}, which evaluates the model {model.sha256[:12]}, and {run_file}, which says where it lies.")
+    typer.echo(f"Read the study, change it, then: wardround study check {path}")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from wardround.evidence.convergence import convergence
+from wardround.evidence.curves import whose_model
 from wardround.evidence.privacy_words import promised
 from wardround.evidence.text import reasons_at_home, trained_on
 from wardround.hub.artifacts import made
@@ -26,14 +27,15 @@ def show_run(run: Run, *, verbose: bool = False) -> None:
     console = Console()
     record = run.record
     if _had_ended_before(run):
-        console.print("This run was finished already: nothing was trained again.", highlight=False)
+        console.print(f"This run was finished already: nothing was {_DONE[record.evaluated is None]} again.", highlight=False)
     task = task_of_record(record.study_toml)
     words, left_out = task.words, left_out_of(record, run.folder)
     if record.synthetic:
         console.print("[bold]The data of this run are synthetic: made by a program, of no patient.[/bold]")
     if record.pooled is not None:
         pooled = record.pooled
-        console.print(_fitting(console, lambda between: _pooled_table(pooled.federated, pooled.own, words, between)))
+        whose = whose_model(record)
+        console.print(_fitting(console, lambda between: _pooled_table(whose, pooled.federated, pooled.own, words, between)))
     for name, evaluation in record.external.items():
         figures = _measured(evaluation, words)
         console.print(f"External test set {name} ({trained_on(record, name)}): {figures}", highlight=False)
@@ -42,7 +44,8 @@ def show_run(run: Run, *, verbose: bool = False) -> None:
     console.print(_fitting(console, lambda between: _hospitals_table(record, words, between)))
     for site, reason in reasons_at_home(record, task).items():
         console.print(f"{escape(site)}: {reason}.", highlight=False)
-    console.print(convergence(record, task).sentence, highlight=False)
+    if record.evaluated is None:
+        console.print(convergence(record, task).sentence, highlight=False)
     if record.privacy is not None:
         for sentence in promised(record, record.privacy):
             console.print(sentence, highlight=False)
@@ -56,6 +59,10 @@ def show_run(run: Run, *, verbose: bool = False) -> None:
         console.print(f"It took {run.metrics['seconds']:.1f} s.", highlight=False)
 
 
+_DONE = {True: "trained", False: "evaluated"}
+"""What a run did, by whether it trained."""
+
+
 def _had_ended_before(run: Run) -> bool:
     """Whether the record is older than the command. Its time is cut to whole seconds."""
     began = datetime.now(UTC) - timedelta(seconds=run.metrics["seconds"])
@@ -67,13 +74,17 @@ def _hospitals_table(record: RunRecord, words: Words, between: str) -> Table:
     """patients, records: of the whole hospital; the figures are of its test patients."""
     if any(site.personal is not None for site in record.sites.values()):
         return _choice_table(record, words, between)
-    table = Table(title="Each hospital's own model and the federated model, on its held-out patients")
+    beside = record.evaluated is None
+    title = "Each hospital's own model and the federated model" if beside else "The evaluated model"
+    table = Table(title=f"{title}, on {'its' if beside else 'each hospital’s'} held-out patients")
     table.add_column("hospital", overflow="fold")
-    figures = [f"{whose} {words.in_text[key]}" for key in reversed(words.compared) for whose in ("own", "federated")]
+    models = ("own ", "federated ") if beside else ("",)
+    figures = [f"{whose}{words.in_text[key]}" for key in reversed(words.compared) for whose in models]
     for heading in ("patients", "records", *figures):
         _add_figures(table, heading, between)
     for name, site in record.sites.items():
-        shown = [_figure(one, key) for key in reversed(words.compared) for one in (site.own, site.federated)]
+        tested = (site.own, site.federated) if beside else (site.federated,)
+        shown = [_figure(one, key) for key in reversed(words.compared) for one in tested]
         table.add_row(name, str(site.patients), str(site.images), *shown)
     return table
 
@@ -94,7 +105,7 @@ def _choice_table(record: RunRecord, words: Words, between: str) -> Table:
     return table
 
 
-def _pooled_table(federated: Evaluation, own: dict[str, Evaluation], words: Words, between: str) -> Table:
+def _pooled_table(whose: str, federated: Evaluation, own: dict[str, Evaluation], words: Words, between: str) -> Table:
     """The headline stands last, with its interval."""
     table = Table(title="All hospitals' held-out patients together")
     table.add_column("model", overflow="fold")
@@ -102,7 +113,7 @@ def _pooled_table(federated: Evaluation, own: dict[str, Evaluation], words: Word
         _add_figures(table, words.in_text[key], between)
     table.add_column("95 % interval", no_wrap=True)
     headline = words.compared[0]
-    for name, evaluation in {"federated": federated, **{f"{site} alone": one for site, one in own.items()}}.items():
+    for name, evaluation in {whose: federated, **{f"{site} alone": one for site, one in own.items()}}.items():
         table.add_row(name, *(_figure(evaluation, key) for key in reversed(words.compared)), _interval(evaluation, headline))
     return table
 

@@ -58,6 +58,11 @@ def render_board(record: RunRecord, site: str, turn: LeftOutRecord | None = None
 
     Raises RunError where the record holds no figures of the hospital.
     """
+    if record.evaluated is not None:
+        raise RunError(
+            "The run evaluated a finished model and made none, so no hospital gained one by it",
+            hint="its figures are in the run's report: wardround report RUN",
+        )
     entry, task = require_hospital(record, site), task_of_record(record.study_toml)
     models = models_at(entry)
     page: str = _template().render(

@@ -186,7 +186,7 @@ def _place_of(name: str, sites: Sequence[str]) -> int:
     """0 for what is of all hospitals, then the hospitals in their order; other models come behind them."""
     if name in sites:
         return 1 + list(sites).index(name)
-    return 0 if name in ("federated", "all hospitals") else 1 + len(sites)
+    return 0 if name in ("federated", "evaluated", "all hospitals") else 1 + len(sites)
 
 
 def _legend_above(axes: Any, entries: int) -> None:

@@ -86,6 +86,8 @@ class Trend:
 
 def convergence(record: RunRecord, task: Task) -> Convergence:
     """The verdict on a run, from its record alone."""
+    if record.evaluated is not None:
+        return Convergence("unclear", "The run evaluated a finished model, and took no round.")
     times = learning_times(study_of(record), len(record.rounds))
     used = [(time, entry) for time, entry in zip(times, record.rounds, strict=True) if not entry.discarded]
     sign = 1.0 if task.bigger_is_better else -1.0

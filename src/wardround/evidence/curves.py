@@ -6,7 +6,12 @@ from wardround.study.record.run_record import Evaluation, RunRecord
 from wardround.tasks.evaluation import sums_of
 from wardround.tasks.protocol import Chart, DecisionTable, Task
 
-FEDERATED = "federated"
+FEDERATED, EVALUATED = "federated", "evaluated"
+
+
+def whose_model(record: RunRecord) -> str:
+    """What the pages call the model that all hospitals' figures are of: one that they trained together, or one that was there."""
+    return FEDERATED if record.evaluated is None else EVALUATED
 
 
 def charts_of(task: Task, evaluations: Mapping[str, Evaluation]) -> tuple[Chart, ...]:

@@ -23,6 +23,7 @@ from wardround.study.record.run_record import RunRecord
 from wardround.tasks.protocol import Words
 from wardround.tasks.registry import task_of_record
 from wardround.values.durable import write_atomic
+from wardround.values.errors import RunError
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#!|~$^])")
 _OUR_BLANK = re.compile(r"\\(\[to be filled in by [a-z ]+)\\\]")
@@ -58,7 +59,13 @@ def render_model_card(record: RunRecord, left_out: Turns = NO_TURNS) -> str:
 
 
 def write_model_card(record: RunRecord, path: Path, left_out: Turns = NO_TURNS) -> Path:
-    """Write the card to `path`, whole or not at all. Raises RunError where the disk refuses."""
+    """Write the card to `path`, whole or not at all. Raises RunError where the disk refuses, and of a run that made no model: the
+    one that it evaluated has the card of the run which made it."""
+    if record.evaluated is not None:
+        raise RunError(
+            "The run evaluated a finished model and made none, so it has no model card",
+            hint="the model's own card lies in the folder of the run that made it; this run has a report",
+        )
     write_atomic(path, render_model_card(record, left_out).encode())
     return path
 

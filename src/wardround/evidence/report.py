@@ -14,7 +14,7 @@ from markupsafe import Markup
 from wardround.evidence import text as wording
 from wardround.evidence.benefit import benefits
 from wardround.evidence.convergence import convergence
-from wardround.evidence.curves import FEDERATED, by_model_and_site, charts_of, decision_table
+from wardround.evidence.curves import by_model_and_site, charts_of, decision_table, whose_model
 from wardround.evidence.run_facts import facts, page_text, tested, threshold_at_home
 from wardround.study.record.left_out_record import NO_TURNS, Turns
 from wardround.study.record.run_record import RunRecord
@@ -34,11 +34,12 @@ _BENEFITS = {
 def render_report(record: RunRecord, left_out: Turns = NO_TURNS) -> str:
     """The page as text. The same record gives the same text. left_out: what was learnt without each hospital."""
     shared = record.pooled.federated if record.pooled else None
-    cross = by_model_and_site(record)
+    cross = by_model_and_site(record) if record.evaluated is None else {}
     task = task_of_record(record.study_toml)
     words = task.words
     page: str = _template().render(
         record=record,
+        whose=whose_model(record),
         css=Markup(page_text("report.css")),
         headline=wording.headline(record, left_out),
         left_out=left_out,
@@ -81,7 +82,7 @@ def _charts(record: RunRecord, task: Task) -> dict[str, Markup | None]:
     from wardround.evidence import charts  # matplotlib takes most of a second to import
 
     drawn = {
-        "benefit": charts.benefit_chart(record, task),
+        "benefit": charts.benefit_chart(record, task) if record.evaluated is None else None,
         "learning": charts.learning_chart(record, task),
         "loss": charts.loss_chart(record),
     }
@@ -93,7 +94,7 @@ def _drawings(record: RunRecord, task: Task) -> tuple[tuple[Markup, Chart], ...]
     """The task's own charts of the models on all hospitals' test patients."""
     from wardround.evidence import charts
 
-    models = {FEDERATED: record.pooled.federated} | record.pooled.own if record.pooled else {}
+    models = {whose_model(record): record.pooled.federated} | record.pooled.own if record.pooled else {}
     return tuple((Markup(charts.drawing(chart, tuple(record.sites))), chart) for chart in charts_of(task, models))
 
 

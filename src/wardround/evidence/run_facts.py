@@ -5,7 +5,7 @@ from importlib.resources import files
 from wardround.evidence import text as wording
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
-from wardround.study.record.run_record import Evaluation, RunRecord
+from wardround.study.record.run_record import EvaluatedRecord, Evaluation, RunRecord
 from wardround.values.errors import StudyError
 
 
@@ -15,12 +15,9 @@ def facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
     rows = [
         ("Run", record.run_id),
         ("Study", f"{record.study_title} (SHA-256 {record.study_hash})"),
-        ("Algorithm", record.algorithm),
-        ("Network", f"{record.network.name}, {wording.whole(record.network.parameters)} trained numbers"),
-        ("Rounds", str(len(record.rounds))),
+        *(_how_it_learned(record) if record.evaluated is None else _evaluated(record, record.evaluated)),
         ("Privacy mode", record.privacy_mode),
         ("Summation", record.summation_mode),
-        ("Seed", str(record.seed)),
         ("Engine", _engine(record)),
         ("Started", record.created),
         ("Finished", record.finished or "not finished"),
@@ -37,6 +34,26 @@ def facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         rows.append(("Files", ", ".join(f"{name} ({kind})" for kind, name in sorted(model.files.items())) or wording.NONE))
         rows.append(("ONNX against PyTorch", f"largest difference in probability {_scientific(model.onnx_max_difference)}"))
     return tuple(rows)
+
+
+def _how_it_learned(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Algorithm", record.algorithm),
+        ("Network", f"{record.network.name}, {wording.whole(record.network.parameters)} trained numbers"),
+        ("Rounds", str(len(record.rounds))),
+        ("Seed", str(record.seed)),
+    )
+
+
+def _evaluated(record: RunRecord, model: EvaluatedRecord) -> tuple[tuple[str, str], ...]:
+    made = f", made by the run {', '.join(model.runs)}" if model.runs else ""
+    started = f", which started from the model {', '.join(model.parents)}" if model.parents else ""
+    data = " Synthetic data had a part in it." if model.synthetic else ""
+    return (
+        ("Evaluated model", f"SHA-256 {model.sha256}{made}{started}. Its arrays: SHA-256 {model.content}.{data}"),
+        ("It is of the study", f"{model.study_title} (SHA-256 {model.study_hash})"),
+        ("Network", f"{record.network.name}, {wording.whole(record.network.parameters)} numbers"),
+    )
 
 
 def _engine(record: RunRecord) -> str:

@@ -115,10 +115,10 @@ def _pooled_words(record: RunRecord, task: Task) -> Iterator[str]:
             yield _AT_THE_HOSPITALS
         return
     shared = record.pooled.federated
+    whose = "that the hospitals trained together (the federated model)" if record.evaluated is None else "that was evaluated"
     yield (
-        f"On the held-out test patients of all hospitals together ({_people(shared, task.words)}), the model that the "
-        f"hospitals trained together (the federated model) reached {task.words.headline} of "
-        f"{with_interval(shared, task.headline)}."
+        f"On the held-out test patients of all hospitals together ({_people(shared, task.words)}), the model {whose} reached "
+        f"{task.words.headline} of {with_interval(shared, task.headline)}."
     )
     own = [value for evaluation in record.pooled.own.values() if (value := evaluation.value(task.headline)) is not None]
     if own:
@@ -204,6 +204,8 @@ def _external_words(record: RunRecord, words: Words) -> Iterator[str]:
 
 def trained_on(record: RunRecord, name: str) -> str:
     """Whether hospitals trained on records of an external test set, as far as they compared them."""
+    if record.evaluated is not None:
+        return "whether the model had learned from any of them is not known here"
     counts = record.trained_on.get(name, {})
     if any(counts.values()):
         return _list([f"{site} trained on {whole(count)} of its records" for site, count in counts.items() if count])
@@ -242,6 +244,8 @@ def privacy_words(record: RunRecord) -> tuple[str, ...]:
         return tuple(promised(record, record.privacy))
     if record.privacy_mode != "none":
         return (f"Privacy mode “{record.privacy_mode}”. This report has no description of it: see the study and its ledger.",)
+    if record.evaluated is not None:
+        return tuple(_of_an_evaluation(record))
     seen = (
         "The sum was plain: whoever runs the coordinator can see each hospital's model update in every round, and with "
         "known attacks can try to reconstruct training records from it."
@@ -251,19 +255,40 @@ def privacy_words(record: RunRecord) -> tuple[str, ...]:
         if record.summation_mode == "masked"
         else f"The sum was {record.summation_mode}: see the study for who could see one hospital's update."
     )
-    holds = (
-        "This run was a simulation on one machine that held the data of all hospitals. It shows what can be learned together, "
-        "not that anything was protected; in a deployment patient records stay at their hospital."
-        if record.engine == "in_process"
-        else "What holds: patient records stayed at their hospital; only numbers computed from them left."
-    )
     return (
-        "Privacy mode “none”: no patient is protected by a mathematical guarantee.",
-        holds,
+        _NO_GUARANTEE,
+        _holds(record, "learned together"),
         "What is not protected: the final model, or any round's, may betray whether a certain patient was in the training data, "
         "and may have memorised unusual records. Losses, counts and evaluation sums leave a hospital exact, without noise.",
         seen,
         "Hand the model only to people who could also be trusted with a summary of the data.",
+    )
+
+
+_NO_GUARANTEE = "Privacy mode “none”: no patient is protected by a mathematical guarantee."
+
+
+def _holds(record: RunRecord, shown: str) -> str:
+    return (
+        f"This run was a simulation on one machine that held the data of all hospitals. It shows what can be {shown}, "
+        "not that anything was protected; in a deployment patient records stay at their hospital."
+        if record.engine == "in_process"
+        else "What holds: patient records stayed at their hospital; only numbers computed from them left."
+    )
+
+
+def _of_an_evaluation(record: RunRecord) -> Iterator[str]:
+    """Of a run that evaluated a finished model. Nothing is said of how that model was made."""
+    yield _NO_GUARANTEE
+    yield _holds(record, "evaluated together")
+    yield (
+        "What is not protected: counts of patients and of the model's answers leave a hospital exact, without noise. A model "
+        "that somebody crafted for it answers any question about a record with where its score falls."
+    )
+    yield (
+        "The sum was plain: whoever runs the coordinator can see each hospital's own counts."
+        if record.summation_mode == "plain"
+        else "The sum was masked: only the sum over the hospitals could be read, not one hospital's counts."
     )
 
 

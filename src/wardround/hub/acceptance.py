@@ -85,10 +85,12 @@ def impossible(task: Task, total: Contribution, dataset_counts: Mapping[str, Seq
     return task.records(scores) > validation
 
 
-def possible_counts(counts: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether the counts of an opening can be those of hospitals that have patients to train on."""
+def possible_counts(counts: Mapping[str, NDArray[Any]], *, evaluates_only: bool = False) -> bool:
+    """Whether the counts of an opening can be those of hospitals that have patients for it: to train on, or to test on where the
+    study evaluates only. Nobody counts training patients there."""
     whole = all((array >= 0).all() and (array < LARGEST_COUNT).all() for array in counts.values())
-    return whole and int(counts["images"][0]) >= 1
+    train, _, test = counts["images"].tolist()
+    return whole and (train == 0 and test >= 1 if evaluates_only else train >= 1)
 
 
 def too_long(total: Contribution, reference: Bundle, frame: Frame) -> bool:

@@ -13,6 +13,7 @@ from wardround.hub.engine import Engine
 from wardround.hub.exchange import Traffic
 from wardround.hub.notices import Listener, RoundDiscarded, RoundFinished, Score, silent
 from wardround.hub.orders import Orders, Question, require_sites, too_few
+from wardround.plan.evaluated_model import require_first_model
 from wardround.plan.networks import IN_THIS_PROCESS, Networks
 from wardround.plan.permission import require_listed_hospitals
 from wardround.plan.plan import FEDERATED, LAST, Plan
@@ -134,6 +135,7 @@ class Coordinator:
 
     def _open(self) -> None:
         model = self.plan.initial_model()
+        require_first_model(self.study, model)
         asked = self.engine.sites()
         require_sites(self.study.sites, asked)
         require_listed_hospitals(self.study, asked)
@@ -164,7 +166,7 @@ class Coordinator:
         frame = self.plan.opening_frame(len(self.progress.sites))
         opened = self._opening_sum(bundle, frame)
         counts = reveal(opened.total, {}, frame).counts
-        if not possible_counts(counts):
+        if not possible_counts(counts, evaluates_only=self.study.evaluates_only):
             raise EngineError(
                 "The hospitals' counts at the opening add up to numbers that no hospitals have, so one of them states false ones",
                 hint="which one cannot be seen in a sum: agree on a new study, with fewer hospitals, until one opens",

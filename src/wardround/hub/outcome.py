@@ -21,6 +21,7 @@ from wardround.study.declaration import Study
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.study.record.left_out_record import NO_TURNS, Turns
 from wardround.study.record.run_record import (
+    EvaluatedRecord,
     MachineRecord,
     ModelRecord,
     NetworkRecord,
@@ -133,7 +134,8 @@ class Outcome:
             if own_sums is not None and own_label(site) in self.progress.evaluations
         }
 
-    def record(self, model: ModelRecord) -> RunRecord:
+    def record(self, model: ModelRecord | None, evaluated: EvaluatedRecord | None = None) -> RunRecord:
+        """model: what the run made. evaluated: the finished model of a run that made none."""
         own = {site: self._evaluation(self.sums(own_label(site))["test"], cut) for site, cut in self.own_models.items()}
         return RunRecord(
             run_id=self.plan.run_id,
@@ -148,7 +150,7 @@ class Outcome:
             synthetic=self.plan.synthetic,
             versions=versions_here(),
             machine=MachineRecord(cores=usable_cores()),
-            network=NetworkRecord(name=self.study.learned.title, parameters=size_of(shapes_of(self.progress.state["model"]))),
+            network=NetworkRecord(name=self.study.learned.title, parameters=self._parameters()),
             algorithm=self.study.algorithm.name,
             privacy_mode=self.study.privacy.mode,
             privacy=self.privacy,
@@ -163,7 +165,14 @@ class Outcome:
             trained_on=self._trained_on(),
             cross=self._cross(),
             model=model,
+            evaluated=evaluated,
+            threshold=None if evaluated is None else self.threshold,
         )
+
+    def _parameters(self) -> int:
+        """Numbers that were trained; of a model that was evaluated only, all of them."""
+        trained = size_of(shapes_of(self.progress.state["model"]))
+        return trained + size_of(shapes_of(self.progress.frozen)) if self.study.evaluates_only else trained
 
     def _pooled(self, own: dict[str, Evaluation]) -> Pooled | None:
         """None at a hub where nothing was summed: figures of no patients would look like figures."""
@@ -289,6 +298,8 @@ def decided(study: Study, sums: Mapping[str, Sums], *, shared: bool = False) -> 
 
     shared: of all hospitals together; else sums and decision are one hospital's.
     """
+    if study.evaluation.model_threshold is not None:
+        return study.evaluation.model_threshold
     allowed = {split: one for split, one in sums.items() if split in ("validation", SHIFTED)}
     return task_of(study).decide(study.evaluation.shared_rule if shared else study.evaluation.home_rule, allowed)
 

@@ -1,6 +1,7 @@
 """The folder of one run: taken by one process at a time, and never shared by two runs.
 
 study.toml  study.run.toml  plan.json  hospitals.json  checkpoint.safetensors  sites/NAME/...  data/NAME.npz  external.npz
+evaluated.safetensors (of a study that evaluates only, in place of a new model)
 model.safetensors  model.onnx  record.json  report.html  model_card.md
 """
 
@@ -122,7 +123,7 @@ class RunFolder:
                     expected=f"[{section}] as in {run_file_of(self.path / STUDY)}",
                     hint=f"resume with --run {run_file_of(self.path / STUDY)}, or use a new folder",
                 )
-        return settings.with_run(**stated.stated())
+        return settings.with_run(**stated.stated()).evaluating(None if stated.model is None else stated.model.path)
 
     def _settings(self) -> RunSettings:
         try:

@@ -2,6 +2,7 @@
 
     open/0 .. open/3n -> train/1 .. train/R -> own/1 .. own/R (where the study has own models) -> evaluate/LABEL
         -> personal/R (where the study has personal models) -> close
+    open/0 .. open/3n -> evaluate/0/federated -> close/0        where nothing is trained
        \\--one is used--/        open/0/again: the model once more, for a site that lost its own; it answers nothing
 
 A site answers each name of the list at most once over one set of sites, with exactly these arrays, and nothing else. Everything
@@ -69,7 +70,7 @@ class Permission:
         if planned is None:
             raise RefusedError(
                 "The order asks for what the approved study does not have",
-                expected=f"one of {len(self._orders)} orders: openings, rounds 1 to {self._rounds}, its evaluations, closing",
+                expected=f"one of {len(self._orders)} orders: openings, {self._rounds_in_words}its evaluations, closing",
                 found=f"{header.step} {header.round} {header.label}".strip(),
                 code="not-in-study",
             )
@@ -92,6 +93,10 @@ class Permission:
     @property
     def _rounds(self) -> int:
         return self._plan.study.algorithm.rounds
+
+    @property
+    def _rounds_in_words(self) -> str:
+        return f"rounds 1 to {self._rounds}, " if self._rounds else ""
 
     @cached_property
     def _orders(self) -> Mapping[str, PlannedOrder]:

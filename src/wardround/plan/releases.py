@@ -44,7 +44,8 @@ def _releases(plan: Plan) -> Iterator[Release]:
     sites, rounds = len(study.sites.names), study.algorithm.rounds
     if "open" in plan.summed:
         yield _release(OPENING, 1, plan.opening_frame(sites))
-    yield _release(TRAINING, rounds, plan.training_frame(_shared_model(plan), sites, max(1, _public_weight(plan))))
+    if rounds:
+        yield _release(TRAINING, rounds, plan.training_frame(_shared_model(plan), sites, max(1, _public_weight(plan))))
     if "evaluate" in plan.summed:
         labels = judged_models(plan)
         yield _release(EVALUATION, len(labels), plan.evaluation_frame(sites, shifted=plan.robust), labels)

@@ -116,7 +116,7 @@ def _compared(
 
 
 def _decision(record: RunRecord) -> float | None:
-    return None if record.model is None else record.model.threshold
+    return record.decision
 
 
 def _decision_at(record: RunRecord, site: str) -> float | None:

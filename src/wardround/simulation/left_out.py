@@ -99,6 +99,8 @@ def leave_out(run: Run, names: Sequence[str], settings: RunSettings, watch: Watc
 
 def require_leaving_out(study: Study, names: Sequence[str], hospitals: Sequence[str] | None) -> None:
     """StudyError where these hospitals cannot be left out. hospitals: of the run; None where they are not known yet."""
+    if study.evaluates_only:
+        raise StudyError("The study trains nothing, so no hospital can be left out of training", hint="leave --left-out away")
     if not statement_of(study.algorithm.name).one_model:
         raise StudyError(
             f"A hospital that did not train has no model with {study.algorithm.name}: part of each stays where it was learnt",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wardround.plan.evaluated_model import EVALUATED
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.registry import task_of_record
@@ -32,19 +33,21 @@ class Run:
 
     @property
     def model(self) -> Tree:
-        """The federated model's arrays, float32, by name."""
-        return read_tensors(self.folder / "model.safetensors")[0]
+        """The federated model's arrays, float32, by name; of a run that evaluated one, that model's."""
+        return read_tensors(self.folder / ("model.safetensors" if self.record.evaluated is None else EVALUATED))[0]
 
     def __repr__(self) -> str:
         task = task_of_record(self.record.study_toml)
         shared = None if self.record.pooled is None else self.record.pooled.federated
         figure = f", {task.words.in_text[task.headline]} {_figure(shared, task.headline)}" if shared else ""
-        return f"<Run {self.folder}: {len(self.record.sites)} hospitals, {len(self.record.rounds)} rounds{figure}>"
+        work = f"{len(self.record.rounds)} rounds" if self.record.evaluated is None else "evaluation only"
+        return f"<Run {self.folder}: {len(self.record.sites)} hospitals, {work}{figure}>"
 
     def _repr_html_(self) -> str:
         """A small table without scripts or links; every text is escaped."""
         task = task_of_record(self.record.study_toml)
         name = html.escape(task.words.names[task.headline])
+        whose = "federated" if self.record.evaluated is None else "evaluated model"
         rows = "".join(
             f"<tr><th>{html.escape(site)}</th><td>{entry.patients}</td>"
             f"<td>{_figure(entry.own, task.headline)}</td><td>{_figure(entry.federated, task.headline)}</td></tr>"
@@ -53,7 +56,7 @@ class Run:
         note = "<p>Synthetic data, of no patient.</p>" if self.record.synthetic else ""
         return (
             f"<p>{html.escape(repr(self))}</p>{note}<table><thead><tr><th>hospital</th><th>patients</th><th>{name}, own</th>"
-            f"<th>{name}, federated</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"<th>{name}, {whose}</th></tr></thead><tbody>{rows}</tbody></table>"
         )
 
 

@@ -93,6 +93,8 @@ def over_seeds(
     """
     if not 2 <= count <= MOST:
         raise StudyError("A spread needs two seeds or more", expected=f"--seeds 2 to {MOST}", found=str(count))
+    if study.evaluates_only:
+        raise StudyError("Seeds move training, and this study trains nothing", hint="run it once: that has all figures")
     first = study.training.seed
     seeds = range(first, first + count)
     if not resume and (begun := [path.name for path in folder.glob(f"{SEED_FOLDER}*")]):

@@ -14,7 +14,11 @@ from wardround.hub.coordinator import Coordinator
 from wardround.hub.notices import Listener, silent
 from wardround.hub.outcome import Outcome, score_externally, summary_json
 from wardround.hub.run_folder import RunFolder
+from wardround.plan.evaluated_model import EVALUATED, GivenModel
+from wardround.plan.networks import IN_THIS_PROCESS, Networks
+from wardround.plan.plan import Plan
 from wardround.plan.pricing import with_noise
+from wardround.prediction.finished_model import evaluated_content, require_model_or_none
 from wardround.simulation.comparing import left_out_of
 from wardround.simulation.hospitals import (
     DatasetCache,
@@ -41,6 +45,7 @@ from wardround.study.record.run_record import RunRecord
 from wardround.study.run_settings import RunSettings, load_run, settings_beside
 from wardround.study.sections.simulation import SimulationSection
 from wardround.values.cores import usable_cores
+from wardround.values.durable import write_atomic
 from wardround.values.errors import StudyError
 from wardround.values.records import Records
 
@@ -65,6 +70,7 @@ def simulate(
     epsilon: float | None = None,
     progress: bool | None = None,
     mappings: Mapping[str, str | Path] | None = None,
+    model: str | Path | None = None,
 ) -> Run:
     """Run a study over hospitals on this machine.
 
@@ -109,6 +115,9 @@ def simulate(
         terminal and in a notebook, where no `listener` hears it.
     mappings
         Hospital -> the file of its own mapping, which says how its table's columns become the contract's.
+    model
+        The finished model of a study that evaluates only: a run folder, a model.safetensors, or a model in the registry.
+        Default: [model] of the run settings.
 
     Returns
     -------
@@ -125,7 +134,7 @@ def simulate(
         raise StudyError(
             "Hospitals come either from their own data or from one divided data set", hint="use --site, or --data with --split"
         )
-    stated = _settings(run, study, study_folder).with_run(workers=workers).divided(division)
+    stated = _settings(run, study, study_folder).with_run(workers=workers).divided(division).evaluating(model)
     declared = load_study(study) if isinstance(study, str | Path) else study
     declared = _with(declared, seed, own, epsilon)
     shown = False if progress is None and listener is not silent else progress
@@ -176,9 +185,11 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
     if asked.register:
         _require_registry()
     folder = RunFolder(Path(asked.out) if asked.out is not None else default_folder(declared))
+    require_model_or_none(declared, stated)
     with ExitStack() as parts:
         parts.enter_context(closing(folder))
         settings = _resumed(folder, declared, stated) if asked.resume else stated
+        finished = _finished_model(folder, declared, settings, resume=asked.resume)
         fork_server = early_fork_server(default_workers(2) if settings.run.workers is None else settings.run.workers)
         if fork_server:
             parts.enter_context(closing(fork_server))
@@ -188,6 +199,7 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
         del datasets  # what was read is in files now, and training needs the memory
         at_once = default_workers(len(hospitals)) if settings.run.workers is None else settings.run.workers
         enrolled = with_noise(_enrolled(declared, hospitals, folder))
+        networks = _networks(folder, declared, finished)
         begun = folder.plan if asked.resume else None
         plan = begun or folder.begin(declared, settings, synthetic=asked.synthetic)
         kept = Ledgers(folder, None if asked.ledgers is None else Path(asked.ledgers).resolve())
@@ -203,6 +215,7 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
                 listener=losses,
                 every_site_must_open=True,
                 deadline_s=settings.run.deadline_s,
+                networks=networks,
             )
             coordinator.run()
             score_own_models(coordinator, folder)
@@ -244,14 +257,36 @@ def _require_registry() -> None:
     open_registry().close()
 
 
+def _finished_model(folder: RunFolder, study: Study, settings: RunSettings, *, resume: bool) -> bytes | None:
+    """The file of the model that a study evaluates; None where the run's folder holds it already, or the study trains one."""
+    if not study.evaluates_only or (resume and (folder.path / EVALUATED).exists()):
+        return None
+    return evaluated_content(study, settings)
+
+
+def _networks(folder: RunFolder, study: Study, finished: bytes | None) -> Networks:
+    """Who answers about the network. Of a study that evaluates only the model is copied into the run folder first, so that a
+    resumed run has it whatever became of the original."""
+    if not study.evaluates_only:
+        return IN_THIS_PROCESS
+    path = folder.path / EVALUATED
+    if finished is not None:
+        write_atomic(path, finished)
+    networks = GivenModel(path)
+    networks.initial_model(Plan(study))  # arrays of another network are refused before anything begins
+    return networks
+
+
 def write_evidence(record: RunRecord, folder: Path) -> None:
-    """Report and model card of a run, with what its folder holds of leaving hospitals out."""
+    """Report and model card of a run, with what its folder holds of leaving hospitals out. A run that evaluated a model has no
+    card: the model's own is that of the run which made it."""
     from wardround.evidence.model_card import write_model_card
     from wardround.evidence.report import write_report
 
     turns = left_out_of(record, folder)
     write_report(record, folder / REPORT, turns)
-    write_model_card(record, folder / CARD, turns)
+    if record.evaluated is None:
+        write_model_card(record, folder / CARD, turns)
 
 
 def _give_back_memory() -> None:

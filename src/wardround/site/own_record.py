@@ -113,7 +113,9 @@ def _tested(task: Task, study: Study, splits: dict[str, Any] | None) -> tuple[Ev
     """A model on the test patients, and its decision."""
     if splits is None:
         return None, None
-    decision = task.decide(study.evaluation.home_rule, {"validation": _sums(task, splits["validation"])})
+    decision = study.evaluation.model_threshold
+    if decision is None:
+        decision = task.decide(study.evaluation.home_rule, {"validation": _sums(task, splits["validation"])})
     return evaluation_of(task, _sums(task, splits["test"]), decision), decision
 
 

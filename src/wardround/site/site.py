@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wardround.crypto.identity import Identity
+from wardround.plan.evaluated_model import require_evaluated
 from wardround.plan.permission import Permission, PlannedOrder
 from wardround.plan.plan import Plan
 from wardround.plan.usable_arrays import require_usable
@@ -156,6 +157,7 @@ class Site:
         """The reply to an order, recorded before it is sent: a repeated order must get these bytes, whatever happens next."""
         require_usable(order.arrays)
         require_allowed(order, planned, state, self.plan, self.name)
+        require_evaluated(self.plan.study, order, self.work.opened if order.header.step == "evaluate" else {})
         reply = self._worked_out(order, planned, order_hash, state)
         self.store.forget_refusals()  # new work begins the count anew; a repeated message does not
         return reply

@@ -90,8 +90,9 @@ class SiteWork:
     @cached_property
     def _read(self) -> Read:
         records = self._load()
-        if not np.any(records.splits == "train"):
-            raise DataError("This site has no training records", hint="check the path and the study's [data.splits]")
+        kind, words = ("test", "test records") if self.plan.study.evaluates_only else ("train", "training records")
+        if not np.any(records.splits == kind):
+            raise DataError(f"This site has no {words}", hint="check the path and the study's [data.splits]")
         self._compare_with_outside(records)
         return read(records, fingerprint(records), self.plan, self.store, threads=self._threads)
 
@@ -157,8 +158,9 @@ class SiteWork:
         return protect(Contribution({}, 0, leaving), {}, frame, self._rounding_key("open", 0)), state
 
     def _stepped(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Counts in train, validation and test, that of train in steps of `summation.weight_step`."""
-        step = self.plan.study.summation.stepped
+        """Counts in train, validation and test, that of train in steps of `summation.weight_step`; none of a study that does not
+        look at it."""
+        step = (lambda _: 0) if self.plan.study.evaluates_only else self.plan.study.summation.stepped
         return np.array([step(int(count)) if split == "train" else count for split, count in zip(SPLITS, counts, strict=True)])
 
     def train(self, order: Order, state: SiteState) -> tuple[Tree, SiteState]:
@@ -341,11 +343,15 @@ class SiteWork:
         return Head(self.plan.task.outputs, self.plan.task.row_loss(self.plan.study.training, labels))
 
     @property
+    def opened(self) -> Tree:
+        """The whole model of the opening."""
+        return self.store.read_tree("start") or {}
+
+    @property
     def frozen(self) -> Tree:
         """What training never changes: it came with the opening and did not travel again."""
         if self._frozen is None:
-            start = self.store.read_tree("start") or {}
-            self._frozen = {name: array for name, array in start.items() if name not in self.plan.shared_names}
+            self._frozen = {name: array for name, array in self.opened.items() if name not in self.plan.shared_names}
         return self._frozen
 
     def _scores(self, model: Tree, splits: tuple[Split, ...]) -> dict[str, Sums]:

@@ -48,7 +48,7 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
             hint=too_few_hint(read_result),
         )
     assigned = assign_splits(read_result.patients, read_result.declared, rules)
-    if not np.any(assigned == "train"):
+    if rules.leaves_training and not np.any(assigned == "train"):
         raise DataError("No patient is left to train on", hint="lower validation and test under [data.splits], or add patients")
     return Records(row_by_row(read_result.inputs), read_result.labels, read_result.patients, assigned)
 

@@ -199,16 +199,26 @@ class SplitsContract(Section):
     declared: bool = Field(
         default=False, description="Honour the splits the source declares; a validation split it lacks is taken from train."
     )
-    validation: float = Field(default=0.15, ge=0.0, lt=1.0, description="Share of the patients used to choose settings, 0 to 1.")
-    test: float = Field(default=0.15, ge=0.0, lt=1.0, description="Share of the patients held out for the final figures, 0 to 1.")
+    validation: float = Field(default=0.15, ge=0.0, le=1.0, description="Share of the patients used to choose settings, 0 to 1.")
+    test: float = Field(
+        default=0.15,
+        ge=0.0,
+        le=1.0,
+        description="Share of the patients held out for the final figures, 0 to 1; all of them only with evaluation.model.",
+    )
     salt: str = Field(default="wardround", description="Public word mixed into the hash; another word gives another division.")
     minimum_patients: int = Field(default=5, ge=1, description="Fewest patients a hospital needs to take part.")
 
     @model_validator(mode="after")
-    def _something_is_left_to_train_on(self) -> Self:
-        if self.validation + self.test >= 1.0:
+    def _shares_are_of_one_whole(self) -> Self:
+        if self.validation + self.test > 1.0:
             raise ValueError(f"validation and test take {self.validation + self.test:g} of the patients; leave some to train on")
         return self
+
+    @property
+    def leaves_training(self) -> bool:
+        """Whether patients are left to train on. Only a study that trains nothing may have none."""
+        return self.validation + self.test < 1.0
 
 
 class DataContract(Section):

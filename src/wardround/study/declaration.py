@@ -11,6 +11,7 @@ from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.contract import DataContract
 from wardround.study.rules.algorithm import unfit_settings
 from wardround.study.rules.analysis import broken_analysis_rules
+from wardround.study.rules.evaluation_only import trained_settings
 from wardround.study.rules.private import broken_rules
 from wardround.study.rules.sections import Sections
 from wardround.study.rules.uses import unread_settings
@@ -99,7 +100,12 @@ class Study(Section):
     def _learning_sections_fit(self) -> "Study":
         image = self.data.kind == "image"
         sections = cast(Sections, self)
-        if broken := (*unfit_settings(sections), *unread_settings(sections), *broken_rules(sections)):
+        if broken := (
+            *trained_settings(sections),
+            *unfit_settings(sections),
+            *unread_settings(sections),
+            *broken_rules(sections),
+        ):
             raise ValueError("; also: ".join(broken))
         if not image and self.learned.name not in ("mlp", "logistic"):
             raise ValueError(f'network.name = "{self.learned.name}" reads images, the data are a table: choose mlp or logistic')
@@ -190,6 +196,11 @@ class Study(Section):
         return Quorum(sites, self.summation.threshold or smallest, collusion)
 
     @property
+    def evaluates_only(self) -> bool:
+        """Whether hospitals are asked how a finished model does on their patients, and nothing is trained."""
+        return self.evaluation.model is not None
+
+    @property
     def set_changes(self) -> int:
         """How often the set of sites in a masked sum may change."""
         stated = self.summation.max_set_changes
@@ -210,6 +221,8 @@ LATER_SETTINGS: Mapping[str, object] = {
     "training.augmentation.border": "zeros",
     "training.augmentation.cutout_fill": "zero",
     "personal": PersonalSection().model_dump(mode="json"),
+    "evaluation.model": None,
+    "evaluation.model_threshold": None,
 }
 """Settings that came after studies had been agreed on -> the value that leaves a study as it was. With that value a setting is
 not hashed, so that these studies keep their hash. A value here never changes, also where a default does; [personal] is left

@@ -11,6 +11,8 @@ from wardround.study.rules.private import units_together
 def protection(study: Study) -> tuple[str, ...]:
     """One sentence a line. Where the study names no hospitals yet, the smallest numbers that its settings allow."""
     summed = _masked(study) if study.summation.mode == "masked" else _plain()
+    if study.evaluates_only:
+        return (*summed, *_of_an_evaluation(study))
     return (*summed, *(promised_privacy(study) if study.privacy.private else _unprotected(study)))
 
 
@@ -83,6 +85,14 @@ def _masked(study: Study) -> Iterator[str]:
     else:
         needed = next(n for n in range(2, 251) if smallest_threshold(n, collusion) <= n)
         yield f"It takes at least {needed} hospitals. The study names none yet; the threshold follows from how many there are."
+
+
+def _of_an_evaluation(study: Study) -> Iterator[str]:
+    yield f"Nothing is trained: the finished model {study.evaluation.model} is evaluated, once."
+    yield (
+        "No patient is protected by noise: the sums say exactly how many patients there are and how many of their scores fall "
+        "where, and a model that was crafted for it makes where a score falls the answer to any question about a record."
+    )
 
 
 def _unprotected(study: Study) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from wardround.study.declaration import Study
 from wardround.study.sections.execution import Device, ExecutionSection
 from wardround.study.sections.external import ExternalSection
+from wardround.study.sections.finished import FinishedSection
 from wardround.study.sections.section import Section
 from wardround.study.sections.simulation import SimulationSection
 from wardround.study.toml_reading import read_as, read_text
@@ -37,6 +38,8 @@ class RunSettings(Section):
         Where the external test set lies that the study names, and which split of it is used. None: nowhere on this machine.
     simulation
         How one data set becomes several hospitals. None: each hospital has data of its own.
+    model
+        Where the finished model lies that the study evaluates. None: nowhere on this machine, or the study trains one.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class RunSettings(Section):
     run: ExecutionSection = Field(default_factory=ExecutionSection, description="How this machine works.")
     external: ExternalSection | None = Field(default=None, description="Where the external test set lies.")
     simulation: SimulationSection | None = Field(default=None, description="How one data set becomes several hospitals.")
+    model: FinishedSection | None = Field(default=None, description="Where the finished model lies that the study evaluates.")
 
     def with_run(self, **settings: object) -> "RunSettings":
         """The same settings with others under [run], checked as a file is; None leaves a setting as it is."""
@@ -64,7 +68,7 @@ class RunSettings(Section):
             raise StudyError(
                 f"{name} cannot be used", expected=problem["msg"], found=repr(problem["input"])[:80], hint=f"give another {name}"
             ) from error
-        return RunSettings(run=section, external=self.external, simulation=self.simulation)
+        return RunSettings(run=section, external=self.external, simulation=self.simulation, model=self.model)
 
     def stated(self) -> dict[str, object]:
         """The settings under [run] that somebody wrote down; those left to their defaults are not in it."""
@@ -72,16 +76,26 @@ class RunSettings(Section):
 
     def divided(self, division: SimulationSection | None) -> "RunSettings":
         """The same settings with another division; None leaves it as it is."""
-        return RunSettings(run=self.run, external=self.external, simulation=division or self.simulation)
+        return RunSettings(run=self.run, external=self.external, simulation=division or self.simulation, model=self.model)
+
+    def evaluating(self, model: str | Path | None) -> "RunSettings":
+        """The same settings with another finished model; None leaves it as it is."""
+        section = self.model if model is None else FinishedSection(path=str(model))
+        return RunSettings(run=self.run, external=self.external, simulation=self.simulation, model=section)
+
+    def without_model(self) -> "RunSettings":
+        """The same settings where the finished model lies beside the run."""
+        return RunSettings(run=self.run, external=self.external, simulation=self.simulation)
 
     def starting_in(self, folder: Path) -> "RunSettings":
-        """The same settings with a relative external path resolved from `folder`."""
-        if self.external is None or self.external.path is None:
-            return self
-        path = str((folder / Path(self.external.path).expanduser()).resolve())
-        return RunSettings(
-            run=self.run, external=ExternalSection(path=path, split=self.external.split), simulation=self.simulation
-        )
+        """The same settings with relative paths resolved from `folder`; the name of a model in the registry stays."""
+        external, model = self.external, self.model
+        if external is not None and external.path is not None:
+            path = str((folder / Path(external.path).expanduser()).resolve())
+            external = ExternalSection(path=path, split=external.split)
+        if model is not None and (beside := folder / Path(model.path).expanduser()).exists():
+            model = FinishedSection(path=str(beside.resolve()))
+        return RunSettings(run=self.run, external=external, simulation=self.simulation, model=model)
 
     def to_toml(self) -> str:
         """What was set. `parse_run(settings.to_toml())` equals the settings."""
@@ -176,6 +190,7 @@ def settings_in_words(study: Study, settings: RunSettings) -> list[str]:
         f"device: {settings.run.device}",
         f"seconds that a hospital has to answer: {settings.run.deadline_s:g}",
         _external_in_words(study, settings.external),
+        *_model_in_words(study, settings.model),
         _division_in_words(settings.simulation),
     ]
 
@@ -189,6 +204,14 @@ def _external_in_words(study: Study, external: ExternalSection | None) -> str:
         return f"external test set {test.name}: not said where it lies; write [external] with dataset or path before a run"
     origin = f"the data set {external.dataset}" if external.dataset else f"{external.path}, its {external.split} records"
     return f"external test set {test.name}: {origin}"
+
+
+def _model_in_words(study: Study, model: FinishedSection | None) -> list[str]:
+    if not study.evaluates_only:
+        return [] if model is None else ["finished model: the study trains one of its own; remove [model]"]
+    if model is None:
+        return ["finished model: not said where it lies; write [model] with path, or name it with --model"]
+    return [f"finished model: {model.path}"]
 
 
 def _division_in_words(division: SimulationSection | None) -> str:

@@ -91,7 +91,8 @@ class OrderHeader(Header):
         _require_sorted(self.cohort)
         if list(self.unused) != sorted(set(self.unused)):
             raise ValueError("lists of rounds must be sorted and hold none twice")
-        if (self.step == "open" and self.round > OPENINGS - 1) or (self.step != "open" and self.round == 0):
+        trains = self.step in ("train", "own", "personal")
+        if (self.step == "open" and self.round > OPENINGS - 1) or (trains and self.round == 0):
             raise ValueError(f"openings have a number from 0 to {OPENINGS - 1}, rounds one from 1")
         return self
 

@@ -231,8 +231,8 @@ class HubWard:
     def engine(self, study: str, sites: tuple[SiteId, ...]) -> MemoryEngine:
         return MemoryEngine(self.post, study, sites)
 
-    def submit(self, study: Study, settings: RunSettings = HOUR) -> StudyFolder:
-        folder, _ = submit(self.home, fitted(study, self.roster), settings, synthetic=True)
+    def submit(self, study: Study, settings: RunSettings = HOUR, model: bytes | None = None) -> StudyFolder:
+        folder, _ = submit(self.home, fitted(study, self.roster), settings, synthetic=True, model=model)
         return folder
 
     @contextmanager
@@ -260,7 +260,8 @@ class HubWard:
 
 def write_evidence(record: RunRecord, folder: Path) -> None:
     write_report(record, folder / REPORT)
-    write_model_card(record, folder / CARD)
+    if record.evaluated is None:
+        write_model_card(record, folder / CARD)
 
 
 def until(folder: StudyFolder, *phases: Phase, seconds: float = 240) -> StudyState:

@@ -43,7 +43,10 @@ def study_lines(study: Mapping[str, Any]) -> Iterator[str]:
     """One study: where it stands, who has approved, its latest rounds, what it costs."""
     yield from wrapped(study["title"] or "(cannot be read)")
     yield f"study {study['study']}"
-    yield from wrapped(f"{study['protection']}, {study['rounds_planned']} rounds")
+    work = (
+        f"evaluation only of the model {study['evaluates'][:12]}" if study["evaluates"] else f"{study['rounds_planned']} rounds"
+    )
+    yield from wrapped(f"{study['protection']}, {work}")
     yield from wrapped(standing(study))
     if study["mend"]:
         yield from wrapped(study["mend"])
@@ -56,7 +59,7 @@ def study_lines(study: Mapping[str, Any]) -> Iterator[str]:
     if study["delta"] is not None:
         yield from wrapped(f"epsilon {_figure(study['epsilon'])} planned in all, at delta {study['delta']:g}")
     if study["phase"] == "finished":
-        yield f"Model, record and report:\n{study['folder']}"
+        yield f"{'Record' if study['evaluates'] else 'Model, record'} and report:\n{study['folder']}"
 
 
 def standing(study: Mapping[str, Any]) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wardround.hub.daemon.roster import Roster
     from wardround.hub.daemon.studies import StudyFolder
     from wardround.hub.daemon.study_state import StudyState
+    from wardround.study.declaration import Study
+    from wardround.study.run_settings import RunSettings
 
 LOOK_S = 0.5
 _OVER = ("finished", "failed", "declined", "stopped")
@@ -27,6 +29,10 @@ def run(
     study: Annotated[Path, typer.Argument(help="The study file (TOML), as it was tried with `wardround simulate`.")],
     run_settings: Annotated[
         Path | None, typer.Option("--run", help="The settings of this machine (default: STUDY.run.toml beside it, if there).")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The finished model of a study that evaluates only: a run folder, model.safetensors, or its name."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show how it goes on until it is over.")] = False,
     synthetic: Annotated[bool, typer.Option("--synthetic", help="Say in every page that the records are of no patient.")] = False,
@@ -40,9 +46,10 @@ def run(
 
     hub = hub_home(home)
     declared = load_study(study)
-    settings = settings_beside(study) if run_settings is None else load_run(run_settings)
+    settings = (settings_beside(study) if run_settings is None else load_run(run_settings)).evaluating(model)
+    content = _evaluated(declared, settings)
     whole = fitted(declared, roster_of(hub))
-    folder, new = submit(hub, whole, settings, lead=hub.settings.title, synthetic=synthetic)
+    folder, new = submit(hub, whole, settings, lead=hub.settings.title, synthetic=synthetic, model=content)
     if as_json:
         typer.echo(json.dumps({"study": folder.hash, "new": new, "hospitals": list(whole.sites.names)}))
         return
@@ -54,6 +61,15 @@ def run(
         _watch(folder)
     else:
         typer.echo(f"See how it goes on: wardround hub status {folder.hash[:12]}")
+
+
+def _evaluated(study: "Study", settings: "RunSettings") -> bytes | None:
+    """The file of the model that the study evaluates; None of a study that trains one. StudyError where nobody said where it
+    lies, or where one was named in vain."""
+    from wardround.prediction.finished_model import evaluated_content, require_model_or_none
+
+    require_model_or_none(study, settings)
+    return evaluated_content(study, settings) if study.evaluates_only else None
 
 
 def status(
@@ -112,7 +128,7 @@ def _say(hub: "HubHome", start: str, wish: str) -> None:
 
 
 def _watch(folder: "StudyFolder") -> None:
-    """A line for each change, until the study is over. EngineError where it is over without a model."""
+    """A line for each change, until the study is over. EngineError where it is over before its end."""
     from wardround.hub.daemon.status import study_view
 
     told = ""
@@ -127,4 +143,5 @@ def _watch(folder: "StudyFolder") -> None:
         time.sleep(LOOK_S)
     if state.phase != "finished":
         raise EngineError(f"The study is {state.phase}", found=state.reason, hint=state.mend)
-    typer.echo(f"Model, record and report: {folder.run}")
+    made = "Record and report" if folder.study().evaluates_only else "Model, record and report"
+    typer.echo(f"{made}: {folder.run}")

@@ -145,7 +145,8 @@ def _network(path: Path) -> str:
 
     plan = Plan(StudyFolder(path).study())
     facts, maker = plan.network, _maker(plan.study.hash)
-    write_tensors(path / FIRST_MODEL, plan.initial_model(), maker)
+    if not plan.study.evaluates_only:  # the model is there already
+        write_tensors(path / FIRST_MODEL, plan.initial_model(), maker)
     stored = {
         "maker": maker,
         "shapes": {name: list(shape) for name, shape in facts.shapes.items()},
@@ -166,13 +167,14 @@ def _finish(path: Path) -> str:
 
 
 def write_evidence(record: "RunRecord", folder: Path) -> None:
-    """Report and model card of a finished run."""
+    """Report and model card of a finished run; the report alone where it made no model."""
     from wardround.evidence.model_card import write_model_card
     from wardround.evidence.report import write_report
     from wardround.hub.artifacts import CARD, REPORT
 
     write_report(record, folder / REPORT)
-    write_model_card(record, folder / CARD)
+    if record.evaluated is None:
+        write_model_card(record, folder / CARD)
 
 
 if __name__ == "__main__":

@@ -182,7 +182,8 @@ class StudyRunner:
         except EngineError as error:
             self._without_enough(error, run)
             return
-        self._to("finished", reason="The model and its report are in the run folder.", model=model)
+        made = "The record of the evaluation and" if study.evaluates_only else "The model and"
+        self._to("finished", reason=f"{made} its report are in the run folder.", model=model)
 
     def _begins_unapproved(self, study: Study) -> bool:
         """Whether the first order would leave without every approval: one expired just now, or the file of the state was edited.

@@ -91,7 +91,7 @@ def _submitted(folder: StudyFolder) -> dict[str, Any]:
     try:
         return dict(_declared(folder))
     except WardroundError:
-        return {"title": "", "lead": "", "submitted": 0, "rounds_planned": 0, "protection": ""}
+        return {"title": "", "lead": "", "submitted": 0, "rounds_planned": 0, "protection": "", "evaluates": ""}
 
 
 @lru_cache(maxsize=1000)
@@ -105,6 +105,7 @@ def _declared(folder: StudyFolder) -> Mapping[str, Any]:
         "submitted": submission.at,
         "rounds_planned": study.algorithm.rounds,
         "protection": ", ".join(filter(None, [f"{study.summation.mode} sum", private])),
+        "evaluates": study.evaluation.model or "",
     }
 
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from wardround.hub.daemon.home import HubHome
 from wardround.hub.daemon.members import Roster
 from wardround.hub.daemon.study_state import AT_WORK, SiteStanding, StudyState, now_ms
+from wardround.plan.evaluated_model import EVALUATED, evaluated_in, require_arrays, require_model_of
 from wardround.plan.permission import Permission
 from wardround.plan.plan import Plan
 from wardround.plan.pricing import with_noise
@@ -87,13 +88,21 @@ def fitted(study: Study, roster: Roster) -> Study:
 
 
 def submit(
-    home: HubHome, study: Study, settings: RunSettings, *, lead: str = "", synthetic: bool = False
+    home: HubHome,
+    study: Study,
+    settings: RunSettings,
+    *,
+    lead: str = "",
+    synthetic: bool = False,
+    model: bytes | None = None,
 ) -> tuple["StudyFolder", bool]:
     """Hands a fitted study to the hub; whether it is new. The same study again is the one that is there.
 
-    StudyError where that one has other run settings."""
+    model: the file of the finished model, of a study that evaluates only. It is copied, so that the run settings need not say
+    where it lay. StudyError where it is another, or where the same study was submitted with other run settings."""
+    _require_model(study, model)
     folder = StudyFolder(home.study(study.hash))
-    run_toml = settings.to_toml().encode()
+    run_toml = settings.without_model().to_toml().encode()
     if folder.path.exists():
         if folder.submission.run_toml != sha256_hex(run_toml):
             raise StudyError(
@@ -110,18 +119,33 @@ def submit(
         lead=lead[:500],
         synthetic=synthetic,
     )
-    _write_new(home, folder.path, study, run_toml, submission)
+    _write_new(home, folder.path, study, run_toml, submission, model)
     home.log.append(
         "submitted",
         f"The study {study.question.title!r} was submitted.",
         study=study.hash,
         run_settings=sha256_hex(run_toml),
         hospitals=list(study.sites.names),
+        **({} if model is None else {"model": sha256_hex(model)}),
     )
     return folder, True
 
 
-def _write_new(home: HubHome, path: Path, study: Study, run_toml: bytes, submission: Submission) -> None:
+def _require_model(study: Study, model: bytes | None) -> None:
+    if not study.evaluates_only:
+        return
+    if model is None:
+        raise StudyError(
+            "The study evaluates a finished model, and none was handed over with it",
+            expected=f"a model with the hash {study.evaluation.model}",
+            hint="wardround hub run STUDY --model MODEL",
+        )
+    evaluated = evaluated_in(model, "the model")
+    require_model_of(study, evaluated)
+    require_arrays(Plan(study), evaluated.arrays)
+
+
+def _write_new(home: HubHome, path: Path, study: Study, run_toml: bytes, submission: Submission, model: bytes | None) -> None:
     """The whole folder or none."""
     state = StudyState(study=study.hash, since=now_ms(), sites=dict.fromkeys(study.sites.names, SiteStanding()))
     part = home.studies / f".{study.hash}.{os.getpid()}.part"
@@ -131,6 +155,9 @@ def _write_new(home: HubHome, path: Path, study: Study, run_toml: bytes, submiss
     write_atomic(run_file_of(part / STUDY), run_toml, private=True)
     write_atomic(part / SUBMISSION, _bytes_of(submission), private=True)
     write_atomic(part / STATE, _bytes_of(state), private=True)
+    if model is not None:
+        make_private(part / RUN)
+        write_atomic(part / RUN / EVALUATED, model, private=True)
     try:
         part.rename(path)
     except OSError:

@@ -27,6 +27,7 @@ from wardround.hub.notices import (
 )
 from wardround.hub.run_folder import RunFolder
 from wardround.hub.summing import READ_LOGS
+from wardround.plan.evaluated_model import EVALUATED, GivenModel
 from wardround.plan.networks import IN_THIS_PROCESS, Networks
 from wardround.study.declaration import Study
 from wardround.study.run_settings import RunSettings
@@ -47,7 +48,7 @@ class Finish(Protocol):
         ...
 
     def write(self, folder: StudyFolder) -> str:
-        """Model, record and report of a run that has come to its end; the hash of the model."""
+        """Model, record and report of a run that has come to its end; the hash of the model, empty where none was made."""
         ...
 
 
@@ -76,7 +77,8 @@ class StudyRun:
     _written: float = 0.0
 
     def to_its_end(self, finishing: Finish) -> str:
-        """The hash of the model. EngineError where too few sites contribute; Halted where it was told to stop."""
+        """The hash of the model; empty where none was made. EngineError where too few sites contribute; Halted where it was told
+        to stop."""
         settings = self.folder.settings()
         engine = HaltingEngine(self.engines(self.study.hash, tuple(sorted(map(SiteId, self.study.sites.names)))), self.halted)
         with closing(RunFolder(self.folder.run)) as run_folder:
@@ -84,6 +86,9 @@ class StudyRun:
             if run_folder.plan is None:
                 run_folder.begin(self.study, settings, synthetic=synthetic)
             finishing.stage(self.study, settings, run_folder)
+            networks: Networks = self.networks
+            if self.study.evaluates_only:
+                networks = GivenModel(run_folder.path / EVALUATED, networks)
             coordinator = Coordinator(
                 self.study,
                 engine,
@@ -91,7 +96,7 @@ class StudyRun:
                 listener=self._hear,
                 every_site_must_open=not self.state().without_missing,
                 deadline_s=settings.run.deadline_s,
-                networks=self.networks,
+                networks=networks,
             )
             self._spending = Spending(coordinator.plan)
             self._catch_up(coordinator)
@@ -99,7 +104,10 @@ class StudyRun:
             coordinator.personalise()
             model = finishing.write(self.folder)
             coordinator.close()
-        self.log.append("model", "The model was written.", study=self.study.hash, sha256=model)
+        if self.study.evaluates_only:
+            self.log.append("evaluated", "The figures of the model were written.", study=self.study.hash)
+        else:
+            self.log.append("model", "The model was written.", study=self.study.hash, sha256=model)
         return model
 
     def mended(self, hint: str) -> str:

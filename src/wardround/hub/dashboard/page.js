@@ -131,7 +131,8 @@ function doing(study, now) {
 
 function tiles(study) {
   const done = study.rounds.filter((one) => !one.discarded).length;
-  const facts = [["rounds", `${study.rounds.length} of ${study.rounds_planned}`]];
+  const facts = study.evaluates ? [["evaluates the model", study.evaluates.slice(0, 12)]]
+    : [["rounds", `${study.rounds.length} of ${study.rounds_planned}`]];
   const scored = study.rounds.filter((one) => one.score !== null);
   if (scored.length) facts.push([study.score_name, figure(scored[scored.length - 1].score)]);
   if (study.delta !== null) {
@@ -190,7 +191,7 @@ function studyCard(study, now) {
   const kind = { declined: "bad", failed: "bad", waiting: "warn" }[study.phase] || "";
   const title = make("div", "name", make("h3", "", study.title || "(cannot be read)"), badge(PHASES[study.phase] || [study.phase, ""]));
   const card = make("article", `card ${kind}`, make("div", "head", title, buttons(study)));
-  card.append(make("p", "faint", make("code", "", study.study.slice(0, 12)), ` · ${study.protection} · submitted ${ago(study.submitted, now)}`,
+  card.append(make("p", "faint", make("code", "", study.study.slice(0, 12)), ` · ${study.protection}${study.evaluates ? " · evaluation only" : ""} · submitted ${ago(study.submitted, now)}`,
     study.lead ? ` · ${study.lead}` : ""));
   if (study.reason) card.append(make("p", "", study.reason));
   if (study.mend && study.phase !== "finished") card.append(make("p", "mend", study.mend));
@@ -201,7 +202,8 @@ function studyCard(study, now) {
     bar.max = study.rounds_planned || 1;
     bar.value = study.rounds.length;
     bar.setAttribute("aria-label", "rounds done");
-    card.append(bar, tiles(study));
+    if (!study.evaluates) card.append(bar);
+    card.append(tiles(study));
   }
   const words = Object.entries(study.refusals);
   const right = make("div", "", curve(study), words.length
@@ -212,7 +214,7 @@ function studyCard(study, now) {
     card.append(folded(study.study, `Rounds (${study.rounds.length})`,
       table(["round", `#${study.score_name}`, "#loss", "#ε", "#time", "without", "not used"], roundRows(study), "")));
   }
-  if (study.phase === "finished") card.append(make("p", "faint", "Model, record and report: ", make("code", "", study.folder)));
+  if (study.phase === "finished") card.append(make("p", "faint", `${study.evaluates ? "Record" : "Model, record"} and report: `, make("code", "", study.folder)));
   return card;
 }
 

@@ -92,7 +92,14 @@ def _fields(contract: DataContract) -> Iterator[str]:
 def _computed(plan: Plan) -> Iterator[str]:
     study = plan.study
     size = sum(_size(shape) for shape in plan.model_shapes.values())
-    yield f"{study.learned.title}, {size:,} numbers; {study.algorithm.name}, {study.algorithm.rounds} rounds."
+    if study.evaluates_only:
+        yield f"Evaluation only of a finished model: {study.learned.title}, {size:,} numbers. Nothing is trained."
+        yield f"The model's hash: {study.evaluation.model}. An order with another model is refused."
+        at = study.evaluation.model_threshold
+        chosen = "a threshold that is chosen on the validation patients" if at is None else f"its threshold {at:g}"
+        yield f"It is judged on this hospital's test patients, at {chosen}."
+    else:
+        yield f"{study.learned.title}, {size:,} numbers; {study.algorithm.name}, {study.algorithm.rounds} rounds."
     if study.personal.candidates:
         names = ", ".join(study.personal.candidates)
         yield f"At the end models for this hospital alone are made here ({names}), and the best for its patients is kept."

@@ -71,7 +71,7 @@ def _patient_findings(
     if splits.declared and np.any(read_result.declared == ""):
         hint = "add a split to every record, or set declared = false"
         findings.append(counted("error", "no-split", "Records declare no split", hint, int(np.sum(read_result.declared == ""))))
-    if assigned is None or np.any(assigned == "train"):
+    if assigned is None or not splits.leaves_training or np.any(assigned == "train"):
         return findings
     return [
         *findings,

@@ -23,6 +23,7 @@ from wardround.values.version import __version__
 __all__ = [
     "FORMAT",
     "CandidateRecord",
+    "EvaluatedRecord",
     "Evaluation",
     "MachineRecord",
     "ModelRecord",
@@ -174,6 +175,18 @@ class ModelRecord(Section):
     )
 
 
+class EvaluatedRecord(Section):
+    """The finished model that a run evaluated. It was there before the run, and the run did not change it."""
+
+    content: Sha256 = Field(description="Hash of its arrays, as the study's evaluation.model names it.")
+    sha256: Sha256 = Field(description="Hash of its safetensors file, by which a registry knows it.")
+    study_title: str = Field(description="Title of the study that it was learned in, as its file says.")
+    study_hash: str = Field(description="Hash of that study.")
+    synthetic: bool = Field(description="True where any of the data that it learned from were generated.")
+    runs: tuple[str, ...] = Field(default=(), description="The runs that made it, where this user's registry knows them.")
+    parents: tuple[str, ...] = Field(default=(), description="The models that those runs started from, where it knows them.")
+
+
 class RunRecord(Section):
     """One run, whole or so far (`finished` is null until it has ended)."""
 
@@ -218,6 +231,12 @@ class RunRecord(Section):
         default_factory=dict, description="Every model on every site's test patients: by model name, then by site."
     )
     model: ModelRecord | None = Field(default=None, description="The final model; null while there is none.")
+    evaluated: EvaluatedRecord | None = Field(
+        default=None, description="The finished model that was evaluated; null of a run that trained one."
+    )
+    threshold: Figure = Field(
+        default=None, description="Of an evaluated model: the decision at which it was judged; null where there is none."
+    )
 
     @model_validator(mode="after")
     def _rounds_are_in_order(self) -> "RunRecord":
@@ -243,6 +262,11 @@ class RunRecord(Section):
                 found=f"{field_path}: {first['msg']}",
                 hint="read it with the version of Wardround that wrote it, or run the study again",
             ) from error
+
+    @property
+    def decision(self) -> float | None:
+        """The number by which the run's model decides; None where it has none."""
+        return self.threshold if self.model is None else self.model.threshold
 
     @property
     def took_part(self) -> tuple[str, ...]:

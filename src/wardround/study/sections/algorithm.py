@@ -37,9 +37,10 @@ class AlgorithmSection(Section):
     )
     rounds: int = Field(
         default=10,
-        ge=1,
+        ge=0,
         le=100_000,
-        description="How many times every hospital is visited; each visit is one step where the coordinator takes the steps.",
+        description="How many times every hospital is visited; each visit is one step where the coordinator takes the steps. "
+        "0 with evaluation.model alone: nothing is trained.",
     )
     proximal_mu: float = Field(
         default=0.01,

@@ -1,10 +1,12 @@
 """The [evaluation] section: how the model is judged."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from wardround.study.sections.section import Section
+
+ModelHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 Threshold = Literal["half", "validation", "near_half", "robust", "local"]
 
@@ -30,6 +32,19 @@ class EvaluationSection(Section):
         default=True, description="Also train, at each hospital, a model on its own data alone, to show the benefit."
     )
     external: ExternalTest | None = Field(default=None, description="A test set that no hospital trains on.")
+    model: ModelHash | None = Field(
+        default=None,
+        description="The finished model that hospitals are asked to evaluate, with algorithm.rounds = 0: the hash of its arrays, "
+        "64 hexadecimal digits, as `wardround study new --evaluate MODEL` writes it. Nothing is trained then. Left out: the "
+        "study trains a model and evaluates it.",
+    )
+    model_threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="With model: the threshold that the model has, a probability, at which it is judged. Left out: one by the "
+        "rule of threshold, on the hospitals' validation patients.",
+    )
 
     @property
     def shared_rule(self) -> Threshold:

@@ -81,13 +81,15 @@ def _roc(models: Mapping[str, ScoreSums]) -> Chart | None:
     lines = {name: points for name, sums in models.items() if (points := roc_points(sums)) is not None}
     if not lines:
         return None
+    several = len(lines) > 1
+    beside = ": the federated model against models trained on one hospital's data" if several else ""
+    whose = "the federated model and of each hospital's own" if several else f"the {next(iter(lines))} model"
     return Chart(
         key="roc",
         x="1 − specificity",
         y="sensitivity",
-        label="ROC curves of the federated model and of each hospital's own",
-        caption="ROC curves on all hospitals' held-out test patients: the federated model against models trained on one "
-        "hospital's data.",
+        label=f"ROC curve{'s' * several} of {whose}",
+        caption=f"ROC curve{'s' * several} on all hospitals' held-out test patients{beside}.",
         lines=lines,
         diagonal=True,
     )
