@@ -60,6 +60,7 @@ HASHES = {
     "chest_xray_private.toml": "2493bee05ef7",
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",
+    "hiv_trial.toml": "0794f9af9964",
     "intensive_care_private.toml": "c28f2090d0e6",
     "three_hospitals.toml": "a2a6f7419890",
     "three_institutions.toml": "2a3df78a4a00",

@@ -37,12 +37,13 @@ def unadjusted(moments: Moments) -> Averages:
 
 @dataclass(frozen=True)
 class ArmLines:
-    """A regression of each arm without a penalty. lines (a, p); inverses (a, p, p): of z'z; used (p,): columns that are in it.
+    """A regression of each arm without a penalty. lines (a, p); roots (a, p, p): R with R R' the inverse of
+    z'z; used (p,): columns that are in it.
 
     One regression with treatment, centred columns and their products has the same fit (W. Lin, Ann. Appl. Stat. 7 (2013) 295)."""
 
     lines: Floats
-    inverses: Floats
+    roots: Floats
     used: np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
@@ -52,13 +53,12 @@ def arm_lines(moments: Moments, frame: EffectFrame) -> ArmLines:
     used = np.ones(frame.size, bool)
     for arm in range(len(frame.arms)):
         used &= independent(whole.products[arm])
-    lines, inverses = np.zeros((len(frame.arms), frame.size)), np.zeros((len(frame.arms), frame.size, frame.size))
+    lines, roots = np.zeros((len(frame.arms), frame.size)), np.zeros((len(frame.arms), frame.size, frame.size))
     within = np.ix_(used, used)
     for arm in range(len(frame.arms)):
-        inverse = np.linalg.inv(whole.products[arm][within])
-        inverses[arm][within] = (inverse + inverse.T) / 2
+        roots[arm][within] = np.linalg.inv(np.linalg.cholesky(whole.products[arm][within])).T
         lines[arm, used] = np.linalg.solve(whole.products[arm][within], whole.cross[arm][used])
-    return ArmLines(lines, inverses, used)
+    return ArmLines(lines, roots, used)
 
 
 def independent(products: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -83,7 +83,8 @@ def lin_averages(moments: Moments, lines: ArmLines, meat: Floats) -> Averages:
 
 def sandwiches(lines: ArmLines, meat: Floats) -> Floats:
     """The robust covariance of each arm's coefficients (a, p, p)."""
-    return lines.inverses @ unpack(meat, lines.lines.shape[1]) @ lines.inverses
+    inverses = lines.roots @ lines.roots.transpose(0, 2, 1)
+    return np.asarray(inverses @ unpack(meat, lines.lines.shape[1]) @ inverses)
 
 
 def score_averages(total: Order, frame: EffectFrame) -> Averages:

@@ -53,7 +53,7 @@ class EffectAnalysis:
         return self.section.columns
 
     @cached_property
-    def _design(self) -> Design:
+    def design(self) -> Design:
         return Design(self.section.covariates, self.data)
 
     @cached_property
@@ -70,14 +70,14 @@ class EffectAnalysis:
         return tuple(map(str, self.section.arms)) or self._treatment.codes
 
     @property
-    def _scale(self) -> float:
+    def scale(self) -> float:
         """One unit of the scaled outcome."""
         return self._outcome.constants[1] if self._outcome is not None and self._outcome.kind == "number" else 1.0
 
     @cached_property
     def frame(self) -> EffectFrame:
         """What follows from the study alone."""
-        section, features = self.section, features_of(self._design)
+        section, features = self.section, features_of(self.design)
         low, high = (0.0, 1.0)
         if self._outcome is not None and self._outcome.range is not None:
             low, high = self._outcome.range
@@ -85,8 +85,8 @@ class EffectAnalysis:
             self._arms,
             tuple(feature.name for feature in features),
             tuple(feature.cut for feature in features),
-            float(self._design.bounds.max()),
-            (low / self._scale, high / self._scale),
+            float(self.design.bounds.max()),
+            (low / self.scale, high / self.scale),
             self.common.largest_hospital,
             section.probabilities or None,
             section.smallest_probability,
@@ -119,10 +119,10 @@ class EffectAnalysis:
 
     def read(self, rows: Rows) -> tuple[EffectRows, NDArray[np.int64]]:
         """The rows that count, and how many do not, by LEFT_OUT."""
-        treatment, outcome = rows[self.section.treatment], rows[self.section.outcome] / self._scale
+        treatment, outcome = rows[self.section.treatment], rows[self.section.outcome] / self.scale
         codes = [float(self._treatment.codes.index(arm)) for arm in self._arms]
         had = treatment[:, None] == np.array(codes)
-        complete = self._design.complete(rows) & rows.complete(self.section.treatment, self.section.outcome)
+        complete = self.design.complete(rows) & rows.complete(self.section.treatment, self.section.outcome)
         usable = complete & had.any(axis=1)
         first = np.zeros(len(rows), bool)
         positions = np.flatnonzero(usable)
@@ -130,7 +130,7 @@ class EffectAnalysis:
         counts = np.array([np.sum(~complete), np.sum(complete & ~usable), np.sum(usable & ~first)], np.int64)
         kept = rows.select(first)
         folds = folds_of(kept.patients.tolist(), self.fold_key, self.section.folds)
-        return EffectRows(self._design.matrix(kept), had[first].argmax(axis=1), outcome[first], folds), counts
+        return EffectRows(self.design.matrix(kept), had[first].argmax(axis=1), outcome[first], folds), counts
 
     def coordinate(self) -> Generator[Ask, Total, Result]:
         fewest = max(FEWEST, self.common.smallest_cell)
@@ -154,8 +154,8 @@ class EffectAnalysis:
             self.title,
             self.section.outcome,
             unit,
-            self._scale,
-            features_of(self._design),
+            self.scale,
+            features_of(self.design),
             self._outcome is None or self._outcome.kind == "binary",
             self.common.smallest_cell,
         )

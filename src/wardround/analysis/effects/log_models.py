@@ -13,6 +13,7 @@ from wardround.analysis.effects.moments import Moments
 from wardround.analysis.effects.newton import Descent
 from wardround.analysis.effects.outcome_models import LINKS, OutcomeModels, penalty
 from wardround.analysis.effects.rows import EffectFrame, EffectRows, Floats, Order, Sums, pack, unpack
+from wardround.analysis.protocol import Total
 from wardround.privacy.bounded_arrays import Quantity
 
 LOWEST = -30.0
@@ -93,10 +94,12 @@ class LogFits:
     def order(self, frame: EffectFrame) -> dict[str, Floats]:
         return {"coefficients": self.descent.trial.reshape(*_shape(frame), frame.size)}
 
-    def advance(self, total: Order, frame: EffectFrame) -> "LogFits":
+    def advance(self, total: Total, frame: EffectFrame) -> "LogFits":
         losses, scores = total["losses"].reshape(-1), total["scores"].reshape(-1, frame.size)
         information = unpack(total["information"].reshape(-1, frame.packed), frame.size)
-        return LogFits(self.descent.advance(losses, scores, information), self.offered, total["held_out"])
+        return LogFits(
+            self.descent.advance(losses, scores, information, total.error.get("losses", 0.0)), self.offered, total["held_out"]
+        )
 
     @property
     def finished(self) -> bool:

@@ -35,14 +35,14 @@ class Descent:
         m = len(start)
         return cls(start, start, np.full(m, np.inf), np.zeros_like(start), np.ones(m), np.zeros(m, bool), penalties)
 
-    def advance(self, losses: Floats, scores: Floats, information: Floats) -> "Descent":
+    def advance(self, losses: Floats, scores: Floats, information: Floats, error: float = 0.0) -> "Descent":
         """The next trials. losses (m,), scores (m, p), information (m, p, p): of the trials, without the penalty.
 
-        A loss falls along its score: score = -gradient.
+        A loss falls along its score: score = -gradient. error: of a summed loss, so that its rounding makes no step look worse.
         """
         penalised = losses + 0.5 * np.sum(self.penalties * self.trial**2, axis=1)
-        slack = 1e-12 * np.maximum(np.abs(self.losses), 1.0)
-        better = ~(penalised > self.losses + np.where(np.isfinite(slack), slack, 0.0)) & ~self.done
+        slack = 2 * error + 1e-11 * np.abs(penalised)
+        better = ~(penalised > self.losses + slack) & ~self.done
         worse = ~better & ~self.done
         accepted, steps, done = self.accepted.copy(), self.steps.copy(), self.done.copy()
         for at in np.flatnonzero(better):

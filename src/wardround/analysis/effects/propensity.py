@@ -12,6 +12,7 @@ from wardround.analysis.effects.moments import Moments
 from wardround.analysis.effects.newton import Descent
 from wardround.analysis.effects.outcome_models import penalty
 from wardround.analysis.effects.rows import EffectFrame, EffectRows, Floats, Integers, Order, Sums, pack, unpack
+from wardround.analysis.protocol import Total
 from wardround.privacy.bounded_arrays import Quantity
 
 RIDGE = 1.0
@@ -99,10 +100,11 @@ class PropensityFits:
     def order(self, frame: EffectFrame) -> dict[str, Floats]:
         return {"coefficients": self.descent.trial.reshape(_shape(frame))}
 
-    def advance(self, total: Order, frame: EffectFrame) -> "PropensityFits":
+    def advance(self, total: Total, frame: EffectFrame) -> "PropensityFits":
         width = (len(frame.arms) - 1) * frame.size
         information = unpack(total["information"], width)
-        return PropensityFits(self.descent.advance(total["losses"], total["scores"], information))
+        error = total.error.get("losses", 0.0)
+        return PropensityFits(self.descent.advance(total["losses"], total["scores"], information, error))
 
     def coefficients(self, frame: EffectFrame) -> Floats:
         return self.descent.accepted.reshape(_shape(frame))

@@ -106,9 +106,9 @@ def _residual_limit(frame: EffectFrame) -> float:
 
 
 def score_order(frame: EffectFrame) -> dict[str, tuple[int, ...]]:
-    """Besides the nuisance: the regressions of each arm without a penalty, and the inverses of their products."""
+    """Besides the nuisance: the regressions of each arm without a penalty, and roots of the inverses of their products."""
     arms = len(frame.arms)
-    return {**nuisance_order(frame), "lines": (arms, frame.size), "inverses": (arms, frame.size, frame.size)}
+    return {**nuisance_order(frame), "lines": (arms, frame.size), "roots": (arms, frame.size, frame.size)}
 
 
 def score_sums(rows: EffectRows, order: Order, frame: EffectFrame) -> Sums:
@@ -148,7 +148,7 @@ def _meat(rows: EffectRows, order: Order, frame: EffectFrame) -> Floats:
     for arm in range(len(frame.arms)):
         design, outcome = rows.design[rows.arms == arm], rows.outcome[rows.arms == arm]
         errors = outcome - design @ order["lines"][arm]
-        leverage = np.einsum("np,pq,nq->n", design, order["inverses"][arm], design)
+        leverage = np.sum((design @ order["roots"][arm]) ** 2, axis=1)
         weights = np.minimum(errors**2 / np.maximum(1 - leverage, 1e-6), limit**2)
         meat[arm] = pack(design.T @ (design * weights[:, None]))
     return meat

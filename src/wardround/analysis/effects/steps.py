@@ -94,7 +94,7 @@ def coordinated(frame: EffectFrame, times: int, fewest: int = FEWEST) -> Steps:
     count += taken
     outcome, taken = yield from _outcome_models(moment, frame, times)
     nuisance, lines = scores.Nuisance(outcome, propensities), averages.arm_lines(moment, frame)
-    total = yield Ask("scores", {**nuisance.order(), "lines": lines.lines, "inverses": lines.inverses})
+    total = yield Ask("scores", {**nuisance.order(), "lines": lines.lines, "roots": lines.roots})
     require_unclipped(total)
     averages.require_overlap(total.sums, frame, fewest)
     covariances = averages.sandwiches(lines, total["meat"])
@@ -110,7 +110,7 @@ def _propensities(moment: moments.Moments, frame: EffectFrame, times: int) -> Ge
     for number in range(1, times + 1):
         total = yield Ask("propensity", fits.order(frame))
         require_unclipped(total)
-        fits = fits.advance(total.sums, frame)
+        fits = fits.advance(total, frame)
         if fits.descent.finished:
             return fits.coefficients(frame), number
     raise _unfinished("The probabilities of the arms", times)
@@ -126,7 +126,7 @@ def _outcome_models(moment: moments.Moments, frame: EffectFrame, times: int) -> 
             raise _unfinished("The outcome models with a logarithmic link", times)
         total = yield Ask("log_models", fits.order(frame))
         require_unclipped(total)
-        fits, number = fits.advance(total.sums, frame), number + 1
+        fits, number = fits.advance(total, frame), number + 1
     return log_models.better_models(linear, fits, moment, frame), number
 
 

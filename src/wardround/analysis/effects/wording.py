@@ -121,14 +121,21 @@ def rule_words(values: Sequence[RuleValue], averages: Averages, frame: EffectFra
         if value.gain_error == 0:
             continue
         best, low, high = frame.arms[value.best], value.gain - Z * value.gain_error, value.gain + Z * value.gain_error
-        if frame.better == "lower":
-            low, high = -high, -low
-        verdict = "better than" if low > 0 else "worse than" if high < 0 else "not shown to be better or worse than"
+        sign = 1.0 if frame.better == "higher" else -1.0
+        low, high = sorted((sign * low, sign * high))
+        if low > 0:
+            verdict = f"better than {best} for all"
+        elif high < 0:
+            verdict = f"worse than {best} for all"
+        elif sign * value.gain > 0:
+            verdict = f"worth more than {best} for all here, which may be chance"
+        else:
+            verdict = f"worth less than {best} for all here, so that nothing speaks for it"
         for_all = wording.interval(float(averages.means[value.best]), float(averages.covariance[value.best, value.best]) ** 0.5)
         sentences.append(
             f"The rule that gives each patient the arm predicted best ({value.name}-learner) has the {wording.measured} "
-            f"{wording.interval(value.value, value.error)}; {best} for all has {for_all}. The rule is {verdict} {best} for all: "
-            f"difference {wording.interval(value.gain, value.gain_error)}."
+            f"{wording.interval(value.value, value.error)}; {best} for all has {for_all}. The rule is {verdict}: difference "
+            f"{wording.interval(value.gain, value.gain_error)}."
         )
     return tuple(sentences)
 
