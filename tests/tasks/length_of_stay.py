@@ -56,7 +56,7 @@ class LengthOfStay:
         counted={"long_stays": "Over a week"},
         counted_in_text={"long_stays": "over a week"},
         decision=None,
-        output="days",
+        outputs=("days",),
         output_words="Days in hospital.",
         task_type="tabular-regression",
         measures=("Root of the mean squared error, and the mean error.",),
@@ -71,6 +71,12 @@ class LengthOfStay:
     def strata(self, labels: NDArray[Any]) -> NDArray[np.intp]:
         return np.minimum(labels // 5, BINS - 1).astype(np.intp)
 
+    def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
+        return labels.astype(np.float32)
+
+    def drawn(self, rng: np.random.Generator, n: int) -> NDArray[Any]:
+        return rng.uniform(0, MOST_DAYS, n).astype(np.float32)
+
     def row_loss(
         self,
         training: TrainingSection,
@@ -80,6 +86,12 @@ class LengthOfStay:
 
     def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
         return outputs.clamp(min=0.0) * SCALE
+
+    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        return {"days": given}
+
+    def said(self, labels: NDArray[Any]) -> list[Any]:
+        return labels.tolist()
 
     def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
         return np.square(np.asarray(outputs, np.float64) - np.asarray(labels, np.float64) / SCALE)
@@ -145,7 +157,7 @@ class LengthOfStay:
         x, y = (tuple(row[place] / UNIT / row[0] for row in rows) for place in (2, 1))
         return (Chart("stays", "days stayed", "days predicted", "Days", "Five-day groups.", dots=Dots(x, y, y, y), unit=False),)
 
-    def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
+    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
         return None
 
     def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:

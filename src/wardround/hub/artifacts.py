@@ -119,7 +119,7 @@ def _export(outcome: Outcome, plan: Plan, model: Tree, statement: ModelStatement
         flip_average=study.evaluation.flip_average,
         outputs=task.outputs,
         shown=task.shown,
-        output=task.words.output,
+        names=task.words.outputs,
         statement=statement,
     )
     return proof.max_difference

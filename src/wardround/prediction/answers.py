@@ -15,8 +15,7 @@ from wardround.sources import NamedRecords, network_input, open_source, prepare
 from wardround.sources.preparing import RawImage, RawRow
 from wardround.study.contract import DataContract
 from wardround.study.record.model_statement import ModelStatement
-from wardround.tasks.binary.figures import is_positive
-from wardround.tasks.binary.score_sums import probability
+from wardround.tasks.registry import task_of_label
 from wardround.values.errors import DataError, RunError
 
 if TYPE_CHECKING:
@@ -36,21 +35,21 @@ class Prediction:
     records
         What the answers are for: names, patients and, where known, labels.
     scores
-        Float64 of shape (n,), before the sigmoid.
-    probabilities
-        Float64 of shape (n,), from 0 to 1: of being positive.
-    answers
-        Bool of shape (n,): at the threshold.
+        Float64: what the file gives, of shape (n,), before the sigmoid, or (n, outputs) of a model with several outputs.
+    columns
+        What that says, by the names of the kind of question: of a yes or no `probability` and `answer` (0, 1).
+    labels
+        What each record's label says; None where it is unknown.
     threshold
-        The model's, or the one that was asked for in its place.
+        The model's, or the one that was asked for in its place; None where the question has none.
     """
 
     statement: ModelStatement
     records: NamedRecords
     scores: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    answers: NDArray[np.bool_]
-    threshold: float
+    columns: Mapping[str, NDArray[Any]]
+    labels: tuple[Any, ...]
+    threshold: float | None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -61,32 +60,48 @@ class Prediction:
         return tuple(self.records.names.tolist())
 
     @property
-    def table(self) -> list[dict[str, Any]]:
-        """A row for each record: record, patient ("" unknown), probability, answer (0, 1), label (0, 1, None unknown)."""
-        return [
-            {"record": name, "patient": patient, "probability": chance, "answer": int(answer), "label": label if told else None}
-            for name, patient, chance, answer, label, told in zip(
-                self.records.names.tolist(),
-                self.records.patients.tolist(),
-                self.probabilities.tolist(),
-                self.answers.tolist(),
-                self.records.labels.tolist(),
-                self.records.labelled.tolist(),
-                strict=True,
+    def probabilities(self) -> NDArray[np.float64]:
+        """Float64 of shape (n,), from 0 to 1: of a yes. RunError of a model that answers another kind of question."""
+        return np.asarray(self._of_yes_or_no("probability"), np.float64)
+
+    @property
+    def answers(self) -> NDArray[np.bool_]:
+        """Bool of shape (n,): at the threshold. RunError of a model that answers another kind of question."""
+        return np.asarray(self._of_yes_or_no("answer"), np.bool_)
+
+    def _of_yes_or_no(self, name: str) -> NDArray[Any]:
+        if self.statement.data.label.kind != "binary":
+            raise RunError(
+                "The model answers no yes-or-no question",
+                expected=f"its columns: {', '.join(self.columns)}",
+                hint="read prediction.columns or prediction.table",
             )
+        return self.columns[name]
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each record: record, patient ("" unknown), the columns of the answer, label (None unknown)."""
+        columns = [column.tolist() for column in self.columns.values()]
+        named = zip(self.records.names.tolist(), self.records.patients.tolist(), self.labels, *columns, strict=True)
+        return [
+            {"record": name, "patient": patient, **dict(zip(self.columns, answers, strict=True)), "label": label}
+            for name, patient, label, *answers in named
         ]
 
     def to_frame(self) -> "pl.DataFrame":
         """The table as a polars DataFrame."""
         import polars as pl
 
-        types = {"record": pl.String, "patient": pl.String, "probability": pl.Float64, "answer": pl.Int8, "label": pl.Int8}
-        return pl.DataFrame(self.table, schema=types)
+        known: dict[str, Any] = {"f": pl.Float64, "i": pl.Int8, "U": pl.String}
+        types = {name: known[column.dtype.kind] for name, column in self.columns.items()}
+        label = next((type(label) for label in self.labels if label is not None), int)
+        said = {int: pl.Int8, float: pl.Float64}.get(label, pl.String)
+        return pl.DataFrame(self.table, schema={"record": pl.String, "patient": pl.String, **types, "label": said})
 
     def to_csv(self) -> str:
         """The table as CSV; an empty cell where a patient or a label is not known."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, ["record", "patient", "probability", "answer", "label"], lineterminator="\n")
+        writer = csv.DictWriter(text, ["record", "patient", *self.columns, "label"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.table)
         return text.getvalue()
@@ -139,15 +154,16 @@ def predict(
 
 def answer(model: AnsweringModel, records: NamedRecords, threshold: float | None = None) -> Prediction:
     """The answers of a model that was loaded before; at its own threshold where none is asked for."""
-    if model.statement.threshold is None:
-        raise RunError(
-            "The model answers no yes-or-no question", expected="a model with a threshold", hint="run its model.onnx directly"
-        )
-    cut = model.statement.threshold if threshold is None else threshold
-    if not 0.0 <= cut <= 1.0:
+    task, own = task_of_label(model.statement.data.label), model.statement.threshold
+    if threshold is not None and own is None:
+        raise RunError("The model decides by no threshold", found=f"{threshold:g}", hint="leave the threshold out")
+    cut = own if threshold is None else threshold
+    if cut is not None and not 0.0 <= cut <= 1.0:
         raise RunError("A threshold is a probability", expected="0 to 1", found=f"{cut:g}", hint="write 0.43 for 43 %")
     scores = model.scores(network_input(model.statement.data, records.inputs)).astype(np.float64)
-    return Prediction(model.statement, records, scores, probability(scores), is_positive(scores, cut), cut)
+    told = zip(task.said(records.labels), records.labelled.tolist(), strict=True)
+    labels = tuple(label if known else None for label, known in told)
+    return Prediction(model.statement, records, scores, task.answers(scores, cut), labels, cut)
 
 
 def _named(contract: DataContract, records: Asked, mapping: str | Path | None) -> NamedRecords:

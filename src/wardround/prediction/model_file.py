@@ -3,10 +3,11 @@
     model.onnx --metadata--> ModelStatement
                --cut from the network's own input to its scores--> session
 
-Scores are taken before the sigmoid, since probabilities in float32 are all 1 from a score of 17 on.
+A single score is taken before its sigmoid, since probabilities in float32 are all 1 from a score of 17 on.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +25,23 @@ _PIECE = 64  # records answered at once, so that no batch of large images fills 
 
 @dataclass(frozen=True)
 class AnsweringModel:
-    """statement: what the file says of itself."""
+    """statement: what the file says of itself. outputs: how many values it gives for a record."""
 
     statement: ModelStatement
     session: onnxruntime.InferenceSession
 
+    @property
+    def outputs(self) -> int:
+        return len(self.session.get_outputs())
+
     def scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores (n,) before the sigmoid of n network inputs."""
+        """Of n network inputs: (n,), of a single output before its sigmoid, or (n, outputs)."""
         name = self.session.get_inputs()[0].name
         pieces = (inputs[start : start + _PIECE] for start in range(0, len(inputs), _PIECE))
-        return np.concatenate([np.zeros(0), *(self.session.run(None, {name: piece})[0] for piece in pieces)])
+        if self.outputs == 1:
+            return np.concatenate([np.zeros(0), *(self.session.run(None, {name: piece})[0] for piece in pieces)])
+        rows = (np.stack(self.session.run(None, {name: piece}), axis=1) for piece in pieces)
+        return np.concatenate([np.zeros((0, self.outputs)), *rows])
 
 
 def load_model(model: str | Path, registry: str | Path | None = None) -> AnsweringModel:
@@ -99,15 +107,16 @@ def _session(model: onnx.ModelProto, inner: str, statement: ModelStatement, name
     options.log_severity_level = 4
     try:
         names = json.loads(inner)
-        cut_to_network(model, names["features"], names["scores"], statement.data.input_shape)
+        scores = names["scores"]
+        cut_to_network(model, names["features"], [scores] if isinstance(scores, str) else scores, statement.data.input_shape)
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base but Exception
         raise RunError(f"{name} is damaged", found=type(error).__name__, hint="copy it again from the run folder") from error
 
 
-def cut_to_network(model: onnx.ModelProto, features: str, scores: str, input_shape: tuple[int, ...]) -> None:
-    """Leave of the graph what leads from `features` to `scores`, as its only input and output."""
-    graph, needed, nodes = model.graph, {scores}, []
+def cut_to_network(model: onnx.ModelProto, features: str, scores: Sequence[str], input_shape: tuple[int, ...]) -> None:
+    """Leave of the graph what leads from `features` to `scores`, as its only input and outputs."""
+    graph, needed, nodes = model.graph, set(scores), []
     for node in reversed(graph.node):  # nodes stand in the order in which they can be computed
         if needed & set(node.output) and features not in node.output:
             needed |= set(node.input)
@@ -116,4 +125,4 @@ def cut_to_network(model: onnx.ModelProto, features: str, scores: str, input_sha
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend(kept)
     graph.input.append(onnx.helper.make_tensor_value_info(features, onnx.TensorProto.FLOAT, ["batch", *input_shape]))
-    graph.output.append(onnx.helper.make_tensor_value_info(scores, onnx.TensorProto.FLOAT, ["batch"]))
+    graph.output.extend(onnx.helper.make_tensor_value_info(score, onnx.TensorProto.FLOAT, ["batch"]) for score in scores)

@@ -98,7 +98,7 @@ def _export(plan: Plan, model: PersonalModel, statement: ModelStatement, store: 
         outputs=plan.task.outputs,
         shown=plan.task.shown,
         with_votes=plan.task.with_votes_in_torch,
-        output=plan.task.words.output,
+        names=plan.task.words.outputs,
         statement=statement,
         private=True,
     )

@@ -340,7 +340,8 @@ class SiteWork:
     def _head(self, labels: NDArray[Any] | None) -> "Head":
         from wardround.training.head import Head
 
-        return Head(self.plan.task.outputs, self.plan.task.row_loss(self.plan.study.training, labels))
+        task = self.plan.task
+        return Head(task.outputs, task.row_loss(self.plan.study.training, labels), task.targets, task.drawn)
 
     @property
     def opened(self) -> Tree:

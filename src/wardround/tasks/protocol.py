@@ -117,9 +117,9 @@ class Words:
     sentence. headline: with its article. tiles: the figures at the head of a report. judged: those shown of the federated
     model at each hospital. compared: those by which models are compared hospital by hospital, the headline first. counted:
     label count -> the head of its column; figures of the same keys count the evaluated records. counted_in_text: the same
-    behind a number. decision: the key and the name of the decision among the figures; None where nothing is decided. output:
-    of the ONNX file. output_words: what it is, with {decision}. task_type: in the front matter of a model card. measures:
-    sentences about the figures, the first with {decision}.
+    behind a number. decision: the key and the name of the decision among the figures; None where nothing is decided. outputs:
+    of the ONNX file, by name. output_words: what they are, with {decision}. task_type: in the front matter of a model card.
+    measures: sentences about the figures, the first with {decision}.
     """
 
     names: Mapping[str, str]
@@ -131,7 +131,7 @@ class Words:
     counted: Mapping[str, str]
     counted_in_text: Mapping[str, str]
     decision: tuple[str, str] | None
-    output: str
+    outputs: tuple[str, ...]
     output_words: str
     task_type: str
     measures: tuple[str, ...]
@@ -175,6 +175,14 @@ class Task(Protocol):
         """Each record's group, from 0 on: one data set is divided into hospitals so that all have alike shares of the groups."""
         ...
 
+    def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
+        """What a loss compares outputs with, (n,) or (n, width): rows that can be mixed. A blank is a row of weight 0."""
+        ...
+
+    def drawn(self, rng: np.random.Generator, n: int) -> NDArray[Any]:
+        """Labels of n made-up records, of every sort that the contract knows: for trials on no patient's data."""
+        ...
+
     def row_loss(
         self, training: TrainingSection, labels: NDArray[Any] | None
     ) -> "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]":
@@ -186,7 +194,16 @@ class Task(Protocol):
         ...
 
     def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
-        """What the ONNX file shows of a network's outputs."""
+        """What the ONNX file shows of a network's outputs: (n,), or (n, k) where `words.outputs` names k."""
+        ...
+
+    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        """The columns of an answer table, each (n,). given: what the ONNX file gives for n records, (n, k) or (n,); of a yes or no
+        the number before its probability."""
+        ...
+
+    def said(self, labels: NDArray[Any]) -> list[Any]:
+        """Labels as an answer table says them: a word, a number, None for a blank."""
         ...
 
     def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
@@ -253,8 +270,8 @@ class Task(Protocol):
         """Drawings of models by name, the one to be judged first; none that the sums cannot give."""
         ...
 
-    def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
-        """What the model says against the truth."""
+    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+        """What the model says against the truth; None where there is nothing to set against each other."""
         ...
 
     def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:

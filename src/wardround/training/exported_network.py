@@ -17,16 +17,17 @@ WithVotes = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Te
 
 
 class Shown(nn.Module):
-    """What the task shows of a model's outputs. seen: the frozen network before it; None for none. mirrored: the model sees the
-    image and its mirror image."""
+    """What the task shows of a model's outputs: (n,), or several of them. seen: the frozen network before it; None for none.
+    mirrored: the model sees the image and its mirror image."""
 
     def __init__(self, seen: nn.Module | None, learned: "Mixture", mirrored: bool, shown: Show) -> None:
         super().__init__()
         self.seen, self.learned, self.mirrored, self.shown = seen, learned, mirrored, shown
 
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+    def forward(self, rows: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         views = [rows, rows.flip(3)] if self.mirrored else [rows]
-        return self.shown(self.learned(views if self.seen is None else [self.seen(view) for view in views]))
+        answers = self.shown(self.learned(views if self.seen is None else [self.seen(view) for view in views]))
+        return answers if answers.ndim == 1 else tuple(answers.unbind(1))
 
 
 class Mixture(nn.Module):

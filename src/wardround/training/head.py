@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 RowLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """outputs (n,) or (n, outputs), targets (n, ...), float32 -> (n,): one loss for each row, from that row alone.
@@ -12,9 +15,27 @@ A target may lie between two labels, since mixup mixes them.
 """
 
 
+Targets = Callable[[NDArray[Any]], NDArray[np.float32]]
+"""Labels (n,) -> what a loss compares outputs with, (n,) or (n, width)."""
+Drawn = Callable[[np.random.Generator, int], NDArray[Any]]
+
+
+def as_numbers(labels: NDArray[Any]) -> NDArray[np.float32]:
+    """Labels that are their own targets."""
+    return labels.astype(np.float32)
+
+
+def drawn_labels(rng: np.random.Generator, n: int) -> NDArray[Any]:
+    """Made-up labels 0 and 1."""
+    return rng.integers(0, 2, n)
+
+
 @dataclass(frozen=True)
 class Head:
-    """outputs: how many numbers the network gives for one record. loss: of each row."""
+    """outputs: how many numbers the network gives for one record. loss: of each row. targets: of labels. drawn: made-up labels,
+    for trials on no patient's data."""
 
     outputs: int
     loss: RowLoss
+    targets: Targets = as_numbers
+    drawn: Drawn = drawn_labels

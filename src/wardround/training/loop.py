@@ -73,7 +73,7 @@ class TorchTrainer:
         self._network, self._inputs, self._head, self._seed = network, inputs, head, seed
         self.device = resolve(device)
         self.threads = (threads or usable_cores()) if self.device.type == "cpu" else 1
-        self.rows = rows_of(records, inputs, self.device)
+        self.rows = rows_of(records, inputs, self.device, head.targets)
         self._sampler = EpochSampler(seed, self.examples)
 
     def compute(self, quantity: Quantity[Result]) -> Result:

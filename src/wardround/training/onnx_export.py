@@ -1,9 +1,9 @@
 """A trained model as an ONNX file, proved against torch before it is trusted.
 
 The file holds everything between raw pixels (0..1) or raw columns and what the task shows: scaling, network, mirror averaging
-and the task's last step. One output, any batch size:
+and the task's last step. One or more outputs by name, any batch size:
 
-    images "pixels" (batch, channels, height, width) or a table's columns by name (batch,) -> output (batch,)
+    images "pixels" (batch, channels, height, width) or a table's columns by name (batch,) -> each output (batch,)
 
 `raw_columns` puts the preparation of a table in front of the network. The metadata say what the model is (`ModelStatement`).
 
@@ -64,14 +64,14 @@ def export_onnx(
     outputs: int = 1,
     shown: Show = torch.sigmoid,
     with_votes: WithVotes | None = None,
-    output: str = "probability",
+    names: tuple[str, ...] = ("probability",),
     statement: ModelStatement | None = None,
     private: bool = False,
 ) -> ExportProof:
     """Write `path` and prove it on made-up records and on `probe_records`. inputs: what one record of the contract is.
-    outputs, shown, output: of the task: numbers for a record, what is shown of them, and its name in the file. model: of several
-    parts the file holds all, and their weighted sum. with_votes: of the task, for a model that asks its neighbours. private: only
-    this user may read the file.
+    outputs, shown, names: of the task: numbers for a record, what is shown of them, and what that is called in the file. model:
+    of several parts the file holds all, and their weighted sum. with_votes: of the task, for a model that asks its neighbours.
+    private: only this user may read the file.
 
     With its statement the file tells what it is, and a table's file reads the contract's columns by their names.
 
@@ -89,7 +89,7 @@ def export_onnx(
 
         whole, described = pinned_network(network.backbone), Described(network.backbone, inputs)
     with PieceThreads(1):  # the probes are few: a second thread would mostly wait for the first, spinning
-        data = _onnx_bytes(Shown(whole, learned, mirrored, shown).eval(), inputs, output)
+        data = _onnx_bytes(Shown(whole, learned, mirrored, shown).eval(), inputs, names)
         proof = _prove(Shown(described, learned, mirrored, shown).eval(), data, _probes(inputs, probe_records))
     if not proof.max_difference <= LARGEST_DIFFERENCE:
         raise RunError(
@@ -107,22 +107,29 @@ def _stated(data: bytes, statement: ModelStatement) -> bytes:
     model = onnx.load_model_from_string(data)
     features, scores = model.graph.input[0].name, _scores(model.graph)
     if statement.data.kind == "table":
-        output = model.graph.output[0].name
-        while any(column.name == output for column in statement.data.columns):
-            output += " of the model"
-        whole = with_raw_columns(model, statement.data, output)
+        columns = {column.name for column in statement.data.columns}
+        names = [_unlike(output.name, columns) for output in model.graph.output]
+        whole = with_raw_columns(model, statement.data, names)
         prefix = whole.features.removesuffix(features)
-        model, features, scores = whole.model, whole.features, prefix + scores
-    inner = canonical_json({"features": features, "scores": scores}).decode()
+        model, features, scores = whole.model, whole.features, [prefix + score for score in scores]
+    inner = canonical_json({"features": features, "scores": scores[0] if len(scores) == 1 else scores}).decode()
     onnx.helper.set_model_props(model, {METADATA_KEY: statement.to_json(), INNER_VALUES_KEY: inner})
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _scores(graph: onnx.GraphProto) -> str:
-    """The value before the last sigmoid, which tells large probabilities apart; the output itself where there is none."""
-    output: str = graph.output[0].name
-    last = next((node for node in graph.node if output in node.output), None)
-    return str(last.input[0]) if last is not None and last.op_type == "Sigmoid" else output
+def _unlike(name: str, columns: set[str]) -> str:
+    """The name, made longer until no column has it."""
+    while name in columns:
+        name += " of the model"
+    return name
+
+
+def _scores(graph: onnx.GraphProto) -> list[str]:
+    """Of a single output the value before the last sigmoid, which tells large probabilities apart; the outputs themselves where
+    there is none."""
+    names = [str(output.name) for output in graph.output]
+    last = next((node for node in graph.node if names[0] in node.output), None)
+    return [str(last.input[0])] if len(names) == 1 and last is not None and last.op_type == "Sigmoid" else names
 
 
 def _learned(
@@ -142,7 +149,7 @@ def _part(network: NetworkSection, reads: InputShape, part: Part, outputs: int, 
     return Asking(module, part.neighbours, with_votes)
 
 
-def _onnx_bytes(model: nn.Module, inputs: InputShape, output: str) -> bytes:
+def _onnx_bytes(model: nn.Module, inputs: InputShape, names: tuple[str, ...]) -> bytes:
     name = "pixels" if inputs.kind == "image" else "features"
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -155,8 +162,8 @@ def _onnx_bytes(model: nn.Module, inputs: InputShape, output: str) -> bytes:
             dynamo=False,
             opset_version=OPSET,
             input_names=[name],
-            output_names=[output],
-            dynamic_axes={name: {0: "batch"}, output: {0: "batch"}},
+            output_names=list(names),
+            dynamic_axes={each: {0: "batch"} for each in (name, *names)},
         )
     return buffer.getvalue()
 
@@ -185,6 +192,9 @@ def _prove(model: nn.Module, data: bytes, probes: list[NDArray[np.float32]]) -> 
     largest = 0.0
     with torch.inference_mode():
         for batch in probes:
-            expected = model(torch.from_numpy(batch)).numpy()
-            largest = max(largest, float(np.abs(session.run(None, {name: batch})[0] - expected).max()))
+            answers = model(torch.from_numpy(batch))
+            expected = [answers] if isinstance(answers, torch.Tensor) else answers
+            given = session.run(None, {name: batch})
+            differences = [np.abs(one - other.numpy()) for one, other in zip(given, expected, strict=True)]
+            largest = max(largest, *(float(each.max()) for each in differences))
     return ExportProof(largest, sum(len(batch) for batch in probes), OPSET)

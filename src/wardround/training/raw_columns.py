@@ -1,7 +1,7 @@
 """The preparation of a table inside an ONNX file: named raw columns in, what the network reads out. No torch.
 
     number "age"   double (batch,)  NaN: missing     --codes, range, (x - center) / scale-->   \\
-    category "sex" string (batch,)  "": missing      --code, one-hot or 0 | 0.5 | 1-->          features --network--> probability
+    category "sex" string (batch,)  "": missing      --code, one-hot or 0 | 0.5 | 1-->          features --network--> outputs
 
 It is `sources.columns` written as standard operators (opset 17, and LabelEncoder of ai.onnx.ml). A graph cannot refuse with
 words: where `sources.prepare` refuses a record, the file's answer is NaN. Text is read as `text_key` spells it
@@ -67,8 +67,11 @@ class RawColumnsModel:
     features: str
 
 
-def with_raw_columns(network: onnx.ModelProto, contract: DataContract, output: str) -> RawColumnsModel:
-    """`network` reads prepared features and gives one value a record; the result reads the contract's columns by their names."""
+def with_raw_columns(network: onnx.ModelProto, contract: DataContract, outputs: Sequence[str]) -> RawColumnsModel:
+    """`network` reads prepared features and gives values of a record; the result reads the contract's columns by their names.
+
+    outputs: what the network's outputs are called in it, in their order.
+    """
     prefix = _free("wardround/", contract)
     graph = _Nodes(prefix)
     parts: list[str] = []
@@ -79,18 +82,19 @@ def with_raw_columns(network: onnx.ModelProto, contract: DataContract, output: s
         refusals += refused
     joined = graph.add("Concat", *parts, axis=1)
     inner = compose.add_prefix(network, f"{prefix}network/").graph
-    inner_input, inner_output = inner.input[0].name, inner.output[0].name
+    inner_input = inner.input[0].name
     graph.nodes.append(helper.make_node("Identity", [joined], [inner_input]))
     graph.nodes.extend(inner.node)
     refused_any = graph.any_of(refusals)
     nan = graph.constant(np.nan, np.float32)
-    last = ("Where", [refused_any, nan, inner_output]) if refused_any else ("Identity", [inner_output])
-    graph.nodes.append(helper.make_node(last[0], last[1], [output]))
+    for each, name in zip(inner.output, outputs, strict=True):
+        last = ("Where", [refused_any, nan, each.name]) if refused_any else ("Identity", [each.name])
+        graph.nodes.append(helper.make_node(last[0], last[1], [name]))
     whole = helper.make_graph(
         graph.nodes,
         "prediction",
         [_input(column) for column in contract.columns],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch"])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch"]) for name in outputs],
         [*graph.constants, *inner.initializer],
     )
     opsets = [*network.opset_import, helper.make_opsetid("ai.onnx.ml", ML_OPSET)]

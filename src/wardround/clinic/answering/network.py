@@ -96,9 +96,13 @@ def open_network(content: bytes, *, threads: int = 1) -> Network:
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         names = json.loads(metadata[INNER_VALUES_KEY])
         statement = ModelStatement.from_json(metadata[METADATA_KEY], name="the model")
-        if statement.threshold is None:
-            raise RunError("The model answers no yes-or-no question", expected="a model with a threshold", hint="take another")
-        cut_to_network(model, names["features"], names["scores"], statement.data.input_shape)
+        if statement.data.label.kind != "binary" or statement.threshold is None:
+            raise RunError(
+                "The model answers no yes-or-no question",
+                expected="a model with a threshold",
+                hint="ask it with wardround predict",
+            )
+        cut_to_network(model, names["features"], [names["scores"]], statement.data.input_shape)
         heads = _heads(model.graph, names["scores"])
         _rename_score(model.graph, names["scores"])
         ending = _ending(model, heads) if statement.data.kind == "image" else None

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from wardround.study.label import LabelContract
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.charts import charts_of, decision_table
-from wardround.tasks.binary.figures import auc, edge_of, measure
+from wardround.tasks.binary.figures import auc, edge_of, is_positive, measure
 from wardround.tasks.binary.paired import paired_accuracy, paired_auc
-from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of, cross_entropy
+from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of, cross_entropy, probability
 from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold, choose_threshold_near_half
 from wardround.tasks.binary.voting import smoothed, with_votes
 from wardround.tasks.binary.words import words_of
@@ -55,6 +55,13 @@ class BinaryTask:
         """Negative and positive records."""
         return labels.astype(np.intp)
 
+    def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
+        """0 and 1."""
+        return labels.astype(np.float32)
+
+    def drawn(self, rng: np.random.Generator, n: int) -> NDArray[Any]:
+        return rng.integers(0, 2, n).astype(np.int8)
+
     def row_loss(
         self, training: TrainingSection, labels: NDArray[Any] | None
     ) -> "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]":
@@ -65,6 +72,14 @@ class BinaryTask:
     def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
         """The probability of a yes."""
         return outputs.sigmoid()
+
+    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        """given: logits."""
+        positive = is_positive(given, HALF if decision is None else decision)
+        return {"probability": probability(given), "answer": positive.astype(np.int8)}
+
+    def said(self, labels: NDArray[Any]) -> list[Any]:
+        return list(labels.tolist())
 
     def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
         """Cross-entropy, as the sums hold it."""
@@ -133,8 +148,8 @@ class BinaryTask:
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
         return charts_of({name: ScoreSums.of(one) for name, one in sums.items()}, self.finding)
 
-    def decision_table(self, sums: Sums, decision: float) -> DecisionTable | None:
-        return decision_table(ScoreSums.of(sums), decision, self.finding)
+    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+        return None if decision is None else decision_table(ScoreSums.of(sums), decision, self.finding)
 
     def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
         """Calibration, whole people, and predictive values at other shares of ill people."""

@@ -24,7 +24,7 @@ _BEYOND = {"zeros": "zeros", "repeat": "border", "reflect": "reflection"}
 def augment(
     pixels: torch.Tensor, targets: torch.Tensor, settings: AugmentationSection, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (n, c, h, w) in 0..1 and targets (n,), changed; the images stay in 0..1, the shapes as they were."""
+    """Images (n, c, h, w) in 0..1 and targets (n, ...), changed; the images stay in 0..1, the shapes as they were."""
     pixels = _mirror_some(pixels, settings.flip, rng)
     changed = _expose(_blur_or_sharpen(_warp(pixels, settings, rng), settings, rng), settings, rng)
     if settings.chance < 1.0:
@@ -55,7 +55,7 @@ def mix(inputs: torch.Tensor, targets: torch.Tensor, alpha: float, rng: np.rando
     share = torch.from_numpy(rng.beta(alpha, alpha, len(inputs)).astype(np.float32)).to(inputs.device)
     rows = share.reshape(-1, *([1] * (inputs.ndim - 1)))
     mixed = torch.lerp(inputs.roll(1, 0), inputs, rows)
-    return mixed, torch.lerp(targets.roll(1, 0), targets, share)
+    return mixed, torch.lerp(targets.roll(1, 0), targets, share.reshape(-1, *([1] * (targets.ndim - 1))))
 
 
 def _symmetric(rng: np.random.Generator, n: int, largest: float) -> Draws:

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from wardround.training.head import Targets, as_numbers
 from wardround.training.inputs import InputShape, require_shape
 from wardround.values.records import Records
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A site's inputs and labels on one device. Images stay integers (1 or 2 bytes a pixel) until they are read."""
+    """A site's inputs and, as `labels`, their targets on one device. Images stay integers (1 or 2 bytes a pixel) until they are
+    read."""
 
     raw: torch.Tensor
     labels: torch.Tensor
@@ -30,8 +32,8 @@ class Rows:
         return pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
 
 
-def rows_of(records: Records, inputs: InputShape, device: torch.device) -> Rows:
-    """DataError when the records do not have the shape of `inputs`."""
+def rows_of(records: Records, inputs: InputShape, device: torch.device, targets: Targets | None = None) -> Rows:
+    """DataError when the records do not have the shape of `inputs`. targets: of the labels; None where nobody reads them."""
     require_shape(records, inputs)
     values = np.ascontiguousarray(records.inputs)
     if inputs.kind == "table":
@@ -42,7 +44,7 @@ def rows_of(records: Records, inputs: InputShape, device: torch.device) -> Rows:
             values = values.astype(np.int32)  # torch indexes few operations of uint16
     return Rows(
         raw=torch.tensor(values, device=device),
-        labels=torch.tensor(records.labels.astype(np.float32), device=device),
+        labels=torch.tensor((targets or as_numbers)(records.labels), device=device),
         full_range=full_range,
         is_image=inputs.kind == "image",
     )

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from wardround.study.sections.network import NetworkSection
-from wardround.training.head import Head, RowLoss
+from wardround.training.head import Head
 from wardround.training.inputs import InputShape
 from wardround.training.per_patient.crafted_networks import chaotic_module
 from wardround.training.per_patient.gradients import PatientGradients, most_rows
@@ -70,33 +70,33 @@ def _moved_patients(network: NetworkSection, inputs: InputShape, head: Head) -> 
     """
     gradients = PatientGradients(chaotic_module(network, inputs, head.outputs), 1.0, 1)
     together = most_rows(torch.empty(1, *inputs.row))
-    moved = _moved_in_leads(gradients, inputs, head.loss, together)
+    moved = _moved_in_leads(gradients, inputs, head, together)
     if inputs.kind == "image":
         each = range(1, together // 2 + 1)
-        moved = max([moved, *(_moved_in_places(gradients, inputs, head.loss, rows, together // rows) for rows in each)])
+        moved = max([moved, *(_moved_in_places(gradients, inputs, head, rows, together // rows) for rows in each)])
     return moved
 
 
-def _moved_in_leads(gradients: PatientGradients, inputs: InputShape, loss: RowLoss, together: int) -> int:
+def _moved_in_leads(gradients: PatientGradients, inputs: InputShape, head: Head, together: int) -> int:
     """Patients with one to three rows, in shuffled orders behind 0 to 15 others, the first of whom has no finite gradient."""
     counts = [1] * (24 if inputs.kind == "table" else together + 1) + [2, 2] + ([3] * 3 if together > 2 else [])
     patients, leads = len(counts), min(_LEADS, max(2, together))
-    drawn = _drawn(inputs, [*counts, *[1] * leads])
+    drawn = _drawn(inputs, [*counts, *[1] * leads], head)
     drawn.rows[patients].fill_(_HUGE)
-    first = _digests(gradients, drawn, list(range(patients)), loss)
+    first = _digests(gradients, drawn, list(range(patients)), head)
     moved = 0
     for lead, order in enumerate(_orders(patients, leads)):
-        digests = _digests(gradients, drawn, [*range(patients, patients + lead), *order], loss)[lead:]
+        digests = _digests(gradients, drawn, [*range(patients, patients + lead), *order], head)[lead:]
         moved = max(moved, _other_bits(first, digests, order))
     return moved
 
 
-def _moved_in_places(gradients: PatientGradients, inputs: InputShape, loss: RowLoss, each: int, slots: int) -> int:
+def _moved_in_places(gradients: PatientGradients, inputs: InputShape, head: Head, each: int, slots: int) -> int:
     """A full piece of patients with `each` rows, turned until everybody has stood in every place."""
-    drawn, everybody = _drawn(inputs, [each] * slots), list(range(slots))
-    first = _digests(gradients, drawn, everybody, loss)
+    drawn, everybody = _drawn(inputs, [each] * slots, head), list(range(slots))
+    first = _digests(gradients, drawn, everybody, head)
     turned = [everybody[lead:] + everybody[:lead] for lead in range(1, slots)]
-    return max([_other_bits(first, _digests(gradients, drawn, order, loss), order) for order in turned], default=0)
+    return max([_other_bits(first, _digests(gradients, drawn, order, head), order) for order in turned], default=0)
 
 
 def _other_bits(first: list[bytes], digests: list[bytes], order: list[int]) -> int:
@@ -110,12 +110,12 @@ def _orders(patients: int, orders: int) -> Iterator[list[int]]:
         yield [int(patient) for patient in rng.permutation(patients)]
 
 
-def _digests(gradients: PatientGradients, drawn: _Drawn, order: list[int], loss: RowLoss) -> list[bytes]:
+def _digests(gradients: PatientGradients, drawn: _Drawn, order: list[int], head: Head) -> list[bytes]:
     rows, targets, counts = drawn.joined(order)
-    return gradients.digests(rows, targets, counts, loss)
+    return gradients.digests(rows, targets, counts, head.loss)
 
 
-def _drawn(inputs: InputShape, counts: list[int]) -> _Drawn:
+def _drawn(inputs: InputShape, counts: list[int], head: Head) -> _Drawn:
     """A table's column 0 is 1 for everybody; every other image is nearly blank."""
     rng = generator("rows of drawn patients")
     rows = []
@@ -126,7 +126,8 @@ def _drawn(inputs: InputShape, counts: list[int]) -> _Drawn:
         else:
             values = np.clip(0.5 + (0.3, 0.004)[number % 2] * values, 0.0, 1.0).astype(np.float32)
         rows.append(torch.from_numpy(values))
-    return _Drawn(rows, [torch.full((count,), float(number % 3 == 0)) for number, count in enumerate(counts)])
+    targets = torch.from_numpy(head.targets(head.drawn(rng, sum(counts))))
+    return _Drawn(rows, list(torch.split(targets, counts)))
 
 
 def _moved_images(network: NetworkSection, images: InputShape) -> int:

@@ -72,7 +72,7 @@ class PrivateTrainer:
         resolve(device)  # refuses one that is not there; the patients' gradients are taken on a processor, whatever there is
         self.device = torch.device("cpu")
         self._threads = threads or usable_cores()
-        self.rows = rows_of(records, inputs, self.device)
+        self.rows = rows_of(records, inputs, self.device, head.targets)
         self._patients = PatientRows(records.patients)
         self._secret = SecretDraws()
 
