@@ -7,7 +7,7 @@ nothing is decided. Sums hold errors and days in whole hundredths.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ class LengthOfStay:
     """See `wardround.tasks.protocol.Task`."""
 
     outputs = 1
+    most_added: ClassVar = {"n": 1, "squared": UNIT * MOST_DAYS**2 + 1, "by_days": 2 * UNIT * MOST_DAYS + 1}
     headline = "rmse"
     bigger_is_better = False
     shapes: Shapes = {"n": (), "squared": (2,), "by_days": (BINS, 3)}

@@ -15,10 +15,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.evaluation import evaluation_of, sums_of
 from wardround.tasks.protocol import Task, fall, read_sums
 from wardround.tasks.sums import Sums, counts_of_json
+from wardround.training.inputs import InputShape
+from wardround.training.networks import build
+from wardround.training.per_patient import PatientGradients
+from wardround.training.per_patient.clipping import scales
 from wardround.values.errors import RunError, WireError
 
 Scored = tuple[NDArray[np.float32], NDArray[Any]]
@@ -184,7 +189,7 @@ class TaskConformance:
     def test_the_loss_of_a_row_follows_from_that_row_alone(self) -> None:
         """Otherwise one patient would change another's gradient, and no privacy proof would hold."""
         outputs, labels = self.draw(np.random.default_rng(6), 12)
-        rows, aims = torch.from_numpy(outputs), torch.from_numpy(np.asarray(labels, np.float32))
+        rows, aims = torch.from_numpy(outputs), torch.from_numpy(self.task().targets(labels))
         for given_labels in (None, labels):
             loss = self.task().row_loss(TrainingSection(), given_labels)
             whole = loss(rows, aims)
@@ -195,11 +200,89 @@ class TaskConformance:
             spoilt[0] = 50.0
             torch.testing.assert_close(loss(spoilt, aims)[1:], whole[1:])
 
+    def test_one_record_more_changes_the_sums_by_no_more_than_is_stated(self) -> None:
+        """Whoever bounds or noises these sums one day goes by that number."""
+        task = self.task()
+        outputs, labels = self.draw(np.random.default_rng(15), 60)
+        outputs = np.concatenate([outputs, 1e9 * outputs, -1e9 * outputs])
+        labels = np.concatenate([labels, labels, labels])
+        assert task.most_added.keys() == task.shapes.keys()
+        for row in range(len(labels)):
+            added = task.sums(outputs[row : row + 1], labels[row : row + 1])
+            assert all(0 <= added[name].sum() <= most for name, most in task.most_added.items())
+
+    def test_a_blank_record_counts_nowhere(self) -> None:
+        """Nobody knows its answer: it may move neither a model nor a figure."""
+        task, blank = self.task(), self.blank()
+        if blank is None:
+            pytest.skip("this question has no blanks: a record without an answer is told by the reader and left out")
+        outputs, labels = self.draw(np.random.default_rng(16), 40)
+        blanked = labels.copy()
+        blanked[::3] = blank
+        kept = np.flatnonzero(np.arange(40) % 3)
+        assert task.sums(outputs, blanked) == task.sums(outputs[kept], labels[kept])
+        assert task.count_labels(blanked) == task.count_labels(labels[kept])
+        assert (task.losses(outputs, blanked)[::3] == 0).all()
+        rows = torch.from_numpy(outputs).requires_grad_()
+        loss = task.row_loss(TrainingSection(), blanked)(rows, torch.from_numpy(task.targets(blanked)))
+        (gradient,) = torch.autograd.grad(loss.sum(), rows)
+        assert (loss[::3] == 0).all() and (gradient[::3] == 0).all() and (loss[kept] != 0).all()
+        assert task.said(blanked)[0] is None
+        nobody = np.full(40, blank)
+        assert task.sums(outputs, nobody) == Sums.zero(task.shapes)
+
+    def blank(self) -> Any:
+        """The label of a record whose answer is not known; None where there is none."""
+        return None
+
+    def test_a_sum_of_clipped_gradients_is_that_of_torch_func(self) -> None:
+        """One patient's gradient, clipped alone, whatever the question: what a private step adds up."""
+        task = self.task()
+        rng = np.random.default_rng(17)
+        module = build(NetworkSection(name="mlp", hidden=(5,)), InputShape("table", features=4), task.outputs)
+        with torch.no_grad():
+            for tensor in module.parameters():
+                tensor.copy_(torch.from_numpy(rng.normal(0, 0.7, tuple(tensor.shape)).astype(np.float32)))
+        rows = torch.from_numpy(rng.normal(size=(23, 4)).astype(np.float32))
+        targets = torch.from_numpy(task.targets(task.drawn(rng, 23)))
+        loss = task.row_loss(TrainingSection(), None)
+        mine = PatientGradients(module, clip_norm=0.4, threads=1).clipped_sum(rows, targets, np.ones(23, np.int64), loss)
+        parameters = {name: tensor.detach() for name, tensor in module.named_parameters()}
+
+        def alone(values: dict[str, torch.Tensor], row: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return loss(torch.func.functional_call(module, values, (row[None],)), target[None]).sum()
+
+        each = torch.func.vmap(torch.func.grad(alone), (None, 0, 0))(parameters, rows, targets)
+        norms = torch.stack([one.flatten(1).double().square().sum(1) for one in each.values()]).sum(0).sqrt()
+        torch.testing.assert_close(mine.norms, norms, rtol=1e-4, atol=1e-6)
+        factors = scales(norms, torch.zeros(23), 0.4)
+        for total, one in zip(mine.sums, each.values(), strict=True):
+            expected = (factors.reshape(-1, *[1] * (one.ndim - 1)) * one.double()).sum(0)
+            torch.testing.assert_close(total, expected, rtol=1e-4, atol=1e-6)
+
+    def test_made_up_labels_are_labels(self) -> None:
+        """A site tries its arithmetic with them before a private study opens."""
+        task = self.task()
+        labels = task.drawn(np.random.default_rng(18), 500)
+        assert len(labels) == 500 and len(task.targets(labels)) == 500 and task.targets(labels).dtype == np.float32
+        outputs, _ = self.draw(np.random.default_rng(18), 500)
+        task.check(task.sums(outputs, labels))
+
+    def test_an_answer_table_has_a_row_for_each_record(self) -> None:
+        """What the ONNX file shows becomes columns with names, and labels become words."""
+        task = self.task()
+        outputs, labels = self.draw(np.random.default_rng(19), 9)
+        shown = task.shown(torch.from_numpy(outputs)).numpy()
+        assert shown.shape == ((9,) if len(task.words.outputs) == 1 else (9, len(task.words.outputs)))
+        columns = task.answers(np.asarray(shown, np.float64), self.decision())
+        assert columns and all(len(column) == 9 for column in columns.values())
+        assert len(task.said(labels)) == 9
+
     def test_the_loss_takes_mixed_targets_and_lets_a_model_learn(self) -> None:
         """Mixup gives targets between two labels; a step against the gradient must lower the loss."""
         outputs, labels = self.draw(np.random.default_rng(7), 30)
         loss = self.task().row_loss(TrainingSection(), labels)
-        targets = torch.from_numpy(np.asarray(labels, np.float32))
+        targets = torch.from_numpy(self.task().targets(labels))
         mixed = torch.lerp(targets.roll(1, 0), targets, 0.3)
         for aims in (targets, mixed):
             rows = torch.from_numpy(outputs).clone().requires_grad_()

@@ -9,7 +9,7 @@ from ..docs.pages import ROOT
 SOURCE = ROOT / "src" / "wardround"
 WORDS = re.compile(r"\blogits?\b|sigmoid|\bpositives?\b|\bAUC\b|\bauc\b|max_auc_drop|sensitivity|specificity", re.IGNORECASE)
 
-HOMES = ("tasks/binary/", "study/label.py", "sources/datasets/contracts/", "study/starters/")
+HOMES = ("tasks/", "study/label.py", "study/sections/task.py", "sources/datasets/contracts/", "study/starters/")
 """The task, the label section, and the contracts and starters that fill the label section in."""
 
 EXCEPTIONS = {

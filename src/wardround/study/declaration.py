@@ -214,6 +214,7 @@ class Study(Section):
 
 LATER_SETTINGS: Mapping[str, object] = {
     "analysis": None,
+    "data.label.task": None,
     "network.dropout": None,
     "network.pool": None,
     "training.beta2": 0.999,

@@ -11,15 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from wardround.study.cell_values import Case, Value, codes, exact_number, spelled
 from wardround.study.sections.section import Section
+from wardround.study.sections.task import TaskSection
 
 Target = int | float
-TargetKind = Literal["int8", "float32"]
+TargetKind = Literal["int8", "int64", "float32"]
 _RULE = re.compile(r"\s*(<=|>=|<|>|=)\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*", re.ASCII)
 
 
@@ -29,12 +31,25 @@ class LabelKind:
 
     target: a value of the label's column to its target; None for a value that the contract does not know. dtype: of targets in
     arrays. uses: those of KIND_SETTINGS that this kind reads; a study that sets another is refused.
+
+    reads: the settings of [task] that it reads. wrong: what a label section lacks or has too much, in words; None where it is
+    sound. columns: those that hold the label; a cell of several is their words joined by JOINT. sides: what values mean, in
+    words. parts: how many of the targets are of each sort, by its name; empty where they have none.
     """
 
     name: str
     target: Callable[["LabelContract", Value], Target | None]
     dtype: TargetKind
     uses: frozenset[str]
+    reads: frozenset[str] = frozenset()
+    wrong: Callable[["LabelContract"], str | None] = lambda _label: None
+    columns: Callable[["LabelContract"], tuple[str, ...]] = lambda label: (label.column,)
+    sides: Callable[["LabelContract"], tuple[tuple[str, str], ...]] = lambda _label: ()
+    parts: Callable[["LabelContract", NDArray[Any]], dict[str, int]] = lambda _label, _targets: {}
+
+
+JOINT = "\x1f"
+"""Between the words of several columns that hold one label together."""
 
 
 KIND_SETTINGS = (
@@ -67,7 +82,9 @@ class LabelContract(Section):
         description="The kind of question. binary: yes or no, by the values that `positive` and `negative` name.",
     )
     name: str = Field(
-        default="label", min_length=1, description="What a positive record means, in words: pneumonia, heart disease."
+        default="label",
+        min_length=1,
+        description="What a positive record means, in words: pneumonia, heart disease. Of another kind: what is asked for.",
     )
     positive: tuple[str | int, ...] | str = Field(
         default=(1,), description='Values that mean positive, for example ["PNEUMONIA", 1]; or a rule for numbers such as "> 0".'
@@ -81,18 +98,44 @@ class LabelContract(Section):
         description="Whether values written as text compare without case (ignore: NORMAL is Normal) or as written (exact).",
     )
 
+    task: TaskSection | None = Field(
+        default=None, description="What another kind of question than yes or no needs to know; [task] at the top of a study."
+    )
+
+    @property
+    def asked(self) -> TaskSection:
+        """What the kind of question needs to know."""
+        return self.task or TaskSection()
+
     @property
     def sides(self) -> tuple[tuple[str, str], ...]:
-        """The two sides of a yes-or-no label and their values, in words; none of another kind of question."""
-        if "data.label.positive" not in LABEL_KINDS[self.kind].uses:
-            return ()
-        sides = (("Positive", self.positive), ("Negative", self.negative))
-        return tuple((name, side if isinstance(side, str) else ", ".join(map(str, side))) for name, side in sides)
+        """What values of the label mean, in words: the two sides of a yes or no, the classes."""
+        return LABEL_KINDS[self.kind].sides(self)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that hold the label."""
+        return LABEL_KINDS[self.kind].columns(self)
+
+    def parts(self, targets: NDArray[Any]) -> dict[str, int]:
+        """How many of the targets are of each sort, by its name."""
+        return LABEL_KINDS[self.kind].parts(self, targets)
 
     @model_validator(mode="after")
     def _kind_is_one_of_ours(self) -> Self:
         if self.kind not in LABEL_KINDS:
             raise ValueError(f"kind is one of {', '.join(sorted(LABEL_KINDS))}; found {self.kind!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _kind_has_what_it_needs(self) -> Self:
+        kind = LABEL_KINDS[self.kind]
+        for name, field in TaskSection.model_fields.items():
+            if name not in kind.reads and getattr(self.asked, name) != field.default:
+                readers = " or ".join(f'"{one}"' for one, other in sorted(LABEL_KINDS.items()) if name in other.reads)
+                raise ValueError(f'task.{name} does nothing with kind = "{self.kind}": leave it out (it is read with {readers})')
+        if (wrong := kind.wrong(self)) is not None:
+            raise ValueError(wrong)
         return self
 
     @model_validator(mode="after")
@@ -156,5 +199,15 @@ def _refuse_overlap(label: LabelContract) -> None:
             raise ValueError(f"positive and negative both accept values near {probe}")
 
 
-BINARY = LabelKind("binary", _side_of, "int8", frozenset(KIND_SETTINGS))
+def _two_sides(label: LabelContract) -> tuple[tuple[str, str], ...]:
+    sides = (("Positive", label.positive), ("Negative", label.negative))
+    return tuple((name, side if isinstance(side, str) else ", ".join(map(str, side))) for name, side in sides)
+
+
+def _two_parts(label: LabelContract, targets: NDArray[Any]) -> dict[str, int]:
+    positives = int(targets.sum())
+    return {"negative": len(targets) - positives, f"positive ({label.name})": positives}
+
+
+BINARY = LabelKind("binary", _side_of, "int8", frozenset(KIND_SETTINGS), sides=_two_sides, parts=_two_parts)
 register_label_kind(BINARY)

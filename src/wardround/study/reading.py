@@ -5,6 +5,7 @@ from pathlib import Path
 from wardround.study.declaration import Study
 from wardround.study.moved_settings import refuse_moved_settings
 from wardround.study.shared_rules import as_declared, written_out
+from wardround.study.task_table import as_written, with_task_below_label
 from wardround.study.toml_reading import KeyPath, read_as, read_text, toml_value
 
 RENAMED: dict[KeyPath, str] = {
@@ -42,5 +43,6 @@ def parse_study(text: str, name: str = "study.toml") -> Study:
     """The study that `text` declares."""
     value = toml_value(text, name)
     refuse_moved_settings(value, text, Path(name))
-    study, origins = written_out(value)
-    return read_as(Study, text, name, RENAMED, study, lambda path: as_declared(path, origins))
+    study, origins = written_out(with_task_below_label(value, name))
+    asked = "task" in value
+    return read_as(Study, text, name, RENAMED, study, lambda path: as_written(as_declared(path, origins), asked))

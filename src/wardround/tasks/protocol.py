@@ -155,6 +155,11 @@ class Task(Protocol):
         ...
 
     @property
+    def most_added(self) -> Mapping[str, int]:
+        """The most that one record adds to each of these arrays, all entries together: what one patient more can change."""
+        ...
+
+    @property
     def headline(self) -> str:
         """The key of the figure by which models are judged."""
         ...
@@ -198,8 +203,8 @@ class Task(Protocol):
         ...
 
     def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        """The columns of an answer table, each (n,). given: what the ONNX file gives for n records, (n, k) or (n,); of a yes or no
-        the number before its probability."""
+        """The columns of an answer table, each (n,). given: what the ONNX file gives for n records, (n, k) or (n,); of a yes or
+        no the number before its probability."""
         ...
 
     def said(self, labels: NDArray[Any]) -> list[Any]:

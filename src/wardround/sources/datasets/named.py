@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wardround.sources.datasets.catalogue import entry, find, is_prepared, verified
 from wardround.sources.images.image_folder import read_image_folder
-from wardround.sources.images.npz import read_npz
+from wardround.sources.images.npz import Beside, read_npz
 from wardround.sources.made_records import to_records
 from wardround.sources.read_result import ReadResult, joined, part_of
 from wardround.study.contract import DataContract
@@ -71,10 +71,23 @@ def _set_apart(name: str, read_result: ReadResult, contract: DataContract) -> Da
     return Dataset(name, records, None, external, notes)
 
 
+SUBTYPE = "subtype"
+
+
+def _subtypes(path: Path) -> list[str]:
+    """normal, bacteria or virus, of each image in the order of the file; its bytes are verified."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return [word.partition("-")[0] for part in ("train", "val", "test") for word in arrays[f"{part}_patient"].tolist()]
+
+
 def _kermany(folder: Path, contract: DataContract) -> ReadResult:
-    """The 64-pixel arrays where they are large enough for the study, else the JPEGs of 224."""
+    """The 64-pixel arrays where they are large enough for the study, else the JPEGs of 224.
+
+    Normal, bacterial and viral stand in the column `subtype` of the manifest, and at the head of the arrays' patients.
+    """
     if max(contract.image.size) <= 64 and contract.image.channels == 1:
-        return read_npz(verified(folder, "kermany_cxr", "kermany_cxr_64.npz"), contract)
+        path = verified(folder, "kermany_cxr", "kermany_cxr_64.npz")
+        return read_npz(path, contract, beside=Beside(labels=_subtypes(path)) if contract.label.column == SUBTYPE else None)
     verified(folder, "kermany_cxr", "manifest.csv")
     return read_image_folder(verified(folder, "kermany_cxr", "kermany_cxr_224_jpeg.zip"), contract)
 
@@ -93,7 +106,7 @@ def _pneumoniamnist(folder: Path, contract: DataContract) -> ReadResult:
             named[row["split"], int(row["index"])] = row["patient"]
     counts = (("train", 4708), ("val", 524), ("test", 624))
     patients = [named.get((split, k), "") for split, count in counts for k in range(count)]
-    return read_npz(path, contract, known_patients=patients)
+    return read_npz(path, contract, beside=Beside(patients=patients))
 
 
 def _npz_named(name: str) -> Loader:

@@ -6,6 +6,7 @@ flat       images, label [, patient] [, site] [, split]                         
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,18 @@ _MEDMNIST = (("train", "train"), ("val", "validation"), ("test", "test"))
 _SPLIT = dict(_MEDMNIST)
 
 
-def read_npz(
-    path: Path, contract: DataContract, labels: Labels = "required", *, known_patients: Sequence[str] | None = None
-) -> ReadResult:
+@dataclass(frozen=True)
+class Beside:
+    """What is known of images from elsewhere, each in the order of the file: patients ("" unknown) and words of the label."""
+
+    patients: Sequence[str] | None = None
+    labels: Sequence[str] | None = None
+
+
+def read_npz(path: Path, contract: DataContract, labels: Labels = "required", *, beside: Beside | None = None) -> ReadResult:
     """Every image of the file; raises DataError where the file is damaged, pickled or in neither layout.
 
-    `known_patients`: the patient of each image in the order of the file ("" unknown), for files that do not carry them.
+    beside: goes before what the file says itself.
     """
     arrays, unread = _arrays(path, contract)
     counter = ProblemCounter("in the order of the file")
@@ -50,7 +57,7 @@ def read_npz(
             hint="keep the arrays of one of them",
         )
     if parts:
-        return _medmnist(arrays, parts, known_patients, counter, contract, labels)
+        return _medmnist(arrays, parts, beside or Beside(), counter, contract, labels)
     images = _need(arrays, "images", "image")
     count = _length(images)
     cells = _label_cells(_labels(arrays, labels, contract.label.column, "label", "labels"), count)
@@ -68,7 +75,7 @@ def read_npz(
 def _medmnist(
     arrays: Arrays,
     parts: list[str],
-    known_patients: Sequence[str] | None,
+    beside: Beside,
     counter: ProblemCounter,
     contract: DataContract,
     labels: Labels,
@@ -90,7 +97,8 @@ def _medmnist(
         ]
         patients = np.concatenate(columns)
     declared = np.concatenate([np.full(count, _SPLIT[word]) for word, count in zip(parts, counts, strict=True)])
-    patients = np.array(known_patients) if known_patients is not None else patients
+    patients = np.array(beside.patients) if beside.patients is not None else patients
+    cells = list(beside.labels) if beside.labels is not None else cells
     return _gathered(images, cells, patients, declared, None, counter, contract, labels)
 
 

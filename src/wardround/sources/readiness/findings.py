@@ -32,7 +32,7 @@ def readiness_of(kind: str, read_result: ReadResult, contract: DataContract, spl
     assigned = _assigned(read_result, splits)
     findings += _patient_findings(read_result, contract, splits, assigned)
     findings += patient_looks(read_result)
-    findings += _label_findings(read_result)
+    findings += _label_findings(read_result, contract)
     findings += [_told(problem) for problem in training_problems(read_result, assigned)]
     findings += _duplicate_findings(read_result, contract)
     findings += _column_findings(read_result, contract)
@@ -160,19 +160,17 @@ def _assigned(read_result: ReadResult, splits: SplitsContract) -> NDArray[np.str
         return None  # told as patient-in-two-splits or no-split
 
 
-def _label_findings(read_result: ReadResult) -> list[Finding]:
-    if not len(read_result):
+def _label_findings(read_result: ReadResult, contract: DataContract) -> list[Finding]:
+    parts = contract.label.parts(read_result.labels)
+    if not len(read_result) or not parts:
         return []
-    positives = int(read_result.labels.sum())
-    if positives in (0, len(read_result)):
-        only = "negative" if positives == 0 else "positive"
+    present = {name.partition(" (")[0]: count for name, count in parts.items() if count}
+    if len(present) == 1:
         hint = "this hospital can take part; its own figures (AUC, sensitivity) cannot be computed"
-        return [Finding("warning", "one-class", f"Every record is {only}", hint)]
-    share = positives / len(read_result)
-    rare = min(positives, len(read_result) - positives)
-    if min(share, 1 - share) >= UNEVEN or rare < SMALL_CELL:
+        return [Finding("warning", "one-class", f"Every record is {next(iter(present))}", hint)]
+    which = min(present, key=present.__getitem__)
+    if present[which] >= UNEVEN * len(read_result) or present[which] < SMALL_CELL:
         return []
-    which = "positive" if share < 0.5 else "negative"
     text = f"The labels are uneven: under {UNEVEN:.0%} are {which}"
     return [Finding("note", "uneven-labels", text, "the study may balance the loss; accuracy alone will look too good")]
 
@@ -259,8 +257,8 @@ def _part(level: Level, code: str, text: str, hint: str, count: int, whole: int)
 def _counts(read_result: ReadResult, contract: DataContract, assigned: NDArray[np.str_] | None) -> tuple[Count, ...]:
     whole = {"records": len(read_result), "patients": len(distinct(read_result.patients)[0])}
     lines = [Count(name, count_text(count), str(count)) for name, count in whole.items()]
-    positives = int(read_result.labels.sum())
-    lines += _parts({"negative": len(read_result) - positives, f"positive ({contract.label.name})": positives})
+    if parts := contract.label.parts(read_result.labels):
+        lines += _parts(parts)
     if assigned is not None and len(read_result):
         patients: dict[str, int] = {split: len(distinct(read_result.patients[assigned == split])[0]) for split in SPLITS}
         lines += _parts({f"patients in {split}": count for split, count in patients.items()})

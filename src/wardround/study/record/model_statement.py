@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from wardround.study.contract import DataContract
-from wardround.study.declaration import Study
+from wardround.study.declaration import Study, without_later_settings
 from wardround.study.sections.section import Section
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError
@@ -44,7 +44,7 @@ class ModelStatement(Section):
     def to_json(self) -> str:
         """Canonical JSON: equal statements are equal texts."""
         left = set() if self.holds_records else {"holds_records"}
-        return canonical_json(self.model_dump(mode="json", exclude=left)).decode()
+        return canonical_json(without_later_settings(self.model_dump(mode="json", exclude=left))).decode()
 
     @classmethod
     def from_json(cls, text: str, *, name: str) -> "ModelStatement":

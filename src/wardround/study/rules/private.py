@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 
 from wardround.algorithms import PrivacyMode, names_where, statement_of
+from wardround.study.label import LABEL_KINDS
 from wardround.study.rules.sections import PatientSections, Sections
 
 _WORK_UNDER: dict[PrivacyMode, str] = {
@@ -91,8 +92,13 @@ def _of_delta(study: Sections) -> Iterator[str]:
         )
 
 
+def _asks(study: Sections, setting: str) -> bool:
+    """Whether the kind of question reads this setting."""
+    return setting in LABEL_KINDS[study.data.label.kind].uses
+
+
 def _of_evaluation(study: Sections) -> Iterator[str]:
-    if study.evaluation.threshold not in ("half", "local"):
+    if _asks(study, "evaluation.threshold") and study.evaluation.threshold not in ("half", "local"):
         yield (
             f'evaluation.threshold = "{study.evaluation.threshold}" is chosen on the validation patients of all hospitals, which '
             'nobody paid for: set it to "local", each hospital\'s own, which stays there, or to "half"'
@@ -112,7 +118,7 @@ def _of_the_algorithm(study: Sections) -> Iterator[str]:
 
 def _of_training(study: Sections) -> Iterator[str]:
     training, plain = study.training, type(study.training)()
-    if training.class_balance:
+    if _asks(study, "training.class_balance") and training.class_balance:
         yield "training.class_balance weighs by counts of patients, so one patient changes every gradient: set it to false"
     if training.augmentation.mixup:
         yield "training.augmentation.mixup mixes two patients into one gradient: leave it out"

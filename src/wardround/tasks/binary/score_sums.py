@@ -30,6 +30,8 @@ ONE = 1 << 20
 LOSS_CAP = 16.0
 
 SHAPES: Shapes = {"histogram": (2, BINS), "calibration": (CALIBRATION_BINS, 3), "brier": (), "loss": ()}
+MOST_ADDED = {"histogram": 1, "calibration": ONE + 2, "brier": ONE, "loss": round(LOSS_CAP * ONE)}
+"""By one record."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.charts import charts_of, decision_table
 from wardround.tasks.binary.figures import auc, edge_of, is_positive, measure
 from wardround.tasks.binary.paired import paired_accuracy, paired_auc
-from wardround.tasks.binary.score_sums import BINS, SHAPES, ScoreSums, bin_of, cross_entropy, probability
+from wardround.tasks.binary.score_sums import BINS, MOST_ADDED, SHAPES, ScoreSums, bin_of, cross_entropy, probability
 from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold, choose_threshold_near_half
 from wardround.tasks.binary.voting import smoothed, with_votes
 from wardround.tasks.binary.words import words_of
@@ -35,6 +35,8 @@ class BinaryTask:
     headline = "auc"
     bigger_is_better = True
     shapes: Shapes = SHAPES
+
+    most_added = MOST_ADDED
 
     def __init__(self, label: LabelContract) -> None:
         self.label = label
