@@ -62,6 +62,7 @@ HASHES = {
     "heart_disease_private.toml": "bc96843b402e",
     "hiv_trial.toml": "0794f9af9964",
     "intensive_care_private.toml": "c28f2090d0e6",
+    "pneumonia_kind.toml": "ab2febe3657a",
     "three_hospitals.toml": "a2a6f7419890",
     "three_institutions.toml": "2a3df78a4a00",
 }
