@@ -2,7 +2,7 @@
 
 import typer
 
-from wardround.cli.clinic import acceptance, demo, deployment, people, proof, register, results, service, watching
+from wardround.cli.clinic import acceptance, demo, deployment, drift, people, proof, register, results, service, watching
 
 app = typer.Typer(
     help="A hospital's clinic: test a model on own patients, put it in service, take it back.", no_args_is_help=True
@@ -21,6 +21,7 @@ app.add_typer(people.keys, name="key")
 app.command("audit")(people.audit)
 app.command("outbox")(results.outbox)
 app.command("watch")(watching.watch)
+app.add_typer(drift.app, name="drift")
 app.command("register")(register.register)
 app.command("withdraw")(register.withdraw)
 app.command("labels")(register.labels)

@@ -11,6 +11,7 @@ Each hospital scales its acceptance's counts to as many cases as it had in the p
 would look like drift, though none of them has changed. How many cases the scaled counts are worth is summed beside them.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,7 +161,7 @@ def share_counts(clinic: ClinicPlace, store: Store, model: str, period: str) -> 
     Raises RunError where the period is not over, or one that overlaps it was shared.
     """
     one = Period.named(period)
-    record = _latest_acceptance(clinic, model)
+    record = latest_acceptance(clinic, model)
     folder = clinic.path / "shares"
     make_private(folder)
     path = folder / f"{sum_label(record.model, one.name)}.json"
@@ -181,6 +182,14 @@ def share_counts(clinic: ClinicPlace, store: Store, model: str, period: str) -> 
     return shared
 
 
+def write_counts(clinic: ClinicPlace, store: Store, model: str, periods: Sequence[str]) -> None:
+    """The counts of every one of these periods that is over, before anybody asks: what stands in the way of a person's own files
+    is told to that person, and no question is spent on it. RunError or DataError."""
+    over = [period for period in periods if Period.named(period).until <= store.clock()]
+    for period in over:
+        _ = share_counts(clinic, store, model, period).arrays
+
+
 def shared_values(clinic: ClinicPlace) -> Callable[[str, int], Arrays]:
     """For `SumSite`: the arrays of a sum by its label. DataError where this hospital has not written them."""
 
@@ -194,6 +203,17 @@ def shared_values(clinic: ClinicPlace) -> Callable[[str, int], Arrays]:
         return _read(path, content).arrays
 
     return values
+
+
+def kept_total(path: Path, total: Mapping[str, NDArray[Any]]) -> None:
+    """Keeps the sums of all hospitals: each sum is asked for once."""
+    write_atomic(path, canonical_json({name: sums.tolist() for name, sums in total.items()}), private=True)
+
+
+def read_total(path: Path) -> dict[str, NDArray[np.int64]] | None:
+    """What `kept_total` kept; None where there is nothing yet."""
+    content = read_private(path, _LONGEST)
+    return None if content is None else {name: np.array(sums, np.int64) for name, sums in json.loads(content).items()}
 
 
 def pooled_drift(total: Mapping[str, NDArray[Any]], contract: DataContract, settings: WatchSection | None = None) -> PooledDrift:
@@ -255,7 +275,8 @@ def _read(path: Path, content: bytes) -> SharedCounts:
         raise DataError(f"{path} is not what this clinic wrote", hint="bring it back from a backup") from error
 
 
-def _latest_acceptance(clinic: ClinicPlace, model: str) -> AcceptanceRecord:
+def latest_acceptance(clinic: ClinicPlace, model: str) -> AcceptanceRecord:
+    """The last one of the model whose hash begins so. RunError where there is none, or several models begin so."""
     matching = [record for record in acceptances(clinic) if record.model.startswith(model)]
     if not model:
         raise RunError("No model is in service", hint="say whose cases: --model HASH (wardround clinic history)")

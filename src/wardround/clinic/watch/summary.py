@@ -27,6 +27,11 @@ def pooled_summary(pooled: PooledDrift) -> str:
     return "\n".join(line for part in (head, "", _HEADER, *map(figure_line, pooled.figures)) for line in _wrapped(part))
 
 
+def pooled_json(pooled: PooledDrift) -> dict[str, Any]:
+    """The same as JSON."""
+    return {"hospitals": pooled.hospitals, "cases": pooled.cases, "figures": [_figure_json(one) for one in pooled.figures]}
+
+
 def as_json(drift: Drift | None, alerts: Sequence[Alert]) -> dict[str, Any]:
     """Figures and alerts. Names are those of figures and of the contract's columns."""
     watched = None
@@ -38,18 +43,7 @@ def as_json(drift: Drift | None, alerts: Sequence[Alert]) -> dict[str, Any]:
             "until": _iso(drift.until),
             "cases": drift.cases,
             "reference": drift.reference,
-            "figures": [
-                {
-                    "name": one.name,
-                    "kind": one.kind,
-                    "cases": one.cases,
-                    "value": one.value,
-                    "interval": one.interval,
-                    "limit": one.limit,
-                    "state": one.state,
-                }
-                for one in drift.figures
-            ],
+            "figures": [_figure_json(one) for one in drift.figures],
         }
     told = [
         {
@@ -63,6 +57,11 @@ def as_json(drift: Drift | None, alerts: Sequence[Alert]) -> dict[str, Any]:
         for one in alerts
     ]
     return {"watched": watched, "alerts": told}
+
+
+def _figure_json(one: Figure) -> dict[str, Any]:
+    names = ("name", "kind", "cases", "value", "interval", "limit", "state")
+    return {name: getattr(one, name) for name in names}
 
 
 def thousandths(value: float) -> str:
