@@ -30,7 +30,7 @@ from wardround.simulation.run import Run
 from wardround.simulation.simulate import simulate
 from wardround.site.personal_models import HospitalMaterial, chosen_of, outputs_of
 from wardround.site.site import Site
-from wardround.site.work import own_file
+from wardround.site.work import SiteWork, own_file
 from wardround.sources.synthetic.hospitals import demo_hospitals
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
@@ -129,6 +129,7 @@ def of_candidates(run: Run, study: Study, name: str, records: Records) -> Iterat
     was chosen is tested by a hospital."""
     site = Site(site_id(name), study, lambda: records, run.folder / "sites" / name, device="cpu", threads=1)
     try:
+        assert isinstance(site.work, SiteWork)
         bench = site.work.bench
         own, _ = read_tensors(run.folder / "sites" / name / f"{own_file(study.algorithm.rounds)}.safetensors")
         federated = {name: array for name, array in run.model.items() if name in site.plan.shared_names}

@@ -19,6 +19,7 @@ switch_off_telemetry()  # here, since a library that was imported first would no
 if TYPE_CHECKING:
     from wardround.hub.sum_coordinator import SecureSum
     from wardround.prediction.answers import Prediction, predict
+    from wardround.simulation.analysing import AnalysisRun, analyse
     from wardround.simulation.run import Run
     from wardround.simulation.secure_sum import secure_sum
     from wardround.simulation.simulate import simulate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from wardround.values.errors import WardroundError
 
 __all__ = [
+    "AnalysisRun",
     "Prediction",
     "Run",
     "RunSettings",
@@ -35,6 +37,7 @@ __all__ = [
     "Study",
     "WardroundError",
     "__version__",
+    "analyse",
     "load_run",
     "load_study",
     "predict",
@@ -43,12 +46,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AnalysisRun": "wardround.simulation.analysing",
     "Prediction": "wardround.prediction.answers",
     "Run": "wardround.simulation.run",
     "RunSettings": "wardround.study.run_settings",
     "SecureSum": "wardround.hub.sum_coordinator",
     "Study": "wardround.study.declaration",
     "WardroundError": "wardround.values.errors",
+    "analyse": "wardround.simulation.analysing",
     "load_run": "wardround.study.run_settings",
     "load_study": "wardround.study.reading",
     "predict": "wardround.prediction.answers",

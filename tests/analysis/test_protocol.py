@@ -90,7 +90,7 @@ def test_an_ask_that_the_analysis_does_not_state_never_leaves() -> None:
             yield Ask("means")
             raise AssertionError
 
-    with pytest.raises(ValueError, match="number 2"):
+    with pytest.raises(ValueError, match="time 2"):
         in_one_place(Twice(), {"a": rows_with_gaps()})
 
 

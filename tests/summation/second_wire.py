@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-BITS = {"U8": 8, "U16": 16, "U32": 32, "F32": 32, "U64": 64}
+BITS = {"U8": 8, "U16": 16, "U32": 32, "F32": 32, "F64": 64, "U64": 64}
 
 
 def canonical(value: Any) -> bytes:

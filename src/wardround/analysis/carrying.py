@@ -26,7 +26,7 @@ def exchange_of(analysis: Analysis, label: str) -> Exchange:
 
 def words_of(exchange: Exchange, sites: int) -> ArrayWords:
     """How the arrays of an exchange become words; the count of clipped numbers is one of them."""
-    return ArrayWords({**exchange.quantities, CLIPPED: Quantity(())}, sites)
+    return ArrayWords({**exchange.quantities, CLIPPED: Quantity(())}, sites, fine=True)
 
 
 def carried(analysis: Analysis, sum_of: Callable[[Ask], Total]) -> Result:
@@ -35,7 +35,7 @@ def carried(analysis: Analysis, sum_of: Callable[[Ask], Total]) -> Result:
     ask = next(coordinate)
     while True:
         times[ask.label] += 1
-        numbered = Ask(ask.label, _stated(analysis, ask, times[ask.label]), times[ask.label])
+        numbered = Ask(ask.label, _stated(analysis, ask, times[ask.label]), times.total())
         try:
             ask = coordinate.send(sum_of(numbered))
         except StopIteration as ended:
@@ -43,14 +43,19 @@ def carried(analysis: Analysis, sum_of: Callable[[Ask], Total]) -> Result:
             return result
 
 
-def _stated(analysis: Analysis, ask: Ask, number: int) -> Tree:
+def most_asks(analysis: Analysis) -> int:
+    """How many sums the analysis asks for at most, of all labels together."""
+    return sum(exchange.times for exchange in analysis.exchanges)
+
+
+def _stated(analysis: Analysis, ask: Ask, times: int) -> Tree:
     """The arrays of an ask as float64, where the analysis states such an ask."""
     exchange = exchange_of(analysis, ask.label)
     order = {name: np.asarray(array, np.float64) for name, array in sorted(ask.order.items())}
     shapes = {name: array.shape for name, array in order.items()}
-    if shapes != dict(exchange.order) or number > exchange.times:
+    if shapes != dict(exchange.order) or times > exchange.times:
         stated = f"at most {exchange.times} with {dict(exchange.order)}"
-        raise ValueError(f"{ask.label}, number {number} with {shapes}: the analysis states {stated}")
+        raise ValueError(f"{ask.label}, time {times} with {shapes}: the analysis states {stated}")
     return order
 
 
@@ -76,7 +81,8 @@ def bounded(values: Arrays, exchange: Exchange, sites: int) -> dict[str, np.ndar
 def total_of(decoded: Mapping[str, np.ndarray], words: ArrayWords, sites: tuple[str, ...]) -> Total:
     """The total that decoded sums are."""
     sums = {name: array for name, array in decoded.items() if name != CLIPPED}
-    return Total(sums, {name: words.error(name) for name in sums}, sites, int(decoded[CLIPPED]))
+    errors = {name: words.error(name, float(np.abs(array).max(initial=0.0))) for name, array in sums.items()}
+    return Total(sums, errors, sites, int(decoded[CLIPPED]))
 
 
 def in_one_place(analysis: Analysis, hospitals: Mapping[str, Rows]) -> Result:

@@ -25,6 +25,9 @@ from wardround.privacy.bounded_arrays import Arrays, Quantity
 from wardround.values.rows import Rows
 from wardround.values.tree import Shapes, Tree
 
+MOST_QUANTITIES = 60
+"""Arrays of one reply, but for those of its mask."""
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -39,12 +42,17 @@ class Exchange:
     order: Shapes = field(default_factory=dict)
     times: int = 1
 
+    def __post_init__(self) -> None:
+        if len(self.quantities) > MOST_QUANTITIES:
+            raise ValueError(f"{self.label} sums {len(self.quantities)} arrays, and a reply holds {MOST_QUANTITIES}: join some")
+
 
 @dataclass(frozen=True)
 class Ask:
-    """One sum that the coordinator asks for. number: from 1, how often this label was asked, this time included; the run sets it.
+    """One sum that the coordinator asks for.
 
-    order: float64 arrays of the shapes that the exchange states."""
+    order: float64 arrays of the shapes that the exchange states, every value finite and within 2**20 (`plan/usable_arrays.py`).
+    number: its place among the asks of the run, from 1; the run sets it."""
 
     label: str
     order: Tree = field(default_factory=dict)

@@ -82,6 +82,12 @@ def simulate(
     declared = load_study(study)
     if setting:
         declared = declared.revised(**assigned(setting))
+    if declared.analysis is not None:
+        refused = {
+            "--seed": seed, "--own": own_baseline, "--epsilon": epsilon, "--seeds": seeds, "--left-out": left_out,
+            "--ledgers": ledgers,
+        }  # fmt: skip
+        _refuse_of_learning([option for option, value in refused.items() if value is not None])
     if seed is not None:
         declared = declared.revised(training={"seed": seed})
     if own_baseline is not None:
@@ -95,6 +101,12 @@ def simulate(
     mappings = _sites(mapping or (), "--mapping", "mapping")
     _warn_of_same_data(sites or {}, mappings)
     division = None if split is None else parse_split(split, hospitals)
+    if declared.analysis is not None:
+        with_machine = settings.with_run(device=device, deadline_s=deadline, workers=workers)
+        _analyse(
+            _OneRun(sites, data, division, workers, None, mappings, with_machine, (), shown=not as_json), declared, out, resume
+        )
+        return
     if left_out:
         require_leaving_out(declared, left_out, _names(sites, division or settings.simulation))
     one = _OneRun(
@@ -158,6 +170,39 @@ class _OneRun:
         return watching(self.shown, verbose=is_verbose())
 
 
+def _analyse(one: _OneRun, study: Study, out: Path | None, resume: bool) -> None:
+    """An analysis from its first sum to its tables."""
+    from wardround.cli.analysis_tables import show_analysis
+    from wardround.simulation.analysing import analyse, load_results
+    from wardround.simulation.progress import watching
+
+    with watching(one.shown, verbose=is_verbose()) as listener:
+        finished = analyse(
+            study,
+            one.sites,
+            data=one.data,
+            division=one.division,
+            out=out,
+            resume=resume,
+            listener=listener,
+            run=one.settings,
+            progress=False,  # drawn here already, or not wanted
+            mappings=one.mappings,
+        )
+    if one.shown:
+        show_analysis(finished, verbose=is_verbose())
+    else:
+        typer.echo(json.dumps(load_results(finished.folder), allow_nan=False))
+
+
+def _refuse_of_learning(options: list[str]) -> None:
+    if options:
+        raise StudyError(
+            f"{', '.join(options)} changes how a model is learned, and the study asks for an analysis",
+            hint="leave it out",
+        )
+
+
 def _run_once(one: _OneRun, study: Study, out: Path | None, *, resume: bool) -> None:
     from wardround.cli.tables import show_run
 
@@ -173,7 +218,7 @@ def _run_seeds(one: _OneRun, study: Study, count: int, out: Path | None, *, resu
     from wardround.simulation.comparing import read_run
     from wardround.simulation.run import Run
     from wardround.simulation.seeds import over_seeds
-    from wardround.simulation.simulate import default_folder
+    from wardround.simulation.starting import default_folder
 
     def run_seed(seed: int, folder: Path, state: "State") -> None:
         if one.shown:

@@ -25,8 +25,8 @@ INK, FAINT = "#010203", "#040506"
 SERIES = tuple(f"#0a0b0{k}" for k in range(8))
 """Stand-ins: SERIES[0] for the federated model or all hospitals, the others for hospitals in the record's order."""
 _VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)"} | {colour: f"var(--series-{k})" for k, colour in enumerate(SERIES)}
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 3)), (0, (1, 3)))
-_STYLE: Any = {
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 3)), (0, (1, 3)))
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "wardround",
     "font.family": "sans-serif",
@@ -50,6 +50,18 @@ _STYLE: Any = {
     "path.simplify": False,
     "text.parse_math": False,
 }
+
+
+def styled(colours: Mapping[str, str] | None = None) -> Any:
+    """Within this context figures have the page's look. colours: to be exchanged in it, for paper that is no page."""
+    exchanged = colours or {}
+    style = {name: exchanged.get(value, value) if isinstance(value, str) else value for name, value in STYLE.items()}
+    return mpl.rc_context(style)
+
+
+def blank_figure(width: float, height: float) -> Any:
+    """A figure of so many inches."""
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def learning_chart(record: RunRecord, task: Task) -> str | None:
@@ -87,7 +99,7 @@ def drawing(chart: Chart, sites: Sequence[str] = (), key: str = "") -> str:
     sites: the hospitals in the record's order, so that each has one colour on all charts of a page. key: of the drawing on its
     page, where a page has several of one kind.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure, axes = _square(chart.x, chart.y) if chart.unit else _oblong(chart.x, chart.y)
         if chart.diagonal:
             _diagonal(axes, chart)
@@ -97,7 +109,7 @@ def drawing(chart: Chart, sites: Sequence[str] = (), key: str = "") -> str:
             _legend_above(axes, len(chart.lines))
         if chart.dots is not None:
             _dots(axes, chart.dots)
-        return _svg(figure, key or chart.key)
+        return svg_text(figure, key or chart.key)
 
 
 def _diagonal(axes: Any, chart: Chart) -> None:
@@ -121,7 +133,7 @@ def benefit_chart(record: RunRecord, task: Task) -> str | None:
     pairs = {site: (entry.own, entry.federated) for site, entry in record.sites.items() if entry.own or entry.federated}
     if not any(evaluation and evaluation.value(metric) is not None for pair in pairs.values() for evaluation in pair):
         return None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 1.1 + 0.5 * len(pairs)), layout="constrained")
         axes = figure.add_subplot()
         for column, (name, colour, marker, offset) in enumerate(
@@ -133,7 +145,7 @@ def benefit_chart(record: RunRecord, task: Task) -> str | None:
         axes.set_ylim(len(pairs) - 0.5, -0.5)
         axes.set_xlabel(f"{task.words.names[metric]}, own test patients")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-        return _svg(figure, "benefit")
+        return svg_text(figure, "benefit")
 
 
 def _dot(axes: Any, evaluation: Evaluation | None, metric: str, height: float, look: dict[str, Any], label: str | None) -> None:
@@ -155,7 +167,7 @@ def _series(line: Mapping[int, Evaluation | None], metric: str) -> list[tuple[in
 def _lines(lines: Mapping[str, list[tuple[int, float]]], sites: Sequence[str], x: str, y: str) -> str | None:
     if not lines:
         return None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.3), layout="constrained")
         axes = figure.add_subplot()
         for name, line in lines.items():
@@ -165,7 +177,7 @@ def _lines(lines: Mapping[str, list[tuple[int, float]]], sites: Sequence[str], x
         axes.set_ylabel(y)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _legend_above(axes, len(lines))
-        return _svg(figure, y)
+        return svg_text(figure, y)
 
 
 def _oblong(x: str, y: str) -> tuple[Figure, Any]:
@@ -197,7 +209,7 @@ def _legend_above(axes: Any, entries: int) -> None:
 def _look(position: int) -> dict[str, Any]:
     return {
         "color": SERIES[position % len(SERIES)],
-        "linestyle": _DASHES[position % len(_DASHES)],
+        "linestyle": DASHES[position % len(DASHES)],
         "linewidth": 2.2 if position == 0 else 1.4,
     }
 
@@ -208,7 +220,7 @@ def _label(name: str) -> str:
     return "\u200b" + shown if shown.startswith("_") else shown
 
 
-def _svg(figure: Figure, key: str) -> str:
+def svg_text(figure: Figure, key: str) -> str:
     """The bare <svg> element: no declaration, no metadata, no size of its own, no name that another chart on the page has."""
     buffer = io.StringIO()
     canvas: Any = FigureCanvasSVG(figure)

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 from wardround.values.ids import SiteId
 
+ANALYSE = "analyse"
+"""The step that a sum of an analysis is shown as."""
+
 
 @dataclass(frozen=True)
 class ExchangeStarted:
-    """step: open, train, own, evaluate or close. number, rounds: the round, and how many there are (0 where it has none)."""
+    """step: open, train, own, evaluate, analyse or close. number, rounds: the round, and how many there are (0 where it has
+    none)."""
 
     step: str
     number: int

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from wardround.hub.checkpoint import KeyProgress, Progress
 from wardround.hub.engine import Engine
 from wardround.hub.exchange import Traffic, exchange, replies_to, reply_limit
 from wardround.hub.masked_summing import MaskedSumming
-from wardround.hub.notices import ExchangeStarted, Listener, SiteAnswered, SiteLost
+from wardround.hub.notices import ANALYSE, ExchangeStarted, Listener, SiteAnswered, SiteLost
 from wardround.hub.summing import READ_LOGS, PlainSumming, Summing
 from wardround.plan.permission import AGAIN
 from wardround.plan.plan import Plan
-from wardround.privacy.mechanism import AnyFrame
 from wardround.study.sections.sites import SitesSection
 from wardround.summation.approved import Approved
 from wardround.summation.masked.layout import content_of
@@ -25,6 +25,13 @@ from wardround.wire.messages import Order, OrderHeader, Step
 
 _NOTHING: Layout = {}
 NOT_OPEN = "not-open"
+
+
+class HasLayout(Protocol):
+    """What says which words each site of a sum sends."""
+
+    @property
+    def layout(self) -> Layout: ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Orders:
         return MaskedSumming(approved, folder, self._trip, keep_keys, self.listener, keys)
 
     def sum(
-        self, summing: Summing, progress: Progress, question: Question, frame: AnyFrame, least: int = 0
+        self, summing: Summing, progress: Progress, question: Question, frame: HasLayout, least: int = 0
     ) -> tuple[SumOpened | SumFailed, Traffic]:
         """One sum over the sites of the run, and what it took. least: with fewer contributions nothing is opened.
 
@@ -96,14 +103,15 @@ class Orders:
         sites = tuple(site for site, word in lost.items() if word == NOT_OPEN)
         if not sites:
             return ()
-        model = {**self.plan.initial_model(), **progress.frozen}
-        refused = self._told(progress, Question("open", 0, {"model": model}, AGAIN), sites)
+        bundle = {"model": {**self.plan.initial_model(), **progress.frozen}} if self.plan.analysis is None else {}
+        refused = self._told(progress, Question("open", 0, bundle, AGAIN), sites)
         return tuple(site for site in sites if site not in refused)
 
     def _order(self, progress: Progress, question: Question) -> Order:
         study, step = self.plan.study, question.step
         rounds = study.algorithm.rounds if step in ("train", "own") else 0
-        self.listener(ExchangeStarted(step, question.number, rounds, progress.sites))
+        shown = step if self.plan.analysis is None or step != "evaluate" else ANALYSE
+        self.listener(ExchangeStarted(shown, question.number, rounds, progress.sites))
         header = OrderHeader(
             study=study.hash,
             step=step,

@@ -1,5 +1,6 @@
 """The finite list of what a study asks of a site: the study is the whole permission.
 
+    open/0 -> evaluate/N/LABEL, ... (the sums of an analysis) -> close
     open/0 .. open/3n -> train/1 .. train/R -> own/1 .. own/R (where the study has own models) -> evaluate/LABEL
         -> personal/R (where the study has personal models) -> close
     open/0 .. open/3n -> evaluate/0/federated -> close/0        where nothing is trained
@@ -16,6 +17,8 @@ from functools import cached_property
 
 import numpy as np
 
+from wardround.analysis.carrying import most_asks
+from wardround.analysis.protocol import Analysis
 from wardround.crypto import quorum
 from wardround.plan.plan import FEDERATED, LAST, Plan, own_label
 from wardround.study.declaration import Study
@@ -26,6 +29,9 @@ from wardround.wire.messages import OrderHeader, Step
 from wardround.wire.payload import ArrayKind, payload_size
 
 ARRAY_TYPE = "float32"
+ANALYSIS_TYPE = "float64"
+ORDER = "order"
+"""The part of an analysis's order that its arrays are in."""
 AGAIN = "again"
 """Label of the opening that sums nothing."""
 MOST_UNNAMED = quorum.LARGEST
@@ -34,8 +40,8 @@ MOST_UNNAMED = quorum.LARGEST
 
 @dataclass(frozen=True)
 class PlannedOrder:
-    """One order that a study has. arrays: name on the wire -> shape, all float32. weighted: whether the order's total weight is
-    read; elsewhere it is 0. summed: whether the answers are added up."""
+    """One order that a study has. arrays: name on the wire -> shape, all of one type. weighted: whether the order's total weight
+    is read; elsewhere it is 0. summed: whether the answers are added up."""
 
     step: Step
     number: int
@@ -43,6 +49,7 @@ class PlannedOrder:
     arrays: Shapes | None = None
     weighted: bool = False
     summed: bool = False
+    type: str = ARRAY_TYPE
 
     @property
     def name(self) -> str:
@@ -52,7 +59,7 @@ class PlannedOrder:
     @property
     def kinds(self) -> dict[str, ArrayKind]:
         """The arrays, as a reader of bytes compares them."""
-        return {name: (ARRAY_TYPE, shape) for name, shape in (self.arrays or {}).items()}
+        return {name: (self.type, shape) for name, shape in (self.arrays or {}).items()}
 
 
 class Permission:
@@ -92,7 +99,7 @@ class Permission:
 
     @property
     def _rounds(self) -> int:
-        return self._plan.study.algorithm.rounds
+        return self._plan.study.algorithm.rounds if self._plan.analysis is None else most_asks(self._plan.analysis)
 
     @property
     def _rounds_in_words(self) -> str:
@@ -103,6 +110,19 @@ class Permission:
         return {planned.name: planned for planned in self._listed()}
 
     def _listed(self) -> Iterator[PlannedOrder]:
+        return self._of_learning() if self._plan.analysis is None else self._of_analysis(self._plan.analysis)
+
+    def _of_analysis(self, analysis: Analysis) -> Iterator[PlannedOrder]:
+        """The number of a sum is its place in the run, whatever its label: `site.order_checks` holds each label to its times."""
+        yield PlannedOrder("open", 0)
+        yield PlannedOrder("open", 0, AGAIN)
+        for number in range(1, self._rounds + 1):
+            for exchange in analysis.exchanges:
+                arrays = _on_the_wire({ORDER: exchange.order})
+                yield PlannedOrder("evaluate", number, exchange.label, arrays, summed=True, type=ANALYSIS_TYPE)
+        yield PlannedOrder("close", self._rounds)
+
+    def _of_learning(self) -> Iterator[PlannedOrder]:
         for number in range(self._plan.openings):
             yield PlannedOrder("open", number, arrays=self._whole_model, summed="open" in self._plan.summed)
         yield PlannedOrder("open", 0, AGAIN, arrays=self._whole_model)

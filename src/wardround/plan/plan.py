@@ -6,7 +6,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from wardround.algorithms import Algorithm, NetworkNames, statement_of
+from wardround.analysis.carrying import exchange_of, words_of
+from wardround.analysis.protocol import Analysis
+from wardround.analysis.registry import analysis_of
 from wardround.plan.networks import IN_THIS_PROCESS, NetworkFacts, Networks
+from wardround.privacy.bounded_arrays import ArrayWords
 from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT
 from wardround.privacy.frame import Frame
 from wardround.privacy.mechanism import AnyFrame
@@ -52,6 +56,11 @@ class Plan:
 
     study: Study
     networks: Networks = field(default=IN_THIS_PROCESS, compare=False, repr=False)
+
+    @cached_property
+    def analysis(self) -> Analysis | None:
+        """What a study asks for that learns no model; None of one that does."""
+        return analysis_of(self.study) if self.study.analysis is not None else None
 
     @cached_property
     def task(self) -> Task:
@@ -115,7 +124,9 @@ class Plan:
     @property
     def summed(self) -> frozenset[Step]:
         """The steps whose results leave the sites, in a sum. Under privacy the training alone does, which is charged: counts of
-        patients and scores stay home."""
+        patients and scores stay home. The sums of an analysis are `evaluate` orders."""
+        if self.study.analysis is not None:
+            return frozenset({"evaluate"})
         return frozenset({"train"}) if self.study.privacy.private else frozenset({"open", "train", "evaluate"})
 
     @property
@@ -153,6 +164,11 @@ class Plan:
                 counts |= self._score_shapes(split)
         summation = self.study.summation
         return Frame(self.grid_sites(sites), real, counts, weight, summation.clip, summation.word_bits, summation.max_update_norm)
+
+    def analysis_words(self, label: str, sites: int) -> ArrayWords:
+        """How the arrays of one sum of the analysis become words."""
+        assert self.analysis is not None
+        return words_of(exchange_of(self.analysis, label), self.grid_sites(sites))
 
     def evaluation_frame(self, sites: int, *, shifted: bool) -> Frame:
         counts: Shapes = {}

@@ -15,6 +15,7 @@ A patient is in one hospital only. The same records, settings and seed give the 
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,10 @@ from numpy.typing import NDArray
 from wardround.values.errors import DataError, StudyError
 from wardround.values.randomness import generator
 from wardround.values.records import Records
+from wardround.values.rows import Rows
 
-Hospitals = dict[str, Records]
+Divided = TypeVar("Divided", Records, Rows)
+"""Records of a study that learns, or rows of one that analyses."""
 Targets = NDArray[np.float64]
 Groups = NDArray[np.intp]
 
@@ -31,19 +34,19 @@ WISH_TOLERANCE = 0.05
 """A positive share may end this far from the wish (plus what one record weighs); farther is refused."""
 
 
-def divide_evenly(records: Records, names: Sequence[str], groups: Groups, *, seed: int) -> Hospitals:
+def divide_evenly(records: Divided, names: Sequence[str], groups: Groups, *, seed: int) -> dict[str, Divided]:
     """K hospitals alike in size and label balance."""
     return divide_by_size(records, dict.fromkeys(names, 1.0), groups, seed=seed)
 
 
-def divide_by_size(records: Records, sizes: Mapping[str, float], groups: Groups, *, seed: int) -> Hospitals:
+def divide_by_size(records: Divided, sizes: Mapping[str, float], groups: Groups, *, seed: int) -> dict[str, Divided]:
     """Hospitals with these relative numbers of records and the same label balance."""
     return _filled(records, list(sizes), np.outer(_shares(sizes), _totals(groups)), groups, seed)
 
 
 def divide_by_label(
-    records: Records, sizes: Mapping[str, float], positive: Mapping[str, float], groups: Groups, *, seed: int
-) -> Hospitals:
+    records: Divided, sizes: Mapping[str, float], positive: Mapping[str, float], groups: Groups, *, seed: int
+) -> dict[str, Divided]:
     """Hospitals with these relative sizes and these shares of positive records, each 0 to 1: those of group 1 of two.
 
     The wishes must add up to about the data's own share of positives; StudyError where a hospital would end more than 0.05 off.
@@ -76,7 +79,7 @@ def divide_by_label(
     return _filled(records, names, targets, groups, seed)
 
 
-def divide_by_dirichlet(records: Records, names: Sequence[str], groups: Groups, *, alpha: float, seed: int) -> Hospitals:
+def divide_by_dirichlet(records: Divided, names: Sequence[str], groups: Groups, *, alpha: float, seed: int) -> dict[str, Divided]:
     """Hospitals that differ the more in size and label balance, the smaller alpha (> 0) is; above 100 they are nearly even."""
     if not alpha > 0:
         raise StudyError(
@@ -87,7 +90,7 @@ def divide_by_dirichlet(records: Records, names: Sequence[str], groups: Groups, 
     return _filled(records, list(names), draws.T * totals, groups, seed)
 
 
-def divide_by_column(records: Records, sites: NDArray[np.str_] | None) -> Hospitals:
+def divide_by_column(records: Divided, sites: NDArray[np.str_] | None) -> dict[str, Divided]:
     """The hospitals that the data name, in name order.
 
     A patient seen at several stays with the one that holds most of the patient's records (the first by name among equals); the
@@ -130,7 +133,7 @@ def _shares(sizes: Mapping[str, float]) -> NDArray[np.float64]:
     return np.asarray(values / values.sum())
 
 
-def _filled(records: Records, names: list[str], targets: Targets, groups: Groups, seed: int) -> Hospitals:
+def _filled(records: Divided, names: list[str], targets: Targets, groups: Groups, seed: int) -> dict[str, Divided]:
     """Whole patients to hospitals, large ones first, each to the hospital that lacks most, relative to its target.
 
     The lack is counted in the patient's own groups, so that every hospital fills evenly and ends within about one patient of
@@ -156,7 +159,7 @@ def _filled(records: Records, names: list[str], targets: Targets, groups: Groups
     return _hospitals(records, names, home[start])
 
 
-def _hospitals(records: Records, names: list[str], home: NDArray[np.int64]) -> Hospitals:
+def _hospitals(records: Divided, names: list[str], home: NDArray[np.int64]) -> dict[str, Divided]:
     hospitals = {name: records.select(np.flatnonzero(home == k)) for k, name in enumerate(names)}
     empty = [name for name, part in hospitals.items() if not len(part)]
     if empty:
@@ -168,13 +171,13 @@ def _hospitals(records: Records, names: list[str], home: NDArray[np.int64]) -> H
     return hospitals
 
 
-def shares_of(hospitals: Hospitals) -> dict[str, tuple[float, float]]:
+def shares_of(hospitals: dict[str, Records]) -> dict[str, tuple[float, float]]:
     """For each hospital its share of all records and its share of positives: what a division came to."""
     total = sum(len(part) for part in hospitals.values())
     return {name: (len(part) / total, float(part.labels.mean())) for name, part in hospitals.items()}
 
 
-def disjoint(hospitals: Hospitals) -> bool:
+def disjoint(hospitals: Mapping[str, Records | Rows]) -> bool:
     """Whether no patient is in two hospitals: the law every division keeps."""
     named = [np.unique(part.patients) for part in hospitals.values()]
     together = np.sort(np.concatenate(named)) if named else np.array([], dtype=np.str_)

@@ -26,6 +26,7 @@ from wardround.values.records_file import write_records
 from wardround.values.stored import head_of, value_of
 
 if TYPE_CHECKING:
+    from wardround.simulation.division import Divided
     from wardround.sources import Dataset
 
 
@@ -134,8 +135,8 @@ def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:
 
 
 def divide(
-    records: Records, sites: NDArray[np.str_] | None, simulation: SimulationSection, groups: NDArray[np.intp]
-) -> dict[str, Records]:
+    records: "Divided", sites: NDArray[np.str_] | None, simulation: SimulationSection, groups: NDArray[np.intp]
+) -> "dict[str, Divided]":
     """One data set as several hospitals, patients never divided; as the [simulation] section of a run file says.
 
     groups: each record's, as the task says.

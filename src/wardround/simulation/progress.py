@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColum
 from rich.table import Column
 
 from wardround.hub.notices import (
+    ANALYSE,
     ExchangeStarted,
     Listener,
     Notice,
@@ -36,6 +37,7 @@ _TITLES = {
     "own": "Alone",
     "evaluate": "Testing",
     "personal": "Choosing",
+    ANALYSE: "Summing",
     "close": "Closing",
 }
 _NOTES = {
@@ -43,6 +45,7 @@ _NOTES = {
     "own": "each hospital's own model",
     "evaluate": "on held-out patients",
     "personal": "each hospital's best model",
+    ANALYSE: "over all hospitals together",
 }
 _WIDE = 100
 _WIDEST = 120

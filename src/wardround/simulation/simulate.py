@@ -37,14 +37,12 @@ from wardround.simulation.own_models import compared, score_own_models
 from wardround.simulation.progress import watching
 from wardround.simulation.run import Run
 from wardround.simulation.site_logs import Losses, naming_logs
-from wardround.site.config import SiteConfig, identity_in
-from wardround.site.store import STATE, SiteStore
+from wardround.simulation.starting import default_folder, default_workers, enrolled_at, let_go_on, settings_of, site_configs_of
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
 from wardround.study.record.run_record import RunRecord
-from wardround.study.run_settings import RunSettings, load_run, settings_beside
+from wardround.study.run_settings import RunSettings
 from wardround.study.sections.simulation import SimulationSection
-from wardround.values.cores import usable_cores
 from wardround.values.durable import write_atomic
 from wardround.values.errors import StudyError
 from wardround.values.records import Records
@@ -134,8 +132,9 @@ def simulate(
         raise StudyError(
             "Hospitals come either from their own data or from one divided data set", hint="use --site, or --data with --split"
         )
-    stated = _settings(run, study, study_folder).with_run(workers=workers).divided(division).evaluating(model)
+    stated = settings_of(run, study, study_folder).with_run(workers=workers).divided(division).evaluating(model)
     declared = load_study(study) if isinstance(study, str | Path) else study
+    _ = declared.learned  # an analysis is carried out by wardround.analyse
     declared = _with(declared, seed, own, epsilon)
     shown = False if progress is None and listener is not silent else progress
     with watching(shown, also=listener) as listener:
@@ -198,14 +197,14 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
         stage_external_test(declared, settings.external, folder.external, datasets)
         del datasets  # what was read is in files now, and training needs the memory
         at_once = default_workers(len(hospitals)) if settings.run.workers is None else settings.run.workers
-        enrolled = with_noise(_enrolled(declared, hospitals, folder))
+        enrolled = with_noise(enrolled_at(declared, hospitals, folder))
         networks = _networks(folder, declared, finished)
         begun = folder.plan if asked.resume else None
         plan = begun or folder.begin(declared, settings, synthetic=asked.synthetic)
         kept = Ledgers(folder, None if asked.ledgers is None else Path(asked.ledgers).resolve())
         kept.ready(enrolled, hospitals)
-        site_configs = _site_configs(folder, enrolled, hospitals, at_once, kept, settings.run.device)
-        _let_go_on(site_configs)
+        site_configs = site_configs_of(folder, enrolled, hospitals, at_once, kept, settings.run.device)
+        let_go_on(site_configs)
         losses = Losses(listener)
         with naming_logs(folder, losses), closing(in_process(site_configs, at_once, fork_server)) as engine:
             coordinator = Coordinator(
@@ -233,15 +232,6 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
         outside_of(folder.external).unlink(missing_ok=True)
         turns = left_out_of(record, folder.path)
         return Run(folder.path, record, summary_json(record, folder.path, time.monotonic() - began, turns))
-
-
-def _settings(run: RunSettings | str | Path | None, study: Study | str | Path, study_folder: Path | None) -> RunSettings:
-    """The settings that the caller gave, or named, or wrote beside the study."""
-    if isinstance(run, RunSettings):
-        return run.starting_in(study_folder or Path())
-    if run is not None:
-        return load_run(run)
-    return RunSettings() if isinstance(study, Study) else settings_beside(study)
 
 
 def _resumed(folder: RunFolder, study: Study, stated: RunSettings) -> RunSettings:
@@ -323,64 +313,7 @@ def _hospitals(
     return {**from_folders(folders, asked.mappings), **from_records(records, folder.path / "data")}
 
 
-def _enrolled(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
-    """The study as the simulated hospitals approve it: with their names and identity keys, which this machine makes for them."""
-    if study.summation.mode == "plain":
-        return study
-    _ = study.quorum_of(hospitals)  # too few hospitals to hide one another are refused before any of them is started
-    keys = {str(name): identity_in(folder.site(name)).public for name in sorted(hospitals)}
-    return study.revised(sites={"names": tuple(keys), "keys": keys})
-
-
-def _site_configs(
-    folder: RunFolder, study: Study, hospitals: Hospitals, at_once: int, ledgers: Ledgers, device: str
-) -> list[SiteConfig]:
-    """Hospitals side by side share the cores: threads of one would only stand in the way of the next."""
-    outside, plan = outside_of(folder.external), folder.plan
-    threads = max(1, usable_cores() // min(at_once, len(hospitals))) if at_once > 1 else 0
-    return [
-        SiteConfig(
-            name,
-            study,
-            hospital.path,
-            folder.site(name),
-            device=device,
-            threads=threads,
-            prepared=hospital.prepared,
-            mapping=hospital.mapping,
-            mapping_sha256=hospital.mapping_sha256,
-            ledger=ledgers.path_of(name),
-            ledger_witness=ledgers.witness_of(name),
-            outside=outside if outside.exists() else None,
-            counter=folder.counter(name),
-            run="" if plan is None else plan.run_id,
-            synthetic=plan is not None and plan.synthetic,
-        )
-        for name, hospital in sorted(hospitals.items())
-    ]
-
-
-def _let_go_on(site_configs: list[SiteConfig]) -> None:
-    """Whoever runs a simulation again is the person at each of its hospitals who has looked why it stopped."""
-    for config in site_configs:
-        if (config.folder / STATE).exists():
-            with closing(SiteStore(config.folder, config.counter)) as store:
-                store.go_on()
-
-
 def site_report(folder: RunFolder, site: str) -> dict[str, Any]:
     """A hospital's own report. In a simulation the hospitals are folders of this machine, so it may be read."""
     report: dict[str, Any] = json.loads((folder.site(site) / "report.json").read_bytes())
     return report
-
-
-def default_folder(study: Study) -> Path:
-    """runs/TITLE-HASH, so that another study never lands in the same folder."""
-    words = "".join(c.lower() if c.isascii() and c.isalnum() else "-" for c in study.question.title)
-    return Path("runs") / f"{'-'.join(filter(None, words.split('-')))[:40].strip('-')}-{study.hash[:8]}"
-
-
-def default_workers(sites: int) -> int:
-    """All sites at once where there are at least two cores, up to four a core; they share the cores evenly."""
-    cores = usable_cores()
-    return 0 if cores < 2 else min(sites, 4 * cores)

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
+from wardround.analysis.registry import analysis_of
 from wardround.crypto.identity import Identity
 from wardround.privacy.ledger.file import witness_of
 from wardround.privacy.ledger.ledger import Ledger
+from wardround.site.analysis_work import fingerprint_of_rows
 from wardround.site.site import Site
 from wardround.site.work import fingerprint
 from wardround.study.declaration import Study
@@ -18,7 +20,13 @@ from wardround.values.home import default_home
 from wardround.values.ids import site_id
 from wardround.values.records import Records
 from wardround.values.records_file import read_records
+from wardround.values.rows import Rows
+from wardround.values.rows_file import read_rows
 from wardround.values.stored import head_of, value_of
+
+if TYPE_CHECKING:
+    from wardround.sources import FileSource
+    from wardround.sources.read_result import Labels
 
 StudyAsJson = Annotated[
     Study,
@@ -97,7 +105,7 @@ class SiteConfig:
         return Site(
             name,
             self.study,
-            self._load,
+            self._load if self.study.analysis is None else self._load_rows,
             self.folder,
             identity=identity,
             device=self.device,
@@ -121,11 +129,35 @@ class SiteConfig:
             excluded=self.excluded,
         )
         if self.records not in ("", fingerprint(records)):
-            raise DataError(
-                "The records are not those that the study was approved for",
-                hint="bring back the earlier files; or look at the study again and approve it with the new ones",
-            )
+            raise _other_records()
         return records
+
+    def _load_rows(self) -> Rows:
+        rows = load_rows(self)
+        if self.records not in ("", fingerprint_of_rows(rows)):
+            raise _other_records()
+        return rows
+
+
+def _other_records() -> DataError:
+    return DataError(
+        "The records are not those that the study was approved for",
+        hint="bring back the earlier files; or look at the study again and approve it with the new ones",
+    )
+
+
+def load_rows(config: SiteConfig) -> Rows:
+    """A hospital's rows as they were measured, as the study's contract reads them."""
+    study, name = config.study, str(site_id(config.name))
+    if config.prepared:
+        return read_rows(config.data, name)
+    return opened_source(study, config.data, config.mapping, config.mapping_sha256, config.excluded).rows(name, labels_of(study))
+
+
+def labels_of(study: Study) -> "Labels":
+    """Whether each row must have a label: where the analysis reads it."""
+    analysis = None if study.analysis is None else analysis_of(study)
+    return "required" if analysis is None or study.data.label.column in analysis.columns else "optional"
 
 
 def load_records(
@@ -140,6 +172,11 @@ def load_records(
     """A hospital's records, all splits, as the study's contract reads them; the parameters are those of `SiteConfig`."""
     if prepared:
         return read_records(data)
+    return opened_source(study, data, mapping, mapping_sha256, excluded).load()
+
+
+def opened_source(study: Study, data: Path, mapping: Path | None, mapping_sha256: str, excluded: Path | None) -> "FileSource":
+    """A hospital's data as a source; the parameters are those of `SiteConfig`."""
     from wardround.sources import open_source
     from wardround.sources.excluded_patients import ExcludedPatients
     from wardround.sources.mapping.sections import load_mapping
@@ -151,4 +188,4 @@ def load_records(
             found=kept.sha256, hint="put the earlier mapping back, or start a new run",
         )  # fmt: skip
     gone = None if excluded is None else ExcludedPatients(excluded)
-    return open_source(data, study.data, private=study.privacy.private, mapping=kept, excluded=gone).load()
+    return open_source(data, study.data, private=study.privacy.private, mapping=kept, excluded=gone)

@@ -3,6 +3,8 @@
 Everything here is public: no record is read, and nothing is charged for an order that is refused here.
 """
 
+from wardround.analysis.carrying import exchange_of
+from wardround.analysis.protocol import Analysis
 from wardround.plan.permission import AGAIN, PlannedOrder, require_listed_hospitals
 from wardround.plan.plan import Plan
 from wardround.site.masked_participant import another_attempt
@@ -29,6 +31,8 @@ def require_allowed(order: Order, planned: PlannedOrder, state: SiteState, plan:
         )
     if planned.weighted:
         _require_weight(order.header, state, plan, site)
+    if plan.analysis is not None and planned.step == "evaluate":
+        _require_next_sum(planned, state, plan.analysis)
 
 
 def require_study(study: str, approved: str) -> None:
@@ -95,6 +99,23 @@ def _require_forward(planned: PlannedOrder, state: SiteState) -> None:
         raise RefusedError(
             f"{planned.name} comes too late: this site has answered {begun[-1]}",
             expected="rounds, then own models, then evaluations, then personal models",
+            code="old-round",
+        )
+
+
+def _require_next_sum(planned: PlannedOrder, state: SiteState, analysis: Analysis) -> None:
+    """Whether a sum of an analysis comes after all others, and is asked as often as the study says at most. The number is the
+    sum's place in the run: two labels with one number would be one sum more than the study has."""
+    if planned.name in state.asked:  # another attempt at it
+        return
+    summed = [name.split("/") for name in state.asked if name.startswith("evaluate/")]
+    times = sum(label == planned.label for _, _, label in summed)
+    latest = max((int(number) for _, number, _ in summed), default=0)
+    if planned.number <= latest or times >= exchange_of(analysis, planned.label).times:
+        raise RefusedError(
+            f"{planned.name} comes too late, or too often",
+            expected=f"a sum after number {latest}, of {planned.label} at most {exchange_of(analysis, planned.label).times}",
+            found=f"{times} of {planned.label} so far",
             code="old-round",
         )
 

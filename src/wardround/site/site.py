@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from wardround.crypto.identity import Identity
 from wardround.plan.evaluated_model import require_evaluated
@@ -19,6 +20,7 @@ from wardround.plan.permission import Permission, PlannedOrder
 from wardround.plan.plan import Plan
 from wardround.plan.usable_arrays import require_usable
 from wardround.privacy.ledger.ledger import Ledger
+from wardround.site.analysis_work import AnalysisWork
 from wardround.site.masked_participant import MaskedParticipant
 from wardround.site.order_checks import require_allowed, require_study
 from wardround.site.privacy_charges import PrivacyCharges
@@ -32,6 +34,7 @@ from wardround.values.canonical import sha256_hex
 from wardround.values.errors import RefusedError, StudyError, WardroundError, WireError
 from wardround.values.ids import SiteId
 from wardround.values.records import Records
+from wardround.values.rows import Rows
 from wardround.values.tree import Tree
 from wardround.wire.envelope import FRONT_BYTES, HEADER_LIMIT, Envelope, largest_header, open_envelope, to_bytes
 from wardround.wire.messages import (
@@ -57,7 +60,7 @@ class Site:
         self,
         name: SiteId,
         study: Study,
-        load: Callable[[], Records],
+        load: Callable[[], Records] | Callable[[], Rows],
         folder: Path,
         *,
         identity: Identity | None = None,
@@ -69,10 +72,10 @@ class Site:
         synthetic: bool = False,
         refusals_in_a_row: int = REFUSALS_IN_A_ROW,
     ) -> None:
-        """identity: this hospital's signing key; a masked study needs it, and must list its public half. ledger: of the patients
-        whose records these are; a private study needs it. outside: a file with the digests of an external test set's records, to
-        be compared with those that are trained on. counter: see SiteStore. synthetic: see SiteWork. refusals_in_a_row: after so
-        many it stops."""
+        """load: its records or, for an analysis, its rows. identity: this hospital's signing key; a masked study needs it, and
+        must list its public half. ledger: of the patients whose records these are; a private study needs it. outside: a file with
+        the digests of an external test set's records, to be compared with those that are trained on. counter: see SiteStore.
+        synthetic: see SiteWork. refusals_in_a_row: after so many it stops."""
         self.name = name
         self.study_hash = study.hash
         party = _party(name, study, identity) if study.summation.mode == "masked" else None
@@ -80,9 +83,14 @@ class Site:
         self.participant = MaskedParticipant(party, self.store) if party is not None else None
         self.plan = Plan(study)
         self.permission = Permission(self.plan)
-        self.work = SiteWork(
-            name, self.plan, load, self.store, device=device, threads=threads, outside=outside, synthetic=synthetic
-        )
+        self.work: SiteWork | AnalysisWork
+        if self.plan.analysis is not None:
+            self.work = AnalysisWork(name, self.plan, cast(Callable[[], Rows], load), self.store, synthetic=synthetic)
+        else:
+            records = cast(Callable[[], Records], load)
+            self.work = SiteWork(
+                name, self.plan, records, self.store, device=device, threads=threads, outside=outside, synthetic=synthetic
+            )
         self.charges = PrivacyCharges(self.plan.private, ledger) if self.plan.private is not None else None
         sites = len(study.sites.names)
         self._header_limit = largest_header(sites) if sites else HEADER_LIMIT
@@ -157,7 +165,8 @@ class Site:
         """The reply to an order, recorded before it is sent: a repeated order must get these bytes, whatever happens next."""
         require_usable(order.arrays)
         require_allowed(order, planned, state, self.plan, self.name)
-        require_evaluated(self.plan.study, order, self.work.opened if order.header.step == "evaluate" else {})
+        if isinstance(self.work, SiteWork):
+            require_evaluated(self.plan.study, order, self.work.opened if order.header.step == "evaluate" else {})
         reply = self._worked_out(order, planned, order_hash, state)
         self.store.forget_refusals()  # new work begins the count anew; a repeated message does not
         return reply

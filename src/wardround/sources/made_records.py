@@ -1,6 +1,7 @@
 """What a reader found becomes the records of a run, or of a question to a model: the first error in it is raised.
 
 ReadResult --to_records--> Records, splits assigned        ReadResult --to_named--> NamedRecords, in the order of the source
+           --to_rows--> Rows, as measured
 """
 
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from wardround.sources.splitting import assign_splits, distinct
 from wardround.study.contract import DataContract, SplitsContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records
+from wardround.values.rows import Rows
 
 
 def stricter(read_result: ReadResult) -> ReadResult:
@@ -25,6 +27,23 @@ def stricter(read_result: ReadResult) -> ReadResult:
 def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsContract | None = None) -> Records:
     """Records with their splits, or a DataError for the first thing that breaks the contract."""
     rules = splits or contract.splits
+    _require_sound(read_result, contract, rules)
+    if bare := int(np.sum(~read_result.labelled)):
+        raise DataError("Records have no label to learn from", found=f"{bare} of {len(read_result)}", hint="label every record")
+    assigned = assign_splits(read_result.patients, read_result.declared, rules)
+    if rules.leaves_training and not np.any(assigned == "train"):
+        raise DataError("No patient is left to train on", hint="lower validation and test under [data.splits], or add patients")
+    return Records(row_by_row(read_result.inputs), read_result.labels, read_result.patients, assigned)
+
+
+def to_rows(read_result: ReadResult, contract: DataContract, hospital: str = "") -> Rows:
+    """The rows as they were measured, or a DataError for the first thing that breaks the contract. A row may lack its label."""
+    _require_sound(read_result, contract, contract.splits)
+    assigned = assign_splits(read_result.patients, read_result.declared, contract.splits)
+    return Rows(dict(read_result.measured), read_result.patients, assigned, hospital)
+
+
+def _require_sound(read_result: ReadResult, contract: DataContract, rules: SplitsContract) -> None:
     for problem in read_result.problems:
         if problem.level == "error":
             raise problem.error()
@@ -38,8 +57,6 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
             expected=f"a column or array named {contract.patient.column!r}",
             hint="name the patient of each record; a word such as NA or unknown names nobody",
         )
-    if bare := int(np.sum(~read_result.labelled)):
-        raise DataError("Records have no label to learn from", found=f"{bare} of {len(read_result)}", hint="label every record")
     patients = len(distinct(read_result.patients)[0])
     if patients < rules.minimum_patients:
         raise DataError(
@@ -47,10 +64,6 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
             expected=f"at least {rules.minimum_patients} (minimum_patients under [data.splits])",
             hint=too_few_hint(read_result),
         )
-    assigned = assign_splits(read_result.patients, read_result.declared, rules)
-    if rules.leaves_training and not np.any(assigned == "train"):
-        raise DataError("No patient is left to train on", hint="lower validation and test under [data.splits], or add patients")
-    return Records(row_by_row(read_result.inputs), read_result.labels, read_result.patients, assigned)
 
 
 def too_few_hint(read_result: ReadResult) -> str:

@@ -25,10 +25,10 @@ from wardround.sources.files.set_aside import REASONS, REFUSALS, SetAside, is_ut
 from wardround.sources.images import image_folder, npz
 from wardround.sources.images.image_folder import note_set_aside, reason_of
 from wardround.sources.images.picture_kinds import HEAD_BYTES, READ_KINDS, kind_of, suffix_of
-from wardround.sources.made_records import NamedRecords, stricter, to_named, to_records
+from wardround.sources.made_records import NamedRecords, stricter, to_named, to_records, to_rows
 from wardround.sources.mapping.sections import KeptMapping
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import Labels, Problem, ReadResult
+from wardround.sources.read_result import Labels, Problem, ReadResult, Values, sites_of
 from wardround.sources.reader import Read, Reader
 from wardround.sources.readiness.findings import readiness_of
 from wardround.sources.readiness.report import Readiness, refused
@@ -38,6 +38,7 @@ from wardround.values.address import Address, address_of, is_address, is_other_a
 from wardround.values.errors import DataError
 from wardround.values.printable import printable
 from wardround.values.records import Records
+from wardround.values.rows import Rows
 
 READERS: tuple[Reader, ...] = (
     prepared_records.READER,
@@ -71,6 +72,9 @@ class Source(Protocol):
     def load_with_sites(self) -> tuple[Records, NDArray[np.str_] | None]:
         """`load()` and `sites()` in one reading."""
 
+    def rows(self, hospital: str, labels: Labels = "optional") -> Rows:
+        """All rows of a table as they were measured. labels: whether each must have one. DataError as for `load()`."""
+
     def named(self) -> NamedRecords:
         """All records in the order of the source, for a model to answer; labels may be absent. DataError as for `load()`."""
 
@@ -99,13 +103,13 @@ class FileSource:
     def load(self) -> Records:
         return to_records(self._read(), self.contract, self.splits)
 
-    def _read(self, labels: Labels = "required") -> ReadResult:
+    def _read(self, labels: Labels = "required", values: Values = "prepared") -> ReadResult:
         if self.mapping is None:
-            read_result = self.reader(self.path, self.contract, labels)
+            read_result = self.reader(self.path, self.contract, labels, values)
         else:
             from wardround.sources.mapping.reading import read_mapped
 
-            read_result = read_mapped(self.path, self.contract, self.mapping.mapping, labels)
+            read_result = read_mapped(self.path, self.contract, self.mapping.mapping, labels, values)
         read_result = replace(read_result, problems=(*self.beside, *read_result.problems))
         if self.excluded is not None:
             read_result = self.excluded.leave_out(read_result)
@@ -117,7 +121,19 @@ class FileSource:
     def load_with_sites(self) -> tuple[Records, NDArray[np.str_] | None]:
         read_result = self._read()
         records = to_records(read_result, self.contract, self.splits)
-        return records, read_result.sites if np.any(read_result.sites != "") else None
+        return records, sites_of(read_result)
+
+    def rows(self, hospital: str, labels: Labels = "optional") -> Rows:
+        return self.rows_with_sites(hospital, labels)[0]
+
+    def rows_with_sites(self, hospital: str = "", labels: Labels = "optional") -> tuple[Rows, NDArray[np.str_] | None]:
+        """`rows()` and the hospital of each, None where the source names none."""
+        read_result = self._read(labels, "measured")
+        if not read_result.measured:
+            raise DataError(
+                f"{self.path} holds records that were prepared for a network", hint="name the table they were made of"
+            )
+        return to_rows(read_result, self.contract, hospital), sites_of(read_result)
 
     def named(self) -> NamedRecords:
         return to_named(self._read("optional"))

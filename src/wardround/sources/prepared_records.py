@@ -11,7 +11,7 @@ from wardround.sources.files.candidate import Candidate
 from wardround.sources.images.pixels import empty_stack
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import Labels, ReadResult, collect
+from wardround.sources.read_result import Labels, ReadResult, Values, collect
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
@@ -21,7 +21,9 @@ from wardround.values.records_file import read_records
 MEMBERS = frozenset({"inputs.npy", "labels.npy", "patients.npy", "splits.npy"})
 
 
-def read_prepared(path: Path, contract: DataContract, _labels: Labels = "required", /) -> ReadResult:
+def read_prepared(
+    path: Path, contract: DataContract, _labels: Labels = "required", _values: Values = "prepared", /
+) -> ReadResult:
     """Every record of the file, its splits declared; DataError where it is damaged or was prepared for another contract.
 
     Such a file holds a label for each record, whether labels are required or not.

@@ -38,6 +38,9 @@ POSITIONS_TOLD = 5
 Labels = Literal["required", "optional"]
 """optional: a record may lack its label, as one does that a model is asked about."""
 
+Values = Literal["prepared", "measured"]
+"""measured: of a table also every value as the file says it, in float64, for an analysis."""
+
 _ROWS = 4096
 """Of a table that lies column by column, as many are turned into rows at once."""
 
@@ -97,7 +100,8 @@ class ReadResult:
     identified: whether the source names its patient; one that it does not name is a patient of its own. nameless: where those
     stand. For tables `digests` are empty.
     account: what became of each file, where the source is a folder or zip of files. padding: of images that have some, by name,
-    as packed bits: the pixels of the input that the file declares to be no part of the picture.
+    as packed bits: the pixels of the input that the file declares to be no part of the picture. measured: the columns as in
+    `Rows`, where they were asked for.
     """
 
     inputs: NDArray[Any]
@@ -117,6 +121,7 @@ class ReadResult:
     left_out: int = 0
     account: FileAccount | None = None
     padding: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    measured: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -141,6 +146,7 @@ def collect(
     left_out: int = 0,
     places: Sequence[Place] | None = None,
     spellings_settled: bool = False,
+    measured: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> ReadResult:
     """Put what was read into canonical order and give records without a patient one of their own.
 
@@ -186,6 +192,7 @@ def collect(
         problems=(*problems, *_spelling_problems(alike, words, locations), *_rounded_problems(rounded, words, locations)),
         columns=tuple(columns),
         left_out=left_out,
+        measured={name: values[order] for name, values in (measured or {}).items()},
     )
 
 
@@ -262,6 +269,11 @@ def row_by_row(inputs: NDArray[Any]) -> NDArray[Any]:
     return rows
 
 
+def sites_of(read_result: ReadResult) -> NDArray[np.str_] | None:
+    """The hospital of each record; None where the source names none."""
+    return read_result.sites if np.any(read_result.sites != "") else None
+
+
 def part_of(read_result: ReadResult, index: NDArray[Any], *, declared: bool = True) -> ReadResult:
     """The records that `index` (booleans or positions) names, with their declared splits kept or forgotten."""
     splits = read_result.declared[index]
@@ -278,6 +290,7 @@ def part_of(read_result: ReadResult, index: NDArray[Any], *, declared: bool = Tr
         positions=read_result.positions[index],
         labelled=read_result.labelled[index],
         identified=read_result.identified[index],
+        measured={name: values[index] for name, values in read_result.measured.items()},
     )
 
 
@@ -301,6 +314,7 @@ def joined(parts: Mapping[str, ReadResult]) -> ReadResult:
         problems=tuple(problem for _, part in every for problem in part.problems),
         columns=tuple(facts for _, part in every for facts in part.columns),
         left_out=sum(part.left_out for _, part in every),
+        measured={name: np.concatenate([part.measured[name] for _, part in every]) for name in every[0][1].measured},
     )
 
 

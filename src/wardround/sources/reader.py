@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from wardround.sources.files.candidate import Candidate
-from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.read_result import Labels, ReadResult, Values
 from wardround.study.contract import DataContract, Kind
 
 
 class Read(Protocol):
-    """Every record of a source. labels: whether a record must have one."""
+    """Every record of a source. labels: whether a record must have one. values: what is wanted of a table's columns."""
 
-    def __call__(self, path: Path, contract: DataContract, labels: Labels = "required", /) -> ReadResult: ...
+    def __call__(
+        self, path: Path, contract: DataContract, labels: Labels = "required", values: Values = "prepared", /
+    ) -> ReadResult: ...
 
 
 @dataclass(frozen=True)

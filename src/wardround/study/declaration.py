@@ -214,6 +214,7 @@ class Study(Section):
 
 LATER_SETTINGS: Mapping[str, object] = {
     "analysis": None,
+    **{f"analysis.{kind}": None for kind in ("describe", "regression", "survival", "effect")},
     "data.label.task": None,
     "network.dropout": None,
     "network.pool": None,

@@ -1,1 +1,1 @@
-"""Survival: when patients have an event, from sums over hospitals: curves, tests, hazard ratios, and what predictions are worth."""
+"""Survival: when patients have an event, from sums over hospitals: curves, tests, hazard ratios, and the worth of predictions."""

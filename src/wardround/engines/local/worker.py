@@ -50,7 +50,8 @@ def serve(orders: IO[bytes], answers: IO[bytes]) -> None:
     site_config = SiteConfig.from_json(json.loads(first))
     _name_process(site_config.name)
     site = _opened(site_config)
-    import wardround.training.loop  # noqa: F401  loaded while the coordinator still prepares the first order
+    if site_config.study.analysis is None:
+        import wardround.training.loop  # noqa: F401  loaded while the coordinator still prepares the first order
 
     while True:
         write_frame(answers, _answer(site, waiting.get(), site_config.folder))

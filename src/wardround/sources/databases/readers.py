@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from wardround.sources.databases.fhir.bundles import starts_as_bundle
 from wardround.sources.files.candidate import Candidate
 from wardround.sources.images.picture_kinds import GZIP, HEAD_BYTES, gunzipped
-from wardround.sources.read_result import Labels, Problem, ReadResult
+from wardround.sources.read_result import Labels, Problem, ReadResult, Values
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
 from wardround.study.sections.cohort import CohortSection
@@ -39,13 +39,13 @@ def _cohort(contract: DataContract) -> CohortSection:
     return contract.cohort
 
 
-def _records(tables: "EventTables", cohort: CohortSection, contract: DataContract, labels: Labels) -> ReadResult:
+def _records(tables: "EventTables", cohort: CohortSection, contract: DataContract, labels: Labels, values: Values) -> ReadResult:
     """The rows of the cohort through the reader of tables, with all that was left out on the way."""
     from wardround.sources.databases.cohort.records import cohort_rows
     from wardround.sources.tables.table import table_result
 
     rows = cohort_rows(tables, cohort, contract, labels)
-    read_result = table_result(rows.frame, contract, labels)
+    read_result = table_result(rows.frame, contract, labels, values)
     persons = rows.frame.get_column(contract.patient.column).to_list()
     problems = [_at_persons(problem, persons) for problem in read_result.problems]
     return replace(read_result, problems=(*tables.problems, *rows.problems, *problems))
@@ -57,7 +57,7 @@ def _at_persons(problem: Problem, persons: list[str]) -> Problem:
     return replace(problem, places=tuple(places), counted_in="of the cohort's records, by person and day")
 
 
-def read_omop_csv(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
+def read_omop_csv(path: Path, contract: DataContract, labels: Labels = "required", values: Values = "prepared") -> ReadResult:
     """A cohort from the CSV files of a folder or zip."""
     from wardround.sources.databases.csv_tables import open_csv_tables
     from wardround.sources.databases.omop.cdm import omop_events
@@ -66,10 +66,12 @@ def read_omop_csv(path: Path, contract: DataContract, labels: Labels = "required
     with open_csv_tables(path) as tables:
         events = omop_events(tables, tables, cohort)
         events = replace(events, problems=(*tables.problems, *events.problems))
-    return _records(events, cohort, contract, labels)
+    return _records(events, cohort, contract, labels, values)
 
 
-def read_omop_sql(database: Path | Address, contract: DataContract, labels: Labels = "required") -> ReadResult:
+def read_omop_sql(
+    database: Path | Address, contract: DataContract, labels: Labels = "required", values: Values = "prepared"
+) -> ReadResult:
     """A cohort from a SQLite file or PostgreSQL, read in one transaction that cannot write."""
     from wardround.sources.databases.omop.cdm import omop_events
     from wardround.sources.databases.sql import connected, tables_of
@@ -78,10 +80,10 @@ def read_omop_sql(database: Path | Address, contract: DataContract, labels: Labe
     schema, vocabulary = (database.schema, database.vocabulary) if isinstance(database, Address) else (None, None)
     with connected(database) as connection:
         events = omop_events(tables_of(connection, schema), tables_of(connection, vocabulary or schema, schema), cohort)
-    return _records(events, cohort, contract, labels)
+    return _records(events, cohort, contract, labels, values)
 
 
-def read_fhir(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
+def read_fhir(path: Path, contract: DataContract, labels: Labels = "required", values: Values = "prepared") -> ReadResult:
     """A cohort from the ndjson files and Bundles of a folder or zip, or from one file of Bundles."""
     from wardround.sources.databases.fhir.export import fhir_events
     from wardround.sources.databases.fhir.lines import beside_export, open_export
@@ -92,7 +94,7 @@ def read_fhir(path: Path, contract: DataContract, labels: Labels = "required") -
             raise DataError(f"{path} is one file of a FHIR export", hint="name the folder that it lies in")
         events = fhir_events(files, cohort)
     events = replace(events, problems=(*beside_export(path), *events.problems))
-    return _records(events, cohort, contract, labels)
+    return _records(events, cohort, contract, labels, values)
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,15 @@ class AddressRead:
 
     address: Address
 
-    def __call__(self, path: Path, contract: DataContract, labels: Labels = "required", /) -> ReadResult:  # noqa: ARG002
-        return read_omop_sql(self.address, contract, labels)
+    def __call__(
+        self,
+        path: Path,  # noqa: ARG002
+        contract: DataContract,
+        labels: Labels = "required",
+        values: Values = "prepared",
+        /,
+    ) -> ReadResult:
+        return read_omop_sql(self.address, contract, labels, values)
 
 
 def _names(candidate: Candidate) -> list[str]:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from wardround.sources.datasets.catalogue import entry, find, is_prepared, verified
 from wardround.sources.images.image_folder import read_image_folder
 from wardround.sources.images.npz import Beside, read_npz
-from wardround.sources.made_records import to_records
-from wardround.sources.read_result import ReadResult, joined, part_of
+from wardround.sources.made_records import to_records, to_rows
+from wardround.sources.read_result import Labels, ReadResult, Values, joined, part_of, sites_of
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
 from wardround.values.records import Records
+from wardround.values.rows import Rows
 
-Loader = Callable[[Path, DataContract], ReadResult]
+Loader = Callable[[Path, DataContract, Values], ReadResult]
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,29 @@ def load_dataset(name: str, contract: DataContract) -> Dataset:
 
     DataError where it is not here, its bytes are not the known ones, or it breaks the contract.
     """
+    _require_readable(name)
+    read_result = _LOADERS[name](find(name), contract, "prepared")
+    if name not in _WITH_EXTERNAL:
+        records = to_records(read_result, contract)
+        return Dataset(name, records, sites_of(read_result), None, _left_out(read_result))
+    return _set_apart(name, read_result, contract)
+
+
+def load_dataset_rows(name: str, contract: DataContract) -> tuple[Rows, NDArray[np.str_] | None]:
+    """The rows of the named set as they were measured, and the hospital of each, where the data name one."""
+    _require_readable(name)
+    if contract.kind != "table":
+        raise DataError(f"The data set {name!r} is asked for as a table", found=f'kind = "{contract.kind}"')
+    read_result = _LOADERS[name](find(name), contract, "measured")
+    return to_rows(read_result, contract), sites_of(read_result)
+
+
+def _require_readable(name: str) -> None:
     if name not in _LOADERS:
         raise DataError(
             f"The data set {entry(name).name!r} is listed, but Wardround does not read it by name",
             hint="prepare one table or image folder from it and name that as the source",
         )
-    read_result = _LOADERS[name](find(name), contract)
-    if name not in _WITH_EXTERNAL:
-        records = to_records(read_result, contract)
-        return Dataset(
-            name, records, read_result.sites if np.any(read_result.sites != "") else None, None, _left_out(read_result)
-        )
-    return _set_apart(name, read_result, contract)
 
 
 def _left_out(read_result: ReadResult) -> tuple[str, ...]:
@@ -80,7 +92,7 @@ def _subtypes(path: Path) -> list[str]:
         return [word.partition("-")[0] for part in ("train", "val", "test") for word in arrays[f"{part}_patient"].tolist()]
 
 
-def _kermany(folder: Path, contract: DataContract) -> ReadResult:
+def _kermany(folder: Path, contract: DataContract, _values: Values) -> ReadResult:
     """The 64-pixel arrays where they are large enough for the study, else the JPEGs of 224.
 
     Normal, bacterial and viral stand in the column `subtype` of the manifest, and at the head of the arrays' patients.
@@ -92,7 +104,7 @@ def _kermany(folder: Path, contract: DataContract) -> ReadResult:
     return read_image_folder(verified(folder, "kermany_cxr", "kermany_cxr_224_jpeg.zip"), contract)
 
 
-def _pneumoniamnist(folder: Path, contract: DataContract) -> ReadResult:
+def _pneumoniamnist(folder: Path, contract: DataContract, _values: Values) -> ReadResult:
     """With the patients of the map where it lies beside; an image it does not name is a patient of its own.
 
     The map counts in the order of the prepared file, which the publisher's does not share.
@@ -111,30 +123,33 @@ def _pneumoniamnist(folder: Path, contract: DataContract) -> ReadResult:
 
 def _npz_named(name: str) -> Loader:
     file = entry(name).files[0].name
-    return lambda folder, contract: read_npz(verified(folder, name, file), contract)
+    return lambda folder, contract, _values: read_npz(verified(folder, name, file), contract)
 
 
-def _heart(folder: Path, contract: DataContract) -> ReadResult:
+def _heart(folder: Path, contract: DataContract, values: Values) -> ReadResult:
     """Four files, four hospitals."""
     from wardround.sources.tables.table import read_table
 
     names = ("cleveland", "hungarian", "switzerland", "va")
-    return joined({n: read_table(verified(folder, "uci_heart_disease", f"processed.{n}.data"), contract) for n in names})
+    files = {n: verified(folder, "uci_heart_disease", f"processed.{n}.data") for n in names}
+    return joined({n: read_table(file, contract, _LABELS[values], values) for n, file in files.items()})
 
 
-def _wdbc(folder: Path, contract: DataContract) -> ReadResult:
+def _wdbc(folder: Path, contract: DataContract, values: Values) -> ReadResult:
     from wardround.sources.tables.table import read_table
 
-    return read_table(verified(folder, "uci_wdbc", "wdbc.csv"), contract)
+    return read_table(verified(folder, "uci_wdbc", "wdbc.csv"), contract, _LABELS[values], values)
 
 
-def _eicu(folder: Path, contract: DataContract) -> ReadResult:
+def _eicu(folder: Path, contract: DataContract, values: Values) -> ReadResult:
     from wardround.sources.datasets.eicu import read_eicu
     from wardround.sources.tables.table import table_result
 
-    return table_result(read_eicu(lambda file: verified(folder, "eicu_demo", file)), contract)
+    return table_result(read_eicu(lambda file: verified(folder, "eicu_demo", file)), contract, _LABELS[values], values)
 
 
+_LABELS: dict[Values, Labels] = {"prepared": "required", "measured": "optional"}
+"""What is analysed need not be labelled."""
 _LOADERS: dict[str, Loader] = {
     "kermany_cxr": _kermany,
     "pneumoniamnist": _pneumoniamnist,

@@ -33,7 +33,7 @@ from wardround.sources.images.picture_kinds import SUFFIXES, suffix_of
 from wardround.sources.patient_words import SPELLINGS, SPELLINGS_HINT, SPELLINGS_TEXT, folded
 from wardround.sources.places import PLACES_KEPT, Place
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import Labels, Problem, ReadResult
+from wardround.sources.read_result import Labels, Problem, ReadResult, Values
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract, ImageContract
 from wardround.study.missing_words import names_nobody
@@ -146,7 +146,14 @@ class _Identity:
     issuer: str = ""
 
 
-def read_dicom(path: Path, contract: DataContract, labels: Labels = "required", *, salt: bytes | None = None) -> ReadResult:
+def read_dicom(
+    path: Path,
+    contract: DataContract,
+    labels: Labels = "required",
+    _values: Values = "prepared",
+    *,
+    salt: bytes | None = None,
+) -> ReadResult:
     """Every DICOM image under a folder or in a zip. `salt`: this site's, by default `site_salt()`.
 
     A patient in the manifest goes before PatientID (de-identified files often carry a fresh one each); folders name none.

@@ -33,14 +33,16 @@ from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.progress import tell
-from wardround.sources.read_result import Labels, ReadResult, collect
+from wardround.sources.read_result import Labels, ReadResult, Values, collect
 from wardround.sources.reader import Reader
 from wardround.sources.reading_threads import in_threads, spare_threads
 from wardround.study.contract import DataContract
 from wardround.study.label import Target
 
 
-def read_image_folder(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
+def read_image_folder(
+    path: Path, contract: DataContract, labels: Labels = "required", _values: Values = "prepared"
+) -> ReadResult:
     """Every image under a folder or in a zip; raises DataError on a zip or manifest that cannot be read."""
     with open_file_tree(path) as file_tree, bombs_refused():
         names = tuple(name for name in file_tree.names if _is_candidate(name, file_tree))

@@ -19,7 +19,7 @@ from wardround.sources.files.density import require_bearable_zip
 from wardround.sources.images.pixels import FAULTS, empty_stack, fault, prepared
 from wardround.sources.places import Place
 from wardround.sources.problem_counter import ProblemCounter
-from wardround.sources.read_result import Labels, ReadResult, collect
+from wardround.sources.read_result import Labels, ReadResult, Values, collect
 from wardround.sources.reader import Reader
 from wardround.sources.tables.columns import cell_of
 from wardround.study.contract import DataContract
@@ -39,7 +39,14 @@ class Beside:
     labels: Sequence[str] | None = None
 
 
-def read_npz(path: Path, contract: DataContract, labels: Labels = "required", *, beside: Beside | None = None) -> ReadResult:
+def read_npz(
+    path: Path,
+    contract: DataContract,
+    labels: Labels = "required",
+    _values: Values = "prepared",
+    *,
+    beside: Beside | None = None,
+) -> ReadResult:
     """Every image of the file; raises DataError where the file is damaged, pickled or in neither layout.
 
     beside: goes before what the file says itself.

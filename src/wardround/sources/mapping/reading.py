@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wardround.sources.mapping.sections import HospitalMapping
-from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.read_result import Labels, ReadResult, Values
 from wardround.sources.tables.column_names import used_names
 from wardround.sources.tables.csv_text import CsvSettings, is_parquet
 from wardround.sources.tables.excel import hidden_parts, is_workbook, workbook_frame
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def read_mapped(path: Path, contract: DataContract, mapping: HospitalMapping, labels: Labels = "required") -> ReadResult:
+def read_mapped(
+    path: Path,
+    contract: DataContract,
+    mapping: HospitalMapping,
+    labels: Labels = "required",
+    values: Values = "prepared",
+) -> ReadResult:
     """Every row of a hospital's own table. DataError where the file or the mapping does not fit."""
     from wardround.sources.mapping.applying import mapped
     from wardround.sources.tables.frame_rows import rows_of_frame
@@ -33,7 +39,8 @@ def read_mapped(path: Path, contract: DataContract, mapping: HospitalMapping, la
         seen = hidden_parts(path, names, hospital_names(mapping), source.sheet, source.header_line)
         problems = (*(problem for problem in seen if problem.code not in scaled), *problems)
     settled = mapping.patient is not None and mapping.patient.same != ""
-    return records_of(rows_of_frame(frame, contract, line_of, problems=problems, spellings_settled=settled), contract, labels)
+    rows = rows_of_frame(frame, contract, line_of, problems=problems, spellings_settled=settled)
+    return records_of(rows, contract, labels, values)
 
 
 def hospital_frame(path: Path, contract: DataContract, mapping: HospitalMapping) -> "tuple[pl.DataFrame, LineOf | None]":

@@ -24,7 +24,7 @@ from wardround.study.cell_values import Codes
 from wardround.study.contract import ColumnContract
 from wardround.study.missing_words import is_spreadsheet_error
 
-__all__ = ["CellFault", "Cells", "PreparedColumn", "cell_of", "prepare_column", "words_that"]
+__all__ = ["CellFault", "Cells", "PreparedColumn", "cell_of", "measured_values", "prepare_column", "words_that"]
 
 _HINT_CATEGORY = (
     "correct them, or say in a mapping (wardround data map) which of the contract's codes each of them means; where they mean "
@@ -99,6 +99,25 @@ def _numbers(column: ColumnContract, cells: Cells) -> PreparedColumn:
     measured = cells.by_row(measured)[cells.by_row(usable & ~huge)]
     features = cells.by_row(scaled.astype(np.float32))[:, None]
     return PreparedColumn(features, cells.by_row(missing), cells.by_row(outside), measured, _met(faults))
+
+
+def measured_values(column: ColumnContract, cells: Cells) -> NDArray[np.float64]:
+    """What each cell says, (n,): a number in the unit of the contract, after its rule for values outside the range, or the
+    position of a code; NaN where nothing is said. No logarithm and no scale."""
+    missing = words_that(is_missing, missing_codes(column), cells)
+    if column.kind != "number":
+        accepted = category_codes(column)
+        positions = [accepted.position(word) for word in cells.words]
+        other = len(column.categories) if column.other else np.nan
+        values = np.array([other if position is None else position for position in positions], np.float64).reshape(len(missing))
+        return cells.by_row(np.where(missing, np.nan, values))
+    values = np.where(missing | ~(np.abs(cells.numbers) <= LARGEST), np.nan, cells.numbers)
+    if column.range is not None and column.outside == "clip":
+        values = np.clip(values, *column.range)
+    if column.range is not None and column.outside == "missing":
+        low, high = column.range
+        values = np.where((values < low) | (values > high), np.nan, values)
+    return cells.by_row(values)
 
 
 def words_that(means: Callable[[str, Codes], bool], codes: Codes, cells: Cells) -> NDArray[np.bool_]:

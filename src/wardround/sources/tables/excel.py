@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from wardround.sources.files.candidate import Candidate, candidate_at
 from wardround.sources.files.density import require_bearable_zip
 from wardround.sources.places import PLACES_KEPT, Place
-from wardround.sources.read_result import Labels, Problem, ReadResult
+from wardround.sources.read_result import Labels, Problem, ReadResult, Values
 from wardround.sources.reader import Reader
 from wardround.sources.tables.cells import cell_of
 from wardround.sources.tables.column_names import clean_name, require_single, used_names
@@ -58,7 +58,7 @@ def holds_workbook(candidate: Candidate) -> bool:
     return any(b"opendocument.spreadsheet" in head for _, head in candidate.heads(100, lambda name: name == "mimetype"))
 
 
-def read_workbook(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
+def read_workbook(path: Path, contract: DataContract, labels: Labels = "required", values: Values = "prepared") -> ReadResult:
     """Every row of the only sheet; a mapping says which of several, and where its header stands."""
     from wardround.sources.tables.frame_rows import rows_of_frame
     from wardround.sources.tables.header_again import without_headers
@@ -67,7 +67,7 @@ def read_workbook(path: Path, contract: DataContract, labels: Labels = "required
     used = used_names(contract)
     frame, line_of = without_headers(*workbook_frame(path, used), used)
     problems = hidden_parts(path, frame.columns, used)
-    return records_of(rows_of_frame(frame, contract, line_of, problems=problems), contract, labels)
+    return records_of(rows_of_frame(frame, contract, line_of, problems=problems), contract, labels, values)
 
 
 def workbook_frame(path: Path, used: Sequence[str], sheet: str = "", header_line: int = 0) -> "tuple[pl.DataFrame, LineOf]":

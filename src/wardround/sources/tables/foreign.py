@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wardround.sources.files.candidate import Candidate, candidate_at
 from wardround.sources.images.picture_kinds import suffix_of
-from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.read_result import Labels, ReadResult, Values
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
 from wardround.values.errors import DataError
@@ -73,7 +73,7 @@ def _zip_of_tables(candidate: Candidate) -> tuple[str, str] | None:
     return None
 
 
-def refuse(path: Path, _contract: DataContract, _labels: Labels = "required", /) -> ReadResult:
+def refuse(path: Path, _contract: DataContract, _labels: Labels = "required", _values: Values = "prepared", /) -> ReadResult:
     with candidate_at(path) as candidate:
         title, mend = what_it_is(candidate) or ("of no known kind", "export it as CSV or Parquet")
     raise DataError(

@@ -15,7 +15,7 @@ from wardround.sources.files.damage import DAMAGE
 from wardround.sources.places import RowPlaces
 from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.progress import tell
-from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResult, collect
+from wardround.sources.read_result import ColumnFacts, Labels, Problem, ReadResult, Values, collect
 from wardround.sources.reader import Reader
 from wardround.sources.readiness.units import likely_factor, may_be_dates, mostly_outside, written_dates
 from wardround.sources.reading_threads import in_threads, spare_threads
@@ -23,7 +23,7 @@ from wardround.sources.splitting import split_named
 from wardround.sources.tables.cells import Cells
 from wardround.sources.tables.column_looks import FEWEST_OF_CLASS, ColumnCopies, TableSpots, look_at
 from wardround.sources.tables.column_names import absent_columns
-from wardround.sources.tables.columns import PreparedColumn, prepare_column, words_that
+from wardround.sources.tables.columns import PreparedColumn, measured_values, prepare_column, words_that
 from wardround.sources.tables.csv_text import GZIP, PARQUET, looks_like_text
 from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
@@ -65,18 +65,20 @@ class TableRows:
     release: Callable[[str], object] = _kept_by_others
 
 
-def read_table(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
+def read_table(path: Path, contract: DataContract, labels: Labels = "required", values: Values = "prepared") -> ReadResult:
     """Every row of the table; raises DataError where the file is damaged or lacks a column."""
     from wardround.sources.tables.frame_rows import read_rows
 
-    return records_of(read_rows(path, contract), contract, labels)
+    return records_of(read_rows(path, contract), contract, labels, values)
 
 
-def table_result(frame: "pl.DataFrame", contract: DataContract, labels: Labels = "required") -> ReadResult:
+def table_result(
+    frame: "pl.DataFrame", contract: DataContract, labels: Labels = "required", values: Values = "prepared"
+) -> ReadResult:
     """The rows of a table already read."""
     from wardround.sources.tables.frame_rows import rows_of_frame
 
-    return records_of(rows_of_frame(frame, contract), contract, labels)
+    return records_of(rows_of_frame(frame, contract), contract, labels, values)
 
 
 def rows_result(
@@ -90,7 +92,7 @@ def rows_result(
     return records_of(TableRows(count, (), cells_of, words_of), contract, labels)
 
 
-def records_of(table: TableRows, contract: DataContract, labels: Labels) -> ReadResult:
+def records_of(table: TableRows, contract: DataContract, labels: Labels, values: Values = "prepared") -> ReadResult:
     """The records of a table: column by column, so that no row is ever held as a list of cells."""
     require_columns(table, contract, labels)
     counter = ProblemCounter(ROWS)
@@ -99,7 +101,8 @@ def records_of(table: TableRows, contract: DataContract, labels: Labels) -> Read
     targets, has_target = _targets(label_cells, kept, table, contract, counter, labels)
     rows = np.flatnonzero(kept & (has_target | (labels == "optional")))
     outcomes = np.where(has_target, targets, 0)[rows]
-    features, facts, problems = _features(table, contract, rows, outcomes, labels)
+    measured = _measured(table, contract, rows, outcomes, has_target) if values == "measured" else None
+    features, facts, problems = _features(table, contract, rows, outcomes, "required" if measured else labels)
     words, splits, sites = (table.words_of(name) for name in (contract.patient.column, "split", contract.site.column))
     return collect(
         features,
@@ -113,7 +116,16 @@ def records_of(table: TableRows, contract: DataContract, labels: Labels) -> Read
         names=[str(row + 1) for row in rows.tolist()],
         places=RowPlaces(rows, "", table.line_of),
         spellings_settled=table.spellings_settled,
+        measured=measured,
     )
+
+
+def _measured(
+    table: TableRows, contract: DataContract, rows: NDArray[np.int64], outcomes: NDArray[Any], has_target: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """The columns as in `Rows`, before their cells are let go of."""
+    columns = {column.name: measured_values(column, _cells(table, column.name).take(rows)) for column in contract.columns}
+    return {**columns, contract.label.column: np.where(has_target[rows], outcomes, np.nan).astype(np.float64)}
 
 
 def require_columns(table: TableRows, contract: DataContract, labels: Labels) -> None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 OF_LEARNING = ("training", "algorithm", "evaluation", "personal")
 """Sections that only a study with a network reads."""
-OF_MODELS = ("clip", "word_bits", "weight_step", "max_update_norm", "max_auc_drop")
-"""Settings of [summation] that only sums of a model read."""
+OF_EVERY_SUM = frozenset({"mode", "threshold", "collusion", "max_set_changes"})
+"""Settings of [summation] that an analysis reads; the others are of models."""
 
 
 def broken_analysis_rules(study: "Study") -> Iterator[str]:
@@ -24,7 +24,7 @@ def broken_analysis_rules(study: "Study") -> Iterator[str]:
         section = getattr(study, name)
         if section != type(study).model_fields[name].get_default(call_default_factory=True):
             yield f"[{name}] does nothing in a study with [analysis]: leave it out"
-    for name in OF_MODELS:
+    for name in type(study.summation).model_fields.keys() - OF_EVERY_SUM:
         if getattr(study.summation, name) != type(study.summation).model_fields[name].default:
             yield f"summation.{name} does nothing in a study with [analysis]: leave it out"
     if study.privacy.private:

@@ -22,10 +22,10 @@ class RegressionSection(Section):
         "ratios of a count. gamma: ratios of a number above 0."
     )
     terms: tuple[TermSection, ...] = Field(min_length=1, max_length=500, description="What explains it, in order.")
-    hospital_intercepts: bool = Field(
-        default=False,
-        description="Whether each hospital has an intercept of its own. Without, a hospital where more have the outcome for "
-        "reasons that no column holds moves the other coefficients.",
+    intercepts: Literal["common", "own", "both"] = Field(
+        default="common",
+        description="common: one intercept. own: one for each hospital, so that a hospital where more have the outcome, for "
+        "reasons that no column holds, does not move the other coefficients. both: the two models side by side.",
     )
     offset: str | None = Field(
         default=None,

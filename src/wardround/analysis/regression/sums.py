@@ -1,0 +1,261 @@
+"""What the rows of one hospital add to a regression's sums, and the bounds of these.
+
+The matrix of each model is divided by its columns' bounds, so that every value lies within -1 and 1; coefficients of an order are
+of that matrix. `Model.to_reported` takes them to the columns that a table shows.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardround.algorithms.newton import Matrix, Vector
+from wardround.analysis.design import Design
+from wardround.analysis.protocol import Exchange
+from wardround.analysis.regression.families import Family, OutcomeRange, family_of
+from wardround.privacy.bounded_arrays import Arrays, Quantity
+from wardround.study.declaration import Study
+from wardround.study.sections.analysis.analysis import AnalysisSection
+from wardround.study.sections.analysis.regression import RegressionSection
+from wardround.values.errors import StudyError
+from wardround.values.rows import Rows
+from wardround.values.tree import Shapes, Tree
+
+START, NEWTON, ROBUST = "start", "newton", "robust"
+COMMON, OWN = "common", "own"
+ROUNDED_OUT = 1.0 + 2.0**-40
+"""Sums of values at their bound may end a last digit above it."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the models of a study: with one intercept, or with one for each hospital."""
+
+    name: str
+    design: Design
+
+    def __len__(self) -> int:
+        return len(self.design)
+
+    @cached_property
+    def to_reported(self) -> Matrix:
+        """(p, p): coefficients of an order to those of the reported columns."""
+        return self.design.to_reported / self.design.bounds
+
+    def matrix(self, rows: Rows) -> Matrix:
+        """(n, p), every value within -1 and 1."""
+        return self.design.matrix(rows) / self.design.bounds
+
+    @cached_property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which columns (p,) are 1 or 0 before they are scaled, so that their sum is a count of rows."""
+        flags = [all(factor.code is not None or factor.missing for factor in column.factors) for column in self.design.columns]
+        return np.array([bool(self.design.hospitals)] * len(self.design.intercepts) + flags, bool)
+
+
+@dataclass(frozen=True)
+class UsedRows:
+    """The rows of a hospital that the models use. weight, log_exposure: (n,)."""
+
+    rows: Rows
+    outcome: Vector
+    weight: Vector
+    log_exposure: Vector
+    left_out: int
+
+
+@dataclass(frozen=True)
+class RegressionSums:
+    """The sums of a study's regression."""
+
+    section: RegressionSection
+    settings: AnalysisSection
+    models: tuple[Model, ...]
+    family: Family
+    largest_weight: float
+
+    @property
+    def robust(self) -> bool:
+        return self.section.variance != "model"
+
+    @cached_property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """newton is asked as often as is left of `analysis.exchanges`."""
+        orders: Shapes = {model.name: (len(model),) for model in self.models}
+        others = 2 if self.robust else 1
+        times = max(1, self.settings.exchanges - others)
+        every = [Exchange(START, self._start_quantities()), Exchange(NEWTON, self._newton_quantities(), orders, times)]
+        if self.robust:
+            every.append(Exchange(ROBUST, self._robust_quantities(), orders))
+        return tuple(every)
+
+    def _real(self, shape: tuple[int, ...], of_one_row: float, power: int = 1) -> Quantity:
+        """A sum over rows, each of which adds at most so much. power: of the number of rows and of the weight."""
+        largest = (self.settings.largest_hospital * self.largest_weight) ** power
+        return Quantity(shape, max(1.0, largest * of_one_row) * ROUNDED_OUT)
+
+    def _start_quantities(self) -> dict[str, Quantity]:
+        limits = self.family.limits
+        quantities = {name: Quantity(()) for name in ("rows", "left_out", "patients", "events")}
+        quantities |= {
+            "weight": self._real((), 1.0),
+            "outcome": self._real((), max(abs(self.family.outcomes.low), abs(self.family.outcomes.high))),
+            "exposure": self._real((), self.family.outcomes.exposure[1]),
+            "moment": self._real((), limits.moment),
+            "saturated": self._real((), limits.saturated),
+            "log_weight": self._real((), 1.0 + abs(np.log(SMALLEST_WEIGHT)) + np.log1p(self.largest_weight)),
+        }
+        for model in self.models:
+            quantities[f"{model.name}.ones"] = Quantity((len(model),))
+            quantities[f"{model.name}.information"] = self._real(_triangle(len(model)), limits.start_weight)
+            quantities[f"{model.name}.response"] = self._real((len(model),), limits.start_response + limits.start_weight)
+        return quantities
+
+    def _newton_quantities(self) -> dict[str, Quantity]:
+        limits, quantities = self.family.limits, {}
+        for model in self.models:
+            size = len(model)
+            quantities[f"{model.name}.deviance"] = self._real((), limits.deviance)
+            quantities[f"{model.name}.score"] = self._real((size,), limits.score)
+            quantities[f"{model.name}.information"] = self._real(_triangle(size), limits.information)
+            if not self.family.canonical:
+                quantities[f"{model.name}.expected"] = self._real(_triangle(size), limits.information)
+            if self.family.dispersed:
+                quantities[f"{model.name}.pearson"] = self._real((), limits.pearson)
+        return quantities
+
+    def _robust_quantities(self) -> dict[str, Quantity]:
+        bound = self.family.limits.score**2
+        return {f"{model.name}.squares": self._real(_triangle(len(model)), bound, power=2) for model in self.models}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.section.columns
+
+    def used(self, rows: Rows) -> UsedRows:
+        """The rows with every value that the models need, and a weight above 0."""
+        required = [name for name in (self.section.outcome, self.section.offset, self.section.weights) if name is not None]
+        there = rows.complete(*required) & self.models[0].design.complete(rows)
+        if self.section.weights is not None:
+            there &= np.nan_to_num(rows[self.section.weights]) >= SMALLEST_WEIGHT
+        kept = rows.select(there)
+        weight = np.ones(len(kept)) if self.section.weights is None else kept[self.section.weights]
+        exposure = np.zeros(len(kept)) if self.section.offset is None else np.log(kept[self.section.offset])
+        return UsedRows(kept, kept[self.section.outcome], weight, exposure, len(rows) - len(kept))
+
+    def contribution(self, rows: Rows, label: str, order: Tree) -> Arrays:
+        """What a hospital adds to the sum of that label."""
+        used = self.used(rows)
+        if label == START:
+            return self._start(used)
+        return {
+            name: array
+            for model in self.models
+            for name, array in (self._newton if label == NEWTON else self._squares)(used, model, order[model.name]).items()
+        }
+
+    def _start(self, used: UsedRows) -> Arrays:
+        weight, outcome = used.weight, used.outcome
+        moment = self.family.null_moment(outcome, used.log_exposure)
+        sums: dict[str, NDArray[np.generic]] = {
+            "rows": np.array(len(used.rows)),
+            "left_out": np.array(used.left_out),
+            "patients": np.array(used.rows.patient_count),
+            "events": np.array(int(np.sum(outcome > 0)) if self.section.family == "binomial" else int(np.sum(outcome))),
+            "weight": np.array(weight.sum()),
+            "outcome": np.array(weight @ outcome),
+            "exposure": np.array(weight @ np.exp(used.log_exposure)),
+            "moment": np.array(weight @ moment),
+            "saturated": np.array(weight @ self.family.saturated(outcome)),
+            "log_weight": np.array(np.log(weight).sum()),
+        }
+        start_weight, response = self.family.start(outcome)
+        for model in self.models:
+            matrix = model.matrix(used.rows)
+            weighted = weight * start_weight
+            ones = np.where(model.counted, np.sum(model.design.matrix(used.rows) != 0, axis=0), 0)
+            sums[f"{model.name}.ones"] = ones
+            sums[f"{model.name}.information"] = packed(matrix.T @ (weighted[:, None] * matrix))
+            sums[f"{model.name}.response"] = matrix.T @ (weighted * (response - used.log_exposure))
+        return sums
+
+    def _newton(self, used: UsedRows, model: Model, coefficients: Vector) -> Arrays:
+        matrix = model.matrix(used.rows)
+        there = self.family.at(matrix @ coefficients + used.log_exposure, used.outcome)
+        name, weight = model.name, used.weight
+        sums = {
+            f"{name}.deviance": np.array(weight @ there.deviance),
+            f"{name}.score": matrix.T @ (weight * there.score),
+            f"{name}.information": packed(matrix.T @ ((weight * there.observed)[:, None] * matrix)),
+        }
+        if not self.family.canonical:
+            sums[f"{name}.expected"] = packed(matrix.T @ ((weight * there.expected)[:, None] * matrix))
+        if self.family.dispersed:
+            sums[f"{name}.pearson"] = np.array(weight @ there.pearson)
+        return sums
+
+    def _squares(self, used: UsedRows, model: Model, coefficients: Vector) -> Arrays:
+        """The squares of scores: of each row, or of each patient's rows together."""
+        matrix = model.matrix(used.rows)
+        there = self.family.at(matrix @ coefficients + used.log_exposure, used.outcome)
+        scores = (used.weight * there.score)[:, None] * matrix
+        if self.section.variance == "clustered":
+            _, patient = np.unique(used.rows.patients, return_inverse=True)
+            together = np.zeros((int(patient.max(initial=-1)) + 1, scores.shape[1]))
+            np.add.at(together, patient, scores)
+            scores = together
+        return {f"{model.name}.squares": packed(scores.T @ scores)}
+
+
+SMALLEST_WEIGHT = 1e-12
+"""A row with less is left out, as one of weight 0 is."""
+
+
+def _triangle(size: int) -> tuple[int, ...]:
+    return (size * (size + 1) // 2,)
+
+
+def packed(symmetric: Matrix) -> Vector:
+    """The upper triangle, row by row."""
+    values: Vector = symmetric[np.triu_indices(len(symmetric))]
+    return values
+
+
+def unpacked(values: Vector) -> Matrix:
+    """The symmetric matrix whose upper triangle `values` is."""
+    size = int((np.sqrt(8 * len(values) + 1) - 1) / 2)
+    matrix = np.zeros((size, size))
+    matrix[np.triu_indices(size)] = values
+    return matrix + np.triu(matrix, 1).T
+
+
+def sums_of(study: Study) -> RegressionSums:
+    """The sums of the regression that a study asks for. StudyError where it wants an intercept of hospitals that it does not
+    name."""
+    assert study.analysis is not None and study.analysis.regression is not None
+    section = study.analysis.regression
+    hospitals = tuple(sorted(study.sites.names))
+    if section.intercepts != "common" and not hospitals:
+        raise StudyError(
+            "An intercept for each hospital needs the hospitals' names",
+            expected="sites.names",
+            hint='name the hospitals in the study, or set analysis.regression.intercepts = "common"',
+        )
+    models = []
+    if section.intercepts in ("common", "both"):
+        models.append(Model(COMMON, Design(section.terms, study.data)))
+    if section.intercepts in ("own", "both"):
+        models.append(Model(OWN, Design(section.terms, study.data, hospitals)))
+    ranges = {column.name: column for column in study.data.columns}
+    low, high, center = 0.0, 1.0, 0.5
+    if section.family != "binomial":
+        column = ranges[section.outcome]
+        assert column.range is not None
+        low, high = column.range
+        center = (low + high) / 2 if column.center is None or column.log else column.center
+    exposure = (1.0, 1.0) if section.offset is None else ranges[section.offset].range
+    weights = (1.0, 1.0) if section.weights is None else ranges[section.weights].range
+    assert exposure is not None and weights is not None
+    family = family_of(section, OutcomeRange(low, high, center, exposure))
+    return RegressionSums(section, study.analysis, tuple(models), family, weights[1])

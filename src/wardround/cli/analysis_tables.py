@@ -1,0 +1,41 @@
+"""An analysis's tables on a terminal of any width from 80 columns on."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from wardround.analysis.result import Table as ResultTable
+from wardround.evidence.analysis.cells import shown
+from wardround.simulation.analysing import AnalysisRun
+
+
+def show_analysis(run: AnalysisRun, *, verbose: bool = False) -> None:
+    """The result of an analysis, for a person. verbose: also how exact the sums were."""
+    console = Console()
+    if run.synthetic:
+        console.print("[bold]The data of this run are synthetic: made by a program, of no patient.[/bold]")
+    for table in run.result.tables:
+        console.print(f"[bold]{escape(table.title)}[/bold]", highlight=False)
+        console.print(_drawn(table))
+        for note in table.notes:
+            console.print(escape(note), highlight=False)
+        console.print()
+    for note in run.result.notes:
+        console.print(escape(note), highlight=False)
+    if verbose:
+        console.print(f"{run.exchanges} sums; the sums brought at most {run.result.error:.1g} into a figure.", highlight=False)
+    console.print(f"\nSaved in {escape(str(run.folder))}:", highlight=False)
+    for name in run.files:
+        console.print(f"  {name}", highlight=False)
+
+
+def _drawn(table: ResultTable) -> Table:
+    drawing = Table(show_edge=False, pad_edge=False, box=None)
+    for position, column in enumerate(table.columns):
+        drawing.add_column(
+            escape(column.name), justify="left" if position == 0 else "right", overflow="fold", no_wrap=position > 0
+        )
+    for row in table.rows:
+        cells = (shown(cell, column) for cell, column in zip(row, table.columns, strict=True))
+        drawing.add_row(*map(escape, cells))
+    return drawing

@@ -1,0 +1,1 @@
+"""What an analysis found, as a terminal, a page, a spreadsheet and a program read it."""
