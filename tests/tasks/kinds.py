@@ -67,7 +67,20 @@ def _classes(risk: np.ndarray, rng: np.random.Generator) -> Columns:
     return {"kind": ["?" if blank else word for word, blank in zip(words, rng.random(len(risk)) < 0.05, strict=True)]}
 
 
+def _days(risk: np.ndarray, rng: np.random.Generator) -> Columns:
+    days = np.expm1(np.clip(1.2 + 0.6 * risk + 0.3 * rng.normal(size=len(risk)), 0.05, 3.4))
+    return {"days": ["-1" if rng.random() < 0.05 else f"{one:.2f}" for one in days]}
+
+
 KINDS = (
+    Kind(
+        "number",
+        '[task]\nkind = "number"\nblank = [-1]\nunit = "days"\nrange = [0, 30]\nscale = "log"',
+        ("days",),
+        _days,
+        ("value", "low", "high"),
+        ("value", "low", "high"),
+    ),
     Kind(
         "classes",
         '[task]\nkind = "classes"\nblank = ["?"]\nclasses = [{ name = "none", values = ["none"] }, '

@@ -3,7 +3,8 @@
     protocol.py   what every task is to the others       sums.py      the whole numbers that leave a site
     registry.py   the task of a study                    binary/      yes or no
     evaluation.py from sums to what a record keeps       classes/     one of several
-    intervals.py  of proportions                         shared/      what several kinds have in common
+    intervals.py  of proportions                         number/      a number on a public scale
+    shared/       what several kinds have in common
 
 Loading this room makes every kind known; no torch is loaded with it.
 """
@@ -11,7 +12,9 @@ Loading this room makes every kind known; no torch is loaded with it.
 from wardround.study.label import BINARY
 from wardround.tasks.binary import BinaryTask
 from wardround.tasks.classes import CLASSES, ClassesTask
+from wardround.tasks.number import NUMBER, NumberTask
 from wardround.tasks.registry import register
 
 register(BINARY, BinaryTask)
 register(CLASSES, ClassesTask)
+register(NUMBER, NumberTask)

@@ -3,8 +3,9 @@
     apacheapsvar --stay--> patient --hospital--> hospital.region
 
 Its 186 hospitals have at most 40 stays each, too few to be hospitals of a study; regions are the usual grouping. The outcome is
-death in hospital. Left out: stays without severity variables, of hospitals without a region, or with unknown outcome. An age
-written "> 89" is read as 90. A patient with stays in several regions is kept apart by `divide_by_column`.
+death in hospital; `icu_days` are the days in the unit, from its minutes. Left out: stays without severity variables, of
+hospitals without a region, or with unknown outcome. An age written "> 89" is read as 90. A patient with stays in several regions is kept
+apart by `divide_by_column`.
 """
 
 from collections.abc import Callable
@@ -20,4 +21,5 @@ def read_eicu(file: Callable[[str], Path]) -> pl.DataFrame:
     )
     stays = severity.join(patient, on="patientunitstayid").join(hospital, on="hospitalid")
     usable_stays = stays.filter(pl.col("region").is_not_null() & pl.col("hospitaldischargestatus").is_in(["Alive", "Expired"]))
-    return usable_stays.with_columns(pl.col("age").str.replace("> 89", "90", literal=True))
+    days = (pl.col("unitdischargeoffset").cast(pl.Float64) / (24 * 60)).round(3).cast(pl.String)
+    return usable_stays.with_columns(pl.col("age").str.replace("> 89", "90", literal=True), days.alias("icu_days"))

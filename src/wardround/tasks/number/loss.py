@@ -1,0 +1,35 @@
+"""The loss of a number: of the middle answer, and of the two ends of the range that is given. torch is loaded with this page."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from wardround.study.sections.task import TaskSection
+from wardround.tasks.shared.rows import row_sum
+
+HUBER = 0.5
+"""Errors beyond it, an eighth of the scale, weigh by their size and no longer by its square."""
+
+
+def row_loss(asked: TaskSection) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """outputs (n, 3): middle, low end, high end; targets (n, 2): the aim, and 1 where it is known, 0 where it is blank.
+
+    Half the squared error, or Huber's (Ann. Math. Statist. 35 (1964) 73), and the pinball losses (R. Koenker, G. Bassett,
+    Econometrica 46 (1978) 33) of the quantiles that leave out (1 - coverage) / 2 on either side.
+    """
+    below = (1.0 - asked.coverage) / 2
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        aims, known = targets[:, 0], targets[:, 1]
+        middle = outputs[:, 0] - aims
+        whole = F.huber_loss(middle, torch.zeros_like(middle), reduction="none", delta=HUBER) if asked.loss == "huber" else None
+        off = aims.unsqueeze(1) - outputs[:, 1:]
+        ends = torch.stack([_pinball(off[:, 0], below), _pinball(off[:, 1], 1.0 - below)], dim=1)
+        return known * ((0.5 * middle.square() if whole is None else whole) + row_sum(ends))
+
+    return loss
+
+
+def _pinball(off: torch.Tensor, quantile: float) -> torch.Tensor:
+    return torch.maximum(quantile * off, (quantile - 1.0) * off)
