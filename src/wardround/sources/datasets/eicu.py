@@ -4,8 +4,8 @@
 
 Its 186 hospitals have at most 40 stays each, too few to be hospitals of a study; regions are the usual grouping. The outcome is
 death in hospital; `icu_days` are the days in the unit, from its minutes. Left out: stays without severity variables, of
-hospitals without a region, or with unknown outcome. An age written "> 89" is read as 90. A patient with stays in several regions is kept
-apart by `divide_by_column`.
+hospitals without a region, or with unknown outcome. An age written "> 89" is read as 90. A patient with stays in several regions
+is kept apart by `divide_by_column`.
 """
 
 from collections.abc import Callable
