@@ -60,13 +60,10 @@ HASHES = {
     "chest_xray_private.toml": "2493bee05ef7",
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",
-<<<<<<< HEAD
     "heart_risk_factors.toml": "47f57f1a820e",
     "hiv_trial.toml": "c907bae02eae",
-=======
     "hiv_trial.toml": "0794f9af9964",
     "icu_stay.toml": "55fc1bf56918",
->>>>>>> 3c5cc0f6 (A number on a public scale: middle and range, error sums, ICU stays)
     "intensive_care_private.toml": "c28f2090d0e6",
     "pneumonia_kind.toml": "ab2febe3657a",
     "three_hospitals.toml": "a2a6f7419890",
