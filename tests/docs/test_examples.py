@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import wardround.tasks  # noqa: F401  so that a study of any kind of question is understood
 from wardround.clinic.place.clinic_place import ClinicSettings
 from wardround.study.contract import DataContract
 from wardround.study.reading import load_study, parse_study
@@ -62,7 +63,6 @@ HASHES = {
     "heart_disease_private.toml": "bc96843b402e",
     "heart_risk_factors.toml": "47f57f1a820e",
     "hiv_trial.toml": "c907bae02eae",
-    "hiv_trial.toml": "0794f9af9964",
     "icu_stay.toml": "55fc1bf56918",
     "intensive_care_private.toml": "c28f2090d0e6",
     "pneumonia_kind.toml": "ab2febe3657a",
