@@ -19,6 +19,7 @@ switch_off_telemetry()  # here, since a library that was imported first would no
 if TYPE_CHECKING:
     from wardround.hub.sum_coordinator import SecureSum
     from wardround.prediction.answers import Prediction, predict
+    from wardround.simulation.analyses import regression
     from wardround.simulation.analysing import AnalysisRun, analyse
     from wardround.simulation.run import Run
     from wardround.simulation.secure_sum import secure_sum
@@ -41,6 +42,7 @@ __all__ = [
     "load_run",
     "load_study",
     "predict",
+    "regression",
     "secure_sum",
     "simulate",
 ]
@@ -57,6 +59,7 @@ _HOMES = {
     "load_run": "wardround.study.run_settings",
     "load_study": "wardround.study.reading",
     "predict": "wardround.prediction.answers",
+    "regression": "wardround.simulation.analyses",
     "secure_sum": "wardround.simulation.secure_sum",
     "simulate": "wardround.simulation.simulate",
 }

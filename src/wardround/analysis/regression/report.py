@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit  # scipy.stats takes two seconds to import
 
 from wardround.algorithms.newton import Fit, Matrix, Vector
 from wardround.analysis.protocol import Total
@@ -53,17 +53,15 @@ class Estimates:
 
     @property
     def p_values(self) -> Vector:
-        values: Vector = 2.0 * self._law.sf(np.abs(self.statistics))
+        beyond = -np.abs(self.statistics)
+        values: Vector = 2.0 * (stdtr(self.degrees, beyond) if self.student else ndtr(beyond))
         return values
 
     def interval(self, confidence: float) -> tuple[Vector, Vector]:
         """Low and high ends of the coefficients' intervals."""
-        width = self._law.ppf(0.5 + confidence / 2.0) * self.standard_errors
+        share = 0.5 + confidence / 2.0
+        width = float(stdtrit(self.degrees, share) if self.student else ndtri(share)) * self.standard_errors
         return self.coefficients - width, self.coefficients + width
-
-    @property
-    def _law(self) -> Any:
-        return stats.t(self.degrees) if self.student else stats.norm()
 
     def inflation(self, first: int) -> Vector:
         """Variance inflation of each column behind the intercepts, from the correlation of the estimates (Fox and Monette, JASA
@@ -78,8 +76,8 @@ class Estimates:
         part, values = self.covariance[np.ix_(columns, columns)], self.coefficients[columns]
         statistic = float(values @ np.linalg.solve(part, values))
         if self.student:
-            return statistic, len(columns), float(stats.f.sf(statistic / len(columns), len(columns), self.degrees))
-        return statistic, len(columns), float(stats.chi2.sf(statistic, len(columns)))
+            return statistic, len(columns), float(fdtrc(len(columns), self.degrees, statistic / len(columns)))
+        return statistic, len(columns), float(chdtrc(len(columns), statistic))
 
 
 def estimates_of(fitted: Fitted, start: Total, sums: RegressionSums) -> Estimates:
@@ -144,8 +142,8 @@ def goodness_of(fitted: Fitted, estimates: Estimates, start: Total, sums: Regres
     ratio, probability = None, None
     if null is not None and sums.section.ridge == 0 and degrees > 0:
         ratio = (null - fitted.deviance) / estimates.dispersion
-        law = stats.f(degrees, estimates.degrees) if estimates.student else stats.chi2(degrees)
-        probability = float(law.sf(ratio / degrees if estimates.student else ratio))
+        student = estimates.student
+        probability = float(fdtrc(degrees, estimates.degrees, ratio / degrees) if student else chdtrc(degrees, ratio))
     return Goodness(fitted.deviance, null, likelihood, aic, ratio, degrees, probability)
 
 

@@ -1,0 +1,196 @@
+"""Analyses in one call from Python: over files of hospitals, through the masked sum, as `wardround simulate` carries them out.
+
+    run = regression("death ~ age/10 + sex", {"north": "north.csv", ...}, {"age": (18, 100), "sex": ("f", "m"), "death": (0, 1)},
+                     family="binomial")
+    run.table, run.to_frame(), run.plot()
+
+The ranges and the categories of the columns are public words that all hospitals agree on; they are never computed from the data,
+since a smallest or a largest value is a patient's.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from wardround.simulation.analysing import AnalysisRun, analyse
+from wardround.simulation.starting import default_folder
+from wardround.study.contract import ColumnContract, DataContract, LabelContract, PatientContract, SplitsContract
+from wardround.study.declaration import Study
+from wardround.study.formula import parse_formula
+from wardround.study.reading import load_study
+from wardround.study.sections.analysis.regression import Family, Variance
+from wardround.study.sections.analysis.term import Missing
+from wardround.study.toml_reading import problem_sentence
+from wardround.values.errors import StudyError
+from wardround.values.rows import Rows
+
+Columns = Mapping[str, Sequence[float | str | int] | ColumnContract] | DataContract | str | Path
+"""Column -> (smallest, largest) of a number, the codes of a category, or a contract; or a study file, whose [data] it is."""
+Hospitals = Mapping[str, str | Path | Rows]
+
+
+def regression(
+    formula: str,
+    sites: Hospitals,
+    columns: Columns,
+    *,
+    family: Family,
+    offset: str | None = None,
+    weights: str | None = None,
+    intercepts: str = "common",
+    variance: Variance = "model",
+    ridge: float = 0.0,
+    dispersion: float | None = None,
+    confidence: float = 0.95,
+    missing: Missing = "leave_out",
+    patient: str = "patient",
+    smallest_cell: int = 5,
+    largest_hospital: int = 100_000,
+    title: str = "",
+    out: str | Path | None = None,
+    progress: bool | None = None,
+) -> AnalysisRun:
+    """A generalised linear model over hospitals, equal to the one of all rows in one place.
+
+    Parameters
+    ----------
+    formula
+        `outcome ~ age/10 + sex`: age/10 is per 10 units, C(ward, "b") compares a category with b, age:sex is a product.
+    sites
+        Hospital -> its file, folder or database, or its rows.
+    columns
+        Column -> (smallest, largest) of a number, the two codes of a yes or no (no first), or the codes of a category; or a
+        study file, whose [data] section says it.
+    family
+        gaussian, binomial, poisson, negative_binomial or gamma.
+    offset
+        For a count: the column of the time at risk; its logarithm is the offset.
+    weights
+        The column of the rows' weights.
+    intercepts
+        common, own (one for each hospital) or both.
+    variance
+        model, hc0, hc1, or clustered by patient.
+    ridge
+        Penalty on squared coefficients of columns in the contract's scale.
+    dispersion
+        alpha of negative_binomial.
+    confidence
+        Coverage of the intervals.
+    missing
+        What becomes of rows without a value: leave_out, or indicator.
+    patient
+        The column that names the patient.
+    smallest_cell
+        Counts of all hospitals together below this are not shown.
+    largest_hospital
+        No hospital has more rows.
+    title
+        What is asked, in words. Default: the formula.
+    out
+        The folder of the tables, new. Default: runs/TITLE-HASH, with a number behind it where there is one.
+    progress
+        Whether progress is shown. Default: on a terminal and in a notebook.
+
+    Returns
+    -------
+    AnalysisRun
+        Its `table`, `to_frame()`, `plot()`, `figures` and `folder`.
+
+    Raises
+    ------
+    WardroundError
+        Its kinds: a formula that cannot be read, columns that cannot be told apart, too few events.
+    """
+    said = parse_formula(formula, missing)
+    settings: dict[str, Any] = {
+        "outcome": said.outcome,
+        "family": family,
+        "terms": [term.model_dump(mode="json") for term in said.terms],
+        "offset": offset,
+        "weights": weights,
+        "intercepts": intercepts,
+        "variance": variance,
+        "ridge": ridge,
+        "dispersion": dispersion,
+        "confidence": confidence,
+    }
+    common = {"smallest_cell": smallest_cell, "largest_hospital": largest_hospital, "regression": settings}
+    return carried_out(title or formula, sites, contract_of(columns, patient), common, out, progress)
+
+
+def carried_out(
+    title: str,
+    sites: Hospitals,
+    data: DataContract,
+    section: Mapping[str, Any],
+    out: str | Path | None,
+    progress: bool | None,
+) -> AnalysisRun:
+    """An analysis over hospitals, from its [analysis] section as TOML would hold it."""
+    study = study_of(title, data, section)
+    return analyse(study, sites, out=_new_folder(study) if out is None else out, workers=0, progress=progress)
+
+
+def study_of(title: str, data: DataContract, section: Mapping[str, Any]) -> Study:
+    """The study of an analysis. StudyError where it is not sound, with every reason."""
+    value = {"question": {"title": title[:200]}, "data": data.model_dump(mode="json"), "analysis": dict(section)}
+    try:
+        return Study.model_validate_json(json.dumps(value, allow_nan=False))
+    except ValidationError as error:
+        reasons = [_reason(problem) for problem in error.errors(include_url=False)]
+        raise StudyError("What is asked for is not sound", found="; also: ".join(reasons), hint="change it so") from error
+
+
+def _reason(problem: Any) -> str:
+    setting = ".".join(str(part) for part in problem["loc"])
+    return f"{setting}: {problem_sentence(Study, problem, {})}" if setting else problem_sentence(Study, problem, {})
+
+
+def contract_of(columns: Columns, patient: str) -> DataContract:
+    """The contract of a table's columns. Values may be missing in any of them."""
+    if isinstance(columns, str | Path):
+        return load_study(columns).data
+    if isinstance(columns, DataContract):
+        return columns
+    listed = tuple(_column(name, values) for name, values in columns.items())
+    return DataContract(
+        kind="table",
+        columns=listed,
+        patient=PatientContract(column=patient),
+        label=LabelContract(column="label" if "label" not in columns else "no label"),
+        splits=SplitsContract(minimum_patients=1),
+    )
+
+
+def _column(name: str, values: Sequence[float | str | int] | ColumnContract) -> ColumnContract:
+    if isinstance(values, ColumnContract):
+        return values
+    listed = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else []
+    codes = tuple(value for value in listed if isinstance(value, str | int) and not isinstance(value, bool))
+    if codes == (0, 1):
+        return ColumnContract(name=name, kind="binary", max_missing=1.0)
+    if len(codes) == len(listed) and (len(codes) > 2 or (len(codes) == 2 and isinstance(codes[0], str))):
+        return ColumnContract(name=name, kind="binary" if len(codes) == 2 else "category", categories=codes, max_missing=1.0)
+    if len(listed) == 2 and not any(isinstance(value, str) for value in listed):
+        return ColumnContract(name=name, range=(float(listed[0]), float(listed[1])), max_missing=1.0)
+    raise StudyError(
+        f"Column {name!r} is not described",
+        expected="(smallest, largest) of a number, or the codes of a category",
+        found=repr(values)[:80],
+        hint=f'for example {{"{name}": (0, 100)}} or {{"{name}": ("a", "b", "c")}}',
+    )
+
+
+def _new_folder(study: Study) -> Path:
+    """The usual folder, or the first with a number behind it that is not there yet."""
+    usual = default_folder(study)
+    if not usual.exists():
+        return usual
+    number = 2
+    while (folder := usual.with_name(f"{usual.name}-{number}")).exists():
+        number += 1
+    return folder

@@ -1,0 +1,61 @@
+"""One call from Python: the same table as by the study's file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wardround as wr
+from wardround.values.errors import StudyError
+
+COLUMNS = {"age": (18, 100), "sex": ("female", "male"), "bmi": (10, 60), "ward": ("a", "b", "c"), "death": (0, 1)}
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> dict[str, Path]:
+    paths = {}
+    for number, name in enumerate(("north", "south", "west")):
+        random = np.random.default_rng(number)
+        age, bmi = random.uniform(18, 100, 120).round(1), random.uniform(15, 50, 120).round(1)
+        sex, ward = random.choice(["female", "male"], 120), random.choice(["a", "b", "c"], 120)
+        death = random.random(120) < 1 / (1 + np.exp(-(age - 65) / 20 - 0.4 * (sex == "male")))
+        lines = ["patient,age,sex,bmi,ward,death"]
+        for row in range(120):
+            lines.append(f"{name}{row},{age[row]},{sex[row]},{'' if row % 9 == 0 else bmi[row]},{ward[row]},{int(death[row])}")
+        paths[name] = tmp_path / f"{name}.csv"
+        paths[name].write_text("\n".join(lines) + "\n")
+    return paths
+
+
+def test_a_regression_is_one_call(tables: dict[str, Path], tmp_path: Path) -> None:
+    """Names, units and references stand in the table as the formula says them."""
+    run = wr.regression(
+        'death ~ age/10 + sex + bmi/5 + C(ward, "b")', tables, COLUMNS, family="binomial", out=tmp_path / "run", progress=False
+    )
+    assert run.table.column("") == ("age, per 10", "sex = male", "bmi, per 5", "ward = a", "ward = c")
+    assert run.figures["counts"]["rows"] == str(3 * 120 - 3 * 14)
+    assert len(run.to_frame()) == 5
+
+
+def test_a_second_call_does_not_stumble_over_the_first(
+    tables: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a notebook the same cell is run again."""
+    monkeypatch.chdir(tmp_path)
+    runs = [wr.regression("death ~ age", tables, COLUMNS, family="binomial", progress=False) for _ in range(2)]
+    assert runs[0].folder != runs[1].folder and runs[0].figures == runs[1].figures
+
+
+@pytest.mark.parametrize(
+    ("formula", "columns", "words"),
+    [
+        ("death ~ weight", COLUMNS, "names the column 'weight'"),
+        ("age ~ bmi", COLUMNS, "binomial explains a yes or no"),
+        ("death ~ age", {**COLUMNS, "age": 7.0}, "is not described"),
+        ("death ~ age", {**COLUMNS, "age": (1, 2, 3, "x", 5.5)}, "is not described"),
+    ],
+)
+def test_what_does_not_fit_is_told_in_words(tables: dict[str, Path], formula: str, columns: object, words: str) -> None:
+    """Before any hospital's file is opened."""
+    with pytest.raises(StudyError, match=words):
+        wr.regression(formula, tables, columns, family="binomial", progress=False)
