@@ -11,6 +11,7 @@ from wardround.values.errors import StudyError
 HOMES: Mapping[str, str] = {
     "effect": "wardround.analysis.effects.build",
     "regression": "wardround.analysis.regression.build",
+    "survival": "wardround.analysis.survival.survival",
 }
 """Kind, as the study's section is called -> the module with its `build(study)`; loaded when it is first needed."""
 

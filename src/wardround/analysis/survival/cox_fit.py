@@ -15,7 +15,7 @@ from wardround.analysis.survival.partial_likelihood import Floats, LikelihoodSum
 from wardround.values.errors import DataError
 
 CLOSE = 1e-8
-"""A step this short, in the public unit of its column, is the last one."""
+"""A step this short, in the public unit of its column, is the last one; so is one that rounding of the sums could have made."""
 _ALIASED = 1e-8
 """A column of whose information the columns before it leave this share is a combination of them."""
 _FLAT_GAIN, _LONG_STEP = 1e-6, 0.1
@@ -26,7 +26,8 @@ _FLAT_GAIN, _LONG_STEP = 1e-6, 0.1
 class CoxFit:
     """coefficients, covariance: in the unit of the columns summed. log_likelihood, null_log_likelihood: without the penalty.
 
-    score_statistic: the score test of all coefficients 0; None with a penalty. exchanges: how many sums it took.
+    score_statistic: the score test of all coefficients 0; None with a penalty. exchanges: how many sums it took. error: the
+    largest that rounding of the sums can have brought into a coefficient.
     """
 
     coefficients: Floats
@@ -36,6 +37,7 @@ class CoxFit:
     null_log_likelihood: float
     score_statistic: float | None
     exchanges: int
+    error: float
 
     @property
     def standard_errors(self) -> Floats:
@@ -71,16 +73,19 @@ def ascent(names: Sequence[str], penalty: Floats, limit: int) -> Generator[Float
         step = np.asarray(np.linalg.solve(curvature, total.score - penalty * best), np.float64)
         if exchange == 1 and not penalty.any():
             score_statistic = float(total.score @ step)
-        if np.abs(step).max(initial=0.0) < CLOSE:
-            covariance = np.asarray(np.linalg.inv(curvature), np.float64)
-            return CoxFit(best + step, covariance, total.information, total.log_likelihood, null, score_statistic, exchange)
+        covariance = np.asarray(np.linalg.inv(curvature), np.float64)
+        rounding = total.error * float(np.abs(covariance).sum(axis=1).max(initial=0.0))
+        if np.abs(step).max(initial=0.0) < max(CLOSE, 4 * rounding):
+            return CoxFit(
+                best + step, covariance, total.information, total.log_likelihood, null, score_statistic, exchange, rounding
+            )
         _require_maximum(step, total.score - penalty * best, names)
         point = best + step
     raise DataError(
         "The Cox regression has not come to its end",
         expected=f"steps shorter than {CLOSE:g} within {limit} exchanges",
         found=f"{float(np.abs(step).max()):.2g} at the last one, in {names[int(np.abs(step).argmax())]}",
-        hint="raise analysis.exchanges, or set analysis.ridge",
+        hint="raise analysis.exchanges, or set analysis.survival.ridge",
     )
 
 
@@ -100,7 +105,7 @@ def _require_distinct(information: Floats, names: Sequence[str]) -> None:
         if own[column] <= 1e-9:  # in units of a column within -1 to 1
             raise DataError(
                 f"{name} is the same for all patients at risk whenever somebody has the event",
-                hint=f"leave {name} out, or set analysis.ridge",
+                hint=f"leave {name} out, or set analysis.survival.ridge",
             )
         if rest[column, column] <= _ALIASED * own[column]:
             weights = np.linalg.solve(information[np.ix_(kept, kept)], information[kept, column])
@@ -110,7 +115,7 @@ def _require_distinct(information: Floats, names: Sequence[str]) -> None:
             raise DataError(
                 f"{name} says what other columns already say, so that its coefficient could be any number",
                 found=f"{name} = {parts}, but for a constant",
-                hint="leave one of these columns out, or set analysis.ridge",
+                hint="leave one of these columns out, or set analysis.survival.ridge",
             )
         rest -= np.outer(rest[:, column], rest[column]) / rest[column, column]
         kept.append(column)
@@ -122,5 +127,5 @@ def _require_maximum(step: Floats, score: Floats, names: Sequence[str]) -> None:
         raise DataError(
             f"The likelihood has no maximum: it rises for ever with the coefficient of {column}",
             expected="events, and patients at risk without one, on both sides of every column",
-            hint=f"leave {column} out, join its groups with others, or set analysis.ridge",
+            hint=f"leave {column} out, join its groups with others, or set analysis.survival.ridge",
         )

@@ -79,6 +79,11 @@ class EventCounts:
     def group(self, number: int) -> "EventCounts":
         return EventCounts(self.grid, self.table[number : number + 1])
 
+    def cause_specific(self, cause: int) -> "EventCounts":
+        """The counts where every other cause ends the time of following, as being censored does."""
+        censored = self.table.sum(axis=2) - self.table[:, :, cause]
+        return EventCounts(self.grid, np.stack([censored, self.table[:, :, cause]], axis=2))
+
     def widened(self, kept: NDArray[np.bool_]) -> "EventCounts":
         """The counts on the grid of the ends (cells,) that are kept; those who leave after the last one lie beyond."""
         grid = self.grid.merged(kept)

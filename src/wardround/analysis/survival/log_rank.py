@@ -23,6 +23,10 @@ class LogRankSums:
     expected: Floats
     covariance: Floats
 
+    @staticmethod
+    def none(groups: int) -> "LogRankSums":
+        return LogRankSums(np.zeros(groups), np.zeros(groups), np.zeros((groups, groups)))
+
     def __add__(self, other: "LogRankSums") -> "LogRankSums":
         return LogRankSums(self.observed + other.observed, self.expected + other.expected, self.covariance + other.covariance)
 

@@ -43,11 +43,12 @@ class FollowUp:
 @dataclass(frozen=True)
 class LikelihoodSums:
     """log_likelihood: a number. score: (p,). information: (p, p), symmetric, minus the second derivative. They add over
-    hospitals."""
+    hospitals. error: the largest of a number of the score, where sums were rounded."""
 
     log_likelihood: float
     score: Floats
     information: Floats
+    error: float = 0.0
 
     @staticmethod
     def none(columns: int) -> "LikelihoodSums":
@@ -110,8 +111,8 @@ def risk_sets(rows: FollowUp, coefficients: Floats, ties: Ties = "efron") -> Ris
         predictor = predictor - predictor.max()
     weights = np.exp(predictor)
     starts = np.flatnonzero(np.r_[True, times[1:] != times[:-1]]) if len(times) else np.zeros(0, np.int64)
-    moment = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(times)]))
-    ends = np.r_[starts[1:], len(times)].astype(np.int64) - 1
+    ends = np.append(starts, len(times))[1:] - 1
+    moment = np.repeat(np.arange(len(starts)), ends - starts + 1)
     turn = moment[events]
     tied = np.bincount(turn, minlength=len(starts))
     risk, risk_columns = weights.cumsum()[ends], (columns * weights[:, None]).cumsum(axis=0)[ends]
@@ -129,6 +130,19 @@ def _shares(tied: NDArray[np.int64]) -> Floats:
     """0, 1/m, ..., (m - 1)/m for each group of m tied events, one after the other."""
     first = np.repeat(np.cumsum(tied) - tied, tied)
     return (np.arange(int(tied.sum())) - first) / np.repeat(tied, tied)
+
+
+def upper(matrix: Floats) -> Floats:
+    """The numbers of a symmetric matrix on and above its diagonal, row by row."""
+    triangle: Floats = matrix[np.triu_indices(len(matrix))]
+    return triangle
+
+
+def symmetric(numbers: Floats, size: int) -> Floats:
+    """The matrix (size, size) whose numbers `upper` gives."""
+    matrix = np.zeros((size, size))
+    matrix[np.triu_indices(size)] = numbers
+    return matrix + np.triu(matrix, 1).T
 
 
 def likelihood_sums(rows: FollowUp, coefficients: Floats, ties: Ties = "efron") -> LikelihoodSums:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from wardround.analysis.survival.partial_likelihood import FollowUp, LikelihoodSums
 from wardround.analysis.survival.time_grid import Counts, Floats, TimeGrid
 
-FARTHEST = 12.0
-"""A predictor farther from the centre counts as this far: exp(12) is a hazard 160,000 times as large. It bounds the sums."""
+FARTHEST = 8.0
+"""A predictor farther from the centre counts as this far: exp(8) is a hazard 3,000 times as large. It bounds the sums."""
 
 
 def _weights(rows: FollowUp, coefficients: Floats, centre: float) -> Floats:

@@ -21,9 +21,9 @@ class TimeGrid:
 
     >>> grid = TimeGrid.every(91, 365)
     >>> grid.ends
-    (91.0, 182.0, 273.0, 364.0, 365.0)
+    (91.0, 182.0, 273.0, 365.0)
     >>> grid.cell_of(np.array([0, 91, 92, 365, 366, 9000])).tolist()  # the last two lie beyond
-    [0, 0, 1, 4, 5, 5]
+    [0, 0, 1, 3, 4, 4]
     >>> TimeGrid.every(1, 3).ends  # days
     (0.0, 1.0, 2.0, 3.0)
     """
@@ -39,10 +39,12 @@ class TimeGrid:
 
     @classmethod
     def every(cls, width: float, until: float, named: tuple[float, ...] = (), *, whole: bool = True) -> "TimeGrid":
-        """Cells of one width up to `until`; cells end at the named times too."""
+        """Cells of one width up to `until`. A cell ends at each named time, in place of the ends less than half a width away."""
         first = 0.0 if whole and width == 1 else width
-        ends = {float(end) for end in np.arange(first, until, width)} | {float(until)}
-        return cls(tuple(sorted(ends | {float(end) for end in named if end < until})), whole)
+        fixed = np.array(sorted({*map(float, named), float(until)}))
+        regular = np.arange(first, until, width)
+        far = (np.abs(regular[:, None] - fixed) * 2 >= width).all(axis=1)
+        return cls(tuple(float(end) for end in np.union1d(regular[far], fixed)), whole)
 
     @property
     def cells(self) -> int:

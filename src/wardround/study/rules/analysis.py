@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from wardround.study.cell_values import spelled
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.study.sections.analysis.effect import EffectSection
 from wardround.study.sections.analysis.regression import RegressionSection
+from wardround.study.sections.analysis.survival import SurvivalSection
 from wardround.study.sections.analysis.term import TermSection
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def broken_analysis_rules(study: "Study") -> Iterator[str]:
         yield from _of_regression(study.analysis.regression, study.data)
     if study.analysis.effect is not None:
         yield from _of_effect(study.analysis.effect, study.data)
+    if study.analysis.survival is not None:
+        yield from _of_survival(study.analysis.survival, study.data)
 
 
 def of_columns(names: tuple[str, ...], data: DataContract, setting: str) -> Iterator[str]:
@@ -118,3 +122,29 @@ def _of_effect(section: EffectSection, data: DataContract) -> Iterator[str]:
         yield f"{setting}.probabilities: {len(section.probabilities)} probabilities for {arms} arms; give one for each"
     if not section.probabilities and section.smallest_probability * arms >= 1:
         yield f"{setting}.smallest_probability: {arms} arms cannot all be as probable as {section.smallest_probability:g}"
+
+
+def _of_survival(section: SurvivalSection, data: DataContract) -> Iterator[str]:
+    setting = "analysis.survival"
+    yield from of_columns((section.event,), data, f"{setting}.event")
+    yield from of_terms(section.terms, data, f"{setting}.terms")
+    time, event = column_of(data, section.time), column_of(data, section.event)
+    if time is None or time.kind != "number" or time.range is None or time.range[0] < 0 or time.log:
+        yield f"{setting}.time: {section.time} must be a number of [[data.columns]] with a range from 0 on, and no logarithm"
+    elif section.until > time.range[1]:
+        yield f"{setting}.until: the range of {section.time} ends at {time.range[1]:g}"
+    if event is not None and event.kind == "number":
+        yield f"{setting}.event: {section.event} is a number; a binary column, a category or the label says it"
+    elif event is not None and (event.kind == "category") != bool(section.causes):
+        yield f"{setting}.causes: the codes of a category that are events; of a binary column or the label there are none to name"
+    elif event is not None and (strangers := {spelled(cause) for cause in section.causes} - set(event.codes)):
+        yield f"{setting}.causes: {min(strangers)!r} is no code of {section.event} ({', '.join(event.codes)})"
+    elif event is None and section.causes:
+        yield f"{setting}.causes are of a category, and {section.event} is the label: leave them out"
+    for name in ("groups", "strata"):
+        chosen = getattr(section, name)
+        if chosen is None:
+            continue
+        column = column_of(data, chosen)
+        if column is None or column.kind == "number":
+            yield f"{setting}.{name}: {chosen} must be a category or binary of [[data.columns]]"

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from wardround.study.sections.analysis.effect import EffectSection
 from wardround.study.sections.analysis.regression import RegressionSection
+from wardround.study.sections.analysis.survival import SurvivalSection
 from wardround.study.sections.section import Section
 
 COMMON = frozenset({"largest_hospital", "exchanges", "smallest_cell"})
@@ -37,6 +38,10 @@ class AnalysisSection(Section):
     )
     regression: RegressionSection | None = Field(default=None, description="A regression: odds ratios, rate ratios, differences.")
     effect: EffectSection | None = Field(default=None, description="What treatments do, on average and for single patients.")
+
+    survival: SurvivalSection | None = Field(
+        default=None, description="Survival: curves by group, log-rank tests, hazard ratios, what predictions are worth."
+    )
 
     @property
     def kind(self) -> str:

@@ -1,0 +1,217 @@
+"""Tables and charts of a Cox regression: hazard ratios, the test of proportional hazards, and what its predictions are worth."""
+
+import math
+
+import numpy as np
+from scipy.stats import chi2
+
+from wardround.analysis.protocol import Total
+from wardround.analysis.result import Cell, Column, Forest, Interval, Line, Lines, Table
+from wardround.analysis.survival.concordance import PairCounts, pairs_of_table
+from wardround.analysis.survival.declared import DeclaredSurvival
+from wardround.analysis.survival.fitting import FittedModel
+from wardround.analysis.survival.horizons import HorizonFigures, censoring, horizon_figures
+from wardround.analysis.survival.kaplan_meier import Z
+from wardround.analysis.survival.parts import ResultParts, cells, told
+from wardround.analysis.survival.risk_set_sums import FARTHEST
+
+_RATIO = (Column("coefficient"), Column("standard error"), Column("hazard ratio", digits=3), Column("low", digits=3))
+
+
+def model_parts(declared: DeclaredSurvival, model: FittedModel, accuracy: Total, smallest: int) -> ResultParts:
+    """Everything of a result that needs the regression. accuracy: the total of the exchange of that name."""
+    return _ratios(declared, model) + _fit(declared, model, smallest) + _accuracy(declared, model, accuracy, smallest)
+
+
+def _ratios(declared: DeclaredSurvival, model: FittedModel) -> ResultParts:
+    coefficients = model.fit.coefficients / declared.scales
+    errors = model.fit.standard_errors / np.abs(declared.scales)
+    tested = model.proportional
+    rows: list[tuple[Cell, ...]] = []
+    for position, name in enumerate(declared.names):
+        b, se = float(coefficients[position]), float(errors[position])
+        ends = (math.exp(b), math.exp(b - Z * se), math.exp(b + Z * se))
+        p = math.erfc(abs(b / se) / math.sqrt(2)) if se else None
+        rows.append((name, b, se, *map(told, ends), p, told(tested.p[position]) if tested else None))
+    head = (
+        Column("column", "text"),
+        *_RATIO,
+        Column("high", digits=3),
+        Column("p", "p"),
+        Column("p, proportional hazards", "p"),
+    )
+    notes = []
+    if declared.section.ridge:
+        notes.append("With a penalty coefficients are drawn towards 0, and intervals do not have their coverage")
+    if tested:
+        notes.append("Small p of proportional hazards: the ratio changes with time, and what stands here is an average")
+    table = Table("hazard_ratios", "Hazard ratios", head, tuple(rows), tuple(notes))
+    intervals = tuple(
+        Interval(str(row[0]), *(float(end) for end in (row[3], row[4], row[5])))  # type: ignore[arg-type]
+        for row in rows
+        if all(isinstance(end, float) for end in row[3:6])
+    )
+    forest = Forest("hazard_ratios", "Hazard ratios", "hazard ratio", intervals, neutral=1.0, log=True)
+    figures: dict[str, object] = {
+        "columns": list(declared.names),
+        "coefficients": [float(value) for value in coefficients],
+        "standard_errors": [float(value) for value in errors],
+        "p": [row[6] for row in rows],
+    }
+    if tested:
+        figures["proportional_hazards"] = {
+            "statistics": [told(value) for value in tested.statistics],
+            "p": [told(value) for value in tested.p],
+            "overall": told(tested.overall),
+            "overall_p": told(tested.overall_p),
+        }
+    smallest_scale = float(np.abs(declared.scales).min(initial=1.0))
+    return ResultParts((table,), (forest,), figures, (), model.fit.error / smallest_scale)
+
+
+def _fit(declared: DeclaredSurvival, model: FittedModel, smallest: int) -> ResultParts:
+    fit = model.fit
+    gain = 2 * (fit.log_likelihood - fit.null_log_likelihood)
+    patients, events = int(model.counts.patients[0]), int(model.counts.events().sum())
+    baseline = "each hospital has its own" if declared.section.baseline == "by_hospital" else "one for all hospitals, on the grid"
+    rows: list[tuple[Cell, Cell]] = [
+        ("patients", patients),
+        ("events on the grid", cells([events], smallest)[0]),
+        ("rows left out for a missing value", model.left_out),
+        ("baseline hazard", baseline),
+        ("log-likelihood", f"{fit.log_likelihood:.6f}"),
+        ("without any column", f"{fit.null_log_likelihood:.6f}"),
+        ("sums asked for", fit.exchanges),
+    ]
+    if declared.section.ridge == 0:
+        p = float(chi2.sf(gain, len(declared.names)))
+        rows.append(("likelihood ratio", f"chi-square {gain:.4f}, df {len(declared.names)}, p {p:.3g}"))
+        if model.proportional:
+            rows.append(("proportional hazards, all columns", f"p {model.proportional.overall_p:.3g}"))
+    head = (Column("", "text"), Column("value", "text"))
+    table = Table("model", "The regression", head, tuple((name, str(value)) for name, value in rows))
+    hazard = model.baseline
+    figures = {
+        "fitted_patients": patients,
+        "fitted_left_out": model.left_out,
+        "log_likelihood": fit.log_likelihood,
+        "null_log_likelihood": fit.null_log_likelihood,
+        "exchanges": fit.exchanges,
+        "baseline": {
+            "ends": list(hazard.grid.ends),
+            "cumulative_hazard": [hazard.cumulative(end) for end in hazard.grid.ends],
+            "centre": model.centre,
+        },
+    }
+    notes = []
+    if hazard.grid.cells < declared.grid.cells:
+        notes.append(
+            f"The baseline hazard stands on {hazard.grid.cells} cells in place of {declared.grid.cells}: in the others fewer "
+            f"than {smallest} patients would have left"
+        )
+    if model.far:
+        notes.append(
+            f"{model.far} patients with a predictor farther than {FARTHEST:g} from the mean count as there in the baseline"
+        )
+    return ResultParts((table,), (), figures, tuple(notes))
+
+
+def _accuracy(declared: DeclaredSurvival, model: FittedModel, accuracy: Total, smallest: int) -> ResultParts:
+    grid = model.baseline.grid
+    table = np.concatenate(
+        [accuracy["table"][:, : grid.cells], accuracy["table"][:, grid.cells :].sum(axis=1, keepdims=True)], axis=1
+    )
+    judged = int(table.sum())
+    whom = "held-out patients" if declared.section.held_out else "the patients that made the regression"
+    if judged < smallest:
+        return ResultParts(notes=(f"The predictions are not judged: fewer than {smallest} of {whom} have all values",))
+    within, across = PairCounts(*(int(count) for count in accuracy["pairs"])), pairs_of_table(table, grid)
+    rows: list[tuple[Cell, ...]] = [
+        ("patients", judged),
+        ("concordance, pairs within hospitals", told(within.index)),
+        ("concordance, all pairs, by cells of the grid", told(across.index)),
+    ]
+    head = (Column("", "text"), Column("value"))
+    tables = [Table("concordance", f"Whether higher scores come earlier: {whom}", head, tuple(rows))]
+    weights = censoring(model.counts)
+    horizons = [time for time in declared.section.horizons if time in grid.ends]
+    figured = [horizon_figures(table, model.baseline, weights, time, smallest=smallest) for time in horizons]
+    figures: dict[str, object] = {
+        "judged_patients": judged,
+        "concordance_within": told(within.index),
+        "concordance": told(across.index),
+        "horizons": [_horizon_figures(one) for one in figured],
+    }
+    notes = () if declared.section.held_out else (f"The predictions are judged on {whom}: they look better than they are",)
+    if not figured:
+        return ResultParts(tuple(tables), (), figures, notes)
+    tables += [_brier(figured, whom), _calibration(figured, whom)]
+    return ResultParts(tuple(tables), (_calibration_chart(declared, figured),), figures, notes)
+
+
+def _horizon_figures(one: HorizonFigures) -> dict[str, object]:
+    return {
+        "horizon": one.horizon,
+        "brier": told(one.brier),
+        "null_brier": told(one.null_brier),
+        "area": told(one.area),
+        "predicted": told(one.predicted),
+        "observed": [told(end) for end in one.observed],
+        "groups": [
+            [group.patients, *(told(value) for value in (group.predicted, group.observed, group.low, group.high))]
+            for group in one.groups
+        ],
+    }
+
+
+def _brier(figured: list[HorizonFigures], whom: str) -> Table:
+    rows = tuple(
+        (
+            one.horizon,
+            told(one.brier),
+            told(one.null_brier),
+            told(one.area),
+            told(one.predicted),
+            *(told(end) for end in one.observed),
+        )
+        for one in figured
+    )
+    head = (
+        Column("time"),
+        Column("Brier score"),
+        Column("of the mean alone"),
+        Column("area under ROC", digits=3),
+        Column("predicted", "percent"),
+        Column("observed", "percent"),
+        Column("low", "percent"),
+        Column("high", "percent"),
+    )
+    return Table("accuracy", f"What the predicted chances are worth: {whom}", head, rows)
+
+
+def _calibration(figured: list[HorizonFigures], whom: str) -> Table:
+    rows = tuple(
+        (one.horizon, group.patients, *(told(value) for value in (group.predicted, group.observed, group.low, group.high)))
+        for one in figured
+        for group in one.groups
+    )
+    head = (
+        Column("time"),
+        Column("patients", "count"),
+        Column("predicted", "percent"),
+        Column("observed", "percent"),
+        Column("low", "percent"),
+        Column("high", "percent"),
+    )
+    return Table("calibration", f"Groups of like chance, and what became of them: {whom}", head, rows)
+
+
+def _calibration_chart(declared: DeclaredSurvival, figured: list[HorizonFigures]) -> Lines:
+    lines = []
+    for one in figured:
+        groups = [group for group in one.groups if all(map(math.isfinite, (group.observed, group.low, group.high)))]
+        if groups:
+            columns = zip(*((group.predicted, group.observed, group.low, group.high) for group in groups), strict=True)
+            x, y, low, high = (tuple(column) for column in columns)
+            lines.append(Line(f"by {one.horizon:g} {declared.time_unit}", x, y, low, high))
+    return Lines("calibration", "Predicted and observed", "predicted", "observed", tuple(lines), diagonal=True)

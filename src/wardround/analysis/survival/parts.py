@@ -1,0 +1,52 @@
+"""Parts of a result, made one after another and joined."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wardround.analysis.result import Cell, Chart, Table
+
+
+@dataclass(frozen=True)
+class ResultParts:
+    """As in `Result`."""
+
+    tables: tuple[Table, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    error: float = 0.0
+
+    def __add__(self, other: "ResultParts") -> "ResultParts":
+        return ResultParts(
+            self.tables + other.tables,
+            self.charts + other.charts,
+            {**self.figures, **other.figures},
+            self.notes + other.notes,
+            max(self.error, other.error),
+        )
+
+
+def told(value: float) -> float | None:
+    """A number as a file can hold it; None for what is not there, also where a time is never reached."""
+    return float(value) if math.isfinite(value) else None
+
+
+def small(counts: list[int], smallest: int) -> list[bool]:
+    """Which counts may not be shown: those from 1 that lie below `smallest`, and where it is one alone the next one as well,
+    since the sum of all is known."""
+    hidden = [0 < count < smallest for count in counts]
+    if sum(hidden) == 1 and len(counts) > 1:
+        open_ones = [position for position, is_hidden in enumerate(hidden) if not is_hidden and counts[position] > 0]
+        if open_ones:
+            hidden[min(open_ones, key=lambda position: counts[position])] = True
+    return hidden
+
+
+def cells(counts: list[int], smallest: int) -> list[Cell]:
+    """Counts as a table shows them. One that is hidden for another's sake stands as an empty cell."""
+    return [
+        count if not is_hidden else f"< {smallest}" if count < smallest else None
+        for count, is_hidden in zip(counts, small(counts, smallest), strict=True)
+    ]

@@ -1,0 +1,68 @@
+"""Survival as an analysis: curves, tests between groups, and a Cox regression, by the exchanges of `exchanges.py`."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from wardround.analysis.carrying import require_unclipped
+from wardround.analysis.protocol import Ask, Exchange, Total
+from wardround.analysis.result import Result
+from wardround.analysis.survival.curve_tables import curve_parts
+from wardround.analysis.survival.curves import curves_of
+from wardround.analysis.survival.declared import DeclaredSurvival
+from wardround.analysis.survival.event_counts import EventCounts
+from wardround.analysis.survival.exchanges import Exchanges
+from wardround.analysis.survival.fitting import fitted
+from wardround.analysis.survival.model_tables import model_parts
+from wardround.analysis.survival.parts import ResultParts
+from wardround.privacy.bounded_arrays import Arrays
+from wardround.study.declaration import Study
+from wardround.values.errors import DataError
+from wardround.values.rows import Rows
+
+
+@dataclass(frozen=True)
+class Survival:
+    """The analysis of a study with [analysis.survival]."""
+
+    parts: Exchanges
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return self.parts.stated
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.parts.declared.columns
+
+    def contribution(self, rows: Rows, ask: Ask) -> Arrays:
+        return self.parts.contribution(rows, ask)
+
+    def coordinate(self) -> Generator[Ask, Total, Result]:
+        """Counts first; then, where terms are named, the regression, its checks and what it is worth."""
+        declared = self.parts.declared
+        counts = yield Ask("counts")
+        require_unclipped(counts)
+        whole = EventCounts(declared.grid, counts["table"])
+        if not whole.table.sum():
+            raise DataError(
+                "No row has a time, an event and the groups that the study asks for",
+                expected=f"values in {', '.join(declared.columns)}",
+                hint="look at the columns with `wardround data check`",
+            )
+        smallest = self.parts.smallest
+        shown = curve_parts(declared, curves_of(declared, whole, counts, smallest), smallest)
+        if not self.parts.size:
+            return self._result(shown)
+        model = yield from fitted(self.parts, counts)
+        accuracy = yield Ask("accuracy", model.order)
+        require_unclipped(accuracy)
+        return self._result(shown + model_parts(declared, model, accuracy, smallest))
+
+    def _result(self, parts: ResultParts) -> Result:
+        title = self.parts.declared.study.question.title
+        return Result("survival", title, parts.tables, parts.charts, parts.figures, parts.notes, parts.error)
+
+
+def build(study: Study) -> Survival:
+    """The analysis of a study with [analysis.survival]."""
+    return Survival(Exchanges(DeclaredSurvival(study)))
