@@ -20,7 +20,6 @@ EXCEPTIONS = {
     "study/sections/summation.py": "the setting max_auc_drop",
     "study/rules/algorithm.py": "which algorithms max_auc_drop goes with",
     "study/reading.py": "the earlier spelling of max_auc_drop",
-    "study/rules/analysis.py": "max_auc_drop is refused in a study without a model",
     "study/rules/private.py": "max_auc_drop is refused under privacy",
     "study/record/run_record.py": "names the label count that older records hold",
     "plan/plan.py": "reads max_auc_drop",
