@@ -55,10 +55,23 @@ def _files(home: "SiteHome", study: str) -> dict[str, bytes]:
     if (folder / approvals.FILE).exists():
         files[pack.DECISION] = (folder / approvals.FILE).read_bytes()
         files |= _ledger(home, json.loads(files[pack.DECISION])["facts"]["ledger"])
+        files |= _pre_approvals(home, files[pack.DECISION])
     if home.policy_file.exists():
         files[pack.POLICY] = home.policy_file.read_bytes()
     home.log.append("evidence", "Evidence of the study was written.", study=study)
     return files | {f"{pack.LOG}{path.name}": path.read_bytes() for path in log_files(home.path / "log")}
+
+
+def _pre_approvals(home: "SiteHome", decision: bytes) -> dict[str, bytes]:
+    """Of a study that a policy approved: the count of such studies."""
+    from wardround.evidence import pack
+    from wardround.site.daemon.approvals import Decision
+    from wardround.site.daemon.pre_approval import PreApprovals
+    from wardround.values.canonical import canonical_json
+
+    if not Decision.model_validate_json(decision).is_beforehand:
+        return {}
+    return {pack.PRE_APPROVED: canonical_json(PreApprovals(home).count().model_dump(mode="json"))}
 
 
 def _ledger(home: "SiteHome", name: str) -> dict[str, bytes]:

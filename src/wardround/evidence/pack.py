@@ -21,6 +21,8 @@ from wardround.values.version import __version__
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 STUDY, OFFER, DECISION, POLICY = "study.toml", "offer.json", "decision.json", "policy.toml"
+PRE_APPROVED = "pre_approved.json"
+"""Which studies a policy approved beforehand: of a study that it did."""
 LEDGER, VERSIONS, SBOM, LOG = "ledger.json", "versions.json", "sbom.cdx.json", "log/"
 SIGNED = b"wardround evidence 1\0"
 

@@ -17,6 +17,8 @@ from wardround.wire.sealed import KeyCard
 OFFER_LIMIT = 1 << 22
 STATUS_LIMIT = 1 << 16
 _SIGNED = b"wardround approval 1\0"
+BY_POLICY = "policy "
+"""How `by` begins where a hospital's policy decided beforehand, and no person; the first 12 digits of its hash follow."""
 Kind = TypeVar("Kind", bound=Header)
 State = Literal["offered", "approved", "hours", "refused", "revoked", "expired", "finished", "unfit"]
 """How a study stands at a hospital. hours: approved, and its machine does not work at this hour."""

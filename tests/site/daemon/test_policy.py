@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from wardround.site.daemon.policy import Policy, broken_rules, load_policy, write_starter
 from wardround.study.declaration import Study
@@ -102,6 +103,68 @@ def test_every_rule_changes_the_hash() -> None:
         "smallest_hospitals": 4, "largest_epsilon": 1.0, "largest_epsilon_in_all": 1.0, "from_hour": "01:00",
         "until_hour": "02:00", "longest_days": 1, "cores": 1, "memory_gb": 1.0, "tell_release": False,
     }  # fmt: skip
-    assert set(changes) == set(Policy.model_fields)
+    more: dict[str, object] = {
+        "pre_approve_hospitals": (f"south {'a' * 20}",), "pre_approve_data": ("b",), "pre_approve_studies": 2,
+        "pre_approve_models": ("a" * 64,),
+    }  # fmt: skip
+    assert {*changes, *more, "pre_approve"} == set(Policy.model_fields)
     hashes = {Policy().hash, *(Policy(**{name: value}).hash for name, value in changes.items())}
-    assert len(hashes) == len(changes) + 1
+    beforehand = BEFOREHAND.model_dump()
+    hashes |= {BEFOREHAND.hash, *(Policy(**{**beforehand, name: value}).hash for name, value in more.items())}
+    assert len(hashes) == len(changes) + len(more) + 2
+
+
+BEFOREHAND = Policy(
+    leads=("Dr. Weber",),
+    pre_approve="evaluation-only",
+    pre_approve_hospitals=(f"south {'b' * 64}",),
+    pre_approve_data=("a",),
+    pre_approve_studies=1,
+)
+
+
+def test_a_policy_that_approves_nothing_beforehand_keeps_its_hash() -> None:
+    """Approvals name it: with another hash all of them would fall with a new release."""
+    assert Policy().hash == "c24a9cf2a1af16da0108a12ed6c0068b507bbdf10d32fb53c6ea54c78e35c5c9"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"leads": ()}, "needs leads"),
+        ({"pre_approve_hospitals": ()}, "needs pre_approve_hospitals"),
+        ({"pre_approve_data": ()}, "needs pre_approve_data"),
+        ({"pre_approve_studies": 0}, "needs pre_approve_studies"),
+        ({"pre_approve_studies": 1001}, "less than or equal to 1000"),
+        ({"pre_approve_hospitals": ("south",)}, "pattern"),
+        ({"pre_approve_hospitals": ("south abcd",)}, "pattern"),
+        ({"pre_approve_models": ("abc",)}, "pattern"),
+        ({"pre_approve": "nothing"}, "does nothing with pre_approve"),
+        ({"pre_approve": "everything"}, "evaluation-only"),
+    ],
+)
+def test_what_is_approved_beforehand_is_said_whole(change: dict[str, object], words: str) -> None:
+    """A setting that was forgotten would approve the studies of anybody, with hospitals that the hub made up."""
+    with pytest.raises(ValidationError, match=words):
+        Policy(**{**BEFOREHAND.model_dump(), **change})
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("south aaaa bbbb cccc dddd eeee", True),
+        ("south: aaaa bbbb cccc dddd eeee", True),
+        (f"south aaaabbbbccccddddeeee{'f' * 44}", True),
+        ("south aaaa bbbb cccc dddd eeef", False),
+        ("north aaaa bbbb cccc dddd eeee", False),
+        ("sout haaa abbb bccc cddd deee e", None),
+    ],
+)
+def test_hospitals_are_known_by_name_and_key(text: str, known: bool | None) -> None:
+    """As the page shows them and two people read them to each other."""
+    key = f"aaaabbbbccccddddeeee{'f' * 44}"
+    if known is None:
+        with pytest.raises(ValidationError):
+            Policy(**{**BEFOREHAND.model_dump(), "pre_approve_hospitals": (text,)})
+    else:
+        assert Policy(**{**BEFOREHAND.model_dump(), "pre_approve_hospitals": (text,)}).knows("south", key) is known

@@ -20,6 +20,7 @@ def policy(
 ) -> None:
     """Show what this hospital allows, or write the file to change it in."""
     from wardround.site.daemon.policy import load_policy, write_starter
+    from wardround.site.daemon.pre_approval import counted_in_words
 
     site = site_home(home)
     path = site.policy_file
@@ -35,6 +36,8 @@ def policy(
         shown = ", ".join(map(str, value)) or "any" if isinstance(value, list) else "no limit" if value is None else value
         typer.echo(printable(f"  {name:24} {shown}"))
     typer.echo(f"hash {rules.hash}")
+    for sentence in counted_in_words(site, rules):
+        typer.echo(printable(sentence))
 
 
 def log(

@@ -63,7 +63,7 @@ def review(
     offers, policy = offers_of(site), load_policy(site.policy_file)
     offered = offers.get(offers.find(study))
     examined = None if data is None else _examined(site, offered.study, data, policy)
-    page = review_of(offered, _state(site, _decisions(site), offered.hash, policy), policy, examined)
+    page = review_of(offered, _state(site, _decisions(site), offered.hash, policy), policy, examined, own_card(site).name)
     _show(page)
     if html is not None:
         write_review(page, html)
@@ -102,7 +102,7 @@ def approve(
             hint=f"look closer: wardround site review {offered.hash[:12]} --data {data}",
         )
     if not yes:
-        _show(review_of(offered, _state(site, decisions, offered.hash, policy), policy, examined))
+        _show(review_of(offered, _state(site, decisions, offered.hash, policy), policy, examined, own_card(site).name))
         typer.confirm(f"\nMay the study {offered.hash[:12]} be answered with {data}?", abort=True)
     now_ms = int(time.time() * 1000)
     who = Deciding(by, now_ms, now_ms + (days or policy.longest_days) * DAY_MS)
@@ -150,7 +150,12 @@ def _decisions(home: "SiteHome") -> "Decisions":
 def _state(home: "SiteHome", decisions: "Decisions", study: str, policy: "Policy") -> str:
     from wardround.site.daemon.desk import state_of
 
-    return _STATES[state_of(home, decisions, study, policy, int(time.time() * 1000))]
+    state, decision = state_of(home, decisions, study, policy, int(time.time() * 1000)), decisions.of(study)
+    if state == "approved" and decision is not None:
+        until = datetime.fromtimestamp(decision.statement.until / 1000, UTC).date().isoformat()
+        whose = f"beforehand by the {decision.statement.by}" if decision.is_beforehand else f"by {decision.statement.by}"
+        return f"approved {whose}, until {until}"
+    return _STATES[state]
 
 
 def _examined(home: "SiteHome", study: "Study", data: str, policy: "Policy") -> "Examination":

@@ -1,4 +1,4 @@
-"""What a person at the hospital decided about a study, as a signed record; and whether it holds now.
+"""What a person at the hospital decided about a study, or the policy beforehand, as a signed record; and whether it holds now.
 
     offer --a person looks--> decide(...) --> decision.json --require_approved, before work and before an answer leaves--> go on
 
@@ -20,7 +20,7 @@ from wardround.values.durable import write_atomic
 from wardround.values.errors import RefusedError, RunError
 from wardround.values.private_files import read_private
 from wardround.wire.messages import Hash, Header, NoneOrHash, Site
-from wardround.wire.offers import ApprovalStatement, SignedApproval, State, subject_hash
+from wardround.wire.offers import BY_POLICY, ApprovalStatement, SignedApproval, State, subject_hash
 
 FILE = "decision.json"
 _LONGEST = 1 << 20
@@ -55,15 +55,26 @@ class Decision(Header):
     def statement(self) -> ApprovalStatement:
         return self.signed.statement
 
+    @property
+    def is_beforehand(self) -> bool:
+        """Whether a policy decided, and no person."""
+        return self.statement.by.startswith(BY_POLICY)
+
 
 @dataclass(frozen=True)
 class Deciding:
     """Who decides, and until when it holds. by: the person's name, as it will stand in the record. now_ms, until_ms: milliseconds
-    since 1970."""
+    since 1970. policy: the one that decides beforehand, in a person's place."""
 
     by: str
     now_ms: int
     until_ms: int
+    policy: Policy | None = None
+
+    @classmethod
+    def beforehand(cls, policy: Policy, now_ms: int) -> "Deciding":
+        """A policy, for as long as it allows."""
+        return cls(f"{BY_POLICY}{policy.hash[:12]}", now_ms, now_ms + policy.longest_days * DAY_MS, policy)
 
 
 @dataclass(frozen=True)
@@ -93,8 +104,10 @@ class Decisions:
     def decide(
         self, study: str, decision: Literal["approved", "refused", "revoked"], facts: Facts, policy: Policy, who: Deciding
     ) -> Decision:
-        """Signs what a person decided and keeps it, in place of what was decided before. RefusedError without a name."""
-        require_name(who.by)
+        """Signs what was decided and keeps it, in place of what was decided before. RefusedError without a person's name, where a
+        person decides."""
+        if who.policy is None:
+            require_name(who.by)
         statement = ApprovalStatement(
             study=study,
             site=self.site,
@@ -143,6 +156,12 @@ class Decisions:
 
 def require_name(by: str) -> None:
     """RefusedError where this is no name that a record can hold."""
+    if by.strip().casefold().startswith(BY_POLICY):
+        raise RefusedError(
+            "A person's name does not begin with the word policy: so records begin that no person made",
+            found=by[:60],
+            hint="--by 'Anna Weber'",
+        )
     if not 1 <= len(by.strip()) <= LONGEST_NAME or not by.isprintable():
         raise RefusedError(
             "A decision needs the name of the person who takes it",

@@ -2,8 +2,9 @@
 
     offer --kept, looked at--> status            order --approved now? hours?--> Site.handle --still approved?--> reply
 
-The hospital's people decide with commands of their own, in other processes; the desk looks at their records each time. Every
-exchange stands in the log, with hashes and sizes and without a value.
+The hospital's people decide with commands of their own, in other processes; the desk looks at their records each time. Their
+policy may decide beforehand of studies that evaluate only (`pre_approval`). Every exchange stands in the log, with hashes and
+sizes and without a value.
 """
 
 import traceback
@@ -23,6 +24,7 @@ from wardround.site.daemon.home import SiteHome
 from wardround.site.daemon.offers import FILE as OFFER
 from wardround.site.daemon.offers import OfferedStudy, Offers
 from wardround.site.daemon.policy import Policy, load_policy
+from wardround.site.daemon.pre_approval import PolicyDesk
 from wardround.site.own_record import register_kept_model, write_own_record
 from wardround.site.refusals import word_of
 from wardround.site.site import Site
@@ -66,6 +68,7 @@ class SiteDesk:
         self.log = self.home.log
         self._offers = Offers(self.home, self.own)
         self._decisions = Decisions(self.home.studies, self.own.name, self.home.identity)
+        self._policy_desk = PolicyDesk(self.home, self._decisions, self.log)
 
     def close(self) -> None:
         """Lets go of every study at work."""
@@ -122,12 +125,20 @@ class SiteDesk:
             if new:
                 self._log_offer(offered, header)
             self._require_own_head(offered.offer)
+            self._pre_approve(offered, policy)
             return SiteStatus(state=self._state(header.study, policy), approval=self._proof(header.study), release=release)
         except WardroundError as error:
             self._log_seldom("offer-refused", str(error), header.study)
         except Exception as error:  # noqa: BLE001  whatever the hub sends, the hospital's process goes on
             self._log_seldom("fault", "".join(traceback.format_exception(error)), header.study)
         return SiteStatus(state="unfit", release=release)
+
+    def _pre_approve(self, offered: OfferedStudy, policy: Policy) -> None:
+        """What the policy approves beforehand. It takes as long as the data take to be read, once a study."""
+        try:
+            self._policy_desk.consider(offered.study, policy, self._now_ms(), at_work=policy.allows_now(self.clock()))
+        except (WardroundError, OSError) as error:  # the study is left to a person; where it stands is said as ever
+            self._log_seldom("not-pre-approved", f"Left to a person: {error}", offered.hash)
 
     def _log_offer(self, offered: OfferedStudy, header: SealedHeader) -> None:
         hub = {"hub_entries": header.log_entries, "hub_head": header.log_head}

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wardround.plan.plan import SCORED_AT_THE_END
 from wardround.site.daemon.approvals import Facts
 from wardround.site.daemon.data_sets import DataSet
 from wardround.site.daemon.policy import Policy, broken_rules
 from wardround.site.work import fingerprint
 from wardround.study.declaration import Study
+from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, WardroundError
+from wardround.values.records import Records
 
 if TYPE_CHECKING:
     from wardround.privacy.ledger.ledger import Ledger
@@ -36,8 +39,9 @@ class Cost:
 @dataclass(frozen=True)
 class Examination:
     """readiness: the report on the data. fingerprint: of the records, "" where they cannot be read. patients: that the study
-    would train on. mapping: hash of the mapping, "" without. cost: None of a study that is not private. broken: the rules of the
-    policy that the study breaks, in words."""
+    would train on; of one that evaluates only, fewest of the splits that it looks at. mapping: hash of the mapping, "" without.
+    cost: None of a study that is not private. broken: the rules of the policy that the study breaks, in words. tested: a hash of
+    which patients an evaluation looks at, see `tested_patients`; "" of a study that trains."""
 
     data_set: str
     ledger: str
@@ -47,6 +51,7 @@ class Examination:
     mapping: str
     cost: Cost | None
     broken: tuple[str, ...]
+    tested: str = ""
 
     @property
     def obstacles(self) -> tuple[str, ...]:
@@ -74,7 +79,7 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
     records = None
     if read_result is not None and readiness.ready():
         records = to_records(read_result, study.data, study.data.splits)
-    patients = 0 if records is None else len(np.unique(records.patients[records.splits == "train"]))
+    patients = 0 if records is None else _patients(study, records)
     cost = cost_of(study, ledger_path(ledgers, data_set.ledger)) if study.privacy.private else None
     broken = list(
         broken_rules(
@@ -95,7 +100,24 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
         "" if mapping is None else mapping.sha256,
         cost,
         tuple(broken),
+        "" if records is None or not study.evaluates_only else tested_patients(records),
     )
+
+
+def _patients(study: Study, records: Records) -> int:
+    """Whose number the policy has a smallest of."""
+    if not study.evaluates_only:
+        return len(np.unique(records.patients[records.splits == "train"]))
+    numbers = {split: len(np.unique(records.patients[records.splits == split])) for split in SCORED_AT_THE_END}
+    return min((number for split, number in numbers.items() if number or split == "test"), default=0)
+
+
+def tested_patients(records: Records) -> str:
+    """A hash of which patients an evaluation looks at, in which split and with which outcomes. What a network reads of them plays
+    no part, and neither does the order of the records. It stays at the hospital."""
+    kept = np.flatnonzero(np.isin(records.splits, SCORED_AT_THE_END))
+    rows = sorted(f"{records.splits[row]}\0{records.patients[row]}\0{records.labels[row]}" for row in kept)
+    return sha256_hex("\n".join(rows).encode())
 
 
 def ledger_path(ledgers: Path, name: str) -> Path:

@@ -13,7 +13,7 @@ from wardround.plan.plan import Plan
 from wardround.plan.releases import EVALUATION, OPENING, TRAINING, Release, releases
 from wardround.site.daemon.examination import Examination
 from wardround.site.daemon.offers import OfferedStudy
-from wardround.site.daemon.policy import Policy
+from wardround.site.daemon.policy import Policy, not_pre_approved
 from wardround.study.contract import DataContract
 from wardround.study.declaration import Study
 from wardround.study.protection import protection
@@ -40,8 +40,8 @@ class Review:
     sections: tuple[Section, ...]
 
 
-def review_of(offered: OfferedStudy, state: str, policy: Policy, examination: Examination | None) -> Review:
-    """examination: of the data set that would be used; None where none was named."""
+def review_of(offered: OfferedStudy, state: str, policy: Policy, examination: Examination | None, own: str = "") -> Review:
+    """examination: of the data set that would be used; None where none was named. own: this hospital's name."""
     study = offered.study
     plan = Plan(study)
     sections = (
@@ -52,7 +52,7 @@ def review_of(offered: OfferedStudy, state: str, policy: Policy, examination: Ex
         Section("What leaves this hospital", tuple(_leaving(plan))),
         Section("What protects it, and what does not", tuple(_protection(study))),
         Section("What it costs these patients", tuple(_cost(study, examination))),
-        Section("This hospital's policy", tuple(_policy_words(policy, examination))),
+        Section("This hospital's policy", tuple(_policy_words(study, policy, examination, own))),
         *((Section(f"The data set {examination.data_set}", tuple(_data_words(examination))),) if examination else ()),
     )
     return Review(study.question.title, study.hash, state, tuple(section for section in sections if section.sentences))
@@ -169,7 +169,17 @@ def _cost(study: Study, examination: Examination | None) -> Iterator[str]:
     yield f"{ALARM if cost.budget is None or cost.after > cost.budget else ''}{budget[0].upper()}{budget[1:]}."
 
 
-def _policy_words(policy: Policy, examination: Examination | None) -> Iterator[str]:
+def _policy_words(study: Study, policy: Policy, examination: Examination | None, own: str) -> Iterator[str]:
+    if study.evaluates_only and policy.pre_approve == "evaluation-only":
+        reasons = "; ".join(not_pre_approved(policy, study, own))
+        yield (
+            f"Not approved beforehand: {reasons}."
+            if reasons
+            else (
+                f"It may be approved beforehand, without a person, on {', '.join(policy.pre_approve_data)}, if it is among the "
+                f"{policy.pre_approve_studies} studies that pre_approve_studies allows in all."
+            )
+        )
     if policy.from_hour != policy.until_hour:
         yield f"Work is done from {policy.from_hour} to {policy.until_hour} only."
     if examination is None:
