@@ -1,5 +1,6 @@
 """The way of docs/deploy.md, as a newcomer types it: a hub and three hospitals, each a machine of its own where it can be."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardround.evidence.pack_check import check_pack, split_views
+from wardround.study.record.run_record import RunRecord
 from wardround.values.chained_log import verify
 from wardround.values.tensor_file import read_tensors
 
@@ -31,10 +33,29 @@ def test_from_nothing_to_a_model_between_three_hospitals(tmp_path: Path) -> None
     assert left_running(folder) == []
     (model,) = folder.glob("hub/hub/studies/*/run/model.safetensors")
     assert read_tensors(model)[0]
+    require_evaluated(folder, model)
     checks = tuple(check_pack(folder / name / "evidence.zip") for name in NAMES)
     assert not any(check.problems for check in checks) and not split_views(checks)
     assert not any(verify(folder / name / "site" / "log").problem for name in NAMES)
     assert not verify(folder / "hub" / "hub" / "log").problem
+
+
+def require_evaluated(folder: Path, model: Path) -> None:
+    """The finished model again, on the same test patients and without a round: the same figures to the last bit, two hospitals
+    answering by their policies and one by a person."""
+    (copy,) = folder.glob("hub/hub/studies/*/run/evaluated.safetensors")
+    learned, evaluated = (RunRecord.from_json((path.parent / "record.json").read_bytes()) for path in (model, copy))
+    assert copy.read_bytes() == model.read_bytes() and evaluated.evaluated is not None
+    assert (evaluated.rounds, evaluated.model, evaluated.hospitals) == ((), None, NAMES)
+    assert learned.pooled is not None and evaluated.pooled is not None
+    assert evaluated.pooled.federated == learned.pooled.federated
+    deciders = {}
+    for name in NAMES:
+        decision = folder / name / "site" / "studies" / evaluated.study_hash / "decision.json"
+        deciders[name] = json.loads(decision.read_bytes())["signed"]["statement"]["by"]
+    assert deciders["west"] == "Data manager of west"
+    assert all(deciders[name].startswith("policy ") for name in ("north", "south"))
+    assert not check_pack(folder / "north" / "evaluation.zip").problems
 
 
 def left_running(folder: Path) -> list[str]:

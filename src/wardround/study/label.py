@@ -58,6 +58,7 @@ KIND_SETTINGS = (
     "training.class_balance",
     "training.label_smoothing",
     "evaluation.threshold",
+    "evaluation.model_threshold",
     "summation.max_auc_drop",
 )
 """Settings that only some kinds of question read."""
