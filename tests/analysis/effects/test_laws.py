@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from tests.analysis.drawn_rows import divided
 from tests.analysis.effects.trials import analysis, patients
 from wardround.analysis.carrying import in_one_place
+from wardround.analysis.effects.build import EffectAnalysis
 from wardround.analysis.effects.evalue import e_values_of_difference
 from wardround.analysis.effects.rows import folds_of, pack, unpack
 from wardround.values.rows import Rows
@@ -103,6 +104,33 @@ def test_a_rule_is_worth_more_where_the_best_arm_differs() -> None:
     rule = result.figures["rules"]["T"]
     assert rule["gain"] - 2 * rule["gain_error"] > 1
     assert any("The rule is better than" in note for note in result.notes)
+
+
+def test_lower_is_better_is_the_mirror_of_higher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that lowers a risk must not be called worse."""
+    monkeypatch.setattr(EffectAnalysis, "fold_key", "the same for both studies")
+    rows = patients(1500, effect=-6.0, differs=12.0, seed=6)
+    mirrored = Rows({**rows.columns, "score": 100 - rows["score"]}, rows.patients, rows.splits, "all")
+    asked = {better: analysis(probabilities=[0.5, 0.5], arms=["usual", "new"], better=better) for better in ("higher", "lower")}
+    first, second = in_one_place(asked["higher"], {"a": rows}), in_one_place(asked["lower"], {"a": mirrored})
+    for name, rule in first.figures["rules"].items():
+        assert np.isclose(second.figures["rules"][name]["gain"], -rule["gain"], atol=1e-3)
+    assert np.isclose(second.figures["qini"]["new"], first.figures["qini"]["new"], atol=0.1)  # groups are cut from the other end
+    told = [sum("The rule is better than" in note for note in result.notes) for result in (first, second)]
+    assert told[0] == told[1] > 0
+
+
+def test_a_risk_ratio_is_that_of_the_table_where_nothing_is_adjusted() -> None:
+    """Katz's interval of two proportions (Biometrics 34 (1978) 469)."""
+    rows = patients(2000, seed=9)
+    table = in_one_place(analysis(outcome="died", arms=["usual", "new"], individual=False), divided(rows, 3)).table("averages")
+    died = [rows["died"][rows["arm"] == arm] for arm in (0, 1)]
+    ratio = died[1].mean() / died[0].mean()
+    error = np.sqrt(sum((1 - part.mean()) / (part.mean() * (len(part) - 1)) for part in died))
+    shown = [table.column(name)[0] for name in ("risk ratio", "ratio low", "ratio high")]
+    assert np.allclose(
+        np.array(shown, float), [ratio, ratio * np.exp(-1.959964 * error), ratio * np.exp(1.959964 * error)], rtol=1e-6
+    )
 
 
 @pytest.mark.slow

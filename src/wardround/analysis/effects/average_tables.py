@@ -18,16 +18,18 @@ METHODS = ("unadjusted", "Lin", "AIPW")
 
 
 def averages_table(findings: Findings, by_method: Mapping[str, Averages], frame: EffectFrame, wording: Wording) -> Table:
-    """Every effect by every method. E-values stand where the treatment was not drawn by lot."""
+    """Every effect by every method. Ratios stand beside risks, E-values where the treatment was not drawn by lot."""
     chosen = frame.probabilities is None
     rows: list[tuple[Cell, ...]] = []
     for arm in range(1, len(frame.arms)):
         for method in METHODS:
-            effect, error = (part * wording.scale for part in by_method[method].difference(arm))
+            averages = by_method[method]
+            effect, error = (part * wording.scale for part in averages.difference(arm))
             interval = (effect, error, effect - Z * error, effect + Z * error)
             values = (*map(number, interval), number(_p_value(effect, error)))
-            strengths = _e_values(by_method[method], arm, findings.moments, wording) if chosen else ()
-            rows.append((frame.arms[arm], method, *values, *strengths))
+            ratios = tuple(map(number, risk_ratio(averages, arm))) if wording.binary else ()
+            strengths = _e_values(averages, arm, findings.moments, wording) if chosen else ()
+            rows.append((frame.arms[arm], method, *values, *ratios, *strengths))
     columns = (
         Column("treatment", "text"),
         Column("method", "text"),
@@ -36,6 +38,7 @@ def averages_table(findings: Findings, by_method: Mapping[str, Averages], frame:
         Column("low"),
         Column("high"),
         Column("p", "p"),
+        *((Column("risk ratio"), Column("ratio low"), Column("ratio high")) if wording.binary else ()),
         *((Column("E-value", digits=3), Column("E-value of the interval", digits=3)) if chosen else ()),
     )
     notes = (
@@ -52,28 +55,24 @@ def _p_value(estimate: float, error: float) -> float:
 
 def _e_values(averages: Averages, arm: int, moments: Moments, wording: Wording) -> tuple[Cell, Cell]:
     if wording.binary:
-        return number(e_value(_ratio(averages, arm))), number(e_value(_nearer_end(averages, arm)))
+        ratio, low, high = risk_ratio(averages, arm)
+        nearer = 1.0 if low <= 1 <= high else low if low > 1 else high
+        return number(e_value(ratio)), number(e_value(nearer))
     whole = moments.everybody
     within = float(np.sum((whole.counts - 1) * whole.outcome_variances) / np.sum(whole.counts - 1))
     first, second = e_values_of_difference(*averages.difference(arm), math.sqrt(max(within, 0.0)))
     return number(first), number(second)
 
 
-def _ratio(averages: Averages, arm: int) -> float:
-    control = float(averages.means[0])
-    return float(averages.means[arm]) / control if control > 0 else math.nan
-
-
-def _nearer_end(averages: Averages, arm: int) -> float:
-    """The end of the risk ratio's 95 % interval that is nearer to 1; 1 where it holds 1. By the delta method on the logarithm."""
-    ratio = _ratio(averages, arm)
-    if not ratio > 0:
-        return math.nan
+def risk_ratio(averages: Averages, arm: int) -> tuple[float, float, float]:
+    """The ratio of two risks and its 95 % interval, by the delta method on the logarithm; NaN where a risk is not above 0."""
+    risk, control = float(averages.means[arm]), float(averages.means[0])
+    if not min(risk, control) > 0:
+        return math.nan, math.nan, math.nan
     weights = np.zeros(len(averages.means))
-    weights[arm], weights[0] = 1 / averages.means[arm], -1 / averages.means[0]
+    weights[arm], weights[0] = 1 / risk, -1 / control
     half = Z * math.sqrt(max(float(weights @ averages.covariance @ weights), 0.0))
-    logarithm = abs(math.log(ratio)) - half
-    return math.exp(logarithm) if logarithm > 0 else 1.0
+    return risk / control, risk / control * math.exp(-half), risk / control * math.exp(half)
 
 
 def arms_table(findings: Findings, averages: Averages, frame: EffectFrame, wording: Wording) -> Table:

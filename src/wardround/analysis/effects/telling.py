@@ -20,7 +20,7 @@ from wardround.analysis.effects.single_effects import (
     rule_table,
     single_figures,
 )
-from wardround.analysis.effects.steps import Findings
+from wardround.analysis.effects.steps import FEWEST, Findings
 from wardround.analysis.effects.subgroup_tables import halves_table, interactions_table
 from wardround.analysis.effects.subgroups import subgroups
 from wardround.analysis.effects.wording import (
@@ -44,7 +44,7 @@ def told(findings: Findings, first: Total, frame: EffectFrame, wording: Wording)
         "AIPW": average_room.score_averages(findings.scores.sums, frame),
     }
     tests, joint = interactions(findings.lines, findings.covariances), joint_tests(findings.lines, findings.covariances)
-    halves = subgroups(findings.scores.sums, frame, wording.smallest)
+    halves = subgroups(findings.scores.sums, frame, max(FEWEST, wording.smallest))
     tables = [
         averages_table(findings, by_method, frame, wording),
         arms_table(findings, by_method["AIPW"], frame, wording),
