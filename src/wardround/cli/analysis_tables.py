@@ -30,12 +30,15 @@ def show_analysis(run: AnalysisRun, *, verbose: bool = False) -> None:
 
 
 def _drawn(table: ResultTable) -> Table:
+    """Texts and heads are broken where they do not fit, numbers never."""
     drawing = Table(show_edge=False, pad_edge=False, box=None)
+    cells = [[shown(cell, column) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
     for position, column in enumerate(table.columns):
+        text = column.form == "text"
+        longest = max((len(row[position]) for row in cells), default=0)
         drawing.add_column(
-            escape(column.name), justify="left" if position == 0 else "right", overflow="fold", no_wrap=position > 0
+            escape(column.name), justify="left" if text else "right", overflow="fold", min_width=min(longest, 8 if text else 40)
         )
-    for row in table.rows:
-        cells = (shown(cell, column) for cell, column in zip(row, table.columns, strict=True))
-        drawing.add_row(*map(escape, cells))
+    for row in cells:
+        drawing.add_row(*map(escape, row))
     return drawing

@@ -148,9 +148,17 @@ def _eicu(folder: Path, contract: DataContract, values: Values) -> ReadResult:
     return table_result(read_eicu(lambda file: verified(folder, "eicu_demo", file)), contract, _LABELS[values], values)
 
 
+def _actg175(folder: Path, contract: DataContract, values: Values) -> ReadResult:
+    from wardround.sources.datasets.actg175 import read_actg175
+    from wardround.sources.tables.table import table_result
+
+    return table_result(read_actg175(verified(folder, "actg175", "ACTG175.csv")), contract, _LABELS[values], values)
+
+
 _LABELS: dict[Values, Labels] = {"prepared": "required", "measured": "optional"}
 """What is analysed need not be labelled."""
 _LOADERS: dict[str, Loader] = {
+    "actg175": _actg175,
     "kermany_cxr": _kermany,
     "pneumoniamnist": _pneumoniamnist,
     "breastmnist": _npz_named("breastmnist"),
