@@ -13,6 +13,7 @@ from wardround.sources.excluded_patients import ExcludedPatients
 from wardround.values.errors import EngineError
 from wardround.values.home import default_home
 
+from ...federation.evaluations import evaluation
 from ...federation.tiny_federation import NAMES, study
 from .hospitals import DATA, DeskEngine, Hospitals
 from .test_review import NORTH, examined, reviewed, text_of
@@ -91,6 +92,19 @@ def test_what_learnt_from_her_is_listed(tmp_path: Path) -> None:
     assert nobody.part == "none" and not nobody.models
     (unread,) = learnt_at("nobody-of-them", home, card, default_home(), reads_data=False)
     assert unread.part == "unread" and set(unread.models) == kept
+    hospitals.close()
+
+
+def test_no_model_learnt_from_anybody_in_a_study_that_evaluates_only(tmp_path: Path) -> None:
+    """Whether her data were read or not, there is nothing to take back."""
+    hospitals = Hospitals(tmp_path / "hospitals", evaluation().revised(data={"splits": {"validation": 0.0, "test": 1.0}}))
+    hospitals.offered(NORTH)
+    hospitals.approve(NORTH)
+    for reads_data in (True, False):
+        listed = learnt_at(
+            patient_in(hospitals, "test"), hospitals.homes[NORTH], hospitals.card(NORTH), default_home(), reads_data=reads_data
+        )
+        assert [(one.part, one.models) for one in listed] == [("evaluation", ())]
     hospitals.close()
 
 

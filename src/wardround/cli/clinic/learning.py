@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from wardround.wire.sealed import KeyCard
 
 
+EVALUATION = "evaluation"
+
+
 @dataclass(frozen=True)
 class Learnt:
     """One study that this hospital decided about with a data set. part: train, validation, test; "none" where she is not in the
-    data; "unread" where nobody looked or the data cannot be read. models: SHA-256 of those in the registry."""
+    data; "unread" where nobody looked or the data cannot be read; "evaluation" where the study trains nothing. models: SHA-256 of
+    those in the registry."""
 
     study: str
     title: str
@@ -54,8 +58,10 @@ def _studies(patient: str, home: "SiteHome", card: "KeyCard", registry: Path, *,
         if decision is None or isinstance(offered, str) or not decision.facts.data_set:
             continue
         name = decision.facts.data_set
-        part = _part(patient, offered.study, sets[name]) if reads_data and name in sets else "unread"
-        made = () if part in ("none", "test") else _descended(models, study_hash)
+        part = EVALUATION if offered.study.evaluates_only else "unread"
+        if part == "unread" and reads_data and name in sets:
+            part = _part(patient, offered.study, sets[name])
+        made = () if part in ("none", "test", EVALUATION) else _descended(models, study_hash)
         yield Learnt(study_hash, offered.study.question.title, name, part, made)
 
 

@@ -107,6 +107,7 @@ _PARTS = {
     "validation": "was chosen with her records",
     "test": "was tested on her, and learnt nothing",
     "none": "she is not in it",
+    "evaluation": "it evaluates a finished model, and nothing learnt from anybody",
     "unread": "may have learnt from her: its data were not read",
 }
 
