@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,13 +26,13 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark 
 
 from last_line import last_line
 from treatment_data import Floats, actg_rows, actg_study, ihdp, ihdp_study
-from wardround.analysis.carrying import carried, exchange_of, in_one_place
+from wardround.analysis.carrying import in_one_place
 from wardround.analysis.effects.build import EffectAnalysis, build
 from wardround.analysis.effects.learners import LEARNERS
 from wardround.analysis.effects.predicting import effects_for
-from wardround.analysis.protocol import Ask, Total
 from wardround.analysis.result import Result
-from wardround.simulation.secure_sum import secure_sum
+from wardround.simulation.analysing import analyse
+from wardround.study.declaration import Study
 from wardround.values.rows import Rows
 
 
@@ -41,18 +42,11 @@ def hospitals_of(rows: Rows, names: tuple[str, ...], seed: int) -> dict[str, Row
     return {name: rows.select(homes == number) for number, name in enumerate(names)}
 
 
-def masked(analysis: EffectAnalysis, hospitals: Mapping[str, Rows]) -> tuple[Result, int]:
-    """The result through the masked sum, all parties in this process, and how many sums it took."""
-    asked = []
-
-    def sum_of(ask: Ask) -> Total:
-        asked.append(ask.label)
-        own = {name: analysis.contribution(rows, ask) for name, rows in hospitals.items()}
-        bounds = {name: one.bound for name, one in exchange_of(analysis, ask.label).quantities.items() if one.bound}
-        total = secure_sum(own, bound=bounds)
-        return Total({name: total[name] for name in exchange_of(analysis, ask.label).quantities})
-
-    return carried(analysis, sum_of), len(asked)
+def masked(study: Study, hospitals: Mapping[str, Rows]) -> tuple[Result, int]:
+    """The result by masked sums over hospitals of this machine, and how many sums it took."""
+    with tempfile.TemporaryDirectory(prefix="wardround-effects-") as folder:
+        run = analyse(study, hospitals, out=Path(folder) / "run", workers=0, progress=False)
+        return run.result, run.exchanges
 
 
 def pooled_averages(analysis: EffectAnalysis, rows: Rows) -> tuple[Floats, Floats]:
@@ -90,7 +84,7 @@ def actg(seed: int) -> dict[str, float]:
     """Averages, rules and what the report says of them."""
     analysis, rows = build(actg_study()), actg_rows()
     hospitals = hospitals_of(rows, ("east", "north", "south", "west"), seed)
-    result, sums = masked(analysis, hospitals)
+    result, sums = masked(actg_study(), hospitals)
     averages = result.figures["averages"]
     effects, errors = pooled_averages(analysis, rows)
     print(f"\nACTG 175, CD4 cells at 20 weeks against {analysis.frame.arms[0]}, four hospitals, {sums} sums\n")

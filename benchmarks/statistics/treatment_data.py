@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.sources.datasets.actg175 import read_actg175
+from wardround.sources.datasets.named import load_dataset_rows
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
 from wardround.values.rows import Rows
@@ -36,14 +36,7 @@ def actg_study() -> Study:
 
 def actg_rows() -> Rows:
     """All patients, as the contract of the example reads them."""
-    table = read_actg175(data_folder() / "actg175" / "ACTG175.csv")
-    columns = {}
-    for column in actg_study().data.columns:
-        cells = table[column.name].to_list()
-        codes = column.codes if column.kind != "number" else ()
-        columns[column.name] = np.array([codes.index(cell) if codes else float(cell) for cell in cells], np.float64)
-    patients = np.array(table["pidnum"].to_list())
-    return Rows(columns, patients, np.full(len(patients), "train"), "all")
+    return load_dataset_rows("actg175", actg_study().data)[0]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wardround.simulation.run import Run
     from wardround.simulation.secure_sum import secure_sum
     from wardround.simulation.simulate import simulate
+    from wardround.simulation.treatment_effects import treatment_effect
     from wardround.study.declaration import Study
     from wardround.study.reading import load_study
     from wardround.study.run_settings import RunSettings, load_run
@@ -45,6 +46,7 @@ __all__ = [
     "regression",
     "secure_sum",
     "simulate",
+    "treatment_effect",
 ]
 
 _HOMES = {
@@ -62,6 +64,7 @@ _HOMES = {
     "regression": "wardround.simulation.analyses",
     "secure_sum": "wardround.simulation.secure_sum",
     "simulate": "wardround.simulation.simulate",
+    "treatment_effect": "wardround.simulation.treatment_effects",
 }
 
 

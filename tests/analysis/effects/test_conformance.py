@@ -7,8 +7,6 @@ from wardround.values.rows import Rows
 
 
 class TestDrawnByLot(AnalysisConformance):
-    tolerance = 1e-8  # squares of scores stand on a grid whose bound is that of the worst score
-
     def analysis(self) -> EffectAnalysis:
         return analysis(probabilities=[1 / 3, 1 / 3, 1 / 3])
 
@@ -17,18 +15,14 @@ class TestDrawnByLot(AnalysisConformance):
 
 
 class TestChosen(AnalysisConformance):
-    tolerance = 1e-7  # a probability of 0.05 makes the worst score twenty times as large
-
     def analysis(self) -> EffectAnalysis:
-        return analysis(links=["identity", "log"], better="lower", smallest_probability=0.05)
+        return analysis(links=["identity", "log"], better="lower")
 
     def rows(self) -> Rows:
         return patients(chosen=True)
 
 
 class TestYesOrNo(AnalysisConformance):
-    tolerance = 1e-8
-
     def analysis(self) -> EffectAnalysis:
         return analysis(outcome="died", arms=["usual", "new"], individual=False)
 

@@ -1,0 +1,96 @@
+"""The effects of treatments in one call from Python: over files of hospitals, as `wardround simulate` carries them out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from wardround.simulation.analyses import Columns, Hospitals, carried_out, contract_of
+from wardround.simulation.analysing import AnalysisRun
+from wardround.study.formula import parse_formula
+from wardround.study.sections.analysis.term import Missing
+
+
+def treatment_effect(
+    formula: str,
+    sites: Hospitals,
+    columns: Columns,
+    *,
+    treatment: str,
+    arms: Sequence[str | int] = (),
+    probabilities: Sequence[float] = (),
+    smallest_probability: float = 0.01,
+    better: Literal["higher", "lower"] = "higher",
+    individual: bool = True,
+    links: Sequence[str] = ("identity",),
+    missing: Missing = "leave_out",
+    patient: str = "patient",
+    smallest_cell: int = 5,
+    largest_hospital: int = 100_000,
+    title: str = "",
+    out: str | Path | None = None,
+    progress: bool | None = None,
+) -> AnalysisRun:
+    """What treatments do over hospitals, on average and for whom, equal to what all rows in one place would say.
+
+    Parameters
+    ----------
+    formula
+        `outcome ~ age/10 + sex`: the outcome, and columns from before the treatment. The treatment stands apart.
+    sites
+        Hospital -> its file, folder or database, or its rows.
+    columns
+        Column -> (smallest, largest) of a number, the two codes of a yes or no (no first), or the codes of a category; or a
+        study file, whose [data] section says it.
+    treatment
+        The column of the treatment: a category, or a yes or no.
+    arms
+        The treatments that are compared, the control first. Default: all of the column's.
+    probabilities
+        Where the treatment was drawn by lot: of each arm, in the order of `arms`. Default: they are estimated.
+    smallest_probability
+        With estimated probabilities: patients for whom some arm is less probable are left out of the averages.
+    better
+        Which outcome is better, higher or lower; treatment rules are made by it.
+    individual
+        Whether effects for single patients, their calibration and rules are told too.
+    links
+        Forms of the outcome's models to choose from: identity (a line), log (effects multiply).
+    missing
+        What becomes of rows without a value of a column: leave_out, or indicator.
+    patient
+        The column that names the patient; each may have one row.
+    smallest_cell
+        Counts of all hospitals together below this are not shown.
+    largest_hospital
+        No hospital has more rows.
+    title
+        What is asked, in words. Default: the treatment and the formula.
+    out
+        The folder of the tables, new. Default: runs/TITLE-HASH, with a number behind it where there is one.
+    progress
+        Whether progress is shown. Default: on a terminal and in a notebook.
+
+    Returns
+    -------
+    AnalysisRun
+        Its `table` of average effects, `to_frame("halves")` and others, `plot()`, `figures` and `folder`.
+
+    Raises
+    ------
+    WardroundError
+        Its kinds: a formula that cannot be read, an arm that nearly nobody had, arms without overlap, several rows of a patient.
+    """
+    said = parse_formula(formula, missing)
+    settings: dict[str, Any] = {
+        "outcome": said.outcome,
+        "treatment": treatment,
+        "arms": list(arms),
+        "covariates": [term.model_dump(mode="json") for term in said.terms],
+        "probabilities": list(probabilities),
+        "smallest_probability": smallest_probability,
+        "better": better,
+        "individual": individual,
+        "links": list(links),
+    }
+    common = {"smallest_cell": smallest_cell, "largest_hospital": largest_hospital, "effect": settings}
+    return carried_out(title or f"{treatment}: {formula}", sites, contract_of(columns, patient), common, out, progress)
