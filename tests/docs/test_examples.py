@@ -62,6 +62,7 @@ HASHES = {
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",
     "heart_risk_factors.toml": "47f57f1a820e",
+    "heart_severity.toml": "2d06302cffcb",
     "hiv_trial.toml": "c907bae02eae",
     "icu_stay.toml": "55fc1bf56918",
     "intensive_care_private.toml": "c28f2090d0e6",

@@ -72,7 +72,22 @@ def _days(risk: np.ndarray, rng: np.random.Generator) -> Columns:
     return {"days": ["-1" if rng.random() < 0.05 else f"{one:.2f}" for one in days]}
 
 
+def _severity(risk: np.ndarray, rng: np.random.Generator) -> Columns:
+    grade = np.digitize(risk + 0.5 * rng.normal(size=len(risk)), (-0.8, 0.2, 1.1))
+    words = np.where((grade >= 1) & (rng.random(len(risk)) < 0.1), "1+", grade.astype(str))
+    return {"grade": ["?" if rng.random() < 0.05 else str(word) for word in words]}
+
+
 KINDS = (
+    Kind(
+        "grades",
+        '[task]\nkind = "grades"\nblank = ["?"]\nclasses = [{ name = "0", values = [0] }, { name = "1", values = [1] }, '
+        '{ name = "2", values = [2] }, { name = "3", values = [3] }]\nbetween = [{ values = ["1+"], least = "1", most = "3" }]',
+        ("grade",),
+        _severity,
+        ("0", "1", "2", "3"),
+        ("probability of 0", "probability of 1", "probability of 2", "probability of 3", "answer"),
+    ),
     Kind(
         "number",
         '[task]\nkind = "number"\nblank = [-1]\nunit = "days"\nrange = [0, 30]\nscale = "log"',

@@ -36,7 +36,7 @@ def days_of(_label: LabelContract, value: Value) -> Target | None:
     return float(text) if is_number(text) and 0 <= float(text) <= MOST_DAYS else None
 
 
-LABELS = LabelKind("length-of-stay", days_of, "float32", frozenset())
+LABELS = LabelKind("length-of-stay", days_of, "float32", frozenset(), knows=lambda _, days: 0 <= days <= MOST_DAYS)
 
 
 class LengthOfStay:

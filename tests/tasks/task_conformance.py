@@ -15,6 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from wardround.study.label import LabelContract
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.evaluation import evaluation_of, sums_of
@@ -267,6 +268,17 @@ class TaskConformance:
         assert len(labels) == 500 and len(task.targets(labels)) == 500 and task.targets(labels).dtype == np.float32
         outputs, _ = self.draw(np.random.default_rng(18), 500)
         task.check(task.sums(outputs, labels))
+
+    def test_records_that_were_prepared_before_are_known_again(self) -> None:
+        """A simulation divides one data set, and each hospital reads its part from a file of targets."""
+        label = self.contract()
+        targets = self.task().drawn(np.random.default_rng(20), 50)
+        assert all(label.knows(target) for target in targets.tolist())
+        assert not label.knows(-7.0) and label.parts(targets) is not None
+
+    def contract(self) -> LabelContract:
+        """The label section that the task is of."""
+        return LabelContract()
 
     def test_an_answer_table_has_a_row_for_each_record(self) -> None:
         """What the ONNX file shows becomes columns with names, and labels become words."""

@@ -72,6 +72,9 @@ collusion = 1
 
 
 class TestLengthOfStay(TaskConformance):
+    def contract(self) -> LabelContract:
+        return LabelContract(kind=LABELS.name)
+
     def task(self) -> Task:
         return LengthOfStay(LabelContract())
 

@@ -3,6 +3,7 @@
 They were prepared under the contract of their study. Another contract may want another shape, which is refused here.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels, ReadResult, Values, collect
 from wardround.sources.reader import Reader
 from wardround.study.contract import DataContract
+from wardround.study.label import Target
 from wardround.values.errors import DataError
 from wardround.values.records import Records
 from wardround.values.records_file import read_records
@@ -34,7 +36,7 @@ def read_prepared(
         raise DataError(error.what, found=error.found, hint="copy the file again, or name the data it was made from") from error
     _require_contract(records, contract)
     counter = ProblemCounter("in the order of the file")
-    judged = [value if value in (0, 1) else None for value in records.labels.tolist()]  # outcomes, no longer words of the label
+    judged = [value if contract.label.knows(value) else None for value in records.labels.tolist()]  # no longer words
     rows = _usable(records, judged, contract, counter)
     return collect(
         records.inputs[rows],
@@ -63,7 +65,7 @@ def _require_contract(records: Records, contract: DataContract) -> None:
         )
 
 
-def _usable(records: Records, judged: list[int | None], contract: DataContract, counter: ProblemCounter) -> list[int]:
+def _usable(records: Records, judged: Sequence[Target | None], contract: DataContract, counter: ProblemCounter) -> list[int]:
     """The rows that hold numbers, a patient and a known label; the others are problems."""
     rows: list[int] = []
     for row, label in enumerate(judged):

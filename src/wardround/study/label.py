@@ -21,7 +21,7 @@ from wardround.study.sections.section import Section
 from wardround.study.sections.task import TaskSection
 
 Target = int | float
-TargetKind = Literal["int8", "int64", "float32"]
+TargetKind = Literal["int8", "float32"]
 _RULE = re.compile(r"\s*(<=|>=|<|>|=)\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*", re.ASCII)
 
 
@@ -34,7 +34,8 @@ class LabelKind:
 
     reads: the settings of [task] that it reads. wrong: what a label section lacks or has too much, in words; None where it is
     sound. columns: those that hold the label; a cell of several is their words joined by JOINT. sides: what values mean, in
-    words. parts: how many of the targets are of each sort, by its name; empty where they have none.
+    words. parts: how many of the targets are of each sort, by its name; empty where they have none. knows: whether a number is a
+    target of the contract, for records that were prepared before.
     """
 
     name: str
@@ -46,6 +47,7 @@ class LabelKind:
     columns: Callable[["LabelContract"], tuple[str, ...]] = lambda label: (label.column,)
     sides: Callable[["LabelContract"], tuple[tuple[str, str], ...]] = lambda _label: ()
     parts: Callable[["LabelContract", NDArray[Any]], dict[str, int]] = lambda _label, _targets: {}
+    knows: Callable[["LabelContract", Target], bool] = lambda _label, _target: True
 
 
 JOINT = "\x1f"
@@ -117,6 +119,10 @@ class LabelContract(Section):
     def columns(self) -> tuple[str, ...]:
         """The columns that hold the label."""
         return LABEL_KINDS[self.kind].columns(self)
+
+    def knows(self, target: Target) -> bool:
+        """Whether a number is a target of this contract."""
+        return LABEL_KINDS[self.kind].knows(self, target)
 
     def parts(self, targets: NDArray[Any]) -> dict[str, int]:
         """How many of the targets are of each sort, by its name."""
@@ -210,5 +216,9 @@ def _two_parts(label: LabelContract, targets: NDArray[Any]) -> dict[str, int]:
     return {"negative": len(targets) - positives, f"positive ({label.name})": positives}
 
 
-BINARY = LabelKind("binary", _side_of, "int8", frozenset(KIND_SETTINGS), sides=_two_sides, parts=_two_parts)
+def _zero_or_one(_label: LabelContract, target: Target) -> bool:
+    return target in (0, 1)
+
+
+BINARY = LabelKind("binary", _side_of, "int8", frozenset(KIND_SETTINGS), sides=_two_sides, parts=_two_parts, knows=_zero_or_one)
 register_label_kind(BINARY)

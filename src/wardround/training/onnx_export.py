@@ -151,6 +151,7 @@ def _part(network: NetworkSection, reads: InputShape, part: Part, outputs: int, 
 
 def _onnx_bytes(model: nn.Module, inputs: InputShape, names: tuple[str, ...]) -> bytes:
     name = "pixels" if inputs.kind == "image" else "features"
+    plain = names if all(each.isidentifier() for each in names) else tuple(f"output_{place}" for place in range(len(names)))
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # Its own deprecation, and traced sizes that are constant here by design (InputShape fixes height and width).
@@ -162,10 +163,21 @@ def _onnx_bytes(model: nn.Module, inputs: InputShape, names: tuple[str, ...]) ->
             dynamo=False,
             opset_version=OPSET,
             input_names=[name],
-            output_names=list(names),
-            dynamic_axes={each: {0: "batch"} for each in (name, *names)},
+            output_names=list(plain),
+            dynamic_axes={each: {0: "batch"} for each in (name, *plain)},
         )
-    return buffer.getvalue()
+    return buffer.getvalue() if plain == names else _renamed(buffer.getvalue(), names)
+
+
+def _renamed(data: bytes, names: tuple[str, ...]) -> bytes:
+    """The file with these names for its outputs, which torch's exporter cannot write: a grade may be called 0."""
+    model = onnx.load_model_from_string(data)
+    taken = {value for node in model.graph.node for value in (*node.input, *node.output)}
+    for output, name in zip(model.graph.output, names, strict=True):
+        free = _unlike(name, taken)
+        model.graph.node.append(onnx.helper.make_node("Identity", [output.name], [free]))
+        output.name = free
+    return bytes(model.SerializeToString())
 
 
 def _probes(inputs: InputShape, probe_records: Records | None) -> list[NDArray[np.float32]]:

@@ -30,6 +30,9 @@ class TestClassesTask(TaskConformance):
     def task(self) -> Task:
         return ClassesTask(label())
 
+    def contract(self) -> LabelContract:
+        return label()
+
     def draw(self, rng: np.random.Generator, n: int) -> Scored:
         labels = rng.choice(3, n, p=(0.5, 0.3, 0.2)).astype(np.int8)
         return (rng.normal(0, 1, (n, 3)) + 1.5 * np.eye(3)[labels]).astype(np.float32), labels

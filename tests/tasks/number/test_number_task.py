@@ -34,6 +34,9 @@ class TestNumberOnTheLogarithm(TaskConformance):
     def task(self) -> Task:
         return NumberTask(label())
 
+    def contract(self) -> LabelContract:
+        return label()
+
     def draw(self, rng: np.random.Generator, n: int) -> Scored:
         return draw(NumberTask(label()), rng, n)
 

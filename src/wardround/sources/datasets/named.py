@@ -126,13 +126,29 @@ def _npz_named(name: str) -> Loader:
     return lambda folder, contract, _values: read_npz(verified(folder, name, file), contract)
 
 
+OR_MORE = "1+"
+
+
 def _heart(folder: Path, contract: DataContract, values: Values) -> ReadResult:
-    """Four files, four hospitals."""
-    from wardround.sources.tables.table import read_table
+    """Four files, four hospitals. Where grades are asked for, the Hungarian 1 reads "1+": that file holds 0 and 1 alone, and its
+    1 is every narrowing that the others grade from 1 to 4."""
+    from wardround.sources.tables.table import read_table, table_result
 
     names = ("cleveland", "hungarian", "switzerland", "va")
     files = {n: verified(folder, "uci_heart_disease", f"processed.{n}.data") for n in names}
-    return joined({n: read_table(file, contract, _LABELS[values], values) for n, file in files.items()})
+    results = {n: read_table(file, contract, _LABELS[values], values) for n, file in files.items() if not _coarse(n, contract)}
+    for name in files.keys() - results.keys():
+        import polars as pl
+
+        frame = pl.read_csv(files[name], has_header=False, infer_schema=False, new_columns=list(contract.header))
+        word = pl.col(contract.label.column).str.strip_chars()
+        frame = frame.with_columns(pl.when(word == "1").then(pl.lit(OR_MORE)).otherwise(word).alias(contract.label.column))
+        results[name] = table_result(frame, contract, _LABELS[values], values)
+    return joined({name: results[name] for name in names})
+
+
+def _coarse(hospital: str, contract: DataContract) -> bool:
+    return hospital == "hungarian" and contract.label.kind == "grades"
 
 
 def _wdbc(folder: Path, contract: DataContract, values: Values) -> ReadResult:

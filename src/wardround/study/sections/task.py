@@ -15,7 +15,8 @@ from wardround.study.sections.section import Section
 
 Values = tuple[str | int, ...]
 MOST_CLASSES = 32
-MOST_FINDINGS = 30
+MOST_FINDINGS = 15
+"""All answers of a record are one whole number, three values for each finding, which float32 holds exactly."""
 MOST_INTERVALS = 64
 
 

@@ -35,6 +35,10 @@ def parts(label: LabelContract, targets: NDArray[Any]) -> dict[str, int]:
     return {**counted, "blank": blank} if label.asked.blank else counted
 
 
+def knows(label: LabelContract, target: Target) -> bool:
+    return BLANK <= target < len(label.asked.classes)
+
+
 CLASSES = LabelKind(
     "classes",
     place_of,
@@ -44,4 +48,5 @@ CLASSES = LabelKind(
     wrong=wrong,
     sides=sides,
     parts=parts,
+    knows=knows,
 )

@@ -47,6 +47,11 @@ def parts(label: LabelContract, targets: NDArray[Any]) -> dict[str, int]:
     return {**halves, "blank": blank} if label.asked.blank else halves
 
 
+def knows(label: LabelContract, target: Target) -> bool:
+    low, high = label.asked.range or (0.0, 1.0)
+    return math.isnan(target) or low <= target <= high
+
+
 NUMBER = LabelKind(
     "number",
     number_of,
@@ -56,4 +61,5 @@ NUMBER = LabelKind(
     wrong=wrong_range,
     sides=sides,
     parts=parts,
+    knows=knows,
 )

@@ -190,7 +190,7 @@ def said_chart(model: str, sums: Sums, bounds: Range, unit: str) -> Chart | None
 
 def paired_errors(first: Floats, second: Floats, unit: float) -> PairedDifference:
     """The second model's mean error (n,), in parts of the range and without sign, less the first's."""
-    return _paired(second - first, unit)
+    return paired_by_record(second - first, unit)
 
 
 def paired_roots(first: Floats, second: Floats, unit: float) -> PairedDifference:
@@ -198,13 +198,14 @@ def paired_roots(first: Floats, second: Floats, unit: float) -> PairedDifference
     record's square."""
     roots = [math.sqrt(float(np.square(each).mean())) if len(each) else math.nan for each in (first, second)]
     if not len(first) or np.array_equal(np.abs(first), np.abs(second)):
-        return _paired(np.zeros(len(first)), unit)
+        return paired_by_record(np.zeros(len(first)), unit)
     both = zip((first, second), roots, strict=True)
     shares = [np.square(each) / (2 * root) + root / 2 if root else np.abs(each) for each, root in both]
-    return _paired(shares[1] - shares[0], unit)
+    return paired_by_record(shares[1] - shares[0], unit)
 
 
-def _paired(differences: Floats, unit: float) -> PairedDifference:
+def paired_by_record(differences: Floats, unit: float) -> PairedDifference:
+    """The mean of differences (n,), one of each record, tested against 0."""
     n, discordant = len(differences), int(np.count_nonzero(differences))
     if not n:
         return PairedDifference(math.nan, UNDEFINED, math.nan, 0, 0)

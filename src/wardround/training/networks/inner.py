@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from wardround.study.sections.network import LAST_LAYERS
+from wardround.training.networks.ordered import LAST_LAYER_KINDS
 
 
 class Inner(nn.Module):
@@ -14,7 +15,7 @@ class Inner(nn.Module):
         path = next(path for path in LAST_LAYERS if any(path == name for name, _ in network.named_modules()))
         parent, _, name = path.rpartition(".")
         last = network.get_submodule(path)
-        assert isinstance(last, nn.Linear)
+        assert isinstance(last, LAST_LAYER_KINDS)
         setattr(network.get_submodule(parent), name, nn.Identity())
         self.network, self.last, self.width = network, last, last.in_features
 

@@ -12,6 +12,7 @@ from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape
 from wardround.training.model_tree import tree_of
 from wardround.training.networks import build
+from wardround.training.networks.ordered import LAST_LAYER_KINDS, OrderedHead
 from wardround.training.per_patient.gradients import most_rows
 from wardround.training.per_patient.tape import Tape
 from wardround.values.tree import Tree
@@ -38,7 +39,7 @@ def rows_together(inputs: InputShape) -> int:
 
 def _taken_away(module: nn.Module, inputs: InputShape, plain: NDArray[np.uint8]) -> nn.Module:
     """The network, its last layer so that the plain image's outputs are about 2^30 less the same number."""
-    *_, head = (layer for layer in module.modules() if isinstance(layer, nn.Linear))
+    *_, head = (layer for layer in module.modules() if isinstance(layer, LAST_LAYER_KINDS))
     pixels = torch.from_numpy(plain).float() / 255.0
     row = pixels[None] if inputs.channels == 1 else pixels.permute(2, 0, 1)
     rows = row.expand(rows_together(inputs), *inputs.row).contiguous()
@@ -67,7 +68,7 @@ def chaotic_module(network: NetworkSection, inputs: InputShape, outputs: int, fl
             if tensor.dtype == torch.float32:
                 tensor.copy_(_chaotic(name, tensor.shape, rng))
         if inputs.kind == "table":
-            _flag([layer for layer in module.modules() if isinstance(layer, nn.Linear)], flag)
+            _flag([layer for layer in module.modules() if isinstance(layer, LAST_LAYER_KINDS)], flag)
     return module
 
 
@@ -81,7 +82,7 @@ def _chaotic(name: str, shape: torch.Size, rng: torch.Generator) -> torch.Tensor
     return 1.0 + 0.1 * drawn.abs() if above_zero else 0.1 * drawn
 
 
-def _flag(layers: list[nn.Linear], flag: float) -> None:
+def _flag(layers: list[nn.Linear | OrderedHead], flag: float) -> None:
     for number, layer in enumerate(layers):
         layer.weight[:, 0], layer.bias[:] = flag, -flag
         if number + 1 < len(layers):

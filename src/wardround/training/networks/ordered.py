@@ -1,0 +1,45 @@
+"""A last layer for grades: one score, and cuts that lie in order.
+
+    features --weight--> score, the same for every cut      logit of "beyond grade k" = score + cut k,  cut 1 > cut 2 > ...
+
+W. Cao, V. Mirjalili, S. Raschka, Pattern Recognit. Lett. 140 (2020) 325 (CORAL); P. McCullagh, J. R. Stat. Soc. B 42 (1980) 109,
+the proportional odds model. The first cut is a number, each further one lies below it by a softplus: so the order also holds for
+a mean of several hospitals' models. Its arrays are as a linear layer's, with one row of weights.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from wardround.study.sections.network import LAST_LAYERS
+
+
+class OrderedHead(nn.Module):
+    """Features (n, width) -> (n, cuts), each row falling."""
+
+    def __init__(self, in_features: int, cuts: int) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.weight = nn.Parameter(torch.zeros(1, in_features))
+        self.bias = nn.Parameter(torch.zeros(cuts))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return F.linear(features, self.weight.expand(len(self.bias), -1), falling(self.bias))
+
+
+def falling(numbers: torch.Tensor) -> torch.Tensor:
+    """(k,) -> (k,): the first as it is, each further one below the one before."""
+    return numbers[:1] - torch.cat([numbers.new_zeros(1), F.softplus(numbers[1:])]).cumsum(0)
+
+
+LAST_LAYER_KINDS = (nn.Linear, OrderedHead)
+
+
+def with_ordered_head(network: nn.Module, cuts: int) -> nn.Module:
+    """The network with this last layer in place of its own."""
+    path = next(path for path in LAST_LAYERS if any(path == name for name, _ in network.named_modules()))
+    parent, _, name = path.rpartition(".")
+    last = network.get_submodule(path)
+    assert isinstance(last, nn.Linear)
+    setattr(network.get_submodule(parent), name, OrderedHead(last.in_features, cuts))
+    return network
