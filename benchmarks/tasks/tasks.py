@@ -5,9 +5,9 @@
     python benchmarks/tasks/tasks.py --divisions 5        divisions of the patients into train, validation and test (not X-rays)
     python benchmarks/tasks/tasks.py --validation         figures of validation patients: to choose settings by, never by test
 
-heart: severity 0 to 4 at four hospitals. cxr3: normal, bacterial, viral on the publisher's own test split, scored once. icu: days in
-intensive care, four regions. brca: time to death, six regions. Figures are means over the divisions of figures of all hospitals' test
-patients together. Pooled training is the same study with all records in one place.
+heart: severity 0 to 4 at four hospitals. cxr3: normal, bacterial, viral on the publisher's own test split, scored once. icu: days
+in intensive care, four regions. brca: time to death, six regions. Figures are means over the divisions of those of all hospitals'
+test patients together. Pooled training is the same study with all records in one place.
 """
 
 import argparse
