@@ -7,6 +7,7 @@ queue of events in the user's cache folder, and asks the network for its maker's
 
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ def switch_off_telemetry() -> None:
         os.environ.setdefault(variable, value)
 
 
+_ONE_AT_A_TIME = threading.RLock()
+"""What is absent is so for every thread."""
+
+
 @contextmanager
 def library_absent(name: str) -> Iterator[None]:
     """Within the block, importing this library fails as if it were not installed, unless it is loaded already.
@@ -37,11 +42,19 @@ def library_absent(name: str) -> Iterator[None]:
     For a library that another one imports only because it lies there. `requests` brings urllib3, which binds a socket while it is
     imported, to see whether the machine speaks IPv6: a firewall's log would tell of it.
     """
-    if name in sys.modules:
+    with _ONE_AT_A_TIME:
+        if name in sys.modules:
+            yield
+            return
+        sys.modules[name] = None  # type: ignore[assignment]  # what Python itself takes for "there is none"
+        try:
+            yield
+        finally:
+            del sys.modules[name]
+
+
+@contextmanager
+def no_library_absent() -> Iterator[None]:
+    """Within the block no other thread makes a library absent: for who needs one that others leave out."""
+    with _ONE_AT_A_TIME:
         yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # what Python itself takes for "there is none"
-    try:
-        yield
-    finally:
-        del sys.modules[name]

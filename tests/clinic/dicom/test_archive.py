@@ -1,6 +1,9 @@
 """The archive over DICOMweb, where it errs or is not what it should be: nothing else is asked, read or believed."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import date
@@ -193,3 +196,24 @@ def test_an_address_that_would_send_names_in_the_clear_is_refused(url: str) -> N
         NodeSection(name="pacs", url=url)
     assert "127.0.0.1" not in str(refusal.value) or "ftp" in url
     assert NodeSection(name="pacs", url="http://127.0.0.1:8042/dicom-web").url
+
+
+def test_an_archive_is_asked_while_another_thread_loads_what_must_not_find_requests() -> None:
+    """In the first seconds of a clinic a doctor was told that dicomweb-client is not installed."""
+    code = (
+        "import threading\n"
+        "from wardround.clinic.dicom.archive import Door, archive_client\n"
+        "from wardround.values.telemetry import library_absent\n"
+        "inside, go_on = threading.Event(), threading.Event()\n"
+        "def hidden():\n"
+        "    with library_absent('requests'):\n"
+        "        inside.set()\n"
+        "        go_on.wait(1.0)\n"
+        "threading.Thread(target=hidden).start()\n"
+        "inside.wait()\n"
+        "with archive_client(Door('https://pacs.example/dicom-web')) as client:\n"
+        "    print('open')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.strip() == "open", done.stderr

@@ -22,6 +22,7 @@ from wardround.clinic.dicom.uids import is_uid
 from wardround.clinic.place.dicom_settings import ArchiveSection, NodeSection
 from wardround.values.errors import DataError, MissingExtraError, RunError
 from wardround.values.private_files import read_private
+from wardround.values.telemetry import no_library_absent
 
 LARGEST = 256 << 20
 _CHUNK = 1 << 16
@@ -208,8 +209,9 @@ def _need_dicomweb() -> ModuleType:
     """Only where an archive is configured: it needs requests, whose urllib3 binds a socket to see whether there is IPv6."""
     need_pydicom()
     try:
-        with silent():
+        with no_library_absent(), silent():  # highdicom is loaded in another thread, without requests
             import dicomweb_client
+            import requests  # noqa: F401
     except ImportError:
         raise MissingExtraError("DICOMweb needs dicomweb-client", hint="pip install 'wardround[clinic]'") from None
     mute()
