@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wardround.simulation.run import Run
     from wardround.simulation.secure_sum import secure_sum
     from wardround.simulation.simulate import simulate
+    from wardround.simulation.survival_analyses import cox, kaplan_meier
     from wardround.simulation.treatment_effects import treatment_effect
     from wardround.study.declaration import Study
     from wardround.study.reading import load_study
@@ -40,6 +41,8 @@ __all__ = [
     "WardroundError",
     "__version__",
     "analyse",
+    "cox",
+    "kaplan_meier",
     "load_run",
     "load_study",
     "predict",
@@ -58,6 +61,8 @@ _HOMES = {
     "Study": "wardround.study.declaration",
     "WardroundError": "wardround.values.errors",
     "analyse": "wardround.simulation.analysing",
+    "cox": "wardround.simulation.survival_analyses",
+    "kaplan_meier": "wardround.simulation.survival_analyses",
     "load_run": "wardround.study.run_settings",
     "load_study": "wardround.study.reading",
     "predict": "wardround.prediction.answers",

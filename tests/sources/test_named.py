@@ -10,7 +10,7 @@ import pytest
 from wardround.simulation.division import disjoint, divide_by_column, divide_by_label, shares_of
 from wardround.sources.datasets import catalogue
 from wardround.sources.datasets.catalogue import DataFile, DatasetEntry, entries, entry, find, get, suggested_contract, verified
-from wardround.sources.datasets.named import Dataset, load_dataset
+from wardround.sources.datasets.named import Dataset, load_dataset, load_dataset_rows
 from wardround.study.contract import ImageContract
 from wardround.values.errors import DataError
 
@@ -158,3 +158,22 @@ def test_intensive_care_stays_are_divided_by_region() -> None:
     assert 1900 < len(found.records) < 2005
     assert 0.07 < float(found.records.labels.mean()) < 0.11
     assert np.isfinite(found.records.inputs).all()
+
+
+@real
+def test_breast_cancer_is_six_regions_with_flambys_folds() -> None:
+    """The event is `died`, the time `days`: FLamby's page has them the other way round."""
+    rows, sites = load_dataset_rows("fed_tcga_brca", suggested_contract("fed_tcga_brca"))
+    assert sites is not None
+    counts = {str(name): (int((sites == name).sum()), int(rows["died"][sites == name].sum())) for name in np.unique(sites)}
+    assert counts == {
+        "Northeast": (311, 59),
+        "South": (196, 39),
+        "West": (206, 22),
+        "Midwest": (162, 19),
+        "Europe": (162, 9),
+        "Canada": (51, 3),
+    }
+    train = rows.splits != "test"
+    assert (int(train.sum()), int(rows["died"][train].sum()), int((rows["days"][train] == 0).sum())) == (866, 119, 8)
+    assert rows["days"].max() == 8605 and len(rows.columns) == 41

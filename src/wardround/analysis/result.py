@@ -25,13 +25,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table. name: of its file and its key in results.json; letters, digits and `_`. notes: what a reader must know of it."""
+    """One table. name: of its file and its key in results.json; letters, digits and `_`. notes: what a reader must know of it.
+
+    detail: whether only files and the page hold it, folded up there: too long for a terminal."""
 
     name: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    detail: bool = False
 
     def __post_init__(self) -> None:
         wrong = [number for number, row in enumerate(self.rows, 1) if len(row) != len(self.columns)]

@@ -15,6 +15,8 @@ def show_analysis(run: AnalysisRun, *, verbose: bool = False) -> None:
     if run.synthetic:
         console.print("[bold]The data of this run are synthetic: made by a program, of no patient.[/bold]")
     for table in run.result.tables:
+        if table.detail:
+            continue
         console.print(f"[bold]{escape(table.title)}[/bold]", highlight=False)
         console.print(_drawn(table))
         for note in table.notes:

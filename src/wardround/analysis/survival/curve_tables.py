@@ -17,7 +17,7 @@ _INTERVAL = (Column("low", digits=3), Column("high", digits=3))
 def curve_parts(declared: DeclaredSurvival, curves: Curves, smallest: int) -> ResultParts:
     """Everything of a result that needs counts alone."""
     parts = ResultParts(
-        (_groups(declared, curves, smallest), _whole_curves(curves)),
+        (_groups(declared, curves, smallest), _risk_table(declared, curves)),
         (_chart(declared, curves),),
         {
             "groups": [
@@ -30,12 +30,12 @@ def curve_parts(declared: DeclaredSurvival, curves: Curves, smallest: int) -> Re
         curves.error,
     )
     if curves.horizons:
-        parts += ResultParts((_at_horizons(curves),))
+        parts += _at_horizons(declared, curves)
     if len(declared.cause_names) > 1:
         parts += _incidence(declared, curves)
     if curves.on_grid is not None and curves.by_hospital is not None:
         parts += _tests(curves.on_grid, curves.by_hospital)
-    return parts
+    return parts + ResultParts((_whole_curves(declared, curves),))
 
 
 def _hidden(curves: Curves, smallest: int) -> list[bool]:
@@ -63,54 +63,66 @@ def _groups(declared: DeclaredSurvival, curves: Curves, smallest: int) -> Table:
         (group.name, group.survival.patients, count, *(told(time) for time in group.survival.median))
         for group, count in zip(curves.groups, events, strict=True)
     )
-    head = (Column("group", "text"), Column("patients", "count"), Column("events", "count"), Column("median"), *_INTERVAL)
-    unit = declared.time_unit
-    notes = (f"median: the time ({unit}) at which half have had the event; empty where the curve stays above one half",)
+    times = (_time(curves, "median"), _time(curves, "low"), _time(curves, "high"))
+    head = (_group(declared), Column("patients", "count"), Column("events", "count"), *times)
+    notes = (
+        f"median: the time ({declared.time_unit}) by which half have had the event; none where the curve stays above one half",
+    )
     return Table("groups", "Patients and events", head, rows, notes)
 
 
-def _at_horizons(curves: Curves) -> Table:
-    rows: list[tuple[Cell, ...]] = []
+def _group(declared: DeclaredSurvival) -> Column:
+    return Column(declared.section.groups or "group", "text")
+
+
+def _time(curves: Curves, name: str = "time") -> Column:
+    return Column(name, "count" if curves.counts.grid.whole else "number")
+
+
+def _at_horizons(declared: DeclaredSurvival, curves: Curves) -> ResultParts:
+    survival: list[tuple[Cell, ...]] = []
+    means: list[tuple[Cell, ...]] = []
     for group in curves.groups:
         for mean in group.means:
             cell = group.counts.grid.cells_until(mean.horizon) - 1
-            curve = group.survival
-            ends = [told(float(line[cell])) for line in (curve.survival, curve.low, curve.high)]
-            interval = mean.interval
-            rows.append(
-                (
-                    group.name,
-                    mean.horizon,
-                    int(group.counts.followed_beyond(mean.horizon)[0]),
-                    *ends,
-                    told(mean.mean),
-                    *(told(end) for end in interval),
-                )
-            )
-    head = (
-        Column("group", "text"),
-        Column("time"),
-        Column("followed on", "count"),
-        Column("survival", digits=3),
-        *_INTERVAL,
-        Column("mean time"),
-        Column("mean low"),
-        Column("mean high"),
-    )
-    notes = ("mean time: without the event, within the time named (the area under the curve)",)
-    return Table("horizons", "Survival at the named times", head, tuple(rows), notes)
+            curve, followed = group.survival, int(group.counts.followed_beyond(mean.horizon)[0])
+            ends = (told(float(line[cell])) for line in (curve.survival, curve.low, curve.high))
+            survival.append((group.name, mean.horizon, followed, *ends))
+            means.append((group.name, mean.horizon, told(mean.mean), *(told(end) for end in mean.interval)))
+    head = (_group(declared), _time(curves), Column("followed on", "count"), Column("survival", digits=3), *_INTERVAL)
+    table = Table("horizons", "Survival at the named times", head, tuple(survival))
+    notes = ("mean: of the time without the event, up to the time named; the area under the curve",)
+    of_means = (_group(declared), _time(curves), Column("mean"), Column("low"), Column("high"))
+    areas = Table("restricted_means", "Mean time without the event", of_means, tuple(means), notes)
+    return ResultParts((table, areas))
 
 
-def _whole_curves(curves: Curves) -> Table:
+def _whole_curves(declared: DeclaredSurvival, curves: Curves) -> Table:
     rows = []
     for group in curves.groups:
         curve = group.survival
         for cell, end in enumerate(curve.times):
             values = (curve.survival[cell], curve.low[cell], curve.high[cell])
             rows.append((group.name, float(end), int(curve.at_risk[cell]), *(told(float(value)) for value in values)))
-    head = (Column("group", "text"), Column("time"), Column("at risk", "count"), Column("survival"), *_INTERVAL)
+    head = (_group(declared), _time(curves), Column("at risk", "count"), Column("survival"), *_INTERVAL)
     notes = ("at risk: at the beginning of the cell of times that ends at `time`; survival: at its end",)
-    return Table("curves", "Curves", head, tuple(rows), notes)
+    return Table("curves", "The whole curves", head, tuple(rows), notes, detail=True)
+
+
+def _risk_table(declared: DeclaredSurvival, curves: Curves) -> Table:
+    ticks = _ticks(curves)
+    rows: list[tuple[Cell, ...]] = [
+        (group.name, *(int(group.counts.followed_beyond(tick)[0]) for tick in ticks)) for group in curves.groups
+    ]
+    head = (_group(declared), *(Column(f"{tick:g}", "count") for tick in ticks))
+    return Table("at_risk", f"Still followed after so many {declared.time_unit}", head, tuple(rows))
+
+
+def _ticks(curves: Curves) -> tuple[float, ...]:
+    """0, and ends of cells that lie about as far from one another."""
+    ends = curves.counts.grid.ends
+    chosen = sorted({ends[round(position)] for position in np.linspace(0, len(ends) - 1, _TICKS)})
+    return (0.0, *(end for end in chosen if end > ends[-1] / (2 * _TICKS)))
 
 
 def _incidence(declared: DeclaredSurvival, curves: Curves) -> ResultParts:
@@ -119,16 +131,16 @@ def _incidence(declared: DeclaredSurvival, curves: Curves) -> ResultParts:
         for cause, curve in zip(declared.cause_names, group.incidence, strict=True):
             values = list(zip(curve.times, curve.incidence, curve.low, curve.high, strict=True))
             rows += [(group.name, cause, *(told(float(value)) for value in point)) for point in values]
-            label = cause if len(curves.groups) == 1 else f"{group.name}, {cause}"
+            label = cause if len(curves.groups) == 1 else f"{declared.label_of(group.name)}, {cause}"
             lines.append(_line(label, curve.times, curve.incidence, curve.low, curve.high, 0.0, steps=_daily(curves)))
-    head = (Column("group", "text"), Column("cause", "text"), Column("time"), Column("incidence"), *_INTERVAL)
-    table = Table("incidence", "Cumulative incidence of each cause", head, tuple(rows))
+    head = (_group(declared), Column("cause", "text"), _time(curves), Column("incidence"), *_INTERVAL)
+    table = Table("incidence", "Cumulative incidence of each cause", head, tuple(rows), detail=True)
     chart = Lines("incidence", "Cumulative incidence", declared.time_label, "share with the event", tuple(lines))
     return ResultParts((table,), (chart,))
 
 
 def _tests(on_grid: LogRank, by_hospital: LogRank) -> ResultParts:
-    named = (("all patients together, on the grid", on_grid), ("within hospitals, by their own times", by_hospital))
+    named = (("all together, on the grid", on_grid), ("within hospitals, by time", by_hospital))
     rows = tuple((name, test.statistic, test.freedom, test.p) for name, test in named)
     head = (Column("log-rank test", "text"), Column("chi-square"), Column("df", "count"), Column("p", "p"))
     figures = {
@@ -157,12 +169,12 @@ def _line(
 
 def _chart(declared: DeclaredSurvival, curves: Curves) -> Lines:
     lines, below = [], {}
-    ends = curves.counts.grid.ends
-    chosen = sorted({ends[round(position)] for position in np.linspace(0, len(ends) - 1, _TICKS)})
-    ticks = (0.0, *(end for end in chosen if end > ends[-1] / (2 * _TICKS)))
+    ticks = _ticks(curves)
     for group in curves.groups:
         curve = group.survival
-        lines.append(_line(group.name, curve.times, curve.survival, curve.low, curve.high, 1.0, steps=_daily(curves)))
+        lines.append(
+            _line(declared.label_of(group.name), curve.times, curve.survival, curve.low, curve.high, 1.0, steps=_daily(curves))
+        )
         below[group.name] = tuple(str(int(group.counts.followed_beyond(tick)[0])) for tick in ticks)
     title = f"Without {declared.section.event}" if not declared.section.causes else "Without any of the events"
     return Lines(

@@ -75,7 +75,11 @@ class DeclaredSurvival:
     def group_names(self) -> tuple[str, ...]:
         """One for each curve."""
         name = self.section.groups
-        return ("all patients",) if name is None else tuple(f"{name} = {code}" for code in self._codes(name))
+        return ("all patients",) if name is None else self._codes(name)
+
+    def label_of(self, group: str) -> str:
+        """A group's name where it stands alone."""
+        return f"{self.section.groups} = {group}" if self.section.groups is not None else group
 
     @property
     def cause_names(self) -> tuple[str, ...]:
@@ -96,7 +100,7 @@ class DeclaredSurvival:
     @property
     def time_label(self) -> str:
         """Of an axis."""
-        return f"{self.section.time} ({self.time_unit})"
+        return self.section.time if self.section.time == self.time_unit else f"{self.section.time} ({self.time_unit})"
 
     @property
     def columns(self) -> tuple[str, ...]:

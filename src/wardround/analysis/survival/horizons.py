@@ -104,7 +104,9 @@ def horizon_figures(
 
 
 def _observed(curve: SurvivalCurve, until: int) -> tuple[float, float, float]:
-    return tuple(float(1 - line[until - 1]) for line in (curve.survival, curve.high, curve.low))  # type: ignore[return-value]
+    """1 - survival with its ends; where nobody had the event the curve gives no interval."""
+    share, low, high = (float(1 - line[until - 1]) for line in (curve.survival, curve.high, curve.low))
+    return (share, low, high) if share > 0 else (share, np.nan, np.nan)
 
 
 def _area(cases: Floats, controls: Floats) -> float:

@@ -15,7 +15,8 @@ from wardround.analysis.survival.kaplan_meier import Z
 from wardround.analysis.survival.parts import ResultParts, cells, told
 from wardround.analysis.survival.risk_set_sums import FARTHEST
 
-_RATIO = (Column("coefficient"), Column("standard error"), Column("hazard ratio", digits=3), Column("low", digits=3))
+_LARGEST = 700.0
+"""Of the logarithm of a ratio: exp of more is no number."""
 
 
 def model_parts(declared: DeclaredSurvival, model: FittedModel, accuracy: Total, smallest: int) -> ResultParts:
@@ -28,35 +29,44 @@ def _ratios(declared: DeclaredSurvival, model: FittedModel) -> ResultParts:
     errors = model.fit.standard_errors / np.abs(declared.scales)
     tested = model.proportional
     rows: list[tuple[Cell, ...]] = []
+    details: list[tuple[Cell, ...]] = []
     for position, name in enumerate(declared.names):
         b, se = float(coefficients[position]), float(errors[position])
-        ends = (math.exp(b), math.exp(b - Z * se), math.exp(b + Z * se))
-        p = math.erfc(abs(b / se) / math.sqrt(2)) if se else None
-        rows.append((name, b, se, *map(told, ends), p, told(tested.p[position]) if tested else None))
-    head = (
-        Column("column", "text"),
-        *_RATIO,
-        Column("high", digits=3),
-        Column("p", "p"),
-        Column("p, proportional hazards", "p"),
-    )
+        ends = (told(math.exp(end)) if end < _LARGEST else None for end in (b, b - Z * se, b + Z * se))
+        z = b / se if se else math.nan
+        rows.append((name, *ends, told(math.erfc(abs(z) / math.sqrt(2)))))
+        trend = (told(tested.statistics[position]), told(tested.p[position])) if tested else ()
+        details.append((name, b, se, told(z), *trend))
+    ratio = Column("hazard ratio", digits=3)
+    head = (Column("column", "text"), ratio, Column("low", digits=3), Column("high", digits=3), Column("p", "p"))
     notes = []
     if declared.section.ridge:
         notes.append("With a penalty coefficients are drawn towards 0, and intervals do not have their coverage")
-    if tested:
-        notes.append("Small p of proportional hazards: the ratio changes with time, and what stands here is an average")
     table = Table("hazard_ratios", "Hazard ratios", head, tuple(rows), tuple(notes))
+    of_details: tuple[Column, ...] = (
+        Column("column", "text"),
+        Column("coefficient"),
+        Column("standard error"),
+        Column("z", digits=3),
+    )
+    notes = []
+    if tested:
+        of_details = (*of_details, Column("trend", digits=3), Column("p of trend", "p"))
+        notes.append(
+            "trend: chi-square of a hazard ratio that changes with time; where its p is small the ratio is an average over time"
+        )
+    detailed = Table("coefficients", "Coefficients", of_details, tuple(details), tuple(notes))
     intervals = tuple(
-        Interval(str(row[0]), *(float(end) for end in (row[3], row[4], row[5])))  # type: ignore[arg-type]
-        for row in rows
-        if all(isinstance(end, float) for end in row[3:6])
+        Interval(str(name), estimate, low, high)
+        for name, estimate, low, high, _ in rows
+        if isinstance(estimate, float) and isinstance(low, float) and isinstance(high, float)
     )
     forest = Forest("hazard_ratios", "Hazard ratios", "hazard ratio", intervals, neutral=1.0, log=True)
     figures: dict[str, object] = {
         "columns": list(declared.names),
         "coefficients": [float(value) for value in coefficients],
         "standard_errors": [float(value) for value in errors],
-        "p": [row[6] for row in rows],
+        "p": [row[4] for row in rows],
     }
     if tested:
         figures["proportional_hazards"] = {
@@ -66,7 +76,7 @@ def _ratios(declared: DeclaredSurvival, model: FittedModel) -> ResultParts:
             "overall_p": told(tested.overall_p),
         }
     smallest_scale = float(np.abs(declared.scales).min(initial=1.0))
-    return ResultParts((table,), (forest,), figures, (), model.fit.error / smallest_scale)
+    return ResultParts((table, detailed), (forest,), figures, (), model.fit.error / smallest_scale)
 
 
 def _fit(declared: DeclaredSurvival, model: FittedModel, smallest: int) -> ResultParts:
@@ -128,11 +138,11 @@ def _accuracy(declared: DeclaredSurvival, model: FittedModel, accuracy: Total, s
     within, across = PairCounts(*(int(count) for count in accuracy["pairs"])), pairs_of_table(table, grid)
     rows: list[tuple[Cell, ...]] = [
         ("patients", judged),
-        ("concordance, pairs within hospitals", told(within.index)),
-        ("concordance, all pairs, by cells of the grid", told(across.index)),
+        ("concordance within hospitals", told(within.index)),
+        ("concordance of all pairs, on the grid", told(across.index)),
     ]
     head = (Column("", "text"), Column("value"))
-    tables = [Table("concordance", f"Whether higher scores come earlier: {whom}", head, tuple(rows))]
+    tables = [Table("concordance", f"Whether the higher chance comes first: {whom}", head, tuple(rows))]
     weights = censoring(model.counts)
     horizons = [time for time in declared.section.horizons if time in grid.ends]
     figured = [horizon_figures(table, model.baseline, weights, time, smallest=smallest) for time in horizons]
@@ -164,29 +174,27 @@ def _horizon_figures(one: HorizonFigures) -> dict[str, object]:
     }
 
 
+def _time(figured: list[HorizonFigures]) -> Column:
+    return Column("time", "count" if all(one.horizon.is_integer() for one in figured) else "number")
+
+
 def _brier(figured: list[HorizonFigures], whom: str) -> Table:
-    rows = tuple(
-        (
-            one.horizon,
-            told(one.brier),
-            told(one.null_brier),
-            told(one.area),
-            told(one.predicted),
-            *(told(end) for end in one.observed),
-        )
-        for one in figured
-    )
+    rows = []
+    for one in figured:
+        values = (one.brier, one.null_brier, one.area, one.predicted, *one.observed)
+        rows.append((one.horizon, *(told(value) for value in values)))
     head = (
-        Column("time"),
-        Column("Brier score"),
-        Column("of the mean alone"),
-        Column("area under ROC", digits=3),
+        _time(figured),
+        Column("Brier", digits=3),
+        Column("mean's", digits=3),
+        Column("ROC area", digits=3),
         Column("predicted", "percent"),
         Column("observed", "percent"),
         Column("low", "percent"),
         Column("high", "percent"),
     )
-    return Table("accuracy", f"What the predicted chances are worth: {whom}", head, rows)
+    notes = ("mean's: the Brier score of the same chance for everybody. observed: by the curve of these patients",)
+    return Table("accuracy", f"Predicted chances of the event: {whom}", head, tuple(rows), notes)
 
 
 def _calibration(figured: list[HorizonFigures], whom: str) -> Table:
@@ -196,22 +204,25 @@ def _calibration(figured: list[HorizonFigures], whom: str) -> Table:
         for group in one.groups
     )
     head = (
-        Column("time"),
+        _time(figured),
         Column("patients", "count"),
         Column("predicted", "percent"),
         Column("observed", "percent"),
         Column("low", "percent"),
         Column("high", "percent"),
     )
-    return Table("calibration", f"Groups of like chance, and what became of them: {whom}", head, rows)
+    return Table("calibration", f"Groups of like chance: {whom}", head, rows)
 
 
 def _calibration_chart(declared: DeclaredSurvival, figured: list[HorizonFigures]) -> Lines:
     lines = []
     for one in figured:
-        groups = [group for group in one.groups if all(map(math.isfinite, (group.observed, group.low, group.high)))]
+        groups = [group for group in one.groups if math.isfinite(group.observed)]
         if groups:
-            columns = zip(*((group.predicted, group.observed, group.low, group.high) for group in groups), strict=True)
-            x, y, low, high = (tuple(column) for column in columns)
+            x, y = tuple(group.predicted for group in groups), tuple(group.observed for group in groups)
+            bands = (
+                (group.low, group.high) if math.isfinite(group.low + group.high) else (group.observed,) * 2 for group in groups
+            )
+            low, high = zip(*bands, strict=True)
             lines.append(Line(f"by {one.horizon:g} {declared.time_unit}", x, y, low, high))
     return Lines("calibration", "Predicted and observed", "predicted", "observed", tuple(lines), diagonal=True)

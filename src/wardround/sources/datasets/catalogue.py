@@ -18,6 +18,7 @@ import platformdirs
 
 from wardround.sources.datasets.download import Progress, fetch
 from wardround.study.contract import DataContract
+from wardround.study.shared_rules import written_out
 from wardround.values.errors import DataError
 
 DATA_VARIABLE = "WARDROUND_DATA"
@@ -80,7 +81,7 @@ def entry(name: str) -> DatasetEntry:
 
 def suggested_contract(name: str) -> DataContract:
     """The contract a study of this data set may start from; the file is the study's own [data] section."""
-    raw = tomllib.loads(suggested_contract_text(name))
+    raw, _ = written_out(tomllib.loads(suggested_contract_text(name)))
     return DataContract.model_validate_json(json.dumps(raw["data"]))
 
 

@@ -171,6 +171,13 @@ def _actg175(folder: Path, contract: DataContract, values: Values) -> ReadResult
     return table_result(read_actg175(verified(folder, "actg175", "ACTG175.csv")), contract, _LABELS[values], values)
 
 
+def _brca(folder: Path, contract: DataContract, values: Values) -> ReadResult:
+    from wardround.sources.datasets.brca import read_brca
+    from wardround.sources.tables.table import table_result
+
+    return table_result(read_brca(lambda file: verified(folder, "fed_tcga_brca", file)), contract, _LABELS[values], values)
+
+
 _LABELS: dict[Values, Labels] = {"prepared": "required", "measured": "optional"}
 """What is analysed need not be labelled."""
 _LOADERS: dict[str, Loader] = {
@@ -180,6 +187,7 @@ _LOADERS: dict[str, Loader] = {
     "breastmnist": _npz_named("breastmnist"),
     "cxr_multisite": _npz_named("cxr_multisite"),
     "eicu_demo": _eicu,
+    "fed_tcga_brca": _brca,
     "uci_heart_disease": _heart,
     "uci_wdbc": _wdbc,
 }
