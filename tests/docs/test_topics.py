@@ -8,6 +8,7 @@ import pytest
 from wardround.algorithms import ALGORITHMS
 from wardround.sources.datasets.catalogue import entries
 from wardround.study.sections.algorithm import AlgorithmSection
+from wardround.study.sections.analysis.effect import EffectSection
 from wardround.study.sections.evaluation import EvaluationSection
 
 from .pages import read, sections
@@ -51,3 +52,9 @@ def test_the_tutorial_explains_every_part_of_the_report() -> None:
     headings = re.findall(r"<h2>([^<{]+)</h2>", template)
     page = read("docs/tutorial.md")
     assert headings and [heading for heading in headings if f"| {heading} |" not in page] == []
+
+
+def test_every_setting_of_an_effect_is_explained() -> None:
+    """The reference says what a setting is; this page, what it does."""
+    page = read("docs/effects.md")
+    assert [key for key in EffectSection.model_fields if f"`{key}`" not in page] == []
