@@ -19,7 +19,7 @@ switch_off_telemetry()  # here, since a library that was imported first would no
 if TYPE_CHECKING:
     from wardround.hub.sum_coordinator import SecureSum
     from wardround.prediction.answers import Prediction, predict
-    from wardround.simulation.analyses import regression
+    from wardround.simulation.analyses import describe, regression
     from wardround.simulation.analysing import AnalysisRun, analyse
     from wardround.simulation.run import Run
     from wardround.simulation.secure_sum import secure_sum
@@ -42,6 +42,7 @@ __all__ = [
     "__version__",
     "analyse",
     "cox",
+    "describe",
     "kaplan_meier",
     "load_run",
     "load_study",
@@ -63,6 +64,7 @@ _HOMES = {
     "analyse": "wardround.simulation.analysing",
     "cox": "wardround.simulation.survival_analyses",
     "kaplan_meier": "wardround.simulation.survival_analyses",
+    "describe": "wardround.simulation.analyses",
     "load_run": "wardround.study.run_settings",
     "load_study": "wardround.study.reading",
     "predict": "wardround.prediction.answers",

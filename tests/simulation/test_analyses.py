@@ -59,3 +59,11 @@ def test_what_does_not_fit_is_told_in_words(tables: dict[str, Path], formula: st
     """Before any hospital's file is opened."""
     with pytest.raises(StudyError, match=words):
         wr.regression(formula, tables, columns, family="binomial", progress=False)
+
+
+def test_a_description_is_one_call(tables: dict[str, Path], tmp_path: Path) -> None:
+    """Table 1 by outcome, as a paper begins."""
+    run = wr.describe(tables, COLUMNS, group="death", histograms=True, out=tmp_path / "run", progress=False)
+    assert run.table.rows[0][0] == "age" and run.exchanges == 1
+    assert run.to_frame("numbers").query("column == 'bmi' and group == 'all'")["n"].item() == str(3 * 120 - 3 * 14)
+    assert "histogram_1" in {chart.name for chart in run.result.charts}

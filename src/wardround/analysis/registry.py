@@ -9,6 +9,7 @@ from wardround.study.declaration import Study
 from wardround.values.errors import StudyError
 
 HOMES: Mapping[str, str] = {
+    "describe": "wardround.analysis.describe.build",
     "effect": "wardround.analysis.effects.build",
     "regression": "wardround.analysis.regression.build",
     "survival": "wardround.analysis.survival.survival",

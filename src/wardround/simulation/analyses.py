@@ -122,6 +122,82 @@ def regression(
     return carried_out(title or formula, sites, contract_of(columns, patient), common, out, progress)
 
 
+def describe(
+    sites: Hospitals,
+    columns: Columns,
+    *,
+    group: str | None = None,
+    described: Sequence[str] = (),
+    correlation: bool = False,
+    cross_tables: Sequence[tuple[str, str]] = (),
+    histograms: bool = False,
+    value_for: str | None = None,
+    bins: int = 1024,
+    patient: str = "patient",
+    smallest_cell: int = 5,
+    largest_hospital: int = 100_000,
+    title: str = "",
+    out: str | Path | None = None,
+    progress: bool | None = None,
+) -> AnalysisRun:
+    """Who the patients of all hospitals together are: Table 1, and what goes with it.
+
+    Parameters
+    ----------
+    sites
+        Hospital -> its file, folder or database, or its rows.
+    columns
+        As for `regression`.
+    group
+        A category or a yes or no: one column of the table for each value.
+    described
+        The columns that are described. Default: all.
+    correlation
+        Whether numbers are correlated, pair by pair.
+    cross_tables
+        Pairs of categories, each with its counts and tests.
+    histograms
+        Whether numbers are drawn.
+    value_for
+        A yes or no: weight of evidence and information value of each column for it.
+    bins
+        Bins over a number's range, to one of which median and quartiles are exact.
+    patient
+        The column that names the patient.
+    smallest_cell
+        Counts of all hospitals together below this are not shown, nor what would give them away.
+    largest_hospital
+        No hospital has more rows.
+    title
+        What is asked, in words.
+    out
+        The folder of the tables, new. Default: runs/TITLE-HASH, with a number behind it where there is one.
+    progress
+        Whether progress is shown. Default: on a terminal and in a notebook.
+
+    Returns
+    -------
+    AnalysisRun
+        Its `table` (Table 1), `to_frame("numbers")`, `plot()`, `figures` and `folder`.
+
+    Raises
+    ------
+    WardroundError
+        Its kinds.
+    """
+    settings: dict[str, Any] = {
+        "columns": list(described),
+        "group": group,
+        "bins": bins,
+        "correlation": correlation,
+        "cross_tables": [list(pair) for pair in cross_tables],
+        "histograms": histograms,
+        "value_for": value_for,
+    }
+    common = {"smallest_cell": smallest_cell, "largest_hospital": largest_hospital, "describe": settings}
+    return carried_out(title or "A description", sites, contract_of(columns, patient), common, out, progress)
+
+
 def carried_out(
     title: str,
     sites: Hospitals,

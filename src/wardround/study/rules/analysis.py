@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from wardround.study.cell_values import spelled
 from wardround.study.contract import ColumnContract, DataContract
+from wardround.study.sections.analysis.describe import DescribeSection
 from wardround.study.sections.analysis.effect import EffectSection
 from wardround.study.sections.analysis.regression import RegressionSection
 from wardround.study.sections.analysis.survival import SurvivalSection
@@ -34,6 +35,8 @@ def broken_analysis_rules(study: "Study") -> Iterator[str]:
     if study.data.kind != "table":
         yield 'an analysis reads columns: write data.kind = "table"'
         return
+    if study.analysis.describe is not None:
+        yield from _of_description(study.analysis.describe, study.data)
     if study.analysis.regression is not None:
         yield from _of_regression(study.analysis.regression, study.data)
     if study.analysis.effect is not None:
@@ -73,6 +76,25 @@ def of_terms(terms: tuple[TermSection, ...], data: DataContract, setting: str) -
             yield f'{setting}: {term.column} has no missing values (max_missing = 0), so missing = "indicator" means nothing'
         if term.times is not None and not {term.column, term.times} <= alone:
             yield f"{setting}: the product of {term.column} and {term.times} needs a term of each of them as well"
+
+
+def _of_description(section: DescribeSection, data: DataContract) -> Iterator[str]:
+    setting = "analysis.describe"
+    yield from of_columns(section.columns, data, f"{setting}.columns")
+    others = [name for name in (section.group, section.value_for) if name is not None]
+    crossed = [name for pair in section.cross_tables for name in pair]
+    yield from of_columns((*others, *crossed), data, setting)
+    for name in (*others, *crossed):
+        column = column_of(data, name)
+        if column is not None and column.kind == "number":
+            yield f"{setting}: {name} is a number; groups and cross-tables are of categories and binaries"
+    value = None if section.value_for is None else column_of(data, section.value_for)
+    if value is not None and len(value.codes) != 2:
+        yield f"{setting}.value_for: {value.name} has {len(value.codes)} values; it must be a yes or no"
+    for name in section.columns or tuple(column.name for column in data.columns):
+        column = column_of(data, name)
+        if column is not None and column.kind == "number" and column.range is None:
+            yield f"{setting}: {name} needs a range in its contract, over which its values are counted"
 
 
 def _of_regression(section: RegressionSection, data: DataContract) -> Iterator[str]:

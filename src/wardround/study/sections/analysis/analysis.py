@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from wardround.study.sections.analysis.describe import DescribeSection
 from wardround.study.sections.analysis.effect import EffectSection
 from wardround.study.sections.analysis.regression import RegressionSection
 from wardround.study.sections.analysis.survival import SurvivalSection
@@ -35,6 +36,9 @@ class AnalysisSection(Section):
         le=1000,
         description="Counts of all hospitals together below this are not shown, and neither is what would give them away. A "
         "hospital's own policy may ask for more. 1 shows everything.",
+    )
+    describe: DescribeSection | None = Field(
+        default=None, description="Who the patients are: Table 1, correlations, cross-tables."
     )
     regression: RegressionSection | None = Field(default=None, description="A regression: odds ratios, rate ratios, differences.")
     effect: EffectSection | None = Field(default=None, description="What treatments do, on average and for single patients.")
