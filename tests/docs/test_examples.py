@@ -65,7 +65,7 @@ HASHES = {
     "heart_risk_factors.toml": "47f57f1a820e",
     "heart_severity.toml": "2d06302cffcb",
     "hiv_trial.toml": "c907bae02eae",
-    "icu_stay.toml": "55fc1bf56918",
+    "icu_stay.toml": "ce2b67a6af4b",
     "intensive_care_private.toml": "c28f2090d0e6",
     "pneumonia_kind.toml": "ab2febe3657a",
     "three_hospitals.toml": "a2a6f7419890",

@@ -78,7 +78,20 @@ def _severity(risk: np.ndarray, rng: np.random.Generator) -> Columns:
     return {"grade": ["?" if rng.random() < 0.05 else str(word) for word in words]}
 
 
+def _visits(risk: np.ndarray, rng: np.random.Generator) -> Columns:
+    visits = np.minimum(rng.poisson(np.exp(0.8 + 0.6 * risk)), 40)
+    return {"visits": ["?" if rng.random() < 0.05 else str(one) for one in visits]}
+
+
 KINDS = (
+    Kind(
+        "count",
+        '[task]\nkind = "count"\nblank = ["?"]\nunit = "visits"\nrange = [0, 40]\noutside = "clip"',
+        ("visits",),
+        _visits,
+        ("count",),
+        ("count",),
+    ),
     Kind(
         "grades",
         '[task]\nkind = "grades"\nblank = ["?"]\nclasses = [{ name = "0", values = [0] }, { name = "1", values = [1] }, '

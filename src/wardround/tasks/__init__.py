@@ -4,7 +4,8 @@
     registry.py   the task of a study                    binary/      yes or no
     evaluation.py from sums to what a record keeps       classes/     one of several
     intervals.py  of proportions                         number/      a number on a public scale
-    grades/       one of several, in order               shared/      what several kinds have in common
+    grades/       one of several, in order               count/       how many
+    shared/       what several kinds have in common
 
 Loading this room makes every kind known; no torch is loaded with it.
 """
@@ -12,6 +13,7 @@ Loading this room makes every kind known; no torch is loaded with it.
 from wardround.study.label import BINARY
 from wardround.tasks.binary import BinaryTask
 from wardround.tasks.classes import CLASSES, ClassesTask
+from wardround.tasks.count import COUNT, CountTask
 from wardround.tasks.grades import GRADES, GradesTask
 from wardround.tasks.number import NUMBER, NumberTask
 from wardround.tasks.registry import register
@@ -20,3 +22,4 @@ register(BINARY, BinaryTask)
 register(CLASSES, ClassesTask)
 register(NUMBER, NumberTask)
 register(GRADES, GradesTask)
+register(COUNT, CountTask)

@@ -59,6 +59,15 @@ class TestNumberAsItIs(TestNumberOnTheLogarithm):
         return draw(NumberTask(label(scale="linear")), rng, n)
 
 
+class TestNumberWithOneSpread(TestNumberOnTheLogarithm):
+    def task(self) -> Task:
+        return NumberTask(label(spread="constant"))
+
+    def draw(self, rng: np.random.Generator, n: int) -> Scored:
+        outputs, days = super().draw(rng, n)
+        return outputs[:, [2, 0, 1]], days
+
+
 def test_figures_are_those_of_the_numbers_themselves() -> None:
     """Sums in parts of the range lose next to nothing."""
     task = NumberTask(label())

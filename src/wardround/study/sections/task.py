@@ -83,6 +83,11 @@ class TaskSection(Section):
         le=0.99,
         description="number, count: how many of 100 true answers the range that is given is to hold.",
     )
+    spread: Literal["own", "constant"] = Field(
+        default="own",
+        description="number: whether each record has a range of its own width, or all the same one on the scale, which few "
+        "records can teach.",
+    )
     event: str = Field(default="", description="time: the column that says whether the event was seen; data.label.column: when.")
     seen: Values = Field(default=(1,), min_length=1, description="time: values of that column that mean that it was seen.")
     unseen: Values = Field(

@@ -57,7 +57,7 @@ NUMBER = LabelKind(
     number_of,
     "float32",
     frozenset({"summation.max_auc_drop"}),
-    reads=frozenset({"blank", "unit", "range", "outside", "scale", "loss", "coverage"}),
+    reads=frozenset({"blank", "unit", "range", "outside", "scale", "loss", "coverage", "spread"}),
     wrong=wrong_range,
     sides=sides,
     parts=parts,

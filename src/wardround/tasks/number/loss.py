@@ -6,27 +6,26 @@ import torch
 import torch.nn.functional as F
 
 from wardround.study.sections.task import TaskSection
-from wardround.tasks.shared.rows import row_sum
+from wardround.tasks.number.scale import columns_of
 
 HUBER = 0.5
 """Errors beyond it, an eighth of the scale, weigh by their size and no longer by its square."""
 
 
 def row_loss(asked: TaskSection) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """outputs (n, 3): middle, low end, high end; targets (n, 2): the aim, and 1 where it is known, 0 where it is blank.
+    """outputs (n, 3), in the order of `columns_of`; targets (n, 2): the aim, and 1 where it is known, 0 where it is blank.
 
     Half the squared error, or Huber's (Ann. Math. Statist. 35 (1964) 73), and the pinball losses (R. Koenker, G. Bassett,
     Econometrica 46 (1978) 33) of the quantiles that leave out (1 - coverage) / 2 on either side.
     """
-    below = (1.0 - asked.coverage) / 2
+    below, (middle_at, low_at, high_at) = (1.0 - asked.coverage) / 2, columns_of(asked)
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         aims, known = targets[:, 0], targets[:, 1]
-        middle = outputs[:, 0] - aims
+        middle = outputs[:, middle_at] - aims
         whole = F.huber_loss(middle, torch.zeros_like(middle), reduction="none", delta=HUBER) if asked.loss == "huber" else None
-        off = aims.unsqueeze(1) - outputs[:, 1:]
-        ends = torch.stack([_pinball(off[:, 0], below), _pinball(off[:, 1], 1.0 - below)], dim=1)
-        return known * ((0.5 * middle.square() if whole is None else whole) + row_sum(ends))
+        ends = _pinball(aims - outputs[:, low_at], below) + _pinball(aims - outputs[:, high_at], 1.0 - below)
+        return known * ((0.5 * middle.square() if whole is None else whole) + ends)
 
     return loss
 

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.task import TaskSection
 from wardround.tasks.protocol import Floats
 from wardround.tasks.shared.errors import Range
 
 REACH = 2.0
 """Aims lie from -REACH to REACH: numbers of ordinary size, whatever the unit."""
+
+
+def columns_of(asked: TaskSection) -> tuple[int, int, int]:
+    """Where middle, low and high end stand among the outputs. With a constant spread they share one score, and fall."""
+    return (1, 2, 0) if asked.spread == "constant" else (0, 1, 2)
 
 
 @dataclass(frozen=True)

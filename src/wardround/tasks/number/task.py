@@ -13,16 +13,16 @@ from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.score_sums import ONE
 from wardround.tasks.intervals import UNDEFINED, wilson
 from wardround.tasks.number.label import BLANK
-from wardround.tasks.number.scale import REACH, Scale
+from wardround.tasks.number.scale import REACH, Scale, columns_of
 from wardround.tasks.number.words import words_of
 from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, FigureTable, Floats, PairedDifference, Words
 from wardround.tasks.shared.errors import (
     MOST_ADDED,
     SHAPES,
     check_errors,
-    error_below,
     error_figures,
     errors_of,
+    errors_table,
     paired_errors,
     paired_roots,
     residual_chart,
@@ -32,6 +32,7 @@ from wardround.tasks.shared.errors import (
 )
 from wardround.tasks.shared.outputs import usable
 from wardround.tasks.sums import Sums, impossible, packed, unpacked
+from wardround.values.head_outputs import Ordered
 from wardround.values.tree import Shapes
 
 if TYPE_CHECKING:
@@ -51,13 +52,17 @@ NUMBER_MOST_ADDED: Mapping[str, int] = {**MOST_ADDED, "scaled": 3 * ONE, "range"
 class NumberTask:
     """See `wardround.tasks.protocol.Task`."""
 
-    outputs = 3
     bigger_is_better = False
     shapes = NUMBER_SHAPES
     most_added = NUMBER_MOST_ADDED
 
     def __init__(self, label: LabelContract) -> None:
         self.asked, self.scale = label.asked, Scale.of(label)
+        self._columns = list(columns_of(label.asked))
+
+    @property
+    def outputs(self) -> int:
+        return Ordered(3) if self.asked.spread == "constant" else 3
 
     @property
     def headline(self) -> str:
@@ -97,7 +102,7 @@ class NumberTask:
         import torch
 
         # The ends hold the middle, also where a young model has them crossed.
-        three = torch.stack([outputs[:, 0], outputs.amin(1), outputs.amax(1)], dim=1)
+        three = torch.stack([outputs[:, self._columns[0]], outputs.amin(1), outputs.amax(1)], dim=1)
         part = (three / (2.0 * REACH) + 0.5).clamp(0.0, 1.0)
         width = self.scale.width
         return self.scale.bounds.low + ((part * width).exp() - 1.0 if self.scale.logarithmic else part * width)
@@ -112,7 +117,7 @@ class NumberTask:
         """Squared error of the middle answer, on the scale and in parts of a quarter of it; 0 of a blank."""
         known = np.isfinite(labels)
         aims = self.targets(labels).astype(np.float64)[:, 0]
-        return np.where(known, np.square(usable(outputs)[:, 0] - aims), 0.0)
+        return np.where(known, np.square(usable(outputs)[:, self._columns[0]] - aims), 0.0)
 
     def votes(self, labels: NDArray[Any]) -> Floats:
         """The aim, and whether it is known."""
@@ -121,16 +126,16 @@ class NumberTask:
     def with_votes(self, outputs: NDArray[Any], votes: Floats, voters: Floats, share: float) -> Floats:
         """The middle moves towards what those with an answer say, and the ends with it."""
         numbers = usable(outputs)
-        told = votes[:, 1] > 0
-        aim = np.where(told, votes[:, 0] / np.where(told, votes[:, 1], 1.0), numbers[:, 0])
-        return numbers + (share * (aim - numbers[:, 0]))[:, None]
+        told, middle = votes[:, 1] > 0, numbers[:, self._columns[0]]
+        aim = np.where(told, votes[:, 0] / np.where(told, votes[:, 1], 1.0), middle)
+        return numbers + (share * (aim - middle))[:, None]
 
     def with_votes_in_torch(
         self, outputs: "torch.Tensor", votes: "torch.Tensor", voters: "torch.Tensor", share: float
     ) -> "torch.Tensor":
         told = (votes[:, 1] > 0).to(outputs.dtype)
         aim = votes[:, 0] / (votes[:, 1] + (1.0 - told))
-        move = told * share * (aim - outputs[:, 0])
+        move = told * share * (aim - outputs[:, self._columns[0]])
         return outputs + move.unsqueeze(1)
 
     def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
@@ -138,7 +143,9 @@ class NumberTask:
         numbers = usable(np.asarray(outputs).reshape(len(labels), self.outputs))[known]
         truth = np.asarray(labels, np.float64)[known]
         bounds = self.scale.bounds
-        middle, low, high = (self.scale.number(each) for each in (numbers[:, 0], numbers.min(axis=1), numbers.max(axis=1)))
+        middle, low, high = (
+            self.scale.number(each) for each in (numbers[:, self._columns[0]], numbers.min(axis=1), numbers.max(axis=1))
+        )
         off = np.abs(self.scale.part(middle) - self.scale.part(truth))
         inside = (low <= truth + 1e-6 * bounds.width) & (truth <= high + 1e-6 * bounds.width)
         return Sums(
@@ -212,7 +219,7 @@ class NumberTask:
     ) -> dict[str, PairedDifference]:
         known = np.isfinite(labels)
         truth = np.asarray(labels, np.float64)[known]
-        said = [self.scale.number(usable(each)[known, 0]) for each in outputs]
+        said = [self.scale.number(usable(each)[known, self._columns[0]]) for each in outputs]
         part = self.scale.part if self.scale.logarithmic else self.scale.bounds.part
         first, second = (part(each) - part(truth) for each in said)
         off = [np.abs(self.scale.bounds.part(each) - self.scale.bounds.part(truth)) for each in said]
@@ -220,22 +227,3 @@ class NumberTask:
             self.headline: paired_roots(first, second, self._unit),
             "mae": paired_errors(off[0], off[1], self.scale.bounds.width),
         }
-
-
-def errors_table(models: Mapping[str, Sums], width: float, unit: str) -> tuple[FigureTable, ...]:
-    """How far off the models are for most records; none without records."""
-    if not models or not all(int(sums["n"]) for sums in models.values()):
-        return ()
-    shares = ((0.5, "half of the errors are below"), (0.8, "8 of 10 are below"), (0.95, "19 of 20 are below"))
-    return (
-        FigureTable(
-            key="errors",
-            title=f"How far off it is{f', in {unit}' if unit else ''}",
-            form="number",
-            columns=tuple(models),
-            rows=tuple(
-                (text, tuple((error_below(sums, share, width), UNDEFINED) for sums in models.values())) for share, text in shares
-            ),
-            notes=("Errors without their sign, on these test patients.",),
-        ),
-    )

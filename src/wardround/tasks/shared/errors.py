@@ -8,13 +8,14 @@ root by that of the squares; of proportions Wilson's.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from wardround.tasks.binary.score_sums import ONE
 from wardround.tasks.intervals import UNDEFINED, Z
-from wardround.tasks.protocol import Chart, Dots, Estimate, Floats, Interval, PairedDifference
+from wardround.tasks.protocol import Chart, Dots, Estimate, FigureTable, Floats, Interval, PairedDifference
 from wardround.tasks.sums import Counts, Sums, impossible
 from wardround.values.tree import Shapes
 
@@ -217,3 +218,22 @@ def paired_by_record(differences: Floats, unit: float) -> PairedDifference:
         return PairedDifference(mean * unit, UNDEFINED, math.nan, n, discordant)
     ends: Interval = ((mean - Z * deviation) * unit, (mean + Z * deviation) * unit)
     return PairedDifference(mean * unit, ends, math.erfc(abs(mean) / deviation / math.sqrt(2)), n, discordant)
+
+
+def errors_table(models: Mapping[str, Sums], width: float, unit: str) -> tuple[FigureTable, ...]:
+    """How far off the models are for most records; none without records."""
+    if not models or not all(int(sums["n"]) for sums in models.values()):
+        return ()
+    shares = ((0.5, "half of the errors are below"), (0.8, "8 of 10 are below"), (0.95, "19 of 20 are below"))
+    return (
+        FigureTable(
+            key="errors",
+            title=f"How far off it is{f', in {unit}' if unit else ''}",
+            form="number",
+            columns=tuple(models),
+            rows=tuple(
+                (text, tuple((error_below(sums, share, width), UNDEFINED) for sums in models.values())) for share, text in shares
+            ),
+            notes=("Errors without their sign, on these test patients.",),
+        ),
+    )

@@ -1,6 +1,6 @@
-"""A last layer for grades: one score, and cuts that lie in order.
+"""A last layer whose outputs share one score and lie in order: log-odds of lying beyond each grade, ends of a range.
 
-    features --weight--> score, the same for every cut      logit of "beyond grade k" = score + cut k,  cut 1 > cut 2 > ...
+    features --weight--> score, the same for every cut      output k = score + cut k,  cut 1 > cut 2 > ...
 
 W. Cao, V. Mirjalili, S. Raschka, Pattern Recognit. Lett. 140 (2020) 325 (CORAL); P. McCullagh, J. R. Stat. Soc. B 42 (1980) 109,
 the proportional odds model. The first cut is a number, each further one lies below it by a softplus: so the order also holds for
