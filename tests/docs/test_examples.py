@@ -63,11 +63,11 @@ HASHES = {
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",
     "heart_risk_factors.toml": "47f57f1a820e",
-    "heart_severity.toml": "2d06302cffcb",
+    "heart_severity.toml": "d2b5859f2b14",
     "hiv_trial.toml": "c907bae02eae",
     "icu_stay.toml": "ce2b67a6af4b",
     "intensive_care_private.toml": "c28f2090d0e6",
-    "pneumonia_kind.toml": "ab2febe3657a",
+    "pneumonia_kind.toml": "5621515aba9a",
     "three_hospitals.toml": "a2a6f7419890",
     "three_institutions.toml": "2a3df78a4a00",
 }
