@@ -40,7 +40,7 @@ def test_an_effect_is_one_call(tables: dict[str, Path], tmp_path: Path) -> None:
     for told in ("30 rows lack a value", "At 1 of 3 hospitals nobody had other", "was not drawn by lot", "No column was found"):
         assert told in page
     assert not any(name in note for note in run.result.notes for name in tables)
-    assert {"averages", "arms", "overlap", "interactions", "halves", "learners", "groups", "rules"} == {
+    assert {"averages", "arms", "overlap", "balance", "interactions", "halves", "learners", "groups", "rules"} == {
         table.name for table in run.result.tables
     }
 

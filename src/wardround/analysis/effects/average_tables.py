@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from wardround.analysis.effects.averages import Averages
+from wardround.analysis.effects.balance import balances, effective_patients
 from wardround.analysis.effects.evalue import e_value, e_values_of_difference
 from wardround.analysis.effects.moments import Moments
 from wardround.analysis.effects.rows import EffectFrame
@@ -76,19 +77,21 @@ def risk_ratio(averages: Averages, arm: int) -> tuple[float, float, float]:
 
 
 def arms_table(findings: Findings, averages: Averages, frame: EffectFrame, wording: Wording) -> Table:
+    """Each arm for everybody. Where probabilities are estimated: how many patients of equal weight would tell as much."""
+    chosen = frame.probabilities is None
     rows: list[tuple[Cell, ...]] = []
     counts = findings.moments.everybody.counts.tolist()
     for arm, name in enumerate(frame.arms):
-        mean, error = (
-            float(averages.means[arm]) * wording.scale,
-            math.sqrt(max(float(averages.covariance[arm, arm]), 0.0)) * wording.scale,
-        )
+        mean = float(averages.means[arm]) * wording.scale
+        error = math.sqrt(max(float(averages.covariance[arm, arm]), 0.0)) * wording.scale
         left_out = wording.count(int(findings.scores["left_out"][arm]))
-        rows.append((name, wording.count(counts[arm]), left_out, mean, error, mean - Z * error, mean + Z * error))
+        effective = (number(effective_patients(findings.scores.sums, arm)),) if chosen and wording.exact else (None,) * chosen
+        rows.append((name, wording.count(counts[arm]), left_out, *effective, mean, error, mean - Z * error, mean + Z * error))
     columns = (
         Column("treatment", "text"),
         Column("patients", "count"),
         Column("left out", "count"),
+        *((Column("effective patients", digits=3),) if chosen else ()),
         Column("mean"),
         Column("standard error"),
         Column("low"),
@@ -96,6 +99,25 @@ def arms_table(findings: Findings, averages: Averages, frame: EffectFrame, wordi
     )
     note = f"The {wording.measured}, had everybody had the treatment (AIPW), with 95 % intervals."
     return Table("arms", "Each treatment for everybody", columns, tuple(rows), (note,))
+
+
+def balance_table(findings: Findings, frame: EffectFrame) -> Table:
+    """Whether the arms are alike, before and after weighing."""
+    rows: list[tuple[Cell, ...]] = [
+        (frame.arms[one.arm], frame.columns[one.column], number(one.before), number(one.after))
+        for one in balances(findings.moments, findings.scores.sums, frame)
+    ]
+    columns = (
+        Column("treatment", "text"),
+        Column("column", "text"),
+        Column("difference", digits=2),
+        Column("difference, weighed", digits=2),
+    )
+    notes = (
+        f"Differences from {frame.arms[0]} in standard deviations, before and after patients are weighed by the inverse of their "
+        "arm's probability. Beyond 0.1 either way the arms differ.",
+    )
+    return Table("balance", "Are the arms alike?", columns, tuple(rows), notes)
 
 
 def overlap_table(findings: Findings, frame: EffectFrame, wording: Wording) -> Table:

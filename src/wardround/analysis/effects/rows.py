@@ -133,8 +133,12 @@ class EffectFrame:
     @property
     def score_limit(self) -> float:
         """No score psi is larger: a prediction, and an error of it over the smallest probability."""
-        smallest = min(self.probabilities) if self.probabilities else self.smallest_probability
-        return self.outcome_limit + self.outcome_width / smallest
+        return self.outcome_limit + self.outcome_width / self.least_probability
+
+    @property
+    def least_probability(self) -> float:
+        """Of an arm, for a patient who counts."""
+        return min(self.probabilities) if self.probabilities else self.smallest_probability
 
 
 def _require_probabilities(probabilities: Sequence[float], arms: Sequence[str]) -> None:

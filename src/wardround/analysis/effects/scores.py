@@ -111,10 +111,9 @@ def score_order(frame: EffectFrame) -> dict[str, tuple[int, ...]]:
     return {**nuisance_order(frame), "lines": (arms, frame.size), "roots": (arms, frame.size, frame.size)}
 
 
-def score_sums(rows: EffectRows, order: Order, frame: EffectFrame) -> Sums:
+def score_sums(every: Scored, order: Order, frame: EffectFrame) -> Sums:
     """One hospital's share: scores and their products, who is kept, the overlap, and the squared errors of the lines."""
-    every = scored(rows, Nuisance.of(order), frame)
-    arms = len(frame.arms)
+    rows, arms = every.rows, len(frame.arms)
     above = (rows.design > np.array(frame.cuts)) & every.kept[:, None]
     counted = rows.arms[:, None] == np.arange(arms)
     return {

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from wardround.analysis.carrying import require_unclipped
-from wardround.analysis.effects import averages, calibration, learners, log_models, moments, propensity, rules, scores
+from wardround.analysis.effects import averages, balance, calibration, learners, log_models, moments, propensity, rules, scores
 from wardround.analysis.effects.outcome_models import OutcomeModels, linear_models
 from wardround.analysis.effects.rows import EffectFrame, EffectRows, Floats, Integers, Order, Sums
 from wardround.analysis.protocol import Ask, Exchange, Total
+from wardround.privacy.bounded_arrays import Quantity
 from wardround.values.errors import DataError
 
 FEWEST = 10
@@ -53,7 +54,7 @@ def exchanges(frame: EffectFrame, times: int) -> tuple[Exchange, ...]:
         stated.append(Exchange("propensity", propensity.propensity_bounds(frame), propensity.propensity_order(frame), times))
     if "log" in frame.links:
         stated.append(Exchange("log_models", log_models.log_bounds(frame), log_models.log_order(frame), times))
-    stated.append(Exchange("scores", scores.score_bounds(frame), scores.score_order(frame)))
+    stated.append(Exchange("scores", score_bounds(frame), scores.score_order(frame)))
     if frame.individual:
         stated.append(Exchange("second_stage", learners.second_stage_bounds(frame), scores.nuisance_order(frame)))
         stated.append(Exchange("judged", rules.judged_bounds(frame), rules.judged_order(frame)))
@@ -62,11 +63,24 @@ def exchanges(frame: EffectFrame, times: int) -> tuple[Exchange, ...]:
     return tuple(stated)
 
 
+def score_bounds(frame: EffectFrame) -> dict[str, Quantity]:
+    """What `score_sums` gives."""
+    return {**scores.score_bounds(frame), **balance.balance_bounds(frame)}
+
+
+def score_sums(rows: EffectRows, order: Order, frame: EffectFrame) -> Sums:
+    """One hospital's share of the averages, and of the balance of its arms."""
+    return {
+        **scores.score_sums(rows, order, frame),
+        **balance.balance_sums(scores.scored(rows, scores.Nuisance.of(order), frame), frame),
+    }
+
+
 _SHARES: dict[str, Callable[[EffectRows, Order, EffectFrame], Sums]] = {
     "moments": lambda rows, _order, frame: moments.moment_sums(rows, frame),
     "propensity": propensity.propensity_sums,
     "log_models": log_models.log_sums,
-    "scores": scores.score_sums,
+    "scores": score_sums,
     "second_stage": learners.second_stage_sums,
     "judged": rules.judged_sums,
     "ranked": calibration.ranked_sums,

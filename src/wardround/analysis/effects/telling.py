@@ -7,7 +7,14 @@ from typing import Any
 
 from wardround.analysis.effects import averages as average_room
 from wardround.analysis.effects import rules
-from wardround.analysis.effects.average_tables import arms_table, average_figures, averages_table, forest, overlap_table
+from wardround.analysis.effects.average_tables import (
+    arms_table,
+    average_figures,
+    averages_table,
+    balance_table,
+    forest,
+    overlap_table,
+)
 from wardround.analysis.effects.interactions import interactions, joint_tests
 from wardround.analysis.effects.learners import LEARNERS
 from wardround.analysis.effects.outcome_models import LINKS
@@ -48,7 +55,7 @@ def told(findings: Findings, first: Total, frame: EffectFrame, wording: Wording)
     tables = [
         averages_table(findings, by_method, frame, wording),
         arms_table(findings, by_method["AIPW"], frame, wording),
-        *([] if frame.probabilities is not None else [overlap_table(findings, frame, wording)]),
+        *([] if frame.probabilities is not None else [overlap_table(findings, frame, wording), balance_table(findings, frame)]),
         interactions_table(tests, joint, frame, wording),
         halves_table(halves, frame, wording),
     ]
