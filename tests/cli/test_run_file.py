@@ -7,6 +7,8 @@ import pytest
 from tests.cli.test_cli import wardround
 from tests.simulation.small_study import write_hospitals, write_study
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
 
 def test_study_check_shows_what_is_agreed_and_what_is_this_machines(tmp_path: Path) -> None:
     """A privacy officer approves the one, and an administrator changes the other."""
@@ -65,3 +67,12 @@ def test_a_setting_changed_for_one_run_is_another_study(tmp_path: Path) -> None:
     assert wardround(*command, "--set", "algorithm.rounds=1", home=tmp_path).returncode == 0
     assert "rounds = 1" in (tmp_path / "run" / "study.toml").read_text("utf-8")
     assert wardround(*command, "--resume", home=tmp_path).returncode == 6
+
+
+@pytest.mark.parametrize(
+    ("example", "said"), [("hiv_trial", "moments  "), ("heart_risk_factors", "follows from the hospitals' names")]
+)
+def test_study_check_lists_the_sums_of_an_analysis(tmp_path: Path, example: str, said: str) -> None:
+    """A sound study has no error behind it: which sums an intercept for each hospital takes, their names decide."""
+    done = wardround("study", "check", EXAMPLES / f"{example}.toml", home=tmp_path)
+    assert done.returncode == 0 and said in done.stdout and "error" not in done.stderr

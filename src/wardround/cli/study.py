@@ -1,12 +1,15 @@
 """wardround study new | check | show | schema."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wardround.values.errors import StudyError
 from wardround.values.printable import printable
+
+if TYPE_CHECKING:
+    from wardround.study.declaration import Study
 
 app = typer.Typer(help="Write, check and read study files.", no_args_is_help=True)
 StudyFile = Annotated[Path, typer.Argument(help="The study file (TOML).")]
@@ -72,11 +75,31 @@ def check(path: StudyFile, run: RunFile = None) -> None:
     typer.echo(f"hash {study.hash}")
     for sentence in protection(study):
         typer.echo(sentence)
+    if study.analysis is not None:
+        _show_sums(study)
     beside = run or run_file_of(path)
     source = str(beside) if beside.is_file() else f"there is no {beside}, so these are the defaults"
     typer.echo(f"\nOnly this machine needs, and no hospital agrees to ({source}):")
     for sentence in settings_in_words(study, settings):
         typer.echo(f"  {sentence}")
+
+
+def _show_sums(study: "Study") -> None:
+    """The finite list of sums that a hospital answers for an analysis."""
+    from wardround.analysis.registry import analysis_of
+
+    try:
+        exchanges = analysis_of(study).exchanges
+    except StudyError:  # as one with an intercept for each hospital
+        if study.sites.names:
+            raise
+        typer.echo("\nWhich sums each hospital answers follows from the hospitals' names, which the study does not have yet.")
+        return
+    typer.echo("\nThe sums that each hospital answers, and nothing else:")
+    for exchange in exchanges:
+        numbers = sum(quantity.size for quantity in exchange.quantities.values())
+        often = "once" if exchange.times == 1 else f"up to {exchange.times} times"
+        typer.echo(f"  {exchange.label:<20} {often:<16} {numbers:,} numbers")
 
 
 @app.command()

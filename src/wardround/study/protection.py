@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from wardround.crypto.quorum import Quorum, smallest_threshold
 from wardround.study.declaration import Study
 from wardround.study.rules.private import units_together
+from wardround.study.sections.analysis.analysis import AnalysisSection
 
 
 def protection(study: Study) -> tuple[str, ...]:
@@ -13,6 +14,8 @@ def protection(study: Study) -> tuple[str, ...]:
     summed = _masked(study) if study.summation.mode == "masked" else _plain()
     if study.evaluates_only:
         return (*summed, *_of_an_evaluation(study))
+    if study.analysis is not None:
+        return (*summed, *_of_an_analysis(study.analysis))
     return (*summed, *(promised_privacy(study) if study.privacy.private else _unprotected(study)))
 
 
@@ -80,7 +83,9 @@ def _masked(study: Study) -> Iterator[str]:
     if collusion == 0:
         yield "summation.collusion = 0: every hospital trusts every other not to help the coordinator. All must agree to that."
     yield _changes(study)
-    if study.sites.names:
+    if study.sites.names and study.analysis is not None:
+        yield f"Every sum takes all {len(study.sites.names)} hospitals; {study.quorum.threshold} of them help to open it."
+    elif study.sites.names:
         yield _counted(study.quorum)
     else:
         needed = next(n for n in range(2, 251) if smallest_threshold(n, collusion) <= n)
@@ -92,6 +97,14 @@ def _of_an_evaluation(study: Study) -> Iterator[str]:
     yield (
         "No patient is protected by noise: the sums say exactly how many patients there are and how many of their scores fall "
         "where, and a model that was crafted for it makes where a score falls the answer to any question about a record."
+    )
+
+
+def _of_an_analysis(analysis: AnalysisSection) -> Iterator[str]:
+    yield "Nothing is trained: tables and figures are made of sums over all hospitals. If one is missing, the run waits for it."
+    yield (
+        f"No patient is protected by noise: counts below {analysis.smallest_cell} are not shown, but whoever runs the "
+        "coordinator reads every total, and may ask in between for whatever the orders let it ask."
     )
 
 
