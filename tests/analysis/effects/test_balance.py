@@ -11,11 +11,7 @@ def test_weighing_makes_the_arms_alike() -> None:
     """Age decides the treatment: before, the arms are a deviation apart; after, a tenth at most."""
     rows = patients(3000, chosen=True, seed=1)
     table = in_one_place(analysis(arms=["usual", "new"]), divided(rows, 3)).table("balance")
-    shown = dict(
-        zip(
-            table.column("column"), zip(table.column("difference"), table.column("difference, weighed"), strict=True), strict=True
-        )
-    )
+    shown = {str(column): (before, after) for _, column, before, after in table.rows}
     age = [rows["age"][rows["arm"] == arm] for arm in (0, 1)]
     before = (age[1].mean() - age[0].mean()) / np.sqrt((age[0].var() + age[1].var()) / 2)
     assert np.isclose(shown["age, per 10 years"][0], before, rtol=1e-9) and before > 0.5

@@ -70,10 +70,8 @@ def score_bounds(frame: EffectFrame) -> dict[str, Quantity]:
 
 def score_sums(rows: EffectRows, order: Order, frame: EffectFrame) -> Sums:
     """One hospital's share of the averages, and of the balance of its arms."""
-    return {
-        **scores.score_sums(rows, order, frame),
-        **balance.balance_sums(scores.scored(rows, scores.Nuisance.of(order), frame), frame),
-    }
+    every = scores.scored(rows, scores.Nuisance.of(order), frame)
+    return {**scores.score_sums(every, order, frame), **balance.balance_sums(every, frame)}
 
 
 _SHARES: dict[str, Callable[[EffectRows, Order, EffectFrame], Sums]] = {
