@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-DECREMENT = 1e-9
+DECREMENT = 1e-11
 """In standard errors. Steps shrink quadratically: what is left after the last one is its square."""
 SMALLEST_STEP = 2.0**-10
 ROUNDING = 1e-10

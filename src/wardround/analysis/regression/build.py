@@ -60,10 +60,10 @@ class Regression:
         while any(path.fit is None for path in paths.values()):
             total = yield Ask(NEWTON, {name: path.point for name, path in paths.items()})
             require_unclipped(total)
-            for name, path in paths.items():
-                path.go_on(total)
+            for path in paths.values():
                 if path.fit is None:
-                    require_inside(paths[name].model, start, total, self.sums)
+                    require_inside(path.model, start, total, self.sums)
+                path.go_on(total)
         return {name: path.fitted(self.sums) for name, path in paths.items()}
 
     def _penalty(self, model: Model) -> Vector:

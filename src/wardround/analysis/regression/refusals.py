@@ -5,15 +5,16 @@ Each refusal says which column it is, and why. It is made from totals alone.
 
 import numpy as np
 
-from wardround.algorithms.newton import Aliased, Fit, aliased_columns
+from wardround.algorithms.newton import DECREMENT, Aliased, Fit, Matrix, Vector, aliased_columns
 from wardround.analysis.protocol import Total
 from wardround.analysis.regression.sums import Model, RegressionSums, unpacked
 from wardround.privacy.disclosure import shown_count
 from wardround.values.errors import DataError
 
-SEPARATED = 300.0
-"""So many times larger than at the start is the standard error of a coefficient that grows without end: where nearly every row's
-mean is 0 or 1, a step adds one to it, and its weight shrinks by e."""
+SEPARATED = 100.0
+"""So many times larger than at the start is the standard error of a coefficient that grows without end: each step adds about one
+to the linear predictor of the rows that it tells, and their weights shrink by e."""
+SINGULAR = 1e-13
 WORTH_SAYING = 1e-6
 
 
@@ -71,7 +72,8 @@ def _why(aliased: Aliased, model: Model) -> str:
     names = model.design.names
     name = names[aliased.column]
     if not aliased.weights.any():
-        return f"{name!r} is 0 in every row"
+        shifted = model.to_reported[: len(model.design.intercepts), aliased.column].any()
+        return f"{name!r} is the same in every row" if shifted else f"{name!r} is 0 in every row"
     weights = zip(names, _unshifted(aliased, model), strict=True)
     said = [(other, weight) for other, weight in weights if abs(weight) > WORTH_SAYING]
     if all(other in model.design.intercepts for other, _ in said):
@@ -94,16 +96,30 @@ def _unshifted(aliased: Aliased, model: Model) -> np.ndarray:
 
 
 def require_inside(model: Model, start: Total, total: Total, sums: RegressionSums) -> None:
-    """DataError where a coefficient grows without end: some column, or several together, tell the outcome of every row."""
+    """DataError where a coefficient grows without end: some column, or several together, tell the outcome of every row, or of all
+    rows with one value. The standard error of such a coefficient grows with it."""
     if sums.section.ridge > 0 or sums.section.family == "gaussian":
         return
-    before, now = (np.diag(unpacked(one[f"{model.name}.information"])) for one in (start, total))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        growth = np.sqrt(np.where(now > 0, before / now, np.inf))
+    before, now = (_variances(unpacked(one[f"{model.name}.information"])) for one in (start, total))
+    growth = np.sqrt(now / before)
     slopes = np.arange(len(model)) >= len(model.design.intercepts)
     worst = np.flatnonzero((growth > SEPARATED) & slopes)
-    if len(worst):
-        raise _separated([model.design.names[column] for column in worst])
+    if len(worst) or (growth > SEPARATED).any():
+        names = [model.design.names[column] for column in worst]
+        raise _separated(names or list(model.design.intercepts))
+
+
+def _variances(information: Matrix) -> Vector:
+    """The diagonal of the inverse; infinite where the information is singular to working precision."""
+    diagonal = np.diag(information)
+    if not (np.isfinite(information).all() and (diagonal > 0).all()):
+        return np.where(diagonal > 0, 1.0, np.inf)
+    scale = 1.0 / np.sqrt(diagonal)
+    values, vectors = np.linalg.eigh(information * scale[:, None] * scale)
+    inverse = np.divide(1.0, values, out=np.full(len(values), np.inf), where=values > SINGULAR)
+    with np.errstate(invalid="ignore"):
+        variances: Vector = np.nansum(np.where(vectors**2 > SINGULAR, vectors**2 * inverse, 0.0), axis=1) * scale**2
+    return variances
 
 
 def _separated(names: list[str]) -> DataError:
@@ -120,7 +136,7 @@ def require_ended(fit: Fit, sums: RegressionSums) -> None:
         return
     raise DataError(
         f"The fit has not come to an end after {fit.asked} sums",
-        expected=f"a last step below {1e-9:g} standard errors",
+        expected=f"a last step below {DECREMENT:g} standard errors",
         found=f"{fit.decrement:.3g}",
         hint=f"raise analysis.exchanges above {sums.settings.exchanges}; where it grows no nearer, columns may tell the outcome "
         "(separation): use fewer terms, or set analysis.regression.ridge",
