@@ -97,6 +97,20 @@ def test_an_effect_that_differs_is_found_and_calibrated() -> None:
     assert result.figures["qini"]["new"] > 5 * abs(result.figures["qini"]["other"])
 
 
+def test_many_small_differences_are_told_together() -> None:
+    """No column is clear of chance, and all together are: the report may not say that nothing was found."""
+    random, rows = np.random.default_rng(15), patients(1500, seed=15)
+    weight = np.nan_to_num(rows["weight"], nan=75)
+    tilt = 1.5 * ((rows["age"] - 50) / 15 + 2 * rows["female"] - 1 + (weight - 75) / 15)
+    score = np.clip(rows["score"] + np.where(rows["arm"] == 1, tilt, 0.0) + random.normal(0, 8, 1500), 0, 100)
+    tilted = Rows({**rows.columns, "score": score}, rows.patients, rows.splits, "a")
+    result = in_one_place(analysis(probabilities=LOT, individual=False), {"a": tilted})
+    joint = result.figures["interactions"]["new"]
+    singles = [row[7] for row in result.table("interactions").rows if row[0] == "new" and row[1] != "all together"]
+    assert joint["adjusted"] < 0.05 < min(float(single) for single in singles)
+    assert any("depends on something among the columns" in note for note in result.notes)
+
+
 def test_a_rule_is_worth_more_where_the_best_arm_differs() -> None:
     """Women gain by the treatment and men lose: giving it to women alone is better than to all."""
     rows = patients(3000, effect=-6.0, differs=12.0, seed=6)

@@ -152,7 +152,7 @@ class EffectAnalysis:
         unit = self._outcome.unit if self._outcome is not None else ""
         return Wording(
             self.title,
-            self.section.outcome,
+            self.section.outcome if self._outcome is not None else self.data.label.name,
             unit,
             self.scale,
             features_of(self.design),

@@ -28,12 +28,13 @@ class Interaction:
 
 @dataclass(frozen=True)
 class JointTest:
-    """All interactions of one arm at once: chi-square on `freedom` degrees."""
+    """All interactions of one arm at once: chi-square on `freedom` degrees. adjusted: after Holm over the arms."""
 
     arm: int
     chi_square: float
     freedom: int
     p_value: float
+    adjusted: float
 
 
 def interactions(lines: ArmLines, covariances: Floats) -> tuple[Interaction, ...]:
@@ -58,8 +59,9 @@ def joint_tests(lines: ArmLines, covariances: Floats) -> tuple[JointTest, ...]:
         differences = (lines.lines[arm] - lines.lines[0])[columns]
         covariance = (covariances[arm] + covariances[0])[within]
         chi_square = float(differences @ np.linalg.pinv(covariance, hermitian=True) @ differences) if len(columns) else 0.0
-        tests.append(JointTest(arm, chi_square, len(columns), float(stats.chi2.sf(chi_square, len(columns)))))
-    return tuple(tests)
+        tests.append((arm, chi_square, len(columns), float(stats.chi2.sf(chi_square, len(columns)))))
+    adjusted = holm([test[3] for test in tests])
+    return tuple(JointTest(*test, value) for test, value in zip(tests, adjusted, strict=True))
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -18,7 +18,8 @@ def interactions_table(tests: Sequence[Interaction], joint: Sequence[JointTest],
         values = (*map(number, ends), number(test.p_value), number(test.adjusted))
         rows.append((frame.arms[test.arm], frame.columns[test.column], *values))
     for whole in joint:
-        rows.append((frame.arms[whole.arm], "all together", None, None, None, None, number(whole.p_value), None))
+        p_values = (number(whole.p_value), number(whole.adjusted))
+        rows.append((frame.arms[whole.arm], "all together", None, None, None, None, *p_values))
     columns = (
         Column("treatment", "text"),
         Column("column", "text"),
@@ -29,7 +30,10 @@ def interactions_table(tests: Sequence[Interaction], joint: Sequence[JointTest],
         Column("p", "p"),
         Column("p adjusted", "p"),
     )
-    notes = ("Treatment times column in one regression (Lin 2013), robust errors HC2. Adjusted by Holm over all rows.",)
+    notes = (
+        "Treatment times column in one regression (Lin 2013), robust errors HC2. Adjusted by Holm: single rows over all of them, "
+        "those of all together over treatments.",
+    )
     return Table("interactions", "On what the effect depends", columns, tuple(rows), notes)
 
 

@@ -70,7 +70,13 @@ def told(findings: Findings, first: Total, frame: EffectFrame, wording: Wording)
     charts: list[Any] = [forest(by_method, frame, wording)]
     figures: dict[str, Any] = {"averages": average_figures(by_method, frame, wording), "models": _model_figures(findings, frame)}
     figures["interactions"] = {
-        frame.arms[test.arm]: {"chi_square": test.chi_square, "p": test.p_value, "freedom": test.freedom} for test in joint
+        frame.arms[test.arm]: {
+            "chi_square": test.chi_square,
+            "p": test.p_value,
+            "adjusted": test.adjusted,
+            "freedom": test.freedom,
+        }
+        for test in joint
     }
     if findings.individual is not None:
         values = rules.rule_values(findings.individual.judged.sums, findings.scores.sums, frame)

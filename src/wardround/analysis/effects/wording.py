@@ -98,12 +98,20 @@ def interaction_words(
         own = [one for one in tests if one.arm == test.arm]
         several = [frame.columns[one.column] for one in own if one.adjusted < LEVEL]
         smallest = min((one.adjusted for one in own), default=1.0)
+        together = f"all together p = {test.p_value:.2g}"
+        if len(joint) > 1:
+            together += f" ({test.adjusted:.2g} adjusted for {len(joint)} treatments)"
         if several:
             sentences.append(f"The effect of {arm} depends on {', '.join(several)} (p below {LEVEL:g} after Holm's adjustment).")
+        elif test.adjusted < LEVEL:
+            sentences.append(
+                f"The effect of {arm} depends on something among the columns ({together}), but no single one stands out: the "
+                f"smallest p is {smallest:.2g} after Holm's adjustment."
+            )
         else:
             sentences.append(
-                f"No column was found on which the effect of {arm} depends: all together p = {test.p_value:.2g}, the smallest "
-                f"single one {smallest:.2g} after Holm's adjustment. This is no proof that the effect is the same for everybody."
+                f"No column was found on which the effect of {arm} depends: {together}, the smallest single p {smallest:.2g} "
+                "after Holm's adjustment. This is no proof that the effect is the same for everybody."
             )
     if not any(half.adjusted < LEVEL for half in halves):
         sentences.append("No half of any column has another average effect than its counterpart, after Holm's adjustment.")
