@@ -8,6 +8,7 @@ from tests.analysis.drawn_rows import divided, drawn
 from tests.analysis.effects.trials import analysis, patients, study
 from wardround.analysis.carrying import in_one_place
 from wardround.analysis.effects.average_tables import merged_cells
+from wardround.analysis.effects.rows import folds_of
 from wardround.values.errors import DataError
 from wardround.values.rows import Rows
 
@@ -38,6 +39,17 @@ def test_an_arm_that_nearly_nobody_had_is_refused_by_name() -> None:
     few = rows.select((rows["arm"] != 2) | (np.cumsum(rows["arm"] == 2) <= 4))
     with pytest.raises(DataError, match=r"Too few patients .* had other"):
         in_one_place(analysis(probabilities=LOT), divided(few, 3))
+
+
+def test_an_arm_that_two_folds_hold_is_refused() -> None:
+    """A training set would have nobody of it, and its model would say nothing."""
+    rows, asked = patients(), analysis(probabilities=LOT)
+    folds = folds_of(rows.patients.tolist(), asked.fold_key, 5)
+    held = rows.select((rows["arm"] != 2) | (folds < 2))
+    assert (held["arm"] == 2).sum() > 20
+    with pytest.raises(DataError, match=r"Too few patients .* had other"):
+        in_one_place(asked, divided(held, 3))
+    in_one_place(asked, divided(rows.select((rows["arm"] != 2) | (folds < 3)), 3))
 
 
 def test_arms_without_overlap_are_refused() -> None:

@@ -97,7 +97,7 @@ def score_averages(total: Order, frame: EffectFrame) -> Averages:
 
 def require_arms(moments: Moments, frame: EffectFrame, fewest: int) -> None:
     """DataError where an arm has too few patients, or none in some training set."""
-    sets: list[ArmMoments] = [moments.training(number) for number in range(moments.folds)]
+    sets: list[ArmMoments] = [moments.training(number) for number in range(len(moments.left_out))]
     counts = moments.everybody.counts
     rare = [
         name for arm, name in enumerate(frame.arms) if counts[arm] < fewest or min(int(part.counts[arm]) for part in sets) == 0
@@ -105,7 +105,7 @@ def require_arms(moments: Moments, frame: EffectFrame, fewest: int) -> None:
     if rare:
         raise DataError(
             f"Too few patients of all hospitals together had {' and '.join(rare)}, so that its effect cannot be told",
-            expected=f"at least {fewest} in each arm, in two folds or more",
+            expected=f"at least {fewest} in each arm, and some whichever folds are left out",
             hint=f"leave {' and '.join(rare)} out of analysis.effect.arms, or wait for more patients",
         )
 
