@@ -68,7 +68,7 @@ def test_nobody_and_certain_answers() -> None:
     """NaN where there is nothing to say; a model that knows has a Brier score near 0 and an area of 1."""
     days = TimeGrid.every(1, 9)
     sure = BaselineHazard(days, np.full(10, 0.1))
-    empty = np.zeros((len(bin_centres()), 11, 2), np.int64)
+    empty = np.zeros((len(bin_centres(4096)), 11, 2), np.int64)
     everybody = EventCounts(days, np.array([[[0, 0]] * 9 + [[0, 5], [5, 0]]]))
     assert np.isnan(horizon_figures(empty, sure, censoring(everybody), 9).area)
     table = score_table(

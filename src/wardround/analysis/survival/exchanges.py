@@ -25,7 +25,7 @@ from wardround.analysis.survival.log_rank import LogRankSums, of_rows
 from wardround.analysis.survival.partial_likelihood import FollowUp, likelihood_sums, upper
 from wardround.analysis.survival.proportional_hazards import trend_sums
 from wardround.analysis.survival.risk_set_sums import FARTHEST, leaving_sums, weighted_moments
-from wardround.analysis.survival.score_table import SCORE_BINS, score_table
+from wardround.analysis.survival.score_table import bins_for, score_table
 from wardround.analysis.survival.time_grid import Counts, Floats, TimeGrid
 from wardround.privacy.bounded_arrays import Arrays, Quantity
 from wardround.privacy.disclosure import kept_ends
@@ -154,7 +154,7 @@ class Exchanges:
 
     def _accuracy(self) -> Exchange:
         quantities = {
-            "table": Quantity((SCORE_BINS, self.declared.grid.cells + 1, 2)),
+            "table": Quantity((bins_for(self.declared.grid), self.declared.grid.cells + 1, 2)),
             "pairs": Quantity((3,)),
         }
         return Exchange("accuracy", quantities, self._order())
@@ -264,8 +264,9 @@ class Exchanges:
         model = self.declared.modelled(rows, held_out=True)
         grid = self.widened(ask.order["leaving"])
         predictor = model.columns @ ask.order["coefficients"] - ask.order["centre"][0]
-        table = np.zeros((SCORE_BINS, self.declared.grid.cells + 1, 2), np.int64)
-        own = score_table(predictor, model.times, model.events, grid)
+        bins = bins_for(self.declared.grid)
+        table = np.zeros((bins, self.declared.grid.cells + 1, 2), np.int64)
+        own = score_table(predictor, model.times, model.events, grid, bins)
         table[:, : grid.cells + 1] = own
         pairs = pairs_of_rows(predictor, model.times, model.events)
         return {"table": table, "pairs": np.array([pairs.concordant, pairs.discordant, pairs.tied])}

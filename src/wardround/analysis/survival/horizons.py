@@ -80,7 +80,7 @@ def horizon_figures(
     """
     grid = baseline.grid
     until = grid.cells_until(horizon)
-    risk = baseline.risk(bin_centres(), horizon)
+    risk = baseline.risk(bin_centres(len(table)), horizon)
     weights = 1 / np.maximum(censored.at_events()[:until], 1e-300)
     cases = table[:, :until, 1] @ weights  # (bins,), as if nobody had been censored
     controls = table[:, until:].sum(axis=(1, 2)) / max(censored.at(horizon), 1e-300)

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from wardround.analysis.result import Cell, Chart, Table
+from wardround.privacy.disclosure import withheld_of_list
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,8 @@ def told(value: float) -> float | None:
 
 
 def small(counts: list[int], smallest: int) -> list[bool]:
-    """Which counts may not be shown: those from 1 that lie below `smallest`, and where it is one alone the next one as well,
-    since the sum of all is known."""
-    hidden = [0 < count < smallest for count in counts]
-    if sum(hidden) == 1 and len(counts) > 1:
-        open_ones = [position for position, is_hidden in enumerate(hidden) if not is_hidden and counts[position] > 0]
-        if open_ones:
-            hidden[min(open_ones, key=lambda position: counts[position])] = True
-    return hidden
+    """Which of counts whose sum is known may not be shown."""
+    return [bool(is_withheld) for is_withheld in withheld_of_list(np.array(counts, np.int64), smallest)]
 
 
 def cells(counts: list[int], smallest: int) -> list[Cell]:
