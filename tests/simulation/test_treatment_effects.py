@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import wardround as wr
+from wardround.hub.run_folder import RunFolder
+from wardround.simulation.simulate import site_report
 from wardround.values.errors import DataError, StudyError
 
 COLUMNS = {"age": (20, 80), "sex": ("female", "male"), "arm": ("usual", "new", "other"), "score": (0, 100)}
@@ -40,6 +42,8 @@ def test_an_effect_is_one_call(tables: dict[str, Path], tmp_path: Path) -> None:
     for told in ("30 rows lack a value", "At 1 of 3 hospitals nobody had other", "was not drawn by lot", "No column was found"):
         assert told in page
     assert not any(name in note for note in run.result.notes for name in tables)
+    own = {name: site_report(RunFolder(run.folder), name)["dataset_counts"]["own"] for name in tables}
+    assert own["west"]["arm = other"] == 0 and sum(own["north"].values()) == 190 and min(own["north"].values()) > 0
     assert {"averages", "arms", "overlap", "balance", "interactions", "halves", "learners", "groups", "rules"} == {
         table.name for table in run.result.tables
     }

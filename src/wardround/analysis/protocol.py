@@ -16,7 +16,7 @@ their bounds, whatever the order and the rows hold, also where it has no rows at
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -100,4 +100,13 @@ class Analysis(Protocol):
         """At the coordinator: the asks, one after another, and what comes of the totals.
 
         It asks each label at most `times` times. DataError where the totals allow no result, with what is wrong and its mend."""
+        ...
+
+
+@runtime_checkable
+class OwnCounts(Protocol):
+    """An analysis that counts something of a hospital's own rows for that hospital alone."""
+
+    def own_counts(self, rows: Rows) -> Mapping[str, int]:
+        """What stands in the hospital's own report, by name; it never leaves the site. It never raises for what rows hold."""
         ...

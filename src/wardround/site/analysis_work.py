@@ -16,7 +16,7 @@ from traceback import format_exception
 import numpy as np
 
 from wardround.analysis.carrying import CLIPPED, bounded, exchange_of
-from wardround.analysis.protocol import Ask
+from wardround.analysis.protocol import Ask, OwnCounts
 from wardround.plan.permission import ORDER
 from wardround.plan.plan import Plan
 from wardround.privacy.bounded_arrays import Arrays
@@ -83,6 +83,8 @@ class AnalysisWork:
         """Reads the rows; nothing is summed. The hospital's own report has its counts."""
         counts = {"rows": len(self._rows), "patients": self._rows.patient_count}
         self.store.add_to_report("dataset_counts", "counts", counts)
+        if isinstance(self.analysis, OwnCounts):
+            self.store.add_to_report("dataset_counts", "own", dict(self.analysis.own_counts(self._rows)))
         header = order.header
         state = replace(before, study=header.study, records=self._fingerprint, memory={}, pending=None)
         return {}, replace(state, opening=0, opened=content_of(order), opened_with=tuple(map(SiteId, header.cohort)))

@@ -117,6 +117,11 @@ class EffectAnalysis:
             sums["hospitals_without"] *= int(len(read) > 0)
         return sums
 
+    def own_counts(self, rows: Rows) -> dict[str, int]:
+        """This hospital's patients by arm. Where one is 0, its effect here would be taken from other hospitals."""
+        arms = self.read(rows)[0].arms
+        return {f"{self.section.treatment} = {arm}": int(np.sum(arms == at)) for at, arm in enumerate(self._arms)}
+
     def read(self, rows: Rows) -> tuple[EffectRows, NDArray[np.int64]]:
         """The rows that count, and how many do not, by LEFT_OUT."""
         treatment, outcome = rows[self.section.treatment], rows[self.section.outcome] / self.scale
