@@ -21,6 +21,7 @@ from wardround.values.canonical import finite_or_none
 from wardround.values.contribution import Contribution
 from wardround.values.errors import RunError
 from wardround.values.ids import SiteId
+from wardround.values.mapped_tensors import MappedFiles
 from wardround.values.stored import StoredBundle, StoredTree, head_of, stored_arrays, value_of
 from wardround.values.tensor_file import read_tensors, write_tensors
 from wardround.values.tree import Bundle, Tree
@@ -201,6 +202,11 @@ class Progress:
 def save(progress: Progress, folder: Path) -> None:
     """Whole or not at all: a full disk leaves the earlier checkpoint."""
     write_tensors(folder / FILE, stored_arrays(progress), head_of(progress))
+
+
+def on_disk(progress: Progress, folder: Path, files: MappedFiles) -> Progress:
+    """The progress that was just saved in this folder, with its arrays where they lie in the file."""
+    return value_of(Progress, head_of(progress), files.arrays(folder / FILE))
 
 
 def load(folder: Path) -> Progress | None:

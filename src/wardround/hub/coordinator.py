@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from wardround.hub.acceptance import CLOSED_FOR_EVER, DIVERGED, IMPOSSIBLE, Verdict, judge, possible_counts, validation_of
-from wardround.hub.checkpoint import Progress, RoundHistory, resumed, save
+from wardround.hub.checkpoint import Progress, RoundHistory, on_disk, resumed, save
 from wardround.hub.engine import Engine
 from wardround.hub.exchange import Traffic
 from wardround.hub.notices import Listener, RoundDiscarded, RoundFinished, Score, silent
-from wardround.hub.orders import Orders, Question, require_sites, too_few
+from wardround.hub.orders import Orders, Question, nothing, require_sites, too_few
 from wardround.plan.evaluated_model import require_first_model
 from wardround.plan.networks import IN_THIS_PROCESS, Networks
 from wardround.plan.permission import require_listed_hospitals
@@ -25,6 +25,7 @@ from wardround.summation.plain import SumFailed, SumOpened
 from wardround.tasks.sums import Sums
 from wardround.values.errors import EngineError, WireError
 from wardround.values.ids import SiteId
+from wardround.values.mapped_tensors import MappedFiles
 from wardround.values.tree import Bundle, Tree
 from wardround.wire.envelope import pack_bundle
 
@@ -36,7 +37,8 @@ NO_FIGURES = (
 
 class Coordinator:
     """Runs one study over one engine, keeping its checkpoint in `folder`. deadline_s: seconds that a site has to answer.
-    networks: who answers about the study's network."""
+    networks: who answers about the study's network. spare_memory: whether the model stays in the checkpoint's file while nobody
+    looks at it: for a process that waits for hospitals. Its arrays cannot be changed then."""
 
     def __init__(
         self,
@@ -48,13 +50,18 @@ class Coordinator:
         every_site_must_open: bool = False,
         deadline_s: float = DEADLINE_S,
         networks: Networks = IN_THIS_PROCESS,
+        spare_memory: bool = False,
     ) -> None:
         self.study, self.engine, self.folder, self.listener = study, engine, folder, listener
         self.every_site_must_open = every_site_must_open
         self.plan = Plan(study, networks)
         _ = self.plan.private  # refuses a private study whose noise nobody worked out, before anything runs
         self.progress = resumed(folder, study.hash)
-        self._orders = Orders(self.plan, engine, listener, deadline_s)
+        self._files = MappedFiles() if spare_memory and MappedFiles.can_let_go() else None
+        self._let_go = nothing if self._files is None else self._files.let_go
+        if self._files is not None and self.progress.state:
+            self.progress = on_disk(self.progress, folder, self._files)  # a resumed one, which was proved when it was read
+        self._orders = Orders(self.plan, engine, listener, deadline_s, self._let_go)
         self._summing = self._orders.summing(folder, self._keep_keys, self.progress.keys)
 
     @property
@@ -204,7 +211,8 @@ class Coordinator:
             return
         private = self.plan.private
         reference = self.plan.algorithm.reference(bundle)
-        total = reveal(opened.total, reference, frame, 0 if private is None else private.weight(opened.counted))
+        weight = 0 if private is None else private.weight(opened.counted)
+        total = reveal(opened.total, reference, frame, weight, self._let_go)
         opened = replace(opened, total={})  # words as large as the model
         verdict = judge(self.plan, self.progress, total, reference, frame)
         whole = opened.counted == self.progress.sites and verdict.discarded != IMPOSSIBLE
@@ -273,3 +281,6 @@ class Coordinator:
         """Also what the masked sums have come to: a sum and the turn it used up are recorded together."""
         self.progress = replace(progress, keys=self._summing.keys)
         save(self.progress, self.folder)
+        if self._files is not None:
+            self.progress = on_disk(self.progress, self.folder, self._files)
+            self._let_go()  # what was read to be written

@@ -44,15 +44,20 @@ class Question:
     label: str = ""
 
 
+def nothing() -> None:
+    """Where there is nothing to do."""
+
+
 @dataclass(frozen=True)
 class Orders:
     """Puts orders to sites over one engine, and tells the listener who is asked, answers and is lost. deadline_s: seconds that a
-    site has to answer each."""
+    site has to answer each. let_go: is called when an order has been written, and nobody needs its arrays for a while."""
 
     plan: Plan
     engine: Engine
     listener: Listener
     deadline_s: float
+    let_go: Callable[[], None] = nothing
 
     def summing(self, folder: Path, keep_keys: Callable[[KeyProgress], None], keys: KeyProgress) -> Summing:
         """The study's way of adding. folder: for what a masked sum must remember. keep_keys: makes its keys durable."""
@@ -127,6 +132,7 @@ class Orders:
         return Order(header, pack_bundle(question.bundle))
 
     def _trip(self, outbox: Mapping[SiteId, bytes], *, heard: bool) -> Mapping[SiteId, bytes]:
+        self.let_go()
         arrived = (lambda site: self.listener(SiteAnswered(site))) if heard else None
         return self.engine.exchange(outbox, self.deadline_s, arrived)
 

@@ -57,8 +57,8 @@ def protect(contribution: Contribution, reference: Bundle, frame: Frame, key_of:
     return arrays
 
 
-def reveal(total: Tree, reference: Bundle, frame: Frame) -> Contribution:
-    """The sum of contributions that the total of words stands for."""
+def reveal(total: Tree, reference: Bundle, frame: Frame, let_go: Callable[[], None] | None = None) -> Contribution:
+    """The sum of contributions that the total of words stands for. let_go: see Revealed."""
     counts: Tree = {}
     if frame.counts:
         counts = unflatten(total["counts/words"].astype(np.int64), frame.counts)
@@ -67,16 +67,25 @@ def reveal(total: Tree, reference: Bundle, frame: Frame) -> Contribution:
     weight = int(counts.get(WEIGHT, np.array(0)))
     values: dict[str, Revealed] = {}
     for part, shapes in frame.real.items():
-        values[part] = Revealed(total[f"{part}/words"], shapes, reference.get(part, {}), frame, weight)
+        values[part] = Revealed(total[f"{part}/words"], shapes, reference.get(part, {}), frame, weight, let_go)
     return Contribution(values, weight, counts)
 
 
 class Revealed(Mapping[str, NDArray[np.float64]]):
     """The arrays of one part of a total. Each is made anew when it is asked for, in memory of its own: those of a whole model
-    take two to four times as much as the words. weight: of those who were counted."""
+    take two to four times as much as the words. weight: of those who were counted. let_go: is called after each, when its part of
+    the reference is needed no more."""
 
-    def __init__(self, words: NDArray[Any], shapes: Shapes, reference: Tree, frame: Frame, weight: int) -> None:
-        self._words, self._shapes, self._reference = words, shapes, reference
+    def __init__(
+        self,
+        words: NDArray[Any],
+        shapes: Shapes,
+        reference: Tree,
+        frame: Frame,
+        weight: int,
+        let_go: Callable[[], None] | None = None,
+    ) -> None:
+        self._words, self._shapes, self._reference, self._let_go = words, shapes, reference, let_go
         self._frame, self._weight = frame, weight
         names = sorted(shapes)
         starts = accumulate((math.prod(shapes[name]) for name in names), initial=0)
@@ -88,6 +97,8 @@ class Revealed(Mapping[str, NDArray[np.float64]]):
         sums *= self._frame.weight
         if name in self._reference:
             add_weighted(sums, self._reference[name], self._weight)
+        if self._let_go is not None:
+            self._let_go()
         return sums
 
     def __iter__(self) -> Iterator[str]:

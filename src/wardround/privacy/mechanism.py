@@ -1,5 +1,7 @@
 """From a contribution to words and back, by whichever mechanism the study's privacy mode asks for."""
 
+from collections.abc import Callable
+
 from wardround.privacy import fixed_point_mechanism
 from wardround.privacy.fixed_point_mechanism import RoundingKey
 from wardround.privacy.frame import Frame
@@ -17,8 +19,11 @@ def protect(contribution: Contribution, reference: Bundle, frame: AnyFrame, key_
     return fixed_point_mechanism.protect(contribution, reference, frame, key_of)
 
 
-def reveal(total: Tree, reference: Bundle, frame: AnyFrame, weight: int = 0) -> Contribution:
-    """What the total stands for. weight: of those who were counted, where the frame is noised and so does not sum it."""
+def reveal(
+    total: Tree, reference: Bundle, frame: AnyFrame, weight: int = 0, let_go: Callable[[], None] | None = None
+) -> Contribution:
+    """What the total stands for. weight: of those who were counted, where the frame is noised and so does not sum it. let_go: is
+    called when an array of the reference has been used."""
     if isinstance(frame, NoisedFrame):
         return reveal_noised(total, reference, frame, weight)
-    return fixed_point_mechanism.reveal(total, reference, frame)
+    return fixed_point_mechanism.reveal(total, reference, frame, let_go)

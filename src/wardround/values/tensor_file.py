@@ -21,6 +21,11 @@ _TYPES = {
 }
 
 
+def array_types() -> Mapping[str, str]:
+    """How a file calls a type of array -> what NumPy calls it."""
+    return {short: name for name, short in _TYPES.items()}
+
+
 def read_tensors(path: Path) -> tuple[Tree, Any]:
     """Arrays and header of a file that `write_tensors` made, or the arrays of any other. Raises RunError where it is damaged."""
     try:

@@ -97,6 +97,7 @@ class StudyRun:
                 every_site_must_open=not self.state().without_missing,
                 deadline_s=settings.run.deadline_s,
                 networks=networks,
+                spare_memory=True,
             )
             self._spending = Spending(coordinator.plan)
             self._catch_up(coordinator)
