@@ -14,7 +14,7 @@ def give_back_at_once() -> bool:
     """Ask glibc to return what is freed to the system; False where there is no glibc.
 
     By default it learns from the first large array that is freed to keep those like it, up to 32 MiB, in heaps of each thread:
-    a hub that had added a model of 41 MB once held 300 MB for ever after.
+    a hub that had added a model of 41 MB once held 300 MB for ever after, and a clinic of doctors 540 MB in place of 420.
     """
     if not sys.platform.startswith("linux"):
         return False

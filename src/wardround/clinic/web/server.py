@@ -27,6 +27,7 @@ from wardround.clinic.web.http_head import LimitedHead
 from wardround.clinic.web.oidc import Provider
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.watched_folder import WatchedFolder
+from wardround.values.allocator import give_back_at_once
 from wardround.values.errors import RunError
 from wardround.values.private_files import only_holder
 from wardround.values.served_port import allowed_hosts, bound, is_loopback
@@ -72,6 +73,7 @@ def serve(clinic: ClinicPlace, say: Say, *, listen: str = "", begin: Begin | Non
     """Serves until the process is told to end. listen: HOST:PORT in place of the settings'. begin: called with what runs and the
     address, before the first request is answered."""
     _one_thread_each()
+    give_back_at_once()
     settings = clinic.settings
     address = listen or settings.listen
     with bound(address, "The clinic", _MEND) as listener, opened(clinic) as state:
