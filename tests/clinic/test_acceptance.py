@@ -34,6 +34,7 @@ from wardround.clinic.place.service import roll_back, service_of
 from wardround.sources import network_input, prepare
 from wardround.values.errors import DataError, RunError, StudyError
 
+from .dicom_files import NUMBER, dicom
 from .made_cases import WEIGHTS, made_rows, write_rows
 from .made_models import FILMS, SIDE, TABLE, film_model, linear_model
 
@@ -201,6 +202,32 @@ def films_at(folder: Path, count: int = 120) -> list[str]:
         (folder / str(ill)).mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.clip(film, 0, 255).astype(np.uint8)).save(folder / names[-1])
     return names
+
+
+def test_dicom_films_are_grouped_by_their_headers(clinic: ClinicPlace, tmp_path: Path) -> None:
+    """A radiologist has no table of scanners: her films say what took them, of whom, and how. --groups goes before them."""
+    names = films_at(tmp_path / "png")
+    for number, name in enumerate(names):
+        image = np.asarray(Image.open(tmp_path / "png" / name))
+        scanner = {"Manufacturer": "Acme", "ManufacturerModelName": "X1" if number % 4 < 2 else "X2"}
+        told = {"PatientAge": f"{20 + number % 60:03}Y", "PatientSex": "FM"[number % 3 > 0], "ViewPosition": "PA", **scanner}
+        path = tmp_path / "films" / name.replace(".png", ".dcm")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(dicom(image, PatientID=f"{NUMBER}-{number}", **told))
+    (tmp_path / "model.onnx").write_bytes(film_model(gain=60.0))
+    candidates = candidates_of(clinic, str(tmp_path / "model.onnx"))
+    record: Any = accept(clinic, candidates, str(tmp_path / "films"), AcceptanceSettings())
+    groups = {(one.column, one.group): one.cases for one in record.subgroups}
+    assert groups["scanner", "Acme X1"] == groups["scanner", "Acme X2"] == 60 and groups["sex", "F"] == 40
+    assert [one.group for one in record.subgroups if one.column == "age"] == ["20 to 39", "40 to 59", "60 to 79"]
+    assert not [column for column, _ in groups if column == "view"]  # one view alone divides nobody
+    assert NUMBER not in record.model_dump_json() and "Mustermann" not in record.model_dump_json()
+    table = tmp_path / "groups.csv"
+    table.write_text(
+        "record,scanner\n" + "".join(f"{name.replace('.png', '.dcm')},{'AB'[k % 2]}\n" for k, name in enumerate(names))
+    )
+    record = accept(clinic, candidates, str(tmp_path / "films"), AcceptanceSettings(groups=table))
+    assert {one.group for one in record.subgroups if one.column == "scanner"} == {"A", "B"}
 
 
 def test_films_from_a_folder_to_an_answer_with_its_map(clinic: ClinicPlace, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from wardround.clinic.acceptance.card import card_items, write_card
 from wardround.clinic.acceptance.cases import Cases, read_cases
 from wardround.clinic.acceptance.measuring import Measured, crossed_may_be, less_asked, measured, measured_limits
 from wardround.clinic.acceptance.operating_point import OperatingPoint
-from wardround.clinic.acceptance.subgroups import contract_columns, read_groups, subgroup_records
+from wardround.clinic.acceptance.subgroups import Columns, contract_columns, header_columns, read_groups, subgroup_records
 from wardround.clinic.answering.network import Network, open_network
 from wardround.clinic.answering.public_bins import SCORE, bins_of, counted, score_bins
 from wardround.clinic.answering.unusual import FittedReference, fit_reference
@@ -123,7 +123,10 @@ def accept(
     networks = [open_network(candidate.content) for candidate in candidates]
     cases = read_cases(networks[0].statement.data, source, mapping)
     tested = [_tested(network, cases, source, mapping, settings) for network in networks]
-    record, reference = _record(clinic, candidates, networks, cases, tested, settings)
+    columns = header_columns(source, cases) | contract_columns(cases.contract, cases.inputs, settings.columns)
+    if settings.groups is not None:
+        columns |= read_groups(settings.groups, cases)
+    record, reference = _record(clinic, candidates, networks, tested, columns, settings)
     record = record.changed(card=[item.model_dump() for item in card_items(candidates[0].name, registry, networks[0].statement)])
     with clinic.changing_service():
         clinic.keep_model(candidates[0].content)
@@ -155,16 +158,13 @@ def _record(
     clinic: ClinicPlace,
     candidates: tuple[Candidate, ...],
     networks: list[Network],
-    cases: Cases,
     tested: list[tuple[Cases, Measured]],
+    columns: Columns,
     settings: AcceptanceSettings,
 ) -> tuple[AcceptanceRecord, FittedReference | None]:
-    asked, seed = tested[0][1], settings.seed
+    (cases, asked), seed = tested[0], settings.seed
     limits, coverage = measured_limits(cases, asked.scores, settings.promise, seed)
     reference = fit_reference(cases.inputs, networks[0].outputs(cases.inputs).embedding, cases.folds(seed))
-    columns = contract_columns(cases.contract, cases.inputs, settings.columns)
-    if settings.groups is not None:
-        columns |= read_groups(settings.groups, cases)
     record = AcceptanceRecord(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         hospital=clinic.settings.hospital,

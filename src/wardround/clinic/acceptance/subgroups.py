@@ -1,5 +1,6 @@
 """Groups of cases that a model may treat otherwise: by the contract's own columns, and by columns of a table beside the cases.
 
+headers of DICOM films ------------------------------------> age, sex, view, scanner
 contract columns --category, yes or no--> their values        number called age, or named --> three ranges of like size
 groups.csv: record or patient, then any columns ------------> their values, or three ranges of numbers
 """
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from wardround.clinic.acceptance.cases import Cases
 from wardround.clinic.acceptance.measuring import Measured, figures_of
 from wardround.clinic.place.acceptance_record import SubgroupRecord
+from wardround.sources.dicom.film_groups import film_groups
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.values.errors import DataError
 
@@ -46,6 +48,17 @@ def contract_columns(
             hint="write columns of other tables to a file and name it with --groups",
         )
     return groups
+
+
+def header_columns(source: str, cases: Cases) -> dict[str, NDArray[np.str_]]:
+    """Groups (n,) by the headers of DICOM films in a folder: age in ranges, sex, view, scanner; none of other sources."""
+    folder = Path(source)
+    if cases.contract.kind != "image" or not folder.is_dir():
+        return {}
+    told = film_groups(folder, cases.names.tolist())
+    ages = np.array([float(text) if text else np.nan for text in told["age"]])
+    groups = {"age": ranges(ages), **{name: np.array(told[name]) for name in ("sex", "view", "scanner")}}
+    return {name: values for name, values in groups.items() if (values != "").any()}
 
 
 def read_groups(path: Path, cases: Cases) -> dict[str, NDArray[np.str_]]:
