@@ -17,6 +17,7 @@ from wardround.study.reading import parse_study
 from wardround.values.canonical import sha256_hex
 from wardround.values.ids import SiteId, site_id
 from wardround.values.records import Records
+from wardround.values.rows import Rows
 from wardround.values.tree import Tree
 
 MARKER = "ANNA-MUELLER-1951"
@@ -92,6 +93,13 @@ def records(name: str, *, shift: float = 0.0) -> Records:
         np.array([f"{MARKER}-{name}-{index}" for index in range(count)]),
         np.array((["train"] * 4 + ["validation", "test"]) * (count // 6)),
     )
+
+
+def rows(name: str) -> Rows:
+    """The same patients as they were measured; the label is the column `ill`."""
+    own = records(name)
+    columns = {column: own.inputs[:, at].astype(np.float64) for at, column in enumerate("abc")}
+    return Rows({**columns, "ill": own.labels.astype(np.float64)}, own.patients, own.splits, name)
 
 
 def site(

@@ -28,10 +28,13 @@ def new(
             metavar="MODEL", help="Of this finished model instead, to evaluate it: a run folder, or its name in the registry."
         ),
     ] = None,
+    analysis: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Of an analysis instead, which trains nothing: describe or regression.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a starter study, with every choice explained; or one that asks hospitals how a finished model does."""
-    from wardround.study.starter import starter
+    from wardround.study.starter import ANALYSES, starter
     from wardround.values.durable import write_atomic
 
     if path.exists() and not force:
@@ -39,7 +42,11 @@ def new(
     if evaluate is not None:
         _write_evaluation(path, evaluate, force=force)
         return
-    write_atomic(path, starter(kind).encode())
+    if analysis is not None and analysis not in ANALYSES:
+        raise StudyError(
+            "There is no such starter", expected=" or ".join(ANALYSES), found=analysis[:40], hint="see docs/analysis.md"
+        )
+    write_atomic(path, starter(analysis or kind).encode())
     typer.echo(f"Wrote {path}. Read it, change it, then: wardround study check {path}")
 
 

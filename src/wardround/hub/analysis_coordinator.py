@@ -8,6 +8,7 @@ analysis again.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from wardround.analysis.carrying import carried, most_asks, total_of
 from wardround.analysis.protocol import Ask, Total
@@ -16,6 +17,7 @@ from wardround.hub.checkpoint import Progress, resumed, save
 from wardround.hub.engine import Engine
 from wardround.hub.notices import Listener, silent
 from wardround.hub.orders import Orders, Question, require_sites, too_few
+from wardround.hub.run_folder import RunPlan
 from wardround.plan.permission import ORDER
 from wardround.plan.plan import Plan
 from wardround.privacy.bounded_arrays import ArrayWords
@@ -23,6 +25,7 @@ from wardround.study.declaration import Study
 from wardround.study.sections.execution import DEADLINE_S
 from wardround.summation.plain import SumFailed
 from wardround.values.tree import Tree
+from wardround.values.version import __version__
 
 NOT_WITHOUT = (
     "an analysis sums over the same hospitals from its first sum to its last: bring the missing ones back, and run again with "
@@ -61,6 +64,20 @@ class AnalysisCoordinator:
     def exchanges(self) -> int:
         """How many sums were opened so far."""
         return len(self.progress.state)
+
+    def facts(self, plan: RunPlan, declared: Study) -> dict[str, Any]:
+        """What results.json says of the run. declared: the study as it was written; a simulation adds names and keys to it."""
+        return {
+            "format": 1,
+            "run": plan.run_id,
+            "created": plan.created,
+            "study": declared.hash,
+            "hospitals": [str(site) for site in self.progress.sites],
+            "summation": declared.summation.mode,
+            "exchanges": self.exchanges,
+            "synthetic": plan.synthetic,
+            "version": __version__,
+        }
 
     @property
     def _last(self) -> int:

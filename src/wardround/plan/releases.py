@@ -14,6 +14,7 @@ from wardround.values.tree import Tree
 
 _BYTES = {"uint16": 2, "uint32": 4, "uint64": 8}
 OPENING, TRAINING, EVALUATION = "opening", "training", "evaluation"
+ANALYSIS = "analysis"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ def releases(plan: Plan) -> tuple[Release, ...]:
 
 def _releases(plan: Plan) -> Iterator[Release]:
     study = plan.study
+    if plan.analysis is not None:
+        for exchange in plan.analysis.exchanges:
+            quantities = exchange.quantities.values()
+            counts = sum(one.size for one in quantities if one.bound is None) + 1  # how many numbers lay beyond their bounds
+            real = sum(one.size for one in quantities if one.bound is not None)
+            yield Release(ANALYSIS, exchange.times, 2 * real, 64, counts, (exchange.label,))
+        return
     sites, rounds = len(study.sites.names), study.algorithm.rounds
     if "open" in plan.summed:
         yield _release(OPENING, 1, plan.opening_frame(sites))

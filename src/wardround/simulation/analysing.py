@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from wardround.analysis.registry import analysis_of
 from wardround.analysis.result import Result, Table
 from wardround.engines.local.engine import early_fork_server, in_process
-from wardround.evidence.analysis.files import results_json, tables_csv
-from wardround.evidence.analysis.page import facts_of, render_page
+from wardround.evidence.analysis.writing import PAGE, RESULTS, TABLES, write_result
 from wardround.hub.analysis_coordinator import AnalysisCoordinator
 from wardround.hub.notices import Listener, silent
 from wardround.hub.run_folder import RunFolder
@@ -29,17 +28,13 @@ from wardround.study.reading import load_study
 from wardround.study.run_settings import RunSettings
 from wardround.study.sections.simulation import SimulationSection
 from wardround.study.writing import to_toml
-from wardround.values.durable import write_atomic
 from wardround.values.errors import StudyError
 from wardround.values.ids import site_id
 from wardround.values.rows import Rows
 from wardround.values.rows_file import write_rows
-from wardround.values.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
-
-RESULTS, TABLES, PAGE = "results.json", "tables.csv", "report.html"
 
 
 @dataclass(frozen=True, repr=False)
@@ -242,27 +237,9 @@ def _analysed(declared: Study, asked: _Asked, stated: RunSettings, out: Path, li
             coordinator = AnalysisCoordinator(signed, engine, folder.path, listener=losses, deadline_s=settings.run.deadline_s)
             result = coordinator.run()
             coordinator.close()
-        facts = {
-            "format": 1,
-            "run": plan.run_id,
-            "created": plan.created,
-            "study": declared.hash,
-            "hospitals": [str(site) for site in coordinator.progress.sites],
-            "summation": declared.summation.mode,
-            "exchanges": coordinator.exchanges,
-            "synthetic": plan.synthetic,
-            "version": __version__,
-        }
+        facts = coordinator.facts(plan, declared)
         write_result(result, facts, to_toml(declared), folder.path)
         return AnalysisRun(folder.path, result, coordinator.exchanges, plan.synthetic)
-
-
-def write_result(result: Result, facts: dict[str, Any], study_toml: str, folder: Path) -> None:
-    """The three files of a result, each whole or not at all."""
-    write_atomic(folder / RESULTS, results_json(result, facts).encode())
-    write_atomic(folder / TABLES, tables_csv(result.tables).encode())
-    page = render_page(result, facts_of(facts, result), study_toml, synthetic=bool(facts["synthetic"]))
-    write_atomic(folder / PAGE, page.encode())
 
 
 def _placed(folder: RunFolder, study: Study, settings: RunSettings, asked: _Asked, *, begun: bool) -> Hospitals:

@@ -141,10 +141,10 @@ class FileSource:
     def check(self) -> Readiness:
         return self.look()[0]
 
-    def look(self) -> tuple[Readiness, ReadResult | None]:
+    def look(self, labels: Labels = "required", values: Values = "prepared") -> tuple[Readiness, ReadResult | None]:
         """The report and what was read, from one reading; None where it could not be read at all."""
         try:
-            read_result = self._read()
+            read_result = self._read(labels, values)
         except DataError as error:
             report = refused(self.kind, error, quotes=self._is_quoted(error))
             return replace(report, mapping_sha256=self.mapping_sha256), None

@@ -5,10 +5,12 @@ from importlib.resources import files
 from wardround.values.errors import StudyError
 
 KINDS = ("image", "table")
+ANALYSES = ("describe", "regression")
+"""Kinds of analyses with a starter of their own."""
 
 
 def starter(kind: str) -> str:
-    """The text of a starter study; kind: image or table."""
-    if kind not in KINDS:
-        raise StudyError("There is no such starter", expected=" or ".join(KINDS), found=kind[:40])
+    """The text of a starter study; kind: image or table, or an analysis."""
+    if kind not in (*KINDS, *ANALYSES):
+        raise StudyError("There is no such starter", expected=" or ".join((*KINDS, *ANALYSES)), found=kind[:40])
     return (files("wardround.study") / "starters" / f"{kind}.toml").read_text("utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wardround.crypto.identity import Identity
 from wardround.crypto.sealing import SealingKey
+from wardround.evidence.analysis.writing import write_result
 from wardround.evidence.model_card import write_model_card
 from wardround.evidence.report import write_report
 from wardround.hub.artifacts import CARD, REPORT
@@ -36,7 +37,7 @@ from wardround.wire.messages import Refusal, RefusalHeader
 from wardround.wire.offers import ApprovalStatement, Offer, SignedApproval, SiteStatus, State
 from wardround.wire.sealed import Topic
 
-from ...federation.tiny_federation import NAMES, records
+from ...federation.tiny_federation import NAMES, records, rows
 
 DAY_MS = 86_400_000
 QUICK = Pace(offer_s=0.05, longest_offer_s=0.05, answer_s=5, retry_s=0.05, longest_retry_s=0.2, tries=3)
@@ -130,7 +131,7 @@ class Hospital:
             self._sites[study.hash] = Site(
                 SiteId(self.name),
                 study,
-                lambda: records(self.name),
+                (lambda: records(self.name)) if study.analysis is None else (lambda: rows(self.name)),
                 folder,
                 identity=identity,
                 device="cpu",
@@ -225,7 +226,7 @@ class HubWard:
 
     @property
     def means(self) -> Means:
-        finishing = Finishing(write_evidence, register=False)
+        finishing = Finishing(write_evidence, write_tables=write_result, register=False)
         return Means(self.home, self.roster, self.post, self.engine, finishing, lambda _: self.networks, pace=self.pace)
 
     def engine(self, study: str, sites: tuple[SiteId, ...]) -> MemoryEngine:

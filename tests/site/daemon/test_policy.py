@@ -100,7 +100,7 @@ def test_every_rule_changes_the_hash() -> None:
     """An approval names the policy that it was given under."""
     changes: dict[str, object] = {
         "leads": ("a",), "questions": ("binary",), "privacy_modes": ("none",), "plain_sums": True, "smallest_patients": 31,
-        "smallest_hospitals": 4, "largest_epsilon": 1.0, "largest_epsilon_in_all": 1.0, "from_hour": "01:00",
+        "smallest_hospitals": 4, "smallest_cell": 5, "largest_epsilon": 1.0, "largest_epsilon_in_all": 1.0, "from_hour": "01:00",
         "until_hour": "02:00", "longest_days": 1, "cores": 1, "memory_gb": 1.0, "tell_release": False,
     }  # fmt: skip
     more: dict[str, object] = {

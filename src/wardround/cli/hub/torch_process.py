@@ -28,6 +28,8 @@ from wardround.values.tree import Tree
 from wardround.values.version import __version__
 
 if TYPE_CHECKING:
+    from wardround.analysis.result import Result
+    from wardround.hub.analysis_coordinator import AnalysisCoordinator
     from wardround.hub.daemon.finishing import Finishing
     from wardround.hub.daemon.studies import StudyFolder
     from wardround.hub.run_folder import RunFolder
@@ -87,6 +89,9 @@ class FinishingElsewhere:
 
     def stage(self, study: "Study", settings: "RunSettings", folder: "RunFolder") -> None:
         self.here.stage(study, settings, folder)
+
+    def write_result(self, folder: "StudyFolder", coordinator: "AnalysisCoordinator", result: "Result") -> None:
+        self.here.write_result(folder, coordinator, result)
 
     def write(self, folder: "StudyFolder") -> str:
         return _done_elsewhere("finish", folder.path)

@@ -12,6 +12,7 @@ from wardround.cli.hub.torch_process import FinishingElsewhere, NetworksElsewher
 from wardround.values.errors import StudyError, WardroundError
 
 if TYPE_CHECKING:
+    from wardround.analysis.result import Result
     from wardround.engines.flower.hub import FlowerHub
     from wardround.hub.daemon.home import HubHome
     from wardround.hub.daemon.service import HubService
@@ -61,7 +62,7 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
         roster,
         post,
         lambda study, sites: RemoteEngine(post, study, sites, _largest_reply(StudyFolder(home.study(study)))),
-        FinishingElsewhere(Finishing(write_evidence, _stage_external)),
+        FinishingElsewhere(Finishing(write_evidence, _stage_external, _write_tables)),
         NetworksElsewhere,
         heads=post.heads,
         last_seen=carrier.last_seen,
@@ -82,6 +83,13 @@ def hub_service(home: "HubHome", say: Callable[[str], None]) -> Iterator["HubSer
     finally:
         ended.set()
         carrier.stop()
+
+
+def _write_tables(result: "Result", facts: dict[str, Any], study_toml: str, folder: Path) -> None:
+    """matplotlib is loaded when the first analysis has come to its end."""
+    from wardround.evidence.analysis.writing import write_result
+
+    write_result(result, facts, study_toml, folder)
 
 
 def _say_clock(log: "ChainedLog", say: Callable[[str], None], site: "SiteId", ahead_s: float) -> None:

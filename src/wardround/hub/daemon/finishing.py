@@ -6,7 +6,10 @@ The hub reads no hospital's folder. So its record holds the totals, and each hos
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from wardround.analysis.result import Result
+from wardround.hub.analysis_coordinator import AnalysisCoordinator
 from wardround.hub.artifacts import write_artifacts
 from wardround.hub.checkpoint import Progress, load
 from wardround.hub.daemon.studies import StudyFolder
@@ -17,20 +20,24 @@ from wardround.plan.pricing import price_of_plan
 from wardround.study.declaration import Study
 from wardround.study.record.run_record import PrivacyRecord, RunRecord
 from wardround.study.run_settings import RunSettings
+from wardround.study.writing import to_toml
 from wardround.values.errors import RunError, StudyError
 from wardround.values.tree import Tree
 
 Stage = Callable[[Study, RunSettings, Path], None]
 WriteEvidence = Callable[[RunRecord, Path], None]
+WriteResult = Callable[[Result, dict[str, Any], str, Path], None]
 
 
 @dataclass(frozen=True)
 class Finishing:
     """stage_external: reads the external test set and writes it to a file; None where this hub has no way to. write_evidence:
-    writes report and model card into a folder. register: whether the model enters this user's registry."""
+    writes report and model card into a folder. write_tables: the same of an analysis. register: whether the model enters this
+    user's registry."""
 
     write_evidence: WriteEvidence
     stage_external: Stage | None = None
+    write_tables: WriteResult | None = None
     register: bool = True
 
     def stage(self, study: Study, settings: RunSettings, folder: RunFolder) -> None:
@@ -43,6 +50,13 @@ class Finishing:
                 hint="write [external] into STUDY.run.toml beside the study, and submit it with: wardround hub run STUDY",
             )
         self.stage_external(study, settings, folder.external)
+
+    def write_result(self, folder: StudyFolder, coordinator: AnalysisCoordinator, result: Result) -> None:
+        """The tables of an analysis that has come to its end, in the run's folder."""
+        plan, study = run_plan_in(folder.run), folder.study()
+        if plan is None or self.write_tables is None:
+            raise RunError(f"{folder.run} holds no run, or this hub has no way to write tables", hint="update the hub")
+        self.write_tables(result, coordinator.facts(plan, study), to_toml(study), folder.run)
 
     def write(self, folder: StudyFolder) -> str:
         """The hash of the model of a run that has come to its end. All that it leaves is in the folder then; writing it again

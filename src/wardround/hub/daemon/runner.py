@@ -147,6 +147,8 @@ class StudyRunner:
         An error comes again when the study runs, and is told there."""
         if not self._prepared:
             self._prepared = True
+            if study.analysis is not None:
+                return
             with suppress(WardroundError):
                 _ = Plan(study, self._means.networks(self.folder)).network
 
@@ -182,8 +184,9 @@ class StudyRunner:
         except EngineError as error:
             self._without_enough(error, run)
             return
-        made = "The record of the evaluation and" if study.evaluates_only else "The model and"
-        self._to("finished", reason=f"{made} its report are in the run folder.", model=model)
+        made = "The record of the evaluation and its report" if study.evaluates_only else "The model and its report"
+        made = made if study.analysis is None else "The tables of the analysis and their page"
+        self._to("finished", reason=f"{made} are in the run folder.", model=model)
 
     def _begins_unapproved(self, study: Study) -> bool:
         """Whether the first order would leave without every approval: one expired just now, or the file of the state was edited.

@@ -9,6 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from wardround.analysis.result import Result
+from wardround.hub.analysis_coordinator import AnalysisCoordinator
 from wardround.hub.checkpoint import RoundHistory
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.daemon.halting import HaltingEngine
@@ -45,6 +47,10 @@ class Finish(Protocol):
 
     def stage(self, study: Study, settings: RunSettings, folder: RunFolder) -> None:
         """What lies beside the run before its first order."""
+        ...
+
+    def write_result(self, folder: StudyFolder, coordinator: AnalysisCoordinator, result: Result) -> None:
+        """The tables of an analysis that has come to its end."""
         ...
 
     def write(self, folder: StudyFolder) -> str:
@@ -85,6 +91,8 @@ class StudyRun:
             synthetic = self.folder.submission.synthetic
             if run_folder.plan is None:
                 run_folder.begin(self.study, settings, synthetic=synthetic)
+            if self.study.analysis is not None:
+                return self._analysed(engine, run_folder, settings.run.deadline_s, finishing)
             finishing.stage(self.study, settings, run_folder)
             networks: Networks = self.networks
             if self.study.evaluates_only:
@@ -110,6 +118,15 @@ class StudyRun:
         else:
             self.log.append("model", "The model was written.", study=self.study.hash, sha256=model)
         return model
+
+    def _analysed(self, engine: Engine, run_folder: RunFolder, deadline_s: float, finishing: Finish) -> str:
+        """From the first sum of an analysis to its tables. No model is made, so there is no hash."""
+        coordinator = AnalysisCoordinator(self.study, engine, run_folder.path, listener=self._hear, deadline_s=deadline_s)
+        result = coordinator.run()
+        finishing.write_result(self.folder, coordinator, result)
+        coordinator.close()
+        self.log.append("analysed", "The tables were written.", study=self.study.hash, sums=coordinator.exchanges)
+        return ""
 
     def mended(self, hint: str) -> str:
         """A hint of the coordinator as it is true here: a run is resumed by the hub's own command."""

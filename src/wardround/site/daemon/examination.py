@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wardround.plan.plan import SCORED_AT_THE_END
+from wardround.site.analysis_work import fingerprint_of_rows
+from wardround.site.config import labels_of
 from wardround.site.daemon.approvals import Facts
 from wardround.site.daemon.data_sets import DataSet
 from wardround.site.daemon.policy import Policy, broken_rules
@@ -69,17 +71,23 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
     """Reads the whole data set: for many images that takes minutes. Writes nothing."""
     from wardround.sources import open_source
     from wardround.sources.excluded_patients import ExcludedPatients
-    from wardround.sources.made_records import to_records
+    from wardround.sources.made_records import to_records, to_rows
     from wardround.sources.mapping.sections import load_mapping
 
     mapping = None if data_set.mapping is None else load_mapping(data_set.mapping)
     excluded = ExcludedPatients.of_user()
     source = open_source(data_set.data, study.data, private=study.privacy.private, mapping=mapping, excluded=excluded)
-    readiness, read_result = source.look()
-    records = None
-    if read_result is not None and readiness.ready():
-        records = to_records(read_result, study.data, study.data.splits)
-    patients = 0 if records is None else _patients(study, records)
+    records, mark, patients = None, "", 0
+    if study.analysis is not None:
+        readiness, read_result = source.look(labels_of(study), "measured")
+        if read_result is not None and readiness.ready():
+            rows = to_rows(read_result, study.data, name)
+            mark, patients = fingerprint_of_rows(rows), rows.patient_count
+    else:
+        readiness, read_result = source.look()
+        if read_result is not None and readiness.ready():
+            records = to_records(read_result, study.data, study.data.splits)
+            mark, patients = fingerprint(records), _patients(study, records)
     cost = cost_of(study, ledger_path(ledgers, data_set.ledger)) if study.privacy.private else None
     broken = list(
         broken_rules(
@@ -95,7 +103,7 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
         name,
         data_set.ledger if study.privacy.private else "",
         readiness,
-        "" if records is None else fingerprint(records),
+        mark,
         patients,
         "" if mapping is None else mapping.sha256,
         cost,

@@ -59,6 +59,13 @@ class Policy(Section):
         "split that it looks at. Fewer: it is refused.",
     )
     smallest_hospitals: int = Field(default=3, ge=1, le=10_000, description="Fewest hospitals of a study.")
+    smallest_cell: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Fewest patients of all hospitals together in a count that an analysis shows: its analysis.smallest_cell is "
+        "at least this.",
+    )
     largest_epsilon: float | None = Field(
         default=None, gt=0, description="Largest epsilon of one private study. Left out: no limit but the ledger's budget."
     )
@@ -117,6 +124,7 @@ class Policy(Section):
     def hash(self) -> str:
         """Settings that came later are hashed where they are set: approvals that were given before hold on."""
         unset = {name for name in ("pre_approve", *_OF_PRE_APPROVALS) if self.pre_approve == "nothing"}
+        unset |= {"smallest_cell"} if self.smallest_cell == 1 else set()
         return sha256_hex(canonical_json(self.model_dump(mode="json", exclude=unset)))
 
     def allows_now(self, now: datetime) -> bool:
@@ -162,6 +170,8 @@ def broken_rules(
         yield f"this hospital has {patients} patients for it, and smallest_patients is {policy.smallest_patients}"
     if len(study.sites.names) < policy.smallest_hospitals:
         yield f"it names {len(study.sites.names)} hospitals, and smallest_hospitals is {policy.smallest_hospitals}"
+    if study.analysis is not None and study.analysis.smallest_cell < policy.smallest_cell:
+        yield f"analysis.smallest_cell is {study.analysis.smallest_cell}, and smallest_cell is {policy.smallest_cell}"
     yield from _broken_limits(policy, epsilon, epsilon_in_all)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wardround.algorithms.personal import candidate_named
+from wardround.analysis.protocol import Analysis
 from wardround.plan.plan import Plan
-from wardround.plan.releases import EVALUATION, OPENING, TRAINING, Release, releases
+from wardround.plan.releases import ANALYSIS, EVALUATION, OPENING, TRAINING, Release, releases
 from wardround.site.daemon.examination import Examination
 from wardround.site.daemon.offers import OfferedStudy
 from wardround.site.daemon.policy import Policy, not_pre_approved
@@ -91,6 +92,9 @@ def _fields(contract: DataContract) -> Iterator[str]:
 
 def _computed(plan: Plan) -> Iterator[str]:
     study = plan.study
+    if plan.analysis is not None:
+        yield from _analysed(plan, plan.analysis)
+        return
     size = sum(_size(shape) for shape in plan.model_shapes.values())
     if study.evaluates_only:
         yield f"Evaluation only of a finished model: {study.learned.title}, {size:,} numbers. Nothing is trained."
@@ -109,6 +113,17 @@ def _computed(plan: Plan) -> Iterator[str]:
                 f"{ALARM}The model kept here may hold values of single patients ({', '.join(remembering)}: a row for each "
                 "training record). Its files must never leave this hospital."
             )
+    yield "Only Wardround's own code runs here. Nothing that the hub sends is a program."
+
+
+def _analysed(plan: Plan, analysis: Analysis) -> Iterator[str]:
+    """What is made public, of which columns, and from how small counts."""
+    section = plan.study.analysis
+    assert section is not None
+    yield f"An analysis ({section.kind}): tables and figures of all hospitals together. No model is made."
+    yield f"It reads the columns: {', '.join(analysis.columns)}."
+    yield f"Its tables will be public: counts below {section.smallest_cell} are withheld in them, and what would give them away."
+    yield "The hub reads every total before these rules, also a total of few patients; of this hospital alone it reads nothing."
     yield "Only Wardround's own code runs here. Nothing that the hub sends is a program."
 
 
@@ -132,6 +147,10 @@ def _leaving(plan: Plan) -> Iterator[str]:
 
 def _release_words(release: Release, plan: Plan) -> str:
     numbers = []
+    if release.step == ANALYSIS:
+        real = f" and {release.model_words // 2:,} sums of real numbers" if release.model_words else ""
+        times = "once" if release.sums == 1 else f"at most {release.sums} times"
+        return f"{release.labels[0]}, {times}: {release.counts:,} counts{real}, {release.bytes_each:,} bytes each."
     if release.model_words:
         noised = "with noise " if plan.private is not None and plan.private.distributed else ""
         numbers.append(f"{release.model_words:,} numbers of the model {noised}as words of {release.bits} bits")
@@ -156,7 +175,9 @@ _MEANING = {
 def _protection(study: Study) -> Iterator[str]:
     yield from protection(study)
     if not study.privacy.private:
-        yield f"{ALARM}privacy.mode is none: docs/security.md says what a crafted model could make the totals show of patients."
+        of_models, of_orders = "docs/security.md says what a crafted model", "docs/analysis.md says what crafted orders"
+        page = of_models if study.analysis is None else of_orders
+        yield f"{ALARM}privacy.mode is none: {page} could make the totals show of patients."
 
 
 def _cost(study: Study, examination: Examination | None) -> Iterator[str]:
