@@ -83,7 +83,28 @@ def _visits(risk: np.ndarray, rng: np.random.Generator) -> Columns:
     return {"visits": ["?" if rng.random() < 0.05 else str(one) for one in visits]}
 
 
+def _findings(risk: np.ndarray, rng: np.random.Generator) -> Columns:
+    columns = {}
+    for place, name in enumerate(("effusion", "oedema", "fracture")):
+        there = rng.random(len(risk)) < 1 / (1 + np.exp(-(1.5 - 0.5 * place) * risk))
+        columns[name] = ["" if rng.random() < 0.2 else "yes" if one else "no" for one in there]
+    return columns
+
+
 KINDS = (
+    Kind(
+        "findings",
+        '[task]\nkind = "findings"\nfindings = ['
+        + ", ".join(
+            f'{{ name = "{name}", column = "{name}", positive = ["yes"], negative = ["no"] }}'
+            for name in ("effusion", "oedema", "fracture")
+        )
+        + "]",
+        ("effusion", "oedema", "fracture"),
+        _findings,
+        ("effusion", "oedema", "fracture"),
+        ("probability of effusion", "probability of oedema", "probability of fracture"),
+    ),
     Kind(
         "count",
         '[task]\nkind = "count"\nblank = ["?"]\nunit = "visits"\nrange = [0, 40]\noutside = "clip"',

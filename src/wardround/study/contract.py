@@ -253,9 +253,9 @@ class DataContract(Section):
         header = [name.strip().casefold() for name in self.header]
         if twice := sorted({name for name in header if header.count(name) > 1}):
             raise ValueError(f"the header names a column twice: {', '.join(twice)}")
-        if self.label.column in names:
-            raise ValueError(f"the label {self.label.column!r} may not be one of the columns the network sees")
-        if self.header and (absent := sorted({*names, self.label.column} - set(self.header))):
+        if seen := [name for name in self.label.columns if name in names]:
+            raise ValueError(f"the label {seen[0]!r} may not be one of the columns the network sees")
+        if self.header and (absent := sorted({*names, *self.label.columns} - set(self.header))):
             raise ValueError(f"the header does not name {', '.join(absent)}")
         return self
 

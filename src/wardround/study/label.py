@@ -34,7 +34,8 @@ class LabelKind:
 
     reads: the settings of [task] that it reads. wrong: what a label section lacks or has too much, in words; None where it is
     sound. columns: those that hold the label; a cell of several is their words joined by JOINT. sides: what values mean, in
-    words. parts: how many of the targets are of each sort, by its name; empty where they have none. knows: whether a number is a
+    words. parts: how many of the targets are of each sort, by its name; empty where they have none. overlapping: whether one
+    record may be of several sorts, or of none, so that they are no parts of a whole. knows: whether a number is a
     target of the contract, for records that were prepared before.
     """
 
@@ -47,6 +48,7 @@ class LabelKind:
     columns: Callable[["LabelContract"], tuple[str, ...]] = lambda label: (label.column,)
     sides: Callable[["LabelContract"], tuple[tuple[str, str], ...]] = lambda _label: ()
     parts: Callable[["LabelContract", NDArray[Any]], dict[str, int]] = lambda _label, _targets: {}
+    overlapping: bool = False
     knows: Callable[["LabelContract", Target], bool] = lambda _label, _target: True
 
 
@@ -119,6 +121,11 @@ class LabelContract(Section):
     def columns(self) -> tuple[str, ...]:
         """The columns that hold the label."""
         return LABEL_KINDS[self.kind].columns(self)
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether one record may be of several sorts."""
+        return LABEL_KINDS[self.kind].overlapping
 
     def knows(self, target: Target) -> bool:
         """Whether a number is a target of this contract."""

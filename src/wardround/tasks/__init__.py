@@ -5,7 +5,7 @@
     evaluation.py from sums to what a record keeps       classes/     one of several
     intervals.py  of proportions                         number/      a number on a public scale
     grades/       one of several, in order               count/       how many
-    shared/       what several kinds have in common
+    findings/     several, each with blanks              shared/      what several kinds have in common
 
 Loading this room makes every kind known; no torch is loaded with it.
 """
@@ -14,6 +14,7 @@ from wardround.study.label import BINARY
 from wardround.tasks.binary import BinaryTask
 from wardround.tasks.classes import CLASSES, ClassesTask
 from wardround.tasks.count import COUNT, CountTask
+from wardround.tasks.findings import FINDINGS, FindingsTask
 from wardround.tasks.grades import GRADES, GradesTask
 from wardround.tasks.number import NUMBER, NumberTask
 from wardround.tasks.registry import register
@@ -23,3 +24,4 @@ register(CLASSES, ClassesTask)
 register(NUMBER, NumberTask)
 register(GRADES, GradesTask)
 register(COUNT, CountTask)
+register(FINDINGS, FindingsTask)

@@ -267,7 +267,7 @@ def read_query(url: str | Path, query: str, contract: DataContract, others: Iter
     path = sqlite_path(url)
     database = path if path is not None else url if isinstance(url, Path) or "://" not in url else address_of(url)
     names = {column.name for column in contract.columns}
-    names |= {contract.label.column, contract.patient.column, contract.site.column, "split", *others}
+    names |= {*contract.label.columns, contract.patient.column, contract.site.column, "split", *others}
     with connected(Path(database) if isinstance(database, str) else database) as connection:
         streamed = connection.execution_options(stream_results=True, yield_per=ROWS, no_parameters=True)
         with streamed.exec_driver_sql(statement) as result:

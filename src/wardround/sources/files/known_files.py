@@ -8,7 +8,7 @@ import csv
 import io
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +18,7 @@ from wardround.sources.problem_counter import ProblemCounter
 from wardround.sources.read_result import Labels
 from wardround.sources.splitting import split_named
 from wardround.study.contract import DataContract
+from wardround.study.label import JOINT
 from wardround.values.errors import DataError
 
 MANIFEST = "manifest.csv"
@@ -142,16 +143,28 @@ def _contradicting(label: str, below: list[str], contract: DataContract) -> list
     return [folder for folder in words if contract.label.judge(folder) not in (None, outcome)]
 
 
+def _label_columns(columns: Collection[str], contract: DataContract) -> tuple[str, ...]:
+    """The columns that hold the label; none where one of them is absent."""
+    if len(contract.label.columns) > 1:
+        return contract.label.columns if set(contract.label.columns) <= set(columns) else ()
+    name = _named(columns, contract.label.column, "label")
+    return () if name is None else (name,)
+
+
+def _label_words(row: Mapping[str, str], columns: tuple[str, ...]) -> str:
+    return JOINT.join(row[name] for name in columns)
+
+
 def _from_manifest(
     text: bytes, names: tuple[str, ...], contract: DataContract, labels: Labels
 ) -> tuple[list[Known], list[Place]]:
     rows = _manifest_rows(text)
     columns = rows[0][1].keys() if rows else ()
-    file, label = _file_column(columns), _named(columns, contract.label.column, "label")
-    if file is None or (label is None and labels == "required"):
+    file, label = _file_column(columns), _label_columns(columns, contract)
+    if file is None or (not label and labels == "required"):
         raise DataError(
             f"{MANIFEST} lacks a column",
-            expected=f"file and {contract.label.column}; patient, split and site where they are known",
+            expected=f"file and {', '.join(contract.label.columns)}; patient, split and site where they are known",
             hint="add the column, or say its name in the contract",
         )
     patient, split = _named(columns, contract.patient.column, "patient"), _named(columns, "split")
@@ -174,7 +187,7 @@ def _from_manifest(
             line_of[name] = line
             told = {key: row[c].strip() for key, c in (("patient", patient), ("split", split), ("site", site)) if c}
             listed_files[name] = Known(
-                name, row[label] if label else "", told.get("patient", ""), told.get("split", ""), told.get("site", ""), True
+                name, _label_words(row, label), told.get("patient", ""), told.get("split", ""), told.get("site", ""), True
             )
     return [listed_files[name] for name in sorted(listed_files)], absent
 

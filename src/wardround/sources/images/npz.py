@@ -23,7 +23,7 @@ from wardround.sources.read_result import Labels, ReadResult, Values, collect
 from wardround.sources.reader import Reader
 from wardround.sources.tables.columns import cell_of
 from wardround.study.contract import DataContract
-from wardround.study.label import Target
+from wardround.study.label import JOINT, Target
 from wardround.values.errors import DataError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -67,7 +67,7 @@ def read_npz(
         return _medmnist(arrays, parts, beside or Beside(), counter, contract, labels)
     images = _need(arrays, "images", "image")
     count = _length(images)
-    cells = _label_cells(_labels(arrays, labels, contract.label.column, "label", "labels"), count)
+    cells = _label_cells(_labels(arrays, labels, contract.label.column, "label", "labels"), count, contract)
     patients, sites, splits = (
         None if array is None else _column(array, count)
         for array in (
@@ -93,7 +93,7 @@ def _medmnist(
     cells = [
         cell
         for word, count in zip(parts, counts, strict=True)
-        for cell in _label_cells(_labels(arrays, labels, f"{word}_labels", f"{word}_label"), count)
+        for cell in _label_cells(_labels(arrays, labels, f"{word}_labels", f"{word}_label"), count, contract)
     ]
     named = [_maybe(arrays, f"{word}_patient", f"{word}_patients") for word in parts]
     patients = None
@@ -165,8 +165,12 @@ def _labels(arrays: Arrays, labels: Labels, *names: str) -> NDArray[Any] | None:
     return _need(arrays, *names) if labels == "required" else _maybe(arrays, *names)
 
 
-def _label_cells(array: NDArray[Any] | None, count: int) -> list[Any]:
-    """The label of each image as it is written; None for all where the file has none."""
+def _label_cells(array: NDArray[Any] | None, count: int, contract: DataContract) -> list[Any]:
+    """The label of each image as it is written; None for all where the file has none. A label of several columns is an array with
+    as many, in the order of the contract."""
+    width = len(contract.label.columns)
+    if array is not None and width > 1 and array.shape == (count, width):
+        return [JOINT.join(cell_of(word) for word in row) for row in array.tolist()]
     return [None] * count if array is None else _column(array, count).tolist()
 
 

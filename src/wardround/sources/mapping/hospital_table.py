@@ -92,7 +92,12 @@ def _distinct_words(frame: "pl.DataFrame") -> dict[str, list[str]]:
 
 
 def _asked(contract: DataContract) -> frozenset[str]:
-    names = (*(column.name for column in contract.columns), contract.label.column, contract.patient.column, contract.site.column)
+    names = (
+        *(column.name for column in contract.columns),
+        *contract.label.columns,
+        contract.patient.column,
+        contract.site.column,
+    )
     return frozenset().union(*(words_for(name) for name in names))
 
 

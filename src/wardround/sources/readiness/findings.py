@@ -162,7 +162,7 @@ def _assigned(read_result: ReadResult, splits: SplitsContract) -> NDArray[np.str
 
 def _label_findings(read_result: ReadResult, contract: DataContract) -> list[Finding]:
     parts = contract.label.parts(read_result.labels)
-    if not len(read_result) or not parts:
+    if not len(read_result) or not parts or contract.label.overlapping:
         return []
     present = {name.partition(" (")[0]: count for name, count in parts.items() if count}
     if len(present) == 1:
@@ -257,8 +257,8 @@ def _part(level: Level, code: str, text: str, hint: str, count: int, whole: int)
 def _counts(read_result: ReadResult, contract: DataContract, assigned: NDArray[np.str_] | None) -> tuple[Count, ...]:
     whole = {"records": len(read_result), "patients": len(distinct(read_result.patients)[0])}
     lines = [Count(name, count_text(count), str(count)) for name, count in whole.items()]
-    if parts := contract.label.parts(read_result.labels):
-        lines += _parts(parts)
+    parts = contract.label.parts(read_result.labels)
+    lines += [Count(name, count_text(n), str(n)) for name, n in parts.items()] if contract.label.overlapping else _parts(parts)
     if assigned is not None and len(read_result):
         patients: dict[str, int] = {split: len(distinct(read_result.patients[assigned == split])[0]) for split in SPLITS}
         lines += _parts({f"patients in {split}": count for split, count in patients.items()})

@@ -93,8 +93,9 @@ def _row_problems(frame: pl.DataFrame, contract: DataContract, line_of: LineOf |
     if contract.patient.column not in frame.columns or not frame.height:
         return problems
     plain = frame.select(pl.col(name) for name, kind in frame.schema.items() if not kind.is_nested() and kind != pl.Object)
-    labelled = contract.label.column in plain.columns and plain.width > 1
-    alike = _repeated(plain.drop(contract.label.column) if labelled else plain)
+    label_columns = [name for name in contract.label.columns if name in plain.columns]
+    labelled = bool(label_columns) and plain.width > len(label_columns)
+    alike = _repeated(plain.drop(label_columns) if labelled else plain)
     copies = alike if not len(alike) or not labelled else _repeated(plain)
     if len(copies):
         text, hint = "Rows that copy another one in every cell, the patient's too", "keep one of each"

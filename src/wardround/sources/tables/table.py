@@ -27,7 +27,7 @@ from wardround.sources.tables.columns import PreparedColumn, measured_values, pr
 from wardround.sources.tables.csv_text import GZIP, PARQUET, looks_like_text
 from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
-from wardround.study.label import Target
+from wardround.study.label import JOINT, Target
 from wardround.study.missing_words import is_spreadsheet_error
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def records_of(table: TableRows, contract: DataContract, labels: Labels, values:
     require_columns(table, contract, labels)
     counter = ProblemCounter(ROWS)
     kept = _kept_rows(table, contract)
-    label_cells = _cells(table, contract.label.column)
+    label_cells = _label_cells(table, contract)
     targets, has_target = _targets(label_cells, kept, table, contract, counter, labels)
     rows = np.flatnonzero(kept & (has_target | (labels == "optional")))
     outcomes = np.where(has_target, targets, 0)[rows]
@@ -130,7 +130,7 @@ def _measured(
 
 def require_columns(table: TableRows, contract: DataContract, labels: Labels) -> None:
     """DataError that names every column which the contract wants and the table lacks."""
-    needed = [column.name for column in contract.columns] + ([contract.label.column] if labels == "required" else [])
+    needed = [column.name for column in contract.columns] + (list(contract.label.columns) if labels == "required" else [])
     there = set(table.names) or {name for name in needed if table.cells_of(name) is not None}
     if absent := [name for name in needed if name not in there]:
         raise absent_columns(absent, table.names)
@@ -142,6 +142,15 @@ def _cells(table: TableRows, name: str) -> Cells:
     if cells is None:
         cells = [""] * table.count
     return cells if isinstance(cells, Cells) else Cells.of_list(cells)
+
+
+def _label_cells(table: TableRows, contract: DataContract) -> Cells:
+    """The label's cells; of a label in several columns their words joined."""
+    each = [_cells(table, name) for name in contract.label.columns]
+    if len(each) == 1:
+        return each[0]
+    rows = (JOINT.join(words) for words in zip(*(cells.to_list() for cells in each), strict=True))
+    return Cells.of_list(list(rows))
 
 
 def _kept_rows(table: TableRows, contract: DataContract) -> NDArray[np.bool_]:
@@ -163,7 +172,7 @@ def _targets(
     known_words = np.array([target is not None for target in judged], bool).reshape(len(judged))
     values = np.array([0 if target is None else target for target in judged]).reshape(len(judged))
     has_target = cells.by_row(known_words)
-    empty = cells.by_row(np.array([word == "" for word in cells.words], bool).reshape(len(judged)))
+    empty = cells.by_row(np.array([word.strip(JOINT) == "" for word in cells.words], bool).reshape(len(judged)))
     if labels == "required":
         counter.absent_labels(RowPlaces(np.flatnonzero(kept & ~has_target & empty), contract.label.column, table.line_of))
     told = kept & ~has_target & ~empty

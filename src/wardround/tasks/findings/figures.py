@@ -1,0 +1,46 @@
+"""Figures and their 95 % intervals of several findings. No torch."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from wardround.tasks.binary.figures import auc, calibration_error, confusion_at, measure
+from wardround.tasks.binary.score_sums import ONE, ScoreSums
+from wardround.tasks.intervals import UNDEFINED
+from wardround.tasks.protocol import Estimate, Figures
+from wardround.tasks.shared.score_stack import mean_auc
+
+
+def figures_of(each: Sequence[ScoreSums], records: int, keys: tuple[str, ...], replicates: int) -> Figures:
+    """each: of the findings. keys: of the counts."""
+    together = sum(each, ScoreSums.zero())
+    known, (area, ends) = together.n, mean_auc(each)
+    precision, precision_ends = _mean_precision(each, replicates)
+    at = confusion_at(together, 0.5)
+    values = {
+        "macro_auc": area,
+        "judged": float(sum(bool(one.positives and one.negatives) for one in each)),
+        "macro_auprc": precision,
+        "micro_auc": auc(together),
+        "accuracy_at_half": (at.true_positive + at.true_negative) / known if known else math.nan,
+        "log_loss": together.mean_loss,
+        "brier": float(together.brier) / ONE / known if known else math.nan,
+        "ece": calibration_error(together),
+        "n": float(records),
+        **{key: float(one.positives) for key, one in zip(keys, each, strict=True)},
+    }
+    return Figures(values, {"macro_auc": ends, "macro_auprc": precision_ends})
+
+
+def _mean_precision(each: Sequence[ScoreSums], replicates: int) -> Estimate:
+    """The mean average precision of findings with both sides; its interval as `mean_auc` makes one."""
+    there = [measure(one, 0.5, replicates=replicates) for one in each if one.positives and one.negatives]
+    if not there:
+        return math.nan, UNDEFINED
+    values = np.array([one.values["auprc"] for one in there])
+    ends = np.array([one.intervals["auprc"] for one in there])
+    mean = float(values.mean())
+    if not np.isfinite(ends).all():
+        return mean, UNDEFINED
+    return mean, (mean - float((values - ends[:, 0]).mean()), mean + float((ends[:, 1] - values).mean()))
