@@ -32,7 +32,7 @@ from wardround.tasks.registry import task_of
 from wardround.values.records import Records
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-Figures = Mapping[str, float]
+Figures = Mapping[str, float | None]
 NAMES = {"heart": "heart_severity", "icu": "icu_stay", "brca": "breast_cancer_time", "cxr3": "pneumonia_kind"}
 
 
@@ -72,7 +72,7 @@ def compared(
         models["pooled"] = learned(pooled, {"pooled": whole}, validation=validation)["federated"]
         for model, figures in models.items():
             for name, value in figures.items():
-                result.setdefault(model, {}).setdefault(name, []).append(value)
+                result.setdefault(model, {}).setdefault(name, []).append(float("nan") if value is None else value)
     return result
 
 

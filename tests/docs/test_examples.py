@@ -56,6 +56,7 @@ def test_every_example_is_a_sound_study_with_a_run_file_that_fits(path: Path) ->
 HASHES = {
     "acute_care_again.toml": "f9fe8c7a8147",
     "breast_cancer_survival.toml": "a6636bb6e091",
+    "breast_cancer_time.toml": "2ba31e169f61",
     "chest_xray.toml": "92c2485be7ca",
     "chest_xray_efficientnet.toml": "e61068958a55",
     "chest_xray_features.toml": "e3908435a0c2",
@@ -63,11 +64,11 @@ HASHES = {
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",
     "heart_risk_factors.toml": "47f57f1a820e",
-    "heart_severity.toml": "d2b5859f2b14",
+    "heart_severity.toml": "1c0df1fd91c8",
     "hiv_trial.toml": "c907bae02eae",
-    "icu_stay.toml": "ce2b67a6af4b",
+    "icu_stay.toml": "06d38167d290",
     "intensive_care_private.toml": "c28f2090d0e6",
-    "pneumonia_kind.toml": "5621515aba9a",
+    "pneumonia_kind.toml": "762aa101ca2d",
     "three_hospitals.toml": "a2a6f7419890",
     "three_institutions.toml": "2a3df78a4a00",
 }

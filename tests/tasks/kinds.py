@@ -91,7 +91,21 @@ def _findings(risk: np.ndarray, rng: np.random.Generator) -> Columns:
     return columns
 
 
+def _time(risk: np.ndarray, rng: np.random.Generator) -> Columns:
+    death, lost = rng.exponential(900 / np.exp(0.9 * risk)), rng.uniform(200, 2500, len(risk))
+    return {"days": [f"{one:.0f}" for one in np.minimum(death, lost)], "died": [str(int(one)) for one in death <= lost]}
+
+
 KINDS = (
+    Kind(
+        "time",
+        '[task]\nkind = "time"\nunit = "days"\nevent = "died"\ngrid = [0, 180, 365, 730, 1095, 1825]\nhorizons = [365, 1095]\n'
+        'outside = "clip"',
+        ("days", "died"),
+        _time,
+        ("survival at 365 days", "survival at 1095 days"),
+        ("survival at 365 days", "survival at 1095 days"),
+    ),
     Kind(
         "findings",
         '[task]\nkind = "findings"\nfindings = ['

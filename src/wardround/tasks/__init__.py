@@ -5,7 +5,8 @@
     evaluation.py from sums to what a record keeps       classes/     one of several
     intervals.py  of proportions                         number/      a number on a public scale
     grades/       one of several, in order               count/       how many
-    findings/     several, each with blanks              shared/      what several kinds have in common
+    findings/     several, each with blanks              time/        the time to an event
+    shared/       what several kinds have in common
 
 Loading this room makes every kind known; no torch is loaded with it.
 """
@@ -18,6 +19,7 @@ from wardround.tasks.findings import FINDINGS, FindingsTask
 from wardround.tasks.grades import GRADES, GradesTask
 from wardround.tasks.number import NUMBER, NumberTask
 from wardround.tasks.registry import register
+from wardround.tasks.time import TIME, TimeTask
 
 register(BINARY, BinaryTask)
 register(CLASSES, ClassesTask)
@@ -25,3 +27,4 @@ register(NUMBER, NumberTask)
 register(GRADES, GradesTask)
 register(COUNT, CountTask)
 register(FINDINGS, FindingsTask)
+register(TIME, TimeTask)

@@ -102,6 +102,12 @@ class TaskSection(Section):
         default=(), max_length=8, description="time: ends of the grid at which answers are given and judged."
     )
 
+    hazards: Literal["proportional", "own"] = Field(
+        default="proportional",
+        description="time: whether all intervals share one score of a record, each with an offset (proportional), or each "
+        "interval has weights of its own, which need many events.",
+    )
+
     @model_validator(mode="after")
     def _parts_are_sound(self) -> Self:
         for what, names in (

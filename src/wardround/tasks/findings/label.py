@@ -27,9 +27,8 @@ def code_of(label: LabelContract, value: Value) -> Target | None:
     found = label.asked.findings
     if found[0].column:
         words = str(value).split(JOINT)
-        digits = (
-            [_digit(label, one, word) for one, word in zip(found, words, strict=True)] if len(words) == len(found) else [None]
-        )
+        fitting = len(words) == len(found)
+        digits: Sequence[int | None] = [_digit(label, *pair) for pair in zip(found, words, strict=True)] if fitting else [None]
     else:
         digits = _listed(label, spelled(value))
     known = [digit for digit in digits if digit is not None]

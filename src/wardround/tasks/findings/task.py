@@ -75,7 +75,7 @@ class FindingsTask:
 
     def strata(self, labels: NDArray[Any]) -> NDArray[np.intp]:
         """By how many findings there are: none, one, two, more."""
-        return np.minimum((self._truths(labels) == 1).sum(axis=1), 3).astype(np.intp)
+        return np.asarray(np.minimum((self._truths(labels) == 1).sum(axis=1), 3), np.intp)
 
     def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
         """(n, 2k): yeses, then whether each finding is known."""

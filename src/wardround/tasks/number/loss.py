@@ -24,7 +24,10 @@ def row_loss(asked: TaskSection) -> Callable[[torch.Tensor, torch.Tensor], torch
         aims, known = targets[:, 0], targets[:, 1]
         middle = outputs[:, middle_at] - aims
         whole = F.huber_loss(middle, torch.zeros_like(middle), reduction="none", delta=HUBER) if asked.loss == "huber" else None
-        ends = _pinball(aims - outputs[:, low_at], below) + _pinball(aims - outputs[:, high_at], 1.0 - below)
+        low, high = outputs[:, low_at], outputs[:, high_at]
+        if asked.spread == "constant":  # the ends learn how far they lie from the middle, and leave the score to its own loss
+            low, high = (end - outputs[:, middle_at] + outputs[:, middle_at].detach() for end in (low, high))
+        ends = _pinball(aims - low, below) + _pinball(aims - high, 1.0 - below)
         return known * ((0.5 * middle.square() if whole is None else whole) + ends)
 
     return loss

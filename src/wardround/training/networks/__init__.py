@@ -6,16 +6,17 @@ from torch import nn
 
 from wardround.study.sections.network import NetworkSection
 from wardround.training.inputs import InputShape
-from wardround.training.networks.ordered import with_ordered_head
+from wardround.training.networks.ordered import with_shared_score
 from wardround.training.networks.scaling import FeatureScaling, Scaling
 from wardround.values.errors import StudyError
-from wardround.values.head_outputs import Ordered
+from wardround.values.head_outputs import SharedScore
 
 
 def build(network: NetworkSection, inputs: InputShape, outputs: int = 1) -> nn.Module:
     """The network, in eval mode, its parameters all zero until a tree is loaded; frozen ones have requires_grad False.
 
-    outputs: how many numbers it gives for one record; `Ordered` ones share a score. The global random state is left as it was.
+    outputs: how many numbers it gives for one record; a `SharedScore` of them share one. The global random state is left as it
+    was.
 
     StudyError when the network cannot take such inputs, MissingExtraError when it
     needs a package that is not installed.
@@ -25,7 +26,7 @@ def build(network: NetworkSection, inputs: InputShape, outputs: int = 1) -> nn.M
     # nothing, but loads a fifth of a second of code in every process.)
     with torch.random.fork_rng(devices=[]):
         module = _shaped(network, inputs, outputs)
-        module = (with_ordered_head(module, outputs) if isinstance(outputs, Ordered) else module).eval()
+        module = (with_shared_score(module, outputs) if isinstance(outputs, SharedScore) else module).eval()
     with torch.no_grad():
         for tensor in (*module.parameters(), *module.buffers()):
             tensor.zero_()

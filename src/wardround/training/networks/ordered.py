@@ -12,19 +12,24 @@ import torch.nn.functional as F
 from torch import nn
 
 from wardround.study.sections.network import LAST_LAYERS
+from wardround.values.head_outputs import Ordered, SharedScore
 
 
 class OrderedHead(nn.Module):
-    """Features (n, width) -> (n, cuts), each row falling."""
+    """Features (n, width) -> (n, cuts): a score, and cuts.
 
-    def __init__(self, in_features: int, cuts: int) -> None:
+    in_order: each row falls; else the cuts are free, as hazards of intervals that are proportional.
+    """
+
+    def __init__(self, in_features: int, cuts: int, *, in_order: bool = True) -> None:
         super().__init__()
-        self.in_features = in_features
+        self.in_features, self.in_order = in_features, in_order
         self.weight = nn.Parameter(torch.zeros(1, in_features))
         self.bias = nn.Parameter(torch.zeros(cuts))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return F.linear(features, self.weight.expand(len(self.bias), -1), falling(self.bias))
+        cuts = falling(self.bias) if self.in_order else self.bias
+        return F.linear(features, self.weight.expand(len(self.bias), -1), cuts)
 
 
 def falling(numbers: torch.Tensor) -> torch.Tensor:
@@ -35,11 +40,11 @@ def falling(numbers: torch.Tensor) -> torch.Tensor:
 LAST_LAYER_KINDS = (nn.Linear, OrderedHead)
 
 
-def with_ordered_head(network: nn.Module, cuts: int) -> nn.Module:
+def with_shared_score(network: nn.Module, cuts: SharedScore) -> nn.Module:
     """The network with this last layer in place of its own."""
     path = next(path for path in LAST_LAYERS if any(path == name for name, _ in network.named_modules()))
     parent, _, name = path.rpartition(".")
     last = network.get_submodule(path)
     assert isinstance(last, nn.Linear)
-    setattr(network.get_submodule(parent), name, OrderedHead(last.in_features, cuts))
+    setattr(network.get_submodule(parent), name, OrderedHead(last.in_features, cuts, in_order=isinstance(cuts, Ordered)))
     return network
