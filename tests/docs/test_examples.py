@@ -65,7 +65,7 @@ HASHES = {
     "heart_disease_private.toml": "bc96843b402e",
     "heart_risk_factors.toml": "47f57f1a820e",
     "heart_severity.toml": "1c0df1fd91c8",
-    "hiv_trial.toml": "c907bae02eae",
+    "hiv_trial.toml": "1b6e2e868c1c",
     "icu_stay.toml": "06d38167d290",
     "intensive_care_private.toml": "c28f2090d0e6",
     "pneumonia_kind.toml": "762aa101ca2d",

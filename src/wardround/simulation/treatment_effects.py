@@ -17,6 +17,7 @@ def treatment_effect(
     *,
     treatment: str,
     arms: Sequence[str | int] = (),
+    curves: Sequence[str] = (),
     probabilities: Sequence[float] = (),
     smallest_probability: float = 0.01,
     better: Literal["higher", "lower"] = "higher",
@@ -45,6 +46,8 @@ def treatment_effect(
         The column of the treatment: a category, or a yes or no.
     arms
         The treatments that are compared, the control first. Default: all of the column's.
+    curves
+        Numbers of the formula whose effect may be curved: splines with public knots.
     probabilities
         Where the treatment was drawn by lot: of each arm, in the order of `arms`. Default: they are estimated.
     smallest_probability
@@ -86,6 +89,7 @@ def treatment_effect(
         "treatment": treatment,
         "arms": list(arms),
         "covariates": [term.model_dump(mode="json") for term in said.terms],
+        "curves": list(curves),
         "probabilities": list(probabilities),
         "smallest_probability": smallest_probability,
         "better": better,

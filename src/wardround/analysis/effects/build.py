@@ -1,5 +1,6 @@
 """The analysis of a study's [analysis.effect] section: its rows as the estimators read them, its sums, and its result."""
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from wardround.analysis.carrying import require_unclipped
 from wardround.analysis.design import Design
-from wardround.analysis.effects.columns import features_of
-from wardround.analysis.effects.rows import EffectFrame, EffectRows, folds_of
+from wardround.analysis.effects.columns import Feature, features_of
+from wardround.analysis.effects.curves import KNOTS, Curve, with_curves
+from wardround.analysis.effects.rows import EffectFrame, EffectRows, Floats, folds_of
 from wardround.analysis.effects.steps import FEWEST, Findings, Steps, coordinated, exchanges, share
 from wardround.analysis.effects.telling import told
 from wardround.analysis.effects.wording import Wording
@@ -57,6 +59,23 @@ class EffectAnalysis:
         return Design(self.section.covariates, self.data)
 
     @cached_property
+    def _curves(self) -> tuple[Curve, ...]:
+        """The columns that bend numbers, in the order of `curves`."""
+        curves = []
+        for name in self.section.curves:
+            at = next(at for at, column in enumerate(self.design.columns) if column.factors[0].column == name)
+            column = self.design.columns[at]
+            (factor,) = column.factors
+            ends = ((factor.low - column.center) / column.scale, (factor.high - column.center) / column.scale)
+            curves += [Curve(at + 1, f"{name}, curve {number + 1}", number, ends) for number in range(len(KNOTS) - 2)]
+        return tuple(curves)
+
+    @cached_property
+    def _features(self) -> tuple[Feature, ...]:
+        bends = (Feature(curve.name, 1.0, math.inf, curve.name, curve.name) for curve in self._curves)
+        return (*features_of(self.design), *bends)
+
+    @cached_property
     def _treatment(self) -> ColumnContract:
         return next(column for column in self.data.columns if column.name == self.section.treatment)
 
@@ -77,7 +96,7 @@ class EffectAnalysis:
     @cached_property
     def frame(self) -> EffectFrame:
         """What follows from the study alone."""
-        section, features = self.section, features_of(self.design)
+        section, features = self.section, self._features
         low, high = (0.0, 1.0)
         if self._outcome is not None and self._outcome.range is not None:
             low, high = self._outcome.range
@@ -85,7 +104,7 @@ class EffectAnalysis:
             self._arms,
             tuple(feature.name for feature in features),
             tuple(feature.cut for feature in features),
-            float(self.design.bounds.max()),
+            max(float(self.design.bounds.max()), *(curve.bound for curve in self._curves), 1.0),
             (low / self.scale, high / self.scale),
             self.common.largest_hospital,
             section.probabilities or None,
@@ -122,6 +141,10 @@ class EffectAnalysis:
         arms = self.read(rows)[0].arms
         return {f"{self.section.treatment} = {arm}": int(np.sum(arms == at)) for at, arm in enumerate(self._arms)}
 
+    def matrix(self, rows: Rows) -> Floats:
+        """The design (n, p) of complete rows."""
+        return with_curves(self.design.matrix(rows), self._curves)
+
     def read(self, rows: Rows) -> tuple[EffectRows, NDArray[np.int64]]:
         """The rows that count, and how many do not, by LEFT_OUT."""
         treatment, outcome = rows[self.section.treatment], rows[self.section.outcome] / self.scale
@@ -135,7 +158,7 @@ class EffectAnalysis:
         counts = np.array([np.sum(~complete), np.sum(complete & ~usable), np.sum(usable & ~first)], np.int64)
         kept = rows.select(first)
         folds = folds_of(kept.patients.tolist(), self.fold_key, self.section.folds)
-        return EffectRows(self.design.matrix(kept), had[first].argmax(axis=1), outcome[first], folds), counts
+        return EffectRows(self.matrix(kept), had[first].argmax(axis=1), outcome[first], folds), counts
 
     def coordinate(self) -> Generator[Ask, Total, Result]:
         fewest = max(FEWEST, self.common.smallest_cell)
@@ -160,7 +183,7 @@ class EffectAnalysis:
             self.section.outcome if self._outcome is not None else self.data.label.name,
             unit,
             self.scale,
-            features_of(self.design),
+            self._features,
             self._outcome is None or self._outcome.kind == "binary",
             self.common.smallest_cell,
         )

@@ -26,7 +26,7 @@ def effects_for(analysis: EffectAnalysis, result: Result, rows: Rows, learner: s
     if learner is not None and learner not in LEARNERS:
         raise DataError("There is no such learner", expected=", ".join(LEARNERS), found=learner)
     complete = analysis.design.complete(rows)
-    design = analysis.design.matrix(rows.select(complete))
+    design = analysis.matrix(rows.select(complete))
     nuisance, learners = _models_of_everybody(models)
     effects = predicted_effects(learners, nuisance, design, np.zeros(len(design), np.int64), frame)
     predicted = {}

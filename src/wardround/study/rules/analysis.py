@@ -125,6 +125,10 @@ def _of_effect(section: EffectSection, data: DataContract) -> Iterator[str]:
     setting = "analysis.effect"
     yield from of_columns((section.outcome,), data, f"{setting}.outcome")
     yield from of_terms(section.covariates, data, f"{setting}.covariates")
+    for name in section.curves:
+        curved = column_of(data, name)
+        if curved is not None and curved.kind != "number":
+            yield f"{setting}.curves: {name} is no number, and has no curve"
     outcome, treatment = column_of(data, section.outcome), column_of(data, section.treatment)
     if outcome is not None and (
         outcome.kind == "category" or outcome.log or (outcome.kind == "number" and outcome.range is None)

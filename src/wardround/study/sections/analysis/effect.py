@@ -25,6 +25,12 @@ class EffectSection(Section):
         max_length=200,
         description="Columns from before the treatment that the outcome or the choice of treatment may depend on.",
     )
+    curves: tuple[str, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Numbers among the covariates whose effect may be curved: a restricted cubic spline, with knots 1.5 and 0.5 "
+        "scales below and above the contract's center.",
+    )
     probabilities: tuple[float, ...] = Field(
         default=(),
         description="Where the treatment was drawn by lot: the probability of each arm, in the order of `arms`. Left out: they "
@@ -74,6 +80,10 @@ class EffectSection(Section):
             raise ValueError(f"covariates are there twice: {', '.join(twice)}")
         if both := sorted({self.outcome, self.treatment} & covariates):
             raise ValueError(f"{', '.join(both)} is the outcome or the treatment, and may not be one of the covariates")
+        if unknown := [name for name in self.curves if (name, None) not in named]:
+            raise ValueError(f"curves names {', '.join(unknown)}, of which there is no covariate")
+        if len(set(self.curves)) != len(self.curves):
+            raise ValueError("curves names a column twice")
         if self.outcome == self.treatment:
             raise ValueError(f"the outcome and the treatment are both {self.outcome!r}")
         if len(set(self.links)) != len(self.links):
