@@ -125,6 +125,24 @@ def test_too_few_for_any_cell_are_refused() -> None:
         in_one_place(analysis_of(survival_study()), {"a": drawn_patients(10).select(np.zeros(10, bool))})
 
 
+@pytest.mark.parametrize("largest", [500, 1_000_000])
+def test_what_cannot_be_fitted_is_refused_by_the_column(largest: int) -> None:
+    """Through bounded words, whose rounding makes a little of nothing."""
+    rows = drawn_patients()
+    setting = {"time": "days", "event": "died", "until": 1500, "cell": 50, "terms": [{"column": "age"}, {"column": "arm"}]}
+
+    def refused(**columns: np.ndarray) -> str:
+        changed = divided(replace(rows, columns={**rows.columns, **columns}), 3)
+        with pytest.raises(DataError) as caught:
+            in_one_place(analysis_of(study(COLUMNS, setting, largest_hospital=largest)), changed)
+        return str(caught.value)
+
+    assert "nothing to compare" in refused(died=np.zeros(400))
+    assert "arm is the same for all" in refused(arm=np.ones(400))
+    assert "arm says what other columns already say" in refused(age=20 + 80 * rows["arm"])
+    assert "rises for ever with the coefficient of arm" in refused(arm=rows["died"])
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

@@ -63,17 +63,17 @@ def ascent(names: Sequence[str], penalty: Floats, limit: int) -> Generator[Float
             null = total.log_likelihood
             _require_events(total)
             if not penalty.all():
-                _require_distinct(total.information, names)
+                _require_distinct(total.information, names, _floor(total))
         slack = 1e-10 * max(1.0, abs(value)) if np.isfinite(value) else 0.0
         if summit is not None and not reached >= value - slack:  # also where it is not finite
             point = (best + point) / 2
             continue
         best, summit, value = point, total, reached
         curvature = total.information + np.diag(penalty)
+        covariance = _inverse(curvature, best, names)
         step = np.asarray(np.linalg.solve(curvature, total.score - penalty * best), np.float64)
         if exchange == 1 and not penalty.any():
             score_statistic = float(total.score @ step)
-        covariance = np.asarray(np.linalg.inv(curvature), np.float64)
         rounding = total.error * float(np.abs(covariance).sum(axis=1).max(initial=0.0))
         if np.abs(step).max(initial=0.0) < max(CLOSE, 4 * rounding):
             return CoxFit(
@@ -89,25 +89,39 @@ def ascent(names: Sequence[str], penalty: Floats, limit: int) -> Generator[Float
     )
 
 
+def _floor(total: LikelihoodSums) -> float:
+    """What rounding of the sums can make of nothing, in units of columns within -1 to 1."""
+    return max(1e-9, 10 * total.error)
+
+
+def _inverse(curvature: Floats, point: Floats, names: Sequence[str]) -> Floats:
+    try:
+        return np.asarray(np.linalg.inv(curvature), np.float64)
+    except np.linalg.LinAlgError:
+        raise _no_maximum(names[int(np.abs(point).argmax())]) from None
+
+
 def _require_events(total: LikelihoodSums) -> None:
-    if total.log_likelihood == 0.0 and not total.score.any() and not np.diag(total.information).any():
+    if max(np.abs(total.score).max(initial=0.0), np.diag(total.information).max(initial=0.0)) > _floor(total):
+        return
+    if abs(total.log_likelihood) <= max(1e-6, 1e3 * total.error):
         raise DataError(
             "No hospital has an event with other patients at risk, so there is nothing to compare",
             hint="follow the patients longer, or choose another event",
         )
 
 
-def _require_distinct(information: Floats, names: Sequence[str]) -> None:
+def _require_distinct(information: Floats, names: Sequence[str], floor: float) -> None:
     """Sweeps one column after another, as least squares do; the first one that nothing is left of is named, and why."""
     own, rest = np.diag(information).copy(), information.copy()
     kept: list[int] = []
     for column, name in enumerate(names):
-        if own[column] <= 1e-9:  # in units of a column within -1 to 1
+        if own[column] <= floor:
             raise DataError(
                 f"{name} is the same for all patients at risk whenever somebody has the event",
                 hint=f"leave {name} out, or set analysis.survival.ridge",
             )
-        if rest[column, column] <= _ALIASED * own[column]:
+        if rest[column, column] <= max(_ALIASED * own[column], floor):
             weights = np.linalg.solve(information[np.ix_(kept, kept)], information[kept, column])
             parts = " ".join(
                 f"{weight:+.3g} {names[other]}" for other, weight in zip(kept, weights, strict=True) if abs(weight) > 1e-4
@@ -123,9 +137,12 @@ def _require_distinct(information: Floats, names: Sequence[str]) -> None:
 
 def _require_maximum(step: Floats, score: Floats, names: Sequence[str]) -> None:
     if float(step @ score) < _FLAT_GAIN and np.abs(step).max() > _LONG_STEP:
-        column = names[int(np.abs(step).argmax())]
-        raise DataError(
-            f"The likelihood has no maximum: it rises for ever with the coefficient of {column}",
-            expected="events, and patients at risk without one, on both sides of every column",
-            hint=f"leave {column} out, join its groups with others, or set analysis.survival.ridge",
-        )
+        raise _no_maximum(names[int(np.abs(step).argmax())])
+
+
+def _no_maximum(column: str) -> DataError:
+    return DataError(
+        f"The likelihood has no maximum: it rises for ever with the coefficient of {column}",
+        expected="events, and patients at risk without one, on both sides of every column",
+        hint=f"leave {column} out, join its groups with others, or set analysis.survival.ridge",
+    )
