@@ -9,6 +9,7 @@ import pytest
 
 import wardround as wr
 from wardround.simulation.analysing import analyse
+from wardround.sources.datasets.named import load_dataset_rows
 from wardround.study.reading import load_study
 from wardround.values.errors import StudyError
 
@@ -58,10 +59,8 @@ def test_a_formula_that_says_something_else_is_refused(formula: str, tables: dic
 def test_the_example_gives_what_statsmodels_gives(tmp_path: Path) -> None:
     """Six regions, 866 patients, masked sums: coefficients and standard errors to 1e-8."""
     duration = pytest.importorskip("statsmodels.duration.api")
-    from wardround.simulation.analysing import _whole  # the rows that the run divides
-
     run = analyse(EXAMPLE, out=tmp_path / "run", workers=0, progress=False)
-    rows, sites = _whole(load_study(EXAMPLE), None)
+    rows, sites = load_dataset_rows("fed_tcga_brca", load_study(EXAMPLE).data)
     assert sites is not None and len(rows) == 1088
     train = rows.splits != "test"
     names = list(run.figures["columns"])
