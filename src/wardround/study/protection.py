@@ -11,7 +11,7 @@ from wardround.study.sections.analysis.analysis import AnalysisSection
 
 def protection(study: Study) -> tuple[str, ...]:
     """One sentence a line. Where the study names no hospitals yet, the smallest numbers that its settings allow."""
-    summed = _masked(study) if study.summation.mode == "masked" else _plain()
+    summed = _masked(study) if study.summation.mode == "masked" else _plain(study)
     if study.evaluates_only:
         return (*summed, *_of_an_evaluation(study))
     if study.analysis is not None:
@@ -72,8 +72,9 @@ def _promised(study: Study) -> Iterator[str]:
     yield "Losses, scores and counts stay at each hospital. Draws and noise are secret: no run can be repeated exactly."
 
 
-def _plain() -> Iterator[str]:
-    yield "The sum is plain: whoever runs the coordinator reads each hospital's contribution in every round."
+def _plain(study: Study) -> Iterator[str]:
+    each = "sum" if study.evaluates_only else "round"
+    yield f"The sum is plain: whoever runs the coordinator reads each hospital's contribution in every {each}."
 
 
 def _masked(study: Study) -> Iterator[str]:
@@ -86,7 +87,7 @@ def _masked(study: Study) -> Iterator[str]:
     if study.sites.names and study.analysis is not None:
         yield f"Every sum takes all {len(study.sites.names)} hospitals; {study.quorum.threshold} of them help to open it."
     elif study.sites.names:
-        yield _counted(study.quorum)
+        yield _counted(study.quorum, "sum" if study.evaluates_only else "round")
     else:
         needed = next(n for n in range(2, 251) if smallest_threshold(n, collusion) <= n)
         yield f"It takes at least {needed} hospitals. The study names none yet; the threshold follows from how many there are."
@@ -121,11 +122,11 @@ def _changes(study: Study) -> str:
     return f"The set of hospitals in a sum may change {changes}: each change is a chance to compare two sums."
 
 
-def _counted(quorum: Quorum) -> str:
+def _counted(quorum: Quorum, each: str) -> str:
     n, t = len(quorum.sites), quorum.threshold
-    without = "none of them may be missing" if t == n else f"{_hospitals(n - t)} may be missing from a round"
+    without = "none of them may be missing" if t == n else f"{_hospitals(n - t)} may be missing from a {each}"
     first = f" The first sum takes {quorum.witnesses}." if quorum.witnesses > t else ""
-    return f"{t} of {n} hospitals must contribute to each round and help to open its sum: {without}.{first}"
+    return f"{t} of {n} hospitals must contribute to each {each} and help to open its sum: {without}.{first}"
 
 
 def _hospitals(count: int) -> str:

@@ -9,13 +9,16 @@ from wardround.cli.hub.standing import study_lines
 from wardround.hub.artifacts import CARD, MODEL, ONNX, RECORD, REPORT
 from wardround.hub.coordinator import Coordinator
 from wardround.hub.daemon.status import study_view
-from wardround.plan.evaluated_model import EVALUATED
+from wardround.plan.evaluated_model import EVALUATED, GivenModel
 from wardround.study.record.run_record import RunRecord
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import StudyError
+from wardround.values.ids import SiteId
+from wardround.wire.envelope import from_bytes
+from wardround.wire.messages import OrderHeader
 
-from ...federation.evaluations import evaluation, finished_bytes, finished_tree
-from ...federation.tiny_federation import NAMES, study, ward
+from ...federation.evaluations import evaluation, finished_bytes, finished_tree, write_finished
+from ...federation.tiny_federation import NAMES, Handle, Ward, enrolled, study, ward
 from .hub_ward import hub_ward, until
 
 CONTENT = finished_bytes(finished_tree())
@@ -78,3 +81,36 @@ def test_a_coordinator_that_was_given_no_model_draws_none(tmp_path: Path) -> Non
     of = evaluation(mode="plain")
     with ward(of, tmp_path) as engine, pytest.raises(StudyError, match="was not given"):
         Coordinator(of, engine, tmp_path / "hub").run()
+
+
+@pytest.mark.parametrize("step", ["open", "evaluate", "close"])
+def test_a_hub_that_was_killed_goes_on_to_the_same_figures(tmp_path: Path, step: str) -> None:
+    """At any exchange; no hospital evaluates twice, since it has its answer stored."""
+    of = enrolled(evaluation(collusion=0), tmp_path)
+    model = write_finished(tmp_path / "model.safetensors")
+    killed = []
+
+    def dying(_name: SiteId, order: bytes, handle: Handle) -> bytes | None:
+        header = from_bytes(order).header
+        answer = handle(order)
+        if isinstance(header, OrderHeader) and header.step == step and not killed:
+            killed.append(step)
+            raise KeyboardInterrupt
+        return answer
+
+    def run(engine: Ward, folder: Path) -> Coordinator:
+        coordinator = Coordinator(of, engine, folder, networks=GivenModel(model), spare_memory=True, every_site_must_open=True)
+        coordinator.run()
+        coordinator.close()
+        return coordinator
+
+    with ward(of, tmp_path, dying) as engine:
+        with pytest.raises(KeyboardInterrupt):
+            run(engine, tmp_path / "hub")
+        ended = run(engine, tmp_path / "hub")
+    undisturbed = enrolled(evaluation(collusion=0), tmp_path / "again")
+    with ward(undisturbed, tmp_path / "again") as engine:
+        other = Coordinator(undisturbed, engine, tmp_path / "again" / "hub", networks=GivenModel(model))
+        other.run()
+    assert killed == [step]
+    assert ended.progress.evaluations == other.progress.evaluations and ended.progress.evaluations["federated"]["test"]

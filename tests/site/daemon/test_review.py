@@ -1,5 +1,6 @@
 """The page that a person decides by: everything that would leave, and every rule that is broken, is on it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from wardround.site.daemon.review import ALARM, Review, review_of
 from wardround.site.daemon.review_page import write_review
 from wardround.values.errors import DataError
 
+from ...federation.evaluations import evaluation
 from ...federation.private_studies import private_study
 from ...federation.tiny_federation import MARKER, NAMES, study
 from .hospitals import DATA, Hospitals
@@ -57,6 +59,18 @@ def test_every_sum_of_the_study_is_on_the_page(hospitals: Hospitals) -> None:
     assert sum(release.sums for release in listed.values()) == len(summed)
     assert f"At most {len(summed)} shares of sums" in page
     assert f"{listed[TRAINING].model_words} numbers of the model" in page
+
+
+def test_the_page_of_an_evaluation_never_speaks_of_training(tmp_path: Path) -> None:
+    """But to say that there is none. What leaves is the list that the site answers by; what a crafted model reads is in red."""
+    hospitals = Hospitals(tmp_path / "hospitals", evaluation().revised(data={"splits": {"validation": 0.0, "test": 1.0}}))
+    page = text_of(reviewed(hospitals, data=False))
+    assert str(hospitals.study.evaluation.model) in page and "at its threshold 0.4375" in page
+    assert "At most 2 shares of sums" in page and "for validation and test)" in page
+    told = page.replace("Nothing is trained", "")
+    assert not re.search(r"\btrain|\blearn|\brounds?\b|federated|fedavg", told), told
+    assert f"{ALARM}privacy.mode is none" in page
+    hospitals.close()
 
 
 def test_personal_models_are_on_the_page_where_the_study_makes_them(hospitals: Hospitals) -> None:

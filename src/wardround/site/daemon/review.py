@@ -157,16 +157,17 @@ def _release_words(release: Release, plan: Plan) -> str:
     if release.counts:
         numbers.append(f"{release.counts:,} whole numbers ({_meaning(release.step, plan)})")
     times = f"{release.sums} sum{'s' * (release.sums != 1)}"
-    labels = f", of the models {', '.join(release.labels)}" if release.labels else ""
+    labels = f", of the models {', '.join(release.labels)}" if release.labels and not plan.study.evaluates_only else ""
     return f"{release.step}: {times} of {' and '.join(numbers)}, {release.bytes_each:,} bytes each{labels}."
 
 
 def _meaning(step: str, plan: Plan) -> str:
-    return _MEANING[step].format(records="images" if plan.study.data.kind == "image" else "rows")
+    splits = "validation and test" if plan.study.evaluates_only else "training, validation and test"
+    return _MEANING[step].format(records="images" if plan.study.data.kind == "image" else "rows", splits=splits)
 
 
 _MEANING = {
-    OPENING: "how many patients, {records} and labels there are for training, validation and test",
+    OPENING: "how many patients, {records} and labels there are for {splits}",
     TRAINING: "weight, clipped updates, training loss, scores of the incoming model on validation patients",
     EVALUATION: "how often the model's answers fall where, on validation and test patients",
 }
