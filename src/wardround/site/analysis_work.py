@@ -17,10 +17,13 @@ import numpy as np
 
 from wardround.analysis.carrying import CLIPPED, bounded, exchange_of
 from wardround.analysis.protocol import Ask, OwnCounts
+from wardround.analysis.registry import analysis_of
 from wardround.plan.permission import ORDER
 from wardround.plan.plan import Plan
 from wardround.privacy.bounded_arrays import Arrays
+from wardround.site.question_register import Question, QuestionRegister
 from wardround.site.store import SiteState, SiteStore
+from wardround.study.declaration import Study
 from wardround.summation.masked.layout import content_of
 from wardround.summation.masked.memory import ended
 from wardround.values.errors import DataError, RefusedError
@@ -35,8 +38,19 @@ from wardround.wire.messages import Order
 class AnalysisWork:
     """Opening and summing. Holds the rows in memory; writes only to the site's store."""
 
-    def __init__(self, name: SiteId, plan: Plan, load: Callable[[], Rows], store: SiteStore, *, synthetic: bool = False) -> None:
+    def __init__(
+        self,
+        name: SiteId,
+        plan: Plan,
+        load: Callable[[], Rows],
+        store: SiteStore,
+        *,
+        synthetic: bool = False,
+        questions: QuestionRegister | None = None,
+    ) -> None:
+        """questions: this hospital's register of what it has answered; none in a simulation."""
         assert plan.analysis is not None
+        self.questions = questions
         self.name, self.plan, self.store, self.synthetic = name, plan, store, synthetic
         self.analysis, self._load = plan.analysis, load
 
@@ -81,6 +95,7 @@ class AnalysisWork:
 
     def _open(self, order: Order, before: SiteState) -> tuple[Tree, SiteState]:
         """Reads the rows; nothing is summed. The hospital's own report has its counts."""
+        self._register()
         counts = {"rows": len(self._rows), "patients": self._rows.patient_count}
         self.store.add_to_report("dataset_counts", "counts", counts)
         if isinstance(self.analysis, OwnCounts):
@@ -88,6 +103,20 @@ class AnalysisWork:
         header = order.header
         state = replace(before, study=header.study, records=self._fingerprint, memory={}, pending=None)
         return {}, replace(state, opening=0, opened=content_of(order), opened_with=tuple(map(SiteId, header.cohort)))
+
+    def _register(self) -> None:
+        """Records the question, where it keeps its distance from every earlier one. DataError where it does not: the word that
+        leaves is that of records which cannot be used, and a person looks."""
+        if self.questions is None:
+            return
+        question = question_of(self.questions, self.plan.study, self._rows)
+        if broken := list(self.questions.broken(question)):
+            raise DataError(
+                "The study asks nearly what another did",
+                found="; ".join(broken),
+                hint="agree on a study over rows that are the same, or that differ by more",
+            )
+        self.questions.add(question)
 
     def _summed(self, order: Order, state: SiteState) -> Tree:
         self.require_same_records(state)
@@ -110,6 +139,13 @@ class AnalysisWork:
             self.store.log("arithmetic", f"A sum could not be computed: {''.join(format_exception(error))}")
             exchange = exchange_of(self.analysis, ask.label)
             return {name: np.full(quantity.shape, np.nan) for name, quantity in exchange.quantities.items()}
+
+
+def question_of(register: QuestionRegister, study: Study, rows: Rows) -> Question:
+    """What a study asks of a hospital's rows, as its register keeps it."""
+    assert study.analysis is not None
+    columns = analysis_of(study).columns
+    return register.question(study.hash, study.question.title, columns, study.analysis.smallest_cell, rows)
 
 
 def fingerprint_of_rows(rows: Rows) -> str:

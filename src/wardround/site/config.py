@@ -47,7 +47,7 @@ class SiteConfig:
     keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside, counter:
     see Site. ledger_witness: see Ledger. run: the run's name, for the ledger. mapping: the hospital's own, for a table;
     mapping_sha256: of the one agreed to, "" for whichever there is. records: the fingerprint of the records agreed to, likewise.
-    identity: file of the signing key; None for the one in `folder`. synthetic: see Site. excluded: who withdrew."""
+    identity: file of the signing key; None for the one in `folder`. synthetic, questions: see Site. excluded: who withdrew."""
 
     name: str
     study: StudyAsJson
@@ -67,6 +67,7 @@ class SiteConfig:
     identity: Path | None = None
     synthetic: bool = False
     excluded: Path | None = None
+    questions: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What another process needs to open the same site."""
@@ -94,6 +95,7 @@ class SiteConfig:
             counter=default_home() / "counters" / f"{study.hash[:16]}-{name}",
             ledger_witness=witness_of(ledger),
             excluded=default_home() / "excluded.json",
+            questions=default_home() / "questions",
         )
 
     def open(self) -> Site:
@@ -114,6 +116,7 @@ class SiteConfig:
             outside=self.outside,
             counter=self.counter,
             synthetic=self.synthetic,
+            questions=self.questions,
         )
 
     def _identity(self) -> Identity:

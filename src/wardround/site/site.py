@@ -24,6 +24,7 @@ from wardround.site.analysis_work import AnalysisWork
 from wardround.site.masked_participant import MaskedParticipant
 from wardround.site.order_checks import require_allowed, require_study
 from wardround.site.privacy_charges import PrivacyCharges
+from wardround.site.question_register import QuestionRegister
 from wardround.site.refusals import ENDING, NOT_COUNTED, REFUSALS_IN_A_ROW, word_of
 from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.site.work import SiteWork
@@ -70,12 +71,14 @@ class Site:
         outside: Path | None = None,
         counter: Path | None = None,
         synthetic: bool = False,
+        questions: Path | None = None,
         refusals_in_a_row: int = REFUSALS_IN_A_ROW,
     ) -> None:
         """load: its records or, for an analysis, its rows. identity: this hospital's signing key; a masked study needs it, and
         must list its public half. ledger: of the patients whose records these are; a private study needs it. outside: a file with
         the digests of an external test set's records, to be compared with those that are trained on. counter: see SiteStore.
-        synthetic: see SiteWork. refusals_in_a_row: after so many it stops."""
+        synthetic: see SiteWork. questions: folder of the register of what was answered for analyses. refusals_in_a_row: after so
+        many it stops."""
         self.name = name
         self.study_hash = study.hash
         party = _party(name, study, identity) if study.summation.mode == "masked" else None
@@ -84,8 +87,11 @@ class Site:
         self.plan = Plan(study)
         self.permission = Permission(self.plan)
         self.work: SiteWork | AnalysisWork
+        register = None if questions is None else QuestionRegister(questions)
         if self.plan.analysis is not None:
-            self.work = AnalysisWork(name, self.plan, cast(Callable[[], Rows], load), self.store, synthetic=synthetic)
+            self.work = AnalysisWork(
+                name, self.plan, cast(Callable[[], Rows], load), self.store, synthetic=synthetic, questions=register
+            )
         else:
             records = cast(Callable[[], Records], load)
             self.work = SiteWork(

@@ -250,6 +250,7 @@ class SiteDesk:
             identity=self.home.path / "keys" / "identity.key",
             synthetic=data_set.synthetic,
             excluded=default_home() / "excluded.json",
+            questions=default_home() / "questions",
         )
 
     def _finish(self, study: str) -> None:
@@ -265,6 +266,8 @@ class SiteDesk:
 
     def _keep_record(self, study: str, site: Site) -> None:
         """The record of this hospital alone, and the model that it keeps in its registry."""
+        if self._offers.get(study).study.analysis is not None:
+            return  # no model was made, and the tables are of all hospitals
         record = write_own_record(site.name, self._offers.get(study).study, site.store, synthetic=site.work.synthetic)
         if record is not None and record.model is not None:
             register_kept_model(record, site.store.folder)

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wardround.plan.plan import SCORED_AT_THE_END
-from wardround.site.analysis_work import fingerprint_of_rows
+from wardround.site.analysis_work import fingerprint_of_rows, question_of
 from wardround.site.config import labels_of
 from wardround.site.daemon.approvals import Facts
 from wardround.site.daemon.data_sets import DataSet
 from wardround.site.daemon.policy import Policy, broken_rules
+from wardround.site.question_register import QuestionRegister
 from wardround.site.work import fingerprint
 from wardround.study.declaration import Study
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, WardroundError
+from wardround.values.home import default_home
 from wardround.values.records import Records
 
 if TYPE_CHECKING:
@@ -78,11 +80,14 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
     excluded = ExcludedPatients.of_user()
     source = open_source(data_set.data, study.data, private=study.privacy.private, mapping=mapping, excluded=excluded)
     records, mark, patients = None, "", 0
+    asked_before: list[str] = []
     if study.analysis is not None:
         readiness, read_result = source.look(labels_of(study), "measured")
         if read_result is not None and readiness.ready():
             rows = to_rows(read_result, study.data, name)
             mark, patients = fingerprint_of_rows(rows), rows.patient_count
+            register = QuestionRegister(default_home() / "questions")
+            asked_before = list(register.broken(question_of(register, study, rows)))
     else:
         readiness, read_result = source.look()
         if read_result is not None and readiness.ready():
@@ -98,7 +103,7 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
             epsilon_in_all=None if cost is None else cost.after,
         )
     )
-    broken += _over_budget(cost)
+    broken += [*_over_budget(cost), *asked_before]
     return Examination(
         name,
         data_set.ledger if study.privacy.private else "",
