@@ -15,6 +15,7 @@ from wardround.analysis.result import Result, Table
 from wardround.engines.local.engine import early_fork_server, in_process
 from wardround.evidence.analysis.writing import PAGE, RESULTS, TABLES, write_result
 from wardround.hub.analysis_coordinator import AnalysisCoordinator
+from wardround.hub.analysis_model import MODEL_FILE, write_fitted_model
 from wardround.hub.notices import Listener, silent
 from wardround.hub.run_folder import RunFolder
 from wardround.simulation.hospitals import Hospitals, Place, divide, from_folders, keep_hospitals, kept_hospitals
@@ -71,7 +72,7 @@ class AnalysisRun:
     @property
     def files(self) -> tuple[str, ...]:
         """What the folder holds for people."""
-        return tuple(name for name in (PAGE, TABLES, RESULTS) if (self.folder / name).is_file())
+        return tuple(name for name in (PAGE, TABLES, RESULTS, MODEL_FILE) if (self.folder / name).is_file())
 
     def to_frame(self, name: str | None = None) -> "pd.DataFrame":
         """A table as a pandas frame, numbers with all their digits.
@@ -239,6 +240,7 @@ def _analysed(declared: Study, asked: _Asked, stated: RunSettings, out: Path, li
             coordinator.close()
         facts = coordinator.facts(plan, declared)
         write_result(result, facts, to_toml(declared), folder.path)
+        write_fitted_model(signed, result, folder.path, synthetic=plan.synthetic)
         return AnalysisRun(folder.path, result, coordinator.exchanges, plan.synthetic)
 
 

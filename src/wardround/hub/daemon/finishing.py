@@ -10,6 +10,7 @@ from typing import Any
 
 from wardround.analysis.result import Result
 from wardround.hub.analysis_coordinator import AnalysisCoordinator
+from wardround.hub.analysis_model import write_fitted_model
 from wardround.hub.artifacts import write_artifacts
 from wardround.hub.checkpoint import Progress, load
 from wardround.hub.daemon.studies import StudyFolder
@@ -57,6 +58,7 @@ class Finishing:
         if plan is None or self.write_tables is None:
             raise RunError(f"{folder.run} holds no run, or this hub has no way to write tables", hint="update the hub")
         self.write_tables(result, coordinator.facts(plan, study), to_toml(study), folder.run)
+        write_fitted_model(study, result, folder.run, synthetic=plan.synthetic)
 
     def write(self, folder: StudyFolder) -> str:
         """The hash of the model of a run that has come to its end. All that it leaves is in the folder then; writing it again
