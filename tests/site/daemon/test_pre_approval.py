@@ -24,7 +24,7 @@ from wardround.site.daemon.approvals import FILE as DECISION_FILE
 from wardround.site.daemon.approvals import Deciding, Facts, require_name
 from wardround.site.daemon.data_sets import DataSets
 from wardround.site.daemon.desk import SiteDesk
-from wardround.site.daemon.policy import Policy, load_policy
+from wardround.site.daemon.policy import Policy, load_policy, not_pre_approved
 from wardround.site.daemon.pre_approval import FILE, Count, Counted, PreApprovals
 from wardround.study.declaration import Study
 from wardround.values.chained_log import verify
@@ -275,6 +275,18 @@ def test_hospitals_that_the_hub_made_up_are_strangers(ward: Ward, tmp_path: Path
     desk, home = ward.desks[NORTH], ward.homes[NORTH]
     assert desk._policy_desk.consider(forged, load_policy(home.policy_file), 0, at_work=True) is None
     assert "east, south: not among pre_approve_hospitals" in ward.reasons() and ward.count() == ()
+
+
+def test_a_sum_that_opens_without_one_of_them_is_left_to_a_person(ward: Ward, tmp_path: Path) -> None:
+    """Attack: of two studies with nearly the same model the hub leaves one hospital out of the second sum, and has that one's
+    numbers by the difference. So nobody may be missing."""
+    more = {name: Identity.at(tmp_path / f"{name}.key").public for name in ("west", "coast")}
+    keys = {**{one: home.identity.public for one, home in ward.homes.items()}, **more}
+    policy = ward.write_policy(pre_approve_hospitals=tuple(f"{name} {key}" for name, key in keys.items() if name != NORTH))
+    five = asked().revised(sites={"names": tuple(sorted(keys)), "keys": dict(sorted(keys.items()))})
+    assert five.quorum.threshold == 4
+    assert any("summation.threshold = 5" in reason for reason in not_pre_approved(policy, five, NORTH))
+    assert not list(not_pre_approved(policy, five.revised(summation={"threshold": 5}), NORTH))
 
 
 @pytest.mark.parametrize("rules", [{"smallest_patients": 49}, {"smallest_patients": 1_000}])

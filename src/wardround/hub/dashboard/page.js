@@ -197,7 +197,7 @@ function studyCard(study, now) {
   if (study.mend && study.phase !== "finished") card.append(make("p", "mend", study.mend));
   const line = doing(study, now);
   if (line) card.append(make("p", "", line));
-  if (study.rounds.length || study.phase === "running") {
+  if (study.rounds.length || study.evaluates || study.phase === "running") {
     const bar = make("progress", "");
     bar.max = study.rounds_planned || 1;
     bar.value = study.rounds.length;
