@@ -191,9 +191,9 @@ def not_pre_approved(policy: Policy, study: Study, own: str) -> Iterator[str]:
         yield f"{', '.join(strangers)}: not among pre_approve_hospitals, or under another key"
     if study.summation.collusion == 0:
         yield "summation.collusion = 0 trusts every other hospital not to help the hub"
-    if (fewest := study.quorum.threshold) < (all_of_them := len(study.sites.names)):
+    if (fewest := study.quorum.threshold) < (number := len(study.sites.names)):
         # Two studies, one with a hospital that the hub leaves out of its sum, would show that one by the difference.
-        yield f"its sum opens with {fewest} of {all_of_them} hospitals: approved beforehand with summation.threshold = {all_of_them}"
+        yield f"its sum opens with {fewest} of {number} hospitals, and is approved beforehand with summation.threshold = {number}"
     if policy.pre_approve_models and study.evaluation.model not in policy.pre_approve_models:
         yield f"its model {str(study.evaluation.model)[:12]} is none of pre_approve_models"
     yield from broken_rules(policy, study, patients=policy.smallest_patients, epsilon=None, epsilon_in_all=None)
