@@ -8,10 +8,14 @@ import onnxruntime
 import pytest
 
 import wardround as wr
+from wardround.audit.study_audit import audit_study
 from wardround.cli.tables import show_run
+from wardround.clinic.answering.network import open_network
 from wardround.evidence.model_card import render_model_card
 from wardround.evidence.report import render_report
 from wardround.prediction.answers import predict
+from wardround.sources import open_source
+from wardround.sources.mapping.proposing import propose
 from wardround.study.label import LABEL_KINDS
 from wardround.study.reading import parse_study
 from wardround.study.record.run_record import RunRecord
@@ -19,6 +23,7 @@ from wardround.study.writing import to_toml
 from wardround.tasks.evaluation import sums_of
 from wardround.tasks.registry import task_of
 from wardround.tasks.sums import Sums
+from wardround.values.errors import RunError, StudyError
 
 from .kinds import KINDS, LOCAL, SIZES, Kind, hospitals, study_of
 
@@ -68,6 +73,36 @@ def test_a_run_learns_and_everything_that_shows_it_speaks_of_it(
     assert tuple(answered.table[0]) == ("record", "patient", *kind.answers, "label")
     assert len(answered) == SIZES["north"] and answered.to_csv().count("\n") == SIZES["north"] + 1
     assert answered.to_frame().height == SIZES["north"]
+
+
+@every_kind
+def test_what_cannot_yet_take_a_kind_refuses_it_in_a_sentence(kind: Kind, tmp_path: Path) -> None:
+    """The clinic's pages and the attacks speak of yes and no: a wrong word beside a patient is worse than none."""
+    more = PRIVATE.format(mode="patient-distributed", epsilon=8.0, patients=PATIENTS) + "[evaluation]\nown_baseline = false\n"
+    training = "class_balance = false" if "training.class_balance" in LABEL_KINDS[kind.name].uses else ""
+    private = study_of(kind, algorithm="fedsgd", rounds=2, training=training, more=more)
+    with pytest.raises(StudyError, match="asks another kind of question"):
+        audit_study(private)
+    run = wr.simulate(study_of(kind, rounds=1), hospitals(kind, tmp_path), out=tmp_path / "run", workers=0, register=False)
+    with pytest.raises(RunError, match="answers no yes-or-no question"):
+        open_network((run.folder / "model.onnx").read_bytes())
+    with pytest.raises(RunError, match="decides by no threshold"):
+        predict(run.folder, tmp_path / "north.csv", threshold=0.4)
+    if kind.name != "binary":
+        with pytest.raises(RunError, match="answers no yes-or-no question"):
+            _ = predict(run.folder, tmp_path / "north.csv").probabilities
+
+
+@every_kind
+def test_a_mapping_is_proposed_and_data_are_checked_for_it(kind: Kind, tmp_path: Path) -> None:
+    """A data manager learns what the contract makes of the label before anything else."""
+    study, files = study_of(kind), hospitals(kind, tmp_path)
+    readiness = open_source(files["north"], study.data).check()
+    assert readiness.ready(), readiness.findings
+    parts = study.data.label.parts(task_of(study).drawn(np.random.default_rng(0), 9))
+    assert set(parts) <= {count.name for count in readiness.counts}
+    text = propose(files["north"], study.data).text
+    assert ("[label]" in text) == (len(kind.columns) == 1) and all(name in text for name in kind.columns)
 
 
 PRIVATE = """[privacy]

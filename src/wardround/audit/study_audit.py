@@ -121,12 +121,20 @@ def audit_study(
     Raises
     ------
     StudyError
-        The study claims no privacy or adds no noise, so that there is no epsilon to attack.
+        The study claims no privacy or adds no noise, so that there is no epsilon to attack; or it asks no yes or no.
 
     Source
     ------
     Steinke, Nasr, Jagielski (NeurIPS 2023); Nasr et al. (USENIX Security 2023).
     """
+    if study.data.label.kind != "binary":
+        raise StudyError(
+            "The attacks are made with records that are a yes or a no, and the study asks another kind of question",
+            expected='data.label.kind = "binary"',
+            found=f'"{study.data.label.kind}"',
+            hint="its clipping is tested for every kind (tests/tasks/task_conformance.py); audit a yes-or-no study of the same "
+            "network and privacy",
+        )
     plan = _audited_plan(study)
     attacks = list[Attack]()
     for attack in _attacks(plan, trials):

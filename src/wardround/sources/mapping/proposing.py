@@ -67,7 +67,14 @@ def propose(path: Path, contract: DataContract) -> Proposal:
     lines += ["", "[source]", *_source_lines(table.source, table.remarks)]
     taken: set[str] = set()
     ends: list[str] = []
-    for title, name, required in (("label", contract.label.column, True), ("patient", contract.patient.column, False),
+    several = len(contract.label.columns) > 1
+    if several:
+        lines += [
+            "",
+            f"# The label stands in several columns, which the table must have as: {', '.join(contract.label.columns)}.",
+        ]
+    labels = [] if several else [("label", contract.label.column, True)]
+    for title, name, required in (*labels, ("patient", contract.patient.column, False),
                                   ("split", "split", False), ("site", contract.site.column, False)):  # fmt: skip
         ends += _other_lines(title, name, required, table, contract, taken)
     for column in contract.columns:
@@ -246,6 +253,10 @@ def _has_near(name: str, table: HospitalTable) -> bool:
 def _label_codes(words: Sequence[str], contract: DataContract) -> list[str]:
     label = contract.label
     strange = [word for word in words[:_MOST_WORDS] if label.judge(word) is None]
+    if label.kind != "binary":
+        values = [value for one in label.asked.classes for value in one.values]
+        values += [value for one in label.asked.between for value in one.values] + list(label.asked.blank)
+        return _code_lines(dict.fromkeys(strange), ", ".join(map(str, values)) or "a number")
     sides = [side for side in (label.negative, label.positive) if not isinstance(side, str)]
     accepted = [value for side in sides for value in side]
     meant = {word: _yes_or_no(word, accepted) if len(sides) == 2 else None for word in strange}

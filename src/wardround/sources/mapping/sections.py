@@ -137,7 +137,14 @@ class HospitalMapping(Section):
         return self
 
     def require_known(self, contract: DataContract) -> None:
-        """DataError where it names a column that the contract does not have."""
+        """DataError where it names a column that the contract does not have, or translates a label of several columns."""
+        if self.label is not None and len(contract.label.columns) > 1:
+            raise DataError(
+                "The mapping translates one column as the label, and the contract's label stands in several",
+                expected=f"the columns {', '.join(contract.label.columns)} in the table itself",
+                found="[label] in the mapping",
+                hint="take [label] out, and export these columns under these names",
+            )
         names = [column.name for column in contract.columns]
         if strange := [column.name for column in self.columns if column.name not in names]:
             raise DataError(
