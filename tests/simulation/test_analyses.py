@@ -1,5 +1,6 @@
 """One call from Python: the same table as by the study's file."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,12 @@ def test_a_description_is_one_call(tables: dict[str, Path], tmp_path: Path) -> N
     assert run.table.rows[0][0] == "age" and run.exchanges == 1
     assert run.to_frame("numbers").query("column == 'bmi' and group == 'all'")["n"].item() == str(3 * 120 - 3 * 14)
     assert "histogram_1" in {chart.name for chart in run.result.charts}
+
+
+def test_a_hospitals_own_table_stands_in_its_own_report_and_nowhere_else(tables: dict[str, Path], tmp_path: Path) -> None:
+    """By hospital only at that hospital: the results hold all of them together."""
+    run = wr.describe(tables, COLUMNS, group="death", out=tmp_path / "run", progress=False)
+    own = json.loads((run.folder / "sites" / "north" / "report.json").read_bytes())["dataset_counts"]["tables"]
+    rows = {tuple(row[:2]): row for row in own["numbers"]["rows"]}
+    assert rows["age", "all"][2] == "120"
+    assert f"{rows['age', 'all'][4]!r}" not in (run.folder / "results.json").read_text()

@@ -104,6 +104,15 @@ class Analysis(Protocol):
 
 
 @runtime_checkable
+class OwnTables(Protocol):
+    """An analysis that describes a hospital's own rows for that hospital alone."""
+
+    def own_tables(self, rows: Rows) -> Mapping[str, Any]:
+        """What stands in the hospital's own report, as JSON holds it; it never leaves the site."""
+        ...
+
+
+@runtime_checkable
 class OwnCounts(Protocol):
     """An analysis that counts something of a hospital's own rows for that hospital alone."""
 

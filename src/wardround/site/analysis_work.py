@@ -16,7 +16,7 @@ from traceback import format_exception
 import numpy as np
 
 from wardround.analysis.carrying import CLIPPED, bounded, exchange_of
-from wardround.analysis.protocol import Ask, OwnCounts
+from wardround.analysis.protocol import Ask, OwnCounts, OwnTables
 from wardround.analysis.registry import analysis_of
 from wardround.plan.permission import ORDER
 from wardround.plan.plan import Plan
@@ -100,9 +100,18 @@ class AnalysisWork:
         self.store.add_to_report("dataset_counts", "counts", counts)
         if isinstance(self.analysis, OwnCounts):
             self.store.add_to_report("dataset_counts", "own", dict(self.analysis.own_counts(self._rows)))
+        if isinstance(self.analysis, OwnTables):
+            self._describe_to_itself(self.analysis)
         header = order.header
         state = replace(before, study=header.study, records=self._fingerprint, memory={}, pending=None)
         return {}, replace(state, opening=0, opened=content_of(order), opened_with=tuple(map(SiteId, header.cohort)))
+
+    def _describe_to_itself(self, analysis: OwnTables) -> None:
+        """The hospital's own tables, in its own report. What goes wrong with them is told in the log, and changes no answer."""
+        try:
+            self.store.add_to_report("dataset_counts", "tables", analysis.own_tables(self._rows))
+        except Exception as error:  # noqa: BLE001  the rows may have caused it, and a refusal would tell
+            self.store.log("tables", f"This hospital's own tables were not made: {''.join(format_exception(error))}")
 
     def _register(self) -> None:
         """Records the question, where it keeps its distance from every earlier one. DataError where it does not: the word that

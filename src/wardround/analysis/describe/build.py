@@ -1,9 +1,10 @@
 """The description of a study as an `Analysis`: one sum, and the tables that may be made of it."""
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from wardround.analysis.carrying import require_unclipped
+from wardround.analysis.carrying import in_one_place, require_unclipped
 from wardround.analysis.describe.associations import correlation_table, cross_tables, value_tables
 from wardround.analysis.describe.sums import COUNTS, DescribeSums, sums_of
 from wardround.analysis.describe.table_one import Groups, category_table, histograms, number_table, table_one
@@ -37,6 +38,15 @@ class Description:
 
     def contribution(self, rows: Rows, ask: Ask) -> Arrays:  # noqa: ARG002  (there is one sum)
         return self.sums.contribution(rows)
+
+    def own_tables(self, rows: Rows) -> Mapping[str, Any]:
+        """The same tables of one hospital's rows, with nothing withheld: it may look at its own patients."""
+        open_to_itself = replace(self.sums, settings=self.sums.settings.changed(smallest_cell=1))
+        result = in_one_place(Description(self.study, open_to_itself), {rows.hospital: rows})
+        return {
+            table.name: {"columns": [column.name for column in table.columns], "rows": [list(row) for row in table.rows]}
+            for table in result.tables
+        }
 
     def coordinate(self) -> Generator[Ask, Total, Result]:
         total = yield Ask(COUNTS)
