@@ -1,6 +1,7 @@
 """A study as text and back, and its hash: two hospitals with the same hash run the same study."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from wardround.study.writing import json_schema, to_toml
 from wardround.values.errors import StudyError
 
 SAMPLES = {kind: parse_study(starter(kind)) for kind in KINDS}
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ANALYSES = {name: parse_study((EXAMPLES / f"{name}.toml").read_text("utf-8")) for name in ("heart_risk_factors", "hiv_trial")}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,11 +73,12 @@ def with_another(dumped: Any, path: tuple[Any, ...]) -> Study | None:
     return None
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_any_other_setting_is_another_study(kind: str) -> None:
+@pytest.mark.parametrize("name", [*SAMPLES, *ANALYSES])
+def test_any_other_setting_is_another_study(name: str) -> None:
     """A coordinator could otherwise change a bound after the hospitals agreed. Every setting that another value fits is tried."""
-    dumped = SAMPLES[kind].model_dump(mode="json")
-    hashes = {SAMPLES[kind].hash}
+    study = (SAMPLES | ANALYSES)[name]
+    dumped = study.model_dump(mode="json")
+    hashes = {study.hash}
     tried = 0
     for path in settings_of(dumped):
         other = with_another(dumped, path)
@@ -89,11 +93,15 @@ def test_any_other_setting_is_another_study(kind: str) -> None:
 def test_a_later_setting_is_hashed_unless_it_leaves_the_study_as_it_was(setting: str) -> None:
     """Never hashed, it could be changed after hospitals agreed; always hashed, every earlier study would be another one."""
     *path, name = setting.split(".")
-    dumped = SAMPLES["image"].model_dump(mode="json")
-    inner: Any = dumped
-    for part in path:
-        inner = inner[part]
-    assert inner[name] == LATER_SETTINGS[setting]
+    for study in (SAMPLES | ANALYSES).values():
+        dumped = study.model_dump(mode="json")
+        inner: Any = dumped
+        for part in path:
+            inner = inner[part] or {}
+        if inner.get(name, ...) == LATER_SETTINGS[setting]:
+            break
+    else:
+        pytest.fail("no study here leaves it as it was")
     before, inner[name] = without_later_settings(dumped), "another"
     changed = without_later_settings(dumped)
     assert before != changed
