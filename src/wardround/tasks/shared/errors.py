@@ -96,12 +96,14 @@ def mean_of(total: int, squares: int, n: int, unit: float) -> Estimate:
 
 
 def root_of(squares: int, fourth: int, n: int, unit: float) -> Estimate:
-    """The root of the mean square, and its interval."""
+    """The root of the mean square, and its interval on the scale of its logarithm: a few far errors make the mean square uneven."""
     mean, (low, high) = mean_of(squares, fourth, n, 1.0)
     if math.isnan(mean):
         return math.nan, UNDEFINED
-    ends = UNDEFINED if math.isnan(low) else (math.sqrt(max(low, 0.0)) * unit, math.sqrt(high) * unit)
-    return math.sqrt(mean) * unit, ends
+    if math.isnan(low) or mean == 0.0:
+        return math.sqrt(mean) * unit, UNDEFINED
+    half = (high - low) / 4 / mean
+    return math.sqrt(mean) * unit, (math.sqrt(mean) * unit * math.exp(-half), math.sqrt(mean) * unit * math.exp(half))
 
 
 def error_figures(sums: Sums, unit: float) -> dict[str, Estimate]:
