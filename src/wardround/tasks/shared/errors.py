@@ -96,7 +96,7 @@ def mean_of(total: int, squares: int, n: int, unit: float) -> Estimate:
 
 
 def root_of(squares: int, fourth: int, n: int, unit: float) -> Estimate:
-    """The root of the mean square, and its interval on the scale of its logarithm: a few far errors make the mean square uneven."""
+    """The root of the mean square, and its interval on the scale of its logarithm, since a few far errors decide it."""
     mean, (low, high) = mean_of(squares, fourth, n, 1.0)
     if math.isnan(mean):
         return math.nan, UNDEFINED
