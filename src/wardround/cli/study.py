@@ -29,7 +29,8 @@ def new(
         ),
     ] = None,
     analysis: Annotated[
-        str | None, typer.Option(metavar="KIND", help="Of an analysis instead, which trains nothing: describe or regression.")
+        str | None,
+        typer.Option(metavar="KIND", help="Of an analysis instead, which trains nothing: describe, regression or survival."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
