@@ -118,8 +118,10 @@ class EffectAnalysis:
 
     @cached_property
     def fold_key(self) -> str:
-        """What patients are hashed with into folds: the question and not who takes part, so that no division changes a fold."""
-        return sha256_hex(canonical_json({"effect": self.section.model_dump(mode="json"), "salt": self.data.splits.salt}))
+        """What patients are hashed with into folds: the question, and not who takes part or how it is answered, so that neither
+        another division nor another setting changes a fold. Another `data.splits.salt` does."""
+        asked = {"outcome": self.section.outcome, "treatment": self.section.treatment, "salt": self.data.splits.salt}
+        return sha256_hex(canonical_json(asked))
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
