@@ -152,6 +152,7 @@ def test_ten_columns_of_866_patients_in_at_most_seven_exchanges(ties: str) -> No
     np.testing.assert_allclose(result.figures["standard_errors"], theirs.bse, atol=1e-8)
     np.testing.assert_allclose(result.figures["p"], theirs.pvalues, atol=1e-8)
     assert result.figures["log_likelihood"] == pytest.approx(theirs.llf, abs=1e-8)
+    assert (result.figures["fitted_patients"], result.figures["fitted_events"]) == (866, 119)
     assert result.figures["exchanges"] <= 7 and result.error < 1e-9
 
 

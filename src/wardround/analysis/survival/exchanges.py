@@ -109,6 +109,7 @@ class Exchanges:
         if self.size:
             quantities |= {
                 "fitted": Quantity((cells + 1, 2)),
+                "fitted_events": Quantity(()),
                 "fitted_left_out": Quantity(()),
                 "column_sums": Quantity((self.size,), bound * self._largest_column),
             }
@@ -206,6 +207,7 @@ class Exchanges:
             alone = np.zeros(len(model.times), np.int64)
             arrays |= {
                 "fitted": event_counts(model.times, model.events.astype(np.int64), alone, declared.grid, (1, 1))[0],
+                "fitted_events": np.array(int(model.events.sum())),
                 "fitted_left_out": np.array(int((complete & ~declared.design.complete(rows)).sum())),
                 "column_sums": model.columns.sum(axis=0),
             }

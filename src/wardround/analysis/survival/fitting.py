@@ -22,13 +22,14 @@ from wardround.values.tree import Tree
 
 @dataclass(frozen=True)
 class FittedModel:
-    """fit: in the unit of the matrix. counts: of the regression's patients, on the grid that the rule left. centre: the mean
-    predictor. proportional: None with a common baseline. far: patients whose predictor was cut in
-    the baseline. order: of what is asked about the fit.
+    """fit: in the unit of the matrix. counts: of the regression's patients, on the grid that the rule left. events: that the
+    likelihood knows of, with a common baseline those on the grid. centre: the mean predictor. proportional: None with a common
+    baseline. far: patients whose predictor was cut in the baseline. order: of what is asked about the fit.
     """
 
     fit: CoxFit
     counts: EventCounts
+    events: int
     left_out: int
     centre: float
     baseline: BaselineHazard
@@ -72,7 +73,10 @@ def fitted(exchanges: Exchanges, counts: Total) -> Generator[Ask, Total, FittedM
     if declared.section.baseline == "by_hospital" and declared.section.ridge == 0:
         once, twice = (symmetric(checks[f"trend_{name}"], exchanges.size) for name in ("once", "twice"))
         proportional = proportional_hazards(fit.information, TrendSums(checks["trend_score"], once, twice))
-    return FittedModel(fit, narrowed, int(counts["fitted_left_out"]), centre, baseline, proportional, far, order)
+    by_hospital = declared.section.baseline == "by_hospital"
+    events = int(counts["fitted_events"]) if by_hospital else int(narrowed.events().sum())
+    left_out = int(counts["fitted_left_out"])
+    return FittedModel(fit, narrowed, events, left_out, centre, baseline, proportional, far, order)
 
 
 def _penalty(exchanges: Exchanges) -> Floats:

@@ -82,11 +82,11 @@ def _ratios(declared: DeclaredSurvival, model: FittedModel) -> ResultParts:
 def _fit(declared: DeclaredSurvival, model: FittedModel, smallest: int) -> ResultParts:
     fit = model.fit
     gain = 2 * (fit.log_likelihood - fit.null_log_likelihood)
-    patients, events = int(model.counts.patients[0]), int(model.counts.events().sum())
+    patients, events = int(model.counts.patients[0]), model.events
     baseline = "each hospital has its own" if declared.section.baseline == "by_hospital" else "one for all hospitals, on the grid"
     rows: list[tuple[Cell, Cell]] = [
         ("patients", patients),
-        ("events on the grid", cells([events], smallest)[0]),
+        ("events", cells([events], smallest)[0]),
         ("rows left out for a missing value", model.left_out),
         ("baseline hazard", baseline),
         ("log-likelihood", f"{fit.log_likelihood:.6f}"),
@@ -103,6 +103,7 @@ def _fit(declared: DeclaredSurvival, model: FittedModel, smallest: int) -> Resul
     hazard = model.baseline
     figures = {
         "fitted_patients": patients,
+        "fitted_events": events if cells([events], smallest) == [events] else None,
         "fitted_left_out": model.left_out,
         "log_likelihood": fit.log_likelihood,
         "null_log_likelihood": fit.null_log_likelihood,
