@@ -64,6 +64,7 @@ HASHES = {
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",
     "heart_risk_factors.toml": "47f57f1a820e",
+    "intensive_care_patients.toml": "7f958d844c09",
     "heart_severity.toml": "1c0df1fd91c8",
     "hiv_trial.toml": "1b6e2e868c1c",
     "icu_stay.toml": "06d38167d290",

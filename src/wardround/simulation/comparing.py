@@ -28,6 +28,11 @@ SEED_FOLDER = "seed-"
 def read_run(folder: Path) -> RunRecord:
     """The record of a finished run. RunError where there is none."""
     path = folder / RECORD
+    if (folder / "results.json").is_file() and not path.is_file():
+        raise RunError(
+            f"{folder} holds the tables of an analysis, and no model that was trained",
+            hint=f"open its own page, {folder / 'report.html'}",
+        )
     if not path.is_file():
         raise RunError(
             f"{folder} holds no finished run",

@@ -73,7 +73,8 @@ def value_tables(total: Total, sums: DescribeSums) -> list[Table]:
         counts = total["value_histograms"][position]
         groups = _equal_groups(counts, sums.section.value_bins, sums.settings.smallest_cell)
         names = [_interval(column, first, behind, counts.shape[1]) for first, behind in groups]
-        _tell(column.name, names, np.stack([counts[:, first:behind].sum(axis=1) for first, behind in groups]), weights, values)
+        parts = np.stack([counts[:, first:behind].sum(axis=1) for first, behind in groups])
+        _tell(column.name, names, parts, weights, values, few_missing=_few(total, parts, sums))
     first = 0
     for coded in sums.categories:
         counts = total["value_categories"][first : first + len(coded.codes)]
@@ -81,7 +82,7 @@ def value_tables(total: Total, sums: DescribeSums) -> list[Table]:
         if coded.name == sums.value.name:
             continue
         names, joined = _joined_codes(coded.codes, counts, sums.settings.smallest_cell)
-        _tell(coded.name, names, joined, weights, values)
+        _tell(coded.name, names, joined, weights, values, few_missing=_few(total, joined, sums))
     kinds = (Column("column", "text"), Column("values", "text"), Column("yes", "count"), Column("no", "count"), Column("weight"))
     ordered = tuple(sorted(values, key=lambda row: -float(row[1] or 0.0)))
     note = "weight: ln of the group's share of yes over its share of no."
@@ -91,17 +92,32 @@ def value_tables(total: Total, sums: DescribeSums) -> list[Table]:
     ]
 
 
-def _tell(name: str, groups: list[str], counts: Counts, weights: list[tuple[Cell, ...]], values: list[tuple[Cell, ...]]) -> None:
-    """counts: (groups, 2), no and yes. A column that is one group tells nothing, and shows no counts."""
+def _few(total: Total, counts: Counts, sums: DescribeSums) -> bool:
+    """Whether of an outcome some rows have no value, and fewer than the rule allows."""
+    missing = total["value_rows"] - counts.sum(axis=0)
+    return bool(((missing > 0) & (missing < sums.settings.smallest_cell)).any())
+
+
+def _tell(
+    name: str,
+    groups: list[str],
+    counts: Counts,
+    weights: list[tuple[Cell, ...]],
+    values: list[tuple[Cell, ...]],
+    *,
+    few_missing: bool,
+) -> None:
+    """counts: (groups, 2), no and yes. A column that is one group tells nothing. few_missing: whether so few rows of an outcome
+    have no value that the sum of the counts would tell them: then no count is shown, and figures are rounded."""
     if len(groups) < 2 or (counts == 0).any():
         values.append((name, None))
         return
     found_weights, value = evidence(counts[:, 1], counts[:, 0])
-    values.append((name, value))
-    weights += [
-        (name, group, int(yes), int(no), float(weight))
-        for group, (no, yes), weight in zip(groups, counts.tolist(), found_weights, strict=True)
-    ]
+    values.append((name, round(value, 2) if few_missing else value))
+    digits = 1 if few_missing else 15
+    for group, (no, yes), weight in zip(groups, counts.tolist(), found_weights, strict=True):
+        shown_counts = (None, None) if few_missing else (int(yes), int(no))
+        weights.append((name, group, *shown_counts, round(float(weight), digits)))
 
 
 def _equal_groups(counts: Counts, wanted_groups: int, smallest: int) -> list[tuple[int, int]]:

@@ -71,5 +71,5 @@ def _notes(sums: DescribeSums) -> tuple[str, ...]:
     smallest = sums.settings.smallest_cell
     notes = [f"Median and quartiles are exact to one of {sums.section.bins} bins of the column's public range."]
     if smallest > 1:
-        notes.append(f"Counts below {smallest}, and what would give them away, are not shown.")
+        notes.append(f"Counts below {smallest} of all hospitals together, and what would give them away, are withheld.")
     return tuple(notes)

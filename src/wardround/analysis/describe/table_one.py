@@ -44,14 +44,15 @@ class Groups:
     rows: Counts
     hidden: Withheld
     smallest: int
+    column: str = ""
 
     @classmethod
     def of(cls, total: Total, sums: DescribeSums) -> "Groups":
         names = (*sums.groups, NO_GROUP)
         places = tuple(at for at in range(len(names)) if total["rows"][at] > 0 or at < len(sums.groups))
         rows = total["rows"][list(places)]
-        smallest = sums.settings.smallest_cell
-        return cls(tuple(names[at] for at in places), places, rows, withheld_of_list(rows, smallest), smallest)
+        smallest, column = sums.settings.smallest_cell, "" if sums.group is None else sums.group.name
+        return cls(tuple(names[at] for at in places), places, rows, withheld_of_list(rows, smallest), smallest, column)
 
     @property
     def several(self) -> bool:
@@ -62,13 +63,14 @@ class Groups:
         """Of the columns of a table, each with its number of rows."""
         counts = [shown(int(count), hide, self.smallest) for count, hide in zip(self.rows, self.hidden, strict=True)]
         whole = f"{ALL} ({shown_count(int(self.rows.sum()), self.smallest)})"
-        parts = tuple(f"{name} ({count})" for name, count in zip(self.names, counts, strict=True))
+        named = (name if name == NO_GROUP else f"{self.column} = {name}" for name in self.names)
+        parts = tuple(f"{name} ({count})" for name, count in zip(named, counts, strict=True))
         return (whole, *parts) if self.several else (whole,)
 
 
 def shown(count: int, hide: bool, smallest: int) -> str:
-    """A count as text. One that is withheld for another's sake does not say how large it is."""
-    return shown_count(count, smallest) if not hide or 0 < count < smallest else HIDDEN
+    """A count as text. All that are withheld read alike: whoever knew which of two is below 5, and their sum, might know both."""
+    return HIDDEN if hide else shown_count(count, smallest)
 
 
 def _shown_all(counts: Counts, hidden: Withheld, smallest: int) -> list[str]:
@@ -77,12 +79,14 @@ def _shown_all(counts: Counts, hidden: Withheld, smallest: int) -> list[str]:
 
 @dataclass(frozen=True)
 class NumberFacts:
-    """One column of numbers. there, missing: by group, behind the first, which is all rows together."""
+    """One column of numbers. there, missing: by group, behind the first, which is all rows together. hidden: of moments and
+    quartiles; hidden_there, hidden_missing: of the counts."""
 
     column: Numbered
     there: Counts
     missing: Counts
     hidden: Withheld
+    hidden_there: Withheld
     hidden_missing: Withheld
     moments: tuple[Moments, ...]
     quartiles: tuple[tuple[float | None, ...], ...]
@@ -97,25 +101,30 @@ def number_facts(total: Total, sums: DescribeSums, groups: Groups, position: int
     sums_of_column = total["moments"][position][places]
     there = histogram.sum(axis=1)
     missing = groups.rows - there
-    hidden_cells = withheld_of_table(np.stack([there, missing]), smallest)
-    hidden = groups.hidden | hidden_cells[0] | withheld_of_list(there, smallest)
+    cells = withheld_of_table(np.stack([there, missing]), smallest)
+    hidden = groups.hidden | withheld_of_list(there, smallest)
     moments = [moments_of(column, int(count), own) for count, own in zip(there, sums_of_column, strict=True)]
     whole = moments_of(column, int(there.sum()), sums_of_column.sum(axis=0))
-    known_groups = [one for one, hide in zip(moments, hidden, strict=True) if not hide and one.count]
-    tested = known_groups if not hidden.any() and groups.several else []
-    columns = [histogram.sum(axis=0), *histogram] if groups.several else [histogram.sum(axis=0)]
+    tested = moments if groups.several and not (hidden.any() or cells.any()) and (there > 0).all() else []
+    compared = moments if groups.several and not hidden.any() else []
+    few = np.array([0 < there.sum() < smallest, 0 < missing.sum() < smallest])
+    if not groups.several:
+        return NumberFacts(
+            column, there, missing, few[:1], few[:1], few[1:], (whole,), (_quartiles(column, histogram[0], smallest),), None, None
+        )
+    # Where counts of groups are withheld, the mean of all rows would be the equation that tells them.
+    whole_hidden = few[:1] | cells.any()
     return NumberFacts(
         column,
-        np.concatenate([[there.sum()], there]) if groups.several else there,
-        np.concatenate([[missing.sum()], missing]) if groups.several else missing,
-        np.concatenate([[0 < there.sum() < smallest], hidden]) if groups.several else np.array([0 < there.sum() < smallest]),
-        np.concatenate([[0 < missing.sum() < smallest], hidden_cells[1] | groups.hidden])
-        if groups.several
-        else np.array([0 < missing.sum() < smallest]),
-        (whole, *moments) if groups.several else (whole,),
-        tuple(_quartiles(column, counts, smallest) for counts in columns),
+        np.concatenate([[there.sum()], there]),
+        np.concatenate([[missing.sum()], missing]),
+        np.concatenate([whole_hidden, hidden]),
+        np.concatenate([few[:1], hidden | cells[0]]),
+        np.concatenate([few[1:], hidden | cells[1]]),
+        (whole, *moments),
+        tuple(_quartiles(column, counts, smallest) for counts in (histogram.sum(axis=0), *histogram)),
         analysis_of_variance(tested) if len(tested) > 1 else None,
-        standardised_difference(tested),
+        standardised_difference(compared),
     )
 
 
@@ -240,7 +249,7 @@ def number_table(total: Total, sums: DescribeSums, groups: Groups) -> Table:
             hide, one = bool(facts.hidden[at]), facts.moments[at]
             figures = (None, None) if hide or one.count < 2 else (one.mean, one.deviation)
             quartiles: tuple[float | None, ...] = (None, None, None) if hide else facts.quartiles[at]
-            there = shown(int(facts.there[at]), hide, groups.smallest)
+            there = shown(int(facts.there[at]), bool(facts.hidden_there[at]), groups.smallest)
             missing = shown(int(facts.missing[at]), bool(facts.hidden_missing[at]), groups.smallest)
             rows.append((number.name, name, there, missing, *figures, *quartiles))
     columns = (
