@@ -30,7 +30,9 @@ def new(
     ] = None,
     analysis: Annotated[
         str | None,
-        typer.Option(metavar="KIND", help="Of an analysis instead, which trains nothing: describe, regression or survival."),
+        typer.Option(
+            metavar="KIND", help="Of an analysis instead, which trains nothing: describe, effect, regression or survival."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:

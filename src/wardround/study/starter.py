@@ -5,7 +5,7 @@ from importlib.resources import files
 from wardround.values.errors import StudyError
 
 KINDS = ("image", "table")
-ANALYSES = ("describe", "regression", "survival")
+ANALYSES = ("describe", "effect", "regression", "survival")
 """Kinds of analyses with a starter of their own."""
 
 
