@@ -106,6 +106,19 @@ def test_two_classes_are_compared_as_a_yes_or_no_is() -> None:
     assert ours["accuracy"] == own["accuracy"]
 
 
+def test_public_shares_weigh_the_classes_and_count_nobody() -> None:
+    """In a private study one patient would change everybody's weight."""
+    shares = (0.5, 0.3, 0.2)
+    classes = [{"name": name, "values": [name], "share": share} for name, share in zip("abc", shares, strict=True)]
+    task = ClassesTask(LabelContract.model_validate_json(json.dumps({"kind": "classes", "task": {"classes": classes}})))
+    outputs, labels = TestClassesTask().draw(np.random.default_rng(6), 40)
+    rows, targets = torch.from_numpy(outputs), torch.from_numpy(task.targets(labels))
+    plain = task.row_loss(TrainingSection(class_balance=False), labels)(rows, targets)
+    weights = torch.tensor([1 / (3 * share) for share in shares])[torch.from_numpy(labels.astype(np.int64))]
+    for counted in (labels, labels[:7], None):
+        torch.testing.assert_close(task.row_loss(TrainingSection(), counted)(rows, targets), plain * weights)
+
+
 def test_a_class_that_no_record_has_is_left_out_and_the_others_are_judged() -> None:
     """A hospital without viral pneumonia has figures of the two others."""
     task = ClassesTask(label())
@@ -130,6 +143,7 @@ def test_values_become_classes_and_what_is_not_known_is_refused() -> None:
     [
         ({}, "needs task.classes"),
         ({"classes": [{"name": "a", "values": [1]}]}, "two or more"),
+        ({"classes": [{"name": "a", "values": [1], "share": 0.4}, {"name": "b", "values": [2]}]}, "of every class, or of none"),
         ({"classes": [{"name": "a", "values": [1]}, {"name": "a", "values": [2]}]}, "one name twice"),
         ({"classes": [{"name": "a", "values": [1]}, {"name": "b", "values": ["1"]}]}, "one value twice"),
         ({"classes": [{"name": "a", "values": [1]}, {"name": "b", "values": [2]}], "unit": "days"}, "task.unit does nothing"),

@@ -118,7 +118,8 @@ def _of_the_algorithm(study: Sections) -> Iterator[str]:
 
 def _of_training(study: Sections) -> Iterator[str]:
     training, plain = study.training, type(study.training)()
-    if _asks(study, "training.class_balance") and training.class_balance:
+    public = any(one.share is not None for one in study.data.label.asked.classes)
+    if _asks(study, "training.class_balance") and training.class_balance and not public:
         yield "training.class_balance weighs by counts of patients, so one patient changes every gradient: set it to false"
     if training.augmentation.mixup:
         yield "training.augmentation.mixup mixes two patients into one gradient: leave it out"

@@ -181,6 +181,8 @@ def _unread_by_the_question(sections: Sections) -> Iterator[str]:
         if setting not in kind.uses and _set_in(sections, setting):
             readers = " or ".join(f'"{name}"' for name, other in sorted(LABEL_KINDS.items()) if setting in other.uses)
             yield _sentence(setting, f"data.label.kind = {readers}")
+    if not sections.training.class_balance and any(one.share is not None for one in sections.data.label.asked.classes):
+        yield _sentence("task.classes.share", "training.class_balance = true")
 
 
 def _sentence(setting: str, reader: str) -> str:

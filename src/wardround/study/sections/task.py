@@ -25,6 +25,13 @@ class ClassSection(Section):
 
     name: str = Field(min_length=1, description="What it is called in tables, in the report and in the model file.")
     values: Values = Field(min_length=1, description='Values of the label that mean it, for example ["NORMAL", 0].')
+    share: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="classes: its public share among such patients. training.class_balance then weighs by these shares and counts"
+        " nobody, also in a private study.",
+    )
 
 
 class BetweenSection(Section):

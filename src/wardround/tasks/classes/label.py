@@ -22,6 +22,8 @@ def place_of(label: LabelContract, value: Value) -> Target | None:
 def wrong(label: LabelContract) -> str | None:
     if len(label.asked.classes) < FEWEST:
         return 'kind = "classes" needs task.classes: two or more, each with its name and its values'
+    if any(one.share is None for one in label.asked.classes) and any(one.share is not None for one in label.asked.classes):
+        return "a public share is stated of every class, or of none"
     return None
 
 

@@ -13,15 +13,17 @@ from wardround.tasks.shared.rows import log_softmax, row_sum
 
 
 def row_loss(
-    training: TrainingSection, labels: NDArray[Any] | None, classes: int
+    training: TrainingSection, labels: NDArray[Any] | None, classes: int, shares: tuple[float, ...] = ()
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Cross-entropy of outputs (n, k) and targets (n, k) that say how much of a record is of each class, in nats.
 
-    A row of zeros is a blank, and costs nothing. Targets are smoothed as `training` says. labels: for the weights of the classes.
+    A row of zeros is a blank, and costs nothing. Targets are smoothed as `training` says. The classes are weighed by their
+    public shares, where there are any, else by the counts of labels.
     """
-    balance = labels is not None and training.class_balance
-    weights = torch.tensor(class_weights(labels, classes) if balance and labels is not None else np.ones(classes))
-    weights, smoothing = weights.to(torch.float32), training.label_smoothing
+    balance = training.class_balance and (bool(shares) or labels is not None)
+    counted = class_weights(labels, classes) if balance and labels is not None and not shares else np.ones(classes)
+    weights = torch.tensor(1.0 / (classes * np.array(shares)) if balance and shares else counted).to(torch.float32)
+    smoothing = training.label_smoothing
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         known = row_sum(targets)

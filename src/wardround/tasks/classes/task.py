@@ -40,6 +40,7 @@ class ClassesTask:
 
     def __init__(self, label: LabelContract) -> None:
         self.names = tuple(one.name for one in label.asked.classes)
+        self.shares = tuple(one.share for one in label.asked.classes if one.share is not None)
 
     @property
     def outputs(self) -> int:
@@ -76,7 +77,7 @@ class ClassesTask:
     ) -> "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]":
         from wardround.tasks.classes.loss import row_loss
 
-        return row_loss(training, labels, len(self.names))
+        return row_loss(training, labels, len(self.names), self.shares)
 
     def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
         """The probability of each class."""

@@ -48,6 +48,8 @@ def wrong(label: LabelContract) -> str | None:
     names = names_of(label)
     if len(names) < FEWEST:
         return 'kind = "grades" needs task.classes: three or more grades, from the least on, each with its name and its values'
+    if any(one.share is not None for one in label.asked.classes):
+        return 'task.classes.share does nothing with kind = "grades", whose classes are not balanced: leave it out'
     for one in label.asked.between:
         if one.least not in names or one.most not in names or names.index(one.least) >= names.index(one.most):
             return f'task.between goes from one grade to a larger one by their names; found "{one.least}" to "{one.most}"'
