@@ -52,6 +52,18 @@ def test_an_arm_that_two_folds_hold_is_refused() -> None:
     in_one_place(asked, divided(rows.select((rows["arm"] != 2) | (folds < 3)), 3))
 
 
+def test_a_risk_that_would_show_a_small_count_is_refused() -> None:
+    """A risk of 0.02 among 100 patients is two patients."""
+    rows = patients()
+    seldom = np.where((rows["arm"] == 1) & (np.cumsum((rows["arm"] == 1) & (rows["died"] == 1)) > 3), 0.0, rows["died"])
+    few = Rows({**rows.columns, "died": seldom}, rows.patients, rows.splits, "all")
+    asked = analysis(outcome="died", individual=False)
+    with pytest.raises(DataError, match=r"who had new have the outcome") as told:
+        in_one_place(asked, divided(few, 3))
+    assert " 3" not in str(told.value)
+    in_one_place(asked, divided(rows, 3))
+
+
 def test_arms_without_overlap_are_refused() -> None:
     """Everybody below 50 had one treatment, everybody above the other: nothing can be compared."""
     rows = patients(chosen=True)

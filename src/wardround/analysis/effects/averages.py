@@ -110,6 +110,19 @@ def require_arms(moments: Moments, frame: EffectFrame, fewest: int) -> None:
         )
 
 
+def require_events(moments: Moments, frame: EffectFrame, smallest: int) -> None:
+    """DataError where an arm has too few patients with the outcome, or without: a risk times its patients is a count."""
+    whole = moments.everybody
+    having = np.rint(whole.cross[:, 0]).astype(np.int64)
+    rare = [arm for arm, ones, n in zip(frame.arms, having, whole.counts, strict=True) if min(ones, n - ones) < smallest]
+    if rare:
+        raise DataError(
+            f"Too few patients of all hospitals together who had {' and '.join(rare)} have the outcome, or are without it",
+            expected=f"at least {smallest} of either in each arm (analysis.smallest_cell)",
+            hint=f"leave {' and '.join(rare)} out of analysis.effect.arms, or wait for more patients",
+        )
+
+
 def require_overlap(total: Order, frame: EffectFrame, fewest: int) -> None:
     """DataError where patients of the arms are so different that most have no counterpart: their comparison would be a guess."""
     kept, left_out = total["kept"], total["left_out"]

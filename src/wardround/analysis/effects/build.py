@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from wardround.analysis.carrying import require_unclipped
 from wardround.analysis.design import Design
+from wardround.analysis.effects.averages import require_events
 from wardround.analysis.effects.columns import Feature, features_of
 from wardround.analysis.effects.curves import KNOTS, Curve, with_curves
+from wardround.analysis.effects.moments import Moments
 from wardround.analysis.effects.rows import EffectFrame, EffectRows, Floats, folds_of
 from wardround.analysis.effects.steps import FEWEST, Findings, Steps, coordinated, exchanges, share
 from wardround.analysis.effects.telling import told
@@ -173,6 +175,8 @@ class EffectAnalysis:
                 expected="one row for each patient",
                 hint="keep the row of the first treatment in the files, and leave the others out",
             )
+        if self.wording.binary:
+            require_events(Moments.of(first.sums, self.frame), self.frame, self.common.smallest_cell)
         findings = yield from _continued(steps, first)
         return told(findings, first, self.frame, self.wording)
 
