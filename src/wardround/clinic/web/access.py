@@ -81,10 +81,15 @@ Administrator = Annotated[Person, Depends(allowed("administrator"))]
 Anybody = Annotated[Person, Depends(allowed(*EVERYBODY))]
 
 
+def without_nul(text: str) -> str:
+    """As it was typed, but for a sign that PostgreSQL keeps in no text."""
+    return text.replace("\0", "\ufffd")
+
+
 async def checked_form(request: Request) -> dict[str, str]:
     """The fields of a form of ours, all text. WrongToken where it does not hold the session's token."""
     form = await request.form(max_files=0, max_fields=200)
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    fields = {name: without_nul(value) for name, value in form.items() if isinstance(value, str)}
     require_token(request, fields.get("token", ""))
     return fields
 

@@ -99,6 +99,8 @@ class Guard:
             return 429, "Too many requests come from this address: wait, or raise requests_per_minute in clinic.toml."
         if len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(n) + len(v) for n, v in scope["headers"]) > HEAD_BYTES:
             return 431, "The head of a request may have at most 32 KiB."
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            return 400, "An address holds no NUL."
         if headers.get("host", "").lower() not in self._hosts:
             return 421, "This clinic has another name: use the address that `wardround clinic up` prints."
         if scope["method"] not in _METHODS:

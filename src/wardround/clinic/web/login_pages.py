@@ -4,6 +4,7 @@ import hmac
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from pydantic import AfterValidator
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -15,6 +16,7 @@ from wardround.clinic.web.access import (
     person_or_none,
     require_token,
     with_session,
+    without_nul,
 )
 from wardround.clinic.web.rendering import LANGUAGE_COOKIE, page, problem, state_of, words_of
 from wardround.clinic.web.words import LANGUAGES
@@ -22,7 +24,7 @@ from wardround.values.network_address import network_of
 
 router = APIRouter(include_in_schema=False)
 DEMO_DOCTOR = "demo"
-Text = Annotated[str, Form(max_length=400)]
+Text = Annotated[str, Form(max_length=400), AfterValidator(without_nul)]
 
 
 @router.get("/login")
