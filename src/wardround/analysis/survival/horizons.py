@@ -46,9 +46,10 @@ def censoring(counts: EventCounts) -> Censoring:
 
 @dataclass(frozen=True)
 class RiskGroup:
-    """Patients of like chance. predicted: its mean. observed: by their own curve, with its 95 % ends."""
+    """Patients of like chance. events: by the horizon. predicted: its mean. observed: by their own curve, with 95 % ends."""
 
     patients: int
+    events: int
     predicted: float
     observed: float
     low: float
@@ -76,7 +77,7 @@ def horizon_figures(
 ) -> HorizonFigures:
     """Of a table (bins, cells + 1, 2) on the grid of `baseline`; horizon: the end of a cell.
 
-    groups: of about as many patients each, at least `smallest`.
+    groups: of about as many patients each, at least `smallest`, with no event or at least as many.
     """
     grid = baseline.grid
     until = grid.cells_until(horizon)
@@ -99,7 +100,10 @@ def horizon_figures(
         _area(cases, controls),
         float(every @ risk / patients) if patients else np.nan,
         observed,
-        tuple(_group(table[low:high], risk[low:high], grid, until) for low, high in _cuts(every, groups, smallest)),
+        tuple(
+            _group(table[low:high], risk[low:high], grid, until)
+            for low, high in _cuts(every, table[:, :until, 1].sum(axis=1), groups, smallest)
+        ),
     )
 
 
@@ -118,16 +122,22 @@ def _area(cases: Floats, controls: Floats) -> float:
 def _group(table: Counts, risk: Floats, grid: TimeGrid, until: int) -> RiskGroup:
     every = table.sum(axis=(1, 2))
     observed = _observed(kaplan_meier(EventCounts(grid, table.sum(axis=0)[None])), until)
-    return RiskGroup(int(every.sum()), float(every @ risk / every.sum()), *observed)
+    events = int(table[:, :until, 1].sum())
+    return RiskGroup(int(every.sum()), events, float(every @ risk / every.sum()), *observed)
 
 
-def _cuts(every: Counts, groups: int, smallest: int) -> list[tuple[int, int]]:
-    """Ranges of bins with about as many patients each; none of them has fewer than `smallest`."""
+def _cuts(every: Counts, events: Counts, groups: int, smallest: int) -> list[tuple[int, int]]:
+    """Ranges of bins with about as many patients each; none has fewer than `smallest`, or fewer events but none."""
     filled, total = every.cumsum(), int(every.sum())
     size = max(total / groups, smallest, 1)
     cuts, begun = [0], 0
+
+    def may_stand(count: int) -> bool:
+        return count == 0 or count >= smallest
+
     for last in range(len(every)):
-        if filled[last] - begun >= size - 1e-9 and total - filled[last] >= max(smallest, size / 2):
+        enough = filled[last] - begun >= size - 1e-9 and total - filled[last] >= max(smallest, size / 2)
+        if enough and may_stand(int(events[cuts[-1] : last + 1].sum())) and may_stand(int(events[last + 1 :].sum())):
             cuts.append(last + 1)
             begun = int(filled[last])
     return [(low, high) for low, high in zip(cuts, [*cuts[1:], len(every)], strict=True) if every[low:high].sum() > 0]

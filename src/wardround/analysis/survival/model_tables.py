@@ -146,18 +146,21 @@ def _accuracy(declared: DeclaredSurvival, model: FittedModel, accuracy: Total, s
     tables = [Table("concordance", f"Whether the higher chance comes first: {whom}", head, tuple(rows))]
     weights = censoring(model.counts)
     horizons = [time for time in declared.section.horizons if time in grid.ends]
-    figured = [horizon_figures(table, model.baseline, weights, time, smallest=smallest) for time in horizons]
+    every = [horizon_figures(table, model.baseline, weights, time, smallest=smallest) for time in horizons]
+    figured = [one for one in every if one.events == 0 or one.events >= smallest]
     figures: dict[str, object] = {
         "judged_patients": judged,
         "concordance_within": told(within.index),
         "concordance": told(across.index),
         "horizons": [_horizon_figures(one) for one in figured],
     }
-    notes = () if declared.section.held_out else (f"The predictions are judged on {whom}: they look better than they are",)
+    notes = [] if declared.section.held_out else [f"The predictions are judged on {whom}: they look better than they are"]
+    if few := [f"{one.horizon:g}" for one in every if one not in figured]:
+        notes.append(f"Predicted chances are not judged by {', '.join(few)}: fewer than {smallest} have had the event by then")
     if not figured:
-        return ResultParts(tuple(tables), (), figures, notes)
+        return ResultParts(tuple(tables), (), figures, tuple(notes))
     tables += [_brier(figured, whom), _calibration(figured, whom)]
-    return ResultParts(tuple(tables), (_calibration_chart(declared, figured),), figures, notes)
+    return ResultParts(tuple(tables), (_calibration_chart(declared, figured),), figures, tuple(notes))
 
 
 def _horizon_figures(one: HorizonFigures) -> dict[str, object]:
