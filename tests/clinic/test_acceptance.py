@@ -157,6 +157,17 @@ def test_cases_of_one_kind_are_refused(clinic: ClinicPlace) -> None:
         read_cases(TABLE, "no-such-data")
 
 
+@pytest.mark.parametrize("people", [1, 2, 9])
+def test_cases_of_a_few_patients_are_no_test(clinic: ClinicPlace, people: int) -> None:
+    """All films of a folder under one number: nobody else's cases could judge what was made from them."""
+    rows, _ = made_rows(120)
+    for number, row in enumerate(rows):
+        row["patient"] = f"p{number % people}"
+    with pytest.raises(DataError, match="more patients"):
+        accepted(clinic, rows)
+    assert acceptances(clinic) == ()
+
+
 def test_subgroups_are_found_and_small_ones_say_so(clinic: ClinicPlace) -> None:
     """A model that fails women must not hide behind its mean."""
     rows, _ = made_rows(300)

@@ -124,6 +124,13 @@ def _cases(
             found=f"{int(positive.sum())} with it, {int((positive == 0).sum())} without",
             hint="add cases, or look how [data.label] of the model reads your labels",
         )
+    if len(np.unique(people[first])) < FOLDS:
+        raise DataError(
+            "A model is tested on more patients: what is made from some is judged by others",
+            expected=f"cases of at least {FOLDS} patients",
+            found=f"{len(np.unique(people[first]))}, with {len(first)} cases",
+            hint="add cases of other patients, or look which column or element names the patient",
+        )
     facts = CasesRecord(
         source=source,
         sha256=hashlib.sha256("".join(sorted(digests[row] for row in first)).encode()).hexdigest(),
