@@ -79,8 +79,8 @@ def totals_of(of: Study, folder: Path, monkeypatch: pytest.MonkeyPatch, tamper: 
     """What the coordinator opened, round by round."""
     found: list[NDArray[np.float64]] = []
 
-    def watching(total: Tree, reference: Any, frame: Any, weight: int = 0) -> Contribution:
-        revealed = reveal(total, reference, frame, weight)
+    def watching(total: Tree, reference: Any, frame: Any, weight: int = 0, *more: Any) -> Contribution:
+        revealed = reveal(total, reference, frame, weight, *more)
         found.append(flatten(revealed.values["gradient"]))
         return revealed
 
