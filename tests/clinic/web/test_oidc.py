@@ -361,6 +361,24 @@ def test_an_answer_is_good_once_and_in_its_own_browser(clinic: Clinic, provider:
     assert len(provider.sent) == 1  # no other try was worth a question to the login
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"},
+    ],
+)
+def test_a_page_of_elsewhere_begins_no_login(clinic: Clinic, provider: LoginProvider, headers: dict[str, str]) -> None:
+    """Thirty pictures of it would else keep a whole hospital, behind one proxy, from logging in for a minute."""
+    for _ in range(40):
+        assert clinic.visitor(**headers).get("/oidc/start").status_code == 404
+    assert provider.asked == [] and come(clinic)[1].status_code == 200
+    if headers["sec-fetch-dest"] != "document":
+        before = len(refusals(clinic))
+        assert clinic.visitor(**headers).get("/oidc/done?code=x&state=y").status_code == 404 and len(refusals(clinic)) == before
+
+
 def test_a_login_waits_ten_minutes_and_no_longer(provider: LoginProvider, tmp_path: Path) -> None:
     """A page that was left open over night is no way in."""
     now = [time.time()]

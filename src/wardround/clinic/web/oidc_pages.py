@@ -20,7 +20,7 @@ _PATH = "/oidc"
 @router.get("/oidc/start")
 async def start(request: Request) -> Response:
     """To the login. What belongs to this try lies with the browser, sealed; a page of elsewhere cannot send it along."""
-    provider, settings = _provider(request), state_of(request).settings
+    provider, settings = _provider(request, ("none", "same-origin")), state_of(request).settings
     if not state_of(request).logins.allows(network_of(request.client)):
         return _refused(request, 429, "login.too_fast")
     try:
@@ -38,7 +38,7 @@ async def start(request: Request) -> Response:
 @router.get("/oidc/done")
 async def done(request: Request) -> Response:
     """Back from the login, with a code for who she is."""
-    provider, state = _provider(request), state_of(request)
+    provider, state = _provider(request, ("none", "same-origin", "same-site", "cross-site")), state_of(request)
     try:
         identity = await run_in_threadpool(provider.identity, request.query_params, request.cookies.get(_kept_name(request), ""))
     except LoginRefused as refusal:
@@ -74,9 +74,13 @@ def _refused(request: Request, status: int, name: str) -> Response:
     return response
 
 
-def _provider(request: Request) -> Provider:
+def _provider(request: Request, sites: tuple[str, ...]) -> Provider:
+    """The login, for whoever goes there: a picture or a frame in a page of elsewhere would use up the tries of a whole hospital.
+    sites: from where one may come, as browsers say it."""
     provider = state_of(request).provider
-    if provider is None:
+    headers = request.headers
+    goes = headers.get("sec-fetch-mode", "navigate") == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
+    if provider is None or not goes or headers.get("sec-fetch-site", "none") not in sites:
         raise NotThere
     return provider
 
