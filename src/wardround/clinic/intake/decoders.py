@@ -176,7 +176,7 @@ class _Decoder:
 
     def _start(self) -> None:
         self._films, self._ready = 0, False
-        command = [sys.executable, "-m", "wardround.clinic.intake.decoder", str(self._limits.memory_bytes)]
+        command = [sys.executable, "-B", "-m", "wardround.clinic.intake.decoder", str(self._limits.memory_bytes)]
         kept = ("PATH", "PYTHONPATH", "LANG", "SYSTEMROOT", "VIRTUAL_ENV", "HOME", "TMPDIR")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
