@@ -91,7 +91,7 @@ def mean(models: Mapping[str, Mapping[str, list[float]]], model: str, key: str) 
 KEYS = {
     "heart": ("log_loss", "kappa", "kappa_likeliest", "accuracy", "within_one", "mean_auc"),
     "icu": ("rmse_log", "mae", "r2", "coverage", "width"),
-    "brca": ("c_index",),
+    "brca": ("c_index", "log_loss", "brier_1", "brier_2", "said_1", "observed_1"),
 }
 RESULTS = {
     "heart": {"heart_log_loss": "log_loss", "heart_kappa": "kappa"},

@@ -56,7 +56,7 @@ def test_every_example_is_a_sound_study_with_a_run_file_that_fits(path: Path) ->
 HASHES = {
     "acute_care_again.toml": "f9fe8c7a8147",
     "breast_cancer_survival.toml": "a6636bb6e091",
-    "breast_cancer_time.toml": "5d39613062d0",
+    "breast_cancer_time.toml": "0c6117bef0d0",
     "chest_xray.toml": "92c2485be7ca",
     "chest_xray_efficientnet.toml": "e61068958a55",
     "chest_xray_features.toml": "e3908435a0c2",
@@ -64,7 +64,7 @@ HASHES = {
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",
     "heart_risk_factors.toml": "47f57f1a820e",
-    "heart_severity.toml": "9462891d9e23",
+    "heart_severity.toml": "adbdae2454aa",
     "hiv_trial.toml": "1b6e2e868c1c",
     "icu_stay.toml": "06d38167d290",
     "intensive_care_patients.toml": "7f958d844c09",
