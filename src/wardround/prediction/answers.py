@@ -92,8 +92,8 @@ class Prediction:
         """The table as a polars DataFrame."""
         import polars as pl
 
-        known: dict[str, Any] = {"f": pl.Float64, "i": pl.Int8, "U": pl.String}
-        types = {name: known[column.dtype.kind] for name, column in self.columns.items()}
+        column_types: dict[str, Any] = {"f": pl.Float64, "i": pl.Int8, "U": pl.String}
+        types = {name: column_types[column.dtype.kind] for name, column in self.columns.items()}
         label = next((type(label) for label in self.labels if label is not None), int)
         said = {int: pl.Int8, float: pl.Float64}.get(label, pl.String)
         return pl.DataFrame(self.table, schema={"record": pl.String, "patient": pl.String, **types, "label": said})
@@ -162,7 +162,7 @@ def answer(model: AnsweringModel, records: NamedRecords, threshold: float | None
         raise RunError("A threshold is a probability", expected="0 to 1", found=f"{cut:g}", hint="write 0.43 for 43 %")
     scores = model.scores(network_input(model.statement.data, records.inputs)).astype(np.float64)
     told = zip(task.said(records.labels), records.labelled.tolist(), strict=True)
-    labels = tuple(label if known else None for label, known in told)
+    labels = tuple(label if is_known else None for label, is_known in told)
     return Prediction(model.statement, records, scores, task.answers(scores, cut), labels, cut)
 
 

@@ -202,9 +202,9 @@ class Task(Protocol):
         """What the ONNX file shows of a network's outputs: (n,), or (n, k) where `words.outputs` names k."""
         ...
 
-    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        """The columns of an answer table, each (n,). given: what the ONNX file gives for n records, (n, k) or (n,); of a yes or
-        no the number before its probability."""
+    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        """The columns of an answer table, each (n,). file_outputs: what the ONNX file gives for n records, (n, k) or
+        (n,); of a yes or no the number before its probability."""
         ...
 
     def said(self, labels: NDArray[Any]) -> list[Any]:

@@ -151,7 +151,7 @@ def _part(network: NetworkSection, reads: InputShape, part: Part, outputs: int, 
 
 def _onnx_bytes(model: nn.Module, inputs: InputShape, names: tuple[str, ...]) -> bytes:
     name = "pixels" if inputs.kind == "image" else "features"
-    plain = names if all(each.isidentifier() for each in names) else tuple(f"output_{place}" for place in range(len(names)))
+    plain = names if all(each.isidentifier() for each in names) else tuple(f"output_{position}" for position in range(len(names)))
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # Its own deprecation, and traced sizes that are constant here by design (InputShape fixes height and width).
@@ -206,7 +206,7 @@ def _prove(model: nn.Module, data: bytes, probes: list[NDArray[np.float32]]) -> 
         for batch in probes:
             answers = model(torch.from_numpy(batch))
             expected = [answers] if isinstance(answers, torch.Tensor) else answers
-            given = session.run(None, {name: batch})
-            differences = [np.abs(one - other.numpy()) for one, other in zip(given, expected, strict=True)]
+            answers = session.run(None, {name: batch})
+            differences = [np.abs(one - other.numpy()) for one, other in zip(answers, expected, strict=True)]
             largest = max(largest, *(float(each.max()) for each in differences))
     return ExportProof(largest, sum(len(batch) for batch in probes), OPSET)

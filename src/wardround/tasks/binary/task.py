@@ -75,10 +75,10 @@ class BinaryTask:
         """The probability of a yes."""
         return outputs.sigmoid()
 
-    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        """given: logits."""
-        positive = is_positive(given, HALF if decision is None else decision)
-        return {"probability": probability(given), "answer": positive.astype(np.int8)}
+    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        """file_outputs: logits."""
+        positive = is_positive(file_outputs, HALF if decision is None else decision)
+        return {"probability": probability(file_outputs), "answer": positive.astype(np.int8)}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
         return list(labels.tolist())

@@ -22,12 +22,12 @@ def against_the_rest(outputs: Floats) -> Floats:
     [[-1.75, 1.75]]
     """
     logits = np.empty_like(outputs)
-    for place in range(outputs.shape[1]):
-        others = np.delete(outputs, place, axis=1)
+    for position in range(outputs.shape[1]):
+        others = np.delete(outputs, position, axis=1)
         largest = others.max(axis=1)
         rest = others - largest[:, None]
         sums = np.exp(rest).sum(axis=1)
-        logits[:, place] = outputs[:, place] - largest - np.log(sums)
+        logits[:, position] = outputs[:, position] - largest - np.log(sums)
     return logits
 
 

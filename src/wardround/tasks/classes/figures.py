@@ -41,15 +41,15 @@ def most_added(classes: int) -> dict[str, int]:
 def losses(outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
     """Of each record, in nats, capped at LOSS_CAP; 0 of a blank."""
     logs = log_chances(usable(outputs))
-    known = labels != BLANK
-    return np.where(known, np.minimum(-logs[np.arange(len(logs)), np.where(known, labels, 0)], LOSS_CAP), 0.0)
+    known_rows = labels != BLANK
+    return np.where(known_rows, np.minimum(-logs[np.arange(len(logs)), np.where(known_rows, labels, 0)], LOSS_CAP), 0.0)
 
 
 def sums_of(outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
     """Of n records; blank ones count nowhere."""
     scores, classes = usable(outputs), outputs.shape[1]
-    known = labels != BLANK
-    scores, truth = scores[known], labels[known].astype(np.int64)
+    known_rows = labels != BLANK
+    scores, truth = scores[known_rows], labels[known_rows].astype(np.int64)
     chances = np.exp(log_chances(scores))
     said = chances.argmax(axis=1)
     # The class is among the two likeliest where at most one other is likelier; of equals the first ones.
@@ -82,9 +82,9 @@ def check(sums: Sums) -> None:
     count, total, right = sums["confidence"].T
     if count.sum() != records or right.sum() != np.trace(matrix) or (right > count).any() or (total > count * ONE).any():
         raise impossible("a table of answers and one of confidence of the same records", "two that disagree")
-    for place, one in enumerate(parts(sums)):
+    for position, one in enumerate(parts(sums)):
         one.check()
-        if one.n != records or one.positives != matrix[place].sum():
+        if one.n != records or one.positives != matrix[position].sum():
             raise impossible("as many records of each class in every table", "others")
     if not np.trace(matrix) <= sums["second"] <= records or sums["log_loss"] > records * round(LOSS_CAP * ONE):
         raise impossible("counts and losses within the records' reach", "others")

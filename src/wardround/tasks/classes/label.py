@@ -16,7 +16,7 @@ def place_of(label: LabelContract, value: Value) -> Target | None:
     text = spelled(value)
     if text in codes(label.asked.blank, label.case):
         return BLANK
-    return next((place for place, one in enumerate(label.asked.classes) if text in codes(one.values, label.case)), None)
+    return next((position for position, one in enumerate(label.asked.classes) if text in codes(one.values, label.case)), None)
 
 
 def wrong(label: LabelContract) -> str | None:
@@ -32,7 +32,7 @@ def sides(label: LabelContract) -> tuple[tuple[str, str], ...]:
 
 
 def parts(label: LabelContract, targets: NDArray[Any]) -> dict[str, int]:
-    counted = {one.name: int((targets == place).sum()) for place, one in enumerate(label.asked.classes)}
+    counted = {one.name: int((targets == position).sum()) for position, one in enumerate(label.asked.classes)}
     blank = int((targets == BLANK).sum())
     return {**counted, "blank": blank} if label.asked.blank else counted
 

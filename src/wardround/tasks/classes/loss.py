@@ -26,8 +26,8 @@ def row_loss(
     smoothing = training.label_smoothing
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        known = row_sum(targets)
-        aims = targets * (1.0 - smoothing) + (smoothing / classes) * known.unsqueeze(1)
+        known_rows = row_sum(targets)
+        aims = targets * (1.0 - smoothing) + (smoothing / classes) * known_rows.unsqueeze(1)
         cost = -row_sum(aims * log_softmax(outputs))
         return cost * row_sum(targets * weights.to(targets.device)) if balance else cost
 

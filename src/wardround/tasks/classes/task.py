@@ -59,7 +59,7 @@ class ClassesTask:
         return words_of(self.names)
 
     def count_labels(self, labels: NDArray[Any]) -> dict[str, int]:
-        return {key: int((labels == place).sum()) for place, key in enumerate(keys_of(self.names))}
+        return {key: int((labels == position).sum()) for position, key in enumerate(keys_of(self.names))}
 
     def strata(self, labels: NDArray[Any]) -> NDArray[np.intp]:
         """Class by class, and then blank ones."""
@@ -83,10 +83,10 @@ class ClassesTask:
         """The probability of each class."""
         return outputs.softmax(1)
 
-    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        """given: probabilities (n, k)."""
-        columns = {f"probability of {name}": given[:, place] for place, name in enumerate(self.names)}
-        return {**columns, "answer": np.array(self.names)[given.argmax(axis=1)]}
+    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        """file_outputs: probabilities (n, k)."""
+        columns = {f"probability of {name}": file_outputs[:, position] for position, name in enumerate(self.names)}
+        return {**columns, "answer": np.array(self.names)[file_outputs.argmax(axis=1)]}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
         return [None if label == BLANK else self.names[label] for label in labels.tolist()]
@@ -136,8 +136,8 @@ class ClassesTask:
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
         """Each class against the rest; and whether the first model's confidence can be taken at its word."""
         curves = [
-            curve_of(key, name, {model: part(one, place) for model, one in sums.items()})
-            for place, (key, name) in enumerate(zip(keys_of(self.names)[:MOST_CURVES], self.names, strict=False))
+            curve_of(key, name, {model: part(one, position) for model, one in sums.items()})
+            for position, (key, name) in enumerate(zip(keys_of(self.names)[:MOST_CURVES], self.names, strict=False))
         ]
         dots = confidence_dots(next(iter(sums.values()))["confidence"]) if sums else None
         calibration = None if dots is None else Chart(
@@ -166,9 +166,9 @@ class ClassesTask:
     def paired(
         self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
     ) -> dict[str, PairedDifference]:
-        known = labels != BLANK
-        first, second = (usable(each)[known] for each in outputs)
-        truth = labels[known].astype(np.int64)
+        known_rows = labels != BLANK
+        first, second = (usable(each)[known_rows] for each in outputs)
+        truth = labels[known_rows].astype(np.int64)
         truths = (truth[:, None] == np.arange(len(self.names))).astype(np.int64)
         right = [log_chances(each).argmax(axis=1) == truth for each in (first, second)]
         return {

@@ -5,7 +5,7 @@ from wardround.tasks.protocol import Words
 
 def keys_of(names: tuple[str, ...]) -> tuple[str, ...]:
     """Keys of the counts, class by class: names may be any text."""
-    return tuple(f"class_{place}" for place in range(1, len(names) + 1))
+    return tuple(f"class_{position}" for position in range(1, len(names) + 1))
 
 
 def words_of(names: tuple[str, ...]) -> Words:

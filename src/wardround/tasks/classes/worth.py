@@ -16,17 +16,17 @@ def worth_of(models: Mapping[str, Sums], names: tuple[str, ...]) -> tuple[Figure
     if not models or not all(sums["confusion"].sum() for sums in models.values()):
         return ()
     shares, areas = [], []
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         cells = []
         for sums in models.values():
             matrix = sums["confusion"]
-            right, there, said = int(matrix[place, place]), int(matrix[place].sum()), int(matrix[:, place].sum())
+            right, there, said = int(matrix[position, position]), int(matrix[position].sum()), int(matrix[:, position].sum())
             cells += [
                 (right / there if there else np.nan, wilson(right, there)),
                 (right / said if said else np.nan, wilson(right, said)),
             ]
         shares.append((name, tuple(cells)))
-        areas.append((name, tuple((auc(one), auc_interval(one)) for one in (part(sums, place) for sums in models.values()))))
+        areas.append((name, tuple((auc(one), auc_interval(one)) for one in (part(sums, position) for sums in models.values()))))
     columns = tuple(f"{what}, {model}" for model in models for what in ("found", "right where it is said"))
     return (
         FigureTable(

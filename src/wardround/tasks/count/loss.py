@@ -17,9 +17,9 @@ def row_loss(largest: float) -> Callable[[torch.Tensor, torch.Tensor], torch.Ten
     highest = math.log(FARTHEST * largest / middle)
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        count, own, known = targets[:, 0], targets[:, 1], targets[:, 2]
+        count, own, known_rows = targets[:, 0], targets[:, 1], targets[:, 2]
         low = outputs.clamp(max=highest)
         rate = middle * low.exp() * (1.0 + outputs - low)  # beyond the highest a straight line: no overflow, and still a slope
-        return (known * rate - count * (outputs + math.log(middle)) + own) / middle
+        return (known_rows * rate - count * (outputs + math.log(middle)) + own) / middle
 
     return loss

@@ -65,16 +65,16 @@ class CountTask:
 
     def strata(self, labels: NDArray[Any]) -> NDArray[np.intp]:
         """By the logarithm of the count; blank ones last."""
-        known = np.isfinite(labels)
-        part = np.log1p(np.where(known, labels, 0.0)) / math.log1p(self.bounds.high)
-        return np.where(known, np.minimum((part * GROUPS).astype(np.intp), GROUPS - 1), GROUPS).astype(np.intp)
+        known_rows = np.isfinite(labels)
+        part = np.log1p(np.where(known_rows, labels, 0.0)) / math.log1p(self.bounds.high)
+        return np.where(known_rows, np.minimum((part * GROUPS).astype(np.intp), GROUPS - 1), GROUPS).astype(np.intp)
 
     def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
         """(n, 3): the count, y log(y) - y, and whether it is known."""
-        known = np.isfinite(labels)
-        count = np.where(known, labels, 0.0).astype(np.float64)
+        known_rows = np.isfinite(labels)
+        count = np.where(known_rows, labels, 0.0).astype(np.float64)
         own = np.where(count > 0, count * np.log(np.maximum(count, LEAST)) - count, 0.0)
-        return np.stack([count, own, known], axis=1).astype(np.float32)
+        return np.stack([count, own, known_rows], axis=1).astype(np.float32)
 
     def drawn(self, rng: np.random.Generator, n: int) -> NDArray[Any]:
         counts = np.minimum(rng.poisson(middle_of(self.bounds.high), n), self.bounds.high)
@@ -92,17 +92,17 @@ class CountTask:
         middle = middle_of(self.bounds.high)
         return (outputs.clamp(max=math.log(self.bounds.high / middle)).exp() * middle).clamp(max=self.bounds.high)
 
-    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        return {"count": given}
+    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        return {"count": file_outputs}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
         return [None if math.isnan(label) else label for label in np.asarray(labels, np.float64).tolist()]
 
     def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
         """Half the deviance; 0 of a blank."""
-        known = np.isfinite(labels)
-        counts = np.where(known, labels, 0.0).astype(np.float64)
-        return np.where(known, deviance(rate_of(usable(outputs), self.bounds.high), counts), 0.0)
+        known_rows = np.isfinite(labels)
+        counts = np.where(known_rows, labels, 0.0).astype(np.float64)
+        return np.where(known_rows, deviance(rate_of(usable(outputs), self.bounds.high), counts), 0.0)
 
     def votes(self, labels: NDArray[Any]) -> Floats:
         """The count, and whether it is known."""
@@ -122,9 +122,9 @@ class CountTask:
         return told * (mixed.clamp(min=LEAST) / middle).log() + (1.0 - told) * outputs
 
     def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
-        known = np.isfinite(labels)
-        rates = rate_of(usable(np.asarray(outputs).reshape(len(labels)))[known], self.bounds.high)
-        truth = np.asarray(labels, np.float64)[known]
+        known_rows = np.isfinite(labels)
+        rates = rate_of(usable(np.asarray(outputs).reshape(len(labels)))[known_rows], self.bounds.high)
+        truth = np.asarray(labels, np.float64)[known_rows]
         cost = np.minimum(np.maximum(deviance(rates, truth), 0.0), LOSS_CAP)
         return Sums(
             {
@@ -182,9 +182,9 @@ class CountTask:
     def paired(
         self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
     ) -> dict[str, PairedDifference]:
-        known = np.isfinite(labels)
-        truth = np.asarray(labels, np.float64)[known]
-        rates = [rate_of(usable(each)[known], self.bounds.high) for each in outputs]
+        known_rows = np.isfinite(labels)
+        truth = np.asarray(labels, np.float64)[known_rows]
+        rates = [rate_of(usable(each)[known_rows], self.bounds.high) for each in outputs]
         cost = [np.minimum(deviance(each, truth), LOSS_CAP) for each in rates]
         off = [np.abs(self.bounds.part(each) - self.bounds.part(truth)) for each in rates]
         return {

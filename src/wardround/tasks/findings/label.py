@@ -24,15 +24,21 @@ LISTED = "|"
 
 def code_of(label: LabelContract, value: Value) -> Target | None:
     """None where one of the words is neither a yes, a no nor a blank."""
-    found = label.asked.findings
-    if found[0].column:
+    asked_findings = label.asked.findings
+    if asked_findings[0].column:
         words = str(value).split(JOINT)
-        fitting = len(words) == len(found)
-        digits: Sequence[int | None] = [_digit(label, *pair) for pair in zip(found, words, strict=True)] if fitting else [None]
+        fitting = len(words) == len(asked_findings)
+        digits: Sequence[int | None] = (
+            [_digit(label, *pair) for pair in zip(asked_findings, words, strict=True)] if fitting else [None]
+        )
     else:
         digits = _listed(label, spelled(value))
-    known = [digit for digit in digits if digit is not None]
-    return float(sum(digit * 3**place for place, digit in enumerate(known))) if len(known) == len(found) else None
+    known_digits = [digit for digit in digits if digit is not None]
+    return (
+        float(sum(digit * 3**position for position, digit in enumerate(known_digits)))
+        if len(known_digits) == len(asked_findings)
+        else None
+    )
 
 
 def _digit(label: LabelContract, finding: FindingSection, word: str) -> int | None:
@@ -46,12 +52,12 @@ def _digit(label: LabelContract, finding: FindingSection, word: str) -> int | No
 
 def _listed(label: LabelContract, text: str) -> Sequence[int | None]:
     """A cell that names what was found: all others are a no. A word that is a no of any finding says that there was nothing."""
-    found = label.asked.findings
+    asked_findings = label.asked.findings
     if not text or text in codes(label.asked.blank, label.case):
-        return [UNKNOWN] * len(found)
+        return [UNKNOWN] * len(asked_findings)
     words = [word.strip() for word in text.split(LISTED)]
-    nothing = [value for one in found for value in one.negative]
-    named = [[word in codes(one.positive, label.case) for word in words] for one in found]
+    nothing = [value for one in asked_findings for value in one.negative]
+    named = [[word in codes(one.positive, label.case) for word in words] for one in asked_findings]
     if not all(
         any(of_word) or word in codes(nothing, label.case) for word, of_word in zip(words, zip(*named, strict=True), strict=True)
     ):
@@ -73,12 +79,12 @@ def codes_of(truths: NDArray[np.integer]) -> NDArray[np.float32]:
 
 
 def wrong(label: LabelContract) -> str | None:
-    found = label.asked.findings
-    if len(found) < FEWEST:
+    asked_findings = label.asked.findings
+    if len(asked_findings) < FEWEST:
         return 'kind = "findings" needs task.findings: two or more, each with its name and its column'
-    if len({bool(one.column) for one in found}) > 1:
+    if len({bool(one.column) for one in asked_findings}) > 1:
         return "task.findings have a column each, or none has one and data.label.column names those that are there"
-    if len({one.column for one in found if one.column}) < sum(bool(one.column) for one in found):
+    if len({one.column for one in asked_findings if one.column}) < sum(bool(one.column) for one in asked_findings):
         return "two of task.findings have one column"
     return None
 
@@ -98,7 +104,7 @@ def sides(label: LabelContract) -> tuple[tuple[str, str], ...]:
 def parts(label: LabelContract, targets: NDArray[Any]) -> dict[str, int]:
     """Records with each finding, and those of which nothing is known."""
     truths = truths_of(targets, len(label.asked.findings))
-    there = {f"with {one.name}": int((truths[:, place] == 1).sum()) for place, one in enumerate(label.asked.findings)}
+    there = {f"with {one.name}": int((truths[:, position] == 1).sum()) for position, one in enumerate(label.asked.findings)}
     return {**there, "all blank": int((truths == BLANK).all(axis=1).sum())}
 
 

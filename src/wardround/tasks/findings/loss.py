@@ -18,9 +18,11 @@ def row_loss(training: TrainingSection, findings: int) -> Callable[[torch.Tensor
     smoothing = training.label_smoothing
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        yes, known = targets[:, :findings], targets[:, findings:]
-        aims = yes * (1.0 - smoothing) + (0.5 * smoothing) * known
-        cost = F.softplus(outputs) * known - outputs * aims  # cross-entropy, written so that a mixed target mixes its blanks too
-        return row_sum(cost) / row_sum(known).clamp(min=1e-6)
+        yes, known_rows = targets[:, :findings], targets[:, findings:]
+        aims = yes * (1.0 - smoothing) + (0.5 * smoothing) * known_rows
+        cost = (
+            F.softplus(outputs) * known_rows - outputs * aims
+        )  # cross-entropy, written so that a mixed target mixes its blanks too
+        return row_sum(cost) / row_sum(known_rows).clamp(min=1e-6)
 
     return loss

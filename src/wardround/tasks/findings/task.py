@@ -96,22 +96,22 @@ class FindingsTask:
         """The probability of each finding."""
         return outputs.sigmoid()
 
-    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        """given: probabilities (n, k)."""
-        return {f"probability of {name}": given[:, place] for place, name in enumerate(self.names)}
+    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        """file_outputs: probabilities (n, k)."""
+        return {f"probability of {name}": file_outputs[:, position] for position, name in enumerate(self.names)}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
         """The findings that are there; None where nothing is known."""
         words = ["|".join(name for name, one in zip(self.names, row, strict=True) if one == 1) for row in self._truths(labels)]
-        known = (self._truths(labels) != BLANK).any(axis=1)
-        return [(word or "none") if there else None for word, there in zip(words, known.tolist(), strict=True)]
+        known_rows = (self._truths(labels) != BLANK).any(axis=1)
+        return [(word or "none") if there else None for word, there in zip(words, known_rows.tolist(), strict=True)]
 
     def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
         """The mean cross-entropy of the findings that are known; 0 where none is."""
         truths = self._truths(labels)
-        known = truths != BLANK
-        cost = np.where(known, cross_entropy(usable(outputs), np.where(known, truths, 0)), 0.0)
-        return np.asarray(cost.sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+        known_rows = truths != BLANK
+        cost = np.where(known_rows, cross_entropy(usable(outputs), np.where(known_rows, truths, 0)), 0.0)
+        return np.asarray(cost.sum(axis=1) / np.maximum(known_rows.sum(axis=1), 1))
 
     def votes(self, labels: NDArray[Any]) -> Floats:
         """Yeses, and which findings are known."""
@@ -120,19 +120,19 @@ class FindingsTask:
     def with_votes(self, outputs: NDArray[Any], votes: Floats, voters: Floats, share: float) -> Floats:
         """Finding by finding, by those voters who know it."""
         logits, mixed = usable(outputs), usable(outputs).copy()
-        for place in range(len(self.names)):
-            known = votes[:, len(self.names) + place]
-            told = known > 0
-            shares = votes[told, place] / known[told]
-            mixed[told, place] = with_votes(logits[told, place], shares, known[told] * voters[told], share)
+        for position in range(len(self.names)):
+            known_rows = votes[:, len(self.names) + position]
+            told = known_rows > 0
+            shares = votes[told, position] / known_rows[told]
+            mixed[told, position] = with_votes(logits[told, position], shares, known_rows[told] * voters[told], share)
         return mixed
 
     def with_votes_in_torch(
         self, outputs: "torch.Tensor", votes: "torch.Tensor", voters: "torch.Tensor", share: float
     ) -> "torch.Tensor":
-        known = votes[:, len(self.names) :] * voters.unsqueeze(1)
-        told = (known > 0).to(outputs.dtype)
-        chances = (votes[:, : len(self.names)] * voters.unsqueeze(1) + 0.5) / (known + 1.0)
+        known_rows = votes[:, len(self.names) :] * voters.unsqueeze(1)
+        told = (known_rows > 0).to(outputs.dtype)
+        chances = (votes[:, : len(self.names)] * voters.unsqueeze(1) + 0.5) / (known_rows + 1.0)
         yes = share * chances + (1.0 - share) * outputs.sigmoid()
         no = share * (1.0 - chances) + (1.0 - share) * (-outputs).sigmoid()
         return told * (yes.log() - no.log()) + (1.0 - told) * outputs
@@ -173,8 +173,8 @@ class FindingsTask:
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
         """Each finding; calibration of all findings of the first model together."""
         curves = [
-            curve_of(key, name, {model: part(one, place) for model, one in sums.items()})
-            for place, (key, name) in enumerate(zip(keys_of(self.names)[:MOST_CURVES], self.names, strict=False))
+            curve_of(key, name, {model: part(one, position) for model, one in sums.items()})
+            for position, (key, name) in enumerate(zip(keys_of(self.names)[:MOST_CURVES], self.names, strict=False))
         ]
         dots = confidence_dots(next(iter(sums.values()))["calibration"].sum(axis=0)) if sums else None
         calibration = None if dots is None else Chart(
@@ -196,7 +196,7 @@ class FindingsTask:
         """Finding by finding: AUC; found and rightly cleared at one half."""
         if not models or not all(self.records(sums) for sums, _ in models.values()):
             return ()
-        by_name = {name: [part(sums, place) for sums, _ in models.values()] for place, name in enumerate(self.names)}
+        by_name = {name: [part(sums, position) for sums, _ in models.values()] for position, name in enumerate(self.names)}
         areas = tuple((name, tuple((auc(one), auc_interval(one)) for one in row)) for name, row in by_name.items())
         shares: list[tuple[str, tuple[Estimate, ...]]] = []
         for name, row in by_name.items():
@@ -225,11 +225,11 @@ class FindingsTask:
         self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
     ) -> dict[str, PairedDifference]:
         truths = self._truths(labels)
-        known = (truths != BLANK).any(axis=1)
-        first, second = (usable(each)[known] for each in outputs)
-        cost = [self.losses(each, labels[known]) for each in (first, second)]
+        known_rows = (truths != BLANK).any(axis=1)
+        first, second = (usable(each)[known_rows] for each in outputs)
+        cost = [self.losses(each, labels[known_rows]) for each in (first, second)]
         return {
-            "macro_auc": paired_mean_auc(first, second, truths[known]),
+            "macro_auc": paired_mean_auc(first, second, truths[known_rows]),
             "log_loss": paired_by_record(cost[1] - cost[0], 1.0),
         }
 

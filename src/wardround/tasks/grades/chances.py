@@ -28,10 +28,10 @@ def log_chances(logits: Floats) -> Floats:
 def log_chance_of(logits: Floats, may_be: NDArray[np.bool_]) -> Floats:
     """(n,): of being one of the grades that may_be (n, k) names; 0 where it names none."""
     logs = np.where(may_be, log_chances(logits), -np.inf)
-    known = may_be.any(axis=1)
-    largest = np.where(known, logs.max(axis=1, initial=-np.inf), 0.0)
+    known_rows = may_be.any(axis=1)
+    largest = np.where(known_rows, logs.max(axis=1, initial=-np.inf), 0.0)
     sums = np.exp(logs - largest[:, None]).sum(axis=1)
-    return np.where(known, np.minimum(largest + np.log(np.where(known, sums, 1.0)), 0.0), 0.0)
+    return np.where(known_rows, np.minimum(largest + np.log(np.where(known_rows, sums, 1.0)), 0.0), 0.0)
 
 
 def expected(logits: Floats) -> Floats:

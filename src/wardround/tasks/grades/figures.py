@@ -59,16 +59,16 @@ def cut_truths(may_be: NDArray[np.bool_]) -> Counts:
 
 def sums_of(logits: Floats, may_be: NDArray[np.bool_]) -> Sums:
     """Of records (n, k - 1) and the grades that each may be (n, k); records that may be none count nowhere."""
-    known, exact = may_be.any(axis=1), may_be.sum(axis=1) == 1
+    known_rows, exact = may_be.any(axis=1), may_be.sum(axis=1) == 1
     grades, truth = may_be.shape[1], may_be[exact].argmax(axis=1)
-    cost = losses(logits[known], may_be[known])
+    cost = losses(logits[known_rows], may_be[known_rows])
     return Sums(
         {
             "answers": counted(truth, rounded(logits[exact]), grades),
             "likeliest": counted(truth, log_chances(logits[exact]).argmax(axis=1), grades),
-            "between": np.asarray(int((known & ~exact).sum())),
+            "between": np.asarray(int((known_rows & ~exact).sum())),
             "log_loss": np.array([np.rint(each * ONE).astype(np.int64).sum() for each in (cost, np.square(cost))]),
-            **stacked(logits[known], cut_truths(may_be[known])),
+            **stacked(logits[known_rows], cut_truths(may_be[known_rows])),
         }
     )
 
@@ -83,9 +83,9 @@ def check(sums: Sums) -> None:
     answers, n = sums["answers"], records(sums)
     if (answers.sum(axis=1) != sums["likeliest"].sum(axis=1)).any():
         raise impossible("two tables of answers of the same records", "two that disagree")
-    for place, one in enumerate(parts(sums)):
+    for position, one in enumerate(parts(sums)):
         one.check()
-        beyond, below = int(answers[place + 1 :].sum()), int(answers[: place + 1].sum())
+        beyond, below = int(answers[position + 1 :].sum()), int(answers[: position + 1].sum())
         if one.n > n or one.positives < beyond or one.negatives < below:
             raise impossible("as many records beyond each grade in every table", "others")
     if sums["log_loss"][0] > n * round(LOSS_CAP * ONE) or sums["log_loss"][1] > n * round(LOSS_CAP**2 * ONE):

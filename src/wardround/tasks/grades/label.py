@@ -20,8 +20,8 @@ def place_of(label: LabelContract, value: Value) -> Target | None:
     text, asked = spelled(value), label.asked
     if text in codes(asked.blank, label.case):
         return BLANK
-    known = [one.values for one in asked.classes] + [one.values for one in asked.between]
-    return next((place for place, values in enumerate(known) if text in codes(values, label.case)), None)
+    known_rows = [one.values for one in asked.classes] + [one.values for one in asked.between]
+    return next((position for position, values in enumerate(known_rows) if text in codes(values, label.case)), None)
 
 
 def names_of(label: LabelContract) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def names_of(label: LabelContract) -> tuple[str, ...]:
 def may_be(label: LabelContract) -> NDArray[np.bool_]:
     """(grades and intervals, grades): which grades each target may be; the last row is a blank's, which BLANK finds too."""
     names = names_of(label)
-    rows = [np.arange(len(names)) == place for place in range(len(names))]
+    rows = [np.arange(len(names)) == position for position in range(len(names))]
     for one in label.asked.between:
         least, most = names.index(one.least), names.index(one.most)
         rows.append((least <= np.arange(len(names))) & (np.arange(len(names)) <= most))
@@ -65,7 +65,7 @@ def sides(label: LabelContract) -> tuple[tuple[str, str], ...]:
 
 
 def parts(label: LabelContract, targets: NDArray[Any]) -> dict[str, int]:
-    counted = {name: int((targets == place).sum()) for place, (name, _) in enumerate(sides(label))}
+    counted = {name: int((targets == position).sum()) for position, (name, _) in enumerate(sides(label))}
     return {**counted, "blank": int((targets == BLANK).sum())} if label.asked.blank else counted
 
 

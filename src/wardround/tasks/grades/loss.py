@@ -24,7 +24,7 @@ def row_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     logs, mass = log_chances(outputs), row_max(targets)
     largest = row_max(torch.where(targets > 0, logs, torch.full_like(logs, -1e9)))
     shares = targets * (logs - largest.unsqueeze(1)).clamp(max=0.0).exp()
-    known = mass > 0
-    total = torch.where(known, row_sum(shares), torch.ones_like(mass))
+    known_rows = mass > 0
+    total = torch.where(known_rows, row_sum(shares), torch.ones_like(mass))
     cost = mass.clamp(min=1e-9).log() - total.log() - largest
-    return torch.where(known, mass * cost, torch.zeros_like(mass))
+    return torch.where(known_rows, mass * cost, torch.zeros_like(mass))

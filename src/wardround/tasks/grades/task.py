@@ -58,7 +58,7 @@ class GradesTask:
         return words_of(self.names, between=self.between)
 
     def count_labels(self, labels: NDArray[Any]) -> dict[str, int]:
-        counts = [int((labels == place).sum()) for place in range(len(self.names))]
+        counts = [int((labels == position).sum()) for position in range(len(self.names))]
         return dict(
             zip(keys_of(self.names, between=self.between), [*counts, int((labels >= len(self.names)).sum())], strict=False)
         )
@@ -89,13 +89,13 @@ class GradesTask:
         middle = (beyond[:, :-1] - beyond[:, 1:]).clamp(min=0.0)
         return torch.cat([1.0 - beyond[:, :1], middle, beyond[:, -1:]], dim=1)
 
-    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        """given: probabilities (n, k)."""
-        columns = {f"probability of {name}": given[:, place] for place, name in enumerate(self.names)}
-        mean = (given * np.arange(len(self.names))).sum(axis=1) / given.sum(axis=1)
+    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        """file_outputs: probabilities (n, k)."""
+        columns = {f"probability of {name}": file_outputs[:, position] for position, name in enumerate(self.names)}
+        mean = (file_outputs * np.arange(len(self.names))).sum(axis=1) / file_outputs.sum(axis=1)
         unanswered = np.isnan(mean)  # a record that the contract leaves out
-        place = np.floor(np.where(unanswered, 0.0, mean) + 0.5).astype(np.int64)
-        return {**columns, "answer": np.where(unanswered, "", np.array(self.names)[place])}
+        position = np.floor(np.where(unanswered, 0.0, mean) + 0.5).astype(np.int64)
+        return {**columns, "answer": np.where(unanswered, "", np.array(self.names)[position])}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
         return [None if label == BLANK else self._said[label] for label in labels.tolist()]
@@ -152,8 +152,8 @@ class GradesTask:
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
         """Each cut as a yes or no; calibration of all cuts of the first model together."""
         curves = [
-            curve_of(f"cut_{place + 1}", name, {model: part(one, place) for model, one in sums.items()})
-            for place, name in enumerate(self._cuts[:MOST_CURVES])
+            curve_of(f"cut_{position + 1}", name, {model: part(one, position) for model, one in sums.items()})
+            for position, name in enumerate(self._cuts[:MOST_CURVES])
         ]
         dots = confidence_dots(next(iter(sums.values()))["calibration"].sum(axis=0)) if sums else None
         calibration = None if dots is None else Chart(
@@ -177,7 +177,7 @@ class GradesTask:
         """How well each cut is told."""
         if not models or not all(records(sums) for sums, _ in models.values()):
             return ()
-        cells = [[part(sums, place) for sums, _ in models.values()] for place in range(len(self._cuts))]
+        cells = [[part(sums, position) for sums, _ in models.values()] for position in range(len(self._cuts))]
         rows = tuple(
             (name, tuple((auc(one), auc_interval(one)) for one in row)) for name, row in zip(self._cuts, cells, strict=True)
         )
@@ -190,10 +190,12 @@ class GradesTask:
         self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
     ) -> dict[str, PairedDifference]:
         rows = self._may_be[labels]
-        known, exact = rows.any(axis=1), rows.sum(axis=1) == 1
+        known_rows, exact = rows.any(axis=1), rows.sum(axis=1) == 1
         first, second = (usable(each) for each in outputs)
         right = [rounded(each[exact]) == rows[exact].argmax(axis=1) for each in (first, second)]
         return {
-            "log_loss": paired_by_record(losses(second[known], rows[known]) - losses(first[known], rows[known]), 1.0),
+            "log_loss": paired_by_record(
+                losses(second[known_rows], rows[known_rows]) - losses(first[known_rows], rows[known_rows]), 1.0
+            ),
             "accuracy": paired_accuracy(right[0], right[1]),
         }

@@ -7,7 +7,7 @@ BETWEEN = "between"
 
 def keys_of(names: tuple[str, ...], *, between: bool) -> tuple[str, ...]:
     """Keys of the counts, grade by grade, and of records whose label leaves it open."""
-    return (*(f"grade_{place}" for place in range(1, len(names) + 1)), *((BETWEEN,) if between else ()))
+    return (*(f"grade_{position}" for position in range(1, len(names) + 1)), *((BETWEEN,) if between else ()))
 
 
 def words_of(names: tuple[str, ...], *, between: bool) -> Words:

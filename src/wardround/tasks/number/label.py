@@ -40,10 +40,13 @@ def sides(label: LabelContract) -> tuple[tuple[str, str], ...]:
 def parts(label: LabelContract, targets: NDArray[Any]) -> dict[str, int]:
     """By halves of the public range: no number of a patient is told."""
     low, high = label.asked.range or (0.0, 1.0)
-    known = targets[np.isfinite(targets.astype(np.float64))]
-    upper = int((known > (low + high) / 2).sum())
-    blank = len(targets) - len(known)
-    halves = {f"up to {(low + high) / 2:g} (lower half)": len(known) - upper, f"above {(low + high) / 2:g} (upper half)": upper}
+    known_rows = targets[np.isfinite(targets.astype(np.float64))]
+    upper = int((known_rows > (low + high) / 2).sum())
+    blank = len(targets) - len(known_rows)
+    halves = {
+        f"up to {(low + high) / 2:g} (lower half)": len(known_rows) - upper,
+        f"above {(low + high) / 2:g} (upper half)": upper,
+    }
     return {**halves, "blank": blank} if label.asked.blank else halves
 
 

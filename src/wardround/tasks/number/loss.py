@@ -21,14 +21,14 @@ def row_loss(asked: TaskSection) -> Callable[[torch.Tensor, torch.Tensor], torch
     below, (middle_at, low_at, high_at) = (1.0 - asked.coverage) / 2, columns_of(asked)
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        aims, known = targets[:, 0], targets[:, 1]
+        aims, known_rows = targets[:, 0], targets[:, 1]
         middle = outputs[:, middle_at] - aims
         whole = F.huber_loss(middle, torch.zeros_like(middle), reduction="none", delta=HUBER) if asked.loss == "huber" else None
         low, high = outputs[:, low_at], outputs[:, high_at]
         if asked.spread == "constant":  # the ends learn how far they lie from the middle, and leave the score to its own loss
             low, high = (end - outputs[:, middle_at] + outputs[:, middle_at].detach() for end in (low, high))
         ends = _pinball(aims - low, below) + _pinball(aims - high, 1.0 - below)
-        return known * ((0.5 * middle.square() if whole is None else whole) + ends)
+        return known_rows * ((0.5 * middle.square() if whole is None else whole) + ends)
 
     return loss
 

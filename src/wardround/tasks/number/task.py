@@ -82,9 +82,9 @@ class NumberTask:
 
     def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
         """(n, 2): the aim, and whether it is known."""
-        known = np.isfinite(labels)
-        aims = np.where(known, self.scale.aim(np.where(known, labels, self.scale.bounds.low).astype(np.float64)), 0.0)
-        return np.stack([aims, known], axis=1).astype(np.float32)
+        known_rows = np.isfinite(labels)
+        aims = np.where(known_rows, self.scale.aim(np.where(known_rows, labels, self.scale.bounds.low).astype(np.float64)), 0.0)
+        return np.stack([aims, known_rows], axis=1).astype(np.float32)
 
     def drawn(self, rng: np.random.Generator, n: int) -> NDArray[Any]:
         labels = rng.uniform(self.scale.bounds.low, self.scale.bounds.high, n)
@@ -107,17 +107,17 @@ class NumberTask:
         width = self.scale.width
         return self.scale.bounds.low + ((part * width).exp() - 1.0 if self.scale.logarithmic else part * width)
 
-    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        return {"value": given[:, 0], "low": given[:, 1], "high": given[:, 2]}
+    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        return {"value": file_outputs[:, 0], "low": file_outputs[:, 1], "high": file_outputs[:, 2]}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
         return [None if math.isnan(label) else label for label in np.asarray(labels, np.float64).tolist()]
 
     def losses(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Floats:
         """Squared error of the middle answer, on the scale and in parts of a quarter of it; 0 of a blank."""
-        known = np.isfinite(labels)
+        known_rows = np.isfinite(labels)
         aims = self.targets(labels).astype(np.float64)[:, 0]
-        return np.where(known, np.square(usable(outputs)[:, self._columns[0]] - aims), 0.0)
+        return np.where(known_rows, np.square(usable(outputs)[:, self._columns[0]] - aims), 0.0)
 
     def votes(self, labels: NDArray[Any]) -> Floats:
         """The aim, and whether it is known."""
@@ -139,9 +139,9 @@ class NumberTask:
         return outputs + move.unsqueeze(1)
 
     def sums(self, outputs: NDArray[Any], labels: NDArray[Any]) -> Sums:
-        known = np.isfinite(labels)
-        numbers = usable(np.asarray(outputs).reshape(len(labels), self.outputs))[known]
-        truth = np.asarray(labels, np.float64)[known]
+        known_rows = np.isfinite(labels)
+        numbers = usable(np.asarray(outputs).reshape(len(labels), self.outputs))[known_rows]
+        truth = np.asarray(labels, np.float64)[known_rows]
         bounds = self.scale.bounds
         middle, low, high = (
             self.scale.number(each) for each in (numbers[:, self._columns[0]], numbers.min(axis=1), numbers.max(axis=1))
@@ -217,9 +217,9 @@ class NumberTask:
     def paired(
         self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
     ) -> dict[str, PairedDifference]:
-        known = np.isfinite(labels)
-        truth = np.asarray(labels, np.float64)[known]
-        said = [self.scale.number(usable(each)[known, self._columns[0]]) for each in outputs]
+        known_rows = np.isfinite(labels)
+        truth = np.asarray(labels, np.float64)[known_rows]
+        said = [self.scale.number(usable(each)[known_rows, self._columns[0]]) for each in outputs]
         part = self.scale.part if self.scale.logarithmic else self.scale.bounds.part
         first, second = (part(each) - part(truth) for each in said)
         off = [np.abs(self.scale.bounds.part(each) - self.scale.bounds.part(truth)) for each in said]

@@ -60,7 +60,7 @@ def whole(values: Floats) -> Counts:
 def errors_of(said: Floats, truth: Floats) -> dict[str, Counts]:
     """Sums of n records; said and truth in parts of the range, 0 to 1."""
     error = said - truth
-    place = np.clip(np.floor((error + 1.0) * (RESIDUAL_BINS // 2)), 0, RESIDUAL_BINS - 1).astype(np.int64)
+    position = np.clip(np.floor((error + 1.0) * (RESIDUAL_BINS // 2)), 0, RESIDUAL_BINS - 1).astype(np.int64)
     by_said = np.zeros((SAID_BINS, 4), np.int64)
     columns = np.stack([np.ones(len(said), np.int64), whole(said), whole(truth), whole(np.square(truth))], axis=1)
     np.add.at(by_said, np.minimum((said * SAID_BINS).astype(np.int64), SAID_BINS - 1), columns)
@@ -68,7 +68,7 @@ def errors_of(said: Floats, truth: Floats) -> dict[str, Counts]:
         "n": np.asarray(len(said)),
         "error": np.array([whole(np.maximum(error, 0.0)).sum(), whole(np.maximum(-error, 0.0)).sum()]),
         "powers": np.array([whole(np.abs(error)).sum(), whole(np.square(error)).sum(), whole(error**4).sum()]),
-        "residuals": np.bincount(place, minlength=RESIDUAL_BINS).astype(np.int64),
+        "residuals": np.bincount(position, minlength=RESIDUAL_BINS).astype(np.int64),
         "by_said": by_said,
         "truth": np.array([whole(truth).sum(), whole(np.square(truth)).sum()]),
     }

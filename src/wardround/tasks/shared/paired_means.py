@@ -21,10 +21,10 @@ def paired_mean_auc(first: Floats, second: Floats, truths: NDArray[np.integer]) 
     All is NaN where no question has both sides. Of one question it is `binary.paired.paired_auc`.
     """
     added, moved, differences = np.zeros(len(truths)), np.zeros(len(truths)), []
-    for place in range(truths.shape[1]):
-        yes, no = truths[:, place] == 1, truths[:, place] == 0
+    for position in range(truths.shape[1]):
+        yes, no = truths[:, position] == 1, truths[:, position] == 0
         if yes.any() and no.any():
-            both = [_components(scores[:, place], yes, no) for scores in (first, second)]
+            both = [_components(scores[:, position], yes, no) for scores in (first, second)]
             one = both[1] - both[0]
             differences.append(float(one[yes].mean()))
             for side in (yes, no):

@@ -10,16 +10,16 @@ import torch
 def row_sum(values: torch.Tensor) -> torch.Tensor:
     """(n, k) -> (n,): column after column."""
     total = values[:, 0]
-    for place in range(1, values.shape[1]):
-        total = total + values[:, place]
+    for position in range(1, values.shape[1]):
+        total = total + values[:, position]
     return total
 
 
 def row_max(values: torch.Tensor) -> torch.Tensor:
     """(n, k) -> (n,): the largest; no gradient goes through it."""
     largest = values[:, 0].detach()
-    for place in range(1, values.shape[1]):
-        largest = torch.maximum(largest, values[:, place].detach())
+    for position in range(1, values.shape[1]):
+        largest = torch.maximum(largest, values[:, position].detach())
     return largest
 
 

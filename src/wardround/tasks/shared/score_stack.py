@@ -34,20 +34,20 @@ def stack_most_added(count: int) -> dict[str, int]:
 def stacked(logits: Floats, truths: NDArray[np.integer]) -> dict[str, Counts]:
     """Sums of logits (n, k) and truths (n, k): 1, 0 or BLANK."""
     each = [
-        ScoreSums.from_scores(logits[known, place], truths[known, place]).to_counts()
-        for place, known in enumerate((truths != BLANK).T)
+        ScoreSums.from_scores(logits[known_rows, position], truths[known_rows, position]).to_counts()
+        for position, known_rows in enumerate((truths != BLANK).T)
     ]
     return {name: np.stack([one[name] for one in each]) for name in SHAPES}
 
 
-def part(sums: Sums, place: int) -> ScoreSums:
+def part(sums: Sums, position: int) -> ScoreSums:
     """The sums of one of the questions."""
-    return ScoreSums(**{name: sums[name][place] for name in SHAPES})
+    return ScoreSums(**{name: sums[name][position] for name in SHAPES})
 
 
 def parts(sums: Sums) -> list[ScoreSums]:
     """All of them, in order."""
-    return [part(sums, place) for place in range(len(sums["histogram"]))]
+    return [part(sums, position) for position in range(len(sums["histogram"]))]
 
 
 def mean_auc(sums: Sequence[ScoreSums]) -> Estimate:

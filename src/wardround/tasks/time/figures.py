@@ -98,14 +98,14 @@ def sums_of(outputs: Floats, codes: NDArray[np.int64], grid: Grid) -> Sums:
     cost = losses(outputs, codes, grid)
     arrays["log_loss"] = np.array([whole(cost).sum(), whole(np.square(cost)).sum()])
     survival = np.exp(log_survival(outputs))
-    for place, horizon in enumerate(grid.horizons):
+    for position, horizon in enumerate(grid.horizons):
         alive, outlived = survival[:, horizon - 1], tick >= horizon * grid.ticks
         ended = (seen == 1) & ~outlived
-        np.add.at(arrays["gone"][place], tick[ended], whole(np.square(alive[ended])))
-        arrays["there"][place] = whole(np.square(1.0 - alive[outlived])).sum()
+        np.add.at(arrays["gone"][position], tick[ended], whole(np.square(alive[ended])))
+        arrays["there"][position] = whole(np.square(1.0 - alive[outlived])).sum()
         group = np.minimum(((1.0 - alive) * GROUPS).astype(np.int64), GROUPS - 1)
-        np.add.at(arrays["by_chance"][place], (group, seen, tick), 1)
-        np.add.at(arrays["chance"][place], group, whole(1.0 - alive))
+        np.add.at(arrays["by_chance"][position], (group, seen, tick), 1)
+        np.add.at(arrays["chance"][position], group, whole(1.0 - alive))
     return Sums(arrays)
 
 
@@ -171,14 +171,14 @@ def _product_limit(ended: Counts, counted: Counts, everybody: Counts) -> tuple[F
     return product, np.concatenate([[0.0], spread.cumsum()[:-1]])
 
 
-def brier(sums: Sums, place: int, grid: Grid) -> float:
+def brier(sums: Sums, position: int, grid: Grid) -> float:
     """At a horizon, by its place; NaN without records, or where nobody was followed so long."""
     when = sums["when"].sum(axis=2)
-    horizon, kept = grid.horizons[place] * grid.ticks, not_lost(when)
+    horizon, kept = grid.horizons[position] * grid.ticks, not_lost(when)
     if not when.sum() or kept[horizon] <= 0:
         return math.nan
-    gone = sums["gone"][place, :horizon] / np.maximum(kept[:horizon], 1e-12)
-    return (float(gone.sum()) + float(sums["there"][place]) / float(kept[horizon])) / ONE / float(when.sum())
+    gone = sums["gone"][position, :horizon] / np.maximum(kept[:horizon], 1e-12)
+    return (float(gone.sum()) + float(sums["there"][position]) / float(kept[horizon])) / ONE / float(when.sum())
 
 
 def measure(sums: Sums, grid: Grid) -> Figures:
@@ -188,12 +188,12 @@ def measure(sums: Sums, grid: Grid) -> Figures:
     value, ends = concordance(sums["when"])
     loss, loss_ends = mean_of(int(sums["log_loss"][0]), int(sums["log_loss"][1]), n, 1.0)
     values, intervals = {"c_index": value, "log_loss": loss}, {"c_index": ends, "log_loss": loss_ends}
-    for place, horizon in enumerate(grid.horizons):
+    for position, horizon in enumerate(grid.horizons):
         alive, (low, high) = alive_at(when, horizon * grid.ticks)
-        values[f"brier_{place + 1}"] = brier(sums, place, grid)
-        values[f"said_{place + 1}"] = float(sums["chance"][place].sum()) / ONE / n if n else math.nan
-        values[f"observed_{place + 1}"] = 1.0 - alive
-        intervals[f"observed_{place + 1}"] = (1.0 - high, 1.0 - low)
+        values[f"brier_{position + 1}"] = brier(sums, position, grid)
+        values[f"said_{position + 1}"] = float(sums["chance"][position].sum()) / ONE / n if n else math.nan
+        values[f"observed_{position + 1}"] = 1.0 - alive
+        intervals[f"observed_{position + 1}"] = (1.0 - high, 1.0 - low)
     return Figures({**values, "n": float(n), "events": float(when[1].sum())}, intervals)
 
 

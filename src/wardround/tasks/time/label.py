@@ -79,10 +79,10 @@ def sides(label: LabelContract) -> tuple[tuple[str, str], ...]:
 
 
 def parts(label: LabelContract, targets: NDArray[Any]) -> dict[str, int]:
-    known = targets[targets != BLANK]
-    seen = int((known % 2 == 1).sum())
-    both = {"with the event": seen, "without it so far": len(known) - seen}
-    return {**both, "blank": len(targets) - len(known)} if label.asked.blank else both
+    known_rows = targets[targets != BLANK]
+    seen = int((known_rows % 2 == 1).sum())
+    both = {"with the event": seen, "without it so far": len(known_rows) - seen}
+    return {**both, "blank": len(targets) - len(known_rows)} if label.asked.blank else both
 
 
 def knows(label: LabelContract, target: Target) -> bool:

@@ -108,16 +108,16 @@ class TimeTask:
         import torch
 
         summed, columns = torch.zeros_like(outputs[:, 0]), []
-        for place in range(self.grid.intervals):
-            summed = summed + torch.nn.functional.softplus(outputs[:, place])
+        for position in range(self.grid.intervals):
+            summed = summed + torch.nn.functional.softplus(outputs[:, position])
             columns.append((-summed).exp())
         answers = torch.stack([columns[horizon - 1] for horizon in self.grid.horizons], dim=1)
         return answers if len(self.horizons) > 1 else answers[:, 0]
 
-    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        """given: survival at each horizon."""
-        columns = given.reshape(len(given), len(self.horizons))
-        return {name: columns[:, place] for place, name in enumerate(self.words.outputs)}
+    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+        """file_outputs: survival at each horizon."""
+        columns = file_outputs.reshape(len(file_outputs), len(self.horizons))
+        return {name: columns[:, position] for position, name in enumerate(self.words.outputs)}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
         """Whether the event was seen, and in which interval of the grid."""
@@ -183,26 +183,26 @@ class TimeTask:
         model, first = next(iter(sums.items()))
         return tuple(
             Chart(
-                key=f"calibration_{place + 1}",
+                key=f"calibration_{position + 1}",
                 x=f"chance of {self.event} by {horizon}",
                 y="share with it (Kaplan-Meier)",
                 label=f"Calibration of the {model} model at {horizon}",
                 caption=f"Where the model gives a chance by {horizon}, how many have had it by then? 10 bins, 95 % intervals.",
-                dots=self._dots(first, place),
+                dots=self._dots(first, position),
                 diagonal=True,
             )
-            for place, horizon in enumerate(self.horizons)
+            for position, horizon in enumerate(self.horizons)
         )
 
-    def _dots(self, sums: Sums, place: int) -> Dots:
+    def _dots(self, sums: Sums, position: int) -> Dots:
         """Of the bins of the chance that hold records."""
-        tick, rows = self.grid.horizons[place] * self.grid.ticks, []
+        tick, rows = self.grid.horizons[position] * self.grid.ticks, []
         for group in range(GROUPS):
-            when = sums["by_chance"][place, group]
+            when = sums["by_chance"][position, group]
             if count := int(when.sum()):
                 alive, (low, high) = alive_at(when, tick)
                 ends = (alive, alive) if math.isnan(low) else (low, high)
-                rows.append((float(sums["chance"][place, group]) / ONE / count, 1 - alive, 1 - ends[1], 1 - ends[0]))
+                rows.append((float(sums["chance"][position, group]) / ONE / count, 1 - alive, 1 - ends[1], 1 - ends[0]))
         x, y, lows, highs = (tuple(column) for column in zip(*rows, strict=True))
         return Dots(x=x, y=y, low=lows, high=highs)
 
@@ -216,9 +216,9 @@ class TimeTask:
         figures = {name: measure(sums, self.grid) for name, (sums, _) in models.items()}
         first = next(iter(figures.values()))
         rows: list[tuple[str, tuple[Estimate, ...]]] = []
-        for place, horizon in enumerate(self.horizons, 1):
-            seen = first.values[f"observed_{place}"], first.intervals[f"observed_{place}"]
-            rows.append((f"by {horizon}", (*((one.values[f"said_{place}"], UNDEFINED) for one in figures.values()), seen)))
+        for position, horizon in enumerate(self.horizons, 1):
+            seen = first.values[f"observed_{position}"], first.intervals[f"observed_{position}"]
+            rows.append((f"by {horizon}", (*((one.values[f"said_{position}"], UNDEFINED) for one in figures.values()), seen)))
         return (
             FigureTable(
                 key="horizons",
@@ -236,13 +236,13 @@ class TimeTask:
         self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
     ) -> dict[str, PairedDifference]:
         codes = _codes(labels)
-        known = codes >= 0
-        first, second = (usable(each)[known] for each in outputs)
-        cost = [losses(each, codes[known], self.grid) for each in (first, second)]
+        known_rows = codes >= 0
+        first, second = (usable(each)[known_rows] for each in outputs)
+        cost = [losses(each, codes[known_rows], self.grid) for each in (first, second)]
         ticks = self.grid.all_ticks
-        change, error, discordant = paired_concordance(risk_bins(first), risk_bins(second), codes[known], ticks)
+        change, error, discordant = paired_concordance(risk_bins(first), risk_bins(second), codes[known_rows], ticks)
         return {
-            "c_index": _tested(change, error, int(known.sum()), discordant),
+            "c_index": _tested(change, error, int(known_rows.sum()), discordant),
             "log_loss": paired_by_record(cost[1] - cost[0], 1.0),
         }
 

@@ -6,11 +6,11 @@ from wardround.tasks.protocol import Words
 def words_of(event: str, horizons: tuple[str, ...]) -> Words:
     """event: as the study calls it. horizons: in words, such as 1095 days."""
     by_horizon: dict[str, str] = {}
-    for place, horizon in enumerate(horizons, 1):
+    for position, horizon in enumerate(horizons, 1):
         by_horizon |= {
-            f"brier_{place}": f"Brier score at {horizon}",
-            f"said_{place}": f"Mean chance of the event by {horizon}",
-            f"observed_{place}": f"Share with the event by {horizon} (Kaplan-Meier)",
+            f"brier_{position}": f"Brier score at {horizon}",
+            f"said_{position}": f"Mean chance of the event by {horizon}",
+            f"observed_{position}": f"Share with the event by {horizon} (Kaplan-Meier)",
         }
     last = len(horizons)
     return Words(
