@@ -30,7 +30,7 @@ EXCEPTIONS = {
     "prediction/": "answers for yes-or-no models alone, and refuses others",
     "study/record/model_statement.py": "names the scores that prediction reads",
     "training/onnx_export.py": "the step from output to what is shown has a default",
-    "analysis/regression/fitted_model.py": "the label of a fitted logistic regression has two sides in the words of the label section",
+    "analysis/regression/fitted_model.py": "a fitted logistic regression has a label with two sides, as the label section says",
     "training/linear_export.py": "the file of a fitted logistic regression shows a probability",
     "sources/readiness/findings.py": "tells a data manager of the label's two sides in the words of the label section",
     "sources/synthetic/anatomy.py": "a direction in the body",
