@@ -8,7 +8,7 @@ import pytest
 
 from wardround.sources import opening
 from wardround.sources.files.candidate import Candidate
-from wardround.sources.read_result import Labels, ReadResult
+from wardround.sources.read_result import Labels, ReadResult, Values
 from wardround.sources.reader import Reader
 from wardround.sources.tables.columns import cell_of
 from wardround.sources.tables.table import rows_result
@@ -17,7 +17,7 @@ from wardround.study.contract import ColumnContract, DataContract
 from .source_conformance import Item, SourceConformance
 
 
-def read_json_lines(path: Path, contract: DataContract, labels: Labels = "required") -> ReadResult:
+def read_json_lines(path: Path, contract: DataContract, labels: Labels = "required", values: Values = "prepared") -> ReadResult:
     """One object a line."""
     from wardround.values.errors import DataError
 
@@ -33,7 +33,7 @@ def read_json_lines(path: Path, contract: DataContract, labels: Labels = "requir
     def words(name: str) -> list[str] | None:
         return [str(row.get(name) or "").strip() for row in rows] if name in names else None
 
-    return rows_result(len(rows), cells, words, contract, labels)
+    return rows_result(len(rows), cells, words, contract, labels, values)
 
 
 def is_json_lines(candidate: Candidate) -> bool:

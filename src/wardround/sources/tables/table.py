@@ -87,9 +87,10 @@ def rows_result(
     words_of: Callable[[str], Sequence[str] | None],
     contract: DataContract,
     labels: Labels,
+    values: Values = "prepared",
 ) -> ReadResult:
     """`count` rows whose columns `cells_of` gives as `cell_of` spells them, and `words_of` (patient, split, site) as written."""
-    return records_of(TableRows(count, (), cells_of, words_of), contract, labels)
+    return records_of(TableRows(count, (), cells_of, words_of), contract, labels, values)
 
 
 def records_of(table: TableRows, contract: DataContract, labels: Labels, values: Values = "prepared") -> ReadResult:
