@@ -45,7 +45,7 @@ def model_hash(model: Tree) -> str:
 
     >>> import numpy as np
     >>> model_hash({"w": np.zeros(2, np.float32)})[:12]
-    'd00ecebdd0cb'
+    'fa3d94aae9ad'
     """
     return payload_digest(pack_bundle({"model": model})).hex()
 
