@@ -93,10 +93,6 @@ def clock_difference(response: httpx.Response) -> float | None:
     """Seconds by which the hub's clock is ahead of ours; None where it does not say."""
     try:
         return (parsedate_to_datetime(response.headers["date"]) - datetime.now(UTC)).total_seconds()
-    except (
-        KeyError,
-        ValueError,
-        TypeError,
-        OverflowError,
-    ):  # TypeError: no zone, as -0000. OverflowError: a year of twenty digits
+    except (KeyError, ValueError, TypeError, OverflowError):
+        # TypeError: a date without a zone, such as -0000. OverflowError: a year of twenty digits.
         return None
