@@ -30,6 +30,8 @@ import numpy as np
 import psutil
 import pyotp
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmark rooms share
+
 from last_line import last_line
 from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
 from wardround.clinic.answering.serving import in_service
