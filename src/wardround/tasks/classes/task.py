@@ -19,7 +19,7 @@ from wardround.tasks.classes.words import keys_of, words_of
 from wardround.tasks.classes.worth import worth_of
 from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, FigureTable, Floats, PairedDifference, Words
 from wardround.tasks.shared.confusion import table_of
-from wardround.tasks.shared.drawings import MOST_CURVES, confidence_dots, curve_of
+from wardround.tasks.shared.drawings import MOST_CURVES, confidence_chart, curve_of
 from wardround.tasks.shared.outputs import usable
 from wardround.tasks.shared.paired_means import paired_mean_auc
 from wardround.tasks.shared.score_stack import BLANK, mean_auc, part, parts
@@ -139,17 +139,14 @@ class ClassesTask:
             curve_of(key, name, {model: part(one, position) for model, one in sums.items()})
             for position, (key, name) in enumerate(zip(keys_of(self.names)[:MOST_CURVES], self.names, strict=False))
         ]
-        dots = confidence_dots(next(iter(sums.values()))["confidence"]) if sums else None
-        calibration = None if dots is None else Chart(
-            key="confidence",
-            x="probability of the answer",
-            y="share of right answers",
-            label=f"Calibration of the {next(iter(sums))} model",
-            caption="When the model gives its answer 70 %, is it right 7 times in 10? Points on the diagonal are. 15 bins, 95 % "
-            "intervals.",
-            dots=dots,
-            diagonal=True,
-        )  # fmt: skip
+        calibration = confidence_chart(
+            "confidence",
+            "probability of the answer",
+            "share of right answers",
+            "When the model gives its answer 70 %, is it right 7 times in 10? Points on the diagonal are. 15 bins, "
+            "95 % intervals.",
+            {model: one["confidence"] for model, one in sums.items()},
+        )
         return tuple(chart for chart in (*curves, calibration) if chart is not None)
 
     def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:

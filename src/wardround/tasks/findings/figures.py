@@ -15,7 +15,7 @@ from wardround.tasks.shared.score_stack import mean_auc
 def figures_of(each: Sequence[ScoreSums], records: int, keys: tuple[str, ...], replicates: int) -> Figures:
     """each: of the findings. keys: of the counts."""
     together = sum(each, ScoreSums.zero())
-    known_rows, (area, ends) = together.n, mean_auc(each)
+    known_answers, (area, ends) = together.n, mean_auc(each)
     precision, precision_ends = _mean_precision(each, replicates)
     at = confusion_at(together, 0.5)
     values = {
@@ -23,9 +23,9 @@ def figures_of(each: Sequence[ScoreSums], records: int, keys: tuple[str, ...], r
         "judged": float(sum(bool(one.positives and one.negatives) for one in each)),
         "macro_auprc": precision,
         "micro_auc": auc(together),
-        "accuracy_at_half": (at.true_positive + at.true_negative) / known_rows if known_rows else math.nan,
+        "accuracy_at_half": (at.true_positive + at.true_negative) / known_answers if known_answers else math.nan,
         "log_loss": together.mean_loss,
-        "brier": float(together.brier) / ONE / known_rows if known_rows else math.nan,
+        "brier": float(together.brier) / ONE / known_answers if known_answers else math.nan,
         "ece": calibration_error(together),
         "n": float(records),
         **{key: float(one.positives) for key, one in zip(keys, each, strict=True)},

@@ -27,7 +27,7 @@ from wardround.tasks.protocol import (
     PairedDifference,
     Words,
 )
-from wardround.tasks.shared.drawings import MOST_CURVES, confidence_dots, curve_of
+from wardround.tasks.shared.drawings import MOST_CURVES, confidence_chart, curve_of
 from wardround.tasks.shared.errors import paired_by_record
 from wardround.tasks.shared.outputs import usable
 from wardround.tasks.shared.paired_means import paired_mean_auc
@@ -121,18 +121,18 @@ class FindingsTask:
         """Finding by finding, by those voters who know it."""
         logits, mixed = usable(outputs), usable(outputs).copy()
         for position in range(len(self.names)):
-            known_rows = votes[:, len(self.names) + position]
-            told = known_rows > 0
-            shares = votes[told, position] / known_rows[told]
-            mixed[told, position] = with_votes(logits[told, position], shares, known_rows[told] * voters[told], share)
+            known_shares = votes[:, len(self.names) + position]
+            told = known_shares > 0
+            shares = votes[told, position] / known_shares[told]
+            mixed[told, position] = with_votes(logits[told, position], shares, known_shares[told] * voters[told], share)
         return mixed
 
     def with_votes_in_torch(
         self, outputs: "torch.Tensor", votes: "torch.Tensor", voters: "torch.Tensor", share: float
     ) -> "torch.Tensor":
-        known_rows = votes[:, len(self.names) :] * voters.unsqueeze(1)
-        told = (known_rows > 0).to(outputs.dtype)
-        chances = (votes[:, : len(self.names)] * voters.unsqueeze(1) + 0.5) / (known_rows + 1.0)
+        known_votes = votes[:, len(self.names) :] * voters.unsqueeze(1)
+        told = (known_votes > 0).to(outputs.dtype)
+        chances = (votes[:, : len(self.names)] * voters.unsqueeze(1) + 0.5) / (known_votes + 1.0)
         yes = share * chances + (1.0 - share) * outputs.sigmoid()
         no = share * (1.0 - chances) + (1.0 - share) * (-outputs).sigmoid()
         return told * (yes.log() - no.log()) + (1.0 - told) * outputs
@@ -176,17 +176,14 @@ class FindingsTask:
             curve_of(key, name, {model: part(one, position) for model, one in sums.items()})
             for position, (key, name) in enumerate(zip(keys_of(self.names)[:MOST_CURVES], self.names, strict=False))
         ]
-        dots = confidence_dots(next(iter(sums.values()))["calibration"].sum(axis=0)) if sums else None
-        calibration = None if dots is None else Chart(
-            key="calibration",
-            x="probability of a finding",
-            y="share that has it",
-            label=f"Calibration of the {next(iter(sums))} model",
-            caption="All findings together: when the model says 70 %, is it right 7 times in 10? 15 bins, 95 % intervals as if "
-            "the findings were of different records.",
-            dots=dots,
-            diagonal=True,
-        )  # fmt: skip
+        calibration = confidence_chart(
+            "calibration",
+            "probability of a finding",
+            "share that has it",
+            "All findings together: when the model says 70 %, is it right 7 times in 10? 15 bins, 95 % intervals as "
+            "if the findings were of different records.",
+            {model: one["calibration"].sum(axis=0) for model, one in sums.items()},
+        )
         return tuple(chart for chart in (*curves, calibration) if chart is not None)
 
     def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:

@@ -17,7 +17,7 @@ from wardround.tasks.grades.label import may_be, names_of, sides
 from wardround.tasks.grades.words import keys_of, words_of
 from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Figures, FigureTable, Floats, PairedDifference, Words
 from wardround.tasks.shared.confusion import table_of
-from wardround.tasks.shared.drawings import MOST_CURVES, confidence_dots, curve_of
+from wardround.tasks.shared.drawings import MOST_CURVES, confidence_chart, curve_of
 from wardround.tasks.shared.errors import paired_by_record
 from wardround.tasks.shared.outputs import usable
 from wardround.tasks.shared.score_stack import BLANK, part
@@ -155,17 +155,14 @@ class GradesTask:
             curve_of(f"cut_{position + 1}", name, {model: part(one, position) for model, one in sums.items()})
             for position, name in enumerate(self._cuts[:MOST_CURVES])
         ]
-        dots = confidence_dots(next(iter(sums.values()))["calibration"].sum(axis=0)) if sums else None
-        calibration = None if dots is None else Chart(
-            key="calibration",
-            x="probability of lying beyond a grade",
-            y="share that does",
-            label=f"Calibration of the {next(iter(sums))} model",
-            caption="All cuts between grades together: when the model says 70 % beyond, is it right 7 times in 10? 15 bins, 95 % "
-            "intervals as if the cuts were different records.",
-            dots=dots,
-            diagonal=True,
-        )  # fmt: skip
+        calibration = confidence_chart(
+            "calibration",
+            "probability of lying beyond a grade",
+            "share that does",
+            "All cuts between grades together: when the model says 70 % beyond, is it right 7 times in 10? 15 bins, "
+            "95 % intervals as if the cuts were different records.",
+            {model: one["calibration"].sum(axis=0) for model, one in sums.items()},
+        )
         return tuple(chart for chart in (*curves, calibration) if chart is not None)
 
     def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:

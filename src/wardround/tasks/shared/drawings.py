@@ -28,7 +28,17 @@ def curve_of(key: str, name: str, models: Mapping[str, ScoreSums]) -> Chart | No
     )
 
 
-def confidence_dots(table: Counts) -> Dots | None:
+def confidence_chart(key: str, x: str, y: str, caption: str, tables: Mapping[str, Counts]) -> Chart | None:
+    """Whether the first model's chances can be taken at their word; None where nobody was judged. tables: model -> see
+    `_confidence_dots`."""
+    model = next(iter(tables), None)
+    dots = None if model is None else _confidence_dots(tables[model])
+    if dots is None:
+        return None
+    return Chart(key=key, x=x, y=y, label=f"Calibration of the {model} model", caption=caption, dots=dots, diagonal=True)
+
+
+def _confidence_dots(table: Counts) -> Dots | None:
     """Of (bins, 3) records, summed chances and hits: mean chance against the share of hits, with intervals."""
     rows = [row for row in table.tolist() if row[0]]
     if not rows:
