@@ -1,6 +1,7 @@
 """What a hub has PyTorch for is done in a process that ends; the hub itself never loads it."""
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from tests.federation.tiny_federation import study
 from tests.hub.daemon.hub_ward import HubWard, hub_ward, until
 from wardround.cli.hub import torch_process
-from wardround.cli.hub.torch_process import FACTS, FIRST_MODEL, FinishingElsewhere, NetworksElsewhere, write_evidence
+from wardround.cli.hub.torch_process import BEGIN, FACTS, FIRST_MODEL, FinishingElsewhere, NetworksElsewhere, write_evidence
 from wardround.hub.artifacts import MODEL, REPORT
 from wardround.hub.daemon.finishing import Finishing
 from wardround.hub.daemon.runner import Means
@@ -91,6 +92,8 @@ def test_the_other_process_ends_well_while_the_hub_goes_on(tmp_path: Path) -> No
     command = [sys.executable, "-m", "wardround.cli.hub.torch_process", "network", str(folder.path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        process.stdin.write(BEGIN)
+        process.stdin.flush()
         said, printed = process.stdout.read(), process.stderr.read()
         ended = process.wait()
     assert (ended, printed, json.loads(said)) == (0, b"", {"model": ""})
@@ -98,7 +101,36 @@ def test_the_other_process_ends_well_while_the_hub_goes_on(tmp_path: Path) -> No
 
 def test_the_other_process_ends_with_the_hub() -> None:
     """A hub that was killed and started again does the same work: two processes would write the same files."""
-    program = "import time; from wardround.cli.hub.torch_process import _end_with_the_hub as end; end(); time.sleep(60)"
+    program = (
+        "import threading, time; from wardround.cli.hub.torch_process import _end_with_the_hub as end; "
+        "end(threading.Event()); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
         process.stdin.close()
         assert process.wait(30) == 1
+
+
+def test_the_process_that_waits_to_finish_a_run_has_begun_nothing_and_ends_when_it_is_not_wanted(tmp_path: Path) -> None:
+    """It is started with the last round. A person may stop the study there: nothing is written, and no process stays behind."""
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(study(mode="masked", rounds=1, collusion=0))
+    finishing = FinishingElsewhere(Finishing(write_evidence))
+    before = sorted(folder.path.rglob("*"))
+    with finishing.made_ready(folder), finishing.made_ready(folder):
+        (ready,) = finishing._ready.values()
+        process = ready._process
+        assert process.poll() is None
+    assert process.returncode == -signal.SIGKILL
+    assert not finishing._ready and sorted(folder.path.rglob("*")) == before
+
+
+def test_a_waiting_process_that_died_is_told_as_any_other(tmp_path: Path) -> None:
+    with hub_ward(tmp_path) as hub:
+        folder = hub.submit(study(mode="masked", rounds=1, collusion=0))
+        finishing = FinishingElsewhere(Finishing(write_evidence))
+        with finishing.made_ready(folder):
+            (ready,) = finishing._ready.values()
+            ready._process.kill()
+            ready._process.wait()
+            with pytest.raises(RunError, match=r"ended before its work.*wardround hub resume"):
+                finishing.write(folder)

@@ -1,10 +1,11 @@
 """What a hub needs PyTorch for, in a process of its own that ends: names and shapes of a study's network, its first model, and
 what a finished run leaves.
 
-    hub up --python -m wardround.cli.hub.torch_process network|finish FOLDER--> files in the study's folder
+    hub up --python -m wardround.cli.hub.torch_process network|finish FOLDER; a line: begin--> files in the study's folder
 
 PyTorch takes 200 MB of a process and seconds to load. A hub adds, sends and waits: it works with the files. They stay for its
-next start, so that a hub that was killed goes on at once.
+next start, so that a hub that was killed goes on at once. The process that finishes a run is started with the last round, and
+has loaded everything by the time it is told to begin.
 """
 
 import json
@@ -13,7 +14,9 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from wardround.study.run_settings import RunSettings
 
 FACTS, FIRST_MODEL = "network.json", "first_model.safetensors"
+BEGIN = b"begin\n"
 _LONGEST = 1 << 24
 _KINDS = (StudyError, DataError, RunError, RegistryError)
 Work = Literal["network", "finish"]
@@ -86,6 +90,7 @@ class FinishingElsewhere:
     """Implements `hub.daemon.study_run.Finish`. here: stages what a study needs before its first order."""
 
     here: "Finishing"
+    _ready: "dict[Path, Elsewhere]" = field(default_factory=dict, init=False)
 
     def stage(self, study: "Study", settings: "RunSettings", folder: "RunFolder") -> None:
         self.here.stage(study, settings, folder)
@@ -93,23 +98,64 @@ class FinishingElsewhere:
     def write_result(self, folder: "StudyFolder", coordinator: "AnalysisCoordinator", result: "Result") -> None:
         self.here.write_result(folder, coordinator, result)
 
+    @contextmanager
+    def made_ready(self, folder: "StudyFolder") -> "Iterator[None]":
+        if folder.path in self._ready:  # the last round was discarded, and is asked for again
+            yield
+            return
+        with suppress(OSError):  # `write` starts another, and tells what is wrong
+            self._ready[folder.path] = Elsewhere("finish", folder.path)
+        try:
+            yield
+        finally:
+            if (process := self._ready.pop(folder.path, None)) is not None:
+                process.end()
+
     def write(self, folder: "StudyFolder") -> str:
-        return _done_elsewhere("finish", folder.path)
+        ready = self._ready.pop(folder.path, None)
+        return _done_elsewhere("finish", folder.path) if ready is None else ready.answer()
+
+
+class Elsewhere:
+    """The other process, which loads what its work needs and waits to be told to begin. OSError where it cannot be started."""
+
+    def __init__(self, work: Work, folder: Path) -> None:
+        self._folder = folder
+        self._command = [sys.executable, "-m", "wardround.cli.hub.torch_process", work, str(folder)]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, start_new_session=True)
+
+    def answer(self) -> str:
+        """Lets it begin; what it gives. What it raises is raised here."""
+        with self._process as process:
+            assert process.stdin is not None and process.stdout is not None
+            with suppress(BrokenPipeError):  # it has ended, and gives no answer
+                os.write(process.stdin.fileno(), BEGIN)  # not through the buffer, which would be written again at the end
+            answer = process.stdout.read()
+        return self._read(answer)
+
+    def end(self) -> None:
+        """Its work is not wanted any more."""
+        with self._process as process:
+            process.kill()
+
+    def _read(self, answer: bytes) -> str:
+        if not answer:
+            raise RunError(
+                "The process that works with PyTorch ended before its work",
+                found=f"exit code {self._process.returncode} of {' '.join(self._command[1:])}",
+                hint="read what it printed into the hub's output; if nothing, look whether this machine's memory is full; then "
+                f"let it go on: wardround hub resume {self._folder.name[:12]}",
+            )
+        return _model_of(answer)
 
 
 def _done_elsewhere(work: Work, folder: Path) -> str:
-    """What the other process gives. What it raises is raised here."""
-    command = [sys.executable, "-m", "wardround.cli.hub.torch_process", work, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
-        assert process.stdout is not None
-        answer = process.stdout.read()
-    if not answer:
-        raise RunError(
-            "The process that works with PyTorch ended before its work",
-            found=f"exit code {process.returncode} of {' '.join(command[1:])}",
-            hint="read what it printed into the hub's output; if nothing, look whether this machine's memory is full; then let "
-            f"it go on: wardround hub resume {folder.name[:12]}",
-        )
+    return Elsewhere(work, folder).answer()
+
+
+def _model_of(answer: bytes) -> str:
+    """The hash that the other process gives; the error that it met is raised."""
     value = json.loads(answer)
     if "error" in value:
         kind: type[WardroundError] = getattr(errors, value["error"])
@@ -127,7 +173,11 @@ def main(work: str, path: Path) -> None:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no part of the answer
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_hub, daemon=True).start()
+    begun = threading.Event()
+    threading.Thread(target=_end_with_the_hub, args=(begun,), daemon=True).start()
+    if work == "finish":
+        _load_what_finishing_needs()
+    begun.wait()
     try:
         value = {"model": _network(path) if work == "network" else _finish(path)}
     except WardroundError as error:
@@ -137,11 +187,22 @@ def main(work: str, path: Path) -> None:
     answer.close()
 
 
-def _end_with_the_hub() -> None:
-    """Standard input ends when the hub does. Its next process would do the same work beside this one."""
+def _end_with_the_hub(begun: threading.Event) -> None:
+    """The hub's line on standard input is the word to begin. It ends when the hub does: its next process would do the same work
+    beside this one."""
     while os.read(0, 1 << 10):  # `sys.stdin` has a lock, and whoever holds it when Python ends makes that a fatal error
-        pass
+        begun.set()
     os._exit(1)
+
+
+def _load_what_finishing_needs() -> None:
+    """PyTorch, ONNX and the drawing of charts: together they take longer than the work."""
+    import wardround.evidence.charts
+    import wardround.evidence.model_card
+    import wardround.evidence.report
+    import wardround.hub.daemon.finishing
+    import wardround.registry
+    import wardround.training.onnx_export  # noqa: F401
 
 
 def _network(path: Path) -> str:

@@ -4,6 +4,7 @@ The hub reads no hospital's folder. So its record holds the totals, and each hos
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,10 @@ class Finishing:
             raise RunError(f"{folder.run} holds no run, or this hub has no way to write tables", hint="update the hub")
         self.write_tables(result, coordinator.facts(plan, study), to_toml(study), folder.run)
         write_fitted_model(study, result, folder.run, synthetic=plan.synthetic)
+
+    def made_ready(self, folder: StudyFolder) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing: what this process needs it loads once."""
+        return nullcontext()
 
     def write(self, folder: StudyFolder) -> str:
         """The hash of the model of a run that has come to its end. All that it leaves is in the folder then; writing it again

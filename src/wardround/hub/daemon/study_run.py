@@ -5,7 +5,7 @@ StudyFolder --RunFolder.begin--> Coordinator --notices--> StudyState --finishing
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -53,6 +53,10 @@ class Finish(Protocol):
         """The tables of an analysis that has come to its end."""
         ...
 
+    def made_ready(self, folder: StudyFolder) -> AbstractContextManager[None]:
+        """What `write` takes long to load may be loaded inside, while hospitals still train; leaving it lets go of that."""
+        ...
+
     def write(self, folder: StudyFolder) -> str:
         """Model, record and report of a run that has come to its end; the hash of the model, empty where none was made."""
         ...
@@ -81,13 +85,15 @@ class StudyRun:
     lost: dict[str, str] = field(default_factory=dict)
     _spending: Spending = field(init=False)
     _written: float = 0.0
+    _make_ready: Callable[[], None] = field(default=lambda: None, init=False)
 
     def to_its_end(self, finishing: Finish) -> str:
         """The hash of the model; empty where none was made. EngineError where too few sites contribute; Halted where it was told
         to stop."""
         settings = self.folder.settings()
         engine = HaltingEngine(self.engines(self.study.hash, tuple(sorted(map(SiteId, self.study.sites.names)))), self.halted)
-        with closing(RunFolder(self.folder.run)) as run_folder:
+        with closing(RunFolder(self.folder.run)) as run_folder, ExitStack() as ready:
+            self._make_ready = lambda: ready.enter_context(finishing.made_ready(self.folder))
             synthetic = self.folder.submission.synthetic
             if run_folder.plan is None:
                 run_folder.begin(self.study, settings, synthetic=synthetic)
@@ -149,6 +155,8 @@ class StudyRun:
             case ExchangeStarted():
                 self.lost = {}
                 state = state.revised(exchange=ExchangeNow.of(notice))
+                if notice.step == "train" and notice.number == notice.rounds:
+                    self._make_ready()
             case SiteAnswered(site) if state.exchange is not None:
                 answered = tuple(sorted({*state.exchange.answered, str(site)}))
                 state = state.revised(exchange=state.exchange.revised(answered=answered))
