@@ -2,6 +2,7 @@
 
     python benchmarks/network/network.py                       # short messages and 100 MB each way: two minutes on idle cores
     python benchmarks/network/network.py --repeats 3 --large 20
+    python benchmarks/network/network.py --all                 # then against_local.py and many_sites.py, one line for all
 
 Sealed messages go the whole way: seal, log, Flower's SuperLink behind the gate, number file, open, answer, and back. Sites
 answer with what came and a few bytes of their own, so that no two answers are equal. A site's work takes no time, so that what is
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30, help="exchanges of each short size")
     parser.add_argument("--large", type=int, default=100, help="MB of the large message; 0 for none")
     parser.add_argument("--large-repeats", type=int, default=5)
+    parser.add_argument("--all", action="store_true", help="run against_local.py and many_sites.py too, ten minutes more")
     parser.add_argument("--role", choices=("hub", "site"), help=argparse.SUPPRESS)
     parser.add_argument("--name", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -74,7 +76,18 @@ def measure(chosen: argparse.Namespace) -> None:
             f"{row['bytes']:>12,} {row['median']:>9.3f} {row['fastest']:>8.3f} {row['slowest']:>8.3f} "
             f"{row['hub_cpu']:>10.3f} {row['sites_cpu']:>12.3f}"
         )
-    print(last_line(figures(result), None))
+    print(last_line({**figures(result), **(others() if chosen.all else {})}, None))
+
+
+def others() -> dict[str, float]:
+    """The figures of the two programs beside this one."""
+    told: dict[str, float] = {}
+    for name, *keys in (("against_local", "wall_vs_local", "same_bits"), ("many_sites", "sites_100_cpu_s", "sites")):
+        path = Path(__file__).with_name(f"{name}.py")
+        printed = subprocess.run([sys.executable, str(path)], check=True, stdout=subprocess.PIPE, text=True).stdout
+        line = json.loads(printed.splitlines()[-1])
+        told |= {key: line[key] for key in keys}
+    return told
 
 
 def figures(result: dict[str, Any]) -> dict[str, float]:

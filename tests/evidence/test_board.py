@@ -142,3 +142,9 @@ def test_percentages_never_round_to_certainty() -> None:
     assert in_form((1.0, (0.9, 1.0)), "percent") == ("100 %", "90 to 100")
     assert in_form((float("nan"), nothing), "number") == ("–", "")
     assert in_form((0.85, (0.5, 1.2)), "number") == ("0.85", "0.50 to 1.20")
+
+
+def test_what_nobody_tried_is_said_with_the_way_to_try_it(make_record: Make) -> None:
+    """A board that decides on joining asks what comes of joining later: the page must not leave the question out."""
+    text = Page(render_board(with_pairs(make_record), "north")).text
+    assert "If it joined late Nobody tried." in " ".join(text.split()) and "--left-out all" in text

@@ -75,6 +75,7 @@ def _write_evaluation(path: Path, name: str, *, force: bool) -> None:
 @app.command()
 def check(path: StudyFile, run: RunFile = None) -> None:
     """Say whether a study file and its run file are sound; name the line and the mend of every problem."""
+    from wardround.study.advice import advice
     from wardround.study.protection import protection
     from wardround.study.reading import load_study
     from wardround.study.run_settings import load_run, run_file_of, settings_beside, settings_in_words
@@ -83,7 +84,7 @@ def check(path: StudyFile, run: RunFile = None) -> None:
     settings = settings_beside(path) if run is None else load_run(run)
     typer.echo(printable(f"{path} is a sound study: {study.question.title}"))
     typer.echo(f"hash {study.hash}")
-    for sentence in protection(study):
+    for sentence in (*protection(study), *advice(study)):
         typer.echo(sentence)
     if study.analysis is not None:
         _show_sums(study)

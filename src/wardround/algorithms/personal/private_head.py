@@ -1,9 +1,9 @@
 """A last layer of the hospital's own on the federated model's features.
 
-Arivazhagan, Aggarwal, Singh, Choudhary: Federated Learning with Personalization Layers, arXiv 1912.00818 (2019). Collins,
-Hassani, Mokhtari, Shakkottai: Exploiting Shared Representations for Personalized Federated Learning, ICML 2021, algorithm 1:
-the features stay as they came, and the head alone is trained here. Ours starts at the federated head, after the federated
-rounds, so that it needs no round of its own. How many passes it takes is chosen on validation records.
+Arivazhagan, Aggarwal, Singh, Choudhary: Federated Learning with Personalization Layers, arXiv 1912.00818 (2019): the features
+stay as they came, and the head alone is the hospital's own. Ours starts at the federated head, after the federated rounds, so
+that it needs no round of its own; heads that are kept apart in every round are `fedper`. How many passes it takes is chosen on
+validation records.
 """
 
 from wardround.algorithms.personal.protocol import (
