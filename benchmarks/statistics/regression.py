@@ -60,7 +60,7 @@ def study_of(title: str, data: Mapping[str, Any], section: Mapping[str, Any], ki
 def run(study: Study, hospitals: Hospitals) -> AnalysisRun:
     """The analysis as a simulation carries it out, in a folder that is thrown away."""
     with tempfile.TemporaryDirectory(prefix="wardround-regression-") as folder:
-        return analyse(study, hospitals, out=Path(folder) / "run", workers=0, progress=False)
+        return analyse(study, hospitals, out=Path(folder) / "run", workers=0, progress=False, register=False)
 
 
 def by_site(rows: Rows, sites: NDArray[np.str_]) -> Hospitals:

@@ -54,7 +54,7 @@ FOLDS = 5
 def masked(study: Study, hospitals: Mapping[str, Rows]) -> Result:
     """The result by masked sums over hospitals of this machine."""
     with tempfile.TemporaryDirectory(prefix="wardround-survival-") as folder:
-        return analyse(study, hospitals, out=Path(folder) / "run", workers=0, progress=False).result
+        return analyse(study, hospitals, out=Path(folder) / "run", workers=0, progress=False, register=False).result
 
 
 def region_numbers(hospitals: Mapping[str, Rows]) -> Floats:

@@ -164,3 +164,23 @@ def test_torch_is_not_loaded(hospitals: dict[str, Path], tmp_path: Path) -> None
         f"out={str(tmp_path / 'run')!r}, workers=0); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], env={**os.environ}, check=False).returncode == 0
+
+
+def test_a_regression_is_in_the_registry_and_its_card_can_be_written_again(hospitals: dict[str, Path], tmp_path: Path) -> None:
+    """The tables' own page stays what it was; what compares trainings says that there is nothing to compare."""
+    from typer.testing import CliRunner
+
+    from wardround.cli.main import app
+    from wardround.registry import open_registry
+
+    finished = run(hospitals, tmp_path / "run")
+    assert {"model.onnx", "model.safetensors", "record.json", "model_card.md"} <= set(finished.files)
+    with open_registry() as registry:
+        assert any(entry.study_title == "Who is ill" and entry.network == "logistic regression" for entry in registry.runs())
+    page, card = (finished.folder / name for name in ("report.html", "model_card.md"))
+    before = page.read_text(), card.read_text()
+    card.unlink()
+    said = CliRunner().invoke(app, ["report", str(finished.folder)])
+    assert said.exit_code == 0 and (page.read_text(), card.read_text()) == before
+    refused = CliRunner().invoke(app, ["benefit", str(finished.folder)])
+    assert refused.exit_code != 0

@@ -4,7 +4,9 @@ here."""
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
+from wardround.analysis.fitted_model import FittedModel
 from wardround.analysis.protocol import Analysis
+from wardround.analysis.result import Result
 from wardround.study.declaration import Study
 from wardround.values.errors import StudyError
 
@@ -23,3 +25,19 @@ def analysis_of(study: Study) -> Analysis:
         raise StudyError("The study asks for no analysis", expected="[analysis]", hint="add the section, or train its network")
     build: Callable[[Study], Analysis] = import_module(HOMES[study.analysis.kind]).build
     return build(study)
+
+
+MODELS: Mapping[str, str] = {
+    "regression": "wardround.analysis.regression.fitted_model",
+    "survival": "wardround.analysis.survival.fitted_model",
+}
+"""Kind -> the module whose `fitted_model(study, result, sums)` makes a model of a result; other kinds are none."""
+
+
+def model_of(study: Study, result: Result, sums: int) -> FittedModel | None:
+    """The model that an analysis fitted; None where it fitted none, or none that single records can be asked of. sums: how many
+    the run took."""
+    if study.analysis is None or study.analysis.kind not in MODELS:
+        return None
+    made: Callable[[Study, Result, int], FittedModel | None] = import_module(MODELS[study.analysis.kind]).fitted_model
+    return made(study, result, sums)

@@ -13,14 +13,20 @@ def report(
         bool, typer.Option("--shareable", help="Leave out the exact figures of single hospitals, and all unpaid ones.")
     ] = False,
 ) -> None:
-    """Write report.html and model_card.md from a run's record; the report alone of a run that evaluated a finished model."""
+    """Write report.html and model_card.md from a run's record: the report alone where a model was evaluated, the card alone of a
+    regression."""
     from wardround.evidence.model_card import write_model_card
     from wardround.evidence.report import write_report
     from wardround.evidence.shareable import shareable
     from wardround.hub.artifacts import CARD, REPORT
-    from wardround.simulation.comparing import left_out_of, read_run
+    from wardround.simulation.comparing import fitted_run, left_out_of, read_run
     from wardround.study.record.left_out_record import NO_TURNS
 
+    if (fit := fitted_run(run)) is not None:
+        folder = to or run
+        folder.mkdir(parents=True, exist_ok=True)
+        typer.echo(f"Wrote {write_model_card(fit, folder / CARD)}; its tables stand in {run / REPORT}")
+        return
     record = read_run(run)
     left_out = left_out_of(record, run)
     folder = to or run

@@ -3,7 +3,7 @@
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.study.reading import parse_study
 from wardround.study.record.run_record import RunRecord
-from wardround.tasks.registry import task_of_record
+from wardround.tasks.registry import task_of_label
 from wardround.values.errors import StudyError
 
 
@@ -12,15 +12,15 @@ def input_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
     if record.model is None:
         return ()
     try:
-        study = parse_study(record.study_toml)
+        data = parse_study(record.study_toml).data if record.fit is None else record.fit.data
     except StudyError:
         return ()
-    words = task_of_record(record.study_toml).words
+    words = task_of_label(data.label).words
     decision = record.model.threshold
     decided = () if words.decision is None or decision is None else ((words.decision[1], f"{decision:.6g}"),)
     source = "synthetic data" if record.synthetic else "data that its hospitals gave as real"
-    inputs = _image(study.data) if study.data.kind == "image" else _columns(study.data)
-    return (("Output", words.output_of(decision)), *decided, *study.data.label.sides, ("Trained on", source), *inputs)
+    inputs = _image(data) if data.kind == "image" else _columns(data)
+    return (("Output", words.output_of(decision)), *decided, *data.label.sides, ("Trained on", source), *inputs)
 
 
 def _image(data: DataContract) -> tuple[tuple[str, str], ...]:

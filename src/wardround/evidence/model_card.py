@@ -15,9 +15,11 @@ from markupsafe import Markup
 
 from wardround.evidence import text as wording
 from wardround.evidence.convergence import convergence
+from wardround.evidence.fit_words import fit_caveats, fit_facts, fit_privacy, formula, goodness, specification
 from wardround.evidence.input_facts import input_facts
 from wardround.evidence.run_facts import facts, page_text, study_of, tested, threshold_at_home
 from wardround.evidence.tripod import items
+from wardround.study.record.fit_record import FitRecord
 from wardround.study.record.left_out_record import NO_TURNS, Turns
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.protocol import Words
@@ -32,10 +34,12 @@ _OUR_BLANK = re.compile(r"\\(\[to be filled in by [a-z ]+)\\\]")
 def render_model_card(record: RunRecord, left_out: Turns = NO_TURNS) -> str:
     """The card as Markdown with YAML front matter. The same record gives the same text. left_out: what was learnt without each
     hospital."""
+    if record.fit is not None:
+        return _fitted(record, record.fit)
     study = study_of(record)
     task = task_of_record(record.study_toml)
     words = task.words
-    text: str = _template().render(
+    text: str = _template("model_card.md.j2").render(
         record=record,
         tags=("federated-learning", "medical", record.algorithm, *(("synthetic-data",) if record.synthetic else ())),
         shared=record.pooled.federated if record.pooled else None,
@@ -53,6 +57,29 @@ def render_model_card(record: RunRecord, left_out: Turns = NO_TURNS) -> str:
         caveats=(*_caveats(record, left_out), convergence(record, task).sentence),
         items=items(record, study),
         chosen=any(entry.personal is not None for entry in record.sites.values()),
+        blank=wording.blank,
+    )
+    return text
+
+
+def _fitted(record: RunRecord, fit: FitRecord) -> str:
+    """The card of a fitted regression, with its whole specification."""
+    study = study_of(record)
+    text: str = _template("fit_card.md.j2").render(
+        record=record,
+        fit=fit,
+        tags=("federated-learning", "medical", fit.family, *(("synthetic-data",) if record.synthetic else ())),
+        synthetic_words=wording.SYNTHETIC,
+        not_cleared=wording.NOT_CLEARED,
+        facts=fit_facts(record, fit),
+        inputs=input_facts(record),
+        specification=specification(fit),
+        formula=formula(fit),
+        goodness=goodness(fit),
+        question=study.question if study else None,
+        privacy_words=tuple(fit_privacy(record)) if record.privacy_mode == "none" else wording.privacy_words(record),
+        caveats=tuple(fit_caveats(fit)),
+        items=items(record, study),
         blank=wording.blank,
     )
     return text
@@ -109,7 +136,7 @@ def _json(value: object) -> Markup:
 
 
 @cache
-def _template() -> Any:
+def _template(name: str) -> Any:
     environment = Environment(
         autoescape=False,
         finalize=markdown,
@@ -119,4 +146,4 @@ def _template() -> Any:
         keep_trailing_newline=True,
     )
     environment.filters |= {"figure": wording.figure, "whole": wording.whole, "interval": wording.with_interval, "json": _json}
-    return environment.from_string(page_text("model_card.md.j2"))
+    return environment.from_string(page_text(name))

@@ -5,6 +5,7 @@ G. S. Collins et al., TRIPOD+AI statement, BMJ 2024;385:e078378, checklist of 27
 
 from collections.abc import Callable, Sequence
 
+from wardround.evidence.fit_words import fit_items
 from wardround.evidence.text import blank, figure, whole, with_interval
 from wardround.study.declaration import Study
 from wardround.study.label import LABEL_KINDS
@@ -19,6 +20,8 @@ def items(record: RunRecord, study: Study | None) -> tuple[tuple[str, str, str],
     """(number, name, text) in the order of the checklist. study: the run's, where it can be read."""
     said = {number: text for number, say in _KNOWN.items() if (text := say(record))}
     said |= {number: text for number, say in _STATED.items() if study is not None and (text := say(study))}
+    if record.fit is not None:
+        said |= fit_items(record, record.fit, study)
     return tuple((number, name, said.get(number) or blank(person)) for number, name, person in _ITEMS)
 
 

@@ -47,7 +47,7 @@ def write_artifacts(outcome: Outcome, trained: Trained, folder: Path, *, registe
     data = model_bytes(model, statement)
     write_atomic(folder / MODEL, data)
     difference = _export(outcome, trained.plan, model, statement, folder / ONNX)
-    record = _written_before(folder / RECORD, sha256_hex(data)) or outcome.record(
+    record = written_before(folder / RECORD, sha256_hex(data)) or outcome.record(
         ModelRecord(
             sha256=sha256_hex(data),
             parameters=size_of(shapes_of(model)),
@@ -64,7 +64,7 @@ def write_artifacts(outcome: Outcome, trained: Trained, folder: Path, *, registe
 
 def _write_evaluation(outcome: Outcome, model: EvaluatedModel, folder: Path, *, register: bool) -> RunRecord:
     """The record of a run that evaluated a model. Registered, it is a run without a model: the one that it names is older."""
-    before = _written_before(folder / RECORD, model.sha256)
+    before = written_before(folder / RECORD, model.sha256)
     record = before or outcome.record(None, evaluated_record(model, look_up=register))
     write_atomic(folder / RECORD, record.to_json())
     if register:
@@ -93,7 +93,7 @@ def _lineage_of(model: str) -> tuple["LineageEntry", ...]:
         return tuple(line for entry in registry.models() if entry.sha256 == model for line in entry.lineage)
 
 
-def _written_before(path: Path, model: str) -> RunRecord | None:
+def written_before(path: Path, model: str) -> RunRecord | None:
     """The record of this very model, where the run had ended before: its times stay what they were."""
     if not path.exists():
         return None

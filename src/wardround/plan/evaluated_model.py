@@ -66,6 +66,12 @@ def evaluated_in(content: bytes, name: str) -> EvaluatedModel:
         raise RunError(
             f"{name} is no model", expected="a model.safetensors", hint="name a run folder, or a model of: wardround models list"
         ) from error
+    if told is not None and arrays and all(array.dtype.name == "float64" for array in arrays.values()):
+        raise RunError(
+            f"{name} is a regression, which no study evaluates",
+            expected="a model of a study with [network]",
+            hint="test it at a hospital with: wardround clinic accept; ask it with: wardround predict",
+        )
     if told is None or any(array.dtype.name != "float32" for array in arrays.values()):
         raise RunError(
             f"{name} does not say what it is a model of",

@@ -15,8 +15,10 @@ from wardround.analysis.result import Result, Table
 from wardround.engines.local.engine import early_fork_server, in_process
 from wardround.evidence.analysis.writing import PAGE, RESULTS, TABLES, write_result
 from wardround.hub.analysis_coordinator import AnalysisCoordinator
-from wardround.hub.analysis_model import MODEL_FILE, write_fitted_model
+from wardround.hub.analysis_model import EndedAnalysis, write_fitted_model
+from wardround.hub.artifacts import CARD, MODEL, ONNX, RECORD
 from wardround.hub.notices import Listener, silent
+from wardround.hub.outcome import IN_PROCESS
 from wardround.hub.run_folder import RunFolder
 from wardround.simulation.hospitals import Hospitals, Place, divide, from_folders, keep_hospitals, kept_hospitals
 from wardround.simulation.ledgers import Ledgers
@@ -72,7 +74,7 @@ class AnalysisRun:
     @property
     def files(self) -> tuple[str, ...]:
         """What the folder holds for people."""
-        return tuple(name for name in (PAGE, TABLES, RESULTS, MODEL_FILE) if (self.folder / name).is_file())
+        return tuple(name for name in (PAGE, TABLES, RESULTS, CARD, ONNX, MODEL, RECORD) if (self.folder / name).is_file())
 
     def to_frame(self, name: str | None = None) -> "pd.DataFrame":
         """A table as a pandas frame, numbers with all their digits.
@@ -152,6 +154,7 @@ def analyse(
     run: RunSettings | str | Path | None = None,
     progress: bool | None = None,
     mappings: Mapping[str, str | Path] | None = None,
+    register: bool = True,
 ) -> AnalysisRun:
     """Carry out an analysis over hospitals on this machine: the same sums, masks and refusals as between real ones.
 
@@ -181,6 +184,8 @@ def analyse(
         Whether progress is shown. Default: on a terminal and in a notebook, where no `listener` hears it.
     mappings
         Hospital -> the file of its own mapping, which says how its table's columns become the contract's.
+    register
+        Whether a regression that is a model enters this user's registry.
 
     Returns
     -------
@@ -199,7 +204,7 @@ def analyse(
     if declared.analysis is None:
         raise StudyError("The study learns a model", expected="[analysis]", hint="run it with wardround.simulate")
     shown = False if progress is None and listener is not silent else progress
-    asked = _Asked(sites, data, resume, synthetic, mappings)
+    asked = _Asked(sites, data, resume, synthetic, mappings, register)
     with watching(shown, also=listener) as heard:
         return _analysed(declared, asked, stated, Path(out) if out is not None else default_folder(declared), heard)
 
@@ -213,6 +218,7 @@ class _Asked:
     resume: bool
     synthetic: bool
     mappings: Mapping[str, str | Path] | None
+    register: bool
 
 
 def _analysed(declared: Study, asked: _Asked, stated: RunSettings, out: Path, listener: Listener) -> AnalysisRun:
@@ -240,7 +246,12 @@ def _analysed(declared: Study, asked: _Asked, stated: RunSettings, out: Path, li
             coordinator.close()
         facts = coordinator.facts(plan, declared)
         write_result(result, facts, to_toml(declared), folder.path)
-        write_fitted_model(signed, result, folder.path, synthetic=plan.synthetic)
+        sites = tuple(map(str, coordinator.progress.sites))
+        ended = EndedAnalysis(declared, plan, result, coordinator.exchanges, sites, IN_PROCESS, at_once)
+        if (record := write_fitted_model(ended, folder.path, register=asked.register)) is not None:
+            from wardround.evidence.model_card import write_model_card
+
+            write_model_card(record, folder.path / CARD)
         return AnalysisRun(folder.path, result, coordinator.exchanges, plan.synthetic)
 
 

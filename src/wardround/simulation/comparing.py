@@ -26,13 +26,22 @@ SEED_FOLDER = "seed-"
 
 
 def read_run(folder: Path) -> RunRecord:
-    """The record of a finished run. RunError where there is none."""
-    path = folder / RECORD
-    if (folder / "results.json").is_file() and not path.is_file():
+    """The record of a finished training or evaluation. RunError where there is none."""
+    if (folder / "results.json").is_file():
         raise RunError(
             f"{folder} holds the tables of an analysis, and no model that was trained",
             hint=f"open its own page, {folder / 'report.html'}",
         )
+    return _record_in(folder)
+
+
+def fitted_run(folder: Path) -> RunRecord | None:
+    """The record of a regression that is a model; None where the folder holds another run, or none."""
+    return _record_in(folder) if (folder / "results.json").is_file() and (folder / RECORD).is_file() else None
+
+
+def _record_in(folder: Path) -> RunRecord:
+    path = folder / RECORD
     if not path.is_file():
         raise RunError(
             f"{folder} holds no finished run",

@@ -1,9 +1,14 @@
-"""A linear predictor of prepared features as an ONNX file that answers like any other model: raw columns in, a probability out.
+"""A linear predictor of prepared features as an ONNX file that answers like any other model: raw columns in, its answers out.
 
-    columns --raw_columns--> features (batch, f) --weights, bias in double--> score --logistic function--> probability
+    columns --raw_columns--> features (batch, f) --weights, bias in double--> score --> what is shown
+
+    without a baseline   probability = 1 / (1 + exp(-score))                           a logistic regression
+    with one             survival at each horizon = exp(-hazard exp(score))            a Cox regression
 
 No torch: the weights of a regression come from sums, and no network was built.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -16,32 +21,65 @@ from wardround.values.canonical import canonical_json
 
 OPSET = 17
 FEATURES, SCORE, PROBABILITY = "features", "score", "probability"
+LARGEST_SCORE = 50.0
+"""A log hazard ratio counts as no larger: exp of it still is a number of a double, and survival is 0 from there on."""
 
 
-def linear_onnx(weights: NDArray[np.float64], bias: float, statement: ModelStatement) -> bytes:
-    """The file of a model that gives one probability a row. weights: (f,), of the features of `statement.data` in order."""
+def linear_onnx(
+    weights: NDArray[np.float64],
+    bias: float,
+    statement: ModelStatement,
+    *,
+    hazards: Sequence[float] = (),
+    names: Sequence[str] = (PROBABILITY,),
+) -> bytes:
+    """The file of a linear model.
+
+    weights: (f,), of the features of `statement.data` in order. hazards: of a baseline, summed until each horizon; none of a
+    model that gives one probability. names: what its answers are called, in order."""
+    constants = {
+        "weights": weights.reshape(-1, 1).astype(np.float64),
+        "bias": np.array([bias], np.float64),
+        "second": np.array([1], np.int64),
+    }
     nodes = [
         helper.make_node("Cast", [FEATURES], ["precise"], to=TensorProto.DOUBLE),
         helper.make_node("MatMul", ["precise", "weights"], ["product"]),
         helper.make_node("Add", ["product", "bias"], ["sum"]),
         helper.make_node("Squeeze", ["sum", "second"], ["flat"]),
-        helper.make_node("Cast", ["flat"], [SCORE], to=TensorProto.FLOAT),
-        helper.make_node("Sigmoid", [SCORE], [PROBABILITY]),
     ]
-    constants = [
-        numpy_helper.from_array(weights.reshape(-1, 1).astype(np.float64), "weights"),
-        numpy_helper.from_array(np.array([bias], np.float64), "bias"),
-        numpy_helper.from_array(np.array([1], np.int64), "second"),
-    ]
+    if hazards:
+        shown, more = _survival(nodes, hazards)
+        constants |= more
+    else:
+        shown = [PROBABILITY]
+        nodes.append(helper.make_node("Cast", ["flat"], [SCORE], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Sigmoid", [SCORE], [PROBABILITY]))
     inputs = [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["batch", len(weights)])]
-    outputs = [helper.make_tensor_value_info(PROBABILITY, TensorProto.FLOAT, ["batch"])]
-    graph = helper.make_graph(nodes, "regression", inputs, outputs, constants)
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch"]) for name in shown]
+    arrays = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "regression", inputs, outputs, arrays)
     network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="wardround")
     columns = {column.name for column in statement.data.columns}
-    name = PROBABILITY if PROBABILITY not in columns else f"{PROBABILITY} of the model"
-    whole = with_raw_columns(network, statement.data, [name])
+    whole = with_raw_columns(network, statement.data, [name if name not in columns else f"{name} of the model" for name in names])
     prefix = whole.features.removesuffix(FEATURES)
-    inner = canonical_json({"features": whole.features, "scores": f"{prefix}{SCORE}"}).decode()
+    scores = [f"{prefix}{name}" for name in shown] if hazards else f"{prefix}{SCORE}"
+    inner = canonical_json({"features": whole.features, "scores": scores}).decode()
     helper.set_model_props(whole.model, {METADATA_KEY: statement.to_json(), INNER_VALUES_KEY: inner})
     onnx.checker.check_model(whole.model)
     return bytes(whole.model.SerializeToString(deterministic=True))
+
+
+def _survival(nodes: list[onnx.NodeProto], hazards: Sequence[float]) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
+    """Adds the steps from `flat` to survival at each horizon; their names, and their constants."""
+    constants = {"farthest": np.array(LARGEST_SCORE), "nearest": np.array(-LARGEST_SCORE)}
+    nodes.append(helper.make_node("Clip", ["flat", "nearest", "farthest"], ["held"]))
+    nodes.append(helper.make_node("Exp", ["held"], ["ratio"]))
+    shown = []
+    for position, hazard in enumerate(hazards, 1):
+        constants[f"hazard {position}"] = np.array(-hazard)
+        nodes.append(helper.make_node("Mul", ["ratio", f"hazard {position}"], [f"log survival {position}"]))
+        nodes.append(helper.make_node("Exp", [f"log survival {position}"], [f"precise {position}"]))
+        nodes.append(helper.make_node("Cast", [f"precise {position}"], [f"survival {position}"], to=TensorProto.FLOAT))
+        shown.append(f"survival {position}")
+    return shown, constants

@@ -165,3 +165,15 @@ def test_a_study_that_asks_for_what_cannot_be_is_refused(changed, words: str) ->
     """At the file, before anybody is asked."""
     with pytest.raises(ValueError, match=words):
         survival_study(**changed)
+
+
+def test_how_many_rows_lack_a_value_is_a_count_too() -> None:
+    """Two patients without an age are two patients, in a table, in a figure and in a sentence."""
+    rows = drawn_patients()
+    few = {"age": np.where(np.arange(400) < 2, np.nan, np.nan_to_num(rows["age"], nan=50.0))}
+    few["days"] = np.where(np.arange(400) == 9, np.nan, rows["days"])
+    hospitals = divided(replace(rows, columns={**rows.columns, **few}), 3)
+    result = in_one_place(analysis_of(survival_study(terms=TERMS)), hospitals)
+    assert ("rows left out for a missing value", "< 5") in result.table("model").rows
+    assert result.figures["fitted_left_out"] is None and result.figures["left_out"] is None
+    assert any(note.startswith("< 5 rows without a time") for note in result.notes)

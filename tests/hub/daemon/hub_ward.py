@@ -260,7 +260,8 @@ class HubWard:
 
 
 def write_evidence(record: RunRecord, folder: Path) -> None:
-    write_report(record, folder / REPORT)
+    if record.fit is None:
+        write_report(record, folder / REPORT)
     if record.evaluated is None:
         write_model_card(record, folder / CARD)
 

@@ -14,6 +14,7 @@ from wardround.site.daemon import review
 from wardround.site.daemon.policy import Policy, broken_rules
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
+from wardround.study.record.run_record import RunRecord
 
 from ...federation.tiny_federation import NAMES, rows
 from .hub_ward import hub_ward, until
@@ -66,10 +67,12 @@ def test_from_a_submitted_study_to_its_tables(mode: str, tmp_path: Path) -> None
     expected = in_one_place(analysis_of(plain), {name: rows(name) for name in NAMES}).figures["models"]["common"]
     assert np.allclose(results["figures"]["models"]["common"]["coefficients"], expected["coefficients"], atol=1e-12)
     assert results["hospitals"] == list(NAMES)
-    assert (folder.run / "report.html").is_file() and (folder.run / "tables.csv").is_file()
-    assert [path.name for path in folder.run.glob("model.*")] == ["model.onnx"]  # the logistic model, as a file that answers
-    assert "analysed" in codes and "model" not in codes and "round" not in codes
-    assert state.model == "" and view["phase"] == "finished"
+    assert "Odds ratios" in (folder.run / "report.html").read_text() and (folder.run / "tables.csv").is_file()
+    record = RunRecord.from_json((folder.run / "record.json").read_bytes())
+    assert record.fit is not None and record.hospitals == NAMES and record.sites == {} and record.totals is None
+    assert sorted(path.name for path in folder.run.glob("model.*")) == ["model.onnx", "model.safetensors"]  # it answers
+    assert "analysed" in codes and "model" in codes and "round" not in codes
+    assert record.model is not None and state.model == record.model.sha256 and view["phase"] == "finished"
 
 
 def test_what_cannot_be_fitted_ends_the_study_with_its_reason(tmp_path: Path) -> None:

@@ -164,7 +164,8 @@ def result_of(study: Study, sums: RegressionSums, start: Total, fitted: list[Fit
         charts.append(_forest(one, estimates, sums, f"forest{name}", words))
         figures[one.model.name] = _figures(one, estimates, goodness, sums)
     smallest = sums.settings.smallest_cell
-    counts = {name: shown_count(int(start[name]), smallest) for name in ("rows", "left_out", "patients")}
+    counted = ("rows", "left_out", "patients", *(() if sums.section.family in ("gaussian", "gamma") else ("events",)))
+    counts = {name: shown_count(int(start[name]), smallest) for name in counted}
     return Result(
         "regression",
         study.question.title,

@@ -8,7 +8,8 @@ from wardround.analysis.result import Cell, Column, Line, Lines, Table
 from wardround.analysis.survival.curves import Curves, GroupCurves
 from wardround.analysis.survival.declared import DeclaredSurvival
 from wardround.analysis.survival.log_rank import LogRank
-from wardround.analysis.survival.parts import ResultParts, cells, small, told
+from wardround.analysis.survival.parts import ResultParts, cells, shown_or_none, small, told
+from wardround.privacy.disclosure import shown_count
 
 _TICKS = 6
 _INTERVAL = (Column("low", digits=3), Column("high", digits=3))
@@ -24,7 +25,7 @@ def curve_parts(declared: DeclaredSurvival, curves: Curves, smallest: int) -> Re
                 _group_figures(group, hidden) for group, hidden in zip(curves.groups, _hidden(curves, smallest), strict=True)
             ],
             "grid": list(curves.counts.grid.ends),
-            "left_out": curves.left_out,
+            "left_out": shown_or_none(curves.left_out, smallest),
         },
         _notes(declared, curves, smallest),
         curves.error,
@@ -197,7 +198,7 @@ def _notes(declared: DeclaredSurvival, curves: Curves, smallest: int) -> tuple[s
             "Within a cell of the grid patients are taken to leave evenly; on cells one day wide curves are what the rows give"
         )
     if curves.left_out:
-        notes.append(f"{curves.left_out} rows without a time, event or group were left out")
+        notes.append(f"{shown_count(curves.left_out, smallest)} rows without a time, event or group were left out")
     if any(math.isinf(group.survival.median[2]) for group in curves.groups):
         notes.append("An interval of a median without an upper end is open: the band does not come down to one half")
     return tuple(notes)

@@ -12,8 +12,9 @@ from wardround.analysis.survival.declared import DeclaredSurvival
 from wardround.analysis.survival.fitting import FittedModel
 from wardround.analysis.survival.horizons import HorizonFigures, censoring, horizon_figures
 from wardround.analysis.survival.kaplan_meier import Z
-from wardround.analysis.survival.parts import ResultParts, cells, told
+from wardround.analysis.survival.parts import ResultParts, cells, shown_or_none, told
 from wardround.analysis.survival.risk_set_sums import FARTHEST
+from wardround.privacy.disclosure import shown_count
 
 _LARGEST = 700.0
 """Of the logarithm of a ratio: exp of more is no number."""
@@ -87,7 +88,7 @@ def _fit(declared: DeclaredSurvival, model: FittedModel, smallest: int) -> Resul
     rows: list[tuple[Cell, Cell]] = [
         ("patients", patients),
         ("events", cells([events], smallest)[0]),
-        ("rows left out for a missing value", model.left_out),
+        ("rows left out for a missing value", shown_count(model.left_out, smallest)),
         ("baseline hazard", baseline),
         ("log-likelihood", f"{fit.log_likelihood:.6f}"),
         ("without any column", f"{fit.null_log_likelihood:.6f}"),
@@ -104,7 +105,7 @@ def _fit(declared: DeclaredSurvival, model: FittedModel, smallest: int) -> Resul
     figures = {
         "fitted_patients": patients,
         "fitted_events": events if cells([events], smallest) == [events] else None,
-        "fitted_left_out": model.left_out,
+        "fitted_left_out": shown_or_none(model.left_out, smallest),
         "log_likelihood": fit.log_likelihood,
         "null_log_likelihood": fit.null_log_likelihood,
         "exchanges": fit.exchanges,

@@ -36,6 +36,11 @@ def told(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def shown_or_none(count: int, smallest: int) -> int | None:
+    """A count as a figure; None where it is of fewer than may be shown."""
+    return None if 0 < count < smallest else count
+
+
 def small(counts: list[int], smallest: int) -> list[bool]:
     """Which of counts whose sum is known may not be shown."""
     return [bool(is_withheld) for is_withheld in withheld_of_list(np.array(counts, np.int64), smallest)]

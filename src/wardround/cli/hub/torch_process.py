@@ -95,8 +95,8 @@ class FinishingElsewhere:
     def stage(self, study: "Study", settings: "RunSettings", folder: "RunFolder") -> None:
         self.here.stage(study, settings, folder)
 
-    def write_result(self, folder: "StudyFolder", coordinator: "AnalysisCoordinator", result: "Result") -> None:
-        self.here.write_result(folder, coordinator, result)
+    def write_result(self, folder: "StudyFolder", coordinator: "AnalysisCoordinator", result: "Result") -> str:
+        return self.here.write_result(folder, coordinator, result)
 
     @contextmanager
     def made_ready(self, folder: "StudyFolder") -> "Iterator[None]":
@@ -233,12 +233,14 @@ def _finish(path: Path) -> str:
 
 
 def write_evidence(record: "RunRecord", folder: Path) -> None:
-    """Report and model card of a finished run; the report alone where it made no model."""
+    """Report and model card of a finished run; the report alone where it made no model, the card alone of a fitted regression,
+    whose report is its tables'."""
     from wardround.evidence.model_card import write_model_card
     from wardround.evidence.report import write_report
     from wardround.hub.artifacts import CARD, REPORT
 
-    write_report(record, folder / REPORT)
+    if record.fit is None:
+        write_report(record, folder / REPORT)
     if record.evaluated is None:
         write_model_card(record, folder / CARD)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from wardround.analysis.result import Result
 from wardround.hub.analysis_coordinator import AnalysisCoordinator
-from wardround.hub.analysis_model import write_fitted_model
+from wardround.hub.analysis_model import EndedAnalysis, write_fitted_model
 from wardround.hub.artifacts import write_artifacts
 from wardround.hub.checkpoint import Progress, load
 from wardround.hub.daemon.studies import StudyFolder
@@ -53,13 +53,20 @@ class Finishing:
             )
         self.stage_external(study, settings, folder.external)
 
-    def write_result(self, folder: StudyFolder, coordinator: AnalysisCoordinator, result: Result) -> None:
-        """The tables of an analysis that has come to its end, in the run's folder."""
+    def write_result(self, folder: StudyFolder, coordinator: AnalysisCoordinator, result: Result) -> str:
+        """The tables of an analysis that has come to its end, in the run's folder, and its model where it is one: the model's
+        hash."""
         plan, study = run_plan_in(folder.run), folder.study()
         if plan is None or self.write_tables is None:
             raise RunError(f"{folder.run} holds no run, or this hub has no way to write tables", hint="update the hub")
         self.write_tables(result, coordinator.facts(plan, study), to_toml(study), folder.run)
-        write_fitted_model(study, result, folder.run, synthetic=plan.synthetic)
+        sites = tuple(map(str, coordinator.progress.sites))
+        ended = EndedAnalysis(study, plan, result, coordinator.exchanges, sites, NETWORK, len(sites))
+        record = write_fitted_model(ended, folder.run, register=self.register)
+        if record is None or record.model is None:
+            return ""
+        self.write_evidence(record, folder.run)
+        return record.model.sha256
 
     def made_ready(self, folder: StudyFolder) -> AbstractContextManager[None]:  # noqa: ARG002
         """Nothing: what this process needs it loads once."""

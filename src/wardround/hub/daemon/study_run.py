@@ -49,8 +49,8 @@ class Finish(Protocol):
         """What lies beside the run before its first order."""
         ...
 
-    def write_result(self, folder: StudyFolder, coordinator: AnalysisCoordinator, result: Result) -> None:
-        """The tables of an analysis that has come to its end."""
+    def write_result(self, folder: StudyFolder, coordinator: AnalysisCoordinator, result: Result) -> str:
+        """The tables of an analysis that has come to its end; the hash of its model, empty where it is none."""
         ...
 
     def made_ready(self, folder: StudyFolder) -> AbstractContextManager[None]:
@@ -126,13 +126,15 @@ class StudyRun:
         return model
 
     def _analysed(self, engine: Engine, run_folder: RunFolder, deadline_s: float, finishing: Finish) -> str:
-        """From the first sum of an analysis to its tables. No model is made, so there is no hash."""
+        """From the first sum of an analysis to its tables; the hash of a fitted regression, empty where there is no model."""
         coordinator = AnalysisCoordinator(self.study, engine, run_folder.path, listener=self._hear, deadline_s=deadline_s)
         result = coordinator.run()
-        finishing.write_result(self.folder, coordinator, result)
+        model = finishing.write_result(self.folder, coordinator, result)
         coordinator.close()
         self.log.append("analysed", "The tables were written.", study=self.study.hash, sums=coordinator.exchanges)
-        return ""
+        if model:
+            self.log.append("model", "The model was written.", study=self.study.hash, sha256=model)
+        return model
 
     def mended(self, hint: str) -> str:
         """A hint of the coordinator as it is true here: a run is resumed by the hub's own command."""

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from wardround.study.record.evaluation_record import Count, Evaluation, Figure, Sha256, as_figure, by_name
+from wardround.study.record.fit_record import FitRecord
 from wardround.study.record.personal_record import CandidateRecord, PairedRecord, PersonalRecord
 from wardround.study.record.privacy_record import PrivacyRecord
 from wardround.study.sections.section import Section
@@ -237,6 +238,9 @@ class RunRecord(Section):
     threshold: Figure = Field(
         default=None, description="Of an evaluated model: the decision at which it was judged; null where there is none."
     )
+    fit: FitRecord | None = Field(
+        default=None, description="The regression that is the model; null of a run that trained a network, and not written then."
+    )
 
     @model_validator(mode="after")
     def _rounds_are_in_order(self) -> "RunRecord":
@@ -246,7 +250,7 @@ class RunRecord(Section):
 
     def to_json(self) -> bytes:
         """Canonical JSON. Equal records have equal bytes; `from_json` gives an equal record back."""
-        return canonical_json(self.model_dump(mode="json"))
+        return canonical_json(self.model_dump(mode="json", exclude={"fit"} if self.fit is None else set()))
 
     @classmethod
     def from_json(cls, data: bytes, *, name: str = "the run record") -> "RunRecord":
