@@ -26,7 +26,7 @@ def test_every_entry_says_source_citation_licence_and_how_its_files_are_known() 
     for name, found in entries().items():
         assert found.name == name
         assert found.title and found.source and found.citation and found.licence and found.records
-        assert found.files and all(file.hashes for file in found.files)
+        assert (not found.files) == found.drawn and all(file.hashes for file in found.files)
         for file in found.files:
             assert bool(file.address) == bool(file.address_hash)
             assert not file.address or (file.address.startswith("https://") and file.address_hash in file.hashes)

@@ -24,7 +24,15 @@ from wardround.simulation.hospitals import Hospitals, Place, divide, from_folder
 from wardround.simulation.ledgers import Ledgers
 from wardround.simulation.progress import watching
 from wardround.simulation.site_logs import Losses, naming_logs
-from wardround.simulation.starting import default_folder, default_workers, enrolled_at, let_go_on, settings_of, site_configs_of
+from wardround.simulation.starting import (
+    default_folder,
+    default_workers,
+    enrolled_at,
+    is_drawn,
+    let_go_on,
+    settings_of,
+    site_configs_of,
+)
 from wardround.site.config import labels_of
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
@@ -236,7 +244,8 @@ def _analysed(declared: Study, asked: _Asked, stated: RunSettings, out: Path, li
         at_once = default_workers(len(hospitals)) if settings.run.workers is None else settings.run.workers
         signed = enrolled_at(declared, hospitals, folder)
         analysis_of(signed)  # what does not fit is told before any hospital is started
-        plan = begun or folder.begin(declared, settings, synthetic=asked.synthetic)
+        synthetic = asked.synthetic or is_drawn(declared, asked.sites, asked.data)
+        plan = begun or folder.begin(declared, settings, synthetic=synthetic)
         site_configs = site_configs_of(folder, signed, hospitals, at_once, Ledgers(folder), settings.run.device)
         let_go_on(site_configs)
         losses = Losses(listener)

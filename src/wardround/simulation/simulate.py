@@ -37,7 +37,15 @@ from wardround.simulation.own_models import compared, score_own_models
 from wardround.simulation.progress import watching
 from wardround.simulation.run import Run
 from wardround.simulation.site_logs import Losses, naming_logs
-from wardround.simulation.starting import default_folder, default_workers, enrolled_at, let_go_on, settings_of, site_configs_of
+from wardround.simulation.starting import (
+    default_folder,
+    default_workers,
+    enrolled_at,
+    is_drawn,
+    let_go_on,
+    settings_of,
+    site_configs_of,
+)
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
 from wardround.study.record.run_record import RunRecord
@@ -200,7 +208,8 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
         enrolled = with_noise(enrolled_at(declared, hospitals, folder))
         networks = _networks(folder, declared, finished)
         begun = folder.plan if asked.resume else None
-        plan = begun or folder.begin(declared, settings, synthetic=asked.synthetic)
+        synthetic = asked.synthetic or is_drawn(declared, asked.sites, asked.data)
+        plan = begun or folder.begin(declared, settings, synthetic=synthetic)
         kept = Ledgers(folder, None if asked.ledgers is None else Path(asked.ledgers).resolve())
         kept.ready(enrolled, hospitals)
         site_configs = site_configs_of(folder, enrolled, hospitals, at_once, kept, settings.run.device)

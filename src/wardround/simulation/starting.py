@@ -59,6 +59,15 @@ def site_configs_of(
     ]
 
 
+def is_drawn(study: Study, sites: object, data: object) -> bool:
+    """Whether the records of a run are drawn by a program, of no patient: the study names such a data set, and nobody gave
+    another."""
+    from wardround.sources.datasets.catalogue import entry
+
+    named = study.data.dataset
+    return named is not None and not sites and data is None and entry(named).drawn
+
+
 def let_go_on(site_configs: list[SiteConfig]) -> None:
     """Whoever runs a simulation again is the person at each of its hospitals who has looked why it stopped."""
     for config in site_configs:

@@ -178,6 +178,13 @@ def _brca(folder: Path, contract: DataContract, values: Values) -> ReadResult:
     return table_result(read_brca(lambda file: verified(folder, "fed_tcga_brca", file)), contract, _LABELS[values], values)
 
 
+def _loans(_folder: Path, contract: DataContract, values: Values) -> ReadResult:
+    from wardround.sources.synthetic.loans import drawn_loans
+    from wardround.sources.tables.table import table_result
+
+    return table_result(drawn_loans(), contract, _LABELS[values], values)
+
+
 _LABELS: dict[Values, Labels] = {"prepared": "required", "measured": "optional"}
 """What is analysed need not be labelled."""
 _LOADERS: dict[str, Loader] = {
@@ -186,6 +193,7 @@ _LOADERS: dict[str, Loader] = {
     "pneumoniamnist": _pneumoniamnist,
     "breastmnist": _npz_named("breastmnist"),
     "cxr_multisite": _npz_named("cxr_multisite"),
+    "drawn_loans": _loans,
     "eicu_demo": _eicu,
     "fed_tcga_brca": _brca,
     "uci_heart_disease": _heart,
