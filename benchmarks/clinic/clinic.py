@@ -1,11 +1,12 @@
 """How quickly the clinic answers: a doctor with one film, and 16 machines that never stop asking.
 
-    WARDROUND_DATA=... python benchmarks/clinic/clinic.py [--seconds 60] [--clients 16] [--skip browser]
+    WARDROUND_DATA=... python benchmarks/clinic/clinic.py [--seconds 60] [--clients 16] [--skip browser] [--all]
 
 The clinic is `wardround clinic up` in a process of its own, with EfficientNet-Lite0 at 224 pixels, accepted on 120 real films. A
 doctor's film is the real chest film of `dicom_cxr` (1024 pixels). The machines send different real films (JPEG, 224 pixels). They
 run on the same machine as the clinic, and what they take of it is said. The model's own time is one answer to one record in this
-process, while nothing else of this benchmark runs: network, calibration, conformal limits, unusual score.
+process, while nothing else of this benchmark runs: network, calibration, conformal limits, unusual score. With `--all` it runs
+acceptance.py too, and its figures stand in the last line.
 """
 
 import argparse
@@ -234,13 +235,21 @@ def under_load(address: str, key: str, process: psutil.Process, data: Path, clie
     return {**told, "server_cpu_s": cpu_s(process) - before, "wall_s": wall, "growth": resident_mb(process) / first - 1}
 
 
+def accepted() -> dict[str, float]:
+    """The figures of acceptance.py."""
+    done = subprocess.run([sys.executable, str(HERE / "acceptance.py")], check=True, stdout=subprocess.PIPE, text=True)
+    line = json.loads(done.stdout.splitlines()[-1])
+    return {name: line[name] for name in ("ece", "coverage_error", "ood_auroc")}
+
+
 def main() -> None:
     """Prints what it finds as it goes, and one line of JSON at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--skip", nargs="*", default=[])
-    parser.add_argument("--hammer", default="")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--hammer", default="", help=argparse.SUPPRESS)
     wishes = parser.parse_args()
     data = Path(os.environ["WARDROUND_DATA"])
     if wishes.hammer:
@@ -254,11 +263,11 @@ def main() -> None:
         film = next((data / "dicom_cxr").glob("*.dcm"))
         own_s, own_cpu_s = own_time_s(clinic, contents)
         with served(clinic) as (address, process, start_s):
-            figures: dict[str, Any] = {"start_s": start_s, "start_cpu_s": cpu_s(process), "ready_mb": resident_mb(process)}
+            figures: dict[str, Any] = {"start_s": start_s, "start_cpu_s": cpu_s(process), "resident_mb": resident_mb(process)}
             figures |= {"model_s": own_s, "model_cpu_s": own_cpu_s}
             client = doctor(address, secret)
             figures["answer_s"], figures["answer_with_map_s"] = one_doctor(client, film.read_bytes())
-            figures["resident_mb"] = resident_mb(process)
+            figures["resident_with_films_mb"] = resident_mb(process)
             if "browser" not in wishes.skip:
                 figures["browser_answer_s"], figures["browser_map_s"] = in_browser(address, secret, film)
             print(json.dumps(figures), file=sys.stderr)
@@ -278,6 +287,8 @@ def main() -> None:
             "client_share": told["cpu_s"] / told["wall_s"] / (os.cpu_count() or 1),
             "load": os.getloadavg()[0],
         }
+        if wishes.all:
+            figures |= accepted()
         if told["errors"]:
             print(told["errors"][:3], file=sys.stderr)
         print(last_line({name: round(value, 4) for name, value in figures.items()}, 1))

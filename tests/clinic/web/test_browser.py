@@ -208,32 +208,47 @@ def test_the_whole_flow_by_keyboard(site: Site, film: Path) -> None:
     page.keyboard.type(pyotp.TOTP(site.secrets["anna"]).now())
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: "/second" not in url)
-    dropped(page, film)
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == "stage":
-            break
-    assert page.evaluate("document.activeElement.id") == "stage"
+    tab_to(page, "document.activeElement.id === 'file'")
+    with page.expect_file_chooser() as asked:
+        page.keyboard.press("Enter")
+    asked.value.set_files(film)
+    page.wait_for_url(re.compile("/cases/[0-9a-f]{32}"))
+    page.locator("#viewer[data-drawn=true]").wait_for()
+    tab_to(page, "document.activeElement.id === 'stage'")
     first = pixels(page)
-    seen = {}
-    for key in ("+", "-", "ArrowLeft", "ArrowRight", "[", "]", ",", ".", "i", "i", "m", "m"):
+    for key in ("+", "-", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "[", "]", ",", ".", "i"):
         page.keyboard.press(key)
-        seen[key] = pixels(page)
-    assert pixels(page) != [] and any(one != first for one in seen.values())
-    page.keyboard.press("0")
-    assert pixels(page) == first
+        assert pixels(page) != first, f"{key} does nothing"
+        page.keyboard.press("0")
+        assert pixels(page) == first, f"0 does not take {key} back"
+    page.keyboard.press("m")
+    assert page.locator("#mirrored").is_visible()
+    page.keyboard.press("m")
+    assert not page.locator("#mirrored").is_visible()
     page.keyboard.press("h")
     page.locator("#viewer[data-heat-shown=true]").wait_for()
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.name") == "opinion":
-            break
+    tab_to(page, "document.activeElement.name === 'opinion'")
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
     page.keyboard.type("by keyboard")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.get_by_text("Your opinion is kept.").wait_for()
+    case = page.url
+    for path in ("/sheet", "/facts"):
+        tab_to(page, f"(document.activeElement.getAttribute('href') || '').endsWith('{path}')")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**{path}")
+        page.goto(case)
+
+
+def tab_to(page: Any, reached: str) -> None:
+    """Presses Tab until what is wanted has the focus, as somebody without a mouse does."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate(reached):
+            return
+    raise AssertionError(f"80 times Tab, and never: {reached}")
 
 
 def test_a_file_is_dropped_on_the_page(site: Site, film: Path) -> None:
@@ -284,6 +299,39 @@ def test_axe_finds_nothing_serious_on_any_page(site: Site, film: Path, scheme: s
     assert {path: one for path, one in problems.items() if one} == {}
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+def test_axe_finds_nothing_serious_where_people_come_once(site: Site, table_site: Site, scheme: str, locale: str) -> None:
+    """The set-up of a second factor, a form and its answer, what is shown once."""
+    settings, name, problems = {"color_scheme": scheme, "locale": locale}, f"new-{scheme}-{locale}", {}
+    with Store(store_url_of(site.folder)) as store:
+        People(store, site.folder).add(name, "doctor", PASSWORD, actor="test")
+    page = site.page(**settings)
+    page.locator("#name").fill(name)
+    page.locator("#password").fill(PASSWORD)
+    page.locator("main button").click()
+    page.wait_for_url("**/second")
+    problems["/second"] = serious(page)
+    shot(page, f"second-{scheme}-{locale}")
+    page = site.page("administrator", **settings)
+    page.goto(f"http://{site.address}/people")
+    page.locator("#key").fill(f"key-{name}")
+    page.locator("form[action='/keys'] button").click()
+    page.locator("#secret").wait_for()
+    problems["shown once"] = serious(page)
+    page = table_site.page("doctor", **settings)
+    page.goto(f"http://{table_site.address}/ask")
+    problems["/ask"] = serious(page)
+    page.locator("#f0").fill("70")
+    page.locator("#f1").select_option("m")
+    page.locator("#f2").select_option("1")
+    page.locator("#ask > button").first.click()
+    page.wait_for_url(re.compile("/cases/"))
+    problems["a table's case"] = serious(page)
+    shot(page, f"table-case-{scheme}-{locale}")
+    assert {path: one for path, one in problems.items() if one} == {}
+
+
 def test_a_tablet_shows_the_film_above_the_answer_and_nothing_is_cut_off(site: Site, film: Path) -> None:
     """At the bedside."""
     page = site.page("doctor", viewport={"width": 800, "height": 1100}, has_touch=True, is_mobile=True)
@@ -293,7 +341,49 @@ def test_a_tablet_shows_the_film_above_the_answer_and_nothing_is_cut_off(site: S
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     small = [one for one in page.locator("button:visible").all() if (one.bounding_box() or {"height": 0})["height"] < 24]
     assert small == []
+    assert serious(page) == []
     shot(page, "tablet")
+    case = page.url
+    for path in (f"http://{site.address}/", f"http://{site.address}/facts", f"{case}/sheet"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+        assert serious(page) == [], path
+
+
+def test_fingers_move_and_size_the_film(site: Site, film: Path) -> None:
+    """One finger moves it, two size it about the place between them, and lifting one goes on with the other."""
+    page = site.page("doctor", viewport={"width": 800, "height": 1100}, has_touch=True, is_mobile=True)
+    dropped(page, film)
+    touch = page.context.new_cdp_session(page)
+    box = page.locator("#stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def put(kind: str, *points: tuple[float, float]) -> list[int]:
+        fingers = [{"x": x + dx, "y": y + dy, "id": number} for number, (dx, dy) in enumerate(points)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+        return pixels(page)
+
+    first = pixels(page)
+    width = dark_width(first)
+    put("touchStart", (0, 0))
+    moved = put("touchMove", (60, 0))
+    put("touchEnd")
+    assert moved != first and abs(dark_width(moved) - width) <= 2
+    page.get_by_role("button", name="As it came").click()
+    put("touchStart", (-50, 0))
+    put("touchStart", (-50, 0), (50, 0))
+    wide = put("touchMove", (-75, 0), (75, 0))
+    assert abs(dark_width(wide) - min(1.5 * width, len(first))) <= 4
+    assert put("touchEnd", (-75, 0)) == wide
+    put("touchEnd")
+    page.get_by_role("button", name="As it came").click()
+    assert pixels(page) == first and page.problems == []
+
+
+def dark_width(row: list[int]) -> int:
+    """How many points of a row the film takes: beside it the canvas is black."""
+    lit = [number for number, value in enumerate(row) if value > 0]
+    return lit[-1] - lit[0] if lit else 0
 
 
 def test_dark_stays_where_it_was_chosen(site: Site) -> None:

@@ -3,16 +3,20 @@
 import base64
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.clinic.dicom_files import NUMBER, dicom, film_pixels
-from tests.clinic.made_clinics import CARD
+from tests.clinic.made_clinics import CARD, film_clinic, serve_model
+from tests.clinic.made_models import FILMS, film_model
 from wardround.clinic.acceptance.card import write_card
 from wardround.clinic.store.cases import case_of
+from wardround.clinic.web.app import application
+from wardround.clinic.web.server import opened
 
-from .visitors import Clinic, secret_in, token_in
+from .visitors import Clinic, hosts, secret_in, token_in
 
 FILM = dicom(film_pixels(), BitsStored=12)
 
@@ -31,6 +35,23 @@ def test_a_doctor_drops_a_film_and_reads_the_answer(films: Clinic) -> None:
     warm = anna.get(f"/cases/{case.id}/heat").content
     assert len(warm) == 4 + 32 * 32 and np.frombuffer(warm[:4], "<u2").tolist() == [32, 32] and max(warm[4:]) > 200
     assert "Mustermann Erika" in anna.get("/").text and case.id in anna.get("/").text
+
+
+def test_a_heat_map_is_of_the_model_that_answered(tmp_path: Path) -> None:
+    """What another model looks at, drawn over this answer, would explain an answer that it did not give; and one of another size
+    cannot read what was prepared for the first."""
+    clinic = film_clinic(tmp_path / "clinic")
+    with opened(clinic) as state:
+        films = Clinic(state, application(state, hosts()))
+        anna = films.logged_in("doctor")
+        case = anna.drop(FILM).json()["case"]
+        assert anna.get(f"/cases/{case}/heat").status_code == 200
+        serve_model(clinic, film_model(bias=-1.0), FILMS)
+        newer = anna.drop(dicom(film_pixels(seed=2), BitsStored=12)).json()["case"]
+        page = anna.get(f"/cases/{case}").text
+        assert "not in service any more" in page and re.search('data-act="heat"[^>]* disabled', page)
+        assert anna.get(f"/cases/{case}/heat").status_code == 404
+        assert anna.get(f"/cases/{newer}/heat").status_code == 200
 
 
 def test_an_opinion_is_kept_here(films: Clinic) -> None:

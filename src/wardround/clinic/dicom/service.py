@@ -61,8 +61,7 @@ class DicomService:
             return self._take(received)
 
     def _take(self, received: Received) -> str:
-        model = self.desk.model
-        film, case_id, answer = self._answered(received, model)
+        film, case_id, answer, model = self._answered(received, self.desk.model)
         if not self.settings.nodes:
             return case_id
         answered = AnsweredFilm(film_header(received.content), answer, self._question(model), datetime.now(UTC))
@@ -92,15 +91,16 @@ class DicomService:
             raise RunError("This clinic has no archive to ask", hint="name one under [dicom.archive] in clinic.toml")
         return self.settings.archive
 
-    def _answered(self, received: Received, model: ServingModel) -> tuple[Film | None, str, Answer]:
-        """The film where it was decoded now, the case, the answer that was given."""
+    def _answered(self, received: Received, model: ServingModel) -> tuple[Film | None, str, Answer, ServingModel]:
+        """The film where it was decoded now, the case, the answer that was given, and the model that gave it: another may have
+        come into service meanwhile."""
         case_id = known_content(self.desk.store, self.desk.mark(received.content))
         known_case = None if case_id is None else case_of(self.desk.store, case_id)
         in_service = (model.acceptance.model, model.acceptance_id)
         if known_case is not None and (known_case.model, known_case.acceptance) == in_service:
-            return None, known_case.id, answer_of(known_case.answer)
+            return None, known_case.id, answer_of(known_case.answer), model
         case = self.desk.submit(received.content, Sender("dicom", f"dicom {received.sender}", shown=True))
-        return case.film, case.id, case.answer
+        return case.film, case.id, case.answer, case.model or model
 
     def _put(self, answered: AnsweredFilm, film: Film, case_id: str, model: ServingModel) -> None:
         pixels = heat = None

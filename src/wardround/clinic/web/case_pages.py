@@ -8,6 +8,7 @@ from fastapi import Form as Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from wardround.clinic.answering.serving import ServingModel
 from wardround.clinic.dicom.modality_worklist import Schedule, ScheduledStep
 from wardround.clinic.intake.desk import Sender
 from wardround.clinic.intake.film import Film
@@ -99,6 +100,17 @@ def shown_name(text: str) -> str:
     return " ".join(text.replace("^", " ").replace("=", " ").split())
 
 
+def shown_identity(name: str, text: str) -> str:
+    """A value of a film's header as people write it.
+
+    >>> shown_identity("StudyDate", "20260102")
+    '2026-01-02'
+    """
+    if name.endswith("Date") and len(text) == 8 and text.isdecimal():
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    return shown_name(text)
+
+
 @router.post("/cases")
 async def upload(
     request: Request, person: Doctor, file: Annotated[UploadFile | None, File()] = None, token: Annotated[str, Field()] = ""
@@ -123,9 +135,9 @@ def show_case(request: Request, person: Doctor, case_id: str, notice: str = "") 
     note_view(state.store, case.id, person.id, person.name)
     film = state.desk.film(case.id)
     opinions = _opinions(case, person, words)
-    model = state.model
     warnings = [f"{words.sentence(text)}. {words.sentence(hint)}" for _, text, hint in case.warnings]
-    if model is None or model.acceptance_id != case.acceptance:
+    hints = _answering_model(state, case) is not None
+    if not hints:
         warnings.append(words("case.another_model"))
     shown = None if film is None else film.shown
     return page(
@@ -134,7 +146,8 @@ def show_case(request: Request, person: Doctor, case_id: str, notice: str = "") 
         case=case,
         time=time_text(case.received),
         film=shown,
-        identity=() if film is None else tuple((name, shown_name(text)) for name, text in film.identity.items()),
+        hints=hints,
+        identity=() if film is None else tuple((name, shown_identity(name, text)) for name, text in film.identity.items()),
         said=said_of(case.answer, record, words),
         figures=figure_lines(record, words),
         warnings=warnings,
@@ -160,6 +173,12 @@ def _case(state: ClinicState, case_id: str) -> tuple[StoredCase, AcceptanceRecor
     if case is None or case.withdrawn or record is None:
         raise NotThere
     return case, record
+
+
+def _answering_model(state: ClinicState, case: StoredCase) -> ServingModel | None:
+    """The model that answered the case; None where it is not in service any more."""
+    model = state.model
+    return model if model is not None and model.acceptance_id == case.acceptance else None
 
 
 def _opinions(case: StoredCase, person: Person, words: Words) -> list[str]:
@@ -200,9 +219,12 @@ def film_pixels(request: Request, person: Doctor, case_id: str) -> Response:
 
 @router.get("/cases/{case_id}/heat")
 def heat_map(request: Request, person: Doctor, case_id: str) -> Response:
-    """Height and width as two 16-bit numbers, then one byte a pixel. Of the model in service; a hint, no proof."""
+    """Height and width as two 16-bit numbers, then one byte a pixel: what the answer hangs on; a hint, no proof. Of the model
+    that answered, and there is none where another is in service: its map beside this answer would explain nothing."""
     state = state_of(request)
-    film, model = _film(state, case_id), state.desk.model
+    film, model = _film(state, case_id), _answering_model(state, _case(state, case_id)[0])
+    if model is None:
+        raise NotThere
     state.store.note(person.name, "heat-map-seen", case_id)
     warm = model.heat_map(network_input(model.contract, film.prepared[None])[0])
     head = np.array(warm.shape, "<u2").tobytes()

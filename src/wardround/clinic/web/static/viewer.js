@@ -68,6 +68,7 @@ document.addEventListener("DOMContentLoaded", async () => {
   function press(name, on) { button(name).setAttribute("aria-pressed", String(on)); }
 
   async function toggleHeat() {
+    if (button("heat").disabled) return;
     view.heat = !view.heat;
     press("heat", view.heat);
     hint.hidden = !view.heat;
@@ -112,20 +113,45 @@ document.addEventListener("DOMContentLoaded", async () => {
     if (act) { event.preventDefault(); act(); }
   });
   stage.addEventListener("wheel", (event) => { event.preventDefault(); (event.deltaY < 0 ? acts.in : acts.out)(); }, { passive: false });
+
+  // One pointer moves the film, or its window; two fingers size it about the place between them.
+  const pointers = new Map();
+  let grip = null;
+  function held() {
+    const at = [...pointers.values()], box = stage.getBoundingClientRect(), mean = (axis) => at.reduce((sum, one) => sum + one[axis], 0) / at.length;
+    const spread = at.length > 1 ? Math.max(Math.hypot(at[0].x - at[1].x, at[0].y - at[1].y), 1) : 0;
+    return { x: mean("x") - box.left - box.width / 2, y: mean("y") - box.top - box.height / 2, spread };
+  }
+  function takeHold(windows) {
+    grip = pointers.size ? { ...held(), view: { ...view }, windows } : null;
+  }
+  function moveWith(now) {
+    const dx = now.x - grip.x, dy = now.y - grip.y, old = grip.view;
+    if (grip.windows) {
+      const step = TOP / 600;
+      setWindow(old.low + dy * step - dx * step / 2, old.high + dy * step + dx * step / 2);
+      return;
+    }
+    view.zoom = grip.spread && now.spread ? Math.min(Math.max(old.zoom * now.spread / grip.spread, 0.2), 40) : old.zoom;
+    const grown = view.zoom / old.zoom;
+    view.x = now.x - (grip.x - old.x) * grown;
+    view.y = now.y - (grip.y - old.y) * grown;
+    draw();
+  }
   stage.addEventListener("pointerdown", (event) => {
     stage.setPointerCapture(event.pointerId);
     stage.focus();
-    const start = { x: event.clientX, y: event.clientY, left: view.x, top: view.y, low: view.low, high: view.high };
-    const windows = event.button === 2 || event.shiftKey;
-    const move = (now) => {
-      const dx = now.clientX - start.x, dy = now.clientY - start.y;
-      if (!windows) { view.x = start.left + dx; view.y = start.top + dy; draw(); return; }
-      const step = TOP / 600;
-      setWindow(start.low + dy * step - dx * step / 2, start.high + dy * step + dx * step / 2);
-    };
-    const end = () => { stage.removeEventListener("pointermove", move); stage.removeEventListener("pointerup", end); stage.removeEventListener("pointercancel", end); };
-    stage.addEventListener("pointermove", move); stage.addEventListener("pointerup", end); stage.addEventListener("pointercancel", end);
+    pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    takeHold(pointers.size === 1 && (event.button === 2 || event.shiftKey));
   });
+  stage.addEventListener("pointermove", (event) => {
+    if (!pointers.has(event.pointerId)) return;
+    pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    moveWith(held());
+  });
+  for (const kind of ["pointerup", "pointercancel"]) {
+    stage.addEventListener(kind, (event) => { pointers.delete(event.pointerId); takeHold(false); });
+  }
   stage.addEventListener("contextmenu", (event) => event.preventDefault());
   new ResizeObserver(() => { if (values) draw(); }).observe(stage.parentElement);
 
