@@ -92,7 +92,7 @@ def map_table(
         text = "A mapping is proposed for a file, and this is the address of a database"
         raise DataError(text, hint="save some of its rows as CSV and map that; then write url and query under [source] by hand")
     if study.data.kind != "table":
-        raise DataError("The study asks for images, and a mapping is for tables", hint="name a study of tables")
+        raise DataError(f"The study asks for {study.data.kind}s, and a mapping is for tables", hint="name a study of tables")
     if not path.is_file():
         raise DataError(f"There is no file at {path}", hint="name the table itself, not its folder")
     if out is not None and out.exists():

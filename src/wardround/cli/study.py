@@ -21,7 +21,7 @@ RunFile = Annotated[
 @app.command()
 def new(
     path: StudyFile = Path("study.toml"),
-    kind: Annotated[str, typer.Option(help="image or table.")] = "image",
+    kind: Annotated[str, typer.Option(help="image, table or molecule.")] = "image",
     evaluate: Annotated[
         str | None,
         typer.Option(

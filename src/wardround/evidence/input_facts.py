@@ -3,6 +3,7 @@
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.study.reading import parse_study
 from wardround.study.record.run_record import RunRecord
+from wardround.study.sections.molecule import DESCRIPTORS, MoleculeContract
 from wardround.tasks.registry import task_of_label
 from wardround.values.errors import StudyError
 
@@ -19,7 +20,7 @@ def input_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
     decision = record.model.threshold
     decided = () if words.decision is None or decision is None else ((words.decision[1], f"{decision:.6g}"),)
     source = "synthetic data" if record.synthetic else "data that its hospitals gave as real"
-    inputs = _image(data) if data.kind == "image" else _columns(data)
+    inputs = {"image": _image, "table": _columns, "molecule": _molecule}[data.kind](data)
     return (("Output", words.output_of(decision)), *decided, *data.label.sides, ("Trained on", source), *inputs)
 
 
@@ -27,6 +28,16 @@ def _image(data: DataContract) -> tuple[tuple[str, str], ...]:
     height, width = data.image.size
     colour = "grey" if data.image.channels == 1 else "three channels"
     return (("Input", f"images of {height} x {width} pixels, {colour}, {data.image.kept_bits} bits, {data.image.fit}"),)
+
+
+def _molecule(data: DataContract) -> tuple[tuple[str, str], ...]:
+    return (("Input", fingerprint_words(data.molecule_rules)),)
+
+
+def fingerprint_words(rules: MoleculeContract) -> str:
+    """What a model reads of a molecule."""
+    beside = f" and {len(DESCRIPTORS)} descriptors" if rules.descriptors else ""
+    return f"the Morgan fingerprint of the parent compound, radius {rules.radius}, {rules.bits} {rules.values}{beside}"
 
 
 def _columns(data: DataContract) -> tuple[tuple[str, str], ...]:

@@ -6,6 +6,7 @@ G. S. Collins et al., TRIPOD+AI statement, BMJ 2024;385:e078378, checklist of 27
 from collections.abc import Callable, Sequence
 
 from wardround.evidence.fit_words import fit_items
+from wardround.evidence.input_facts import fingerprint_words
 from wardround.evidence.text import blank, figure, whole, with_interval
 from wardround.study.declaration import Study
 from wardround.study.label import LABEL_KINDS
@@ -155,18 +156,22 @@ def _preparation(study: Study) -> str:
     if study.data.kind == "image":
         height, width = study.data.image.size
         return f"Images brought to {height} by {width} pixels ({study.data.image.fit}); the contract is in the study file."
+    if study.data.kind == "molecule":
+        return "Salts and charges taken off, stereo and isotopes left out; then a fingerprint, as the study file says."
     return "Numbers scaled by the public constants of the contract, codes made indicators; the contract is in the study file."
 
 
 def _predictors(study: Study) -> str:
     if study.data.kind == "image":
         return "The pixels of one image."
+    if study.data.kind == "molecule":
+        return f"Of one molecule {fingerprint_words(study.data.molecule_rules)}."
     return ", ".join(f"{column.name} ({column.unit})" if column.unit else column.name for column in study.data.columns)
 
 
 def _missing(study: Study) -> str:
     allowed = [f"{column.name} up to {column.max_missing:.0%}" for column in study.data.columns if column.max_missing > 0]
-    if study.data.kind == "image":
+    if study.data.kind != "table":
         return ""
     return f"Missing values get an indicator; allowed at a hospital: {', '.join(allowed)}." if allowed else "None are allowed."
 

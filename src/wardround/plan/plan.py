@@ -47,7 +47,8 @@ def input_shape(data: DataContract) -> InputShape:
     if data.kind == "image":
         height, width = data.image.size
         return InputShape("image", channels=data.image.channels, height=height, width=width)
-    return InputShape("table", features=len(data.feature_names))
+    (features,) = data.input_shape
+    return InputShape("table", features=features)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
     _require_sound(read_result, contract, rules)
     if bare := int(np.sum(~read_result.labelled)):
         raise DataError("Records have no label to learn from", found=f"{bare} of {len(read_result)}", hint="label every record")
-    assigned = assign_splits(read_result.patients, read_result.declared, rules)
+    assigned = assign_splits(read_result.patients, read_result.declared, rules, read_result.split_units)
     if rules.leaves_training and not np.any(assigned == "train"):
         raise DataError("No patient is left to train on", hint="lower validation and test under [data.splits], or add patients")
     return Records(row_by_row(read_result.inputs), read_result.labels, read_result.patients, assigned)
@@ -39,7 +39,7 @@ def to_records(read_result: ReadResult, contract: DataContract, splits: SplitsCo
 def to_rows(read_result: ReadResult, contract: DataContract, hospital: str = "") -> Rows:
     """The rows as they were measured, or a DataError for the first thing that breaks the contract. A row may lack its label."""
     _require_sound(read_result, contract, contract.splits)
-    assigned = assign_splits(read_result.patients, read_result.declared, contract.splits)
+    assigned = assign_splits(read_result.patients, read_result.declared, contract.splits, read_result.split_units)
     return Rows(dict(read_result.measured), read_result.patients, assigned, hospital)
 
 

@@ -183,6 +183,9 @@ def open_source(
 def _opened(
     path: str | Path, contract: DataContract, splits: SplitsContract, *, private: bool, mapping: KeptMapping | None
 ) -> FileSource:
+    if mapping is not None and contract.kind == "molecule":
+        hint = "leave --mapping out; call the columns as the study does, or name that of the SMILES under [data.molecule]"
+        raise DataError("A mapping is for tables, and the study asks for molecules", hint=hint)
     if mapping is not None and mapping.mapping.source.query:
         return FileSource("table", Path(path), contract, splits, table.READER.read, private, mapping)
     if is_address(path) and (file := sqlite_path(path)) is None:
@@ -196,7 +199,7 @@ def _opened(
             raise other_address()
         raise DataError(f"There is nothing at {named}", hint="check the path")
     reader, file, beside = _reader_at(named)
-    if reader.data not in ("any", contract.kind):
+    if reader.data not in ("any", "table" if contract.kind == "molecule" else contract.kind):
         raise DataError(
             f"{named} holds {'images' if reader.data == 'image' else 'a table'}",
             expected=f"{contract.kind} data, as [data] kind says",

@@ -55,7 +55,7 @@ def _require_contract(records: Records, contract: DataContract) -> None:
         blank = empty_stack(0, contract.image)
         shape, dtype = blank.shape[1:], blank.dtype
     else:
-        shape, dtype = contract.input_shape, np.dtype(np.float32)
+        shape, dtype = contract.input_shape, np.dtype(contract.row_type)
     if records.inputs.shape[1:] != shape or records.inputs.dtype != dtype:
         raise DataError(
             "The file holds records that were prepared for another contract",
@@ -69,7 +69,7 @@ def _usable(records: Records, judged: Sequence[Target | None], contract: DataCon
     """The rows that hold numbers, a patient and a known label; the others are problems."""
     rows: list[int] = []
     for row, label in enumerate(judged):
-        if contract.kind == "table" and not np.isfinite(records.inputs[row]).all():
+        if contract.kind != "image" and not np.isfinite(records.inputs[row]).all():
             text = "Records hold values that are not numbers"
             counter.error("not-a-number", text, "name the data they were made from", Place(row + 1))
         elif not records.patients[row]:

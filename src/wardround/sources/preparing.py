@@ -34,19 +34,21 @@ def prepare(contract: DataContract, record: RawImage | RawRow) -> NDArray[Any]:
     record
         For images a file's path or bytes (PNG, JPEG, TIFF, NIfTI, DICOM) or pixels (height, width[, 3]) as uint8 or uint16. For
         tables a mapping from column to raw value; None, NaN and the contract's codes mean missing, and other columns are never
-        read.
+        read. For molecules a mapping that holds the column of the SMILES, or the SMILES alone.
 
     Returns
     -------
     NDArray
-        What `Records.inputs` holds for the record: uint8 or uint16 pixels, or float32 features. `network_input` makes a batch of
-        them what the network reads.
+        What `Records.inputs` holds for the record: uint8 or uint16 pixels, float32 features, or the uint8 fingerprint.
+        `network_input` makes a batch of them what the network reads.
 
     Raises
     ------
     DataError
         Where the record breaks the contract. No message holds a value of the record.
     """
+    if contract.kind == "molecule":
+        return _prepared_molecule(contract, record)
     if contract.kind == "table":
         if not isinstance(record, Mapping):
             raise _other_kind(record, "a mapping from column to value")
@@ -64,7 +66,7 @@ def network_input(contract: DataContract, inputs: NDArray[Any]) -> NDArray[np.fl
 
     The division is torch's in `training/images/pixels.py`, bit for bit.
     """
-    if contract.kind == "table":
+    if contract.kind != "image":
         return np.ascontiguousarray(inputs, np.float32)
     pixels = inputs.astype(np.float32) / np.float32(np.iinfo(inputs.dtype).max)
     return np.ascontiguousarray(pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2))
@@ -75,6 +77,24 @@ def _other_kind(record: object, expected: str) -> DataError:
         "The record is not of the kind that the contract says", expected=expected, found=type(record).__name__,
         hint="give the record that the model was made for",
     )  # fmt: skip
+
+
+def _prepared_molecule(contract: DataContract, record: RawImage | RawRow) -> NDArray[Any]:
+    """The numbers (f,) of one molecule. It takes the second in which RDKit starts: a table of many is read as a source."""
+    from wardround.sources.molecules.bench import READ, read_molecules
+
+    rules = contract.molecule_rules
+    if isinstance(record, Mapping):
+        if rules.column not in record:
+            raise DataError(f"The record lacks the column {rules.column!r}", expected="SMILES", hint="add it")
+        record = cell_of(record[rules.column])
+    if not isinstance(record, str):
+        raise _other_kind(record, "SMILES, or a mapping with the column of the SMILES")
+    molecules = read_molecules([record.strip()], rules)
+    if molecules.outcome[0] != READ:
+        raise DataError("The SMILES is no molecule that RDKit can read", hint="correct it")
+    values: NDArray[Any] = molecules.values[0]
+    return values
 
 
 def _prepared_cell(column: ColumnContract, row: RawRow) -> NDArray[np.float32]:

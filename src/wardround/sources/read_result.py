@@ -101,7 +101,8 @@ class ReadResult:
     stand. For tables `digests` are empty.
     account: what became of each file, where the source is a folder or zip of files. padding: of images that have some, by name,
     as packed bits: the pixels of the input that the file declares to be no part of the picture. measured: the columns as in
-    `Rows`, where they were asked for.
+    `Rows`, where they were asked for. groups: what a split keeps whole where that is more than a patient, as the scaffold of a
+    molecule; (0,) where it is the patient.
     """
 
     inputs: NDArray[Any]
@@ -122,9 +123,15 @@ class ReadResult:
     account: FileAccount | None = None
     padding: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     measured: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    groups: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, "<U1"))
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def split_units(self) -> NDArray[np.str_]:
+        """What a split keeps whole, of each record (n,)."""
+        return self.groups if len(self.groups) else self.patients
 
     @property
     def names_patients(self) -> bool:
@@ -147,6 +154,7 @@ def collect(
     places: Sequence[Place] | None = None,
     spellings_settled: bool = False,
     measured: Mapping[str, NDArray[np.float64]] | None = None,
+    groups: NDArray[np.str_] | None = None,
 ) -> ReadResult:
     """Put what was read into canonical order and give records without a patient one of their own.
 
@@ -155,7 +163,7 @@ def collect(
     images without a patient share one, so that a copy cannot stand in train and in test; identical table rows do not, since two
     people may well agree in a few rounded numbers. places: of the records, in the order of the source. spellings_settled: the
     hospital has said which identifiers are one patient. Inputs that lie column by column are put into order where they lie: they
-    are the result's from then on.
+    are the result's from then on. groups: as in `ReadResult`.
     """
     count = len(labels)
     locations = _places_of(names) if places is None else places
@@ -193,6 +201,7 @@ def collect(
         columns=tuple(columns),
         left_out=left_out,
         measured={name: values[order] for name, values in (measured or {}).items()},
+        groups=np.zeros(0, "<U1") if groups is None else groups[order],
     )
 
 
@@ -291,6 +300,7 @@ def part_of(read_result: ReadResult, index: NDArray[Any], *, declared: bool = Tr
         labelled=read_result.labelled[index],
         identified=read_result.identified[index],
         measured={name: values[index] for name, values in read_result.measured.items()},
+        groups=read_result.groups[index] if len(read_result.groups) else read_result.groups,
     )
 
 
@@ -315,6 +325,7 @@ def joined(parts: Mapping[str, ReadResult]) -> ReadResult:
         columns=tuple(facts for _, part in every for facts in part.columns),
         left_out=sum(part.left_out for _, part in every),
         measured={name: np.concatenate([part.measured[name] for _, part in every]) for name in every[0][1].measured},
+        groups=np.concatenate([part.groups for _, part in every]),
     )
 
 

@@ -92,19 +92,23 @@ def at_home(patients: NDArray[np.str_], sites: NDArray[np.str_]) -> NDArray[np.b
     return np.asarray(counts.argmax(axis=1)[patient] == which)
 
 
-def assign_splits(patients: NDArray[np.str_], declared: NDArray[np.str_], rules: SplitsContract) -> NDArray[np.str_]:
-    """The split of every record (n,); all records of a patient are in one.
+def assign_splits(
+    patients: NDArray[np.str_], declared: NDArray[np.str_], rules: SplitsContract, groups: NDArray[np.str_] | None = None
+) -> NDArray[np.str_]:
+    """The split of every record (n,); all records of a patient are in one. groups: the larger units that the hash keeps together,
+    each with all records of its patients, as the scaffolds of molecules.
 
     With `rules.declared` the source's own splits are kept; a patient in two of them, or a record in none, is a DataError. Where
     the source declares no validation split, the hash takes it from the train patients.
     """
+    units = patients if groups is None else groups
     if not rules.declared:
-        owners, index = distinct(patients)
+        owners, index = distinct(units)
         return _splits_at(places_of(owners.tolist(), rules.salt), rules)[index]
     _check_declared(patients, declared)
     assigned = declared.astype("<U10")
     if not np.any(assigned == "validation"):
-        owners, index = distinct(patients)
+        owners, index = distinct(units)
         late = places_of(owners.tolist(), rules.salt) < rules.validation
         assigned[(assigned == "train") & late[index]] = "validation"
     return assigned

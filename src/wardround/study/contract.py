@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 from wardround.study.cell_values import Case, Value, codes, named_twice, spelled, text_key
 from wardround.study.label import LabelContract
 from wardround.study.sections.cohort import CohortSection
+from wardround.study.sections.molecule import MoleculeContract
 from wardround.study.sections.section import Section
 
-Kind = Literal["image", "table"]
+Kind = Literal["image", "table", "molecule"]
 OTHER = "other"
 """What the category of all other texts is called."""
 
@@ -27,6 +28,7 @@ __all__ = [
     "ImageContract",
     "Kind",
     "LabelContract",
+    "MoleculeContract",
     "PatientContract",
     "SiteContract",
     "SplitsContract",
@@ -224,9 +226,12 @@ class SplitsContract(Section):
 class DataContract(Section):
     """What the data of every hospital must look like."""
 
-    kind: Kind = Field(description="image or table.")
+    kind: Kind = Field(description="image, table or molecule.")
     dataset: str | None = Field(default=None, description="A public data set by its name in `wardround data list`.")
     image: ImageContract = Field(default=ImageContract(), description="For images: size, channels, bits.")
+    molecule: MoleculeContract | None = Field(
+        default=None, description="For molecules: the column with SMILES, the fingerprint, the folds."
+    )
     label: LabelContract = Field(default=LabelContract(), description="What is predicted.")
     patient: PatientContract = Field(default=PatientContract(), description="Which patient a record belongs to.")
     site: SiteContract = Field(default=SiteContract(), description="Which hospital a record comes from.")
@@ -248,6 +253,8 @@ class DataContract(Section):
             raise ValueError("a table contract needs at least one [[data.columns]]")
         if self.kind == "image" and (names or self.header):
             raise ValueError("an image contract has no columns and no header")
+        if (wrong := self._wrong_of_molecules()) is not None:
+            raise ValueError(wrong)
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"columns are named twice: {', '.join(twice)}")
         header = [name.strip().casefold() for name in self.header]
@@ -255,9 +262,41 @@ class DataContract(Section):
             raise ValueError(f"the header names a column twice: {', '.join(twice)}")
         if seen := [name for name in self.label.columns if name in names]:
             raise ValueError(f"the label {seen[0]!r} may not be one of the columns the network sees")
-        if self.header and (absent := sorted({*names, *self.label.columns} - set(self.header))):
+        if self.header and (absent := sorted({*names, *self._smiles, *self.label.columns} - set(self.header))):
             raise ValueError(f"the header does not name {', '.join(absent)}")
         return self
+
+    def _wrong_of_molecules(self) -> str | None:
+        """What a contract of molecules has too much, in words; None of a sound one."""
+        if self.kind != "molecule":
+            return None if self.molecule is None else f'[data.molecule] does nothing with kind = "{self.kind}": leave it out'
+        if self.columns:
+            return "a molecule's numbers are made of its SMILES: leave [[data.columns]] out"
+        if self.patient != PatientContract():
+            return "the compound is the patient of a molecule, by its structure: leave [data.patient] out"
+        if self._smiles[0] in self.label.columns:
+            return f"the label {self._smiles[0]!r} may not be the column of the SMILES"
+        return None
+
+    @property
+    def _smiles(self) -> tuple[str, ...]:
+        """The column of the SMILES, of molecules."""
+        return (self.molecule_rules.column,) if self.kind == "molecule" else ()
+
+    @property
+    def molecule_rules(self) -> MoleculeContract:
+        """How molecules become numbers."""
+        return self.molecule or MoleculeContract()
+
+    @property
+    def row_type(self) -> Literal["uint8", "float32"]:
+        """Of the prepared numbers of a table's row or of a molecule, whose fingerprint takes a byte for each."""
+        return "uint8" if self.kind == "molecule" and not self.molecule_rules.descriptors else "float32"
+
+    @property
+    def read_columns(self) -> tuple[str, ...]:
+        """The columns of a table that records are made of, without the label."""
+        return (*(column.name for column in self.columns), *self._smiles)
 
     @model_validator(mode="after")
     def _cohort_fills_the_columns(self) -> Self:
@@ -279,12 +318,14 @@ class DataContract(Section):
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Prepared features of a table in order; empty for images."""
+        """Prepared features of a table in order; empty for images and molecules."""
         return tuple(name for column in self.columns for name in column.features)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one network input: (channels, height, width) for images, (features,) for tables."""
+        """Shape of one network input: (channels, height, width) for images, (features,) for tables and molecules."""
         if self.kind == "image":
             return (self.image.channels, *self.image.size)
+        if self.kind == "molecule":
+            return (self.molecule_rules.length,)
         return (len(self.feature_names),)

@@ -99,6 +99,7 @@ class Study(Section):
 
     def _learning_sections_fit(self) -> "Study":
         image = self.data.kind == "image"
+        data = "molecules" if self.data.kind == "molecule" else "a table"
         sections = cast(Sections, self)
         if broken := (
             *trained_settings(sections),
@@ -108,9 +109,9 @@ class Study(Section):
         ):
             raise ValueError("; also: ".join(broken))
         if not image and self.learned.name not in ("mlp", "logistic"):
-            raise ValueError(f'network.name = "{self.learned.name}" reads images, the data are a table: choose mlp or logistic')
+            raise ValueError(f'network.name = "{self.learned.name}" reads images, the data are {data}: choose mlp or logistic')
         if not image and self.evaluation.threshold == "robust":
-            raise ValueError('evaluation.threshold = "robust" shifts scanners, which a table does not have: choose validation')
+            raise ValueError(f'evaluation.threshold = "robust" shifts scanners, which {data} does not have: choose validation')
         if self.learned.backbone is not None:
             if self.learned.backbone.views and not self.privacy.of_patients:
                 raise ValueError(
@@ -132,7 +133,7 @@ class Study(Section):
 
     def _backbone_has_images(self) -> None:
         if self.data.kind != "image":
-            raise ValueError("network.backbone reads images and the data are a table: remove [network.backbone]")
+            raise ValueError(f"network.backbone reads images, the data are {self.data.kind}s: remove [network.backbone]")
         if min(self.data.image.size) < SMALLEST_SIDE:
             raise ValueError(
                 f"network.backbone needs images of at least {SMALLEST_SIDE} pixels on each side, data.image.size is "
@@ -216,6 +217,7 @@ LATER_SETTINGS: Mapping[str, object] = {
     "analysis": None,
     **{f"analysis.{kind}": None for kind in ("describe", "regression", "survival", "effect")},
     "data.label.task": None,
+    "data.molecule": None,
     "network.dropout": None,
     "network.pool": None,
     "training.beta2": 0.999,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from wardround.study.declaration import Study
+from wardround.study.kind_defaults import with_defaults_of_kind
 from wardround.study.moved_settings import refuse_moved_settings
 from wardround.study.shared_rules import as_declared, written_out
 from wardround.study.task_table import as_written, with_task_below_label
@@ -44,5 +45,6 @@ def parse_study(text: str, name: str = "study.toml") -> Study:
     value = toml_value(text, name)
     refuse_moved_settings(value, text, Path(name))
     study, origins = written_out(with_task_below_label(value, name))
+    study = with_defaults_of_kind(study)
     asked = "task" in value
     return read_as(Study, text, name, RENAMED, study, lambda path: as_written(as_declared(path, origins), asked))

@@ -4,13 +4,13 @@ from importlib.resources import files
 
 from wardround.values.errors import StudyError
 
-KINDS = ("image", "table")
+KINDS = ("image", "table", "molecule")
 ANALYSES = ("describe", "effect", "regression", "survival")
 """Kinds of analyses with a starter of their own."""
 
 
 def starter(kind: str) -> str:
-    """The text of a starter study; kind: image or table, or an analysis."""
+    """The text of a starter study; kind: image, table or molecule, or an analysis."""
     if kind not in (*KINDS, *ANALYSES):
         raise StudyError("There is no such starter", expected=" or ".join((*KINDS, *ANALYSES)), found=kind[:40])
     return (files("wardround.study") / "starters" / f"{kind}.toml").read_text("utf-8")

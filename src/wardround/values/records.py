@@ -15,7 +15,8 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 class Records:
     """n records; all four arrays have n rows.
 
-    inputs: images as uint8 or uint16, (n, height, width) or (n, height, width, 3); tables as float32 (n, features), prepared.
+    inputs: images as uint8 or uint16, (n, height, width) or (n, height, width, 3); tables as float32 (n, features), prepared;
+    fingerprints of molecules as uint8 (n, features).
     labels: the targets of the study's kind of question; of a yes or no int8 in {0, 1}. patients: str,
     the unit that splits and privacy are counted in. splits: str, one of SPLITS.
     """

@@ -102,6 +102,10 @@ def open_network(content: bytes, *, threads: int = 1) -> Network:
                 expected="a model with a threshold",
                 hint="ask it with wardround predict",
             )
+        if statement.data.kind == "molecule":
+            raise RunError(
+                "The model reads molecules", expected="a model of images or of a table", hint="ask it with wardround predict"
+            )
         cut_to_network(model, names["features"], [names["scores"]], statement.data.input_shape)
         heads = _heads(model.graph, names["scores"])
         _rename_score(model.graph, names["scores"])

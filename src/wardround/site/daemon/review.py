@@ -84,9 +84,15 @@ def _fields(contract: DataContract) -> Iterator[str]:
     if contract.kind == "image":
         height, width = contract.image.size
         yield f"Images, seen at {width} x {height} pixels, {contract.image.channels} channel(s)."
+    elif contract.kind == "molecule":
+        rules = contract.molecule_rules
+        yield f"Molecules, from the column {rules.column}: {rules.length} numbers of each. No SMILES leaves."
     else:
         yield f"{len(contract.feature_names)} numbers of each row, from: {', '.join(column.name for column in contract.columns)}."
     yield f"The label: {contract.label.column} (a question of the kind {contract.label.kind})."
+    if contract.kind == "molecule":
+        yield "The compound, by its structure, is the unit that is divided, counted and protected. It never leaves."
+        return
     yield f"The patient of each record: {contract.patient.column}. It is used to divide and to count, and never leaves."
 
 

@@ -155,7 +155,7 @@ def _is_site(name: str) -> bool:
 def _assigned(read_result: ReadResult, splits: SplitsContract) -> NDArray[np.str_] | None:
     """The split of each record; None where the source's own splits contradict themselves."""
     try:
-        return assign_splits(read_result.patients, read_result.declared, splits)
+        return assign_splits(read_result.patients, read_result.declared, splits, read_result.split_units)
     except DataError:
         return None  # told as patient-in-two-splits or no-split
 
@@ -233,7 +233,7 @@ def _column_findings(read_result: ReadResult, contract: DataContract) -> list[Fi
         elif facts.factor is not None:
             text = f"Column {facts.name!r} seems to hold {words_for(facts.factor)}; the contract wants{unit or ' another unit'}"
             findings.append(Finding("error", f"unit:{facts.name}", text, _factor_hint(facts.factor)))
-    if read_result.left_out:
+    if read_result.left_out and contract.kind != "molecule":  # of molecules each fault is told by itself
         findings.append(
             counted("note", "left-out", "Incomplete records left out, as the contract says", "", read_result.left_out)
         )
@@ -264,8 +264,11 @@ def _counts(read_result: ReadResult, contract: DataContract, assigned: NDArray[n
         lines += _parts({f"patients in {split}": count for split, count in patients.items()})
     if np.any(read_result.sites != ""):
         lines.append(Count("hospitals named", str(len(np.unique(read_result.sites)))))
-    if contract.kind == "table":
-        lines.append(Count("features", str(len(contract.feature_names))))
+    if len(read_result.groups):
+        groups = len(distinct(read_result.groups)[0])
+        lines.append(Count("groups that a split keeps whole", count_text(groups), str(groups)))
+    if contract.kind != "image":
+        lines.append(Count("features", str(contract.input_shape[0])))
     return tuple(lines)
 
 

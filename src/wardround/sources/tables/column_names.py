@@ -25,8 +25,9 @@ def clean_name(name: str) -> str:
 
 def used_names(contract: DataContract) -> tuple[str, ...]:
     """Every name that a table's reader asks for."""
-    columns = [column.name for column in contract.columns]
-    return tuple(dict.fromkeys([*columns, *contract.label.columns, contract.patient.column, contract.site.column, "split"]))
+    return tuple(
+        dict.fromkeys([*contract.read_columns, *contract.label.columns, contract.patient.column, contract.site.column, "split"])
+    )
 
 
 def require_single(names: Sequence[str], used: Iterable[str], table: str = "The table") -> None:

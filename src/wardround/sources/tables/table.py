@@ -96,10 +96,14 @@ def rows_result(
 def records_of(table: TableRows, contract: DataContract, labels: Labels, values: Values = "prepared") -> ReadResult:
     """The records of a table: column by column, so that no row is ever held as a list of cells."""
     require_columns(table, contract, labels)
+    if contract.kind == "molecule":
+        from wardround.sources.molecules.reading import molecules_of
+
+        return molecules_of(table, contract, labels)
     counter = ProblemCounter(ROWS)
     kept = _kept_rows(table, contract)
-    label_cells = _label_cells(table, contract)
-    targets, has_target = _targets(label_cells, kept, table, contract, counter, labels)
+    label_column = label_cells(table, contract)
+    targets, has_target = targets_of(label_column, kept, table, contract, counter, labels)
     rows = np.flatnonzero(kept & (has_target | (labels == "optional")))
     outcomes = np.where(has_target, targets, 0)[rows]
     measured = _measured(table, contract, rows, outcomes, has_target) if values == "measured" else None
@@ -107,10 +111,10 @@ def records_of(table: TableRows, contract: DataContract, labels: Labels, values:
     words, splits, sites = (table.words_of(name) for name in (contract.patient.column, "split", contract.site.column))
     return collect(
         features,
-        _listed(outcomes, has_target[rows]),
-        patients=None if words is None else _at(words, rows),
-        declared=None if splits is None else _declared(_at(splits, rows), rows, table, counter),
-        sites=None if sites is None else ["" if is_spreadsheet_error(word) else word for word in _at(sites, rows)],
+        listed(outcomes, has_target[rows]),
+        patients=None if words is None else words_at(words, rows),
+        declared=None if splits is None else declared_splits(words_at(splits, rows), rows, table, counter),
+        sites=None if sites is None else ["" if is_spreadsheet_error(word) else word for word in words_at(sites, rows)],
         problems=(*table.problems, *counter.problems(), *problems),
         columns=facts,
         left_out=int(np.sum(~kept)),
@@ -125,19 +129,20 @@ def _measured(
     table: TableRows, contract: DataContract, rows: NDArray[np.int64], outcomes: NDArray[Any], has_target: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
     """The columns as in `Rows`, before their cells are let go of."""
-    columns = {column.name: measured_values(column, _cells(table, column.name).take(rows)) for column in contract.columns}
+    columns = {column.name: measured_values(column, cells_named(table, column.name).take(rows)) for column in contract.columns}
     return {**columns, contract.label.column: np.where(has_target[rows], outcomes, np.nan).astype(np.float64)}
 
 
 def require_columns(table: TableRows, contract: DataContract, labels: Labels) -> None:
     """DataError that names every column which the contract wants and the table lacks."""
-    needed = [column.name for column in contract.columns] + (list(contract.label.columns) if labels == "required" else [])
+    needed = [*contract.read_columns, *(contract.label.columns if labels == "required" else ())]
     there = set(table.names) or {name for name in needed if table.cells_of(name) is not None}
     if absent := [name for name in needed if name not in there]:
-        raise absent_columns(absent, table.names)
+        hint = "correct its name, or say under [data.molecule] which column is meant" if contract.kind == "molecule" else ""
+        raise absent_columns(absent, table.names, hint=hint)
 
 
-def _cells(table: TableRows, name: str) -> Cells:
+def cells_named(table: TableRows, name: str) -> Cells:
     """A column's cells, all empty where there is no such column."""
     cells = table.cells_of(name)
     if cells is None:
@@ -145,9 +150,9 @@ def _cells(table: TableRows, name: str) -> Cells:
     return cells if isinstance(cells, Cells) else Cells.of_list(cells)
 
 
-def _label_cells(table: TableRows, contract: DataContract) -> Cells:
+def label_cells(table: TableRows, contract: DataContract) -> Cells:
     """The label's cells; of a label in several columns their words joined."""
-    each = [_cells(table, name) for name in contract.label.columns]
+    each = [cells_named(table, name) for name in contract.label.columns]
     if len(each) == 1:
         return each[0]
     rows = (JOINT.join(words) for words in zip(*(cells.to_list() for cells in each), strict=True))
@@ -160,12 +165,12 @@ def _kept_rows(table: TableRows, contract: DataContract) -> NDArray[np.bool_]:
     for column in contract.columns:
         codes = left_out_codes(column)
         if column.left_out:
-            cells = _cells(table, column.name)
+            cells = cells_named(table, column.name)
             kept &= ~cells.by_row(words_that(is_left_out, codes, cells))
     return kept
 
 
-def _targets(
+def targets_of(
     cells: Cells, kept: NDArray[np.bool_], table: TableRows, contract: DataContract, counter: ProblemCounter, labels: Labels
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The target of every row, and whether it has one. A word that is no target is told, an empty one where it is required."""
@@ -182,17 +187,17 @@ def _targets(
     return cells.by_row(values if len(values) else np.zeros(0)), has_target
 
 
-def _listed(outcomes: NDArray[Any], has_target: NDArray[np.bool_]) -> "Sequence[Target | None] | NDArray[Any]":
+def listed(outcomes: NDArray[Any], has_target: NDArray[np.bool_]) -> "Sequence[Target | None] | NDArray[Any]":
     if has_target.all():
         return outcomes
     return [target if there else None for target, there in zip(outcomes.tolist(), has_target.tolist(), strict=True)]
 
 
-def _at(words: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
+def words_at(words: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
     return list(words) if len(rows) == len(words) else [words[row] for row in rows.tolist()]
 
 
-def _declared(splits: list[str], rows: NDArray[np.int64], table: TableRows, counter: ProblemCounter) -> list[str]:
+def declared_splits(splits: list[str], rows: NDArray[np.int64], table: TableRows, counter: ProblemCounter) -> list[str]:
     """The split that each row declares; a word that names none is an error."""
     meant = {word: split_named(word) or "" for word in set(splits)}
     strange = np.array([bool(word.strip()) and not meant[word] for word in splits], bool).reshape(len(splits))
@@ -248,7 +253,7 @@ def _judged_column(
 ) -> _JudgedColumn:
     """Writes a column's features (n, f), and tells what is wrong or strange about its cells."""
     counter = ProblemCounter(ROWS)
-    cells = _cells(table, column.name).take(rows)
+    cells = cells_named(table, column.name).take(rows)
     spots = TableSpots(rows, cells, table.line_of)
     prepared, facts = _column_features(column, cells, spots, counter, labels)
     features[:] = prepared.features

@@ -13,7 +13,7 @@ from wardround.values.records import Records
 @dataclass(frozen=True)
 class Rows:
     """A site's inputs and, as `labels`, their targets on one device. Images stay integers (1 or 2 bytes a pixel) until they are
-    read."""
+    read, and so do fingerprints (1 byte a number)."""
 
     raw: torch.Tensor
     labels: torch.Tensor
@@ -27,7 +27,7 @@ class Rows:
         """float32: images (n, channels, height, width) in 0..1, value / (2**bits - 1); tables (n, features)."""
         chosen = self.raw[index]
         if not self.is_image:
-            return chosen
+            return chosen.to(torch.float32)
         pixels = chosen.to(torch.float32).div_(self.full_range)
         return pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
 
@@ -37,7 +37,9 @@ def rows_of(records: Records, inputs: InputShape, device: torch.device, targets:
     require_shape(records, inputs)
     values = np.ascontiguousarray(records.inputs)
     if inputs.kind == "table":
-        values, full_range = values.astype(np.float32, copy=False), 1.0
+        full_range = 1.0
+        if values.dtype != np.uint8:
+            values = values.astype(np.float32, copy=False)
     else:
         full_range = float(np.iinfo(values.dtype).max)
         if values.dtype == np.uint16:
