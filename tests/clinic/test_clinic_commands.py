@@ -1,6 +1,9 @@
 """The commands of a clinic, from nothing to a model in service and back, as a person types them."""
 
 import json
+import re
+import shlex
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from wardround.cli.main import app
+from wardround.clinic.acceptance.card import REQUIRED
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.values.errors import RunError, StudyError
 
@@ -39,7 +43,7 @@ def test_from_nothing_to_service_and_back(home: Path) -> None:
     text = run("accept", home / "model.onnx", "--data", home / "cases.csv", "--page", home / "page.html")
     assert (
         "clinic activate" in text.splitlines()[-1]
-        and "items are to be filled in" in text
+        and "items of the model card are to be filled in" in " ".join(text.split())
         and (home / "page.html").read_text("utf-8").startswith("<!doctype html>")
     )
     record = json.loads(run("accept", home / "model.onnx", "--data", home / "cases.csv", "--json"))
@@ -56,6 +60,62 @@ def test_from_nothing_to_service_and_back(home: Path) -> None:
     assert history["head"]["entries"] == 4 and history["head"]["sha256"][:16] in run("history")
     assert history["in_service"] is None and len(history["acceptances"]) >= 1
     assert "a trial" in run("history")
+
+
+def test_the_blanks_of_a_card_are_written_filled_in_and_read_back(home: Path) -> None:
+    """A refusal is no use to a hospital that does not learn from it what to write where."""
+    run("init", "--hospital", "St Anna")
+    run("accept", home / "model.onnx", "--data", home / "cases.csv")
+    file = home / "my card.toml"
+    written = run("card", "--write", file)
+    next_command = shlex.split(written.splitlines()[-1].removeprefix("Next: "))
+    text = file.read_text("utf-8")
+    assert set(tomllib.loads(text)) == set(REQUIRED) and all(question in text for question in REQUIRED.values())
+    assert set(json.loads(run("card", "--json"))["blank"]) == set(REQUIRED)
+    with pytest.raises(StudyError, match="not written over"):
+        run("card", "latest", "--write", file)
+    file.write_bytes(
+        b"\xef\xbb\xbf" + text.replace('26 = ""', '26 = """\r\nNot for newborns.\r\n"""').encode()
+    )  # of a Windows editor
+    assert "6 items of the model card" in " ".join(run("card", "--read", file).split()) and file.exists()
+    assert "Not for newborns." in run("card")
+    with pytest.raises(RunError) as refusal:
+        run("activate", "latest", "--by", "Dr Li")
+    steps = re.findall(
+        r"wardround clinic (card|activate) ([0-9a-f]{6}) (--write|--card) model-card.toml", str(refusal.value.hint)
+    )
+    assert [step[0] for step in steps] == ["card", "activate"] and "26," not in str(refusal.value.found)
+    file.write_text("".join(f'{number} = "Said."\n' for number in REQUIRED if number != "26"), "utf-8")
+    assert "In service" in run(*next_command[2:])
+    assert "No required item" in run("card") and json.loads(run("card", "--json"))["blank"] == []
+
+
+def test_a_card_that_was_filled_in_before_serves_the_next_acceptance(home: Path) -> None:
+    """Newer cases, or a newer version of the model: nobody answers the same questions twice. A wrong file is found at once."""
+    run("init", "--hospital", "St Anna")
+    file, words = home / "card.toml", ("accept", home / "model.onnx", "--data", home / "cases.csv", "--card", home / "card.toml")
+    said = run(*words)
+    assert all(number in said for number in REQUIRED) and set(tomllib.loads(file.read_text("utf-8"))) == set(REQUIRED)
+    for wrong in ("3b = 5", '99 = "x"', "26 = no", '3b = "a"\n3b = "b"'):
+        file.write_text(wrong, "utf-8")
+        with pytest.raises(StudyError, match=re.escape(str(file))):
+            run(*words)
+    assert len(list(ClinicPlace.at().acceptances.iterdir())) == 1
+    file.write_text("".join(f'{number} = "Said of {number}."\n' for number in REQUIRED), "utf-8")
+    (home / "model.onnx").write_bytes(linear_model(WEIGHTS * 0.99, 0.0))
+    last = run(*words).splitlines()[-1]
+    assert "activate" in last and "--card" not in last
+    assert "In service" in run(*shlex.split(last.removeprefix("Next: "))[2:])
+    with pytest.raises(StudyError, match="cannot be read"):
+        run("activate", "latest", "--card", home / "none.toml", "--by", "x")
+
+
+def test_the_commands_that_a_clinic_elsewhere_prints_name_its_folder(home: Path) -> None:
+    """A command that leads to another clinic, or to none, is a wrong one."""
+    where = ("--clinic", home / "other clinic")
+    run("init", "--hospital", "St Anna", *where)
+    last = run("accept", home / "model.onnx", "--data", home / "cases.csv", *where).splitlines()[-1]
+    assert shlex.split(last)[-2:] == list(map(str, where))
 
 
 @pytest.mark.usefixtures("home")

@@ -278,3 +278,15 @@ def test_a_folder_that_others_may_write_to_is_no_clinic(tmp_path: Path) -> None:
     (tmp_path / "clinic").chmod(0o777)
     with pytest.raises(WardroundError, match="Other users"):
         ClinicPlace.begin(tmp_path / "clinic", ClinicSettings(hospital="St Anna"))
+
+
+def test_the_latest_acceptance_goes_by_that_name(clinic: ClinicPlace) -> None:
+    """Whoever has just tested a model need not copy a name; where two could be meant, none is taken."""
+    with pytest.raises(RunError, match="No model was accepted"):
+        read_acceptance(clinic, "latest")
+    days = ("2026-11-02T08:00:00+00:00", "2026-11-01T08:00:00+00:00")
+    names = [keep_acceptance(clinic, record_of(film_model(), FILMS, created=day)) for day in days]
+    assert read_acceptance(clinic, "latest").id == names[0]
+    keep_acceptance(clinic, record_of(film_model(bias=-1.0), FILMS, created=days[0]))
+    with pytest.raises(RunError, match="same second"):
+        read_acceptance(clinic, "latest")

@@ -9,6 +9,7 @@ app = typer.Typer(
 )
 app.command("init")(deployment.init)
 app.command("accept")(acceptance.accept)
+app.command("card")(acceptance.card)
 app.command("criteria")(acceptance.criteria)
 app.command("activate")(deployment.activate)
 app.command("rollback")(deployment.rollback)

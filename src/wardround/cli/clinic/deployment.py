@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,15 +37,20 @@ def init(
         from wardround.cli.clinic.people import add
 
         add(doctor, "doctor", home.path)
-    typer.echo("Next: wardround clinic accept MODEL --data PATH")
+    typer.echo(f"Next: {home.command('accept MODEL --data PATH --card model-card.toml')}")
 
 
-def activate(name: AcceptanceArgument, by: ByOption, clinic: ClinicOption = None) -> None:
+def activate(
+    name: AcceptanceArgument,
+    by: ByOption,
+    card: Annotated[Path | None, typer.Option(help="The answers for the model card, as you filled them in.")] = None,
+    clinic: ClinicOption = None,
+) -> None:
     """Put an accepted model in service. Refused where it does not keep the hospital's minimums, or its card has blanks."""
     from wardround.clinic.acceptance.activating import activate as put_in_service
     from wardround.clinic.place.clinic_place import ClinicPlace
 
-    service = put_in_service(ClinicPlace.at(clinic), name, by=by)
+    service = put_in_service(ClinicPlace.at(clinic), name, by=by, answers=card)
     _say("In service", service.answering)
 
 
@@ -93,7 +99,7 @@ def history(
 
 def shadow(
     by: ByOption,
-    name: Annotated[str | None, typer.Argument(help="The acceptance: the first letters of its name.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The acceptance: the first letters of its name, or `latest`.")] = None,
     end: Annotated[bool, typer.Option("--end", help="No model answers in the shadow any more.")] = False,
     clinic: ClinicOption = None,
 ) -> None:

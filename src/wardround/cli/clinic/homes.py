@@ -12,4 +12,4 @@ ClinicOption = Annotated[
     ),
 ]
 ByOption = Annotated[str, typer.Option("--by", help="Your name, as it will stand in the record.")]
-AcceptanceArgument = Annotated[str, typer.Argument(help="The acceptance: the first letters of its name.")]
+AcceptanceArgument = Annotated[str, typer.Argument(help="The acceptance: the first letters of its name, or `latest`.")]

@@ -1,17 +1,20 @@
 """The items of the model card that must be filled in before a model is used: cards/SHA256.toml, one file for each model.
 
     run record, study, contract --what they say--> items --the rest, empty--> cards/SHA.toml --a person fills it in--> activate
+    cards/SHA.toml --required and blank--> FILE, short, each item with what is asked --an editor, read back--> cards/SHA.toml
 
 The file is written once, with what is known, and is a person's from then on. The items are those of TRIPOD+AI; required are those
 without which nobody can say for whom the model is, and what it must not be used for.
 """
 
+import shlex
 import tomllib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import tomli_w
 
-from wardround.clinic.place.acceptance_record import CardItem
+from wardround.clinic.place.acceptance_record import AcceptanceRecord, CardItem
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.evidence.run_facts import study_of
 from wardround.evidence.tripod import checklist, items
@@ -30,6 +33,10 @@ REQUIRED = {
     "26": "What is known that it cannot do?",
     "27": "How is its answer used here, and who decides in the end?",
 }
+_HEAD = """# What this hospital has to say of the model before it is used. Write each text between its quotes.
+# Words in [brackets] are to be replaced. A text over several lines stands between three quotes.
+# The items are numbered as in TRIPOD+AI.
+"""
 _BLANK = "[to be filled in by "
 _LONGEST = 1 << 20
 
@@ -70,11 +77,7 @@ def write_card(clinic: ClinicPlace, model: str, card: tuple[CardItem, ...]) -> P
     """The file that a person fills in; one that is there already stays as it is."""
     path = card_file(clinic, model)
     if read_private(path, 1) is None:
-        lines = ["# What must be known of the model before it is used (TRIPOD+AI, BMJ 2024;385:e078378).\n"]
-        for item in sorted(card, key=lambda one: not one.required):
-            asked = f"# {item.number} {item.name}" + (f". Required: {REQUIRED[item.number]}" if item.required else "")
-            lines.append(f"{asked}\n{tomli_w.dumps({item.number: item.text})}")
-        write_atomic(path, "\n".join(lines).encode(), private=True)
+        _write_whole(path, card)
     return path
 
 
@@ -82,13 +85,68 @@ def read_card(clinic: ClinicPlace, model: str, card: tuple[CardItem, ...]) -> tu
     """The items as the file has them. StudyError where it is no such file."""
     path = card_file(clinic, model)
     content = read_private(path, _LONGEST)
-    if content is None:
-        return card
+    return card if content is None else _filled(card, _texts(content, path, {item.number for item in card}))
+
+
+def write_blanks(path: Path, card: tuple[CardItem, ...]) -> bool:
+    """A short file of what is required and blank, each item with what is asked. False, and nothing written, where it is there."""
+    if path.exists():
+        return False
+    lines = [_HEAD]
+    for item in blanks(card):
+        lines.append(f"# {item.number} {item.name}. {REQUIRED[item.number]}\n{tomli_w.dumps({item.number: item.text})}")
+    write_atomic(path, "\n".join(lines).encode())
+    return True
+
+
+def read_answers(path: Path, numbers: Collection[str] = ()) -> dict[str, str]:
+    """Item -> text of a file that a person filled in; empty texts are left out. numbers: the items that may be in it, else all
+    of the checklist. StudyError where it is no such file."""
     try:
-        texts = tomllib.loads(content.decode("utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise StudyError(
+            f"The answers for the model card in {path} cannot be read",
+            found=error.strerror or type(error).__name__,
+            hint=f"write the questions to a new file, and fill it in: wardround clinic card --write {shlex.quote(str(path))}",
+        ) from error
+    texts = _texts(content, path, set(numbers) or {number for number, _, _ in checklist()})
+    return {number: text for number, text in texts.items() if text.strip()}
+
+
+def take_answers(clinic: ClinicPlace, record: AcceptanceRecord, answers: Mapping[str, str]) -> tuple[CardItem, ...]:
+    """Puts them into the model's card, which is a file of this clinic, durably. The items as they are then."""
+    with clinic.changing_service():
+        before = read_card(clinic, record.model, record.card)
+        card = _filled(before, answers)
+        if card != before or read_private(card_file(clinic, record.model), 1) is None:
+            _write_whole(card_file(clinic, record.model), card)
+    return card
+
+
+def _write_whole(path: Path, card: tuple[CardItem, ...]) -> None:
+    lines = ["# What must be known of the model before it is used (TRIPOD+AI, BMJ 2024;385:e078378).\n"]
+    for item in sorted(card, key=lambda one: not one.required):
+        asked = f"# {item.number} {item.name}" + (f". Required: {REQUIRED[item.number]}" if item.required else "")
+        lines.append(f"{asked}\n{tomli_w.dumps({item.number: item.text})}")
+    write_atomic(path, "\n".join(lines).encode(), private=True)
+
+
+def _texts(content: bytes, path: Path, numbers: set[str]) -> dict[str, str]:
+    """Item -> text. StudyError with the file and the line or the item."""
+    if len(content) > _LONGEST:
+        raise StudyError(
+            f"{path} is too long for a model card", expected=f"at most {_LONGEST >> 10} KiB", hint="shorten its texts"
+        )
+    try:
+        texts = tomllib.loads(content.decode("utf-8-sig"))
     except ValueError as error:
-        raise StudyError(f"{path} is not valid TOML", found=str(error)[:200], hint="correct that line") from error
-    numbers = {item.number for item in card}
+        raise StudyError(
+            f"{path} is not valid TOML",
+            found=str(error)[:200],
+            hint='correct that line; a text stands between quotes: 26 = "Not for newborns.", over several lines between three',
+        ) from error
     if wrong := [name for name, text in texts.items() if name not in numbers or not isinstance(text, str)]:
         raise StudyError(
             f"{path} has an item that the card does not know",
@@ -96,6 +154,10 @@ def read_card(clinic: ClinicPlace, model: str, card: tuple[CardItem, ...]) -> tu
             found=str(wrong[0])[:60],
             hint="correct its number, or write its text in quotes",
         )
+    return texts
+
+
+def _filled(card: tuple[CardItem, ...], texts: Mapping[str, str]) -> tuple[CardItem, ...]:
     return tuple(item.changed(text=texts.get(item.number, item.text)) for item in card)
 
 

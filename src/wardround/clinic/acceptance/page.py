@@ -11,7 +11,7 @@ from markupsafe import Markup
 from wardround.clinic.acceptance.card import blanks
 from wardround.clinic.acceptance.judging import Judgement
 from wardround.clinic.acceptance.summary import FIGURES
-from wardround.clinic.place.acceptance_record import AcceptanceRecord, CandidateRecord
+from wardround.clinic.place.acceptance_record import AcceptanceRecord, CandidateRecord, CardItem
 from wardround.evidence import text as wording
 from wardround.evidence.run_facts import page_text
 from wardround.tasks.evaluation import sums_of
@@ -19,15 +19,18 @@ from wardround.tasks.protocol import Chart
 from wardround.tasks.registry import task_of_label
 
 
-def acceptance_page(record: AcceptanceRecord, judged: tuple[Judgement, ...]) -> str:
-    """HTML. The same record and minimums give the same page; every text of the record is escaped."""
+def acceptance_page(record: AcceptanceRecord, judged: tuple[Judgement, ...], missing: tuple[CardItem, ...] | None = None) -> str:
+    """HTML. The same record and minimums give the same page; every text of the record is escaped.
+
+    missing: required items of the card that are blank; as the record had them where they are not named.
+    """
     page: str = _template().render(
         record=record,
         css=page_text("report.css"),
         figures=FIGURES,
         finding=record.statement.data.label.name,
         judged=judged,
-        blanks=blanks(record.card),
+        blanks=blanks(record.card) if missing is None else missing,
         drawings=drawings(record),
         synthetic_words=wording.SYNTHETIC,
         not_cleared=wording.NOT_CLEARED,

@@ -26,6 +26,8 @@ from wardround.values.errors import RunError
 from wardround.values.private_files import read_private
 
 ID_DIGITS = 16
+LATEST = "latest"
+"""In place of a record's name: the one that was made last."""
 _LARGEST = 1 << 26
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -169,15 +171,32 @@ def keep_acceptance(clinic: ClinicPlace, record: AcceptanceRecord) -> str:
 
 
 def read_acceptance(clinic: ClinicPlace, name: str) -> AcceptanceRecord:
-    """The record whose id begins with `name`. RunError where there is none, several, or it is not what this clinic signed."""
+    """The record whose id begins with `name`, or the latest. RunError where there is none, several, or it is not what this clinic
+    signed."""
+    if name == LATEST:
+        return _latest(clinic)
     names = [path.stem for path in _files(clinic) if path.stem.startswith(name)]
     if len(names) != 1 or not name:
         raise RunError(
             f"{'Several acceptance records begin' if names else 'No acceptance record begins'} with {name[:80]!r}",
-            expected="the first letters of one record's name",
-            hint="see: wardround clinic history",
+            expected=f"the first letters of one record's name, or `{LATEST}`",
+            hint=f"see: {clinic.command('history')}",
         )
     return _read(clinic, names[0])
+
+
+def _latest(clinic: ClinicPlace) -> AcceptanceRecord:
+    """Two of one second are named, since a guess could put the wrong one in service."""
+    records = acceptances(clinic)
+    latest = [record for record in records if record.created == records[-1].created]
+    if len(latest) != 1:
+        raise RunError(
+            "No model was accepted here" if not latest else "Several models were accepted in the same second",
+            expected="one latest acceptance",
+            found=", ".join(record.id for record in latest),
+            hint=f"test one: {clinic.command('accept MODEL --data PATH')}" if not latest else "name one of them",
+        )
+    return latest[0]
 
 
 def acceptances(clinic: ClinicPlace) -> tuple[AcceptanceRecord, ...]:

@@ -7,6 +7,7 @@ Nothing in acceptances/, references/ and models/ is ever changed: a file's name 
 """
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -201,6 +202,11 @@ class ClinicPlace:
                 hint="do not use it; bring it back from a backup, or accept the model again",
             )
         return content
+
+    def command(self, words: str) -> str:
+        """A command of this clinic as it is typed, with --clinic where it is not this user's own."""
+        elsewhere = "" if self.path == clinic_folder().expanduser().resolve() else f" --clinic {shlex.quote(str(self.path))}"
+        return f"wardround clinic {words}{elsewhere}"
 
     @contextmanager
     def changing_service(self) -> Iterator[None]:
