@@ -55,6 +55,7 @@ def test_every_example_is_a_sound_study_with_a_run_file_that_fits(path: Path) ->
 
 HASHES = {
     "acute_care_again.toml": "f9fe8c7a8147",
+    "breast_cancer_private.toml": "0236c94776a0",
     "breast_cancer_survival.toml": "a6636bb6e091",
     "breast_cancer_time.toml": "0c6117bef0d0",
     "chest_xray.toml": "92c2485be7ca",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,8 @@ def site(
 ) -> Site:
     identity = identity_in(folder) if of.summation.mode == "masked" else None
     ledger = Ledger(folder / "ledger.sqlite") if of.privacy.private else None
-    read = load or (lambda: records(name))
+    own: Any = records if of.analysis is None else rows
+    read = load or (lambda: own(name))
     return Site(
         site_id(name),
         of,

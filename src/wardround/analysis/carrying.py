@@ -4,13 +4,16 @@ analysis.coordinate() --Ask, numbered and checked--> sum_of(ask) --Total--> anal
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wardround.analysis.protocol import Analysis, Ask, Exchange, Total
+from wardround.analysis.protocol import Analysis, Ask, Exchange, PrivateAnalysis, Total
 from wardround.analysis.result import Result
 from wardround.privacy.bounded_arrays import Arrays, ArrayWords, Quantity
+from wardround.privacy.bounded_rows import BLOCK, bounded_sum, first_of_each
+from wardround.privacy.noised_arrays import NoisedArrayWords
 from wardround.values.errors import DataError
 from wardround.values.rows import Rows
 from wardround.values.tree import Tree
@@ -78,24 +81,48 @@ def bounded(values: Arrays, exchange: Exchange, sites: int) -> dict[str, np.ndar
     return kept
 
 
-def total_of(decoded: Mapping[str, np.ndarray], words: ArrayWords, sites: tuple[str, ...]) -> Total:
+def bounded_rows(analysis: PrivateAnalysis, rows: Rows, ask: Ask, words: NoisedArrayWords) -> NDArray[np.float64]:
+    """A site's sum with every patient's part bounded, in clip norms: one row of each, the first."""
+    chosen = first_of_each(rows.patients)
+    step = max(1, BLOCK // words.size)
+
+    def blocks() -> Iterator[NDArray[np.float64]]:
+        for start in range(0, len(chosen), step):
+            yield words.vectors(analysis.of_each(rows.select(chosen[start : start + step]), ask))
+
+    with np.errstate(all="ignore"):
+        return bounded_sum(blocks(), words.size)
+
+
+def total_of(decoded: Mapping[str, np.ndarray], words: ArrayWords | NoisedArrayWords, sites: tuple[str, ...]) -> Total:
     """The total that decoded sums are."""
+    if isinstance(words, NoisedArrayWords):
+        return Total(decoded, {}, sites, noise={name: words.deviation(name, len(sites)) for name in decoded})
     sums = {name: array for name, array in decoded.items() if name != CLIPPED}
     errors = {name: words.error(name, float(np.abs(array).max(initial=0.0))) for name, array in sums.items()}
     return Total(sums, errors, sites, int(decoded[CLIPPED]))
 
 
-def in_one_place(analysis: Analysis, hospitals: Mapping[str, Rows]) -> Result:
-    """The analysis over rows that lie in this process: the same words as in a run, without masks.
+def in_one_place(
+    analysis: Analysis, hospitals: Mapping[str, Rows], noised: Callable[[Exchange], NoisedArrayWords] | None = None
+) -> Result:
+    """The analysis over rows that lie in this process: the same words as in a run, without masks. noised: the words of sums with
+    noise.
 
     For tests, and to see what an analysis would say before anybody is asked."""
 
+    def encoded(rows: Rows, ask: Ask, words: ArrayWords | NoisedArrayWords) -> Tree:
+        if isinstance(words, NoisedArrayWords):
+            assert isinstance(analysis, PrivateAnalysis)
+            return words.encode(bounded_rows(analysis, rows, ask, words))
+        return words.encode(bounded(analysis.contribution(rows, ask), exchange_of(analysis, ask.label), len(hospitals)))
+
     def sum_of(ask: Ask) -> Total:
         exchange = exchange_of(analysis, ask.label)
-        words = words_of(exchange, len(hospitals))
+        words = words_of(exchange, len(hospitals)) if noised is None else noised(exchange)
         total: Tree = {}
         for rows in hospitals.values():
-            own = words.encode(bounded(analysis.contribution(rows, ask), exchange, len(hospitals)))
+            own = encoded(rows, ask, words)
             total = {name: total[name] + array if name in total else array for name, array in own.items()}
         return total_of(words.decode(total), words, tuple(hospitals))
 

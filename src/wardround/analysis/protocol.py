@@ -30,17 +30,31 @@ MOST_QUANTITIES = 60
 
 
 @dataclass(frozen=True)
+class Noised:
+    """How one patient's part of a sum with noise is bounded, and what the sum costs.
+
+    weights: name of a quantity -> what its numbers are multiplied by in the one vector that gets the noise. In it a patient's
+    part is at most 1 long: longer ones are shortened. events: as how many of the study's events the sum is charged; its noise is
+    that of one event over the root of so many."""
+
+    weights: Mapping[str, float]
+    events: int = 1
+
+
+@dataclass(frozen=True)
 class Exchange:
     """One kind of sum of an analysis. All of it follows from the study.
 
     label: its name in the finite list of what the study asks; letters, digits, `_` and `-`. quantities: what each site adds, by
-    name. order: names and shapes of the float64 arrays that go with each ask. times: how often it is asked at most.
+    name. order: names and shapes of the float64 arrays that go with each ask. times: how often it is asked at most. noised: None
+    where the sum has no noise.
     """
 
     label: str
     quantities: Mapping[str, Quantity]
     order: Shapes = field(default_factory=dict)
     times: int = 1
+    noised: Noised | None = None
 
     def __post_init__(self) -> None:
         if len(self.quantities) > MOST_QUANTITIES:
@@ -65,12 +79,14 @@ class Total:
     the largest error of one number of that sum; 0 for whole numbers. sites: whose arrays are in it.
 
     clipped: how many numbers of all sites lay beyond their bound, or were not finite (these count as 0). Above 0 the sums are not
-    those of the rows, and an analysis says so or refuses (`require_unclipped`)."""
+    those of the rows, and an analysis says so or refuses (`require_unclipped`). noise: name -> the standard deviation of the
+    noise in one number of that sum, of a sum with noise."""
 
     sums: Mapping[str, NDArray[Any]]
     error: Mapping[str, float] = field(default_factory=dict)
     sites: tuple[str, ...] = ()
     clipped: int = 0
+    noise: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.sums[name]
@@ -100,6 +116,20 @@ class Analysis(Protocol):
         """At the coordinator: the asks, one after another, and what comes of the totals.
 
         It asks each label at most `times` times. DataError where the totals allow no result, with what is wrong and its mend."""
+        ...
+
+
+@runtime_checkable
+class PrivateAnalysis(Analysis, Protocol):
+    """An analysis whose sums have noise: all its exchanges are `noised`, and a site bounds what each patient adds. Its
+    `contribution` is the sum without bound and noise, which no site sends."""
+
+    def of_each(self, rows: Rows, ask: Ask) -> Arrays:
+        """At the site: what each row adds, (n, *shape) for every quantity of the exchange, float64.
+
+        A row's numbers are made of that row and the order alone, by products and sums one after another: how many other rows
+        there are may change their last digit and no more. It never raises for what rows or order hold; a row with a number that
+        is not finite counts as nothing."""
         ...
 
 

@@ -102,7 +102,8 @@ class StudyAudit:
 def audit_study(
     study: Study, trials: int = TRIALS, attacked: Callable[[Attack | MaliciousModel], None] = lambda _: None
 ) -> StudyAudit:
-    """Attacks the noised sums and the training of a private study, and bounds the epsilon that they spend.
+    """Attacks the noised sums and the training of a private study, and bounds the epsilon that they spend. An analysis trains
+    nothing, so that its sums are all there is to attack.
 
     Parameters
     ----------
@@ -127,7 +128,7 @@ def audit_study(
     ------
     Steinke, Nasr, Jagielski (NeurIPS 2023); Nasr et al. (USENIX Security 2023).
     """
-    if study.data.label.kind != "binary":
+    if study.analysis is None and study.data.label.kind != "binary":
         raise StudyError(
             "The attacks are made with records that are a yes or a no, and the study asks another kind of question",
             expected='data.label.kind = "binary"',
@@ -140,7 +141,7 @@ def audit_study(
     for attack in _attacks(plan, trials):
         attacks.append(attack)
         attacked(attack)
-    malicious = malicious_model(study)
+    malicious = malicious_model(study) if study.analysis is None else None
     if malicious is not None:
         attacked(malicious)
     return StudyAudit(study.privacy.delta or 0.0, price_of(study).epsilon, tuple(attacks), malicious)
@@ -166,7 +167,7 @@ def _audited_plan(study: Study) -> PrivatePlan:
 
 
 def _attacks(plan: PrivatePlan, trials: int) -> Iterator[Attack]:
-    trains = plan.study.privacy.unit == "patient"
+    trains = plan.study.privacy.unit == "patient" and plan.analysis is None
     each = FALSE_ALARM / (2 * _bounds(plan) + 1 if trains else _bounds(plan))
     yield from _compared("noised sums", _noised_sums(plan, trials), plan, each)
     if trains:

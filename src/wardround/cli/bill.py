@@ -61,7 +61,9 @@ def show_bill(declared: Study, study: Study) -> None:
     with working_out("the noise of other epsilons"):
         table = _noise_table(study, price)
     console.print(table)
-    if study.privacy.of_patients and study.privacy.epsilon is not None:
+    if study.analysis is not None:
+        console.print(_sums_table(study))
+    elif study.privacy.of_patients and study.privacy.epsilon is not None:
         with working_out("other steps and sampling rates"):
             table = _steps_table(study, price, study.privacy.epsilon)
         console.print(table)
@@ -122,6 +124,24 @@ def _noise_table(study: Study, price: Price) -> Table:
     table.add_column("noise multiplier", justify="right")
     for target, multiplier in _noise_by_epsilon(study, price):
         table.add_row(f"{target:g}", f"{multiplier:g}")
+    return table
+
+
+def _sums_table(study: Study) -> Table:
+    """Of an analysis: the noise of each number in its totals, in the number's own unit, all hospitals together."""
+    plan = private_plan_of(study)
+    assert plan.analysis is not None
+    table = Table(title="Noise in one number of each sum, as a standard deviation")
+    table.add_column("sum")
+    table.add_column("numbers")
+    for title in ("how many", "noise", "charged steps"):
+        table.add_column(title, justify="right")
+    for exchange in plan.analysis.exchanges:
+        words = plan.words_of(exchange)
+        for name, quantity in exchange.quantities.items():
+            noise = words.deviation(name, len(plan.study.sites.names))
+            steps = exchange.times * plan.events_of(exchange.label)
+            table.add_row(exchange.label, name, f"{quantity.size:,}", f"{noise:.3g}", str(steps))
     return table
 
 

@@ -83,10 +83,11 @@ def simulate(
     if setting:
         declared = declared.revised(**assigned(setting))
     if declared.analysis is not None:
-        refused = {
-            "--seed": seed, "--own": own_baseline, "--epsilon": epsilon, "--seeds": seeds, "--left-out": left_out,
-            "--ledgers": ledgers,
+        refused: dict[str, object] = {
+            "--seed": seed, "--own": own_baseline, "--seeds": seeds, "--left-out": left_out,
         }  # fmt: skip
+        if not declared.privacy.private:
+            refused["--ledgers"] = ledgers
         _refuse_of_learning([option for option, value in refused.items() if value is not None])
     if seed is not None:
         declared = declared.revised(training={"seed": seed})
@@ -104,7 +105,7 @@ def simulate(
     if declared.analysis is not None:
         with_machine = settings.with_run(device=device, deadline_s=deadline, workers=workers)
         _analyse(
-            _OneRun(sites, data, division, workers, None, mappings, with_machine, (), shown=not as_json), declared, out, resume
+            _OneRun(sites, data, division, workers, ledgers, mappings, with_machine, (), shown=not as_json), declared, out, resume
         )
         return
     if left_out:
@@ -188,6 +189,7 @@ def _analyse(one: _OneRun, study: Study, out: Path | None, resume: bool) -> None
             run=one.settings,
             progress=False,  # drawn here already, or not wanted
             mappings=one.mappings,
+            ledgers=one.ledgers,
         )
     if one.shown:
         show_analysis(finished, verbose=is_verbose())

@@ -110,7 +110,8 @@ def _show_sums(study: "Study") -> None:
     for exchange in exchanges:
         numbers = sum(quantity.size for quantity in exchange.quantities.values())
         often = "once" if exchange.times == 1 else f"up to {exchange.times} times"
-        typer.echo(f"  {exchange.label:<20} {often:<16} {numbers:,} numbers")
+        noised = "" if exchange.noised is None else ", each with noise"
+        typer.echo(f"  {exchange.label:<20} {often:<16} {numbers:,} numbers{noised}")
 
 
 @app.command()

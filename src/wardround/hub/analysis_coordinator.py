@@ -20,10 +20,14 @@ from wardround.hub.orders import Orders, Question, require_sites, too_few
 from wardround.hub.run_folder import RunPlan
 from wardround.plan.permission import ORDER
 from wardround.plan.plan import Plan
+from wardround.plan.pricing import price_of_plan
+from wardround.plan.private_plan import PrivatePlan
 from wardround.privacy.bounded_arrays import ArrayWords
+from wardround.privacy.noised_arrays import NoisedArrayWords
 from wardround.study.declaration import Study
 from wardround.study.sections.execution import DEADLINE_S
 from wardround.summation.plain import SumFailed
+from wardround.values.canonical import finite_or_none
 from wardround.values.tree import Tree
 from wardround.values.version import __version__
 
@@ -43,6 +47,7 @@ class AnalysisCoordinator:
         self.study, self.engine, self.folder, self.plan = study, engine, folder, Plan(study)
         assert self.plan.analysis is not None
         self.analysis = self.plan.analysis
+        _ = self.plan.private  # refuses a private study whose noise nobody worked out, before anything runs
         self.progress = resumed(folder, study.hash)
         self._orders = Orders(self.plan, engine, listener, deadline_s)
         self._summing = self._orders.summing(folder, self._keep_keys, self.progress.keys)
@@ -77,6 +82,7 @@ class AnalysisCoordinator:
             "exchanges": self.exchanges,
             "synthetic": plan.synthetic,
             "version": __version__,
+            **({} if self.plan.private is None else {"privacy": privacy_facts(self.plan.private)}),
         }
 
     @property
@@ -101,7 +107,7 @@ class AnalysisCoordinator:
             self._save(replace(self.progress, state={**self.progress.state, name: self._summed(ask, words)}))
         return total_of(words.decode(self.progress.state[name]), words, tuple(map(str, sites)))
 
-    def _summed(self, ask: Ask, words: ArrayWords) -> Tree:
+    def _summed(self, ask: Ask, words: ArrayWords | NoisedArrayWords) -> Tree:
         """The words of a sum over every hospital of the run."""
         question = Question("evaluate", ask.number, {ORDER: ask.order}, ask.label)
         everybody = len(self.progress.sites)
@@ -117,3 +123,18 @@ class AnalysisCoordinator:
     def _save(self, progress: Progress) -> None:
         self.progress = replace(progress, keys=self._summing.keys)
         save(self.progress, self.folder)
+
+
+def privacy_facts(plan: PrivatePlan) -> dict[str, Any]:
+    """What a private analysis promises, as results.json holds it: epsilon None where it has no bound. Each hospital's own ledger
+    says what it has spent."""
+    price, study = price_of_plan(plan), plan.study
+    return {
+        "unit": study.privacy.unit,
+        "mode": study.privacy.mode,
+        "epsilon": finite_or_none(price.epsilon),
+        "delta": price.delta,
+        "noise_multiplier": price.noise_multiplier,
+        "events": price.events,
+        "collusion": study.summation.collusion,
+    }

@@ -14,6 +14,7 @@ from wardround.privacy.bounded_arrays import ArrayWords
 from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT
 from wardround.privacy.frame import Frame
 from wardround.privacy.mechanism import AnyFrame
+from wardround.privacy.noised_arrays import NoisedArrayWords
 from wardround.study.contract import DataContract
 from wardround.study.declaration import Study
 from wardround.study.sections.network import LAST_LAYERS
@@ -120,7 +121,12 @@ class Plan:
         """None where the study claims no privacy beyond its sum."""
         from wardround.plan.private_plan import PrivatePlan
 
-        return PrivatePlan(self.study, self.network.trainable_size) if self.study.privacy.private else None
+        if not self.study.privacy.private:
+            return None
+        if self.analysis is not None:
+            sizes = (sum(one.size for one in exchange.quantities.values()) for exchange in self.analysis.exchanges)
+            return PrivatePlan(self.study, max(sizes), self.analysis)
+        return PrivatePlan(self.study, self.network.trainable_size)
 
     @property
     def summed(self) -> frozenset[Step]:
@@ -166,9 +172,11 @@ class Plan:
         summation = self.study.summation
         return Frame(self.grid_sites(sites), real, counts, weight, summation.clip, summation.word_bits, summation.max_update_norm)
 
-    def analysis_words(self, label: str, sites: int) -> ArrayWords:
+    def analysis_words(self, label: str, sites: int) -> ArrayWords | NoisedArrayWords:
         """How the arrays of one sum of the analysis become words."""
         assert self.analysis is not None
+        if self.private is not None:
+            return self.private.words_of(exchange_of(self.analysis, label))
         return words_of(exchange_of(self.analysis, label), self.grid_sites(sites))
 
     def evaluation_frame(self, sites: int, *, shifted: bool) -> Frame:

@@ -72,6 +72,7 @@ def with_sites(study: Study) -> Study:
     many there are hardly changes the price: integers cost a little less over more shares of noise."""
     if study.sites.names or study.privacy.mode == "patient-local":
         return study
-    stated = study.privacy.public_patients
+    stated, threshold = study.privacy.public_patients, study.summation.threshold or 0
     names = tuple(sorted(stated)) if isinstance(stated, dict) else FEWEST
+    names += tuple(f"other-{number}" for number in range(len(names), max(threshold, study.sites.minimum)))
     return study.revised(sites={"names": names})

@@ -4,9 +4,12 @@ import math
 from dataclasses import dataclass
 
 from wardround.algorithms import statement_of
+from wardround.analysis.carrying import exchange_of
+from wardround.analysis.protocol import Analysis, Exchange
 from wardround.privacy.events import Event, Slack
 from wardround.privacy.gaussian_mechanism import NoisedFrame
 from wardround.privacy.noise_grid import NoiseGrid, narrowest
+from wardround.privacy.noised_arrays import NoisedArrayWords
 from wardround.study.declaration import Study
 from wardround.values.errors import StudyError
 from wardround.values.ids import SiteId
@@ -16,10 +19,12 @@ from wardround.values.tree import Shapes, size_of
 @dataclass(frozen=True)
 class PrivatePlan:
     """study: a private one, its noise multiplier worked out (`wardround study privacy`, or a simulation, does); StudyError where
-    it is not. size: the numbers that training changes."""
+    it is not. size: the numbers that training changes; of an analysis those of its largest sum. analysis: where the study asks
+    for one, of whose sums each is charged as `Noised.events` says."""
 
     study: Study
     size: int
+    analysis: Analysis | None = None
 
     def __post_init__(self) -> None:
         if self.study.privacy.noise_multiplier is None:
@@ -48,7 +53,25 @@ class PrivatePlan:
     @property
     def events(self) -> int:
         """Of the whole study."""
+        if self.analysis is not None:
+            return sum(exchange.times * self.events_of(exchange.label) for exchange in self.analysis.exchanges)
         return self.study.algorithm.rounds * self.events_a_round
+
+    def events_of(self, label: str) -> int:
+        """Of one order: of a round, or of the analysis's sum of that label."""
+        if self.analysis is None:
+            return self.events_a_round
+        noised = exchange_of(self.analysis, label).noised
+        assert noised is not None  # every sum of a private analysis has noise
+        return noised.events
+
+    def words_of(self, exchange: Exchange) -> NoisedArrayWords:
+        """How the arrays of a sum of the analysis become words. Its noise is the study's over the root of its events: as much as
+        so many releases of one event show together."""
+        assert exchange.noised is not None
+        size = sum(quantity.size for quantity in exchange.quantities.values())
+        multiplier = (self.study.privacy.noise_multiplier or 0.0) / math.sqrt(exchange.noised.events)
+        return NoisedArrayWords(exchange.quantities, exchange.noised.weights, self._grid(size, 1.0, multiplier))
 
     def patients(self, site: str) -> int:
         """The public number of this site's training patients; 1 where the unit is the site."""
@@ -73,12 +96,14 @@ class PrivatePlan:
 
     def noise_grid(self, size: int) -> NoiseGrid:
         """The grid of one release of `size` values."""
-        privacy = self.study.privacy
+        return self._grid(size, self.study.privacy.clip_norm, self.study.privacy.noise_multiplier or 0.0)
+
+    def _grid(self, size: int, clip_norm: float, multiplier: float) -> NoiseGrid:
         sites, honest, most = self._shared() if self.distributed else (1, 1, self._most_alone())
         # The factor leaves room for public numbers that are too low: more would wrap, which costs accuracy and no privacy.
         return narrowest(
-            clip_norm=privacy.clip_norm,
-            multiplier=privacy.noise_multiplier or 0.0,
+            clip_norm=clip_norm,
+            multiplier=multiplier,
             size=size,
             capacity=4.0 * most,
             sites=sites,

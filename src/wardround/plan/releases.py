@@ -42,6 +42,11 @@ def releases(plan: Plan) -> tuple[Release, ...]:
 
 def _releases(plan: Plan) -> Iterator[Release]:
     study = plan.study
+    if plan.analysis is not None and plan.private is not None:
+        for exchange in plan.analysis.exchanges:
+            words = plan.private.words_of(exchange)
+            yield Release(ANALYSIS, exchange.times, words.size, words.grid.bits, 0, (exchange.label,))
+        return
     if plan.analysis is not None:
         for exchange in plan.analysis.exchanges:
             quantities = exchange.quantities.values()

@@ -20,8 +20,9 @@ from wardround.hub.artifacts import CARD, MODEL, ONNX, RECORD
 from wardround.hub.notices import Listener, silent
 from wardround.hub.outcome import IN_PROCESS
 from wardround.hub.run_folder import RunFolder
+from wardround.plan.pricing import with_noise
 from wardround.simulation.hospitals import Hospitals, Place, divide, from_folders, keep_hospitals, kept_hospitals
-from wardround.simulation.ledgers import Ledgers
+from wardround.simulation.ledgers import Ledgers, privacy_record
 from wardround.simulation.progress import watching
 from wardround.simulation.site_logs import Losses, naming_logs
 from wardround.simulation.starting import (
@@ -32,6 +33,7 @@ from wardround.simulation.starting import (
     let_go_on,
     settings_of,
     site_configs_of,
+    with_epsilon,
 )
 from wardround.site.config import labels_of
 from wardround.study.declaration import Study
@@ -163,6 +165,8 @@ def analyse(
     progress: bool | None = None,
     mappings: Mapping[str, str | Path] | None = None,
     register: bool = True,
+    epsilon: float | None = None,
+    ledgers: str | Path | None = None,
 ) -> AnalysisRun:
     """Carry out an analysis over hospitals on this machine: the same sums, masks and refusals as between real ones.
 
@@ -194,6 +198,11 @@ def analyse(
         Hospital -> the file of its own mapping, which says how its table's columns become the contract's.
     register
         Whether a regression that is a model enters this user's registry.
+    epsilon
+        Replaces a private study's epsilon; the noise follows.
+    ledgers
+        A folder with a privacy ledger for each hospital, NAME.sqlite, kept over runs and studies. Default: new ones in the run
+        folder.
 
     Returns
     -------
@@ -211,8 +220,11 @@ def analyse(
     declared = load_study(study) if isinstance(study, str | Path) else study
     if declared.analysis is None:
         raise StudyError("The study learns a model", expected="[analysis]", hint="run it with wardround.simulate")
+    if epsilon is not None:
+        declared = with_epsilon(declared, epsilon)
     shown = False if progress is None and listener is not silent else progress
-    asked = _Asked(sites, data, resume, synthetic, mappings, register)
+    kept_ledgers = None if ledgers is None else Path(ledgers).resolve()
+    asked = _Asked(sites, data, resume, synthetic, mappings, register, kept_ledgers)
     with watching(shown, also=listener) as heard:
         return _analysed(declared, asked, stated, Path(out) if out is not None else default_folder(declared), heard)
 
@@ -227,6 +239,7 @@ class _Asked:
     synthetic: bool
     mappings: Mapping[str, str | Path] | None
     register: bool
+    ledgers: Path | None = None
 
 
 def _analysed(declared: Study, asked: _Asked, stated: RunSettings, out: Path, listener: Listener) -> AnalysisRun:
@@ -244,9 +257,12 @@ def _analysed(declared: Study, asked: _Asked, stated: RunSettings, out: Path, li
         at_once = default_workers(len(hospitals)) if settings.run.workers is None else settings.run.workers
         signed = enrolled_at(declared, hospitals, folder)
         analysis_of(signed)  # what does not fit is told before any hospital is started
+        signed = with_noise(signed)
         synthetic = asked.synthetic or is_drawn(declared, asked.sites, asked.data)
         plan = begun or folder.begin(declared, settings, synthetic=synthetic)
-        site_configs = site_configs_of(folder, signed, hospitals, at_once, Ledgers(folder), settings.run.device)
+        kept = Ledgers(folder, asked.ledgers)
+        kept.ready(signed, hospitals)
+        site_configs = site_configs_of(folder, signed, hospitals, at_once, kept, settings.run.device)
         let_go_on(site_configs)
         losses = Losses(listener)
         with naming_logs(folder, losses), closing(in_process(site_configs, at_once, fork_server)) as engine:
@@ -254,6 +270,9 @@ def _analysed(declared: Study, asked: _Asked, stated: RunSettings, out: Path, li
             result = coordinator.run()
             coordinator.close()
         facts = coordinator.facts(plan, declared)
+        promised = privacy_record(signed, coordinator.progress.sites, kept)
+        if promised is not None:
+            facts["privacy"] |= {"spent": dict(promised.spent), "ledger_entries": dict(promised.ledger_entries)}
         write_result(result, facts, to_toml(declared), folder.path)
         sites = tuple(map(str, coordinator.progress.sites))
         ended = EndedAnalysis(declared, plan, result, coordinator.exchanges, sites, IN_PROCESS, at_once)

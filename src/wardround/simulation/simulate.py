@@ -45,6 +45,7 @@ from wardround.simulation.starting import (
     let_go_on,
     settings_of,
     site_configs_of,
+    with_epsilon,
 )
 from wardround.study.declaration import Study
 from wardround.study.reading import load_study
@@ -181,11 +182,7 @@ def _with(study: Study, seed: int | None, own: bool | None, epsilon: float | Non
         study = study.revised(training={"seed": seed})
     if own is not None:
         study = study.revised(evaluation={"own_baseline": own})
-    if epsilon is not None and not study.privacy.private:
-        raise StudyError(
-            "An epsilon needs a private study", found='privacy.mode = "none"', hint="give the study a [privacy] mode"
-        )
-    return study if epsilon is None else study.with_privacy(epsilon=epsilon, noise_multiplier=None)
+    return study if epsilon is None else with_epsilon(study, epsilon)
 
 
 def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Listener, began: float) -> Run:

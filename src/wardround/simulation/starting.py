@@ -11,6 +11,7 @@ from wardround.site.store import STATE, SiteStore
 from wardround.study.declaration import Study
 from wardround.study.run_settings import RunSettings, load_run, settings_beside
 from wardround.values.cores import usable_cores
+from wardround.values.errors import StudyError
 
 
 def settings_of(run: RunSettings | str | Path | None, study: Study | str | Path, study_folder: Path | None) -> RunSettings:
@@ -29,6 +30,15 @@ def enrolled_at(study: Study, hospitals: Hospitals, folder: RunFolder) -> Study:
     _ = study.quorum_of(hospitals)  # too few hospitals to hide one another are refused before any of them is started
     keys = {str(name): identity_in(folder.site(name)).public for name in sorted(hospitals)}
     return study.revised(sites={"names": tuple(keys), "keys": keys})
+
+
+def with_epsilon(study: Study, epsilon: float) -> Study:
+    """The private study at another epsilon. StudyError where it is none."""
+    if not study.privacy.private:
+        raise StudyError(
+            "An epsilon needs a private study", found='privacy.mode = "none"', hint="give the study a [privacy] mode"
+        )
+    return study.with_privacy(epsilon=epsilon, noise_multiplier=None)
 
 
 def site_configs_of(

@@ -4,7 +4,9 @@
 
 As under training, whether there is an answer, and how long it is, follows from the order and the study alone. What goes wrong
 with numbers counts as 0, and how many did is one count of the sum (`analysis/carrying.py`); the hospital's own log says what
-happened.
+happened. Under privacy no count leaves:
+
+    order --analysis.of_each(rows, ask)--> one vector for each patient --bounded, summed--> noise share --> words
 """
 
 import hashlib
@@ -14,13 +16,15 @@ from functools import cached_property
 from traceback import format_exception
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wardround.analysis.carrying import CLIPPED, bounded, exchange_of
-from wardround.analysis.protocol import Ask, OwnCounts, OwnTables
+from wardround.analysis.carrying import CLIPPED, bounded, bounded_rows, exchange_of
+from wardround.analysis.protocol import Ask, OwnCounts, OwnTables, PrivateAnalysis
 from wardround.analysis.registry import analysis_of
 from wardround.plan.permission import ORDER
 from wardround.plan.plan import Plan
 from wardround.privacy.bounded_arrays import Arrays
+from wardround.privacy.noised_arrays import NoisedArrayWords
 from wardround.site.question_register import Question, QuestionRegister
 from wardround.site.store import SiteState, SiteStore
 from wardround.study.declaration import Study
@@ -59,7 +63,8 @@ class AnalysisWork:
         rows = self._load()
         section = self.plan.study.analysis
         assert section is not None
-        if len(rows) > section.largest_hospital:
+        # Under privacy no bound follows from it, and a refusal would tell of one patient more.
+        if len(rows) > section.largest_hospital and not self.plan.study.privacy.private:
             raise DataError(
                 "The hospital has more rows than the study's bounds allow for",
                 expected=f"at most {section.largest_hospital} (analysis.largest_hospital)",
@@ -115,8 +120,9 @@ class AnalysisWork:
 
     def _register(self) -> None:
         """Records the question, where it keeps its distance from every earlier one. DataError where it does not: the word that
-        leaves is that of records which cannot be used, and a person looks."""
-        if self.questions is None:
+        leaves is that of records which cannot be used, and a person looks. A private study keeps no distance: each patient's part
+        in it is hidden by noise, whatever else was asked, and is on the ledger's bill."""
+        if self.questions is None or self.plan.study.privacy.private:
             return
         question = question_of(self.questions, self.plan.study, self._rows)
         if broken := list(self.questions.broken(question)):
@@ -132,13 +138,24 @@ class AnalysisWork:
         header, sites = order.header, self.plan.grid_sites(len(order.header.cohort))
         exchange = exchange_of(self.analysis, header.label)
         ask = Ask(header.label, unpack_bundle(order.arrays).get(ORDER, {}), header.round)
+        words = self.plan.analysis_words(header.label, len(header.cohort))
+        if isinstance(words, NoisedArrayWords):
+            return words.encode(self._bounded_sum(ask, words))
         kept = bounded(self._contribution(ask), exchange, sites)
         if kept[CLIPPED]:
             self.store.log(
                 "bounds", f"In sum {header.round}, {header.label}, {int(kept[CLIPPED])} numbers lay beyond their bounds."
             )
-        words = self.plan.analysis_words(header.label, len(header.cohort))
         return words.encode(kept, lambda part: rounding_key(0, self.name, header.label, header.round, part))
+
+    def _bounded_sum(self, ask: Ask, words: NoisedArrayWords) -> NDArray[np.float64]:
+        """The sum over patients, each bounded; nothing where it cannot be computed."""
+        assert isinstance(self.analysis, PrivateAnalysis)
+        try:
+            return bounded_rows(self.analysis, self._rows, ask, words)
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:  # a refusal would tell of the rows
+            self.store.log("arithmetic", f"A sum could not be computed: {''.join(format_exception(error))}")
+            return np.zeros(words.size)
 
     def _contribution(self, ask: Ask) -> Arrays:
         """The arrays of this site's rows; NaN, which counts as 0, where they cannot be computed."""

@@ -108,9 +108,8 @@ def _require_next_sum(planned: PlannedOrder, state: SiteState, analysis: Analysi
     sum's place in the run: two labels with one number would be one sum more than the study has."""
     if planned.name in state.asked:  # another attempt at it
         return
-    summed = [name.split("/") for name in state.asked if name.startswith("evaluate/")]
-    times = sum(label == planned.label for _, _, label in summed)
-    latest = max((int(number) for _, number, _ in summed), default=0)
+    times = sum(name.startswith("evaluate/") and name.split("/")[2] == planned.label for name in state.asked)
+    latest = latest_sum(state)
     if planned.number <= latest or times >= exchange_of(analysis, planned.label).times:
         raise RefusedError(
             f"{planned.name} comes too late, or too often",
@@ -118,6 +117,11 @@ def _require_next_sum(planned: PlannedOrder, state: SiteState, analysis: Analysi
             found=f"{times} of {planned.label} so far",
             code="old-round",
         )
+
+
+def latest_sum(state: SiteState) -> int:
+    """The number of the last sum of an analysis that this site was asked for; 0 for none."""
+    return max((int(name.split("/")[1]) for name in state.asked if name.startswith("evaluate/")), default=0)
 
 
 def _require_weight(header: OrderHeader, state: SiteState, plan: Plan, site: SiteId) -> None:

@@ -1,7 +1,7 @@
 """How a site pays for what leaves it, between the orders of a private study and the ledger of its patients.
 
 open    room for the whole study is kept, or the study is refused before it begins (once: opening again changes nothing)
-train   charged before anything is computed; marked as released before the stored bytes leave
+train   charged before anything is computed; marked as released before the stored bytes leave; of an analysis: evaluate
 close   the room that was not used is given back
 
 A charge stays where the work fails after it: the refusal leaves, and whether there is one may depend on the records or on noise
@@ -30,14 +30,19 @@ class PrivacyCharges:
             raise StudyError("A private study needs the ledger of this site's patients", hint="start the site with its ledger")
         self._plan, self._ledger = plan, ledger
 
+    @property
+    def charged_step(self) -> str:
+        """The step whose orders are paid for: what leaves after them depends on patients."""
+        return "train" if self._plan.analysis is None else "evaluate"
+
     def pay(self, order: Order, answered: int) -> None:
-        """Before the work of an order. RefusedError ("budget") where the budget does not reach. answered: the last round that
-        this site has answered, 0 for none."""
+        """Before the work of an order. RefusedError ("budget") where the budget does not reach. answered: the last round, or sum,
+        that this site has answered, 0 for none."""
         study, step = order.header.study, order.header.step
         if step == "open":
             self._require_stated_epsilon()
             self._ledger.plan(study, self._plan.event, self._plan.events, self._plan.study.question.title)
-        if step == "train":
+        if step == self.charged_step:
             self._require_same_ledger(study, answered)
             self._charge(order)
 
@@ -45,7 +50,7 @@ class PrivacyCharges:
         """A ledger that was lost together with its receipt, or overwritten by an older pair, agrees with itself. The site's own
         state tells it from the right one."""
         charged = answered == 0 or any(
-            one == study and release.startswith(f"train/{answered}/") for one, release in self._ledger.charges()
+            one == study and release.startswith(f"{self.charged_step}/{answered}/") for one, release in self._ledger.charges()
         )
         if not charged or study not in self._ledger.history():
             raise RefusedError(
@@ -55,7 +60,8 @@ class PrivacyCharges:
             )
 
     def _charge(self, order: Order) -> None:
-        status = self._ledger.charge(order.header.study, self._release(order), self._plan.event, self._plan.events_a_round)
+        events = self._plan.events_of(order.header.label)
+        status = self._ledger.charge(order.header.study, self._release(order), self._plan.event, events)
         if status is Status.RELEASED:
             raise RefusedError(
                 "This step has left already and its bytes are not here: the site's state is older than its ledger",
@@ -78,7 +84,7 @@ class PrivacyCharges:
     def leaves(self, order: Order, answer: Callable[[], LastAnswer]) -> None:
         """To be called when the answer is stored, before it is sent; calling it again changes nothing."""
         study, step = order.header.study, order.header.step
-        if step == "train":
+        if step == self.charged_step:
             self._ledger.released(study, self._release(order), _digest(answer()))
         elif step == "close":
             self._ledger.close(study)

@@ -22,7 +22,7 @@ from wardround.plan.usable_arrays import require_usable
 from wardround.privacy.ledger.ledger import Ledger
 from wardround.site.analysis_work import AnalysisWork
 from wardround.site.masked_participant import MaskedParticipant
-from wardround.site.order_checks import require_allowed, require_study
+from wardround.site.order_checks import latest_sum, require_allowed, require_study
 from wardround.site.privacy_charges import PrivacyCharges
 from wardround.site.question_register import QuestionRegister
 from wardround.site.refusals import ENDING, NOT_COUNTED, REFUSALS_IN_A_ROW, word_of
@@ -193,11 +193,12 @@ class Site:
     def _paid_work(self, order: Order, planned: PlannedOrder, state: SiteState) -> tuple[Tree, SiteState]:
         """The order's words, before any mask; a private step is charged first."""
         state = self._told_who_counted(order, state)
+        answered = latest_sum(state) if self.plan.analysis is not None else state.round
         state = replace(state, asked={**state.asked, planned.name: content_of(order)}, weight=state.weight or order.header.weight)
         if self.charges is not None:
-            if order.header.step == "train":
+            if order.header.step == self.charges.charged_step:
                 self.work.require_same_records(state)  # before the charge: a file that cannot be read costs nothing
-            self.charges.pay(order, state.round)
+            self.charges.pay(order, answered)
         return self.work.words(order, state)
 
     def _told_who_counted(self, order: Order, state: SiteState) -> SiteState:

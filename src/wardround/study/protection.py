@@ -15,7 +15,7 @@ def protection(study: Study) -> tuple[str, ...]:
     if study.evaluates_only:
         return (*summed, *_of_an_evaluation(study))
     if study.analysis is not None:
-        return (*summed, *_of_an_analysis(study.analysis))
+        return (*summed, *_of_an_analysis(study, study.analysis))
     return (*summed, *(promised_privacy(study) if study.privacy.private else _unprotected(study)))
 
 
@@ -101,8 +101,12 @@ def _of_an_evaluation(study: Study) -> Iterator[str]:
     )
 
 
-def _of_an_analysis(analysis: AnalysisSection) -> Iterator[str]:
+def _of_an_analysis(study: Study, analysis: AnalysisSection) -> Iterator[str]:
     yield "Nothing is trained: tables and figures are made of sums over all hospitals. If one is missing, the run waits for it."
+    if study.privacy.private:
+        yield from _promised(study)
+        yield "Every sum has noise, and nothing else leaves. Of a patient with several rows the first one counts."
+        return
     yield (
         f"No patient is protected by noise: counts below {analysis.smallest_cell} are not shown, but whoever runs the "
         "coordinator reads every total, and may ask in between for whatever the orders let it ask."

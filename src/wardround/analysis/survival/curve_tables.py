@@ -34,7 +34,7 @@ def curve_parts(declared: DeclaredSurvival, curves: Curves, smallest: int) -> Re
         parts += _at_horizons(declared, curves)
     if len(declared.cause_names) > 1:
         parts += _incidence(declared, curves)
-    if curves.on_grid is not None and curves.by_hospital is not None:
+    if curves.on_grid is not None:
         parts += _tests(curves.on_grid, curves.by_hospital)
     return parts + ResultParts((_whole_curves(declared, curves),))
 
@@ -140,14 +140,16 @@ def _incidence(declared: DeclaredSurvival, curves: Curves) -> ResultParts:
     return ResultParts((table,), (chart,))
 
 
-def _tests(on_grid: LogRank, by_hospital: LogRank) -> ResultParts:
-    named = (("all together, on the grid", on_grid), ("within hospitals, by time", by_hospital))
-    rows = tuple((name, test.statistic, test.freedom, test.p) for name, test in named)
+def _tests(on_grid: LogRank, by_hospital: LogRank | None) -> ResultParts:
+    """by_hospital: None of a private study, whose counts are of all hospitals together."""
+    tests = (
+        ("all together, on the grid", "log_rank", on_grid),
+        ("within hospitals, by time", "log_rank_by_hospital", by_hospital),
+    )
+    made = [(name, key, test) for name, key, test in tests if test is not None]
+    rows = tuple((name, test.statistic, test.freedom, test.p) for name, _, test in made)
     head = (Column("log-rank test", "text"), Column("chi-square"), Column("df", "count"), Column("p", "p"))
-    figures = {
-        key: {"statistic": test.statistic, "freedom": test.freedom, "p": test.p}
-        for key, test in (("log_rank", on_grid), ("log_rank_by_hospital", by_hospital))
-    }
+    figures = {key: {"statistic": test.statistic, "freedom": test.freedom, "p": test.p} for _, key, test in made}
     return ResultParts((Table("tests", "Whether groups differ", head, rows),), (), figures)
 
 

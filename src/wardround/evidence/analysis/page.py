@@ -1,6 +1,6 @@
 """`report.html` of an analysis: its tables and charts on one self-contained page, as the report of a training is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -37,10 +37,34 @@ def facts_of(values: Mapping[str, Any], result: Result) -> tuple[tuple[str, str]
         ("Study", f"{result.title} (SHA-256 {values['study']})"),
         ("Hospitals", ", ".join(values["hospitals"])),
         ("Sums", f"{values['exchanges']}, each over all of them, {values['summation']}"),
-        ("Error of the sums", f"at most {result.error:.1g} in a figure of the tables" if result.error else "none: whole numbers"),
+        ("Error of the sums", _error_words(values, result)),
+        *_privacy_of(values),
         ("Started", str(values["created"])),
         ("Version", f"Wardround {values['version']}"),
     )
+
+
+def _error_words(values: Mapping[str, Any], result: Result) -> str:
+    if "privacy" in values:
+        return "noise, on purpose: intervals hold it"
+    return f"at most {result.error:.1g} in a figure of the tables" if result.error else "none: whole numbers"
+
+
+def _privacy_of(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a private analysis promises; nothing of another."""
+    if "privacy" not in values:
+        return
+    privacy = values["privacy"]
+    bound = "no bound on epsilon" if privacy["epsilon"] is None else f"epsilon {privacy['epsilon']:.4g}"
+    helped = f"the coordinator and {privacy['collusion']} hospitals that help it" if privacy["collusion"] else "the coordinator"
+    yield (
+        "Privacy",
+        f"{bound} at delta {privacy['delta']:g} for one {privacy['unit']}, over all sums, against {helped}; noise multiplier "
+        f"{privacy['noise_multiplier']:.4g}, {privacy['events']} charged steps",
+    )
+    if spent := privacy.get("spent"):
+        said = (f"{site}: {'no bound' if epsilon is None else f'{epsilon:.4g}'}" for site, epsilon in spent.items())
+        yield ("Ledgers after it", ", ".join(said))
 
 
 @cache

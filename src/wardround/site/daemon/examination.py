@@ -86,8 +86,9 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
         if read_result is not None and readiness.ready():
             rows = to_rows(read_result, study.data, name)
             mark, patients = fingerprint_of_rows(rows), rows.patient_count
-            register = QuestionRegister(default_home() / "questions")
-            asked_before = list(register.broken(question_of(register, study, rows)))
+            if not study.privacy.private:
+                register = QuestionRegister(default_home() / "questions")
+                asked_before = list(register.broken(question_of(register, study, rows)))
     else:
         readiness, read_result = source.look()
         if read_result is not None and readiness.ready():

@@ -129,7 +129,12 @@ def _analysed(plan: Plan, analysis: Analysis) -> Iterator[str]:
     yield f"An analysis ({section.kind}): tables and figures of all hospitals together. No model is made."
     yield f"It reads the columns: {', '.join(analysis.columns)}."
     yield f"Its tables will be public: counts below {section.smallest_cell} are withheld in them, and what would give them away."
-    yield "The hub reads every total before these rules, also a total of few patients; of this hospital alone it reads nothing."
+    if plan.private is None:
+        yield (
+            "The hub reads every total before these rules, also a total of few patients; of this hospital alone it reads nothing."
+        )
+    else:
+        yield "The hub reads totals with noise; of this hospital alone it reads nothing. Of each patient the first row counts."
     yield "Only Wardround's own code runs here. Nothing that the hub sends is a program."
 
 
@@ -153,6 +158,13 @@ def _leaving(plan: Plan) -> Iterator[str]:
 
 def _release_words(release: Release, plan: Plan) -> str:
     numbers = []
+    if release.step == ANALYSIS and plan.private is not None:
+        times = "once" if release.sums == 1 else f"at most {release.sums} times"
+        steps = plan.private.events_of(release.labels[0])
+        return (
+            f"{release.labels[0]}, {times}: {release.model_words:,} numbers with noise as words of {release.bits} bits, "
+            f"{release.bytes_each:,} bytes each, charged as {steps} step{'s' * (steps != 1)}."
+        )
     if release.step == ANALYSIS:
         real = f" and {release.model_words // 2:,} sums of real numbers" if release.model_words else ""
         times = "once" if release.sums == 1 else f"at most {release.sums} times"

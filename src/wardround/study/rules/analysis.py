@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from wardround.study.cell_values import spelled
 from wardround.study.contract import ColumnContract, DataContract
+from wardround.study.rules.private_analysis import broken_private_rules
 from wardround.study.sections.analysis.describe import DescribeSection
 from wardround.study.sections.analysis.effect import EffectSection
 from wardround.study.sections.analysis.regression import RegressionSection
@@ -30,8 +31,7 @@ def broken_analysis_rules(study: "Study") -> Iterator[str]:
     for name in type(study.summation).model_fields.keys() - OF_EVERY_SUM:
         if getattr(study.summation, name) != type(study.summation).model_fields[name].default:
             yield f"summation.{name} does nothing in a study with [analysis]: leave it out"
-    if study.privacy.private:
-        yield 'privacy.mode is of a study with [network]: an analysis with noise is not there yet; set privacy.mode = "none"'
+    yield from broken_private_rules(study)
     if study.data.kind != "table":
         yield 'an analysis reads columns: write data.kind = "table"'
         return

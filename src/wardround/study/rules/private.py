@@ -38,7 +38,7 @@ def broken_rules(study: Sections) -> Iterator[str]:
         return
     yield from _of_evaluation(study)
     yield from _of_the_algorithm(study)
-    yield from _of_delta(study)
+    yield from broken_delta(study)
     if privacy.mode != "patient-local" and study.summation.mode == "plain":
         yield f'privacy.mode = "{privacy.mode}" adds noise by shares, which the masked sum hides: set summation.mode = "masked"'
     if privacy.of_patients:
@@ -76,8 +76,9 @@ def _below(rate: float) -> str:
     return f"{math.floor(rate * 10.0**digits) / 10.0**digits:.{digits}f}"
 
 
-def _of_delta(study: Sections) -> Iterator[str]:
-    """Whoever gives one unit's data away, drawn by lot, keeps to epsilon 0 with a delta of 1 / units."""
+def broken_delta(study: PatientSections) -> Iterator[str]:
+    """One sentence for a delta that promises nothing. Whoever gives one unit's data away, drawn by lot, keeps to epsilon 0 with a
+    delta of 1 / units."""
     delta, units = study.privacy.delta or 0.0, units_together(study)
     if study.privacy.of_patients and delta * units >= 1:
         yield (
