@@ -12,6 +12,7 @@ from wardround.sources.datasets import catalogue
 from wardround.sources.datasets.catalogue import DataFile, DatasetEntry, entries, entry, find, get, suggested_contract, verified
 from wardround.sources.datasets.named import Dataset, load_dataset, load_dataset_rows
 from wardround.study.contract import ImageContract
+from wardround.tasks.registry import task_of_label
 from wardround.values.errors import DataError
 
 real = pytest.mark.skipif("WARDROUND_DATA" not in os.environ, reason="WARDROUND_DATA is not set: no public data sets here")
@@ -80,6 +81,42 @@ def test_get_fetches_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(catalogue, "fetch", fetched)
     assert get("toy") == get("toy") == tmp_path / "toy"
     assert asked == ["https://example.org/a.bin"]
+
+
+MEDMNIST = {
+    "retinamnist": (3, 1, 5),
+    "bloodmnist": (3, 1, 8),
+    "dermamnist": (3, 1, 7),
+    "chestmnist": (1, 14, 2),
+    "breastmnist": (1, 1, 2),
+}
+
+
+@pytest.mark.parametrize("name", MEDMNIST)
+def test_a_medmnist_file_is_read_by_its_contract(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the publisher's layout: three parts, labels in columns, the test part set apart. The file is drawn here."""
+    channels, columns, values = MEDMNIST[name]
+    rng = np.random.default_rng(1)
+    arrays = {}
+    for part, count in (("train", 30), ("val", 6), ("test", 9)):
+        arrays[f"{part}_images"] = rng.integers(0, 256, (count, 28, 28, 3) if channels == 3 else (count, 28, 28), np.uint8)
+        arrays[f"{part}_labels"] = rng.integers(0, values, (count, columns), np.uint8)
+    (folder := tmp_path / name).mkdir()
+    np.savez(folder / f"{name}.npz", **arrays)
+    monkeypatch.setattr(catalogue, "data_folders", lambda: (tmp_path,))
+    monkeypatch.setattr("wardround.sources.datasets.named.verified", lambda folder, _, file: folder / file)
+    found = loaded(name)
+    label = suggested_contract(name).label
+    assert (len(found.records), len(found.external)) == (36, 9)
+    assert found.records.inputs.shape == ((36, 28, 28, 3) if channels == 3 else (36, 28, 28))
+    names = [one.name for one in label.asked.classes or label.asked.findings]
+    written = dict(zip(map(bytes, arrays["test_images"]), arrays["test_labels"].tolist(), strict=True))
+    for image, said in zip(found.external.inputs, task_of_label(label).said(found.external.labels), strict=True):
+        row = written[bytes(image)]
+        if label.kind == "findings":
+            assert said == ("|".join(name for name, one in zip(names, row, strict=True) if one) or "none")
+        elif label.kind != "binary":
+            assert said == names[row[0]]
 
 
 @real

@@ -191,7 +191,7 @@ _LOADERS: dict[str, Loader] = {
     "actg175": _actg175,
     "kermany_cxr": _kermany,
     "pneumoniamnist": _pneumoniamnist,
-    "breastmnist": _npz_named("breastmnist"),
+    **{name: _npz_named(name) for name in ("bloodmnist", "breastmnist", "chestmnist", "dermamnist", "retinamnist")},
     "cxr_multisite": _npz_named("cxr_multisite"),
     "drawn_loans": _loans,
     "eicu_demo": _eicu,
@@ -199,4 +199,6 @@ _LOADERS: dict[str, Loader] = {
     "uci_heart_disease": _heart,
     "uci_wdbc": _wdbc,
 }
-_WITH_EXTERNAL = frozenset({"kermany_cxr", "pneumoniamnist", "breastmnist"})
+_WITH_EXTERNAL = frozenset(
+    {"kermany_cxr", "pneumoniamnist", "bloodmnist", "breastmnist", "chestmnist", "dermamnist", "retinamnist"}
+)
