@@ -11,11 +11,10 @@ from wardround.evidence.model_card import render_model_card
 from wardround.evidence.report import render_report
 from wardround.evidence.shareable import shareable
 from wardround.hub.checkpoint import Progress, RoundHistory
-from wardround.hub.daemon.finishing import privacy_of
 from wardround.hub.outcome import NETWORK, Outcome
 from wardround.hub.run_folder import RunPlan
 from wardround.plan.plan import FEDERATED, Plan
-from wardround.plan.pricing import with_sites
+from wardround.plan.pricing import privacy_of, with_sites
 from wardround.study.declaration import Study
 from wardround.study.label import LABEL_KINDS
 from wardround.study.reading import parse_study

@@ -7,6 +7,7 @@ from wardround.plan.private_plan import PrivatePlan
 from wardround.privacy.accounting import bill, calibrate
 from wardround.privacy.events import Slack
 from wardround.study.declaration import Study
+from wardround.study.record.privacy_record import PrivacyRecord
 from wardround.values.errors import StudyError
 
 FEWEST = ("a", "b", "c")
@@ -76,3 +77,23 @@ def with_sites(study: Study) -> Study:
     names = tuple(sorted(stated)) if isinstance(stated, dict) else FEWEST
     names += tuple(f"other-{number}" for number in range(len(names), max(threshold, study.sites.minimum)))
     return study.revised(sites={"names": names})
+
+
+def privacy_of(plan: Plan) -> PrivacyRecord | None:
+    """What a private study promised. What it cost each hospital stands in that hospital's own ledger."""
+    study, privacy = plan.study, plan.study.privacy
+    if plan.private is None or privacy.delta is None:
+        return None
+    price = price_of_plan(plan.private)
+    return PrivacyRecord(
+        unit=privacy.unit,
+        delta=privacy.delta,
+        epsilon=price.epsilon,
+        epsilons={f"{delta:g}": value for delta, value in price.epsilons.items()},
+        noise_multiplier=price.noise_multiplier,
+        clip_norm=privacy.clip_norm,
+        sampling_rate=privacy.sampling_rate,
+        events=price.events,
+        collusion=None if privacy.mode == "patient-local" else study.summation.collusion,
+        ledger_study=study.hash,
+    )

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardround.hub.daemon.finishing import privacy_of
 from wardround.hub.run_folder import RunFolder
 from wardround.plan.plan import Plan
+from wardround.plan.pricing import privacy_of
 from wardround.privacy.events import Unit
 from wardround.privacy.ledger.file import witness_of
 from wardround.privacy.ledger.ledger import Ledger

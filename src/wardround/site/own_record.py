@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wardround.plan.plan import CHOSEN, FEDERATED, own_label
+from wardround.plan.plan import CHOSEN, FEDERATED, Plan, own_label
+from wardround.plan.pricing import privacy_of
 from wardround.site.comparison import paired_differences
 from wardround.site.personal_models import CHOICE
 from wardround.site.store import SiteStore
@@ -69,6 +70,7 @@ def write_own_record(site: SiteId, study: Study, store: SiteStore, *, synthetic:
         network=NetworkRecord(name=study.learned.title, parameters=size_of(shapes_of(start))),
         algorithm=study.algorithm.name,
         privacy_mode=study.privacy.mode,
+        privacy=privacy_of(Plan(study)),
         summation_mode=study.summation.mode,
         sites={str(site): entry},
         hospitals=tuple(study.sites.names) or (str(site),),
@@ -78,8 +80,9 @@ def write_own_record(site: SiteId, study: Study, store: SiteStore, *, synthetic:
     return record
 
 
-def register_kept_model(record: RunRecord, folder: Path) -> None:
-    """Enters this hospital's record, and the model that it keeps, into its user's registry. folder: the site's."""
+def register_own_record(record: RunRecord, folder: Path) -> None:
+    """Enters this hospital's record, and the model that it keeps if there is one, into its user's registry: there the clinic
+    finds what the study promised. folder: the site's."""
     from wardround.registry import open_registry
 
     files = {} if record.model is None else {kind: folder / name for kind, name in record.model.files.items()}

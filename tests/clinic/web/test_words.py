@@ -158,7 +158,10 @@ def test_a_patient_of_twelve_can_read_her_sheet(verdict: str) -> None:
     assert max(len(part) for part in re.split("[。？！]", patient_sheet(answer(0.7), RECORD, Words("zh"), "").text)) <= 42
 
 
-@pytest.mark.parametrize("privacy", [None, Privacy(None), Privacy(1.0, 1e-5), Privacy(8.0, 1e-5)])
+PROMISES = [None, Privacy(None), Privacy(None, masked=False), Privacy(1.0, 1e-5), Privacy(8.0, 1e-5), Privacy(1.0, 1e-5, "site")]
+
+
+@pytest.mark.parametrize("privacy", PROMISES)
 def test_the_leaflet_is_as_easy(privacy: Privacy | None) -> None:
     """It hangs in a corridor."""
     text = leaflet(RECORD, Words("en"), "", privacy).text
@@ -176,5 +179,12 @@ def test_the_sentence_on_privacy_is_what_epsilon_allows_rounded_up(epsilon: floa
 
 def test_a_promise_that_promises_nothing_is_not_made() -> None:
     """Above epsilon 5 a guesser is right 100 times of 100, rounded up: then no number is written."""
-    for privacy in (Privacy(None), Privacy(20.0, 1e-5)):
+    for privacy in (Privacy(None), Privacy(20.0, 1e-5), Privacy(20.0, 1e-5, "site"), Privacy(1.0, 1e-5, "site")):
         assert not re.search(r"\d", privacy_words(privacy, Words("en")))
+
+
+def test_each_kind_of_promise_is_told_from_the_others() -> None:
+    """Sums that were not locked, and noise that hides hospitals, may not read as something better."""
+    for language in LANGUAGES:
+        said = [privacy_words(privacy, Words(language)) for privacy in PROMISES if privacy != Privacy(8.0, 1e-5)]
+        assert len(set(said)) == 5

@@ -60,6 +60,10 @@ def test_a_study_runs_once_every_hospital_has_approved(hospitals: Hospitals, tmp
     coordinator.close()
     assert all(np.isfinite(array).all() for array in coordinator.model.values())
     assert {hospitals.offered(name).state for name in NAMES} == {"finished"}
+    with open_registry() as registry:  # also where no hospital keeps a model: its clinic asks there what was promised
+        assert {run.id for run in registry.runs(study_hash=hospitals.study.hash)} == {
+            f"{name}-{hospitals.study.hash[:12]}" for name in NAMES
+        }
 
 
 def test_it_is_the_model_of_a_simulation(hospitals: Hospitals, tmp_path: Path) -> None:

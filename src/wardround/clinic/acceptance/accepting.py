@@ -17,6 +17,7 @@ from wardround.clinic.acceptance.card import card_items, write_card
 from wardround.clinic.acceptance.cases import Cases, read_cases
 from wardround.clinic.acceptance.measuring import Measured, crossed_may_be, less_asked, measured, measured_limits
 from wardround.clinic.acceptance.operating_point import OperatingPoint
+from wardround.clinic.acceptance.origin import model_origin
 from wardround.clinic.acceptance.subgroups import Columns, contract_columns, header_columns, read_groups, subgroup_records
 from wardround.clinic.answering.network import Network, open_network
 from wardround.clinic.answering.public_bins import SCORE, bins_of, counted, score_bins
@@ -127,7 +128,11 @@ def accept(
     if settings.groups is not None:
         columns |= read_groups(settings.groups, cases)
     record, reference = _record(clinic, candidates, networks, tested, columns, settings)
-    record = record.changed(card=[item.model_dump() for item in card_items(candidates[0].name, registry, networks[0].statement)])
+    card = card_items(candidates[0].name, registry, networks[0].statement)
+    origin = model_origin(candidates[0].name, registry, networks[0].statement)
+    record = record.changed(
+        card=[item.model_dump() for item in card], origin=None if origin is None else origin.model_dump(mode="json")
+    )
     with clinic.changing_service():
         clinic.keep_model(candidates[0].content)
         if reference is not None:

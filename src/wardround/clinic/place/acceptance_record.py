@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from wardround.clinic.place.clinic_place import ClinicPlace
+from wardround.clinic.place.origin_record import OriginRecord
 from wardround.crypto.identity import signed_by
 from wardround.study.record.evaluation_record import Count, Evaluation, Figure, Sha256, by_name
 from wardround.study.record.model_statement import ModelStatement
@@ -134,6 +135,9 @@ class AcceptanceRecord(Section):
     watch: WatchRecord | None = Field(default=None, description="Null in records of before: then nothing is said of drift.")
     subgroups: tuple[SubgroupRecord, ...] = Field(default=(), description="By column and group.")
     card: tuple[CardItem, ...] = Field(default=(), description="The items of the model card.")
+    origin: OriginRecord | None = Field(
+        default=None, description="Where the model comes from; null, and not signed, where no run of its study was known."
+    )
 
     @property
     def id(self) -> str:
@@ -142,8 +146,8 @@ class AcceptanceRecord(Section):
 
     @property
     def content(self) -> bytes:
-        """Canonical bytes: what is signed."""
-        return canonical_json(self.model_dump(mode="json"))
+        """Canonical bytes: what is signed. A record without an origin keeps the name that it had before there were any."""
+        return canonical_json(self.model_dump(mode="json", exclude={"origin"} if self.origin is None else None))
 
     @property
     def asked(self) -> CandidateRecord:

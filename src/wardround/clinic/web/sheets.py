@@ -7,9 +7,10 @@ right with probability at most e^epsilon / (1 + e^epsilon) + delta (C. Dwork and
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
+from wardround.clinic.place.origin_record import OriginRecord
 from wardround.clinic.web.saying import finding, frequency
 from wardround.clinic.web.words import Words
 
@@ -28,10 +29,20 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Privacy:
-    """What a study promised each patient: epsilon None where no noise was added."""
+    """What a study promised: epsilon None where no noise was added, or none that bounds anything. unit: whom it hides. masked:
+    whether the sums were locked while they went out."""
 
     epsilon: float | None
     delta: float = 0.0
+    unit: Literal["patient", "site"] = "patient"
+    masked: bool = True
+
+
+def promised_privacy(origin: OriginRecord | None) -> Privacy | None:
+    """As a model's acceptance noted it."""
+    if origin is None:
+        return None
+    return Privacy(origin.epsilon, origin.delta or 0.0, origin.unit or "patient", origin.summation_mode == "masked")
 
 
 def most_right(privacy: Privacy) -> int | None:
@@ -85,4 +96,6 @@ def privacy_words(privacy: Privacy | None, words: Words) -> str:
     if privacy is None:
         return words("leaflet.privacy_unknown")
     most = most_right(privacy)
-    return words("leaflet.privacy_none") if most is None else words("leaflet.privacy", most=most)
+    if most is None:
+        return words("leaflet.privacy_none" if privacy.masked else "leaflet.privacy_plain")
+    return words("leaflet.privacy_site") if privacy.unit == "site" else words("leaflet.privacy", most=most)

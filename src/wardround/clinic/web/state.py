@@ -13,10 +13,9 @@ from wardround.clinic.store.people import People
 from wardround.clinic.watch.metrics import Metrics
 from wardround.clinic.web.access import KeyNames
 from wardround.clinic.web.oidc import Provider
-from wardround.clinic.web.sheets import Privacy
+from wardround.clinic.web.sheets import Privacy, promised_privacy
 from wardround.clinic.web.watched_folder import WatchedFolder
 from wardround.values.errors import WardroundError
-from wardround.values.home import default_home
 from wardround.values.network_address import TryCount
 
 
@@ -39,7 +38,6 @@ class ClinicState:
     """Of the demo: a code in a link that lets one browser in as `demo`, once. Empty elsewhere, and then there is no such page."""
     logins: TryCount = field(default_factory=lambda: TryCount(30, 60.0))
     _records: dict[str, AcceptanceRecord] = field(default_factory=dict)
-    _promises: dict[str, Privacy | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keys = KeyNames(self.people)
@@ -61,25 +59,5 @@ class ClinicState:
 
     @property
     def privacy_of_model(self) -> Privacy | None:
-        """What the study of the model in service promised, as its run record in the registry says; None where there is none."""
-        study = self.desk.model.acceptance.statement.study_hash
-        if study not in self._promises:
-            self._promises[study] = _promise(study)
-        return self._promises[study]
-
-
-def _promise(study: str) -> Privacy | None:
-    """The registry is looked at only where it is there: nothing is made."""
-    if not (default_home() / "registry.db").is_file():
-        return None
-    from wardround.registry import open_registry
-
-    try:
-        with open_registry() as registry:
-            runs = [run for run in registry.runs(study_hash=study) if run.finished]
-            cost = registry.record(runs[0].id).privacy if runs else None
-    except WardroundError:
-        return None
-    if not runs:
-        return None
-    return Privacy(None) if cost is None or cost.unit != "patient" else Privacy(cost.epsilon, cost.delta)
+        """What the study of the model in service promised, as its acceptance noted it; None where nobody could tell."""
+        return promised_privacy(self.desk.model.acceptance.origin)

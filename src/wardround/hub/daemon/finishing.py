@@ -18,9 +18,9 @@ from wardround.hub.daemon.studies import StudyFolder
 from wardround.hub.outcome import NETWORK, Outcome, score_externally
 from wardround.hub.run_folder import RunFolder, RunPlan, external_in, run_plan_in
 from wardround.plan.plan import Plan
-from wardround.plan.pricing import price_of_plan
+from wardround.plan.pricing import privacy_of
 from wardround.study.declaration import Study
-from wardround.study.record.run_record import PrivacyRecord, RunRecord
+from wardround.study.record.run_record import RunRecord
 from wardround.study.run_settings import RunSettings
 from wardround.study.writing import to_toml
 from wardround.values.errors import RunError, StudyError
@@ -107,23 +107,3 @@ class EndedRun:
     @property
     def model(self) -> Tree:
         return self.progress.model
-
-
-def privacy_of(plan: Plan) -> PrivacyRecord | None:
-    """What a private study promised. What it cost each hospital stands in that hospital's own ledger."""
-    study, privacy = plan.study, plan.study.privacy
-    if plan.private is None or privacy.delta is None:
-        return None
-    price = price_of_plan(plan.private)
-    return PrivacyRecord(
-        unit=privacy.unit,
-        delta=privacy.delta,
-        epsilon=price.epsilon,
-        epsilons={f"{delta:g}": value for delta, value in price.epsilons.items()},
-        noise_multiplier=price.noise_multiplier,
-        clip_norm=privacy.clip_norm,
-        sampling_rate=privacy.sampling_rate,
-        events=price.events,
-        collusion=None if privacy.mode == "patient-local" else study.summation.collusion,
-        ledger_study=study.hash,
-    )

@@ -25,7 +25,7 @@ from wardround.site.daemon.offers import FILE as OFFER
 from wardround.site.daemon.offers import OfferedStudy, Offers
 from wardround.site.daemon.policy import Policy, load_policy
 from wardround.site.daemon.pre_approval import PolicyDesk
-from wardround.site.own_record import register_kept_model, write_own_record
+from wardround.site.own_record import register_own_record, write_own_record
 from wardround.site.refusals import word_of
 from wardround.site.site import Site
 from wardround.values.canonical import sha256_hex
@@ -269,8 +269,10 @@ class SiteDesk:
         if self._offers.get(study).study.analysis is not None:
             return  # no model was made, and the tables are of all hospitals
         record = write_own_record(site.name, self._offers.get(study).study, site.store, synthetic=site.work.synthetic)
-        if record is not None and record.model is not None:
-            register_kept_model(record, site.store.folder)
+        if record is None:
+            return
+        register_own_record(record, site.store.folder)
+        if record.model is not None:
             self.log.append("kept", "The model that this hospital keeps was registered.", study=study, model=record.model.sha256)
 
     def _now_ms(self) -> int:
