@@ -13,6 +13,7 @@ from wardround.clinic.place.acceptance_record import (
     CasesRecord,
     ConformalRecord,
 )
+from wardround.clinic.place.origin_record import OriginRecord
 from wardround.study.contract import ColumnContract, DataContract, ImageContract, LabelContract
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.study.record.model_statement import INNER_VALUES_KEY, METADATA_KEY, ModelStatement
@@ -160,6 +161,7 @@ def record_of(
     limits: ConformalLimits | None = None,
     name: str = "made",
     created: str = "2026-11-29T08:00:00+00:00",
+    origin: OriginRecord | None = None,
 ) -> AcceptanceRecord:
     """A record that says little, and says it soundly."""
     figures = Evaluation(values={"auc": 0.9, "sensitivity": 0.9}, intervals={"auc": (0.85, 0.95), "sensitivity": (0.8, 0.95)})
@@ -181,4 +183,5 @@ def record_of(
             limits=limits or ConformalLimits(promise=0.9, positive_from=-1.0, negative_to=1.0, positives=40, negatives=60),
             measured=Evaluation(values={}),
         ),
+        origin=origin,
     )

@@ -16,6 +16,7 @@ from wardround.clinic.place.service import activate
 from wardround.clinic.web.server import opened
 from wardround.clinic.web.sheets import leaflet, most_right, promised_privacy
 from wardround.clinic.web.words import Words
+from wardround.evidence.tripod import items
 from wardround.registry import open_registry
 from wardround.simulation.simulate import simulate
 from wardround.site.own_record import register_own_record, write_own_record
@@ -125,6 +126,11 @@ def test_a_hospitals_own_patients_are_never_the_studys(tmp_path: Path) -> None:
     origin = origin_of(own, counts=True)
     assert origin.hospitals == NAMES and (origin.patients, origin.records) == (None, None)
     assert origin_of(whole, counts=True).patients == sum(SIZES.values())
+    card = {number: text for number, _, text in items(own, of)}
+    assert "48" not in card["10"] and "north, 1 of 3 hospitals" in card["10"] and "filled in" in card["10"]
+    assert "filled in" in card["12a"] and "48" not in card["12a"]
+    assert card["21"].startswith("north: 48 patients") and "other hospitals: [to be filled in" in card["21"]
+    assert {number: text for number, _, text in items(whole, of)}["10"].startswith(f"{sum(SIZES.values())} patients")
 
 
 def test_what_was_noted_at_the_acceptance_is_what_the_pages_say(tmp_path: Path) -> None:

@@ -3,14 +3,15 @@
 G. S. Collins et al., TRIPOD+AI statement, BMJ 2024;385:e078378, checklist of 27 items. The names of the items are ours, short.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from wardround.evidence.fit_words import fit_items
 from wardround.evidence.input_facts import fingerprint_words
+from wardround.evidence.sample import covers_all, sample_of
 from wardround.evidence.text import blank, figure, whole, with_interval
 from wardround.study.declaration import Study
 from wardround.study.label import LABEL_KINDS
-from wardround.study.record.run_record import Evaluation, RunRecord, SiteRecord, TotalsRecord
+from wardround.study.record.run_record import Evaluation, RunRecord, SiteRecord
 from wardround.tasks.protocol import Words
 from wardround.tasks.registry import task_of_record
 
@@ -83,24 +84,28 @@ def _centres(record: RunRecord) -> str:
 
 
 def _sample(record: RunRecord) -> str:
-    totals = [] if record.totals is None else [record.totals]
-    entries: Sequence[SiteRecord | TotalsRecord] = list(record.sites.values()) or totals
-    if not entries:
-        return ""
-    patients, images = sum(entry.patients for entry in entries), sum(entry.images for entry in entries)
-    return f"{whole(patients)} patients, {whole(images)} records. Whether that was enough: {blank(_AUTHORS)}"
+    sample = sample_of(record)
+    if sample is not None:
+        return f"{whole(sample.patients)} patients, {whole(sample.records)} records. Whether that was enough: {blank(_AUTHORS)}"
+    return f"This record counts {_some(record)} alone. All hospitals together: {blank(_AUTHORS)}" if record.sites else ""
 
 
 def _division(record: RunRecord) -> str:
-    divided = [entry.split_images for entry in record.sites.values()]
-    if not divided and record.totals is not None:
+    if record.totals is not None:
         divided = [record.totals.split_images]
+    else:
+        divided = [entry.split_images for entry in record.sites.values()] if covers_all(record) else []
     parts = {split: sum(images.get(split, 0) for images in divided) for split in _SPLITS}
     if not any(parts.values()):
         return ""
     shares = ", ".join(f"{whole(count)} {split}" for split, count in parts.items())
     outside = f" External test sets: {', '.join(record.external)}." if record.external else ""
     return f"Records divided at each hospital: {shares}.{outside}"
+
+
+def _some(record: RunRecord) -> str:
+    """The hospitals that the record has figures of, and of how many."""
+    return f"{', '.join(record.sites)}, {len(record.sites)} of {len(record.took_part)} hospitals,"
 
 
 _SPLITS = ("train", "validation", "test")
@@ -129,6 +134,8 @@ def _events(record: RunRecord) -> str:
         ", ".join((f"{site}: {whole(entry.patients)} patients", *_labels(entry, words))) for site, entry in record.sites.items()
     ]
     totals = record.totals
+    if rows and not covers_all(record):
+        rows.append(f"of the other hospitals: {blank(_AUTHORS)}")
     if not rows and totals is not None:
         counted = (f"{whole(totals.labels.get(key))} {text}" for key, text in words.counted_in_text.items())
         rows = [", ".join((f"all hospitals together: {whole(totals.patients)} patients", *counted))]

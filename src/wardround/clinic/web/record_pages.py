@@ -1,5 +1,6 @@
 """What can be looked up: facts of the model, the leaflet of its study, the register, the audit."""
 
+import math
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -8,6 +9,7 @@ from starlette.responses import Response
 
 from wardround.clinic.acceptance.card import read_card
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
+from wardround.clinic.place.origin_record import OriginRecord
 from wardround.clinic.store.cases import audit_lines, counts
 from wardround.clinic.store.database import first_broken_line
 from wardround.clinic.watch import withdrawal
@@ -57,6 +59,7 @@ def about_lines(state: ClinicState, record: AcceptanceRecord, words: Words) -> l
         ("facts.finding", words.sentence(finding(record))),
         ("facts.output", statement.output),
         ("facts.synthetic", words("facts.made_up" if statement.synthetic else "facts.real_data")),
+        *origin_lines(record.origin, words),
         ("facts.use", words("facts.released", text=use) if use else words("facts.research")),
         ("facts.threshold", percent(record.threshold)),
         ("facts.calibration", str(record.calibration.chosen.name)),
@@ -64,6 +67,39 @@ def about_lines(state: ClinicState, record: AcceptanceRecord, words: Words) -> l
         ("facts.accepted", str(record.created)[:16].replace("T", " ")),
         ("facts.sha256", record.model),
     ]
+
+
+def origin_lines(origin: OriginRecord | None, words: Words) -> list[tuple[str, str]]:
+    """Who taught the model, on how many, under which promise; of each, that it is not known where it is not."""
+    if origin is None:
+        return [(f"facts.{name}", words("facts.not_noted")) for name in ("hospitals", "sample", "privacy")]
+    names = ", ".join(origin.hospitals)
+    sums = words("facts.masked" if origin.summation_mode == "masked" else "facts.plain")
+    return [
+        ("facts.hospitals", f"{len(origin.hospitals)}: {names}" if names else words("facts.not_noted")),
+        ("facts.sample", _sample(origin, words)),
+        (
+            "facts.privacy",
+            f"{_noise(origin, words)} {sums}",
+        ),
+    ]
+
+
+def _sample(origin: OriginRecord, words: Words) -> str:
+    if origin.patients is not None and origin.records is not None:
+        return words("facts.counts", patients=f"{origin.patients:,}", records=f"{origin.records:,}")
+    if origin.public_patients is not None:
+        return words("facts.public", patients=f"{origin.public_patients:,}")
+    return words("facts.withheld")
+
+
+def _noise(origin: OriginRecord, words: Words) -> str:
+    """epsilon in three digits, never below what it is."""
+    if origin.epsilon is None or origin.unit is None or origin.delta is None:
+        return words("facts.no_noise")
+    digits = 2 - math.floor(math.log10(origin.epsilon)) if origin.epsilon > 0 else 0
+    epsilon = math.ceil(origin.epsilon * 10.0**digits - 1e-9) / 10.0**digits
+    return words(f"facts.noise_{origin.unit}", epsilon=f"{epsilon:g}", delta=f"{origin.delta:g}")
 
 
 def _leaflet(request: Request) -> Any:
