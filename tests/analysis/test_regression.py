@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from numpy.typing import NDArray
+from scipy import stats
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from wardround.analysis.carrying import bounded, carried, exchange_of, in_one_place, total_of, words_of
@@ -176,6 +177,54 @@ class TestGamma(RegressionConformance):
 
 class TestNegativeBinomial(RegressionConformance):
     settings = FAMILIES["negative_binomial"][0]
+
+
+class TestLikelihoodRatios(RegressionConformance):
+    settings = FAMILIES["gamma"][0] + 'term_tests = "likelihood_ratio"\n'
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_likelihood_ratio_is_that_of_two_fits_of_statsmodels(family: str) -> None:
+    """Each term is left out by itself; the fits go on in the same exchanges, and take no more of them than the whole model's
+    starting values allow."""
+    settings, outcome, kind = FAMILIES[family]
+    rows = cohort()
+    result = in_one_place(analysis_of(study_of(settings + 'term_tests = "likelihood_ratio"\n')), split(rows))
+    tests = result.figures["models"]["common"]["term_tests"]
+    ward = [rows["ward"] == 0, rows["ward"] == 2]
+    columns = {"age": [rows["age"] / 10], "ward": ward, "smoker": [rows["smoker"]]}
+    exposure = rows["years"] if "offset" in settings else None
+
+    def fitted(terms: list[str]) -> Any:
+        matrix = sm.add_constant(np.stack([column for term in terms for column in columns[term]], axis=1).astype(float))
+        return sm.GLM(rows[outcome], matrix, family=kind, exposure=exposure).fit(tol=1e-13, maxiter=200)
+
+    whole = fitted(list(columns))
+    for term, own in columns.items():
+        gain = (fitted([other for other in columns if other != term]).deviance - whole.deviance) / whole.scale
+        assert tests[term]["degrees_of_freedom"] == len(own)
+        assert tests[term]["statistic"] == pytest.approx(gain, rel=1e-7, abs=1e-7)
+        law = stats.f(len(own), whole.df_resid) if kind is None or family == "gamma" else stats.chi2(len(own))
+        value = gain / len(own) if kind is None or family == "gamma" else gain
+        assert tests[term]["p"] == pytest.approx(law.sf(value), rel=1e-6)
+
+
+def test_a_term_that_is_part_of_a_product_is_not_left_out() -> None:
+    """A product without its columns is another question."""
+    product = '[[analysis.regression.terms]]\ncolumn = "age"\ntimes = "smoker"\n'
+    settings = FAMILIES["binomial"][0] + 'term_tests = "likelihood_ratio"\n'
+    result = in_one_place(analysis_of(study_of(settings, TERMS + product)), split(cohort()))
+    assert list(result.figures["models"]["common"]["term_tests"]) == ["ward", "age × smoker"]
+    shown = {row[0]: row[4:] for row in result.table("terms").rows}
+    assert shown["age"] == (None, None) and shown["ward"][0] is not None
+
+
+def test_likelihoods_are_compared_where_they_are_likelihoods() -> None:
+    """A ridge and a robust variance have none; a study that does not ask for the tests keeps its hash."""
+    for other in ("ridge = 1.0\n", 'variance = "hc1"\n'):
+        with pytest.raises(StudyError, match="compares likelihoods"):
+            study_of(FAMILIES["binomial"][0] + other + 'term_tests = "likelihood_ratio"\n')
+    assert study_of(FAMILIES["binomial"][0]).hash == study_of(FAMILIES["binomial"][0] + 'term_tests = "wald"\n').hash
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -216,6 +216,7 @@ class Study(Section):
 LATER_SETTINGS: Mapping[str, object] = {
     "analysis": None,
     **{f"analysis.{kind}": None for kind in ("describe", "regression", "survival", "effect")},
+    "analysis.regression.term_tests": "wald",
     "data.label.task": None,
     "data.molecule": None,
     "network.dropout": None,

@@ -4,17 +4,19 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wardround.algorithms.newton import Curvature, Fit, Matrix, Vector, newton, solved
 from wardround.analysis.carrying import require_unclipped
 from wardround.analysis.protocol import Ask, Exchange, Total
 from wardround.analysis.regression.refusals import require_determined, require_ended, require_enough, require_inside
-from wardround.analysis.regression.report import Fitted, result_of
-from wardround.analysis.regression.sums import NEWTON, ROBUST, START, Model, RegressionSums, sums_of, unpacked
+from wardround.analysis.regression.report import Fitted, Without, result_of
+from wardround.analysis.regression.sums import NEWTON, ROBUST, START, WITHOUT, Model, RegressionSums, sums_of, unpacked
 from wardround.analysis.result import Result
 from wardround.privacy.bounded_arrays import Arrays
 from wardround.study.declaration import Study
 from wardround.values.rows import Rows
+from wardround.values.tree import Tree
 
 
 def build(study: Study) -> "Regression":
@@ -54,17 +56,45 @@ class Regression:
                 one.squares = unpacked(squares[f"{name}.squares"])
         return result_of(self.study, self.sums, start, list(fitted.values()))
 
-    def _fitted(self, start: Total) -> Generator[Ask, Total, "Mapping[str, Fitted]"]:
+    def _fitted(self, start: Total) -> Generator[Ask, Total, Mapping[str, Fitted]]:
+        """Every model, and every model without a term, side by side."""
         most = next(exchange.times for exchange in self.exchanges if exchange.label == NEWTON)
-        paths = {model.name: _Path(model, self._penalty(model), start, most) for model in self.sums.models}
-        while any(path.fit is None for path in paths.values()):
-            total = yield Ask(NEWTON, {name: path.point for name, path in paths.items()})
+        paths = {model.name: _path_of(model, self._penalty(model), start, most) for model in self.sums.models}
+        without = [
+            _path_of(reduced.model, self._penalty(reduced.model), start, most, reduced.kept) for reduced in self.sums.reduced
+        ]
+        ends: dict[str, Total] = {}
+        while any(path.fit is None for path in (*paths.values(), *without)):
+            order = {name: path.point for name, path in paths.items()}
+            total = yield Ask(NEWTON, {**order, **_joined(without)})
             require_unclipped(total)
-            for path in paths.values():
-                if path.fit is None:
-                    require_inside(path.model, start, total, self.sums)
-                path.go_on(total)
-        return {name: path.fitted(self.sums) for name, path in paths.items()}
+            for model in self.sums.models:
+                if (path := paths[model.name]).fit is None:
+                    require_inside(model, start, total, self.sums)
+                    ends[model.name] = total
+                    path.go_on(_curvature(total, model.name))
+            for path, there in zip(without, self._without(total), strict=True):
+                path.go_on(there)
+        fitted = {model.name: _fitted_model(model, paths[model.name], ends[model.name], self.sums) for model in self.sums.models}
+        for reduced, path in zip(self.sums.reduced, without, strict=True):
+            assert path.fit is not None
+            require_ended(path.fit, self.sums)
+            fitted[reduced.model.name].without[reduced.term] = Without(
+                len(reduced.model) - len(reduced.kept), 2.0 * path.fit.sums.loss
+            )
+        return fitted
+
+    def _without(self, total: Total) -> list[Curvature]:
+        """The sums of the models without a term."""
+        if not self.sums.reduced:
+            return []
+        scores = self.sums.parted(total[f"{WITHOUT}.score"])
+        informations = self.sums.parted(total[f"{WITHOUT}.information"], triangles=True)
+        deviances = total[f"{WITHOUT}.deviance"].tolist()
+        return [
+            Curvature(deviance / 2.0, score, unpacked(information))
+            for deviance, score, information in zip(deviances, scores, informations, strict=True)
+        ]
 
     def _penalty(self, model: Model) -> Vector:
         """Of the columns of an order: that on the scaled columns, whose coefficients are these divided by the bounds."""
@@ -74,40 +104,50 @@ class Regression:
 
 @dataclass
 class _Path:
-    """How far the fit of one model has come. point: the next that is summed, or the last one. total: the sums at it."""
+    """How far the fit of one model has come. point: the next that is summed, or the last one."""
 
-    model: Model
     penalty: Vector
-    start: Total
+    information: Matrix
+    response: Vector
     most: int
     point: Vector = field(init=False)
     fit: Fit | None = None
-    total: Total | None = None
 
     def __post_init__(self) -> None:
-        name = self.model.name
-        information = unpacked(self.start[f"{name}.information"]) + np.diag(self.penalty)
-        self._steps = newton(solved(information, self.start[f"{name}.response"]), self.penalty, self.most)
+        begin = solved(self.information + np.diag(self.penalty), self.response)
+        self._steps = newton(begin, self.penalty, self.most)
         self.point = next(self._steps)
 
-    def go_on(self, total: Total) -> None:
+    def go_on(self, sums: Curvature) -> None:
         """After one more sum. One that has ended stays where it is, while another still goes on."""
         if self.fit is not None:
             return
-        name = self.model.name
-        information = unpacked(total[f"{name}.information"])
-        self.total = total
         try:
-            self.point = self._steps.send(Curvature(float(total[f"{name}.deviance"]) / 2.0, total[f"{name}.score"], information))
+            self.point = self._steps.send(sums)
         except StopIteration as ended:
             self.fit = ended.value
 
-    def fitted(self, sums: RegressionSums) -> Fitted:
-        """What the fit ended with."""
-        assert self.fit is not None and self.total is not None
-        require_ended(self.fit, sums)
-        name = self.model.name
-        expected: Matrix = unpacked(self.total[f"{name}.{'information' if sums.family.canonical else 'expected'}"])
-        pearson = float(self.total[f"{name}.pearson"]) if sums.family.dispersed else 0.0
-        error = self.total.error[f"{name}.score"]
-        return Fitted(self.model, self.fit, self.penalty, expected, 2.0 * self.fit.sums.loss, pearson, error)
+
+def _path_of(model: Model, penalty: Vector, start: Total, most: int, kept: NDArray[np.intp] | None = None) -> _Path:
+    """From R's starting values, which are of the outcome alone: of a model without a term they are parts of the whole one's."""
+    kept = np.arange(len(model)) if kept is None else kept
+    information = unpacked(start[f"{model.name}.information"])[np.ix_(kept, kept)]
+    return _Path(penalty[kept], information, start[f"{model.name}.response"][kept], most)
+
+
+def _joined(paths: list[_Path]) -> Tree:
+    return {WITHOUT: np.concatenate([path.point for path in paths])} if paths else {}
+
+
+def _curvature(total: Total, name: str) -> Curvature:
+    return Curvature(float(total[f"{name}.deviance"]) / 2.0, total[f"{name}.score"], unpacked(total[f"{name}.information"]))
+
+
+def _fitted_model(model: Model, path: _Path, end: Total, sums: RegressionSums) -> Fitted:
+    """What a fit ended with. end: the total at its last point."""
+    assert path.fit is not None
+    require_ended(path.fit, sums)
+    expected: Matrix = unpacked(end[f"{model.name}.{'information' if sums.family.canonical else 'expected'}"])
+    pearson = float(end[f"{model.name}.pearson"]) if sums.family.dispersed else 0.0
+    error = end.error[f"{model.name}.score"]
+    return Fitted(model, path.fit, path.penalty, expected, 2.0 * path.fit.sums.loss, pearson, error)

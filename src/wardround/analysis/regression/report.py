@@ -1,6 +1,6 @@
 """From a fit to the numbers of a paper: estimates with intervals, tests, goodness of fit. All from totals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,19 @@ from wardround.privacy.disclosure import shown_count
 from wardround.study.declaration import Study
 
 
+@dataclass(frozen=True)
+class Without:
+    """The model without one term. columns: how many it lacks."""
+
+    columns: int
+    deviance: float
+
+
 @dataclass
 class Fitted:
     """One fitted model. expected: its information (p, p) in the columns of an order. score_error: of one number of its sum.
-    squares: summed squares of scores, where the variance is robust."""
+    squares: summed squares of scores, where the variance is robust. without: the models without a term, by the term, where
+    terms are tested by likelihood ratios."""
 
     model: Model
     fit: Fit
@@ -27,6 +36,7 @@ class Fitted:
     pearson: float
     score_error: float
     squares: Matrix | None = None
+    without: dict[str, Without] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,29 @@ class Estimates:
         if self.student:
             return statistic, len(columns), float(fdtrc(len(columns), self.degrees, statistic / len(columns)))
         return statistic, len(columns), float(chdtrc(len(columns), statistic))
+
+
+@dataclass(frozen=True)
+class TermTest:
+    """A likelihood-ratio test of one term. statistic: chi-square, or of a dispersed family F times its degrees."""
+
+    statistic: float
+    degrees: int
+    p: float
+
+
+def term_tests(fitted: Fitted, estimates: Estimates) -> dict[str, TermTest]:
+    """By term: the deviance that the model gains by it, over the dispersion. Where that is estimated the test is F."""
+    tests = {}
+    for term, without in fitted.without.items():
+        gain = max(0.0, without.deviance - fitted.deviance) / estimates.dispersion
+        p = (
+            fdtrc(without.columns, estimates.degrees, gain / without.columns)
+            if estimates.student
+            else chdtrc(without.columns, gain)
+        )
+        tests[term] = TermTest(gain, without.columns, float(p))
+    return tests
 
 
 def estimates_of(fitted: Fitted, start: Total, sums: RegressionSums) -> Estimates:
@@ -249,8 +282,13 @@ def _terms(one: Fitted, estimates: Estimates, name: str, words: str) -> Table:
         of_term.setdefault(column.term, []).append(position)
     columns = (Column("term", "text"), Column("Wald chi-square"), Column("df", "count"), Column("p", "p"))
     several = any(len(positions) > 1 for positions in of_term.values())
-    rows = tuple((term, *estimates.wald(positions)) for term, positions in of_term.items()) if several else ()
-    return Table(name, f"Tests of whole terms{words}", columns, rows)
+    rows: tuple[tuple[Any, ...], ...] = tuple((term, *estimates.wald(positions)) for term, positions in of_term.items())
+    if not one.without:
+        return Table(name, f"Tests of whole terms{words}", columns, rows if several else ())
+    tests = term_tests(one, estimates)
+    ratios = {term: (tests[term].statistic, tests[term].p) if term in tests else (None, None) for term in of_term}
+    columns = (*columns, Column("likelihood ratio"), Column("p of the ratio", "p"))
+    return Table(name, f"Tests of whole terms{words}", columns, tuple((*row, *ratios[row[0]]) for row in rows))
 
 
 def _model(estimates: Estimates, goodness: Goodness, start: Total, sums: RegressionSums, name: str, words: str) -> Table:
@@ -310,6 +348,11 @@ def _figures(one: Fitted, estimates: Estimates, goodness: Goodness, sums: Regres
         "dispersion": estimates.dispersion,
         "degrees_of_freedom": estimates.degrees,
     }
+    if one.without:
+        figures["term_tests"] = {
+            term: {"statistic": test.statistic, "degrees_of_freedom": test.degrees, "p": test.p}
+            for term, test in term_tests(one, estimates).items()
+        }
     return figures
 
 

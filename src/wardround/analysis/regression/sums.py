@@ -24,6 +24,8 @@ from wardround.values.tree import Shapes, Tree
 
 START, NEWTON, ROBUST = "start", "newton", "robust"
 COMMON, OWN = "common", "own"
+WITHOUT = "without"
+"""Of the models without a term, in orders and sums."""
 ROUNDED_OUT = 1.0 + 2.0**-40
 """Sums of values at their bound may end a last digit above it."""
 
@@ -55,6 +57,32 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Reduced:
+    """A model without one of its terms, for a test of that term. kept: (q,), positions of the model's columns that are left."""
+
+    model: Model
+    term: str
+    kept: NDArray[np.intp]
+
+    def matrix(self, rows: Rows) -> Matrix:
+        """(n, q)."""
+        return self.model.matrix(rows)[:, self.kept]
+
+
+def reduced_models(model: Model) -> tuple[Reduced, ...]:
+    """The model without each of its terms, in their order; a column that is part of a product stays."""
+    terms = [column.term for column in model.design.columns]
+    inside = {name for term in model.design.terms if term.times is not None for name in (term.column, term.times)}
+    first = len(model.design.intercepts)
+    positions = np.arange(len(model))
+    return tuple(
+        Reduced(model, term, positions[[at < first or terms[at - first] != term for at in positions]])
+        for term in dict.fromkeys(terms)
+        if term not in inside
+    )
+
+
+@dataclass(frozen=True)
 class UsedRows:
     """The rows of a hospital that the models use. weight, log_exposure: (n,)."""
 
@@ -80,9 +108,18 @@ class RegressionSums:
         return self.section.variance != "model"
 
     @cached_property
+    def reduced(self) -> tuple[Reduced, ...]:
+        """The models whose deviance a test of terms needs; of all models of the study, one after the other."""
+        if self.section.term_tests == "wald":
+            return ()
+        return tuple(reduced for model in self.models for reduced in reduced_models(model))
+
+    @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
         """newton is asked as often as is left of `analysis.exchanges`."""
         orders: Shapes = {model.name: (len(model),) for model in self.models}
+        if self.reduced:
+            orders = {**orders, WITHOUT: (sum(len(one.kept) for one in self.reduced),)}
         others = 2 if self.robust else 1
         times = max(1, self.settings.exchanges - others)
         every = [Exchange(START, self._start_quantities()), Exchange(NEWTON, self._newton_quantities(), orders, times)]
@@ -123,6 +160,11 @@ class RegressionSums:
                 quantities[f"{model.name}.expected"] = self._real(_triangle(size), limits.information)
             if self.family.dispersed:
                 quantities[f"{model.name}.pearson"] = self._real((), limits.pearson)
+        if self.reduced:
+            sizes = [len(one.kept) for one in self.reduced]
+            quantities[f"{WITHOUT}.deviance"] = self._real((len(sizes),), limits.deviance)
+            quantities[f"{WITHOUT}.score"] = self._real((sum(sizes),), limits.score)
+            quantities[f"{WITHOUT}.information"] = self._real((sum(_triangle(size)[0] for size in sizes),), limits.information)
         return quantities
 
     def _robust_quantities(self) -> dict[str, Quantity]:
@@ -149,11 +191,12 @@ class RegressionSums:
         used = self.used(rows)
         if label == START:
             return self._start(used)
-        return {
+        sums = {
             name: array
             for model in self.models
             for name, array in (self._newton if label == NEWTON else self._squares)(used, model, order[model.name]).items()
         }
+        return {**sums, **self._without(used, order[WITHOUT])} if label == NEWTON and self.reduced else sums
 
     def _start(self, used: UsedRows) -> Arrays:
         weight, outcome = used.weight, used.outcome
@@ -194,6 +237,23 @@ class RegressionSums:
         if self.family.dispersed:
             sums[f"{name}.pearson"] = np.array(weight @ there.pearson)
         return sums
+
+    def _without(self, used: UsedRows, coefficients: Vector) -> Arrays:
+        """The same of the models without a term, one after the other in three arrays."""
+        parts: dict[str, list[NDArray[np.float64]]] = {"deviance": [], "score": [], "information": []}
+        for reduced, own in zip(self.reduced, self.parted(coefficients), strict=True):
+            matrix = reduced.matrix(used.rows)
+            there = self.family.at(matrix @ own + used.log_exposure, used.outcome)
+            parts["deviance"].append(np.array([used.weight @ there.deviance]))
+            parts["score"].append(matrix.T @ (used.weight * there.score))
+            parts["information"].append(packed(matrix.T @ ((used.weight * there.observed)[:, None] * matrix)))
+        return {f"{WITHOUT}.{name}": np.concatenate(arrays) for name, arrays in parts.items()}
+
+    def parted(self, joined: Vector, *, triangles: bool = False) -> list[Vector]:
+        """The parts of an array of all models without a term; triangles: of their informations."""
+        sizes = [len(one.kept) for one in self.reduced]
+        lengths = [_triangle(size)[0] for size in sizes] if triangles else sizes
+        return np.split(joined, np.cumsum(lengths)[:-1])
 
     def _squares(self, used: UsedRows, model: Model, coefficients: Vector) -> Arrays:
         """The squares of scores: of each row, or of each patient's rows together."""

@@ -9,6 +9,7 @@ from wardround.study.sections.section import Section
 
 Family = Literal["gaussian", "binomial", "poisson", "gamma", "negative_binomial"]
 Variance = Literal["model", "hc0", "hc1", "clustered"]
+TermTests = Literal["wald", "likelihood_ratio"]
 
 
 class RegressionSection(Section):
@@ -48,6 +49,11 @@ class RegressionSection(Section):
         description="Where standard errors come from: the model; hc0 or hc1, robust against a wrong variance; clustered, robust "
         "also where a patient has several rows.",
     )
+    term_tests: TermTests = Field(
+        default="wald",
+        description="How whole terms are tested. wald: from the model itself. likelihood_ratio: besides, the model without each "
+        "term is fitted in the same sums, and its deviance compared; a term that is part of a product is not left out.",
+    )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
     events_per_coefficient: float = Field(
         default=5.0,
@@ -70,6 +76,11 @@ class RegressionSection(Section):
             raise ValueError(f'offset is the time at risk of a count: leave it out with family = "{self.family}"')
         if (self.dispersion is not None) != (self.family == "negative_binomial"):
             raise ValueError('dispersion is what family = "negative_binomial" needs, and it alone')
+        if self.term_tests == "likelihood_ratio" and (self.ridge > 0 or self.variance != "model"):
+            raise ValueError(
+                'term_tests = "likelihood_ratio" compares likelihoods, which say nothing with a ridge, or where standard errors '
+                "do not come from the model: leave it out"
+            )
         return self
 
     @model_validator(mode="after")
