@@ -48,12 +48,14 @@ class Fit:
     converged: bool
 
 
-def newton(start: Vector, penalty: Vector, most: int) -> Generator[Vector, Curvature, Fit]:
+def newton(start: Vector, penalty: Vector, most: int, reach: float = math.inf) -> Generator[Vector, Curvature, Fit]:
     """Yields points, is sent the sums there, and returns the fit.
 
     penalty: ridge of each coefficient (p,), 0 or more: half of it times the squared coefficient is added to the loss. most: the
-    most points that are asked for. ArithmeticError where the curvature is singular.
+    most points that are asked for. reach: no point whose coefficients' absolute values add up to more is asked for: a step that
+    leads there is halved. ArithmeticError where the curvature is singular.
     """
+    start = _within(start, reach)
     point, sums, asked = start, (yield start), 1
     while True:
         step, decrement = _step(point, sums, penalty)
@@ -63,7 +65,9 @@ def newton(start: Vector, penalty: Vector, most: int) -> Generator[Vector, Curva
         while True:
             if asked >= most:
                 return Fit(point, sums, decrement, asked, False)
-            tried = point + length * step
+            while np.abs(point + length * step).sum() > reach and length > SMALLEST_STEP:
+                length /= 2.0
+            tried = _within(point + length * step, reach)
             there = yield tried
             asked += 1
             enough = loss + ROUNDING * (1.0 + abs(loss))
@@ -71,6 +75,12 @@ def newton(start: Vector, penalty: Vector, most: int) -> Generator[Vector, Curva
                 break
             length /= 2.0
         point, sums = tried, there
+
+
+def _within(point: Vector, reach: float) -> Vector:
+    """The point, or what lies towards it as far as may be asked."""
+    size = float(np.abs(point).sum())
+    return point if size <= reach else point * (reach / size)
 
 
 def _step(point: Vector, sums: Curvature, penalty: Vector) -> tuple[Vector, float]:

@@ -217,6 +217,7 @@ LATER_SETTINGS: Mapping[str, object] = {
     "analysis": None,
     **{f"analysis.{kind}": None for kind in ("describe", "regression", "survival", "effect")},
     "analysis.regression.term_tests": "wald",
+    "analysis.regression.reach": 200.0,
     "data.label.task": None,
     "data.molecule": None,
     "network.dropout": None,

@@ -59,10 +59,8 @@ class Regression:
     def _fitted(self, start: Total) -> Generator[Ask, Total, Mapping[str, Fitted]]:
         """Every model, and every model without a term, side by side."""
         most = next(exchange.times for exchange in self.exchanges if exchange.label == NEWTON)
-        paths = {model.name: _path_of(model, self._penalty(model), start, most) for model in self.sums.models}
-        without = [
-            _path_of(reduced.model, self._penalty(reduced.model), start, most, reduced.kept) for reduced in self.sums.reduced
-        ]
+        paths = {model.name: self._path(model, start, most) for model in self.sums.models}
+        without = [self._path(reduced.model, start, most, reduced.kept) for reduced in self.sums.reduced]
         ends: dict[str, Total] = {}
         while any(path.fit is None for path in (*paths.values(), *without)):
             order = {name: path.point for name, path in paths.items()}
@@ -83,6 +81,13 @@ class Regression:
                 len(reduced.model) - len(reduced.kept), 2.0 * path.fit.sums.loss
             )
         return fitted
+
+    def _path(self, model: Model, start: Total, most: int, kept: NDArray[np.intp] | None = None) -> "_Path":
+        """From R's starting values, which are of the outcome alone: of a model without a term they are parts of the others."""
+        kept = np.arange(len(model)) if kept is None else kept
+        information = unpacked(start[f"{model.name}.information"])[np.ix_(kept, kept)]
+        response = start[f"{model.name}.response"][kept]
+        return _Path(self._penalty(model)[kept], information, response, most, self.sums.reach)
 
     def _without(self, total: Total) -> list[Curvature]:
         """The sums of the models without a term."""
@@ -110,12 +115,13 @@ class _Path:
     information: Matrix
     response: Vector
     most: int
+    reach: float
     point: Vector = field(init=False)
     fit: Fit | None = None
 
     def __post_init__(self) -> None:
         begin = solved(self.information + np.diag(self.penalty), self.response)
-        self._steps = newton(begin, self.penalty, self.most)
+        self._steps = newton(begin, self.penalty, self.most, self.reach)
         self.point = next(self._steps)
 
     def go_on(self, sums: Curvature) -> None:
@@ -126,13 +132,6 @@ class _Path:
             self.point = self._steps.send(sums)
         except StopIteration as ended:
             self.fit = ended.value
-
-
-def _path_of(model: Model, penalty: Vector, start: Total, most: int, kept: NDArray[np.intp] | None = None) -> _Path:
-    """From R's starting values, which are of the outcome alone: of a model without a term they are parts of the whole one's."""
-    kept = np.arange(len(model)) if kept is None else kept
-    information = unpacked(start[f"{model.name}.information"])[np.ix_(kept, kept)]
-    return _Path(penalty[kept], information, start[f"{model.name}.response"][kept], most)
 
 
 def _joined(paths: list[_Path]) -> Tree:

@@ -139,5 +139,6 @@ def require_ended(fit: Fit, sums: RegressionSums) -> None:
         expected=f"a last step below {DECREMENT:g} standard errors",
         found=f"{fit.decrement:.3g}",
         hint=f"raise analysis.exchanges above {sums.settings.exchanges}; where it grows no nearer, columns may tell the outcome "
-        "(separation): use fewer terms, or set analysis.regression.ridge",
+        "(separation): use fewer terms, or set analysis.regression.ridge; where a column's range is far wider than its values, "
+        "raise analysis.regression.reach",
     )

@@ -26,6 +26,8 @@ START, NEWTON, ROBUST = "start", "newton", "robust"
 COMMON, OWN = "common", "own"
 WITHOUT = "without"
 """Of the models without a term, in orders and sums."""
+ROUNDING = 1e-6
+"""A fit's last step is so small, and is not held within reach."""
 ROUNDED_OUT = 1.0 + 2.0**-40
 """Sums of values at their bound may end a last digit above it."""
 
@@ -191,12 +193,31 @@ class RegressionSums:
         used = self.used(rows)
         if label == START:
             return self._start(used)
+        if not self._may_be_asked(order):
+            exchange = next(exchange for exchange in self.exchanges if exchange.label == label)
+            return {name: np.full(quantity.shape, np.nan) for name, quantity in exchange.quantities.items()}
         sums = {
             name: array
             for model in self.models
             for name, array in (self._newton if label == NEWTON else self._squares)(used, model, order[model.name]).items()
         }
         return {**sums, **self._without(used, order[WITHOUT])} if label == NEWTON and self.reduced else sums
+
+    @property
+    def reach(self) -> float:
+        """The largest sum of an order's absolute coefficients. Within it a gaussian mean is not held to a range, so that its sums
+        say nothing that those at another point do not."""
+        outcomes = self.family.outcomes
+        if self.section.family != "gaussian":
+            return self.section.reach
+        return max(self.section.reach / 20.0 * (outcomes.high - outcomes.low), 3.0 * max(abs(outcomes.low), abs(outcomes.high)))
+
+    def _may_be_asked(self, order: Tree) -> bool:
+        """Whether every point of an order lies within reach: a crafted one would leave single rows in a sum. It follows from the
+        order alone, and not from the rows."""
+        points = [order[model.name] for model in self.models]
+        points += self.parted(order[WITHOUT]) if self.reduced and WITHOUT in order else []
+        return all(float(np.abs(point).sum()) <= self.reach * (1.0 + ROUNDING) for point in points)
 
     def _start(self, used: UsedRows) -> Arrays:
         weight, outcome = used.weight, used.outcome

@@ -54,6 +54,14 @@ class RegressionSection(Section):
         description="How whole terms are tested. wald: from the model itself. likelihood_ratio: besides, the model without each "
         "term is fitted in the same sums, and its deviance compared; a term that is part of a product is not left out.",
     )
+    reach: float = Field(
+        default=200.0,
+        ge=1,
+        le=2**20,
+        description="How far a point may lie at which hospitals are asked for sums: the largest sum of the absolute "
+        "coefficients, of columns scaled to lie within -1 and 1; of a gaussian family in twentieths of the outcome's range. "
+        "Beyond it hospitals add nothing. At a far point nearly every row weighs nothing, and a sum is of the few that are left.",
+    )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
     events_per_coefficient: float = Field(
         default=5.0,
