@@ -3,6 +3,7 @@
     python benchmarks/statistics/regression.py                    all parts, two minutes on two cores
     python benchmarks/statistics/regression.py --only heart       odds ratios of heart disease, 740 patients of four hospitals
     ... --only death | every | days | events                     eICU: death, and days (Poisson); ACTG 175: events by time
+    ... --only random                                             drawn intercepts of hospitals, against statsmodels' MixedLM
     ... --only meta                                               what meta-analysis does with the heart model
     ... --only describe                                           Table 1 of eICU
 
@@ -208,6 +209,38 @@ def measure_models(parts: set[str]) -> dict[str, object]:
     return {"regression_max_difference": worst, "exchanges_regression": sums} if sums else {}
 
 
+def measure_random() -> dict[str, object]:
+    """Drawn intercepts of hospitals: oldpeak of heart disease against statsmodels' mixed model, and the odds of the disease."""
+    study, hospitals = heart()
+    terms = [{"column": name} for name in ("age", "sex", "thalach", "exang")]
+    settings = {"outcome": "oldpeak", "family": "gaussian", "intercepts": "random", "terms": terms}
+    number = study_of("ST depression", study.data.model_dump(mode="json"), settings)
+    finished = run(number, hospitals)
+    figures = finished.figures["models"]["random"]
+    names = ("age", "sex", "thalach", "exang")
+    whole = joined_rows(hospitals)
+    matrix = np.stack([np.ones(len(whole)), *(whole[name] for name in names)], axis=1)
+    groups = np.concatenate([np.full(len(rows), name) for name, rows in hospitals.items()])
+    scale = np.array([1.0, 10.0, 1.0, 10.0, 1.0])  # statsmodels' optimiser wants columns of one size
+    theirs = sm.MixedLM(whole["oldpeak"], matrix / scale, groups).fit(reml=False, gtol=1e-12, method="bfgs", maxiter=1000)
+    apart = {
+        "coefficients": float(np.abs(np.array(figures["coefficients"]) - theirs.fe_params / scale).max()),
+        "standard errors, relative": float(np.abs(np.array(figures["standard_errors"]) * scale / theirs.bse_fe - 1).max()),
+        "variance between hospitals": abs(figures["deviation_between_hospitals"] ** 2 - float(theirs.cov_re[0, 0])),
+        "variance within": abs(figures["deviation_within_hospitals"] ** 2 - theirs.scale),
+        "log-likelihood": abs(figures["log_likelihood"] - theirs.llf),
+    }
+    print(f"\nDrawn intercepts, ST depression, {finished.exchanges} sums: deviation between four hospitals "
+          f"{figures['deviation_between_hospitals']:.4f} ({figures['deviation_between_hospitals_error']:.4f})")  # fmt: skip
+    print("   difference to statsmodels' MixedLM: " + ", ".join(f"{name} {value:.1e}" for name, value in apart.items()))
+    finished = run(study.revised(analysis={"regression": {"intercepts": "random"}}), hospitals)
+    figures = finished.figures["models"]["random"]
+    print(f"   heart disease, {finished.exchanges} sums: deviation {figures['deviation_between_hospitals']:.4f} "
+          f"({figures['deviation_between_hospitals_error']:.4f}), median odds ratio {figures['median_odds_ratio']:.2f}, "
+          f"log-likelihood {figures['log_likelihood']:.4f}")  # fmt: skip
+    return {"random_coefficients_difference": apart["coefficients"], "exchanges_random": finished.exchanges}
+
+
 def alone(study: Study, rows: Rows) -> tuple[Floats, Floats] | str:
     """Coefficients and errors of the model at one hospital, or why there are none."""
     settings = {"intercepts": "common", "events_per_coefficient": 0.0}
@@ -283,7 +316,7 @@ def measure_describe() -> dict[str, object]:
     return {"quartile_error": quartile, "describe_max_difference": largest}
 
 
-PARTS = ("heart", "death", "every", "days", "events", "meta", "describe")
+PARTS = ("heart", "death", "every", "days", "events", "random", "meta", "describe")
 
 
 def main() -> None:
@@ -291,6 +324,8 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append")
     parts = set(parser.parse_args().only or PARTS)
     figures = measure_models(parts)
+    if "random" in parts:
+        figures |= measure_random()
     if "meta" in parts:
         figures |= measure_meta()
     if "describe" in parts:

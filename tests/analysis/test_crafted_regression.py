@@ -34,7 +34,7 @@ def total(analysis: Regression, parts: dict[str, Rows], point: np.ndarray) -> tu
     answers = [
         bounded(analysis.contribution(rows, Ask("newton", {"common": point})), exchange, len(parts)) for rows in parts.values()
     ]
-    score, information = (sum(one[f"common.{name}"] for one in answers) for name in ("score", "information"))
+    score, information = (np.sum([one[f"common.{name}"] for one in answers], axis=0) for name in ("score", "information"))
     return score, unpacked(information), sum(int(one["clipped"]) for one in answers)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from wardround.algorithms.newton import Curvature, Fit, Matrix, Vector, newton, solved
 from wardround.analysis.carrying import require_unclipped
 from wardround.analysis.protocol import Ask, Exchange, Total
+from wardround.analysis.regression.mixed import MixedRegression
 from wardround.analysis.regression.refusals import require_determined, require_ended, require_enough, require_inside
 from wardround.analysis.regression.report import Fitted, Without, result_of
 from wardround.analysis.regression.sums import NEWTON, ROBUST, START, WITHOUT, Model, RegressionSums, sums_of, unpacked
@@ -19,9 +20,10 @@ from wardround.values.rows import Rows
 from wardround.values.tree import Tree
 
 
-def build(study: Study) -> "Regression":
+def build(study: Study) -> "Regression | MixedRegression":
     """The regression that a checked study asks for."""
-    return Regression(study, sums_of(study))
+    sums = sums_of(study)
+    return MixedRegression(study, sums) if sums.section.intercepts == "random" else Regression(study, sums)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def fitted_model(study: Study, result: Result, sums: int = 0) -> FittedModel | N
 
     A weighted regression is none: its intercept is that of a population which no record says how to draw from."""
     section = None if study.analysis is None else study.analysis.regression
-    if section is None or section.family != "binomial" or section.intercepts == "own" or section.weights is not None:
+    if section is None or section.family != "binomial" or section.intercepts in ("own", "random") or section.weights is not None:
         return None
     if not all(is_prepared(term, study.data) for term in section.terms):
         return None

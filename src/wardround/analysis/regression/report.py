@@ -8,7 +8,7 @@ from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit  # scipy.st
 
 from wardround.algorithms.newton import Fit, Matrix, Vector
 from wardround.analysis.protocol import Total
-from wardround.analysis.regression.sums import COMMON, Model, RegressionSums
+from wardround.analysis.regression.sums import COMMON, OWN, Model, RegressionSums
 from wardround.analysis.result import Column, Forest, Interval, Result, Table
 from wardround.privacy.disclosure import shown_count
 from wardround.study.declaration import Study
@@ -210,6 +210,71 @@ def result_of(study: Study, sums: RegressionSums, start: Total, fitted: list[Fit
     )
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """A model whose hospitals' intercepts are drawn. deviation: between hospitals, on the predictor's scale, with its standard
+    error; 0 where the likelihood is largest without any. residual: the deviation within hospitals, of a gaussian family.
+    odds_ratio: the median one of two hospitals, the higher over the lower (K. Larsen and J. Merlo, Am. J. Epidemiol. 161 (2005)
+    81), of a binomial one."""
+
+    fitted: Fitted
+    estimates: Estimates
+    goodness: Goodness
+    deviation: float
+    deviation_error: float
+    residual: float | None
+    odds_ratio: float | None
+
+
+def mixed_result(study: Study, sums: RegressionSums, start: Total, mixed: Mixed) -> Result:
+    """The frozen result of a regression with drawn intercepts."""
+    one, estimates = mixed.fitted, mixed.estimates
+    smallest = sums.settings.smallest_cell
+    model = _model(estimates, mixed.goodness, start, sums, "model", "")
+    between: list[tuple[Any, ...]] = [
+        ("deviation between hospitals", mixed.deviation),
+        ("its standard error", mixed.deviation_error if mixed.deviation else None),
+        ("variance between hospitals", mixed.deviation**2),
+        ("median odds ratio of two hospitals", mixed.odds_ratio),
+        ("deviation within hospitals", mixed.residual),
+    ]
+    tables = (
+        _effects(one, estimates, sums, "effects", ""),
+        _coefficients(one, estimates, "coefficients", ""),
+        _terms(one, estimates, "terms", ""),
+        Table("hospitals", "Between hospitals", model.columns, tuple(row for row in between if row[1] is not None)),
+        model,
+    )
+    figures = _figures(one, estimates, mixed.goodness, sums) | {
+        "deviation_between_hospitals": mixed.deviation,
+        "deviation_between_hospitals_error": mixed.deviation_error if mixed.deviation else None,
+        "deviation_within_hospitals": mixed.residual,
+        "median_odds_ratio": mixed.odds_ratio,
+    }
+    counted = ("rows", "left_out", "patients", *(() if sums.section.family == "gaussian" else ("events",)))
+    counts = {name: shown_count(int(start[name]), smallest) for name in counted}
+    return Result(
+        "regression",
+        study.question.title,
+        tuple(table for table in tables if table.rows),
+        (_forest(one, estimates, sums, "forest", ""),),
+        {"counts": counts, "models": {one.model.name: figures}},
+        (*_notes(sums), *_of_mixed(mixed, len(start.sites))),
+        estimates.error,
+    )
+
+
+def _of_mixed(mixed: Mixed, hospitals: int) -> tuple[str, ...]:
+    """What an estimate from so few hospitals is worth."""
+    said = [
+        "Hospitals' intercepts are drawn from a normal law, whose variance is estimated by maximum likelihood: too small rather "
+        f"than too large, and of {hospitals} hospitals hardly known."
+    ]
+    if mixed.deviation == 0:
+        said.append("The likelihood is largest without a difference between hospitals: coefficients are those of one intercept.")
+    return tuple(said)
+
+
 def _intercepts_in_words(model: Model) -> str:
     return "one intercept" if model.name == COMMON else "an intercept for each hospital"
 
@@ -221,7 +286,7 @@ def _slopes(one: Fitted) -> range:
 def _shown(one: Fitted) -> list[int]:
     """Columns whose coefficients are shown: of intercepts only the one in common. A hospital's own says how many had the outcome
     there."""
-    return [*([0] if one.model.name == COMMON else []), *_slopes(one)]
+    return [*([0] if one.model.name != OWN else []), *_slopes(one)]
 
 
 def _share(confidence: float) -> str:
@@ -280,7 +345,7 @@ def _terms(one: Fitted, estimates: Estimates, name: str, words: str) -> Table:
     of_term: dict[str, list[int]] = {}
     for position, column in enumerate(one.model.design.columns, first):
         of_term.setdefault(column.term, []).append(position)
-    columns = (Column("term", "text"), Column("Wald chi-square"), Column("df", "count"), Column("p", "p"))
+    columns: tuple[Column, ...] = (Column("term", "text"), Column("Wald chi-square"), Column("df", "count"), Column("p", "p"))
     several = any(len(positions) > 1 for positions in of_term.values())
     rows: tuple[tuple[Any, ...], ...] = tuple((term, *estimates.wald(positions)) for term, positions in of_term.items())
     if not one.without:

@@ -76,9 +76,8 @@ def reduced_models(model: Model) -> tuple[Reduced, ...]:
     terms = [column.term for column in model.design.columns]
     inside = {name for term in model.design.terms if term.times is not None for name in (term.column, term.times)}
     first = len(model.design.intercepts)
-    positions = np.arange(len(model))
     return tuple(
-        Reduced(model, term, positions[[at < first or terms[at - first] != term for at in positions]])
+        Reduced(model, term, np.array([at for at in range(len(model)) if at < first or terms[at - first] != term], np.intp))
         for term in dict.fromkeys(terms)
         if term not in inside
     )
@@ -317,14 +316,14 @@ def sums_of(study: Study) -> RegressionSums:
     assert study.analysis is not None and study.analysis.regression is not None
     section = study.analysis.regression
     hospitals = tuple(sorted(study.sites.names))
-    if section.intercepts != "common" and not hospitals:
+    if section.intercepts in ("own", "both") and not hospitals:
         raise StudyError(
             "An intercept for each hospital needs the hospitals' names",
             expected="sites.names",
             hint='name the hospitals in the study, or set analysis.regression.intercepts = "common"',
         )
     models = []
-    if section.intercepts in ("common", "both"):
+    if section.intercepts != "own":
         models.append(Model(COMMON, Design(section.terms, study.data)))
     if section.intercepts in ("own", "both"):
         models.append(Model(OWN, Design(section.terms, study.data, hospitals)))

@@ -25,13 +25,15 @@ from wardround.analysis.survival.log_rank import LogRankSums, of_rows
 from wardround.analysis.survival.partial_likelihood import FollowUp, likelihood_sums, upper
 from wardround.analysis.survival.proportional_hazards import trend_sums
 from wardround.analysis.survival.risk_set_sums import FARTHEST, leaving_sums, weighted_moments
-from wardround.analysis.survival.score_table import bins_for, score_table
+from wardround.analysis.survival.score_table import MOST_BINS, bin_of, bins_for, score_table
 from wardround.analysis.survival.time_grid import Counts, Floats, TimeGrid
 from wardround.privacy.bounded_arrays import Arrays, Quantity
 from wardround.privacy.disclosure import kept_ends
 from wardround.values.rows import Rows
 from wardround.values.tree import Shapes
 
+LARGEST_CASE = 1e4
+"""Most that one event counts for where censored patients are made up for by others."""
 _SPREAD = 200.0
 """A predictor that differs by more between two patients is no fit: a step that leads there is halved."""
 
@@ -153,11 +155,23 @@ class Exchanges:
             }
         return Exchange("checks", quantities, order)
 
+    @property
+    def fine_horizons(self) -> tuple[float, ...]:
+        """Horizons at which scores are counted apart from the table: where its times are so fine that its scores are not."""
+        return () if bins_for(self.declared.grid) == MOST_BINS else self.declared.section.horizons
+
     def _accuracy(self) -> Exchange:
         quantities = {
             "table": Quantity((bins_for(self.declared.grid), self.declared.grid.cells + 1, 2)),
             "pairs": Quantity((3,)),
         }
+        if horizons := len(self.fine_horizons):
+            quantities |= {
+                "cases": Quantity((horizons, MOST_BINS), float(self._largest) * LARGEST_CASE),
+                "controls": Quantity((horizons, MOST_BINS)),
+                "scores": Quantity((MOST_BINS,)),
+            }
+            return Exchange("accuracy", quantities, self._order(case_weights=(self.declared.grid.cells,)))
         return Exchange("accuracy", quantities, self._order())
 
     def _order(self, **more: tuple[int, ...]) -> Shapes:
@@ -271,7 +285,20 @@ class Exchanges:
         own = score_table(predictor, model.times, model.events, grid, bins)
         table[:, : grid.cells + 1] = own
         pairs = pairs_of_rows(predictor, model.times, model.events)
-        return {"table": table, "pairs": np.array([pairs.concordant, pairs.discordant, pairs.tied])}
+        arrays = {"table": table, "pairs": np.array([pairs.concordant, pairs.discordant, pairs.tied])}
+        return {**arrays, **self._own_scores(predictor, model, grid, ask)} if self.fine_horizons else arrays
+
+    def _own_scores(self, predictor: Floats, model: FollowUp, grid: TimeGrid, ask: Ask) -> Arrays:
+        """Who had the event by each horizon, with the order's weight of the cell, and who was followed beyond it."""
+        cells, bins = grid.cell_of(model.times), bin_of(predictor, MOST_BINS)
+        weights = np.append(np.clip(ask.order["case_weights"][: grid.cells], 0.0, LARGEST_CASE), 0.0)
+        cases, controls = [], []
+        for horizon in self.fine_horizons:
+            until = grid.cells_until(horizon)
+            had = model.events & (cells < until)
+            cases.append(np.bincount(bins[had], weights[cells[had]], MOST_BINS).astype(np.float64))
+            controls.append(np.bincount(bins[cells >= until], minlength=MOST_BINS))
+        return {"cases": np.stack(cases), "controls": np.stack(controls), "scores": np.bincount(bins, minlength=MOST_BINS)}
 
     def _padded(self, array: np.ndarray, *, beyond: bool = True) -> np.ndarray:
         """As many cells as the grid of the study has; those that were joined with others are 0 at the end."""

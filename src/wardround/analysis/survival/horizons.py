@@ -72,20 +72,41 @@ class HorizonFigures:
     groups: tuple[RiskGroup, ...]
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Patients by bin of their predictor, finer than in a table. cases: (bins,), weighted, with the event by a horizon. controls:
+    (bins,), followed beyond it. every: (bins,), all of them."""
+
+    cases: Floats
+    controls: Counts
+    every: Counts
+
+
 def horizon_figures(
-    table: Counts, baseline: BaselineHazard, censored: Censoring, horizon: float, *, groups: int = 5, smallest: int = 1
+    table: Counts,
+    baseline: BaselineHazard,
+    censored: Censoring,
+    horizon: float,
+    *,
+    groups: int = 5,
+    smallest: int = 1,
+    scores: Scores | None = None,
 ) -> HorizonFigures:
     """Of a table (bins, cells + 1, 2) on the grid of `baseline`; horizon: the end of a cell.
 
-    groups: of about as many patients each, at least `smallest`, with no event or at least as many.
+    groups: of about as many patients each, at least `smallest`, with no event or at least as many. scores: finer ones; None:
+    those of the table.
     """
     grid = baseline.grid
     until = grid.cells_until(horizon)
-    risk = baseline.risk(bin_centres(len(table)), horizon)
-    weights = 1 / np.maximum(censored.at_events()[:until], 1e-300)
-    cases = table[:, :until, 1] @ weights  # (bins,), as if nobody had been censored
-    controls = table[:, until:].sum(axis=(1, 2)) / max(censored.at(horizon), 1e-300)
-    every = table.sum(axis=(1, 2))
+    if scores is None:
+        weights = 1 / np.maximum(censored.at_events()[:until], 1e-300)
+        scores = Scores(table[:, :until, 1] @ weights, table[:, until:].sum(axis=(1, 2)), table.sum(axis=(1, 2)))
+    risk = baseline.risk(bin_centres(len(scores.every)), horizon)
+    cases = scores.cases  # as if nobody had been censored
+    controls = scores.controls / max(censored.at(horizon), 1e-300)
+    every = scores.every
+    in_table, risk_in_table = table.sum(axis=(1, 2)), baseline.risk(bin_centres(len(table)), horizon)
     patients = int(every.sum())
     curve = kaplan_meier(EventCounts(grid, table.sum(axis=0)[None]))
     observed = _observed(curve, until)
@@ -101,8 +122,8 @@ def horizon_figures(
         float(every @ risk / patients) if patients else np.nan,
         observed,
         tuple(
-            _group(table[low:high], risk[low:high], grid, until)
-            for low, high in _cuts(every, table[:, :until, 1].sum(axis=1), groups, smallest)
+            _group(table[low:high], risk_in_table[low:high], grid, until)
+            for low, high in _cuts(in_table, table[:, :until, 1].sum(axis=1), groups, smallest)
         ),
     )
 

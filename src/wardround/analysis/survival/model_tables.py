@@ -10,7 +10,7 @@ from wardround.analysis.result import Cell, Column, Forest, Interval, Line, Line
 from wardround.analysis.survival.concordance import PairCounts, pairs_of_table
 from wardround.analysis.survival.declared import DeclaredSurvival
 from wardround.analysis.survival.fitting import FittedModel
-from wardround.analysis.survival.horizons import HorizonFigures, censoring, horizon_figures
+from wardround.analysis.survival.horizons import HorizonFigures, Scores, censoring, horizon_figures
 from wardround.analysis.survival.kaplan_meier import Z
 from wardround.analysis.survival.parts import ResultParts, cells, shown_or_none, told
 from wardround.analysis.survival.risk_set_sums import FARTHEST
@@ -147,7 +147,10 @@ def _accuracy(declared: DeclaredSurvival, model: FittedModel, accuracy: Total, s
     tables = [Table("concordance", f"Whether the higher chance comes first: {whom}", head, tuple(rows))]
     weights = censoring(model.counts)
     horizons = [time for time in declared.section.horizons if time in grid.ends]
-    every = [horizon_figures(table, model.baseline, weights, time, smallest=smallest) for time in horizons]
+    every = [
+        horizon_figures(table, model.baseline, weights, time, smallest=smallest, scores=_scores(declared, accuracy, time))
+        for time in horizons
+    ]
     figured = [one for one in every if one.events == 0 or one.events >= smallest]
     figures: dict[str, object] = {
         "judged_patients": judged,
@@ -162,6 +165,14 @@ def _accuracy(declared: DeclaredSurvival, model: FittedModel, accuracy: Total, s
         return ResultParts(tuple(tables), (), figures, tuple(notes))
     tables += [_brier(figured, whom), _calibration(figured, whom)]
     return ResultParts(tuple(tables), (_calibration_chart(declared, figured),), figures, tuple(notes))
+
+
+def _scores(declared: DeclaredSurvival, accuracy: Total, horizon: float) -> Scores | None:
+    """The finer scores at a horizon, where the study has them."""
+    if "scores" not in accuracy.sums:
+        return None
+    at = declared.section.horizons.index(horizon)
+    return Scores(accuracy["cases"][at], accuracy["controls"][at], accuracy["scores"])
 
 
 def _horizon_figures(one: HorizonFigures) -> dict[str, object]:

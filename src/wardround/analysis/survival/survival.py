@@ -3,6 +3,8 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import numpy as np
+
 from wardround.analysis.carrying import require_unclipped
 from wardround.analysis.protocol import Ask, Exchange, Total
 from wardround.analysis.result import Result
@@ -10,8 +12,9 @@ from wardround.analysis.survival.curve_tables import curve_parts
 from wardround.analysis.survival.curves import curves_of
 from wardround.analysis.survival.declared import DeclaredSurvival
 from wardround.analysis.survival.event_counts import EventCounts
-from wardround.analysis.survival.exchanges import Exchanges
-from wardround.analysis.survival.fitting import fitted
+from wardround.analysis.survival.exchanges import LARGEST_CASE, Exchanges
+from wardround.analysis.survival.fitting import FittedModel, fitted
+from wardround.analysis.survival.horizons import censoring
 from wardround.analysis.survival.model_tables import model_parts
 from wardround.analysis.survival.parts import ResultParts
 from wardround.analysis.survival.private import PrivateSurvival
@@ -19,6 +22,7 @@ from wardround.privacy.bounded_arrays import Arrays
 from wardround.study.declaration import Study
 from wardround.values.errors import DataError
 from wardround.values.rows import Rows
+from wardround.values.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,17 @@ class Survival:
         if not self.parts.size:
             return self._result(shown)
         model = yield from fitted(self.parts, counts)
-        accuracy = yield Ask("accuracy", model.order)
+        accuracy = yield Ask("accuracy", self._judged_by(model))
         require_unclipped(accuracy)
         return self._result(shown + model_parts(declared, model, accuracy, smallest))
+
+    def _judged_by(self, model: FittedModel) -> Tree:
+        """The order for what predictions are worth. The weight of an event is that of its cell, as in the table."""
+        if not self.parts.fine_horizons:
+            return model.order
+        weights = np.minimum(1.0 / np.maximum(censoring(model.counts).at_events(), 1.0 / LARGEST_CASE), LARGEST_CASE)
+        beyond = np.zeros(self.parts.declared.grid.cells - len(weights))
+        return {**model.order, "case_weights": np.append(weights, beyond)}
 
     def _result(self, parts: ResultParts) -> Result:
         title = self.parts.declared.study.question.title

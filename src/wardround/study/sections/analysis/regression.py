@@ -23,10 +23,11 @@ class RegressionSection(Section):
         "ratios of a count. gamma: ratios of a number above 0."
     )
     terms: tuple[TermSection, ...] = Field(min_length=1, max_length=500, description="What explains it, in order.")
-    intercepts: Literal["common", "own", "both"] = Field(
+    intercepts: Literal["common", "own", "both", "random"] = Field(
         default="common",
         description="common: one intercept. own: one for each hospital, so that a hospital where more have the outcome, for "
-        "reasons that no column holds, does not move the other coefficients. both: the two models side by side.",
+        "reasons that no column holds, does not move the other coefficients. both: the two models side by side. random: "
+        "hospitals' intercepts are drawn from a normal law, whose variance is estimated (gaussian, binomial, poisson).",
     )
     offset: str | None = Field(
         default=None,
@@ -84,6 +85,12 @@ class RegressionSection(Section):
             raise ValueError(f'offset is the time at risk of a count: leave it out with family = "{self.family}"')
         if (self.dispersion is not None) != (self.family == "negative_binomial"):
             raise ValueError('dispersion is what family = "negative_binomial" needs, and it alone')
+        if self.intercepts == "random":
+            if self.family not in ("gaussian", "binomial", "poisson"):
+                raise ValueError('intercepts = "random" is there for the families gaussian, binomial and poisson')
+            others = {"weights": None, "ridge": 0.0, "variance": "model", "term_tests": "wald"}
+            if wrong := [name for name, default in others.items() if getattr(self, name) != default]:
+                raise ValueError(f'{wrong[0]} does nothing with intercepts = "random": leave it out')
         if self.term_tests == "likelihood_ratio" and (self.ridge > 0 or self.variance != "model"):
             raise ValueError(
                 'term_tests = "likelihood_ratio" compares likelihoods, which say nothing with a ridge, or where standard errors '
