@@ -62,7 +62,7 @@ HASHES = {
     "chest_xray_efficientnet.toml": "e61068958a55",
     "chest_xray_features.toml": "e3908435a0c2",
     "chest_xray_private.toml": "2493bee05ef7",
-    "credit_counts.toml": "85c34df9ed6c",
+    "credit_counts.toml": "03e1f6910c9a",
     "credit_risk.toml": "a509f9c25ead",
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",

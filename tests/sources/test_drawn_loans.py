@@ -27,7 +27,7 @@ def test_it_needs_no_file_and_says_that_it_is_of_no_person() -> None:
     assert dataset.sites is not None and set(dataset.sites) == set(LENDERS) and len(dataset.records) == 3000
 
 
-def test_the_examples_give_a_regression_and_counts_over_three_companies(tmp_path: Path) -> None:
+def test_the_examples_give_a_regression_and_a_private_count_over_three_companies(tmp_path: Path) -> None:
     """By the study's name alone, with the masked sum; the report says that no row is of a person."""
     risk = analyse(ROOT / "examples" / "credit_risk.toml", out=tmp_path / "risk", workers=0, register=False)
     counts = analyse(ROOT / "examples" / "credit_counts.toml", out=tmp_path / "counts", workers=0)
@@ -38,4 +38,6 @@ def test_the_examples_give_a_regression_and_counts_over_three_companies(tmp_path
     assert sum(1 for name in figures["names"] if name.startswith("purpose")) == 3
     assert int(np.nansum(rows["default"])) == 380
     assert not any(lender in name for name in risk.figures["models"]["own"]["names"] for lender in LENDERS)  # of none its level
+    shown = {row[0]: row[1] for row in counts.table.rows}
+    assert abs(int(shown["default = 1"]) - 380) < 80  # eight deviations of the noise
     assert "Synthetic data" in (counts.folder / "report.html").read_text()
