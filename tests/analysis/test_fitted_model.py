@@ -20,6 +20,7 @@ from wardround.registry import open_registry
 from wardround.study.declaration import Study
 from wardround.study.record.run_record import RunRecord
 from wardround.values.errors import RunError
+from wardround.values.rows import Rows
 
 from .survival.test_survival import TERMS as COX_TERMS
 from .survival.test_survival import drawn_patients, survival_study
@@ -57,17 +58,47 @@ def test_the_file_gives_the_probabilities_of_the_fit(tmp_path: Path) -> None:
     design = Design(study.analysis.regression.terms, study.data)
     scaled = np.linalg.solve(design.to_reported, np.array(result.figures["models"]["common"]["coefficients"]))
     expected = 1 / (1 + np.exp(-design.matrix(rows) @ scaled))
-    asked = [
-        {
-            "age": rows["age"][at],
-            "bmi": None if np.isnan(rows["bmi"][at]) else rows["bmi"][at],
-            "ward": "abc"[int(rows["ward"][at])],
-            "smoker": int(rows["smoker"][at]),
-        }
-        for at in range(60)
-    ]
+    asked = [asked_of(rows, at) for at in range(60)]
     answers = wr.predict(tmp_path, asked)
     assert np.max(np.abs(np.array(answers.probabilities) - expected[:60])) < 1e-6
+
+
+def test_a_linear_model_gives_a_number_and_a_range(tmp_path: Path) -> None:
+    """A question for a number: the fit, and around it what holds 80 of 100 residuals, within the range of the contract."""
+    rows, study = cohort(), study_of('outcome = "visits"\nfamily = "gaussian"\n', TERMS)
+    result = in_one_place(analysis_of(study), split(rows))
+    record = written(study, result, tmp_path)
+    assert record is not None and record.fit is not None and record.fit.deviation is not None
+    b = dict(zip(*(result.figures["models"]["common"][key] for key in ("names", "coefficients")), strict=True))
+    asked = {"age": 70.0, "bmi": 30.0, "ward": "a", "smoker": 1}
+    value = b["intercept"] + 7 * b["age, per 10"] + 6 * b["bmi, per 5"] + b["ward = a"] + b["smoker"]
+    answer = wr.predict(tmp_path, [asked]).table[0]
+    assert answer["value"] == pytest.approx(value, abs=1e-5)
+    assert answer["high"] == pytest.approx(value + 1.2815515655 * record.fit.deviation, abs=1e-4) and answer["low"] >= 0.0
+    inside = [wr.predict(tmp_path, [asked_of(rows, at)]).table[0] for at in range(200)]
+    held = np.mean([one["low"] - 1e-6 <= rows["visits"][at] <= one["high"] + 1e-6 for at, one in enumerate(inside)])
+    assert 0.7 < held < 0.95
+
+
+@pytest.mark.parametrize("family", ["poisson", "negative_binomial"])
+def test_a_count_is_answered_by_its_expectation(family: str, tmp_path: Path) -> None:
+    """A question for a count, without a time at risk; no answer is above the largest count of the contract."""
+    more = "dispersion = 0.7\n" if family == "negative_binomial" else ""
+    study = study_of(f'outcome = "visits"\nfamily = "{family}"\n{more}', TERMS)
+    result = in_one_place(analysis_of(study), split(cohort()))
+    record = written(study, result, tmp_path)
+    assert record is not None and record.model is not None and record.model.threshold is None
+    b = dict(zip(*(result.figures["models"]["common"][key] for key in ("names", "coefficients")), strict=True))
+    answer = wr.predict(tmp_path, [{"age": 70.0, "bmi": None, "ward": "b", "smoker": 0}]).table[0]
+    score = b["intercept"] + 7 * b["age, per 10"] + 35 / 5 * b["bmi, per 5"] + b["bmi missing"]
+    assert answer["count"] == pytest.approx(min(math.exp(score), 60.0), rel=1e-5)
+
+
+def asked_of(rows: Rows, at: int) -> dict[str, object]:
+    """One row as somebody would ask about it."""
+    bmi = rows["bmi"][at]
+    ward = "abc"[int(rows["ward"][at])]
+    return {"age": rows["age"][at], "bmi": None if np.isnan(bmi) else bmi, "ward": ward, "smoker": int(rows["smoker"][at])}
 
 
 def cox(**settings: object) -> tuple[Study, Result]:
@@ -104,12 +135,14 @@ def test_one_horizon_is_enough(tmp_path: Path) -> None:
     ("settings", "terms"),
     [
         (FAMILIES["poisson"][0], TERMS),
+        (FAMILIES["gamma"][0], TERMS),
+        (FAMILIES["binomial"][0] + 'intercepts = "random"\n', TERMS),
         (FAMILIES["binomial"][0] + 'intercepts = "own"\n', TERMS),
         (FAMILIES["binomial"][0], TERMS + '[[analysis.regression.terms]]\ncolumn = "age"\ntimes = "smoker"\n'),
     ],
 )
 def test_what_is_no_model_of_a_probability_writes_none(settings: str, terms: str, tmp_path: Path) -> None:
-    """A count, a model of four hospitals' own levels, a product that no prepared column is."""
+    """A count by time at risk, a gamma law, hospitals' levels that are their own or drawn, a product that no column is."""
     study = study_of(settings, terms)
     result = in_one_place(analysis_of(study), split(cohort()))
     assert model_of(study, result, 1) is None

@@ -23,19 +23,20 @@ from wardround.study.sections.analysis.term import TermSection
 @dataclass(frozen=True)
 class FittedModel:
     """data: the contract of the columns that the model reads, and of what it answers. weights: (f,), of its features in order.
-    hazards: of a Cox model, the baseline's cumulative hazard at each horizon of the label; empty of one that gives a probability.
-    record: its full specification."""
+    hazards: of a Cox model, the baseline's cumulative hazard at each horizon of the label. reach: of a number, how far the ends
+    of the range that is given lie. record: its full specification."""
 
     data: DataContract
     weights: NDArray[np.float64]
     bias: float
     record: FitRecord
     hazards: tuple[float, ...] = ()
+    reach: float = 0.0
 
     @property
     def numbers(self) -> int:
         """How many numbers the model has."""
-        return len(self.weights) + 1 + len(self.hazards)
+        return len(self.weights) + 1 + len(self.hazards) + (1 if self.reach else 0)
 
 
 def contract_of_terms(data: DataContract, terms: tuple[TermSection, ...], label: LabelContract) -> DataContract:

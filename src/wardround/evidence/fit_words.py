@@ -8,7 +8,13 @@ from wardround.study.record.fit_record import FitRecord
 from wardround.study.record.run_record import RunRecord
 from wardround.tasks.registry import task_of_label
 
-NAMES = {"binomial": "logistic regression", "cox": "Cox regression"}
+NAMES = {
+    "binomial": "logistic regression",
+    "cox": "Cox regression",
+    "gaussian": "linear regression",
+    "poisson": "Poisson regression",
+    "negative_binomial": "negative binomial regression",
+}
 
 
 def fit_facts(record: RunRecord, fit: FitRecord) -> tuple[tuple[str, str], ...]:
@@ -47,8 +53,13 @@ def _digits(value: float | None) -> str:
 
 def formula(fit: FitRecord) -> str:
     """How an answer follows from the coefficients."""
+    score = "with s the intercept and each coefficient times its column"
     if fit.family == "binomial":
-        return "probability = 1 / (1 + exp(-s)), with s the intercept and each coefficient times its column"
+        return f"probability = 1 / (1 + exp(-s)), {score}"
+    if fit.family == "gaussian":
+        return f"number = s, {score}; residual deviation {_digits(fit.deviation)}"
+    if fit.family != "cox":
+        return f"expected count = exp(s), {score}"
     parts = (f"{one.cumulative_hazard:.6g} by {one.horizon:g}" for one in fit.baseline if one.cumulative_hazard is not None)
     return (
         f"chance of no event by a horizon = exp(-H exp(s - {_digits(fit.center)})), with s each coefficient times its column, "
@@ -121,8 +132,10 @@ def fit_privacy(record: RunRecord) -> Iterator[str]:
 def fit_caveats(fit: FitRecord) -> Iterator[str]:
     """What the record does not say."""
     yield "The record says how the model fits the rows that it was made of, and nothing of other patients."
+    yield "Association is not cause: a coefficient says what goes with the outcome, and not what to change."
+    if fit.family == "gaussian":
+        yield "The range around a number takes residuals for normal, and coefficients for known."
     if fit.family == "binomial":
-        yield "Association is not cause: a coefficient says what goes with the outcome, and not what to change."
         yield "A hospital tests it on its own cases with: wardround clinic accept"
     else:
         yield "The clinic answers yes-or-no questions, and does not serve it; wardround predict answers with it."

@@ -2,12 +2,13 @@
 
     result --analysis.registry--> FittedModel --> model.safetensors, model.onnx, record.json --> the registry
 
-A regression that says nothing of single records (a count, hospitals' own intercepts, a product of columns) writes nothing.
+A regression that says nothing of single records (hospitals' own intercepts, a product of columns, an offset) writes nothing.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.numpy import save as save_tensors
@@ -26,6 +27,16 @@ from wardround.values.canonical import sha256_hex
 from wardround.values.cores import usable_cores
 from wardround.values.durable import write_atomic
 
+if TYPE_CHECKING:
+    from wardround.training.linear_export import Ending
+
+_NAMES = {
+    "binomial": "logistic regression",
+    "cox": "Cox regression",
+    "gaussian": "linear regression",
+    "poisson": "Poisson regression",
+    "negative_binomial": "negative binomial regression",
+}
 HALF = 0.5
 """At and above it a record is called positive, until a hospital that accepts the model sets its own."""
 
@@ -52,6 +63,7 @@ def write_fitted_model(ended: EndedAnalysis, folder: Path, *, register: bool) ->
         return None
     from wardround.training.linear_export import linear_onnx
 
+    ending = _ending(model)
     task = task_of_label(model.data.label)
     threshold = HALF if task.words.decision is not None else None
     output = task.words.output_of(threshold)
@@ -61,7 +73,7 @@ def write_fitted_model(ended: EndedAnalysis, folder: Path, *, register: bool) ->
     data = _tensors(model, stated)
     write_atomic(folder / MODEL, data)
     names = task.words.outputs
-    write_atomic(folder / ONNX, linear_onnx(model.weights, model.bias, stated, hazards=model.hazards, names=names))
+    write_atomic(folder / ONNX, linear_onnx(model.weights, model.bias, stated, ending=ending, names=names))
     record = written_before(folder / RECORD, sha256_hex(data)) or _record(ended, model, sha256_hex(data), threshold)
     write_atomic(folder / RECORD, record.to_json())
     if register:
@@ -72,11 +84,29 @@ def write_fitted_model(ended: EndedAnalysis, folder: Path, *, register: bool) ->
     return record
 
 
+def _ending(model: FittedModel) -> "Ending":
+    """What the file shows of the linear score."""
+    from wardround.training.linear_export import Interval, Probability, Rate, Survival
+
+    low, high = model.data.label.asked.range or (0.0, 1.0)
+    match model.data.label.kind:
+        case "time":
+            return Survival(model.hazards)
+        case "count":
+            return Rate(high)
+        case "number":
+            return Interval(model.reach, low, high)
+        case _:
+            return Probability()
+
+
 def _tensors(model: FittedModel, statement: ModelStatement) -> bytes:
     """The model's numbers in 64 bits: in 32 its odds ratios would not be those of the tables."""
     arrays = {"bias": np.array([model.bias]), "weights": model.weights}
     if model.hazards:
         arrays["hazards"] = np.array(model.hazards)
+    if model.reach:
+        arrays["reach"] = np.array([model.reach])
     return save_tensors(arrays, {METADATA_KEY: statement.to_json()})
 
 
@@ -95,7 +125,7 @@ def _record(ended: EndedAnalysis, model: FittedModel, sha256: str, threshold: fl
         synthetic=ended.plan.synthetic,
         versions=versions_here(),
         machine=MachineRecord(cores=usable_cores()),
-        network=NetworkRecord(name="cox regression" if model.hazards else "logistic regression", parameters=model.numbers),
+        network=NetworkRecord(name=_NAMES[model.record.family], parameters=model.numbers),
         algorithm="newton",
         privacy_mode=study.privacy.mode,
         summation_mode=study.summation.mode,

@@ -24,7 +24,9 @@ class BaselineRecord(Section):
 class FitRecord(Section):
     """A regression over all hospitals' rows, which is a model: what it is made of, and what it answers."""
 
-    family: Literal["binomial", "cox"] = Field(description="binomial: log odds. cox: log hazard ratios.")
+    family: Literal["binomial", "cox", "gaussian", "poisson", "negative_binomial"] = Field(
+        description="binomial: log odds. cox: log hazard ratios. gaussian: differences. The others: log rate ratios."
+    )
     data: DataContract = Field(description="What the model reads, and what it answers: its input contract.")
     rows: str = Field(description="Rows that the fit used; `< 5` where they are fewer than may be shown.")
     left_out: str = Field(description="Rows left out for a missing value.")
@@ -33,6 +35,7 @@ class FitRecord(Section):
     coefficients: tuple[CoefficientRecord, ...] = Field(description="In the order of the terms, an intercept first.")
     center: Figure = Field(default=0.0, description="cox: the linear predictor of the patient to whom the baseline belongs.")
     baseline: tuple[BaselineRecord, ...] = Field(default=(), description="cox: the baseline at each horizon.")
+    deviation: Figure = Field(default=None, description="gaussian: the residual deviation.")
     log_likelihood: Figure = Field(default=None, description="At the coefficients.")
     deviance: Figure = Field(default=None, description="At the coefficients; null of a Cox regression.")
     aic: Figure = Field(default=None, description="Akaike's criterion; null of a Cox regression.")
