@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from wardround.cli.clinic.learning import learnt_at, learnt_from
+from wardround.cli.clinic.learning import learnt_at, learnt_from, learnt_in_own_process
 from wardround.hub.coordinator import Coordinator
+from wardround.hub.daemon.certificates import Authority
 from wardround.registry import open_registry
+from wardround.site.daemon.hub_record import HubCard, HubRecord
 from wardround.sources import open_source
 from wardround.sources.excluded_patients import ExcludedPatients
-from wardround.values.errors import EngineError
+from wardround.values.errors import EngineError, RunError
 from wardround.values.home import default_home
 
 from ...federation.evaluations import evaluation
@@ -67,6 +69,31 @@ def test_a_study_that_was_approved_with_her_is_refused_until_it_is_approved_anew
     coordinator.run()
     coordinator.close()
     again.close()
+
+
+def joined(hospitals: Hospitals, name: str) -> Path:
+    """The site's folder, as it is when it has joined its hub."""
+    home = hospitals.homes[name]
+    card = HubCard(identity="a" * 64, sealing="b" * 64)
+    authority = Authority.at(hospitals.folder / "authority").certificate
+    HubRecord(address="hub.example.org:443", authority=authority, card=card, name=name, request="x", words="x").write(home)
+    return home.path
+
+
+def test_a_clinic_that_is_up_asks_in_another_process_and_gets_the_same_answer(hospitals: Hospitals, tmp_path: Path) -> None:
+    """Neither the identifier stands in a process's words, nor the data in the clinic's memory; what is damaged is said."""
+    hospitals.offered(NORTH)
+    hospitals.approve(NORTH)
+    site, patient = joined(hospitals, NORTH), patient_in(hospitals, "train")
+    for reads_data in (True, False):
+        here = learnt_from(patient, site, default_home(), reads_data=reads_data)
+        assert learnt_in_own_process(patient, site, default_home(), reads_data=reads_data) == here
+        assert [one.part for one in here] == ["train" if reads_data else "unread"]
+    (site / "hub.json").write_text("no record", "utf-8")
+    with pytest.raises(RunError, match="could not be found out") as refusal:
+        learnt_in_own_process(patient, site, default_home(), reads_data=True)
+    assert "damaged" in str(refusal.value.found) and patient not in str(refusal.value)
+    assert learnt_in_own_process(patient, tmp_path / "none", default_home(), reads_data=True) == ()
 
 
 @pytest.mark.slow

@@ -1,11 +1,20 @@
-"""Which models of this hospital may have learnt from a patient: its site's approvals, its data sets, its registry."""
+"""Which models of this hospital may have learnt from a patient: its site's approvals, its data sets, its registry.
 
+A clinic that is up asks in a process of its own: reading a study's data takes memory that its service must not, and the patient's
+identifier goes over a pipe, since anybody on the machine reads a command's words.
+"""
+
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
-from wardround.values.errors import WardroundError
+from wardround.clinic.watch.withdrawal import Learnt
+from wardround.values.errors import RunError, WardroundError
 
 if TYPE_CHECKING:
     from wardround.registry.entries import ModelEntry
@@ -18,17 +27,7 @@ if TYPE_CHECKING:
 EVALUATION = "evaluation"
 
 
-@dataclass(frozen=True)
-class Learnt:
-    """One study that this hospital decided about with a data set. part: train, validation, test; "none" where she is not in the
-    data; "unread" where nobody looked or the data cannot be read; "evaluation" where the study trains nothing. models: SHA-256 of
-    those in the registry."""
-
-    study: str
-    title: str
-    data_set: str
-    part: str
-    models: tuple[str, ...]
+_ONE_AT_A_TIME = Lock()
 
 
 def learnt_from(patient: str, site: Path, registry: Path, *, reads_data: bool) -> tuple[Learnt, ...]:
@@ -39,6 +38,27 @@ def learnt_from(patient: str, site: Path, registry: Path, *, reads_data: bool) -
 
     home = site_home(site)
     return learnt_at(patient, home, own_card(home), registry, reads_data=reads_data)
+
+
+def learnt_in_own_process(patient: str, site: Path, registry: Path, *, reads_data: bool) -> tuple[Learnt, ...]:
+    """The same as `learnt_from`. RunError where it could not be found out; one at a time."""
+    if not (site / "hub.json").is_file():
+        return ()
+    asked = {"patient": patient, "site": str(site), "registry": str(registry), "reads_data": reads_data}
+    with _ONE_AT_A_TIME:
+        done = subprocess.run(
+            [sys.executable, "-m", __spec__.name], input=json.dumps(asked), capture_output=True, text=True, check=False
+        )
+    told: dict[str, Any] = (
+        json.loads(done.stdout) if done.returncode == 0 else {"error": f"the process ended with {done.returncode}"}
+    )
+    if "error" in told:
+        raise RunError(
+            "It could not be found out which models learnt from this patient",
+            found=str(told["error"])[:300],
+            hint="a person who runs this machine asks again with: wardround clinic withdraw",
+        )
+    return tuple(Learnt(**{**one, "models": tuple(one["models"])}) for one in told["learnt"])
 
 
 def learnt_at(patient: str, home: "SiteHome", card: "KeyCard", registry: Path, *, reads_data: bool) -> tuple[Learnt, ...]:
@@ -96,3 +116,18 @@ def _descended(models: "tuple[ModelEntry, ...]", study_hash: str) -> tuple[str, 
         learnt |= more
         more = {one.sha256 for one in models if any(line.parent in learnt for line in one.lineage)}
     return tuple(sorted(learnt))
+
+
+def main() -> None:
+    """One question as JSON on stdin, its answer on stdout."""
+    asked = json.load(sys.stdin)
+    try:
+        learnt = learnt_from(asked["patient"], Path(asked["site"]), Path(asked["registry"]), reads_data=asked["reads_data"])
+        told: dict[str, Any] = {"learnt": [asdict(one) for one in learnt]}
+    except WardroundError as error:
+        told = {"error": error.what}
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import ColumnElement, RowMapping, func, select
 
 from wardround.clinic.store.database import Store
 from wardround.clinic.store.tables import answers, cases, feedback, people, views
@@ -64,9 +64,8 @@ class Line:
         return tuple(unformulaic(cell) for cell in cells)
 
 
-def register(store: Store, asked: Filter | None = None, *, count: int | None = None) -> list[Line]:
-    """The answers that the filter asks for, newest first; at most `count`."""
-    chosen = asked or Filter()
+def register(store: Store, asked: Filter | None = None, *, count: int | None = None, skip: int = 0) -> list[Line]:
+    """The answers that the filter asks for, newest first; at most `count`, after `skip` of them."""
     said = select(func.count()).where(feedback.c.answer_id == answers.c.id).scalar_subquery()
     query = (
         select(
@@ -75,23 +74,36 @@ def register(store: Store, asked: Filter | None = None, *, count: int | None = N
             said.label("opinions"),
         )
         .join(answers, answers.c.case_id == cases.c.id)
-        .where(answers.c.model.startswith(chosen.model, autoescape=True), cases.c.id.startswith(chosen.case, autoescape=True))
+        .where(*_conditions(asked or Filter()))
         .order_by(answers.c.given.desc(), answers.c.id)
         .limit(count)
+        .offset(skip)
     )
-    if chosen.patient:
-        query = query.where(cases.c.patient == chosen.patient)
-    if chosen.since is not None:
-        query = query.where(answers.c.given >= chosen.since)
-    if chosen.until is not None:
-        query = query.where(answers.c.given < chosen.until)
-    if chosen.seen_by:
-        looked = select(views.c.case_id).join(people, people.c.id == views.c.person).where(people.c.name == chosen.seen_by)
-        query = query.where(cases.c.id.in_(looked))
     with store.reading() as connection:
         rows = connection.execute(query).mappings().all()
         seen = _seen(store, [row["id"] for row in rows])
     return [_line(row, seen.get(row["id"], ())) for row in rows]
+
+
+def register_length(store: Store, asked: Filter | None = None) -> int:
+    """How many answers the filter asks for."""
+    query = select(func.count()).select_from(cases.join(answers, answers.c.case_id == cases.c.id))
+    with store.reading() as connection:
+        return int(connection.execute(query.where(*_conditions(asked or Filter()))).scalar() or 0)
+
+
+def _conditions(asked: Filter) -> list[ColumnElement[bool]]:
+    kept = [answers.c.model.startswith(asked.model, autoescape=True), cases.c.id.startswith(asked.case, autoescape=True)]
+    if asked.patient:
+        kept.append(cases.c.patient == asked.patient)
+    if asked.since is not None:
+        kept.append(answers.c.given >= asked.since)
+    if asked.until is not None:
+        kept.append(answers.c.given < asked.until)
+    if asked.seen_by:
+        looked = select(views.c.case_id).join(people, people.c.id == views.c.person).where(people.c.name == asked.seen_by)
+        kept.append(cases.c.id.in_(looked))
+    return kept
 
 
 def register_csv(lines: Sequence[Line]) -> str:

@@ -7,7 +7,7 @@
 Killed in between, the same command does the rest. What a model has learnt from her stays in the model, and is listed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -30,6 +30,24 @@ class Withdrawal:
     cases: tuple[tuple[str, str], ...]
     again: bool
     films: int
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """One study that this hospital decided about with a data set. part: train, validation, test; "none" where she is not in the
+    data; "unread" where nobody looked or the data cannot be read; "evaluation" where the study trains nothing. models: SHA-256 of
+    those in the registry."""
+
+    study: str
+    title: str
+    data_set: str
+    part: str
+    models: tuple[str, ...]
+
+
+LearntFrom = Callable[[str, bool], tuple[Learnt, ...]]
+"""Of a patient's identifier: the studies of this hospital that may have learnt from her. The second says whether their data are
+read for it, which can take minutes. Whoever wires the clinic to the hospital's site gives it; WardroundError where it fails."""
 
 
 def withdraw_patient(

@@ -1,9 +1,9 @@
 """Who asks, and what a role may see. A page without a rule here does not exist: the test of roles asks every route of every role.
 
 doctor          cases, films, answers, patient sheets, facts
-data-manager    register (withdrawals), leaflet, facts
-auditor         audit, facts
-administrator   people, keys, facts
+data-manager    register, withdrawals, leaflet, facts
+auditor         register, audit, facts
+administrator   register, people, keys, facts
 """
 
 import hmac
@@ -76,6 +76,7 @@ def allowed(*roles: str) -> Callable[[Request], Person]:
 
 Doctor = Annotated[Person, Depends(allowed("doctor"))]
 DataManager = Annotated[Person, Depends(allowed("data-manager"))]
+Registrar = Annotated[Person, Depends(allowed("data-manager", "auditor", "administrator"))]
 Auditor = Annotated[Person, Depends(allowed("auditor"))]
 Administrator = Annotated[Person, Depends(allowed("administrator"))]
 Anybody = Annotated[Person, Depends(allowed(*EVERYBODY))]

@@ -26,6 +26,7 @@ from wardround.clinic.web import (
     oidc_pages,
     people_pages,
     record_pages,
+    register_pages,
     rest,
     watch_pages,
 )
@@ -45,6 +46,7 @@ ROUTERS = (
     ask_pages.router,
     people_pages.router,
     record_pages.router,
+    register_pages.router,
     watch_pages.router,
     fhir_interface.router,
     hooks_interface.router,

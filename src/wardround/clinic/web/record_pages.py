@@ -1,19 +1,17 @@
-"""What can be looked up: facts of the model, the leaflet of its study, the register, the audit."""
+"""What can be looked up: facts of the model, the leaflet of its study, the audit."""
 
 import math
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from wardround.clinic.acceptance.card import read_card
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
 from wardround.clinic.place.origin_record import OriginRecord
-from wardround.clinic.store.cases import audit_lines, counts
+from wardround.clinic.store.cases import audit_lines
 from wardround.clinic.store.database import first_broken_line
-from wardround.clinic.watch import withdrawal
-from wardround.clinic.web.access import Anybody, Auditor, CheckedForm, DataManager
+from wardround.clinic.web.access import Anybody, Auditor
 from wardround.clinic.web.printing import pdf_of
 from wardround.clinic.web.rendering import page, state_of, time_text, words_of
 from wardround.clinic.web.saying import FIGURES, figure_lines, figure_text, finding, percent
@@ -118,30 +116,6 @@ def leaflet_pdf(request: Request, person: Anybody) -> Response:  # noqa: ARG001
     """The same as PDF."""
     content = pdf_of(_leaflet(request), state_of(request).settings.hospital, words_of(request).language)
     return Response(content, media_type="application/pdf")
-
-
-def _register(request: Request, withdrawn: list[tuple[str, str]] | None = None) -> Response:
-    numbers = counts(state_of(request).store)
-    names = {"cases": "cases", "positive": "positive", "negative": "negative", "cannot-tell": "cannot_tell"}
-    shown = [(f"register.{name}", numbers.get(key, 0)) for key, name in names.items()]
-    return page(request, "register.html", counts=shown, withdrawn=withdrawn)
-
-
-@router.get("/register")
-def register_page(request: Request, person: DataManager) -> Response:  # noqa: ARG001
-    """Counts, and the form by which a patient withdraws."""
-    return _register(request)
-
-
-@router.post("/register/withdraw")
-async def withdraw_patient(request: Request, person: DataManager, form: CheckedForm) -> Response:
-    """Marks a patient's cases, and lists the models that answered them."""
-    state = state_of(request)
-    patient = form.get("patient", "").strip()
-    if not patient:
-        return await run_in_threadpool(_register, request, [])
-    done = await run_in_threadpool(withdrawal.withdraw_patient, state.place, state.store, patient, actor=person.name)
-    return await run_in_threadpool(_register, request, list(done.cases))
 
 
 @router.get("/audit")

@@ -18,7 +18,7 @@ from wardround.clinic.web.words import LANGUAGES, Words
 FHIR_JSON = "application/fhir+json"
 _ISSUES = {401: "login", 403: "forbidden", 404: "not-found", 413: "too-costly", 422: "invalid", 503: "transient"}
 LANGUAGE_COOKIE = "wardround_language"
-_MENU = {
+_MENU: dict[str, tuple[tuple[str, str], ...]] = {
     "doctor": (("/", "menu.worklist"), ("/facts", "menu.facts"), ("/leaflet", "menu.leaflet"), ("/watch", "menu.watch")),
     "data-manager": (
         ("/register", "menu.register"),
@@ -26,8 +26,13 @@ _MENU = {
         ("/leaflet", "menu.leaflet"),
         ("/watch", "menu.watch"),
     ),
-    "auditor": (("/audit", "menu.audit"), ("/facts", "menu.facts"), ("/watch", "menu.watch")),
-    "administrator": (("/people", "menu.people"), ("/facts", "menu.facts"), ("/watch", "menu.watch")),
+    "auditor": (("/audit", "menu.audit"), ("/register", "menu.register"), ("/facts", "menu.facts"), ("/watch", "menu.watch")),
+    "administrator": (
+        ("/people", "menu.people"),
+        ("/register", "menu.register"),
+        ("/facts", "menu.facts"),
+        ("/watch", "menu.watch"),
+    ),
 }
 
 

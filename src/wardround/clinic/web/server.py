@@ -22,6 +22,7 @@ from wardround.clinic.store.opening import store_url as store_url
 from wardround.clinic.store.people import People
 from wardround.clinic.watch.metrics import Metrics
 from wardround.clinic.watch.watcher import Watcher
+from wardround.clinic.watch.withdrawal import LearntFrom
 from wardround.clinic.web.app import application
 from wardround.clinic.web.http_head import LimitedHead
 from wardround.clinic.web.oidc import Provider
@@ -39,8 +40,11 @@ _MEND = 'choose another address: wardround clinic up --listen 127.0.0.1:8480, or
 
 
 @contextmanager
-def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
-    """The running parts of a clinic, without a port. RunError where another process runs this clinic."""
+def opened(clinic: ClinicPlace, learnt: LearntFrom | None = None) -> Iterator[ClinicState]:
+    """The running parts of a clinic, without a port. RunError where another process runs this clinic.
+
+    learnt: who knows which studies learnt from a patient; None where there is no site of this hospital to ask.
+    """
     settings = clinic.settings
     with ExitStack() as stack:
         taken = RunError("This clinic is up already, in another process", hint="end that one first")
@@ -50,7 +54,7 @@ def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
         _ = desk.model_or_none
         session_s, idle_s = settings.session_minutes * 60.0, settings.idle_minutes * 60.0
         people = People(store, clinic.path, session_s=session_s, idle_s=idle_s)
-        state = ClinicState(clinic, settings, store, desk, people, Metrics(desk))
+        state = ClinicState(clinic, settings, store, desk, people, Metrics(desk), learnt=learnt)
         stack.enter_context(Watcher(desk))
         if settings.watched_folder:
             folder = Path(settings.watched_folder).expanduser()
@@ -69,14 +73,16 @@ def opened(clinic: ClinicPlace) -> Iterator[ClinicState]:
             store.note("clinic", "down", "")
 
 
-def serve(clinic: ClinicPlace, say: Say, *, listen: str = "", begin: Begin | None = None) -> None:
+def serve(
+    clinic: ClinicPlace, say: Say, *, listen: str = "", begin: Begin | None = None, learnt: LearntFrom | None = None
+) -> None:
     """Serves until the process is told to end. listen: HOST:PORT in place of the settings'. begin: called with what runs and the
-    address, before the first request is answered."""
+    address, before the first request is answered. learnt: as in `opened`."""
     _one_thread_each()
     give_back_at_once()
     settings = clinic.settings
     address = listen or settings.listen
-    with bound(address, "The clinic", _MEND) as listener, opened(clinic) as state:
+    with bound(address, "The clinic", _MEND) as listener, opened(clinic, learnt) as state:
         host, port = address.rpartition(":")[0], listener.getsockname()[1]
         app = application(state, allowed_hosts(f"{host}:{port}", settings.hosts))
         config = uvicorn.Config(

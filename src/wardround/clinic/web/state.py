@@ -11,6 +11,7 @@ from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.store.database import Store
 from wardround.clinic.store.people import People
 from wardround.clinic.watch.metrics import Metrics
+from wardround.clinic.watch.withdrawal import LearntFrom
 from wardround.clinic.web.access import KeyNames
 from wardround.clinic.web.oidc import Provider
 from wardround.clinic.web.sheets import Privacy, promised_privacy
@@ -33,6 +34,8 @@ class ClinicState:
     dicom: DicomService | None = None
     tokens: Tokens | None = None
     provider: Provider | None = None
+    learnt: LearntFrom | None = None
+    """Of a patient who withdraws; None where nobody here knows."""
     keys: KeyNames = field(init=False)
     entry: str = ""
     """Of the demo: a code in a link that lets one browser in as `demo`, once. Empty elsewhere, and then there is no such page."""
