@@ -12,9 +12,10 @@ from tests.clinic.dicom_files import NUMBER, dicom, film_pixels
 from tests.clinic.made_clinics import CARD, film_clinic, serve_model
 from tests.clinic.made_models import FILMS, film_model
 from wardround.clinic.acceptance.card import write_card
-from wardround.clinic.store.cases import case_of
+from wardround.clinic.store.cases import case_of, say_opinion
 from wardround.clinic.web.app import application
 from wardround.clinic.web.server import opened
+from wardround.clinic.web.words import catalogue
 
 from .visitors import Clinic, hosts, secret_in, token_in
 
@@ -62,6 +63,20 @@ def test_an_opinion_is_kept_here(films: Clinic) -> None:
     assert said.status_code == 303 and "only a &lt;b&gt;fold" in anna.get(said.headers["location"]).text
     assert case_of(films.state.store, case).opinions[0][1:] == ("disagree", "only a <b>fold</b>")
     assert anna.post(f"/cases/{case}/feedback", token=anna.token, opinion="perhaps").status_code == 409
+
+
+def test_colleagues_opinions_stand_by_their_names(films: Clinic) -> None:
+    """A doctor asks the colleague who disagrees."""
+    anna = films.logged_in("doctor")
+    case = anna.drop(FILM).json()["case"]
+    bert = films.state.people.add("bert", "doctor", "a long enough password", actor="test")
+    say_opinion(films.state.store, case, bert, "bert", "disagree", "look at the hilum")
+    say_opinion(films.state.store, case, "f" * 32, "gone", "agree", "")
+    anna.post(f"/cases/{case}/feedback", token=anna.token, opinion="agree", comment="")
+    page = anna.get(f"/cases/{case}").text
+    line = catalogue("en")["feedback.line"]
+    assert line.format(person="bert", opinion="I disagree", comment="look at the hilum") in page
+    assert f"{'f' * 8}: I agree" in page and "anna: I agree" in page and "–: " not in page
 
 
 def test_a_film_that_cannot_be_read_says_why_in_the_readers_language(films: Clinic) -> None:
@@ -120,15 +135,6 @@ def test_a_table_is_asked_by_a_form_made_from_its_contract(tables: Clinic) -> No
     assert case.answer["probability"] == tried["probability"] and case.patient == tables.state.desk.pseudonym(NUMBER)
     wrong = anna.post("/ask", **{**asked, "c0": "700"})
     assert wrong.status_code == 422 and "age" in wrong.text and "700" not in wrong.text
-
-
-def test_a_withdrawn_patients_cases_are_marked_and_their_models_listed(films: Clinic) -> None:
-    """The list tells which models answered her."""
-    case = films.logged_in("doctor").drop(FILM).json()["case"]
-    dan = films.logged_in("data-manager")
-    page = dan.post("/register/withdraw", token=dan.token, patient=NUMBER).text
-    assert case in page and case_of(films.state.store, case).withdrawn and NUMBER not in page
-    assert "No case of this patient" in dan.post("/register/withdraw", token=dan.token, patient="nobody").text
 
 
 def test_an_administrator_lets_people_in_and_out(films: Clinic) -> None:

@@ -6,14 +6,14 @@ is not there. `patient` is a pseudonym; whoever wants the person asks the archiv
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
 from wardround.clinic.store.database import Store
-from wardround.clinic.store.tables import answers, audit, cases, feedback, figures, views, withdrawals
+from wardround.clinic.store.tables import answers, audit, cases, feedback, figures, people, views, withdrawals
 from wardround.values.errors import RunError
 
 Opinion = Literal["agree", "disagree"]
@@ -204,6 +204,13 @@ def counts(store: Store) -> dict[str, int]:
         query = select(answers.c.verdict, func.count()).where(~answers.c.shadow).group_by(answers.c.verdict)
         verdicts = {str(verdict): int(count) for verdict, count in connection.execute(query).all()}
     return {"cases": int(total), **verdicts}
+
+
+def account_names(store: Store, ids: Collection[str]) -> dict[str, str]:
+    """Id of an account -> its name; one that is gone is left out."""
+    query = select(people.c.id, people.c.name).where(people.c.id.in_(ids))
+    with store.reading() as connection:
+        return {row.id: row.name for row in connection.execute(query)} if ids else {}
 
 
 def views_of(store: Store, case_id: str) -> list[tuple[str, float]]:

@@ -13,8 +13,16 @@ from wardround.clinic.dicom.modality_worklist import Schedule, ScheduledStep
 from wardround.clinic.intake.desk import Sender
 from wardround.clinic.intake.film import Film
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
-from wardround.clinic.store.cases import StoredCase, case_of, case_of_each_study, latest_cases, note_view, say_opinion
-from wardround.clinic.store.people import Person
+from wardround.clinic.store.cases import (
+    StoredCase,
+    account_names,
+    case_of,
+    case_of_each_study,
+    latest_cases,
+    note_view,
+    say_opinion,
+)
+from wardround.clinic.store.database import Store
 from wardround.clinic.web.access import CheckedForm, Doctor, require_token
 from wardround.clinic.web.printing import pdf_of
 from wardround.clinic.web.rendering import page, problem, state_of, time_text, words_of
@@ -134,7 +142,7 @@ def show_case(request: Request, person: Doctor, case_id: str, notice: str = "") 
     case, record = _case(state, case_id)
     note_view(state.store, case.id, person.id, person.name)
     film = state.desk.film(case.id)
-    opinions = _opinions(case, person, words)
+    opinions = _opinions(state.store, case, words)
     warnings = [f"{words.sentence(text)}. {words.sentence(hint)}" for _, text, hint in case.warnings]
     hints = _answering_model(state, case) is not None
     if not hints:
@@ -181,10 +189,11 @@ def _answering_model(state: ClinicState, case: StoredCase) -> ServingModel | Non
     return model if model is not None and model.acceptance_id == case.acceptance else None
 
 
-def _opinions(case: StoredCase, person: Person, words: Words) -> list[str]:
-    who = {person.id: person.name}
+def _opinions(store: Store, case: StoredCase, words: Words) -> list[str]:
+    """What colleagues said of the case, by name, oldest first."""
+    names = account_names(store, {one for one, _, _ in case.opinions})
     return [
-        words("feedback.line", person=who.get(one, "–"), opinion=words(f"feedback.{opinion}"), comment=comment).strip()
+        words("feedback.line", person=names.get(one, one[:8]), opinion=words(f"feedback.{opinion}"), comment=comment).strip()
         for one, opinion, comment in case.opinions
     ]
 
