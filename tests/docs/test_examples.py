@@ -73,8 +73,10 @@ HASHES = {
     "intensive_care_patients.toml": "7f958d844c09",
     "intensive_care_private.toml": "c28f2090d0e6",
     "pneumonia_kind.toml": "884715a41909",
+    "solubility.toml": "b0265faafc53",
     "three_hospitals.toml": "a2a6f7419890",
     "three_institutions.toml": "2a3df78a4a00",
+    "toxicity.toml": "a64b2f4eef5e",
 }
 """How the hash of each example begins. A line changes with the example's own file, and with nothing else."""
 

@@ -1,5 +1,6 @@
 """Public data sets by name; the tests on real data need WARDROUND_DATA."""
 
+import gzip
 import hashlib
 import os
 from pathlib import Path
@@ -214,3 +215,43 @@ def test_breast_cancer_is_six_regions_with_flambys_folds() -> None:
     train = rows.splits != "test"
     assert (int(train.sum()), int(rows["died"][train].sum()), int((rows["days"][train] == 0).sum())) == (866, 119, 8)
     assert rows["days"].max() == 8605 and len(rows.columns) == 41
+
+
+@pytest.mark.parametrize(
+    ("name", "records", "compounds", "unread"),
+    [
+        ("tox21", 7823, 7460, 8),
+        ("bbbp", 2039, 1942, 11),
+        ("clintox", 1480, 1391, 4),
+        ("esol", 1128, 1115, 0),
+        ("freesolv", 642, 639, 0),
+    ],
+)
+@real
+def test_moleculenets_sets_are_read_and_say_what_is_no_molecule(name: str, records: int, compounds: int, unread: int) -> None:
+    """Other readers drop these rows in silence, so that no two papers have the same set."""
+    pytest.importorskip("rdkit")
+    found = load_dataset(name, suggested_contract(name))
+    assert (len(found.records), found.records.patient_count) == (records, compounds)
+    assert found.notes == ((f"{unread} records were left out, as the contract says",) if unread else ())
+
+
+def test_a_table_may_lie_gzipped_and_is_known_by_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two programs pack the same table into other bytes."""
+    content = b"smiles\nCCO\n"
+    known = "sha256:" + hashlib.sha256(content).hexdigest()
+    toy = DatasetEntry("toy", "t", "s", "c", "l", "r", (DataFile("a.csv", (known,)),), folder="several")
+    monkeypatch.setattr(catalogue, "entries", lambda: {"toy": toy})
+    monkeypatch.setattr(catalogue, "data_folders", lambda: (tmp_path,))
+    with pytest.raises(DataError, match=r"a folder several with a\.csv"):
+        find("toy")
+    (tmp_path / "several").mkdir()
+    packed = tmp_path / "several" / "a.csv.gz"
+    packed.write_bytes(gzip.compress(content, 1))
+    assert verified(find("toy"), "toy", "a.csv") == packed
+    for wrong in (gzip.compress(content + b"C,1\n"), gzip.compress(content)[:-9], b"no gzip", content):
+        packed.write_bytes(wrong)
+        with pytest.raises(DataError, match="not the file that the catalogue knows"):
+            verified(find("toy"), "toy", "a.csv")
+    packed.with_name("a.csv").write_bytes(content)
+    assert verified(find("toy"), "toy", "a.csv").name == "a.csv"

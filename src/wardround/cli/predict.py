@@ -60,7 +60,7 @@ def _as_json(prediction: "Prediction") -> dict[str, Any]:
 def _remarks(prediction: "Prediction", out: Path | None) -> list[str]:
     sentences = [f"Wrote {len(prediction)} answers to {out}"] if out is not None else []
     if prediction.records.left_out:
-        sentences.append(f"{prediction.records.left_out} incomplete records got no answer, as the contract says")
+        sentences.append(f"{prediction.records.left_out} records got no answer, as the contract says")
     if prediction.statement.synthetic:
         sentences.append("The model learned from synthetic data: its answers say nothing of people")
     return sentences

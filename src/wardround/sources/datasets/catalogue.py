@@ -5,10 +5,12 @@ its bytes are known: the publisher's own, or the prepared file that this catalog
 not one that its publisher serves in this form, and the entry says so.
 """
 
+import gzip
 import hashlib
 import json
 import os
 import tomllib
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
@@ -27,7 +29,7 @@ DATA_VARIABLE = "WARDROUND_DATA"
 @dataclass(frozen=True)
 class DataFile:
     """One file of a set. hashes: "sha256:..." or "md5:...", any of which makes the file known. The address is the publisher's,
-    and `address_hash` the one of `hashes` that its bytes have."""
+    and `address_hash` the one of `hashes` that its bytes have. A table may lie gzipped, as NAME.gz: known by what is in it."""
 
     name: str
     hashes: tuple[str, ...]
@@ -38,7 +40,8 @@ class DataFile:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A public data set. drawn: made by a program when it is asked for, of no person; it has no files."""
+    """A public data set. drawn: made by a program when it is asked for, of no person; it has no files. folder: it lies in, where
+    that is not called as the set is."""
 
     name: str
     title: str
@@ -50,6 +53,12 @@ class DatasetEntry:
     warnings: tuple[str, ...] = ()
     readable: bool = True
     drawn: bool = False
+    folder: str = ""
+
+    @property
+    def place(self) -> str:
+        """The folder that it lies in."""
+        return self.folder or self.name
 
     @property
     def downloadable(self) -> bool:
@@ -107,16 +116,16 @@ def find(name: str) -> Path:
     if dataset.drawn:
         return data_folders()[-1]  # nothing is read from it
     for folder in data_folders():
-        if all((folder / name / file.name).is_file() for file in dataset.files if file.needed):
-            return folder / name
+        if all(_lying(folder / dataset.place / file.name).is_file() for file in dataset.files if file.needed):
+            return folder / dataset.place
     hint = (
         f"run `wardround data get {name}`"
         if dataset.downloadable
-        else f"put the files into a folder {name} and set {DATA_VARIABLE}"
+        else f"put the files into a folder {dataset.place} and set {DATA_VARIABLE}"
     )
     raise DataError(
         f"The data set {name!r} is not on this machine",
-        expected=f"a folder {name} with {', '.join(file.name for file in dataset.files if file.needed)}",
+        expected=f"a folder {dataset.place} with {', '.join(file.name for file in dataset.files if file.needed)}",
         hint=hint,
     )
 
@@ -124,10 +133,11 @@ def find(name: str) -> Path:
 def verified(folder: Path, name: str, file_name: str) -> Path:
     """The file, once its bytes are known to be what the catalogue means."""
     file = next(file for file in entry(name).files if file.name == file_name)
-    path = folder / file_name
+    path = _lying(folder / file_name)
     if not path.is_file():
         raise DataError(f"The data set {name!r} lacks {file_name}", hint="fetch the set again")
-    if file.hashes and not any(_hash_of(path, digest.partition(":")[0]) == digest for digest in file.hashes):
+    packed = path.name != file_name
+    if file.hashes and not any(_hash_of(path, known.partition(":")[0], packed=packed) == known for known in file.hashes):
         raise DataError(
             f"{file_name} is not the file that the catalogue knows as {name!r}",
             expected=" or ".join(file.hashes),
@@ -142,9 +152,22 @@ def is_prepared(path: Path, name: str) -> bool:
     return _hash_of(path, "sha256") == file.hashes[0]
 
 
-def _hash_of(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return f"{algorithm}:{hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()}"
+def _lying(path: Path) -> Path:
+    """Where a file lies: gzipped, where it is a table of which only that is there."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if path.suffix == ".csv" and not path.is_file() and packed.is_file() else path
+
+
+def _hash_of(path: Path, algorithm: str, *, packed: bool = False) -> str:
+    """packed: of what a gzipped file holds; of one that is damaged, what no hash is."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return "damaged"
+    return f"{algorithm}:{digest.hexdigest()}"
 
 
 def get(name: str, *, progress: Progress | None = None, into: Path | None = None) -> Path:
@@ -161,10 +184,10 @@ def get(name: str, *, progress: Progress | None = None, into: Path | None = None
     if not dataset.downloadable:
         raise DataError(
             f"The data set {name!r} was prepared from other files and is served nowhere in this form",
-            hint=f"put the prepared files into a folder {name} and set {DATA_VARIABLE}; its origin: {dataset.source}",
+            hint=f"put the prepared files into a folder {dataset.place} and set {DATA_VARIABLE}; its origin: {dataset.source}",
         )
-    folder = into / name
+    folder = into / dataset.place
     for file in dataset.files:
-        if file.address and not (folder / file.name).is_file():
+        if file.address and not _lying(folder / file.name).is_file():
             fetch(file.address, folder / file.name, file.address_hash, progress)
     return folder

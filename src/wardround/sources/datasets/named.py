@@ -68,7 +68,7 @@ def _require_readable(name: str) -> None:
 
 
 def _left_out(read_result: ReadResult) -> tuple[str, ...]:
-    return (f"{read_result.left_out} incomplete records were left out, as the contract says",) if read_result.left_out else ()
+    return (f"{read_result.left_out} records were left out, as the contract says",) if read_result.left_out else ()
 
 
 def _set_apart(name: str, read_result: ReadResult, contract: DataContract) -> Dataset:
@@ -151,12 +151,6 @@ def _coarse(hospital: str, contract: DataContract) -> bool:
     return hospital == "hungarian" and contract.label.kind == "grades"
 
 
-def _wdbc(folder: Path, contract: DataContract, values: Values) -> ReadResult:
-    from wardround.sources.tables.table import read_table
-
-    return read_table(verified(folder, "uci_wdbc", "wdbc.csv"), contract, _LABELS[values], values)
-
-
 def _eicu(folder: Path, contract: DataContract, values: Values) -> ReadResult:
     from wardround.sources.datasets.eicu import read_eicu
     from wardround.sources.tables.table import table_result
@@ -178,6 +172,14 @@ def _brca(folder: Path, contract: DataContract, values: Values) -> ReadResult:
     return table_result(read_brca(lambda file: verified(folder, "fed_tcga_brca", file)), contract, _LABELS[values], values)
 
 
+def _one_table(name: str) -> Loader:
+    """A set that is one table."""
+    from wardround.sources.tables.table import read_table
+
+    file = entry(name).files[0].name
+    return lambda folder, contract, values: read_table(verified(folder, name, file), contract, _LABELS[values], values)
+
+
 def _loans(_folder: Path, contract: DataContract, values: Values) -> ReadResult:
     from wardround.sources.synthetic.loans import drawn_loans
     from wardround.sources.tables.table import table_result
@@ -197,7 +199,8 @@ _LOADERS: dict[str, Loader] = {
     "eicu_demo": _eicu,
     "fed_tcga_brca": _brca,
     "uci_heart_disease": _heart,
-    "uci_wdbc": _wdbc,
+    "uci_wdbc": _one_table("uci_wdbc"),
+    **{name: _one_table(name) for name in ("bbbp", "clintox", "esol", "freesolv", "tox21")},
 }
 _WITH_EXTERNAL = frozenset(
     {"kermany_cxr", "pneumoniamnist", "bloodmnist", "breastmnist", "chestmnist", "dermamnist", "retinamnist"}
