@@ -40,7 +40,7 @@ from wardround.analysis.survival.log_rank import log_rank, of_counts
 from wardround.analysis.survival.partial_likelihood import FollowUp, LikelihoodSums, likelihood_sums
 from wardround.analysis.survival.risk_set_sums import recovered_rows
 from wardround.analysis.survival.score_table import score_table
-from wardround.analysis.survival.survival import Survival, build
+from wardround.analysis.survival.survival import build
 from wardround.analysis.survival.time_grid import TimeGrid
 from wardround.privacy.disclosure import kept_ends
 from wardround.simulation.analysing import analyse
@@ -264,7 +264,6 @@ def recovered(hospitals: Mapping[str, Rows], cell: int, smallest_cell: int) -> i
     """How many training patients' rows are among the quotients of what leaves in each cell."""
     settings = {"baseline": "common", "ties": "breslow", "cell": cell, "until": 8605, "ridge": 3.0}
     analysis = build(study_of(ALL, smallest_cell=smallest_cell, **settings))
-    assert isinstance(analysis, Survival)
     declared = analysis.parts.declared
     fitted_counts = total_of(analysis, hospitals, Ask("counts"))["fitted"].sum(axis=1)
     start = {"coefficients": np.zeros(len(ALL)), "centre": np.zeros(1), "leaving": fitted_counts.astype(np.float64)}

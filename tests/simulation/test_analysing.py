@@ -11,7 +11,7 @@ import pytest
 
 from wardround.hub.checkpoint import load
 from wardround.hub.notices import ExchangeStarted, Notice
-from wardround.simulation.analysing import AnalysisRun, analyse
+from wardround.simulation.analysing import AnalysisRun, analyse, load_results
 from wardround.site.store import SiteStore
 from wardround.study.declaration import Study
 from wardround.study.reading import parse_study
@@ -184,3 +184,15 @@ def test_a_regression_is_in_the_registry_and_its_card_can_be_written_again(hospi
     assert said.exit_code == 0 and (page.read_text(), card.read_text()) == before
     refused = CliRunner().invoke(app, ["benefit", str(finished.folder)])
     assert refused.exit_code != 0
+
+
+def test_a_regression_with_noise_is_a_model_whose_card_says_its_price(hospitals: dict[str, Path], tmp_path: Path) -> None:
+    """Who is handed the file must read that it has noise, and what the hospitals paid."""
+    private = {"mode": "patient-distributed", "epsilon": 8.0, "delta": 1e-4, "clip_norm": 2.0, "public_patients": 100}
+    asked = {"exchanges": 12, "regression": {"ridge": 1.0}}
+    done = analyse(study().revised(privacy=private, analysis=asked), hospitals, out=tmp_path / "run", workers=0, progress=False)
+    card = (done.folder / "model_card.md").read_text("utf-8")
+    assert "Steps of gradient descent (fedsgd) with noise" in card and "Newton" not in card
+    assert "differentially private with epsilon" in card and "with noise that would have to be paid for" in card
+    results = load_results(done.folder)
+    assert results["privacy"]["events"] == 11 + 5 and results["exchanges"] == 12

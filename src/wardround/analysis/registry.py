@@ -17,13 +17,21 @@ HOMES: Mapping[str, str] = {
     "survival": "wardround.analysis.survival.survival",
 }
 """Kind, as the study's section is called -> the module with its `build(study)`; loaded when it is first needed."""
+PRIVATE_HOMES: Mapping[str, str] = {
+    "describe": "wardround.analysis.describe.private",
+    "effect": "wardround.analysis.effects.private",
+    "regression": "wardround.analysis.regression.private",
+    "survival": "wardround.analysis.survival.private",
+}
+"""The same of studies with [privacy]: every sum has noise."""
 
 
 def analysis_of(study: Study) -> Analysis:
     """The analysis that a study asks for. StudyError where it asks for none."""
     if study.analysis is None:
         raise StudyError("The study asks for no analysis", expected="[analysis]", hint="add the section, or train its network")
-    build: Callable[[Study], Analysis] = import_module(HOMES[study.analysis.kind]).build
+    homes = PRIVATE_HOMES if study.privacy.private else HOMES
+    build: Callable[[Study], Analysis] = import_module(homes[study.analysis.kind]).build
     return build(study)
 
 

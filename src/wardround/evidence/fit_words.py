@@ -24,7 +24,7 @@ def fit_facts(record: RunRecord, fit: FitRecord) -> tuple[tuple[str, str], ...]:
         ("Run", record.run_id),
         ("Study", f"{record.study_title} (SHA-256 {record.study_hash})"),
         ("Model", f"{NAMES[fit.family]}, {whole(len(fit.coefficients))} coefficients"),
-        ("Fitted by", f"Newton's method over {whole(fit.sums)} sums of all hospitals"),
+        ("Fitted by", f"{_method(record)} over {whole(fit.sums)} sums of all hospitals"),
         ("Rows", f"{fit.rows} used, {fit.left_out} left out for a missing value"),
         *((("Events", fit.events),) if fit.events else ()),
         ("Privacy mode", record.privacy_mode),
@@ -37,6 +37,15 @@ def fit_facts(record: RunRecord, fit: FitRecord) -> tuple[tuple[str, str], ...]:
     if record.model is not None:
         rows.append(("File", f"SHA-256 {record.model.sha256}: {', '.join(sorted(record.model.files.values()))}"))
     return tuple(rows)
+
+
+def _noised(record: RunRecord) -> bool:
+    """Whether every number of the fit has noise."""
+    return record.privacy_mode != "none"
+
+
+def _method(record: RunRecord) -> str:
+    return "Steps of gradient descent (fedsgd) with noise" if _noised(record) else "Newton's method"
 
 
 def specification(fit: FitRecord) -> tuple[tuple[str, ...], ...]:
@@ -70,7 +79,10 @@ def formula(fit: FitRecord) -> str:
 def goodness(fit: FitRecord) -> str:
     """How well it fits the rows that it was made of."""
     figures = (("log-likelihood", fit.log_likelihood), ("deviance", fit.deviance), ("AIC", fit.aic))
-    return ", ".join(f"{name} {value:.7g}" for name, value in figures if value is not None)
+    if all(value is None for _, value in figures):
+        return "The record does not say how well it fits: with noise that would have to be paid for"
+    said = ", ".join(f"{name} {value:.7g}" for name, value in figures if value is not None)
+    return f"{said}, of the rows that the model was made of"
 
 
 def fit_items(record: RunRecord, fit: FitRecord, study: Study | None) -> dict[str, str]:
@@ -88,7 +100,7 @@ def fit_items(record: RunRecord, fit: FitRecord, study: Study | None) -> dict[st
         "11": f"Rows with a missing value were left out ({fit.left_out})"
         + (f", but for {', '.join(counted)}, whose missing values have a coefficient of their own." if counted else "."),
         "12a": _rows_used(study),
-        "12c": f"A {NAMES[fit.family]} by Newton's method over {fit.sums} sums; all settings in the study file (SHA-256 "
+        "12c": f"A {NAMES[fit.family]} by {_method(record)} over {fit.sums} sums; all settings in the study file (SHA-256 "
         f"{record.study_hash}).",
         "12d": _intercepts(study),
         "12e": "Wald tests; log-likelihood. Discrimination and calibration are measured by the hospital that accepts the model.",

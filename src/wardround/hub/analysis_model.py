@@ -20,6 +20,7 @@ from wardround.hub.artifacts import MODEL, ONNX, RECORD, written_before
 from wardround.hub.run_folder import RunPlan
 from wardround.study.declaration import Study
 from wardround.study.record.model_statement import METADATA_KEY, ModelStatement, statement_of
+from wardround.study.record.privacy_record import PrivacyRecord
 from wardround.study.record.run_record import MachineRecord, ModelRecord, NetworkRecord, RunRecord, versions_here
 from wardround.study.writing import to_toml
 from wardround.tasks.registry import task_of_label
@@ -43,8 +44,8 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class EndedAnalysis:
-    """An analysis that has come to its end. study: as it was declared. sums: how many it took. sites: their names. engine and
-    workers: as in a run's record."""
+    """An analysis that has come to its end. study: as it was declared. sums: how many it took. sites: their names. engine,
+    workers and privacy: as in a run's record."""
 
     study: Study
     plan: RunPlan
@@ -53,6 +54,7 @@ class EndedAnalysis:
     sites: tuple[str, ...]
     engine: str
     workers: int
+    privacy: PrivacyRecord | None = None
 
 
 def write_fitted_model(ended: EndedAnalysis, folder: Path, *, register: bool) -> RunRecord | None:
@@ -126,8 +128,9 @@ def _record(ended: EndedAnalysis, model: FittedModel, sha256: str, threshold: fl
         versions=versions_here(),
         machine=MachineRecord(cores=usable_cores()),
         network=NetworkRecord(name=_NAMES[model.record.family], parameters=model.numbers),
-        algorithm="newton",
+        algorithm="newton" if ended.privacy is None else "fedsgd",
         privacy_mode=study.privacy.mode,
+        privacy=ended.privacy,
         summation_mode=study.summation.mode,
         hospitals=ended.sites,
         model=ModelRecord(

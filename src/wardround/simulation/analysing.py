@@ -275,7 +275,7 @@ def _analysed(declared: Study, asked: _Asked, stated: RunSettings, out: Path, li
             facts["privacy"] |= {"spent": dict(promised.spent), "ledger_entries": dict(promised.ledger_entries)}
         write_result(result, facts, to_toml(declared), folder.path)
         sites = tuple(map(str, coordinator.progress.sites))
-        ended = EndedAnalysis(declared, plan, result, coordinator.exchanges, sites, IN_PROCESS, at_once)
+        ended = EndedAnalysis(declared, plan, result, coordinator.exchanges, sites, IN_PROCESS, at_once, promised)
         if (record := write_fitted_model(ended, folder.path, register=asked.register)) is not None:
             from wardround.evidence.model_card import write_model_card
 

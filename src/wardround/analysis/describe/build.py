@@ -6,7 +6,6 @@ from typing import Any
 
 from wardround.analysis.carrying import in_one_place, require_unclipped
 from wardround.analysis.describe.associations import correlation_table, cross_tables, value_tables
-from wardround.analysis.describe.private import PrivateDescription
 from wardround.analysis.describe.sums import COUNTS, DescribeSums, sums_of
 from wardround.analysis.describe.table_one import Groups, category_table, histograms, number_table, table_one
 from wardround.analysis.protocol import Ask, Exchange, Total
@@ -17,10 +16,9 @@ from wardround.study.declaration import Study
 from wardround.values.rows import Rows
 
 
-def build(study: Study) -> "Description | PrivateDescription":
+def build(study: Study) -> "Description":
     """The description that a checked study asks for."""
-    plain = Description(study, sums_of(study))
-    return PrivateDescription(study, plain.sums, plain) if study.privacy.private else plain
+    return Description(study, sums_of(study))
 
 
 @dataclass(frozen=True)

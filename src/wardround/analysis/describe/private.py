@@ -18,14 +18,22 @@ from typing import Any
 
 import numpy as np
 
+from wardround.analysis.describe.build import Description
 from wardround.analysis.describe.private_tables import PrivateFigures, private_charts, private_tables
-from wardround.analysis.describe.sums import COUNTS, NOBODY, DescribeSums
+from wardround.analysis.describe.sums import COUNTS, NOBODY, DescribeSums, sums_of
 from wardround.analysis.noise import privacy_note
 from wardround.analysis.protocol import Ask, Exchange, Noised, OwnTables, Total
 from wardround.analysis.result import Result
 from wardround.privacy.bounded_arrays import Arrays, Quantity
 from wardround.study.declaration import Study
 from wardround.values.rows import Rows
+
+
+def build(study: Study) -> "PrivateDescription":
+    """The description that a checked study with [privacy] asks for."""
+    plain = Description(study, sums_of(study))
+    return PrivateDescription(study, plain.sums, plain)
+
 
 OF_MOMENTS, OF_BINS = 2.0, 1.0
 """Shares of a number."""

@@ -44,7 +44,7 @@ class PrivateFigures:
         if self.sums.group is None:
             return (every,)
         rows, noise = self.total["rows"], self.total.noise["rows"]
-        several = [(f"{self.sums.group.name} = {name}", (place,)) for place, name in enumerate(names)]
+        several = [(f"{self.sums.group.name} = {name}", (position,)) for position, name in enumerate(names)]
         if rows[-1] > _SEEN * noise:
             several.append((NO_GROUP, (len(names),)))
         return (every, *several)
@@ -86,16 +86,16 @@ class Estimated:
 NOTHING = Estimated(None)
 
 
-def share_of(count: float, known: float, noises: tuple[float, float], seen: float) -> Estimated:
-    """count / known with the interval of both their noises, whose variances are `noises`, and of the patients. Within 0 and 1.
+def share_of(count: float, whole: float, noises: tuple[float, float], seen: float) -> Estimated:
+    """count / whole with the interval of both their noises, whose variances are `noises`, and of the patients. Within 0 and 1.
 
-    seen: known must be more than so many deviations of its noise."""
-    if known <= max(seen * math.sqrt(noises[1]), 1.0):
+    seen: whole must be more than so many deviations of its noise."""
+    if whole <= max(seen * math.sqrt(noises[1]), 1.0):
         return NOTHING
-    share = min(max(count / known, 0.0), 1.0)
+    share = min(max(count / whole, 0.0), 1.0)
     # Wilson's centre keeps the spread of a share near 0 or 1 from vanishing (Agresti and Coull, Am. Stat. 1998).
-    smooth = (share * known + 2.0) / (known + 4.0)
-    variance = smooth * (1 - smooth) / known + (noises[0] + share**2 * noises[1]) / known**2
+    smooth = (share * whole + 2.0) / (whole + 4.0)
+    variance = smooth * (1 - smooth) / whole + (noises[0] + share**2 * noises[1]) / whole**2
     half = Z * math.sqrt(variance)
     return Estimated(share, max(0.0, share - half), min(1.0, share + half))
 

@@ -23,7 +23,8 @@ COVERAGE = 0.8
 
 def fitted_model(study: Study, result: Result, sums: int = 0) -> FittedModel | None:
     """The model of a regression with one intercept; None of another, and of a gamma regression, whose answers are no kind of
-    question. sums: how many the run took.
+    question. sums: how many the run took. With noise it is that of the steps (`private.py`), whose errors the result does
+    not tell.
 
     A weighted regression is none: its intercept is that of a population which no record says how to draw from. Neither is one
     with an offset: a record does not say for how long it will be at risk."""
@@ -34,10 +35,14 @@ def fitted_model(study: Study, result: Result, sums: int = 0) -> FittedModel | N
     if label is None or not all(is_prepared(term, study.data) for term in section.terms):
         return None
     figures, counts = result.figures["models"][COMMON], result.figures["counts"]
-    coefficients = dict(zip(figures["names"], figures["coefficients"], strict=True))
+    private = "steps" in figures
+    points = figures["steps"] if private else figures["coefficients"]
+    coefficients = dict(zip(figures["names"], points, strict=True))
     data = contract_of_terms(study.data, section.terms, label)
     weights, shift = feature_weights(Design(section.terms, study.data), section.terms, coefficients)
-    listed = zip(figures["names"], figures["coefficients"], figures["standard_errors"], figures["p_values"], strict=True)
+    unsaid = [None] * len(points)
+    errors, p_values = (unsaid, unsaid) if private else (figures["standard_errors"], figures["p_values"])
+    listed = zip(figures["names"], points, errors, p_values, strict=True)
     deviation = sqrt(figures["dispersion"]) if section.family == "gaussian" else None
     assert section.family != "gamma"
     record = FitRecord(

@@ -26,6 +26,7 @@ from wardround.analysis.survival.log_rank import LogRank, LogRankSums, log_rank,
 from wardround.analysis.survival.restricted_mean import RestrictedMean, restricted_mean
 from wardround.analysis.survival.time_grid import Floats
 from wardround.privacy.bounded_arrays import Arrays, Quantity
+from wardround.study.declaration import Study
 from wardround.values.errors import DataError
 from wardround.values.rows import Rows
 
@@ -152,6 +153,11 @@ class PrivateSurvival:
         sums = of_counts(counts.cause_specific(1))
         drawn = spread_of(differences, table, noise)
         return log_rank(LogRankSums(sums.observed, sums.expected, sums.covariance + np.cov(drawn.T)))
+
+
+def build(study: Study) -> PrivateSurvival:
+    """The curves that a checked study with [privacy] asks for."""
+    return PrivateSurvival(DeclaredSurvival(study))
 
 
 def _band(curve: Floats, variance: Floats, last: int) -> tuple[Floats, Floats, Floats, Floats]:

@@ -17,7 +17,6 @@ from wardround.analysis.survival.fitting import FittedModel, fitted
 from wardround.analysis.survival.horizons import censoring
 from wardround.analysis.survival.model_tables import model_parts
 from wardround.analysis.survival.parts import ResultParts
-from wardround.analysis.survival.private import PrivateSurvival
 from wardround.privacy.bounded_arrays import Arrays
 from wardround.study.declaration import Study
 from wardround.values.errors import DataError
@@ -76,8 +75,6 @@ class Survival:
         return Result("survival", title, parts.tables, parts.charts, parts.figures, parts.notes, parts.error)
 
 
-def build(study: Study) -> Survival | PrivateSurvival:
+def build(study: Study) -> Survival:
     """The analysis of a study with [analysis.survival]."""
-    if study.privacy.private:
-        return PrivateSurvival(DeclaredSurvival(study))
     return Survival(Exchanges(DeclaredSurvival(study)))

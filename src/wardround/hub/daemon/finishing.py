@@ -61,7 +61,7 @@ class Finishing:
             raise RunError(f"{folder.run} holds no run, or this hub has no way to write tables", hint="update the hub")
         self.write_tables(result, coordinator.facts(plan, study), to_toml(study), folder.run)
         sites = tuple(map(str, coordinator.progress.sites))
-        ended = EndedAnalysis(study, plan, result, coordinator.exchanges, sites, NETWORK, len(sites))
+        ended = EndedAnalysis(study, plan, result, coordinator.exchanges, sites, NETWORK, len(sites), privacy_of(Plan(study)))
         record = write_fitted_model(ended, folder.run, register=self.register)
         if record is None or record.model is None:
             return ""
