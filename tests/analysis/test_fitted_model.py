@@ -234,7 +234,8 @@ def test_the_heart_model_answers_for_its_own_label(tmp_path: Path) -> None:
     """The label's own values stay: num above 0 is heart disease."""
     study, parts = heart()
     result = in_one_place(analysis_of(study), parts)
-    written(study, result, tmp_path)
+    record = written(study, result, tmp_path)
+    assert record is not None and record.fit is not None and record.fit.data.header == study.data.header  # as its files are read
     row = {
         "age": 63,
         "sex": 1,

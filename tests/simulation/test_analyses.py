@@ -38,6 +38,16 @@ def test_a_regression_is_one_call(tables: dict[str, Path], tmp_path: Path) -> No
     assert len(run.to_frame()) == 5
 
 
+def test_terms_are_tested_and_intercepts_drawn_in_one_call(tables: dict[str, Path], tmp_path: Path) -> None:
+    """What a study's file can ask for, a call can."""
+    formula, settings = "death ~ age/10 + ward", {"family": "binomial", "progress": False}
+    run = wr.regression(formula, tables, COLUMNS, term_tests="likelihood_ratio", out=tmp_path / "tests", **settings)
+    assert run.figures["models"]["common"]["term_tests"]["ward"]["degrees_of_freedom"] == 2
+    drawn = wr.regression(formula, tables, COLUMNS, intercepts="random", out=tmp_path / "drawn", **settings)
+    assert drawn.figures["models"]["random"]["deviation_between_hospitals"] >= 0
+    assert len(drawn.to_frame("hospitals")) in (3, 4) and drawn.files[:1] == ("report.html",) and "model.onnx" not in drawn.files
+
+
 def test_a_second_call_does_not_stumble_over_the_first(
     tables: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,6 @@ def contract_of_terms(data: DataContract, terms: tuple[TermSection, ...], label:
     values = data.model_dump(mode="json") | {
         "columns": [column.model_dump(mode="json") for column in read],
         "label": label.model_dump(mode="json"),
-        "header": [],
         "cohort": None,
     }
     return DataContract.model_validate_json(json.dumps(values))

@@ -54,8 +54,10 @@ def show(name: Name, registry: Where = None) -> None:
         for lineage in model.lineage:
             run = models.run(lineage.run)
             lines += [f"run         {run.id}", f"study       {run.study_title} ({lineage.study_hash[:12]})"]
-            lines += [f"algorithm   {run.algorithm}, {run.rounds} rounds, network {run.network}, privacy {run.privacy_mode}"]
-            compared = task_of_record(models.record(lineage.run).study_toml).words.compared
+            record = models.record(lineage.run)
+            steps = f"{run.rounds} rounds, network" if record.fit is None else f"{record.fit.sums} sums,"
+            lines += [f"algorithm   {run.algorithm}, {steps} {run.network}, privacy {run.privacy_mode}"]
+            compared = task_of_record(record.study_toml).words.compared
             for metric in models.metrics(lineage.run):
                 if metric.model == "federated" and metric.name in compared and metric.value is not None:
                     lines.append(

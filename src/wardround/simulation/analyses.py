@@ -21,7 +21,7 @@ from wardround.study.contract import ColumnContract, DataContract, LabelContract
 from wardround.study.declaration import Study
 from wardround.study.formula import parse_formula
 from wardround.study.reading import load_study
-from wardround.study.sections.analysis.regression import Family, Variance
+from wardround.study.sections.analysis.regression import Family, TermTests, Variance
 from wardround.study.sections.analysis.term import Missing
 from wardround.study.toml_reading import problem_sentence
 from wardround.values.errors import StudyError
@@ -42,6 +42,7 @@ def regression(
     weights: str | None = None,
     intercepts: str = "common",
     variance: Variance = "model",
+    term_tests: TermTests = "wald",
     ridge: float = 0.0,
     dispersion: float | None = None,
     confidence: float = 0.95,
@@ -71,9 +72,11 @@ def regression(
     weights
         The column of the rows' weights.
     intercepts
-        common, own (one for each hospital) or both.
+        common, own (one for each hospital), both, or random (drawn from a normal law, whose variance is estimated).
     variance
         model, hc0, hc1, or clustered by patient.
+    term_tests
+        wald, or likelihood_ratio: also by the fit without each term.
     ridge
         Penalty on squared coefficients of columns in the contract's scale.
     dispersion
@@ -114,6 +117,7 @@ def regression(
         "weights": weights,
         "intercepts": intercepts,
         "variance": variance,
+        "term_tests": term_tests,
         "ridge": ridge,
         "dispersion": dispersion,
         "confidence": confidence,
