@@ -9,6 +9,7 @@ import pytest
 import wardround.tasks  # noqa: F401  so that a study of any kind of question is understood
 from wardround.clinic.place.clinic_place import ClinicSettings
 from wardround.study.contract import DataContract
+from wardround.study.own_task import at_home, load_own_task, parse_own_task
 from wardround.study.reading import load_study, parse_study
 from wardround.study.run_settings import SUFFIX, load_run, run_file_of
 from wardround.study.sections.personal import PersonalSection
@@ -21,7 +22,10 @@ SECTIONS: dict[str, type[Section]] = {"data": DataContract, "personal": Personal
 STUDIES = [block for block in blocks("toml") if block.text.startswith("format = 1")]
 EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.toml")) if not path.name.endswith(SUFFIX)]
 CLINICS = [block for block in blocks("toml") if block.text.startswith("hospital = ")]
-PARTS = [block for block in blocks("toml") if not block.text.startswith(("format = 1", "# mapping.toml", "hospital = "))]
+TASKS = [block for block in blocks("toml") if block.text.startswith("[label]")]
+PARTS = [
+    block for block in blocks("toml") if not block.text.startswith(("format = 1", "# mapping.toml", "hospital = ", "[label]"))
+]
 
 
 @pytest.mark.parametrize("block", STUDIES, ids=str)
@@ -45,6 +49,20 @@ def test_every_clinic_in_the_pages_is_sound(block: Block) -> None:
     read_as(ClinicSettings, block.text, str(block))
 
 
+@pytest.mark.parametrize("block", TASKS, ids=str)
+def test_every_task_of_a_partner_in_the_pages_is_sound(block: Block) -> None:
+    """It is the one file that nobody else can look at for its writer."""
+    parse_own_task(block.text, str(block))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "assay_partners").glob("*.toml")), ids=lambda path: path.name)
+def test_every_partners_task_fits_the_example(path: Path) -> None:
+    """And the run file names each."""
+    at_home(load_study(ROOT / "examples" / "assay_partners.toml"), load_own_task(path))
+    simulation = load_run(ROOT / "examples" / "assay_partners.run.toml").simulation
+    assert simulation is not None and simulation.tasks[path.stem] == str(path)
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_is_a_sound_study_with_a_run_file_that_fits(path: Path) -> None:
     """The examples are the first thing that people run, by the study's name alone; one is for a hub, by its script."""
@@ -55,6 +73,7 @@ def test_every_example_is_a_sound_study_with_a_run_file_that_fits(path: Path) ->
 
 HASHES = {
     "acute_care_again.toml": "f9fe8c7a8147",
+    "assay_partners.toml": "47ea70b6e5c2",
     "breast_cancer_private.toml": "0236c94776a0",
     "breast_cancer_survival.toml": "a6636bb6e091",
     "breast_cancer_time.toml": "0c6117bef0d0",

@@ -177,6 +177,7 @@ def test_a_round_can_be_rolled_back_only_where_a_limit_is_stated() -> None:
 
 
 def test_a_plan_is_its_study_and_nothing_else() -> None:
-    """A second field could differ between the two ends. `networks` only says which process works out what follows."""
+    """A second field could differ between the two ends. `networks` only says which process works out what follows; `agreed_hash`
+    is of a plan that one hospital makes for itself, and nothing that travels follows from that."""
     assert [each.name for each in fields(Plan) if each.compare] == ["study"]
-    assert [each.name for each in fields(Plan)] == ["study", "networks"]
+    assert [each.name for each in fields(Plan)] == ["study", "networks", "agreed_hash"]

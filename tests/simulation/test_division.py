@@ -13,6 +13,7 @@ from wardround.simulation.division import (
     divide_by_size,
     divide_evenly,
     fitted,
+    homes_of,
     shares_of,
 )
 from wardround.values.errors import DataError, StudyError
@@ -118,3 +119,13 @@ def test_proportional_fitting_meets_both_margins() -> None:
     assert np.allclose(table.sum(axis=0), [24, 36])
     ratio = lambda t: t[0, 0] * t[1, 1] / (t[0, 1] * t[1, 0])  # noqa: E731
     assert ratio(table) == pytest.approx(ratio(start))
+
+
+def test_a_scaffold_is_at_one_hospital_whatever_else_the_table_holds() -> None:
+    """Partners that divide by a hash need no list: a scaffold's home does not move when others come or go."""
+    scaffolds = np.array([f"ring {k % 40}" for k in range(400)])
+    homes = homes_of(scaffolds, {"ash": 1.0, "birch": 1.0, "cedar": 2.0}, seed=3)
+    assert {len(set(homes[scaffolds == one])) for one in set(scaffolds)} == {1} and len(set(homes)) == 3
+    fewer = scaffolds[:17]
+    assert np.array_equal(homes_of(fewer, {"ash": 1.0, "birch": 1.0, "cedar": 2.0}, seed=3), homes[:17])
+    assert not np.array_equal(homes_of(scaffolds, {"ash": 1.0, "birch": 1.0, "cedar": 2.0}, seed=4), homes)

@@ -125,6 +125,8 @@ UNSEEN = {
     "evaluation.threshold": "where a score becomes a yes, after the run: tests/tasks, tests/simulation",
     "evaluation.model": "then nothing is trained: tests/simulation/test_evaluation_only, tests/study/test_evaluation_only",
     "evaluation.model_threshold": "where a score becomes a yes, after the run: tests/simulation/test_evaluation_only",
+    "network.private": "then hospitals have tasks of their own: tests/study/test_own_task, tests/simulation/test_private_heads",
+    "training.head_passes": "a last layer after the run: tests/simulation/test_private_heads",
     "evaluation.own_baseline": "another model is trained beside the run: tests/simulation",
 }
 """Settings that this run cannot show, and why."""

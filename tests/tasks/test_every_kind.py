@@ -16,7 +16,7 @@ from wardround.evidence.report import render_report
 from wardround.prediction.answers import predict
 from wardround.sources import open_source
 from wardround.sources.mapping.proposing import propose
-from wardround.study.label import LABEL_KINDS
+from wardround.study.label import LABEL_KINDS, UNDISCLOSED
 from wardround.study.reading import parse_study
 from wardround.study.record.run_record import RunRecord
 from wardround.study.writing import to_toml
@@ -33,7 +33,7 @@ PERSONAL = '[personal]\ncandidates = ["own", "fine_tuned", "neighbours"]\n'
 
 def test_every_kind_that_a_study_may_name_is_here() -> None:
     """A kind that only its own tests know would be half a kind."""
-    assert {kind.name for kind in KINDS} | {"binary"} == set(LABEL_KINDS)
+    assert {kind.name for kind in KINDS} | {"binary", UNDISCLOSED} == set(LABEL_KINDS)
 
 
 @every_kind

@@ -14,4 +14,5 @@ STATEMENT = AlgorithmStatement(
     keeps="the last layer",
     one_model=False,
     needs_features=True,
+    shares_head=False,
 )

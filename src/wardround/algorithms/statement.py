@@ -78,6 +78,7 @@ class AlgorithmStatement:
     one_model: whether all hospitals end with the same model, which an external test set could judge.
     sums_feature_mean: whether it can take the mean of all hospitals' features.
     needs_features: whether it needs layers below the last one that training changes.
+    shares_head: whether the last layer is among what it shares.
     """
 
     name: str
@@ -89,6 +90,7 @@ class AlgorithmStatement:
     one_model: bool = True
     sums_feature_mean: bool = False
     needs_features: bool = False
+    shares_head: bool = True
     demands: tuple[Demand, ...] = ()
 
     @property

@@ -18,6 +18,9 @@ def check(
     mapping: Annotated[
         Path | None, typer.Option(help="The hospital's own mapping (wardround data map), for a table. It stays at the hospital.")
     ] = None,
+    task: Annotated[
+        Path | None, typer.Option(help="The hospital's own task, in a study with network.private. It stays at the hospital.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, without any name or value.")] = False,
     listing: Annotated[
         Path | None,
@@ -31,12 +34,19 @@ def check(
     from wardround.sources.mapping.sections import load_mapping
     from wardround.sources.readiness.listing import write_listing
     from wardround.sources.readiness.rendering import render_rich
+    from wardround.study.own_task import load_own_task, require_own_task
     from wardround.study.reading import load_study
     from wardround.values.durable import require_apart
+    from wardround.values.errors import StudyError
 
     if listing is not None:
-        require_apart(listing, path, contract, mapping)
-    study = load_study(contract)
+        require_apart(listing, path, contract, mapping, task)
+    if as_json and task is not None:
+        raise StudyError(
+            "--json is a report that may be sent on, and with --task it would count the labels of this hospital's own task",
+            hint="leave --json out",
+        )
+    study = require_own_task(load_study(contract), None if task is None else load_own_task(task), "this hospital")
     kept = None if mapping is None else load_mapping(mapping)
     with _shown_progress():
         readiness = open_source(path, study.data, private=study.privacy.private, mapping=kept).check()

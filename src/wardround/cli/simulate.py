@@ -29,6 +29,10 @@ def simulate(
     mapping: Annotated[
         list[str] | None, typer.Option(help="A hospital's own mapping of its table, NAME=FILE; once for each that has one.")
     ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="A hospital's own task, NAME=FILE; once for each, in a study with network.private."),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="One data set to divide (default: the study's data.dataset).")] = None,
     split: Annotated[
         str | None,
@@ -84,7 +88,7 @@ def simulate(
         declared = declared.revised(**assigned(setting))
     if declared.analysis is not None:
         refused: dict[str, object] = {
-            "--seed": seed, "--own": own_baseline, "--seeds": seeds, "--left-out": left_out,
+            "--seed": seed, "--own": own_baseline, "--seeds": seeds, "--left-out": left_out, "--task": task,
         }  # fmt: skip
         if not declared.privacy.private:
             refused["--ledgers"] = ledgers
@@ -112,7 +116,7 @@ def simulate(
         require_leaving_out(declared, left_out, _names(sites, division or settings.simulation))
     one = _OneRun(
         sites, data, division, workers, ledgers, mappings, settings.with_run(device=device, deadline_s=deadline, workers=workers),
-        tuple(left_out or ()), shown=not as_json,
+        tuple(left_out or ()), shown=not as_json, tasks=_sites(task or (), "--task", "task"),
     )  # fmt: skip
     if seeds is None:
         _run_once(one, declared, out, resume=resume)
@@ -133,6 +137,7 @@ class _OneRun:
     settings: RunSettings
     left_out: tuple[str, ...]
     shown: bool
+    tasks: dict[str, str] | None = None
 
     def run(self, study: Study, out: Path | None, *, resume: bool) -> "Run":
         """One run to its end, and then the hospitals that are to be left out."""
@@ -152,6 +157,7 @@ class _OneRun:
                 progress=False,  # drawn here already, or not wanted
                 ledgers=self.ledgers,
                 mappings=self.mappings,
+                tasks=self.tasks,
                 run=self.settings,
             )
         return self.leave_out(finished)

@@ -21,7 +21,9 @@ RunFile = Annotated[
 @app.command()
 def new(
     path: StudyFile = Path("study.toml"),
-    kind: Annotated[str, typer.Option(help="image, table or molecule.")] = "image",
+    kind: Annotated[
+        str, typer.Option(help="image, table or molecule; partners, who keep their questions; or task, one partner's file.")
+    ] = "image",
     evaluate: Annotated[
         str | None,
         typer.Option(
@@ -37,7 +39,7 @@ def new(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a starter study, with every choice explained; or one that asks hospitals how a finished model does."""
-    from wardround.study.starter import ANALYSES, starter
+    from wardround.study.starter import ANALYSES, TASK, starter
     from wardround.values.durable import write_atomic
 
     if path.exists() and not force:
@@ -50,7 +52,8 @@ def new(
             "There is no such starter", expected=" or ".join(ANALYSES), found=analysis[:40], hint="see docs/analysis.md"
         )
     write_atomic(path, starter(analysis or kind).encode())
-    typer.echo(f"Wrote {path}. Read it, change it, then: wardround study check {path}")
+    then = f"wardround study check STUDY --task {path}" if kind == TASK and analysis is None else f"wardround study check {path}"
+    typer.echo(f"Wrote {path}. Read it, change it, then: {then}")
 
 
 def _write_evaluation(path: Path, name: str, *, force: bool) -> None:
@@ -73,7 +76,13 @@ def _write_evaluation(path: Path, name: str, *, force: bool) -> None:
 
 
 @app.command()
-def check(path: StudyFile, run: RunFile = None) -> None:
+def check(
+    path: StudyFile,
+    run: RunFile = None,
+    task: Annotated[
+        Path | None, typer.Option(help="One partner's own task, in a study with network.private: whether it fits the study.")
+    ] = None,
+) -> None:
     """Say whether a study file and its run file are sound; name the line and the mend of every problem."""
     from wardround.study.advice import advice
     from wardround.study.protection import protection
@@ -88,11 +97,24 @@ def check(path: StudyFile, run: RunFile = None) -> None:
         typer.echo(sentence)
     if study.analysis is not None:
         _show_sums(study)
+    if task is not None:
+        _show_task(study, task)
     beside = run or run_file_of(path)
     source = str(beside) if beside.is_file() else f"there is no {beside}, so these are the defaults"
     typer.echo(f"\nOnly this machine needs, and no hospital agrees to ({source}):")
     for sentence in settings_in_words(study, settings):
         typer.echo(f"  {sentence}")
+
+
+def _show_task(study: "Study", path: Path) -> None:
+    """What one partner asks. StudyError where its file does not fit the study."""
+    from wardround.study.own_task import at_home, load_own_task
+
+    task = load_own_task(path)
+    label = at_home(study, task).data.label
+    typer.echo()
+    typer.echo(printable(f"{path} fits it: a question of the kind {label.kind}, in the columns {', '.join(label.columns)}."))
+    typer.echo(f"hash {task.hash}. It stays with this partner, and the study says nothing of it.")
 
 
 def _show_sums(study: "Study") -> None:

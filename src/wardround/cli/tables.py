@@ -41,7 +41,10 @@ def show_run(run: Run, *, verbose: bool = False) -> None:
         console.print(f"External test set {name} ({trained_on(record, name)}): {figures}", highlight=False)
     if left_out:
         console.print(_fitting(console, lambda between: _left_out_table(left_out, words, between)))
-    console.print(_fitting(console, lambda between: _hospitals_table(record, words, between)))
+    if run.own_records:
+        console.print(_of_own_questions(run), highlight=False)
+    else:
+        console.print(_fitting(console, lambda between: _hospitals_table(record, words, between)))
     for site, reason in reasons_at_home(record, task).items():
         console.print(f"{escape(site)}: {reason}.", highlight=False)
     if record.evaluated is None:
@@ -57,6 +60,12 @@ def show_run(run: Run, *, verbose: bool = False) -> None:
     if verbose:
         console.print("  sites/NAME/    each hospital's memory, report and log.ndjson", highlight=False)
         console.print(f"It took {run.metrics['seconds']:.1f} s.", highlight=False)
+
+
+def _of_own_questions(run: Run) -> str:
+    """Where the figures are of a run whose hospitals keep questions of their own: each in its own folder."""
+    lines = [f"  {escape(name)}: sites/{escape(name)}/report.html" for name in run.own_records]
+    return "\n".join(["Each hospital has a question of its own, and its figures in a report of its own:", *lines])
 
 
 _DONE = {True: "trained", False: "evaluated"}

@@ -55,7 +55,7 @@ def judge(plan: Plan, progress: Progress, total: Contribution, reference: Bundle
     if plan.private is None:
         if impossible(plan.task, total, progress.dataset_counts):
             return Verdict(IMPOSSIBLE)
-        if plan.takes_local_steps and int(total.counts["loss"][1]) == 0:
+        if plan.tells_figures and plan.takes_local_steps and int(total.counts["loss"][1]) == 0:
             return Verdict(DIVERGED)
         verdict = Verdict.of_scores(plan, progress, validation_of(plan, total, Verdict()))
         if verdict.discarded:

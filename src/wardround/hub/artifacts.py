@@ -46,12 +46,15 @@ def write_artifacts(outcome: Outcome, trained: Trained, folder: Path, *, registe
     )
     data = model_bytes(model, statement)
     write_atomic(folder / MODEL, data)
-    difference = _export(outcome, trained.plan, model, statement, folder / ONNX)
+    files, difference = {"safetensors": MODEL}, None
+    if not outcome.study.keeps_heads:  # without a last layer it answers nothing
+        difference = _export(outcome, trained.plan, model, statement, folder / ONNX)
+        files["onnx"] = ONNX
     record = written_before(folder / RECORD, sha256_hex(data)) or outcome.record(
         ModelRecord(
             sha256=sha256_hex(data),
             parameters=size_of(shapes_of(model)),
-            files={"safetensors": MODEL, "onnx": ONNX},
+            files=files,
             onnx_max_difference=difference,
             threshold=outcome.threshold,
         )
@@ -128,7 +131,7 @@ def _export(outcome: Outcome, plan: Plan, model: Tree, statement: ModelStatement
 def _register(record: RunRecord, folder: Path) -> None:
     from wardround.registry import open_registry
 
-    files = {} if record.model is None else {"safetensors": folder / MODEL, "onnx": folder / ONNX}
+    files = {} if record.model is None else {kind: folder / name for kind, name in record.model.files.items()}
     with open_registry() as registry:
         registry.register_run(record, files)
         for site, entry in record.sites.items():

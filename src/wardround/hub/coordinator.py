@@ -100,7 +100,8 @@ class Coordinator:
             self._save(replace(self.progress, closed=True))
 
     def evaluate(self, label: str, model: Tree) -> dict[str, Sums]:
-        """Summed scores of `model` over all sites, by split; once per label. Of a private study none: each site keeps its own.
+        """Summed scores of `model` over all sites, by split; once per label. Of a private study, and where each site has its own
+        question, none: each site keeps its own.
 
         None either where a site is missing: less its numbers, the sums of the opening would show them."""
         if label not in self.progress.evaluations:
@@ -111,7 +112,7 @@ class Coordinator:
 
     def _evaluated(self, label: str, bundle: Bundle) -> dict[str, Sums]:
         question = Question("evaluate", self.study.algorithm.rounds, bundle, label)
-        if self.plan.private is not None:
+        if "evaluate" not in self.plan.summed:
             self._orders.tell(self.progress, question)
             return {}
         everybody = len(self.progress.sites)

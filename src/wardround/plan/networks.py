@@ -8,6 +8,7 @@ PyTorch takes 200 MB of a process. A hub that only adds and sends has it in anot
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from wardround.study.sections.network import LAST_LAYERS
 from wardround.values.tree import Shapes, Tree, size_of
 
 if TYPE_CHECKING:
@@ -17,16 +18,30 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class NetworkFacts:
     """shapes: of every float32 array. trainable: names of those that training changes, and so travel after the opening. norms:
-    names of those that belong to normalisation layers."""
+    names of those that belong to normalisation layers. Where each hospital keeps its last layer, without that layer; head_width:
+    how many numbers that layer reads then, else 0."""
 
     shapes: Shapes
     trainable: frozenset[str]
     norms: frozenset[str]
+    head_width: int = 0
 
     @property
     def trainable_size(self) -> int:
         """How many numbers training changes."""
         return size_of({name: self.shapes[name] for name in self.trainable})
+
+
+def in_last_layer(name: str) -> bool:
+    """Whether an array of this name belongs to the network's last layer."""
+    return name.rpartition(".")[0] in LAST_LAYERS
+
+
+def trunk_of(facts: NetworkFacts) -> NetworkFacts:
+    """The network without its last layer: what hospitals share where each keeps its own. It is the same for any question."""
+    widths = [shape[-1] for name, shape in facts.shapes.items() if in_last_layer(name) and len(shape) > 1]
+    kept = {name: shape for name, shape in facts.shapes.items() if not in_last_layer(name)}
+    return NetworkFacts(kept, facts.trainable & kept.keys(), facts.norms & kept.keys(), widths[0])
 
 
 class Networks(Protocol):
@@ -47,7 +62,8 @@ class InThisProcess:
         from wardround.training.networks import build
 
         network = build(plan.study.learned, plan.inputs, plan.task.outputs)
-        return NetworkFacts(float_shapes(network), trainable_names(network), norm_names(network))
+        facts = NetworkFacts(float_shapes(network), trainable_names(network), norm_names(network))
+        return trunk_of(facts) if plan.study.keeps_heads else facts
 
     def initial_model(self, plan: "Plan") -> Tree:
         from wardround.plan.public_scaling import public_scaling
@@ -55,6 +71,8 @@ class InThisProcess:
 
         study = plan.study
         tree = initial_tree(study.learned, plan.inputs, study.training.seed, plan.task.outputs)
+        if study.keeps_heads:
+            tree = {name: array for name, array in tree.items() if not in_last_layer(name)}
         return {**tree, **public_scaling(study.learned.backbone, plan.records)}
 
 

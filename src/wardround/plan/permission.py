@@ -132,7 +132,7 @@ class Permission:
             for number in range(1, self._rounds + 1):
                 yield PlannedOrder("own", number)
         labels = [FEDERATED, *([LAST] if self._plan.rolls_back else [])]
-        labels += [own_label(site) for site in self._plan.study.sites.names] if self._own_models else []
+        labels += [own_label(site) for site in self._plan.study.sites.names] if self._own_models_travel else []
         for label in labels:
             yield self._evaluation(label)
         if self._plan.study.personal.candidates:
@@ -143,10 +143,16 @@ class Permission:
     def _own_models(self) -> bool:
         return self._plan.study.evaluation.own_baseline
 
+    @property
+    def _own_models_travel(self) -> bool:
+        """Whether own models are tried at other hospitals: not where each answers another question."""
+        return self._own_models and not self._plan.study.keeps_heads
+
     def _own_model_of(self, opened_with: Collection[str], header: OrderHeader) -> PlannedOrder | None:
         """A study without a list of sites is run by whoever was there when it opened. Of each later cohort the coordinator
         could make up other names without end, and each would be one more evaluation."""
-        if self._plan.study.sites.names or not self._own_models or (header.step, header.round) != ("evaluate", self._rounds):
+        asked = (header.step, header.round)
+        if self._plan.study.sites.names or not self._own_models_travel or asked != ("evaluate", self._rounds):
             return None
         return self._evaluation(header.label) if header.label in map(own_label, opened_with) else None
 

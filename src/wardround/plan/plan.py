@@ -9,7 +9,7 @@ from wardround.algorithms import Algorithm, NetworkNames, statement_of
 from wardround.analysis.carrying import exchange_of, words_of
 from wardround.analysis.protocol import Analysis
 from wardround.analysis.registry import analysis_of
-from wardround.plan.networks import IN_THIS_PROCESS, NetworkFacts, Networks
+from wardround.plan.networks import IN_THIS_PROCESS, NetworkFacts, Networks, in_last_layer
 from wardround.privacy.bounded_arrays import ArrayWords
 from wardround.privacy.fixed_point_mechanism import CLIPPED, WEIGHT
 from wardround.privacy.frame import Frame
@@ -17,7 +17,7 @@ from wardround.privacy.mechanism import AnyFrame
 from wardround.privacy.noised_arrays import NoisedArrayWords
 from wardround.study.contract import DataContract
 from wardround.study.declaration import Study
-from wardround.study.sections.network import LAST_LAYERS
+from wardround.study.sections.task import MOST_CLASSES, MOST_FINDINGS, MOST_INTERVALS
 from wardround.tasks.protocol import Task, read_sums
 from wardround.tasks.registry import task_of
 from wardround.tasks.sums import Sums, counts_of_json
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SCORED_EACH_ROUND: tuple[Split, ...] = ("validation",)
 SCORED_AT_THE_END: tuple[Split, ...] = ("validation", "test")
 SHIFTED = "shifted"
+MOST_OUTPUTS = max(MOST_CLASSES, MOST_FINDINGS, MOST_INTERVALS)
+"""Numbers that a last layer of any kind of question gives at most."""
 LOSS_UNIT = 2.0**-20  # losses travel as whole numbers of this unit
 COUNTED = ("images", "patients")  # whatever the question; in train, validation and test
 
@@ -54,10 +56,17 @@ def input_shape(data: DataContract) -> InputShape:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, and what follows from it. networks: who answers about its network."""
+    """A study, and what follows from it. networks: who answers about its network. agreed_hash: of the study that all hospitals
+    agreed on, where `study` is that with one hospital's own question in it; it never leaves that hospital."""
 
     study: Study
     networks: Networks = field(default=IN_THIS_PROCESS, compare=False, repr=False)
+    agreed_hash: str = field(default="", compare=False)
+
+    @property
+    def study_hash(self) -> str:
+        """Of the study that all hospitals agreed on."""
+        return self.agreed_hash or self.study.hash
 
     @cached_property
     def analysis(self) -> Analysis | None:
@@ -102,7 +111,7 @@ class Plan:
     @cached_property
     def head(self) -> frozenset[str]:
         """Names of the last layer's arrays."""
-        return frozenset(name for name in self.shared_names if name.rpartition(".")[0] in LAST_LAYERS)
+        return frozenset(filter(in_last_layer, self.shared_names))
 
     def initial_model(self) -> Tree:
         """Every array of the model, float32, before the first round."""
@@ -126,7 +135,8 @@ class Plan:
         if self.analysis is not None:
             sizes = (sum(one.size for one in exchange.quantities.values()) for exchange in self.analysis.exchanges)
             return PrivatePlan(self.study, max(sizes), self.analysis)
-        return PrivatePlan(self.study, self.network.trainable_size)
+        largest_head = (self.network.head_width + 1) * MOST_OUTPUTS if self.study.keeps_heads else 0
+        return PrivatePlan(self.study, self.network.trainable_size + largest_head)
 
     @property
     def summed(self) -> frozenset[Step]:
@@ -134,7 +144,15 @@ class Plan:
         patients and scores stay home. The sums of an analysis are `evaluate` orders."""
         if self.study.analysis is not None:
             return frozenset({"evaluate"})
+        if self.study.keeps_heads and not self.study.privacy.private:
+            return frozenset({"open", "train"})  # how good a hospital's own last layer is nobody else hears
         return frozenset({"train"}) if self.study.privacy.private else frozenset({"open", "train", "evaluate"})
+
+    @property
+    def tells_figures(self) -> bool:
+        """Whether losses and scores leave the hospitals, in sums: neither under privacy, nor where a hospital's question is its
+        own, of which they would be figures."""
+        return self.private is None and not self.study.keeps_heads
 
     @property
     def openings(self) -> int:
@@ -165,7 +183,7 @@ class Plan:
         if self.private is not None and self.private.distributed:
             return self.private.frame(real, weight)
         counts: Shapes = {WEIGHT: (), CLIPPED: ()}
-        if self.private is None:
+        if self.tells_figures:
             counts["loss"] = (2,)
             for split in SCORED_EACH_ROUND:
                 counts |= self._score_shapes(split)

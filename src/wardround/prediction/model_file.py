@@ -20,6 +20,8 @@ from wardround.study.record.model_statement import INNER_VALUES_KEY, METADATA_KE
 from wardround.values.errors import RegistryError, RunError
 
 FILE = "model.onnx"
+OF_ONE_HOSPITAL = ("chosen.onnx", "federated.onnx")
+"""What a hospital keeps for itself, in its own folder: its personal model, else the shared network with its own last layer."""
 _PIECE = 64  # records answered at once, so that no batch of large images fills the memory
 
 
@@ -54,10 +56,17 @@ def model_bytes(model: str | Path, registry: str | Path | None = None) -> tuple[
     is none; whether a model is in it is not looked at."""
     path = Path(model)
     if path.is_dir():
-        if not (path / FILE).is_file():
+        there = next((path / name for name in (FILE, *OF_ONE_HOSPITAL) if (path / name).is_file()), None)
+        if there is None and (path / "model.safetensors").is_file():
+            raise RunError(
+                f"{path} holds the part of a network that hospitals share, and no last layer that answers",
+                expected=FILE,
+                hint="ask a hospital's own model: sites/NAME/federated.onnx in the run folder of a simulation",
+            )
+        if there is None:
             hint = "finish it with the same command and --resume, or check the path"
             raise RunError(f"{path} holds no finished run", expected=FILE, hint=hint)
-        return _content(path / FILE), str(path / FILE)
+        return _content(there), str(there)
     if path.exists():
         return _content(path), str(path)
     return _registered(str(model), registry), f"the model {model}"

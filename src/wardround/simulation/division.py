@@ -7,6 +7,7 @@ Every division is a table of targets, how many records of each group each hospit
     label skew  sizes and positive shares as wished, brought to the data's own totals by iterative proportional fitting
     Dirichlet   each group divided by shares drawn from Dirichlet(alpha) (Hsu, Qi and Brown 2019, arXiv:1909.06335, section 3)
     by column   the hospital the data name
+    by scaffold each scaffold of molecules at one hospital, by a hash
 
 groups: each record's group, from 0 on, as the study's task says (`strata`); of a yes or no, negative and positive records.
 
@@ -104,6 +105,20 @@ def divide_by_column(records: Divided, sites: NDArray[np.str_] | None) -> dict[s
 
     kept = at_home(records.patients, sites)
     return {str(name): records.select(np.flatnonzero((sites == name) & kept)) for name in np.unique(sites)}
+
+
+def homes_of(units: NDArray[np.str_], sizes: Mapping[str, float], *, seed: int) -> NDArray[np.str_]:
+    """The hospital of each record (n,) by a hash of its unit, such as the scaffold of a molecule: all of a unit are at one.
+
+    sizes: relative shares of the units. Units differ in size, so that hospitals do more than their shares.
+    """
+    from wardround.sources.splitting import places_of  # only now: the room of sources takes time to load
+
+    names = np.array(list(sizes))
+    ends = np.cumsum(_shares(sizes))[:-1]
+    distinct, which = np.unique(units, return_inverse=True)
+    places = places_of(distinct.tolist(), f"hospital {seed}")
+    return np.asarray(names[np.searchsorted(ends, places, side="right")][which])
 
 
 def fitted(start: Targets, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Targets:

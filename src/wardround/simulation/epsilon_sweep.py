@@ -39,6 +39,11 @@ def sweep(study: Study, epsilons: Sequence[float | None], settings: RunSettings,
     else synthetic radiographs in three hospitals. These, being fewer, get less noise in the same measure: it would otherwise be
     another study. StudyError where none of these is like the study's records.
     """
+    if study.keeps_heads:
+        raise StudyError(
+            "Each hospital has a question of its own, so there is no figure of all to hold against epsilon",
+            hint="leave --try out; simulate the study at several epsilons, and look at the records in sites/NAME",
+        )
     words = task_of(study).words
     alone = RunSettings(run=settings.run, simulation=settings.simulation)  # the external test is not for trying things out
     drawn = data is None and study.data.dataset is None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wardround.study.contract import SplitsContract
 from wardround.study.declaration import Study
+from wardround.study.own_task import load_own_task, require_own_task
 from wardround.study.sections.external import ExternalSection
 from wardround.study.sections.simulation import SimulationSection
 from wardround.tasks.registry import task_of
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Place:
     """Where a hospital's records are. prepared: written by `from_dataset` or `from_records`, already
-    checked against the contract. mapping: the hospital's own, for a table, and the hash that it had when the run began."""
+    checked against the contract. mapping: the hospital's own, for a table, and the hash that it had when the run began. task:
+    the hospital's own, where the study leaves the question to it, and its hash likewise."""
 
     path: Path
     prepared: bool
     mapping: Path | None = None
     mapping_sha256: str = ""
+    task: Path | None = None
+    task_sha256: str = ""
 
 
 Hospitals = dict[SiteId, Place]
@@ -134,6 +138,25 @@ def from_records(records: Mapping[str, Records], folder: Path) -> Hospitals:
     return places
 
 
+def with_tasks(study: Study, hospitals: Hospitals, tasks: Mapping[str, str | Path] | None) -> Hospitals:
+    """The hospitals, each with its own task file. StudyError where the study asks for tasks and one has none, or the other way
+    round, and where a task does not fit the study."""
+    asked = dict(tasks or {})
+    if strange := sorted(set(asked) - set(map(str, hospitals))):
+        raise StudyError(
+            f"A task is for a hospital that is not there: {', '.join(strange)}",
+            expected=", ".join(map(str, hospitals)),
+            hint="name the hospital as --site or the division does",
+        )
+    with_own: Hospitals = {}
+    for name, hospital in hospitals.items():
+        path = Path(asked[name]).resolve() if name in asked else None
+        task = None if path is None else load_own_task(path)
+        require_own_task(study, task, name)
+        with_own[name] = replace(hospital, task=path, task_sha256="" if task is None else task.hash)
+    return with_own
+
+
 def divide(
     records: "Divided", sites: NDArray[np.str_] | None, simulation: SimulationSection, groups: NDArray[np.intp]
 ) -> "dict[str, Divided]":
@@ -144,7 +167,7 @@ def divide(
     from wardround.simulation import division
 
     sizes = {hospital.name: hospital.share for hospital in simulation.hospitals}
-    if simulation.by == "column":
+    if simulation.by in ("column", "scaffold"):
         return division.divide_by_column(records, sites)
     if len(sizes) < 2:
         raise StudyError(
@@ -169,9 +192,62 @@ def divide(
 def from_dataset(
     study: Study, simulation: SimulationSection, source: str | Path | None, folder: Path, datasets: DatasetCache | None = None
 ) -> Hospitals:
-    """Reads a data set (by path, or by the study's data.dataset) and divides it."""
-    records, sites = read_whole(study, source, datasets)
+    """Reads a data set (by path, or by the study's data.dataset) and divides it. Where each hospital has a task of its own, its
+    part is read with that task."""
+    if study.keeps_heads:
+        return _from_dataset_by_tasks(study, simulation, source, folder)
+    records, sites = read_for(study, simulation, source, datasets)
     return from_records(divide(records, sites, simulation, task_of(study).strata(records.labels)), folder)
+
+
+def _from_dataset_by_tasks(study: Study, simulation: SimulationSection, source: str | Path | None, folder: Path) -> Hospitals:
+    """The division knows no label: the same rows are divided the same way, whatever is asked of them."""
+    parts: dict[str, Records] = {}
+    patients: NDArray[np.str_] | None = None
+    for name, path in simulation.tasks.items():
+        home = require_own_task(study, load_own_task(path), name)
+        records, sites = read_for(home, simulation, source)
+        if patients is not None and not np.array_equal(records.patients, patients):
+            raise StudyError(
+                f"The task of {name} leaves other rows of the data set out than the tasks before it",
+                hint="name each hospital's own file with --site, or say in the task which values are blank, as blank = ['']",
+            )
+        patients = records.patients
+        divided = divide(records, sites, simulation, np.zeros(len(records), np.intp))
+        if name not in divided:
+            raise StudyError(
+                f"A task is for a hospital that is not there: {name}",
+                expected=", ".join(divided),
+                hint="give each of [[simulation.hospitals]] its task",
+            )
+        parts[name] = divided[name]
+    lacking = sorted({hospital.name for hospital in simulation.hospitals} - parts.keys())
+    if lacking or not parts:
+        raise StudyError(
+            f"The study leaves the question to each hospital, and the run file names no task of {', '.join(lacking) or 'any'}",
+            hint='write task = "FILE" for each of [[simulation.hospitals]], or name it with --task NAME=FILE',
+        )
+    return from_records(parts, folder)
+
+
+def read_for(
+    study: Study, simulation: SimulationSection, source: str | Path | None, datasets: DatasetCache | None = None
+) -> tuple[Records, NDArray[np.str_] | None]:
+    """All records that may be trained on, and the hospital of each, where the data or their scaffolds say it."""
+    if simulation.by != "scaffold":
+        return read_whole(study, source, datasets)
+    if study.data.kind != "molecule" or source is None:
+        raise StudyError(
+            'by = "scaffold" divides a table of molecules',
+            expected='data.kind = "molecule", and the table with --data FILE',
+            hint="divide otherwise, or name the table",
+        )
+    from wardround.simulation.division import homes_of
+    from wardround.sources import open_source
+
+    records, scaffolds = open_source(source, study.data, private=study.privacy.private).load_with_units()
+    shares = {hospital.name: hospital.share for hospital in simulation.hospitals}
+    return records, homes_of(scaffolds, shares, seed=simulation.seed)
 
 
 def read_whole(

@@ -106,6 +106,11 @@ def require_leaving_out(study: Study, names: Sequence[str], hospitals: Sequence[
             f"A hospital that did not train has no model with {study.algorithm.name}: part of each stays where it was learnt",
             hint="leave --left-out away, or choose another algorithm",
         )
+    if study.keeps_heads:
+        raise StudyError(
+            'A hospital that did not train has no last layer where network.private = "head", and the others ask other things',
+            hint="leave --left-out away",
+        )
     if study.privacy.private:
         raise StudyError(
             "A private study is not trained again without a hospital: every such run would cost the others' patients once more",

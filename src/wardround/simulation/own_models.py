@@ -14,7 +14,7 @@ from wardround.values.tensor_file import read_tensors
 def score_own_models(coordinator: Coordinator, folder: RunFolder) -> None:
     """Every hospital's own model on every hospital's patients. Only a simulation can: it owns all the folders."""
     study = coordinator.study
-    if not study.evaluation.own_baseline:
+    if not study.evaluation.own_baseline or study.keeps_heads:  # each answers a question of its own
         return
     for site in coordinator.progress.sites:
         path = folder.site(site) / f"{own_file(study.algorithm.rounds)}.safetensors"

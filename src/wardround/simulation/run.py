@@ -32,6 +32,17 @@ class Run:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def own_records(self) -> dict[str, RunRecord]:
+        """The hospitals' own records by name, where each keeps a question of its own; empty elsewhere.
+
+        Only a simulation has them: in a deployment each stays at its hospital.
+        """
+        if self.record.sites or self.record.evaluated is not None:
+            return {}
+        paths = {name: self.folder / "sites" / name / "record.json" for name in self.record.took_part}
+        return {name: RunRecord.from_json(path.read_bytes(), name=str(path)) for name, path in paths.items() if path.is_file()}
+
+    @property
     def model(self) -> Tree:
         """The federated model's arrays, float32, by name; of a run that evaluated one, that model's."""
         return read_tensors(self.folder / ("model.safetensors" if self.record.evaluated is None else EVALUATED))[0]

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,11 @@ from wardround.simulation.hospitals import (
     kept_hospitals,
     outside_of,
     stage_external_test,
+    with_tasks,
 )
 from wardround.simulation.ledgers import Ledgers, privacy_record
 from wardround.simulation.own_models import compared, score_own_models
+from wardround.simulation.own_records import keep_own_records
 from wardround.simulation.progress import watching
 from wardround.simulation.run import Run
 from wardround.simulation.site_logs import Losses, naming_logs
@@ -78,6 +80,7 @@ def simulate(
     progress: bool | None = None,
     mappings: Mapping[str, str | Path] | None = None,
     model: str | Path | None = None,
+    tasks: Mapping[str, str | Path] | None = None,
 ) -> Run:
     """Run a study over hospitals on this machine.
 
@@ -125,6 +128,9 @@ def simulate(
     model
         The finished model of a study that evaluates only: a run folder, a model.safetensors, or a model in the registry.
         Default: [model] of the run settings.
+    tasks
+        Hospital -> the file of its own task, in a study with network.private = "head". Default: those that [simulation] of the
+        run settings names.
 
     Returns
     -------
@@ -147,9 +153,8 @@ def simulate(
     declared = _with(declared, seed, own, epsilon)
     shown = False if progress is None and listener is not silent else progress
     with watching(shown, also=listener) as listener:
-        return _simulated(
-            declared, _Asked(sites, data, out, resume, synthetic, register, ledgers, mappings), stated, listener, began
-        )
+        asked = _Asked(sites, data, out, resume, synthetic, register, ledgers, mappings, tasks or {})
+        return _simulated(declared, asked, stated, listener, began)
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,7 @@ class _Asked:
     register: bool
     ledgers: str | Path | None
     mappings: Mapping[str, str | Path] | None
+    tasks: Mapping[str, str | Path] = field(default_factory=dict)
     placed: Hospitals | None = None
     """Hospitals whose data are where a run can read them already; `sites` and `data` are not looked at then."""
 
@@ -229,11 +235,14 @@ def _simulated(declared: Study, asked: _Asked, stated: RunSettings, listener: Li
         _give_back_memory()
         progress = coordinator.progress
         outside = score_externally(coordinator.plan, coordinator.model, folder.external, settings.run.device)
-        reports = {str(site): site_report(folder, site) for site in progress.sites}
+        # What a hospital with a question of its own reports stays its own, also on one machine.
+        reports = None if declared.keeps_heads else {str(site): site_report(folder, site) for site in progress.sites}
         outcome = Outcome(declared, plan, progress, reports, outside, at_once, privacy_record(enrolled, progress.sites, kept))
         record = write_artifacts(compared(outcome, folder), coordinator, folder.path, register=asked.register)
         if asked.placed is None:  # a run for another run's sake has no reader of its own
             write_evidence(record, folder.path)
+        if declared.keeps_heads:
+            keep_own_records(folder, declared.hash, site_configs, register=asked.register, synthetic=plan.synthetic)
         folder.external.unlink(missing_ok=True)
         outside_of(folder.external).unlink(missing_ok=True)
         turns = left_out_of(record, folder.path)
@@ -297,9 +306,17 @@ def _placed_hospitals(folder: RunFolder, study: Study, settings: RunSettings, as
     if asked.resume and folder.plan is not None:
         return kept_hospitals(folder.path)
     folder.require_unused()
-    hospitals = _hospitals(folder, study, settings.simulation, asked, datasets)
+    hospitals = _hospitals(folder, study, settings.asking(asked.tasks).simulation, asked, datasets)
+    if asked.placed is None:
+        hospitals = with_tasks(study, hospitals, _tasks_of(settings, asked))
     keep_hospitals(hospitals, folder.path)
     return hospitals
+
+
+def _tasks_of(settings: RunSettings, asked: _Asked) -> Mapping[str, str | Path]:
+    """The hospitals' own task files: of a divided data set those of the run file, where the caller names no other."""
+    divided = {} if asked.sites or settings.simulation is None else settings.simulation.tasks
+    return {**divided, **asked.tasks}
 
 
 def _hospitals(

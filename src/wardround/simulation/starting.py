@@ -58,6 +58,8 @@ def site_configs_of(
             prepared=hospital.prepared,
             mapping=hospital.mapping,
             mapping_sha256=hospital.mapping_sha256,
+            task=hospital.task,
+            task_sha256=hospital.task_sha256,
             ledger=ledgers.path_of(name),
             ledger_witness=ledgers.witness_of(name),
             outside=outside if outside.exists() else None,

@@ -14,8 +14,9 @@ from wardround.site.analysis_work import fingerprint_of_rows
 from wardround.site.site import Site
 from wardround.site.work import fingerprint
 from wardround.study.declaration import Study
+from wardround.study.own_task import OwnTask, load_own_task, require_own_task
 from wardround.study.run_settings import load_site
-from wardround.values.errors import DataError
+from wardround.values.errors import DataError, StudyError
 from wardround.values.home import default_home
 from wardround.values.ids import site_id
 from wardround.values.records import Records
@@ -47,7 +48,8 @@ class SiteConfig:
     keeps its memory, report and log. ledger: of its patients, for a private study. threads: 0 for all cores. outside, counter:
     see Site. ledger_witness: see Ledger. run: the run's name, for the ledger. mapping: the hospital's own, for a table;
     mapping_sha256: of the one agreed to, "" for whichever there is. records: the fingerprint of the records agreed to, likewise.
-    identity: file of the signing key; None for the one in `folder`. synthetic, questions: see Site. excluded: who withdrew."""
+    identity: file of the signing key; None for the one in `folder`. synthetic, questions: see Site. excluded: who withdrew. task:
+    the hospital's own task, for a study that leaves the question to it; task_sha256: of the one agreed to, as mapping_sha256."""
 
     name: str
     study: StudyAsJson
@@ -68,6 +70,8 @@ class SiteConfig:
     synthetic: bool = False
     excluded: Path | None = None
     questions: Path | None = None
+    task: Path | None = None
+    task_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What another process needs to open the same site."""
@@ -92,6 +96,7 @@ class SiteConfig:
             threads=settings.threads,
             ledger=ledger,
             mapping=None if settings.mapping is None else Path(settings.mapping),
+            task=None if settings.task is None else Path(settings.task),
             counter=default_home() / "counters" / f"{study.hash[:16]}-{name}",
             ledger_witness=witness_of(ledger),
             excluded=default_home() / "excluded.json",
@@ -117,14 +122,34 @@ class SiteConfig:
             counter=self.counter,
             synthetic=self.synthetic,
             questions=self.questions,
+            task=self.own_task(),
         )
+
+    def own_task(self) -> OwnTask | None:
+        """The hospital's own task, as it was agreed to. StudyError where the file is another now."""
+        if self.task is None:
+            return None
+        task = load_own_task(self.task)
+        if self.task_sha256 not in ("", task.hash):
+            raise StudyError(
+                "The hospital's task file has changed since the study was approved, or the run began",
+                expected=f"SHA-256 {self.task_sha256} of what it says",
+                found=task.hash,
+                hint="put the earlier file back; or review and approve the study with the new one, or start a new run",
+            )
+        return task
+
+    @property
+    def study_at_home(self) -> Study:
+        """The study as this hospital carries it out: with its own question, where the study leaves it to each."""
+        return require_own_task(self.study, self.own_task(), self.name)
 
     def _identity(self) -> Identity:
         return identity_in(self.folder) if self.identity is None else Identity.at(self.identity)
 
     def _load(self) -> Records:
         records = load_records(
-            self.study,
+            self.study_at_home,
             self.data,
             prepared=self.prepared,
             mapping=self.mapping,

@@ -15,6 +15,7 @@ from typing import Any
 from wardround.plan.plan import CHOSEN, FEDERATED, Plan, own_label
 from wardround.plan.pricing import privacy_of
 from wardround.site.comparison import paired_differences
+from wardround.site.kept_model import kept_in
 from wardround.site.personal_models import CHOICE
 from wardround.site.store import SiteStore
 from wardround.study.declaration import Study
@@ -44,37 +45,41 @@ FILE = "record.json"
 START = "start"
 
 
-def write_own_record(site: SiteId, study: Study, store: SiteStore, *, synthetic: bool) -> RunRecord | None:
+def write_own_record(
+    site: SiteId, study: Study, store: SiteStore, *, synthetic: bool, agreed_hash: str = "", engine: str = "network"
+) -> RunRecord | None:
     """Writes record.json into the site's folder. None where this hospital never opened the study.
 
-    synthetic: whether the records are of no patient.
+    synthetic: whether the records are of no patient. study, agreed_hash: as `statement_of` has them. engine: what moved bytes.
     """
     start = store.read_tree(START)
     if start is None:
         return None
     began = datetime.fromtimestamp((store.folder / f"{START}.safetensors").stat().st_mtime, UTC)
-    entry = site_record(site, study, store)
+    entry, model = site_record(site, study, store), _kept_model(store)
     record = RunRecord(
-        run_id=f"{site}-{study.hash[:12]}",
+        run_id=f"{site}-{(agreed_hash or study.hash)[:12]}",
         created=began.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         study_title=study.question.title,
-        study_hash=study.hash,
+        study_hash=agreed_hash or study.hash,
         study_toml=to_toml(study),
         seed=study.training.seed,
-        engine="network",
+        engine=engine,
         workers=1,
         synthetic=synthetic,
         versions=versions_here(),
         machine=MachineRecord(cores=usable_cores()),
-        network=NetworkRecord(name=study.learned.title, parameters=size_of(shapes_of(start))),
+        network=NetworkRecord(
+            name=study.learned.title, parameters=model.parameters if model and agreed_hash else size_of(shapes_of(start))
+        ),
         algorithm=study.algorithm.name,
         privacy_mode=study.privacy.mode,
         privacy=privacy_of(Plan(study)),
         summation_mode=study.summation.mode,
         sites={str(site): entry},
         hospitals=tuple(study.sites.names) or (str(site),),
-        model=_kept_model(entry.personal),
+        model=model,
     )
     write_atomic(store.folder / FILE, record.to_json(), private=True)
     return record
@@ -134,7 +139,12 @@ def _sums(task: Task, value: dict[str, Any]) -> Sums:
     return read_sums(task, counts_of_json(value))
 
 
-def _kept_model(personal: PersonalRecord | None) -> ModelRecord | None:
-    if personal is None or personal.sha256 is None:
+def _kept_model(store: SiteStore) -> ModelRecord | None:
+    """The personal model; where none was made, the shared network with this hospital's own last layer."""
+    report = store.report()
+    kept = report.get(CHOICE[0], {}).get(CHOICE[1]) or kept_in(report)
+    if kept is None or kept.get("sha256") is None:
         return None
-    return ModelRecord(sha256=personal.sha256, parameters=personal.parameters, files=personal.files, threshold=personal.threshold)
+    return ModelRecord.model_validate_json(
+        json.dumps({name: kept[name] for name in ("sha256", "parameters", "files", "threshold")})
+    )

@@ -4,6 +4,7 @@ chosen.safetensors   chosen.onnx   chosen.md
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save as save_tensors
@@ -16,8 +17,6 @@ from wardround.values.canonical import sha256_hex
 from wardround.values.durable import write_atomic
 from wardround.values.errors import WardroundError
 from wardround.values.tree import Tree, shapes_of, size_of
-
-WEIGHTS, ONNX, CARD = f"{CHOSEN}.safetensors", f"{CHOSEN}.onnx", f"{CHOSEN}.md"
 
 HELD = (
     "This model holds what its network made of single patients of this hospital, a row for each training record: whoever has its "
@@ -49,19 +48,29 @@ def write_files(
         output=plan.task.words.output_of(decision),
         synthetic=synthetic,
         holds_records=model.holds_records,
+        agreed_hash=plan.agreed_hash,
     )
-    data = weights_of(model, statement)
-    write_atomic(store.folder / WEIGHTS, data, private=True)
-    names = {"safetensors": WEIGHTS}
-    try:
-        _export(plan, model, statement, store)
-        names["onnx"] = ONNX
-    except WardroundError as error:
-        store.log("personal", f"{ONNX} was not written: {error}")
     card = card_of(plan, choice, decision, synthetic=synthetic, holds_records=model.holds_records)
-    write_atomic(store.folder / CARD, card.encode(), private=True)
+    return write_model(plan, store, model, statement, card, CHOSEN)
+
+
+def write_model(
+    plan: Plan, store: SiteStore, model: PersonalModel, statement: ModelStatement, card: str, name: str
+) -> ChosenFiles:
+    """Writes NAME.safetensors, NAME.onnx and NAME.md into the site's folder. model: with what training never changes. statement:
+    of the model; card: of whoever finds it."""
+    weights, onnx, page = (f"{name}.{ending}" for ending in ("safetensors", "onnx", "md"))
+    data = weights_of(model, statement)
+    write_atomic(store.folder / weights, data, private=True)
+    names = {"safetensors": weights}
+    try:
+        _export(plan, model, statement, store.folder / onnx)
+        names["onnx"] = onnx
+    except WardroundError as error:
+        store.log("personal", f"{onnx} was not written: {error}")
+    write_atomic(store.folder / page, card.encode(), private=True)
     parameters = sum(size_of(shapes_of(part.tree)) for part in model.parts)
-    return ChosenFiles(sha256_hex(data), parameters, model.holds_records, {**names, "card": CARD})
+    return ChosenFiles(sha256_hex(data), parameters, model.holds_records, {**names, "card": page})
 
 
 def weights_of(model: PersonalModel, statement: ModelStatement) -> bytes:
@@ -86,14 +95,14 @@ def _arrays_of(part: Part) -> Tree:
     return {**arrays, "neighbours.inner": asked.memory.inner, "neighbours.votes": asked.memory.votes}
 
 
-def _export(plan: Plan, model: PersonalModel, statement: ModelStatement, store: SiteStore) -> None:
+def _export(plan: Plan, model: PersonalModel, statement: ModelStatement, path: Path) -> None:
     from wardround.training.onnx_export import export_onnx
 
     export_onnx(
         plan.study.learned,
         plan.records,
         model,
-        store.folder / ONNX,
+        path,
         flip_average=plan.study.evaluation.flip_average,
         outputs=plan.task.outputs,
         shown=plan.task.shown,
@@ -118,7 +127,7 @@ def card_of(plan: Plan, choice: Choice, decision: float | None, *, synthetic: bo
     return f"""\
 # {study.question.title}: the model that this hospital keeps
 
-Study `{study.hash}`. Kept: **{choice.name}**: {choice.reason}.
+Study `{plan.study_hash}`. Kept: **{choice.name}**: {choice.reason}.
 {few}{made_up}{held}
 It was made for the patients of this hospital and chosen on {choice.patients} of its validation patients. At another hospital
 it was never tried. {plan.task.words.output_of(decision)}

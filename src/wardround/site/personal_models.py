@@ -54,7 +54,7 @@ ONE_CLASS = "the validation patients are all of one class, so nothing can be cho
 class Bench:
     """What a site works with. synthetic: whether the records are of no patient. outputs: what a model gives for the records of
     a split; inner: what goes into its last layer, all finite. trainer: of so many passes from a start, at the rate of
-    [personal]."""
+    [personal]. fingerprint: of all records."""
 
     name: SiteId
     plan: Plan
@@ -65,6 +65,7 @@ class Bench:
     outputs: Callable[[Tree, Split], NDArray[np.float32]]
     inner: Callable[[Tree, Split], NDArray[np.float32]]
     trainer: Callable[[int], Trainer]
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ def keep_personal_model(bench: Bench, own: Tree, federated: Tree) -> None:
     chosen = chosen_of(HospitalMaterial(bench, own, federated))
     single = {"own": PersonalModel.single(own), "federated": PersonalModel.single(federated), "chosen": chosen.model}
     outputs = {name: outputs_of(bench, model, "test") for name, model in single.items()}
-    _report_sums(bench, own_label(bench.name), single["own"], outputs["own"])
-    decision = _report_sums(bench, CHOSEN, chosen.model, outputs["chosen"])
+    report_sums(bench, own_label(bench.name), single["own"], outputs["own"])
+    decision = report_sums(bench, CHOSEN, chosen.model, outputs["chosen"])
     report = {**_choice_words(chosen), **_on_test_patients(bench, outputs), "threshold": decision}
     whole = PersonalModel(tuple(replace(part, tree={**bench.frozen, **part.tree}) for part in chosen.model.parts))
     files = write_files(bench.plan, bench.store, whole, chosen.choice, decision, synthetic=bench.synthetic)
@@ -187,7 +188,7 @@ def _of_part(bench: Bench, part: Part, split: Split) -> NDArray[np.float64]:
     return bench.plan.task.with_votes(outputs, votes, voters, part.neighbours.share)
 
 
-def _report_sums(bench: Bench, label: str, model: PersonalModel, on_test: NDArray[np.float64]) -> float | None:
+def report_sums(bench: Bench, label: str, model: PersonalModel, on_test: NDArray[np.float64]) -> float | None:
     """Writes a model's sums into the report, as of any evaluation; gives its decision, chosen on validation records."""
     task = bench.plan.task
     outputs = {"validation": outputs_of(bench, model, "validation"), "test": on_test}

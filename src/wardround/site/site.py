@@ -29,6 +29,7 @@ from wardround.site.refusals import ENDING, NOT_COUNTED, REFUSALS_IN_A_ROW, word
 from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.site.work import SiteWork
 from wardround.study.declaration import Study
+from wardround.study.own_task import OwnTask, require_own_task
 from wardround.summation.masked.layout import content_of, largest_ask
 from wardround.summation.masked.memory import Party
 from wardround.values.canonical import sha256_hex
@@ -73,18 +74,20 @@ class Site:
         synthetic: bool = False,
         questions: Path | None = None,
         refusals_in_a_row: int = REFUSALS_IN_A_ROW,
+        task: OwnTask | None = None,
     ) -> None:
         """load: its records or, for an analysis, its rows. identity: this hospital's signing key; a masked study needs it, and
         must list its public half. ledger: of the patients whose records these are; a private study needs it. outside: a file with
         the digests of an external test set's records, to be compared with those that are trained on. counter: see SiteStore.
         synthetic: see SiteWork. questions: folder of the register of what was answered for analyses. refusals_in_a_row: after so
-        many it stops."""
+        many it stops. task: this hospital's own, where the study leaves the question to it."""
         self.name = name
         self.study_hash = study.hash
         party = _party(name, study, identity) if study.summation.mode == "masked" else None
         self.store = SiteStore(folder, counter)
         self.participant = MaskedParticipant(party, self.store) if party is not None else None
         self.plan = Plan(study)
+        home = Plan(require_own_task(study, task, name), agreed_hash=study.hash) if study.keeps_heads or task else None
         self.permission = Permission(self.plan)
         self.work: SiteWork | AnalysisWork
         register = None if questions is None else QuestionRegister(questions)
@@ -95,7 +98,15 @@ class Site:
         else:
             records = cast(Callable[[], Records], load)
             self.work = SiteWork(
-                name, self.plan, records, self.store, device=device, threads=threads, outside=outside, synthetic=synthetic
+                name,
+                self.plan,
+                records,
+                self.store,
+                device=device,
+                threads=threads,
+                outside=outside,
+                synthetic=synthetic,
+                home=home,
             )
         self.charges = PrivacyCharges(self.plan.private, ledger) if self.plan.private is not None else None
         sites = len(study.sites.names)

@@ -32,7 +32,9 @@ from wardround.plan.usable_arrays import is_usable
 from wardround.privacy.fixed_point_mechanism import RoundingKey
 from wardround.privacy.mechanism import protect
 from wardround.site.comparison import kept_outputs, outputs_file
+from wardround.site.kept_model import REFITTED, keep_model_with_own_head
 from wardround.site.kept_moments import joined, own_moments_file, parted
+from wardround.site.own_head import WithOwnHead, first_head, head_in, without_head
 from wardround.site.personal_models import Bench, keep_personal_model
 from wardround.site.records import Read, read
 from wardround.site.store import SiteState, SiteStore
@@ -81,9 +83,12 @@ class SiteWork:
         threads: int,
         outside: Path | None,
         synthetic: bool = False,
+        home: Plan | None = None,
     ) -> None:
-        """synthetic: whether the records are of no patient, as the files of a personal model say."""
+        """synthetic: whether the records are of no patient, as the files of a personal model say. home: the plan of the study as
+        this hospital carries it out, where it keeps a question and a last layer of its own; what leaves follows from `plan`."""
         self.name, self.plan, self.store, self.synthetic = name, plan, store, synthetic
+        self.home = home or plan
         self._load, self._device, self._threads, self._outside = load, device, threads, outside
         self._frozen: Tree | None = None
 
@@ -94,7 +99,7 @@ class SiteWork:
         if not np.any(records.splits == kind):
             raise DataError(f"This site has no {words}", hint="check the path and the study's [data.splits]")
         self._compare_with_outside(records)
-        return read(records, fingerprint(records), self.plan, self.store, threads=self._threads)
+        return read(records, fingerprint(records), self.home, self.store, threads=self._threads)
 
     def _compare_with_outside(self, records: Records) -> None:
         """How many training records are also in the external test set: a count for this site's own report."""
@@ -136,7 +141,7 @@ class SiteWork:
         if self.plan.study.privacy.of_patients:
             from wardround.training.per_patient.position_proof import require_fixed_gradients
 
-            require_fixed_gradients(self.plan.study.learned, self.plan.inputs, self._head(None), self.plan.records)
+            require_fixed_gradients(self.home.study.learned, self.plan.inputs, self._head(None), self.plan.records)
         model = unpack_bundle(order.arrays).get("model", {})
         self._frozen = {name: array for name, array in model.items() if name not in self.plan.shared_names}
         self.store.write_tree("start", model)
@@ -145,8 +150,8 @@ class SiteWork:
             "images": np.array([len(part) for part in parts]),
             "patients": np.array([part.patient_count for part in parts]),
         }
-        labelled = [self.plan.task.count_labels(part.labels) for part in parts]
-        counts |= {name: np.array([one[name] for one in labelled]) for name in self.plan.task.words.counted}
+        labelled = [self.home.task.count_labels(part.labels) for part in parts]
+        counts |= {name: np.array([one[name] for one in labelled]) for name in self.home.task.words.counted}
         self.store.add_to_report("dataset_counts", "counts", {name: array.tolist() for name, array in counts.items()})
         header = order.header
         state = replace(before, study=header.study, records=self._read.fingerprint, memory={}, pending=None)
@@ -154,7 +159,7 @@ class SiteWork:
         if header.label == AGAIN or "open" not in self.plan.summed:
             return {}, state
         frame = self.plan.opening_frame(len(header.cohort))
-        leaving = {name: self._stepped(array) for name, array in counts.items()}
+        leaving = {name: self._stepped(counts[name]) for name in self.plan.dataset_counts}
         return protect(Contribution({}, 0, leaving), {}, frame, self._rounding_key("open", 0)), state
 
     def _stepped(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -167,10 +172,12 @@ class SiteWork:
         self.require_same_records(state)
         bundle = unpack_bundle(order.arrays)
         number = order.header.round
-        scored = self._scores(self.plan.algorithm.local_model(bundle, state.memory), SCORED_EACH_ROUND)
+        scored = self._scores(self._local_model(bundle, state.memory), SCORED_EACH_ROUND)
         contribution, memory, run = self._update(bundle, number, state.memory)
         reference = self.plan.algorithm.reference(bundle)
-        counts = {**_prefixed(scored), "loss": self._loss_counts(run, contribution.weight)}
+        counts: Counts = {}
+        if self.plan.tells_figures:
+            counts = {**_prefixed(scored), "loss": self._loss_counts(run, contribution.weight)}
         frame = self.plan.training_frame(bundle["model"], len(order.header.cohort), order.header.weight)
         if contribution.weight > order.header.weight:
             self.store.log("total", f"Round {number} states a total weight below this site's own: its coordinator is not honest.")
@@ -180,15 +187,26 @@ class SiteWork:
 
     def _update(self, bundle: Bundle, number: int, before: Bundle) -> tuple[Contribution, Bundle, LocalRun]:
         """What this site has to say in a round, the memory that goes with it, and the run. before: the memory until then."""
-        own_memory, moments = parted(before)
-        contribution, memory, run = self.plan.algorithm.work(bundle, self._trainer("train", number, moments), own_memory)
+        own_memory, moments = parted(without_head(before))
+        trainer = self._trainer("train", number, moments)
+        head = head_in(before, self.home, self.name) if self.plan.study.keeps_heads else None
+        if head is not None:
+            trainer = WithOwnHead(trainer, head, self.home.study, number)
+        contribution, memory, run = self.plan.algorithm.work(bundle, trainer, own_memory)
         memory = joined(memory, run.moments)
+        if head is not None:
+            memory = head.put_into(memory)
         if not (contribution.is_finite and all(map(is_finite, memory.values()))):
             self.store.log("diverged", f"Round {number} ended in values that are not finite and counts as no change. {_MENDS}")
             contribution, memory = contribution.unchanged(self.plan.algorithm.reference(bundle)), before
         elif not math.isfinite(run.loss_sum):
             self.store.log("loss", f"In round {number} the loss was not a finite number, so figures of the loss lack it. {_LOOK}")
         return contribution.weighing(self.plan.study.summation.stepped(contribution.weight)), memory, run
+
+    def _local_model(self, bundle: Bundle, memory: Bundle) -> Tree:
+        """The model of an order as this hospital would use it."""
+        model = self.plan.algorithm.local_model(bundle, without_head(memory))
+        return {**model, **head_in(memory, self.home, self.name).arrays} if self.plan.study.keeps_heads else model
 
     def _loss_counts(self, run: LocalRun, weight: int) -> NDArray[np.int64]:
         """The loss of a round in units of LOSS_UNIT, and the records that it is of. weight: of the contribution; where weights
@@ -208,19 +226,29 @@ class SiteWork:
 
     def _train_own_round(self, number: int) -> None:
         earlier, file = own_file(number - 1), own_file(number)
-        before, moments = self.store.read_tree(earlier) or {}, self.store.read_tree(own_moments_file(earlier)) or {}
-        run = self._trainer("own", number, moments).compute(TrainedModel(self.plan.trainable(before)))
+        before, moments = self._own_model(number - 1), self.store.read_tree(own_moments_file(earlier)) or {}
+        run = self._trainer("own", number, moments).compute(TrainedModel(before))
         usable = is_usable(run.model) and is_finite(run.moments)
         if not usable:  # it could not be evaluated later, and everything that follows from it would be no number either
             self.store.log("diverged", f"Own round {number} ended in values beyond all use and counts as no change. {_MENDS}")
-        self.store.write_tree(file, run.model if usable else self.plan.trainable(before))
+        self.store.write_tree(file, run.model if usable else before)
         if self.plan.study.training.keep_optimizer:
             self.store.write_tree(own_moments_file(file), run.moments if usable else moments)
         self._report_round("own_rounds", number, run, {})
 
+    def _own_model(self, number: int) -> Tree:
+        """What learns of the own model after so many own rounds; 0: what it starts from."""
+        model = self.store.read_tree(own_file(number)) or {}
+        if number == 0 and self.plan.study.keeps_heads:
+            model |= first_head(self.home, self.name)
+        return self.home.trainable(model)
+
     def evaluate(self, order: Order, state: SiteState) -> Tree:
         self.require_same_records(state)
         bundle = unpack_bundle(order.arrays)
+        if self.plan.study.keeps_heads:
+            self._judge_at_home(self._local_model(bundle, state.memory), state)
+            return {}
         label = order.header.label
         shifted = self.plan.wants_shifted(label)
         local = self.plan.algorithm.local_model(bundle, state.memory) if label in (FEDERATED, LAST) else bundle["model"]
@@ -237,6 +265,15 @@ class SiteWork:
         frame = self.plan.evaluation_frame(len(order.header.cohort), shifted=shifted)
         return protect(Contribution({}, 0, _prefixed(scored)), {}, frame, self._rounding_key(f"evaluate-{label}", 1))
 
+    def _judge_at_home(self, averaged: Tree, state: SiteState) -> None:
+        """The last trunk under this hospital's own head, refitted: judged here and kept here. Whether the order is followed does
+        not depend on what becomes of it: what goes wrong is told in the log."""
+        own = self._own_model(state.own_round) if state.own_round else None
+        try:
+            keep_model_with_own_head(self._bench(self.home.study.training), averaged, own)
+        except Exception as error:  # noqa: BLE001  the records may have caused it, and a refusal would tell
+            self.store.log("own-head", f"The model with the own head was not kept: {''.join(format_exception(error))}")
+
     def _keep_threshold(self, validation: Sums) -> None:
         """This hospital's own threshold of the federated model, in its own report alone."""
         decision = self.plan.task.decide(self.plan.study.evaluation.home_rule, {"validation": validation})
@@ -246,8 +283,10 @@ class SiteWork:
         """The personal models of this hospital. Nothing of them leaves, and whether the order is followed does not depend on what
         becomes of them: what goes wrong is told in the log, and the hospital has its own model still."""
         state = self.train_own(order, state)
-        federated = self.plan.algorithm.local_model(unpack_bundle(order.arrays), state.memory)
-        own = self.plan.trainable(self.store.read_tree(own_file(order.header.round)) or {})
+        federated = self._local_model(unpack_bundle(order.arrays), state.memory)
+        if self.plan.study.keeps_heads:  # as it was judged
+            federated = self.store.read_tree(REFITTED) or federated
+        own = self._own_model(order.header.round)
         try:
             keep_personal_model(self.bench, own, federated)
         except Exception as error:  # noqa: BLE001  the records may have caused it, and a refusal would tell
@@ -256,34 +295,39 @@ class SiteWork:
 
     @property
     def bench(self) -> Bench:
+        study = self.home.study
+        return self._bench(study.training.changed(learning_rate=study.training.learning_rate * study.personal.rate))
+
+    def _bench(self, training: TrainingSection) -> Bench:
+        """What personal models and a refitted head are made with. training: at its learning rate they are trained."""
+
         def outputs(model: Tree, split: Split) -> NDArray[np.float32]:
             return self._outputs(model, self.splits[split], self._read.mirrored.get(split))
 
         def inner(model: Tree, split: Split) -> NDArray[np.float32]:
             return self._outputs(model, self.splits[split], self._read.mirrored.get(split), inner=True)
 
+        def trainer(passes: int) -> Trainer:
+            """Of so many passes in one go, at a steady rate; plain under every privacy mode, since nothing leaves."""
+            steady = {"schedule": "constant", "warmup_rounds": 0.0, "local_epochs": float(passes)}
+            return self._plain_trainer("personal", training.changed(**steady), 1, 1)
+
         return Bench(
             self.name,
-            self.plan,
+            self.home,
             self.store,
             self.splits,
             self.frozen,
             self.synthetic,
             outputs,
             inner,
-            self._personal_trainer,
+            trainer,
+            self._read.fingerprint,
         )
-
-    def _personal_trainer(self, passes: int) -> Trainer:
-        """Of so many passes in one go, at the steady rate of [personal]; plain under every privacy mode, since nothing leaves."""
-        study = self.plan.study
-        rate = study.training.learning_rate * study.personal.rate
-        steady = {"learning_rate": rate, "schedule": "constant", "warmup_rounds": 0.0, "local_epochs": float(passes)}
-        return self._plain_trainer("personal", study.training.changed(**steady), 1, 1)
 
     def _trainer(self, purpose: str, number: int, moments: Tree | None = None) -> Trainer:
         """moments: what the optimiser goes on with; none for a new start."""
-        study = self.plan.study
+        study = self.home.study
         if study.privacy.of_patients and purpose == "train":  # nothing of an own model leaves
             return _WholeModelTrainer(self._private_trainer(number, moments), self.frozen)
         return self._plain_trainer(purpose, study.training, number, study.algorithm.rounds, moments)
@@ -296,9 +340,9 @@ class SiteWork:
 
         records = self.splits["train"]
         trainer = TorchTrainer(
-            self.plan.study.learned,
+            self.home.study.learned,
             training,
-            self.plan.inputs,
+            self.home.inputs,
             records,
             self._head(records.labels),
             seed=seed_of(purpose, training.seed, self.name),
@@ -313,7 +357,7 @@ class SiteWork:
     def _private_trainer(self, number: int, moments: Tree | None = None) -> Trainer:
         from wardround.training.per_patient.private_loop import PrivateTrainer
 
-        study, private = self.plan.study, self.plan.private
+        study, private = self.home.study, self.plan.private
         assert private is not None
 
         def noise(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -325,7 +369,7 @@ class SiteWork:
             study.learned,
             study.training,
             study.privacy,
-            self.plan.inputs,
+            self.home.inputs,
             self._read.learned_from,
             self._head(None),
             patients=private.patients(self.name),
@@ -340,8 +384,8 @@ class SiteWork:
     def _head(self, labels: NDArray[Any] | None) -> "Head":
         from wardround.training.head import Head
 
-        task = self.plan.task
-        return Head(task.outputs, task.row_loss(self.plan.study.training, labels), task.targets, task.drawn)
+        task = self.home.task
+        return Head(task.outputs, task.row_loss(self.home.study.training, labels), task.targets, task.drawn)
 
     @property
     def opened(self) -> Tree:
@@ -365,23 +409,23 @@ class SiteWork:
         self.store.write_tree(outputs_file(label), kept_outputs(outputs, records.labels, self._read.fingerprint))
 
     def _sums(self, model: Tree, records: Records, mirrored: Records | None = None) -> Sums:
-        return self.plan.task.sums(self._outputs(model, records, mirrored), records.labels)
+        return self.home.task.sums(self._outputs(model, records, mirrored), records.labels)
 
     def _outputs(self, model: Tree, records: Records, mirrored: Records | None, *, inner: bool = False) -> NDArray[np.float32]:
         """inner: what goes into the last layer, in place of what comes out."""
         from wardround.training.scoring import score
 
-        study = self.plan.study
+        study = self.home.study
         outputs = score(
             study.learned,
-            self.plan.inputs,
+            self.home.inputs,
             {**self.frozen, **model},
             records,
             flip_average=study.evaluation.flip_average,
             device=self._device,
             threads=self._threads,
             mirrored=mirrored,
-            outputs=self.plan.task.outputs,
+            outputs=self.home.task.outputs,
             inner=inner,
         )
         if (lost := ~np.isfinite(outputs) if inner else np.isnan(outputs)).any():

@@ -72,6 +72,9 @@ class Source(Protocol):
     def load_with_sites(self) -> tuple[Records, NDArray[np.str_] | None]:
         """`load()` and `sites()` in one reading."""
 
+    def load_with_units(self) -> tuple[Records, NDArray[np.str_]]:
+        """`load()`, and what of each record is in one split with all that shares it: its patient, or a molecule's scaffold."""
+
     def rows(self, hospital: str, labels: Labels = "optional") -> Rows:
         """All rows of a table as they were measured. labels: whether each must have one. DataError as for `load()`."""
 
@@ -122,6 +125,10 @@ class FileSource:
         read_result = self._read()
         records = to_records(read_result, self.contract, self.splits)
         return records, sites_of(read_result)
+
+    def load_with_units(self) -> tuple[Records, NDArray[np.str_]]:
+        read_result = self._read()
+        return to_records(read_result, self.contract, self.splits), read_result.split_units
 
     def rows(self, hospital: str, labels: Labels = "optional") -> Rows:
         return self.rows_with_sites(hospital, labels)[0]

@@ -13,6 +13,7 @@ from wardround.study.rules.algorithm import unfit_settings
 from wardround.study.rules.analysis import broken_analysis_rules
 from wardround.study.rules.evaluation_only import trained_settings
 from wardround.study.rules.private import broken_rules
+from wardround.study.rules.private_head import broken_head_rules
 from wardround.study.rules.sections import Sections
 from wardround.study.rules.uses import unread_settings
 from wardround.study.sections.algorithm import AlgorithmSection
@@ -106,6 +107,7 @@ class Study(Section):
             *unfit_settings(sections),
             *unread_settings(sections),
             *broken_rules(sections),
+            *broken_head_rules(sections),
         ):
             raise ValueError("; also: ".join(broken))
         if not image and self.learned.name not in ("mlp", "logistic"):
@@ -202,6 +204,11 @@ class Study(Section):
         return self.evaluation.model is not None
 
     @property
+    def keeps_heads(self) -> bool:
+        """Whether each hospital keeps a last layer, and a question, of its own."""
+        return self.network is not None and self.network.private == "head"
+
+    @property
     def set_changes(self) -> int:
         """How often the set of sites in a masked sum may change."""
         stated = self.summation.max_set_changes
@@ -222,8 +229,10 @@ LATER_SETTINGS: Mapping[str, object] = {
     "data.molecule": None,
     "network.dropout": None,
     "network.pool": None,
+    "network.private": None,
     "training.beta2": 0.999,
     "training.keep_optimizer": False,
+    "training.head_passes": 10,
     "training.augmentation.border": "zeros",
     "training.augmentation.cutout_fill": "zero",
     "personal": PersonalSection().model_dump(mode="json"),

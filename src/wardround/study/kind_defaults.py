@@ -30,8 +30,11 @@ def _trains(study: Mapping[str, Any], algorithm: Mapping[str, Any]) -> bool:
     if isinstance(evaluation, Mapping) and evaluation.get("model") is not None:
         return False
     personally = isinstance(personal, Mapping) and bool(personal.get("candidates"))
+    network = study.get("network")
+    keeps_heads = isinstance(network, Mapping) and network.get("private") is not None
     statement = _statement(algorithm)
-    return study.get("analysis") is None and (personally or statement is None or statement.local_steps)
+    steps = personally or keeps_heads or statement is None or statement.local_steps
+    return study.get("analysis") is None and steps
 
 
 def _statement(algorithm: Mapping[str, Any]) -> AlgorithmStatement | None:

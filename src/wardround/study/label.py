@@ -52,6 +52,9 @@ class LabelKind:
     knows: Callable[["LabelContract", Target], bool] = lambda _label, _target: True
 
 
+UNDISCLOSED = "undisclosed"
+"""The kind of question of a study that says nothing of its hospitals' questions."""
+
 JOINT = "\x1f"
 """Between the words of several columns that hold one label together."""
 

@@ -16,7 +16,8 @@ def protection(study: Study) -> tuple[str, ...]:
         return (*summed, *_of_an_evaluation(study))
     if study.analysis is not None:
         return (*summed, *_of_an_analysis(study, study.analysis))
-    return (*summed, *(promised_privacy(study) if study.privacy.private else _unprotected(study)))
+    kept = _own_questions() if study.keeps_heads else ()
+    return (*summed, *kept, *(promised_privacy(study) if study.privacy.private else _unprotected(study)))
 
 
 def promised_privacy(study: Study) -> tuple[str, ...]:
@@ -70,6 +71,13 @@ def _promised(study: Study) -> Iterator[str]:
     if privacy.of_patients:
         yield "A patient who is known to two hospitals is protected half as well: the costs at both add up."
     yield "Losses, scores and counts stay at each hospital. Draws and noise are secret: no run can be repeated exactly."
+
+
+def _own_questions() -> tuple[str, ...]:
+    return (
+        "Each hospital keeps its last layer and its question: no message names them, and none is longer or shorter for them. "
+        "What the shared layers themselves say of what they were learned for is not hidden: docs/security.md.",
+    )
 
 
 def _plain(study: Study) -> Iterator[str]:

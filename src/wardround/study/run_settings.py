@@ -6,6 +6,7 @@ site.toml         the settings of a hospital's machine: SiteSettings
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,15 @@ class RunSettings(Section):
         """The same settings with another division; None leaves it as it is."""
         return RunSettings(run=self.run, external=self.external, simulation=division or self.simulation, model=self.model)
 
+    def asking(self, tasks: Mapping[str, str | Path]) -> "RunSettings":
+        """The same settings with these task files of the divided data set's hospitals, in place of those that they name."""
+        if self.simulation is None or not tasks:
+            return self
+        hospitals = tuple(
+            one.changed(task=str(tasks[one.name])) if one.name in tasks else one for one in self.simulation.hospitals
+        )
+        return self.divided(self.simulation.changed(hospitals=[one.model_dump(mode="json") for one in hospitals]))
+
     def evaluating(self, model: str | Path | None) -> "RunSettings":
         """The same settings with another finished model; None leaves it as it is."""
         section = self.model if model is None else FinishedSection(path=str(model))
@@ -95,7 +105,11 @@ class RunSettings(Section):
             external = ExternalSection(path=path, split=external.split)
         if model is not None and (beside := folder / Path(model.path).expanduser()).exists():
             model = FinishedSection(path=str(beside.resolve()))
-        return RunSettings(run=self.run, external=external, simulation=self.simulation, model=model)
+        simulation = self.simulation
+        if simulation is not None and simulation.tasks:
+            below = {name: str((folder / Path(path).expanduser()).resolve()) for name, path in simulation.tasks.items()}
+            simulation = self.asking(below).simulation
+        return RunSettings(run=self.run, external=external, simulation=simulation, model=model)
 
     def to_toml(self) -> str:
         """What was set. `parse_run(settings.to_toml())` equals the settings."""
@@ -110,6 +124,10 @@ class SiteSettings(Section):
     folder: str = Field(description="Where the hospital keeps its key, memory, report and log, relative to this file.")
     mapping: str | None = Field(
         default=None, description="The hospital's own mapping of its table to the contract's columns, relative to this file."
+    )
+    task: str | None = Field(
+        default=None,
+        description="The hospital's own task, for a study with network.private, relative to this file. It stays at the hospital.",
     )
     ledger: str | None = Field(
         default=None, description="The privacy ledger of its patients, relative to this file. Left out: ledger.sqlite in folder."
@@ -153,7 +171,7 @@ def load_site(path: str | Path) -> SiteSettings:
     settings = read_as(SiteSettings, text, str(site_path))
     paths: dict[str, Any] = {
         name: _absolute(value, site_path.parent)
-        for name in ("data", "folder", "ledger", "mapping")
+        for name in ("data", "folder", "ledger", "mapping", "task")
         if (value := getattr(settings, name)) is not None
     }
     return SiteSettings(**{**settings.model_dump(), **paths})

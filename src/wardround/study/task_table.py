@@ -9,6 +9,7 @@ A study that was read holds the question below its data, and has the same hash e
 
 from typing import Any
 
+from wardround.study.label import UNDISCLOSED
 from wardround.study.toml_reading import KeyPath
 from wardround.values.errors import StudyError
 
@@ -29,6 +30,15 @@ def with_task_below_label(value: dict[str, Any], name: str) -> dict[str, Any]:
     kind = {"kind": asked["kind"]} if "kind" in asked else {}
     below = {**label, **kind, **({"task": details} if details else {})}
     return {**{key: section for key, section in value.items() if key != "task"}, "data": {**data, "label": below}}
+
+
+def with_undisclosed_question(value: dict[str, Any]) -> dict[str, Any]:
+    """What a study file says, with the kind of question that `network.private = "head"` means where it names none."""
+    network, data = value.get("network"), value.get("data")
+    keeps_heads = isinstance(network, dict) and network.get("private") == "head"
+    if not keeps_heads or not isinstance(data, dict) or "label" in data or "task" in value:
+        return value
+    return {**value, "data": {**data, "label": {"kind": UNDISCLOSED}}}
 
 
 def as_written(path: KeyPath, asked: bool) -> KeyPath:

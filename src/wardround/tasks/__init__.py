@@ -6,6 +6,7 @@
     intervals.py  of proportions                         number/      a number on a public scale
     grades/       one of several, in order               count/       how many
     findings/     several, each with blanks              time/        the time to an event
+    undisclosed/  each hospital's own, and none that is shared
     shared/       what several kinds have in common
 
 Loading this room makes every kind known; no torch is loaded with it.
@@ -20,6 +21,7 @@ from wardround.tasks.grades import GRADES, GradesTask
 from wardround.tasks.number import NUMBER, NumberTask
 from wardround.tasks.registry import register
 from wardround.tasks.time import TIME, TimeTask
+from wardround.tasks.undisclosed import UNDISCLOSED_KIND, UndisclosedTask
 
 register(BINARY, BinaryTask)
 register(CLASSES, ClassesTask)
@@ -28,3 +30,4 @@ register(GRADES, GradesTask)
 register(COUNT, CountTask)
 register(FINDINGS, FindingsTask)
 register(TIME, TimeTask)
+register(UNDISCLOSED_KIND, UndisclosedTask)

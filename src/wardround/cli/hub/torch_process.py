@@ -64,7 +64,8 @@ class NetworksElsewhere:
             _done_elsewhere("network", self.folder.path)
             stored = self._stored() or {}
         shapes = {name: tuple(shape) for name, shape in stored["shapes"].items()}
-        return NetworkFacts(shapes, frozenset(stored["trainable"]), frozenset(stored["norms"]))
+        trainable, norms = frozenset(stored["trainable"]), frozenset(stored["norms"])
+        return NetworkFacts(shapes, trainable, norms, stored.get("head_width", 0))
 
     def initial_model(self, plan: "Plan") -> Tree:
         path = self.folder.path / FIRST_MODEL
@@ -218,6 +219,7 @@ def _network(path: Path) -> str:
         "shapes": {name: list(shape) for name, shape in facts.shapes.items()},
         "trainable": sorted(facts.trainable),
         "norms": sorted(facts.norms),
+        "head_width": facts.head_width,
     }
     write_atomic(path / FACTS, canonical_json(stored), private=True)
     return ""

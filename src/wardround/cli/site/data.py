@@ -17,6 +17,10 @@ def add(
     mapping: Annotated[
         Path | None, typer.Option(help="The hospital's mapping of its table (wardround data map); it stays here.")
     ] = None,
+    task: Annotated[
+        Path | None,
+        typer.Option(help="The hospital's own task, for studies with network.private; it stays here, and is never sent."),
+    ] = None,
     ledger: Annotated[
         str | None,
         typer.Option(
@@ -34,10 +38,20 @@ def add(
 
     site = site_home(home)
     sets = DataSets(site.data_file)
-    one = sets.add(name, path, mapping=mapping, ledger=ledger, replace=replace, synthetic=synthetic)
+    if task is not None:
+        _require_sound(task)
+    one = sets.add(name, path, mapping=mapping, ledger=ledger, replace=replace, synthetic=synthetic, task=task)
     site.log.append("data-added", f"The data set {name} was registered.", name=name, ledger=one.ledger)
     typer.echo(f"{name} is {one.data}")
     typer.echo("Try it with a study: wardround site review STUDY --data " + name)
+
+
+def _require_sound(task: Path) -> None:
+    """StudyError where the task file is not sound: here, and not when the first study comes."""
+    import wardround.tasks  # noqa: F401  every kind of question is known then
+    from wardround.study.own_task import load_own_task
+
+    load_own_task(task)
 
 
 @app.command("list")
@@ -52,6 +66,7 @@ def list_sets(home: HomeOption = None) -> None:
     for name, one in sorted(sets.items()):
         mapped = f"\n    mapping {one.mapping}" if one.mapping else ""
         made = "\n    synthetic: of no patient" if one.synthetic else ""
+        mapped += f"\n    task {one.task}" if one.task else ""
         typer.echo(printable(f"{name}: {one.data}") + f"{mapped}\n    ledger {one.ledger}{made}")
 
 

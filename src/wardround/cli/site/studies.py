@@ -108,7 +108,10 @@ def approve(
     who = Deciding(by, now_ms, now_ms + (days or policy.longest_days) * DAY_MS)
     until = datetime.fromtimestamp(who.until_ms / 1000, UTC).date().isoformat()
     require_name(by)  # the line comes before the approval: none is in force that the log does not have
-    site.log.append("approved", f"{by} approved the study until {until}.", study=offered.hash, data_set=data, until=until)
+    bound = {"task": examined.facts.task} if examined.facts.task else {}
+    site.log.append(
+        "approved", f"{by} approved the study until {until}.", study=offered.hash, data_set=data, until=until, **bound
+    )
     decisions.decide(offered.hash, "approved", examined.facts, policy, who)
     typer.echo(f"Approved until {until}. The hub hears of it at its next question.\nTo take it back:")
     typer.echo(f"  wardround site revoke {offered.hash[:12]} --by 'YOUR NAME'")

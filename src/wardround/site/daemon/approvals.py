@@ -31,18 +31,20 @@ _NOT_APPROVED, _REVOKED, _POLICY = "not-approved", "revoked", "policy"
 
 class Facts(Header):
     """The hospital's own half of a decision, which stays here. fingerprint: of the records (`site.work.fingerprint`). mapping:
-    the hash of the mapping's file, "" without one. ledger: its name, "" for a study that is not private. salt: random, so that
-    nobody finds the names by trying."""
+    the hash of the mapping's file, "" without one. ledger: its name, "" for a study that is not private. task: the hash of the
+    hospital's own task, "" for a study that names its question. salt: random, so that nobody finds the names by trying."""
 
     data_set: Annotated[str, StringConstraints(max_length=63)] = ""
     fingerprint: NoneOrHash = ""
     mapping: NoneOrHash = ""
     ledger: Annotated[str, StringConstraints(max_length=63)] = ""
+    task: NoneOrHash = ""
     salt: Hash = Field(default_factory=lambda: secrets.token_hex(32))
 
     @property
     def hash(self) -> str:
-        return subject_hash(self.model_dump(mode="json"))
+        """Of a decision without a task as it was before there were tasks: what was signed holds on."""
+        return subject_hash(self.model_dump(mode="json", exclude=set() if self.task else {"task"}))
 
 
 class Decision(Header):

@@ -5,7 +5,7 @@
 Only names are ever spoken of; no path leaves the hospital.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tomli_w
@@ -27,6 +27,9 @@ class DataSet(Section):
 
     data: str = Field(description="The file or folder, absolute, or the address of a database.")
     mapping: str | None = Field(default=None, description="The hospital's mapping of its table, absolute.")
+    task: str | None = Field(
+        default=None, description="The hospital's own task, absolute, for studies that leave the question to each hospital."
+    )
     ledger: SiteName = Field(description="Name of the privacy ledger of these patients.")
     synthetic: bool = Field(default=False, description="Whether its records were generated: of no patient.")
 
@@ -70,12 +73,15 @@ class DataSets:
         ledger: str | None,
         replace: bool = False,
         synthetic: bool = False,
+        task: Path | None = None,
     ) -> DataSet:
         """Registers a data set. Nothing of it is read but whether it is there: what is in it depends on the study."""
         sets = self.all()
         if name in sets and not replace:
             raise DataError(f"A data set {name} is registered already", hint="choose another name, or add it with --replace")
-        one = _checked(name, _absolute(data), None if mapping is None else str(_file(mapping)), ledger or name, synthetic)
+        own_task = None if task is None else str(_file(task, "a task (wardround study new FILE --kind task)"))
+        kept = None if mapping is None else str(_file(mapping))
+        one = _checked(name, DataSetNamed(_absolute(data), kept, own_task, ledger or name, synthetic))
         self._write({**sets, name: one})
         return one
 
@@ -89,14 +95,25 @@ class DataSets:
         write_atomic(self.path, tomli_w.dumps(content).encode(), private=True)
 
 
-def _checked(name: str, data: str, mapping: str | None, ledger: str, synthetic: bool) -> DataSet:
+@dataclass(frozen=True)
+class DataSetNamed:
+    """What was said of a data set, unchecked."""
+
+    data: str
+    mapping: str | None
+    task: str | None
+    ledger: str
+    synthetic: bool
+
+
+def _checked(name: str, said: DataSetNamed) -> DataSet:
     try:
-        return DataFile(sets={name: DataSet(data=data, mapping=mapping, ledger=ledger, synthetic=synthetic)}).sets[name]
+        return DataFile(sets={name: DataSet(**asdict(said))}).sets[name]
     except ValueError as error:
         raise StudyError(
             "A data set or ledger cannot have this name",
             expected="1 to 63 letters, digits, '_' or '-', starting with a letter or digit",
-            found=f"{name!r}, {ledger!r}"[:200],
+            found=f"{name!r}, {said.ledger!r}"[:200],
             hint="choose short names such as radiology-2025",
         ) from error
 
@@ -117,8 +134,8 @@ def _existing(path: Path) -> Path:
     return resolved
 
 
-def _file(path: Path) -> Path:
+def _file(path: Path, kind: str = "a mapping (wardround data map)") -> Path:
     resolved = _existing(path)
     if not resolved.is_file():
-        raise DataError(f"{resolved} is no file", expected="a mapping (wardround data map)", hint="name the mapping's file")
+        raise DataError(f"{resolved} is no file", expected=kind, hint="name the file itself")
     return resolved

@@ -28,6 +28,7 @@ from wardround.site.daemon.pre_approval import PolicyDesk
 from wardround.site.own_record import register_own_record, write_own_record
 from wardround.site.refusals import word_of
 from wardround.site.site import Site
+from wardround.site.work import SiteWork
 from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import ChainedLog
 from wardround.values.errors import RefusedError, RunError, WardroundError
@@ -246,6 +247,8 @@ class SiteDesk:
             run=study[:12],
             mapping=None if data_set.mapping is None else Path(data_set.mapping),
             mapping_sha256=facts.mapping,
+            task=None if data_set.task is None or not offered.study.keeps_heads else Path(data_set.task),
+            task_sha256=facts.task,
             records=facts.fingerprint,
             identity=self.home.path / "keys" / "identity.key",
             synthetic=data_set.synthetic,
@@ -266,9 +269,10 @@ class SiteDesk:
 
     def _keep_record(self, study: str, site: Site) -> None:
         """The record of this hospital alone, and the model that it keeps in its registry."""
-        if self._offers.get(study).study.analysis is not None:
+        if not isinstance(site.work, SiteWork):
             return  # no model was made, and the tables are of all hospitals
-        record = write_own_record(site.name, self._offers.get(study).study, site.store, synthetic=site.work.synthetic)
+        home = site.work.home
+        record = write_own_record(site.name, home.study, site.store, synthetic=site.work.synthetic, agreed_hash=home.agreed_hash)
         if record is None:
             return
         register_own_record(record, site.store.folder)

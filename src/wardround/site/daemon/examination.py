@@ -18,6 +18,7 @@ from wardround.site.daemon.policy import Policy, broken_rules
 from wardround.site.question_register import QuestionRegister
 from wardround.site.work import fingerprint
 from wardround.study.declaration import Study
+from wardround.study.own_task import OwnTask, load_own_task, require_own_task
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, WardroundError
 from wardround.values.home import default_home
@@ -45,7 +46,8 @@ class Examination:
     """readiness: the report on the data. fingerprint: of the records, "" where they cannot be read. patients: that the study
     would train on; of one that evaluates only, fewest of the splits that it looks at. mapping: hash of the mapping, "" without.
     cost: None of a study that is not private. broken: the rules of the policy that the study breaks, in words. tested: a hash of
-    which patients an evaluation looks at, see `tested_patients`; "" of a study that trains."""
+    which patients an evaluation looks at, see `tested_patients`; "" of a study that trains. task: of a study that leaves the
+    question to each hospital, this one's; None of any other."""
 
     data_set: str
     ledger: str
@@ -56,6 +58,7 @@ class Examination:
     cost: Cost | None
     broken: tuple[str, ...]
     tested: str = ""
+    task: OwnTask | None = None
 
     @property
     def obstacles(self) -> tuple[str, ...]:
@@ -66,7 +69,8 @@ class Examination:
     @property
     def facts(self) -> Facts:
         """What an approval is bound to."""
-        return Facts(data_set=self.data_set, fingerprint=self.fingerprint, mapping=self.mapping, ledger=self.ledger)
+        task = "" if self.task is None else self.task.hash
+        return Facts(data_set=self.data_set, fingerprint=self.fingerprint, mapping=self.mapping, ledger=self.ledger, task=task)
 
 
 def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers: Path) -> Examination:
@@ -76,6 +80,8 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
     from wardround.sources.made_records import to_records, to_rows
     from wardround.sources.mapping.sections import load_mapping
 
+    task = load_own_task(data_set.task) if study.keeps_heads and data_set.task is not None else None
+    agreed, study = study, require_own_task(study, task, name)
     mapping = None if data_set.mapping is None else load_mapping(data_set.mapping)
     excluded = ExcludedPatients.of_user()
     source = open_source(data_set.data, study.data, private=study.privacy.private, mapping=mapping, excluded=excluded)
@@ -94,7 +100,7 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
         if read_result is not None and readiness.ready():
             records = to_records(read_result, study.data, study.data.splits)
             mark, patients = fingerprint(records), _patients(study, records)
-    cost = cost_of(study, ledger_path(ledgers, data_set.ledger)) if study.privacy.private else None
+    cost = cost_of(agreed, ledger_path(ledgers, data_set.ledger)) if study.privacy.private else None
     broken = list(
         broken_rules(
             policy,
@@ -115,6 +121,7 @@ def examine(study: Study, name: str, data_set: DataSet, policy: Policy, ledgers:
         cost,
         tuple(broken),
         "" if records is None or not study.evaluates_only else tested_patients(records),
+        task,
     )
 
 

@@ -44,6 +44,8 @@ def read_offer(content: bytes | bytearray, study_hash: str, own: KeyCard) -> Off
     study = parse_study(offer.study, "the offered study")
     if study.hash != study_hash:
         raise StudyError("The offered study is not the one of this hash", expected=study_hash[:12], found=study.hash[:12])
+    if study.network is not None and study.network.private == "at_home":
+        raise StudyError("The offered study is one hospital's own version of a study, which nobody may offer")
     cards = {card.name: card for card in offer.sites}
     if len(cards) != len(offer.sites) or tuple(sorted(cards)) != tuple(sorted(study.sites.names)):
         raise StudyError("The offer's list of hospitals is not that of its study")

@@ -48,7 +48,7 @@ def review_of(offered: OfferedStudy, state: str, policy: Policy, examination: Ex
     sections = (
         Section("What is asked", tuple(_question(study))),
         Section("Who takes part", tuple(_participants(offered))),
-        Section("What is read at this hospital", tuple(_fields(study.data))),
+        Section("What is read at this hospital", tuple(_fields(study, examination))),
         Section("What is computed", tuple(_computed(plan))),
         Section("What leaves this hospital", tuple(_leaving(plan))),
         Section("What protects it, and what does not", tuple(_protection(study))),
@@ -61,6 +61,11 @@ def review_of(offered: OfferedStudy, state: str, policy: Policy, examination: Ex
 
 def _question(study: Study) -> Iterator[str]:
     question = study.question
+    if study.keeps_heads:
+        yield (
+            "The hospitals learn what records look like together. What is asked of them each hospital decides for itself: the "
+            "study names no task, and no hospital learns which tasks another has, nor how many."
+        )
     for name, text in (("", question.description), ("Intended use: ", question.intended_use), ("Contact: ", question.contact)):
         if text:
             yield f"{name}{text.strip()}"
@@ -80,7 +85,8 @@ def _in_groups(key: str) -> str:
     return " ".join(key[start : start + 4] for start in range(0, 20, 4))
 
 
-def _fields(contract: DataContract) -> Iterator[str]:
+def _fields(study: Study, examination: Examination | None) -> Iterator[str]:
+    contract = study.data
     if contract.kind == "image":
         height, width = contract.image.size
         yield f"Images, seen at {width} x {height} pixels, {contract.image.channels} channel(s)."
@@ -89,11 +95,26 @@ def _fields(contract: DataContract) -> Iterator[str]:
         yield f"Molecules, from the column {rules.column}: {rules.length} numbers of each. No SMILES leaves."
     else:
         yield f"{len(contract.feature_names)} numbers of each row, from: {', '.join(column.name for column in contract.columns)}."
-    yield f"The label: {contract.label.column} (a question of the kind {contract.label.kind})."
+    yield from _own_task(examination) if study.keeps_heads else (_label(contract),)
     if contract.kind == "molecule":
         yield "The compound, by its structure, is the unit that is divided, counted and protected. It never leaves."
         return
     yield f"The patient of each record: {contract.patient.column}. It is used to divide and to count, and never leaves."
+
+
+def _label(contract: DataContract) -> str:
+    return f"The label: {contract.label.column} (a question of the kind {contract.label.kind})."
+
+
+def _own_task(examination: Examination | None) -> Iterator[str]:
+    """What this hospital asks, as its own task file says it: on this page alone."""
+    if examination is None or examination.task is None:
+        yield "The label: as this hospital's own task says, which is looked at with a data set: --data NAME."
+        return
+    label = examination.task.label
+    columns = ", ".join(label.columns)
+    yield f"The label, by this hospital's own task {examination.task.hash[:12]}: {columns} (a question of the kind {label.kind})."
+    yield "The task is bound to the approval, and stays here: nothing of it is sent."
 
 
 def _computed(plan: Plan) -> Iterator[str]:
@@ -109,7 +130,12 @@ def _computed(plan: Plan) -> Iterator[str]:
         chosen = "a threshold that is chosen on the validation patients" if at is None else f"its threshold {at:g}"
         yield f"It is judged on this hospital's test patients, at {chosen}."
     else:
-        yield f"{study.learned.title}, {size:,} numbers; {study.algorithm.name}, {study.algorithm.rounds} rounds."
+        shared = "below the last layer, which each hospital keeps" if study.keeps_heads else ""
+        yield f"{study.learned.title}, {size:,} numbers {shared}".rstrip() + (
+            f"; {study.algorithm.name}, {study.algorithm.rounds} rounds."
+        )
+    if study.keeps_heads:
+        yield "After the last round this hospital's own last layer is refitted here. The whole model and its figures stay here."
     if study.personal.candidates:
         names = ", ".join(study.personal.candidates)
         yield f"At the end models for this hospital alone are made here ({names}), and the best for its patients is kept."
@@ -181,6 +207,8 @@ def _release_words(release: Release, plan: Plan) -> str:
 
 def _meaning(step: str, plan: Plan) -> str:
     splits = "validation and test" if plan.study.evaluates_only else "training, validation and test"
+    if plan.study.keeps_heads and step in _OF_OWN_QUESTIONS:
+        return _OF_OWN_QUESTIONS[step].format(records="images" if plan.study.data.kind == "image" else "rows", splits=splits)
     return _MEANING[step].format(records="images" if plan.study.data.kind == "image" else "rows", splits=splits)
 
 
@@ -189,6 +217,13 @@ _MEANING = {
     TRAINING: "weight, clipped updates, training loss, scores of the incoming model on validation patients",
     EVALUATION: "how often the model's answers fall where, on validation and test patients",
 }
+
+
+_OF_OWN_QUESTIONS = {
+    OPENING: "how many patients and {records} there are for {splits}; no count of labels",
+    TRAINING: "weight, clipped updates; neither loss nor score",
+}
+"""The same where each hospital has a question of its own."""
 
 
 def _protection(study: Study) -> Iterator[str]:

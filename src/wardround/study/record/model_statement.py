@@ -61,12 +61,19 @@ class ModelStatement(Section):
 
 
 def statement_of(
-    study: Study, threshold: float | None, *, output: str, synthetic: bool, holds_records: bool = False
+    study: Study,
+    threshold: float | None,
+    *,
+    output: str,
+    synthetic: bool,
+    holds_records: bool = False,
+    agreed_hash: str = "",
 ) -> ModelStatement:
-    """What a model of `study` says of itself."""
+    """What a model of `study` says of itself. agreed_hash: of the study that all hospitals agreed on, where this one has a
+    hospital's own question in it."""
     return ModelStatement(
         study_title=study.question.title,
-        study_hash=study.hash,
+        study_hash=agreed_hash or study.hash,
         synthetic=synthetic,
         holds_records=holds_records,
         output=output,

@@ -19,7 +19,7 @@ def unfit_settings(sections: Sections) -> Iterator[str]:
             f"{statement.name} keeps {statement.keeps} at each hospital, so there is no single model for an external test: "
             f"remove [evaluation.external], or set algorithm.name = {names_where(lambda other: other.one_model)}"
         )
-    if statement.needs_features and _only_a_head_learns(sections):
+    if statement.needs_features and sections.network.trains_only_its_head:
         yield (
             f"{statement.name} shares what is below the last layer, and nothing below it learns in this network: choose another "
             f"network, or set algorithm.name = {names_where(lambda other: not other.needs_features)}"
@@ -40,11 +40,6 @@ def unfit_settings(sections: Sections) -> Iterator[str]:
             f"network.backbone.feature_mean is a sum that {statement.name} does not take: set algorithm.name = "
             f"{names_where(lambda other: other.sums_feature_mean)}"
         )
-
-
-def _only_a_head_learns(sections: Sections) -> bool:
-    network = sections.network
-    return network.name == "logistic" or network.hidden == () or network.fine_tune == "head"
 
 
 def setting_of(sections: Sections, dotted_name: str) -> Any:

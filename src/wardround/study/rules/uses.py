@@ -94,6 +94,7 @@ USES: tuple[Use, ...] = (
         lambda sections: sections.training.optimizer == "adamw" or sections.training.momentum > 0,
         'training.optimizer = "adamw", or training.momentum above 0',
     ),
+    Use(("training.head_passes",), lambda sections: sections.network.private is not None, 'network.private = "head"'),
     Use(("training.final_rate",), lambda sections: sections.training.schedule == "cosine", 'training.schedule = "cosine"'),
     Use(
         ("training.micro_batch", "network.dropout"),
@@ -164,7 +165,8 @@ def _unread_by_the_algorithm(sections: Sections) -> Iterator[str]:
     for name in AlgorithmSection.model_fields:
         if name not in OF_EVERY_ALGORITHM | statement.reads and _differs(sections.algorithm, name):
             yield _sentence(f"algorithm.{name}", f"algorithm.name = {_readers_of(name)}")
-    if not statement.local_steps and not sections.personal.candidates:  # personal models take local steps under every algorithm
+    # Personal models, and last layers that stay at the hospitals, take local steps under every algorithm.
+    if not statement.local_steps and not sections.personal.candidates and not sections.network.private:
         reader = f"an algorithm whose hospitals take steps of their own; {statement.name} takes its steps at the coordinator"
         if settings := ", ".join(f"algorithm.{name}" for name in sorted(statement.reads)):
             reader += f": {settings}"

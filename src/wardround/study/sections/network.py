@@ -86,6 +86,13 @@ class NetworkSection(Section):
     backbone: BackboneSection | None = Field(
         default=None, description="A frozen network in front of this one. Images, with mlp or logistic."
     )
+    private: Literal["head", "at_home"] | None = Field(
+        default=None,
+        description="head: the hospitals learn all layers but the last one together. The last one, and the question that it "
+        "answers, is each hospital's own, and no other learns of it. Then the study has neither [data.label] nor [task]. Left "
+        "out: the whole network and one question are shared. at_home stands in a hospital's own record alone: such a study as "
+        "that hospital carried it out, with its question.",
+    )
 
     @property
     def title(self) -> str:
@@ -108,6 +115,20 @@ class NetworkSection(Section):
         if self.hidden is not None and not all(1 <= units <= 4096 for units in self.hidden):
             raise ValueError(f"hidden layers have 1 to 4096 units, found {list(self.hidden)}")
         return self
+
+    @model_validator(mode="after")
+    def _something_is_shared(self) -> "NetworkSection":
+        if self.private and self.trains_only_its_head:
+            raise ValueError(
+                'private = "head" shares what lies below the last layer, and nothing there learns: choose name = "mlp" with '
+                "hidden layers, or another network"
+            )
+        return self
+
+    @property
+    def trains_only_its_head(self) -> bool:
+        """Whether nothing below the last layer learns."""
+        return self.name == "logistic" or self.hidden == () or self.fine_tune == "head"
 
     @model_validator(mode="after")
     def _backbone_fits(self) -> "NetworkSection":

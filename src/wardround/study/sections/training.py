@@ -141,6 +141,11 @@ class TrainingSection(Section):
     clip_norm: Annotated[float, Field(gt=0.0)] | None = Field(
         default=None, description="Largest length of the whole gradient; longer ones are scaled down. Left out: no limit."
     )
+    head_passes: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=10,
+        description="With network.private: most passes over a hospital's own records, after the last round, in which its last "
+        "layer alone learns, at the learning rate; how many is chosen on its validation records. 0 to 100.",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**53)] = Field(
         default=0, description="Start of all random choices of training, 0 to 2^53 - 1. Never used where privacy is claimed."
     )
