@@ -155,10 +155,11 @@ def test_what_is_no_model_of_a_probability_writes_none(settings: str, terms: str
         {"terms": COX_TERMS},
         {"horizons": [400]},
         {"terms": COX_TERMS, "horizons": [400], "event": "end", "causes": ["relapse", "death"]},
+        {"terms": [{"column": "age"}], "horizons": [400], "strata": "arm"},
     ],
 )
 def test_what_gives_no_chance_at_a_horizon_writes_none(settings: dict, tmp_path: Path) -> None:
-    """Ratios without a horizon, curves without a regression, causes that compete."""
+    """Ratios without a horizon, curves without a regression, causes that compete, groups with baselines of their own."""
     study = survival_study(**settings)
     result = in_one_place(analysis_of(study), {"a": drawn_patients(), "b": drawn_patients(seed=6)})
     assert written(study, result, tmp_path) is None and not list(tmp_path.iterdir())

@@ -18,9 +18,10 @@ from wardround.study.sections.task import TaskSection
 
 def fitted_model(study: Study, result: Result, sums: int = 0) -> FittedModel | None:
     """The model of a Cox regression with horizons whose event is of one kind; None of curves alone, where several causes compete,
-    and where the label says by a rule such as `> 0` what an event is. sums: how many the run took."""
+    where groups have baselines of their own, which no answer would know, and where the label says by a rule such as `> 0` what an
+    event is. sums: how many the run took."""
     section = None if study.analysis is None else study.analysis.survival
-    if section is None or not section.terms or not section.horizons or section.causes:
+    if section is None or not section.terms or not section.horizons or section.causes or section.strata:
         return None
     if not all(is_prepared(term, study.data) for term in section.terms):
         return None
