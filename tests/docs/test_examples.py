@@ -73,7 +73,7 @@ def test_every_example_is_a_sound_study_with_a_run_file_that_fits(path: Path) ->
 
 HASHES = {
     "acute_care_again.toml": "f9fe8c7a8147",
-    "assay_partners.toml": "47ea70b6e5c2",
+    "assay_partners.toml": "14903ddd5795",
     "breast_cancer_private.toml": "0236c94776a0",
     "breast_cancer_survival.toml": "a6636bb6e091",
     "breast_cancer_time.toml": "0c6117bef0d0",

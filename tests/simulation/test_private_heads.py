@@ -350,6 +350,36 @@ def test_one_data_set_is_divided_and_read_by_each_partners_task(tmp_path: Path) 
         wr.simulate(study, data=data, out=tmp_path / "other", workers=0, register=False)
 
 
+SMILES = (
+    "CCOC(=O)C", "CC(=O)Oc1ccccc1C(=O)O", "CN1CCCC1c1cccnc1", "c1ccc2ccccc2c1", "O=C(O)CCc1ccccc1", "CCCCCC", "C1CCCCC1N",
+    "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "c1ccncc1", "OCC1OC(O)C(O)C(O)C1O", "C1CC1C(=O)O", "CCN(CC)CC", "c1ccsc1", "c1ccoc1C=O",
+    "CC1=CC(=O)CC(C)(C)C1", "Nc1ccc(cc1)S(N)(=O)=O", "O=c1[nH]cnc2[nH]cnc12", "C1CCNCC1", "CCCl", "CC#N",
+)  # fmt: skip
+
+
+def test_molecules_are_divided_by_scaffold_and_read_by_each_partners_task(tmp_path: Path) -> None:
+    """No scaffold is at two partners, whatever each asks of it."""
+    pytest.importorskip("rdkit")
+    lines = ["smiles,zebra,yak,walrus"]
+    lines += [f"{smiles},{k % 2},{(k // 2) % 2},{(k // 3) % 2 if k % 5 else ''}" for k, smiles in enumerate(SMILES)]
+    (tmp_path / "all.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    for name, assays in (("ash", ("zebra", "yak")), ("birch", ("yak", "walrus"))):
+        write_task(tmp_path, name, assays)
+    (tmp_path / "study.run.toml").write_text(RUN.replace('by = "size"', 'by = "scaffold"').replace("share = 0.5, ", ""), "utf-8")
+    text = write_study(tmp_path, rounds=1, more='[summation]\nmode = "plain"\n').read_text("utf-8")
+    start, end = text.index("[[data.columns]]"), text.index("[data.splits]")
+    text = (text[:start] + text[end:]).replace('kind = "table"', 'kind = "molecule"')
+    study = tmp_path / "study.toml"
+    study.write_text(text.replace("validation = 0.2\ntest = 0.2", "validation = 0.1\ntest = 0.2\nminimum_patients = 1"), "utf-8")
+    run = wr.simulate(study, data=tmp_path / "all.csv", out=tmp_path / "run", workers=0, register=False)
+    counts = {name: record.sites[name].images for name, record in run.own_records.items()}
+    assert sum(counts.values()) == len(SMILES) and set(counts) == {"ash", "birch"}
+    with pytest.raises(StudyError, match="divides molecules"):
+        (tmp_path / "table").mkdir()
+        other = write_study(tmp_path / "table")
+        wr.simulate(other, data=tmp_path / "all.csv", run=load_run(tmp_path / "study.run.toml"), out=tmp_path / "b", workers=0)
+
+
 def test_a_record_is_read_back_as_it_was_written(finished: wr.Run) -> None:
     """An own record is a run record like any other."""
     for name in ASSAYS:

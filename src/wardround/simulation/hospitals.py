@@ -236,18 +236,31 @@ def read_for(
     """All records that may be trained on, and the hospital of each, where the data or their scaffolds say it."""
     if simulation.by != "scaffold":
         return read_whole(study, source, datasets)
-    if study.data.kind != "molecule" or source is None:
+    if study.data.kind != "molecule":
         raise StudyError(
-            'by = "scaffold" divides a table of molecules',
-            expected='data.kind = "molecule", and the table with --data FILE',
-            hint="divide otherwise, or name the table",
+            'by = "scaffold" divides molecules',
+            expected='data.kind = "molecule"',
+            found=f'"{study.data.kind}"',
+            hint='divide otherwise: by = "iid", "size", "dirichlet" or "column"',
         )
     from wardround.simulation.division import homes_of
-    from wardround.sources import open_source
 
-    records, scaffolds = open_source(source, study.data, private=study.privacy.private).load_with_units()
+    records, scaffolds = _with_scaffolds(study, source, datasets)
     shares = {hospital.name: hospital.share for hospital in simulation.hospitals}
     return records, homes_of(scaffolds, shares, seed=simulation.seed)
+
+
+def _with_scaffolds(study: Study, source: str | Path | None, datasets: DatasetCache | None) -> tuple[Records, NDArray[np.str_]]:
+    """All molecules that may be trained on, and the scaffold of each."""
+    if source is not None:
+        from wardround.sources import open_source
+
+        return open_source(source, study.data, private=study.privacy.private).load_with_units()
+    if study.data.dataset is None:
+        raise StudyError("The study names no data to divide", hint="give the table with --data PATH, or set data.dataset")
+    loaded = (datasets or dataset_cache(study))(study.data.dataset)
+    assert loaded.units is not None  # no set of molecules has a test split of its publisher's
+    return loaded.records, loaded.units
 
 
 def read_whole(

@@ -28,13 +28,15 @@ Loader = Callable[[Path, DataContract, Values], ReadResult]
 @dataclass(frozen=True)
 class Dataset:
     """records: what hospitals may train on, splits assigned. sites: the hospital of each, where the data name one.
-    external: the published test split, all "test", patients disjoint from `records`. notes: what was left out, in words."""
+    external: the published test split, all "test", patients disjoint from `records`. notes: what was left out, in words. units:
+    what of each record is in one split with all that shares it, its patient or its scaffold; None where a split was set apart."""
 
     name: str
     records: Records
     sites: NDArray[np.str_] | None
     external: Records | None
     notes: tuple[str, ...] = ()
+    units: NDArray[np.str_] | None = None
 
 
 def load_dataset(name: str, contract: DataContract) -> Dataset:
@@ -46,7 +48,7 @@ def load_dataset(name: str, contract: DataContract) -> Dataset:
     read_result = _LOADERS[name](find(name), contract, "prepared")
     if name not in _WITH_EXTERNAL:
         records = to_records(read_result, contract)
-        return Dataset(name, records, sites_of(read_result), None, _left_out(read_result))
+        return Dataset(name, records, sites_of(read_result), None, _left_out(read_result), read_result.split_units)
     return _set_apart(name, read_result, contract)
 
 
