@@ -18,6 +18,9 @@ from wardround.sources import network_input, prepare
 from wardround.study.reading import parse_study
 from wardround.values.errors import RunError
 
+from .web.conftest import running
+from .web.visitors import token_in
+
 STUDY = """
 format = 1
 [question]
@@ -129,6 +132,22 @@ def test_a_regression_is_accepted_put_in_service_and_asked(tmp_path: Path) -> No
     parts = [products[0], products[1:4].sum(), products[4:].sum()]
     assert [one.column for one in answer.moved] == ["age", "ward", "pressure"]
     assert np.allclose([one.share for one in answer.moved], parts, atol=1e-4) and all(one.error == 0 for one in answer.moved)
+
+    require_served(clinic, serving.answer(asked).probability)
+
+
+def require_served(clinic: ClinicPlace, probability: float) -> None:
+    """The doctor's form has the regression's columns; the page says what moved the answer; a machine gets the same."""
+    for running_clinic in running(clinic):
+        anna = running_clinic.logged_in("doctor")
+        form = anna.get("/ask").text
+        assert "age (years)" in form and "intensive" in form and "from 60 to 220" in form and "days" not in form
+        kept = anna.post("/ask", patient="7", token=token_in(form), c0="82", c1="intensive", c2="")
+        page = anna.get(kept.headers["location"]).text
+        assert kept.status_code == 303 and "What moved this answer" in page and page.count("<meter") == 3
+        row = {"age": 82, "ward": "intensive", "pressure": None}
+        told = running_clinic.machine().post("/v1/predict", json={"record": row}).json()
+        assert told["finding"] == "again" and told["probability"] == pytest.approx(probability, abs=1e-9)
 
 
 def test_a_cox_regression_is_refused_by_the_clinic_in_words(tmp_path: Path) -> None:
