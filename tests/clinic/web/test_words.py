@@ -51,6 +51,7 @@ def test_chinese_is_chinese() -> None:
         "source.rest",
         "ask.tried",
         "feedback.line",
+        "group.line",
     }
     same = {name for name, text in catalogue("zh").items() if not re.search("[一-鿿]", text)}
     assert same <= kept
@@ -66,7 +67,9 @@ def test_every_sentence_that_a_page_asks_for_is_in_the_catalogue_and_no_other() 
         | {f"figures.{name}" for name in (*FIGURES, *COVERAGES)}
     )
     names = {name for name in catalogue("en") if f'"{name}"' in text or f"'{name}'" in text}
-    rooms = "role figure figures source identity reason said patient feedback error facts register ask watch"
+    rooms = (
+        "role figure figures source identity reason said patient feedback error facts register ask watch item group calibration"
+    )
     prefixes = tuple(f"{room}." for room in rooms.split())
     assert built <= set(catalogue("en"))
     unused = {name for name in set(catalogue("en")) - names if not name.startswith(prefixes)}

@@ -12,6 +12,7 @@ from wardround.clinic.place.origin_record import OriginRecord
 from wardround.clinic.store.cases import audit_lines
 from wardround.clinic.store.database import first_broken_line
 from wardround.clinic.web.access import Anybody, Auditor
+from wardround.clinic.web.fact_words import card_rows, group_name, told
 from wardround.clinic.web.printing import pdf_of
 from wardround.clinic.web.rendering import page, state_of, time_text, words_of
 from wardround.clinic.web.saying import FIGURES, figure_lines, figure_text, finding, percent
@@ -32,7 +33,7 @@ def facts(request: Request, person: Anybody) -> Response:  # noqa: ARG001
     record = model.acceptance
     groups = [
         {
-            "name": f"{group.column}: {group.group}",
+            "name": group_name(group, words),
             "cases": group.cases,
             "texts": [words("facts.few") if group.few else figure_text(group.local, name) for name in FIGURES[:3]],
         }
@@ -46,7 +47,7 @@ def facts(request: Request, person: Anybody) -> Response:  # noqa: ARG001
         "subgroup_names": FIGURES[:3],
     }
     card = read_card(state.place, record.model, record.card)  # as people have filled it in since
-    return page(request, "facts.html", record=record, card=card, **shown)
+    return page(request, "facts.html", record=record, card=list(card_rows(card, record.card, words)), **shown)
 
 
 def about_lines(state: ClinicState, record: AcceptanceRecord, words: Words) -> list[tuple[str, str]]:
@@ -55,12 +56,12 @@ def about_lines(state: ClinicState, record: AcceptanceRecord, words: Words) -> l
     return [
         ("facts.study", statement.study_title),
         ("facts.finding", words.sentence(finding(record))),
-        ("facts.output", statement.output),
+        ("facts.output", told(statement.output, words)),
         ("facts.synthetic", words("facts.made_up" if statement.synthetic else "facts.real_data")),
         *origin_lines(record.origin, words),
         ("facts.use", words("facts.released", text=use) if use else words("facts.research")),
         ("facts.threshold", percent(record.threshold)),
-        ("facts.calibration", str(record.calibration.chosen.name)),
+        ("facts.calibration", words(f"calibration.{record.calibration.chosen.name}")),
         ("facts.acceptance", record.id),
         ("facts.accepted", str(record.created)[:16].replace("T", " ")),
         ("facts.sha256", record.model),

@@ -26,6 +26,10 @@ class Words:
     def __call__(self, name: str, **values: Any) -> str:
         return self._texts[name].format(**values) if values else self._texts[name]
 
+    def known(self, name: str, text: str) -> str:
+        """The sentence of that name, or `text` where the catalogue has none: what a study names is in no catalogue."""
+        return self._texts.get(name, text)
+
     def error(self, error: WardroundError) -> str:
         """What went wrong, and what to do, as one paragraph."""
         return " ".join(part for part in (self._parts(error)) if part)
