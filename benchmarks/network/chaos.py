@@ -16,9 +16,10 @@ study that failed at the hub is resumed. Every other run is a private one, whose
 
 Each run must end as `finished` with the very model of a simulation on the same files, in which whoever was lost in a round is
 lost in it too (or, in a private run, with every round that was opened charged at every hospital), or stop with a named reason.
-The last line is JSON: `runs`, `kills`, `full_disks`, `bad_lines`, `wrong_clocks`, `same_or_refused` (runs that ended so), `hung`,
-`ledgers_short` (hospitals that were charged for less than what left), `logs_broken`, `hub_back_s` and `site_back_s` (medians,
-from a kill to the hub's next message, or to that hospital's next answer).
+The last line is JSON: `runs`, `kills`, `full_disks`, `bad_lines`, `wrong_clocks`, `same_or_refused` (runs that ended so), `late`
+(not over after a quarter of an hour under the hand, and left alone from then on), `hung` (not over after another one, left
+alone), `ledgers_short` (hospitals that were charged for less than what left), `logs_broken`, `hub_back_s` and `site_back_s`
+(medians, from a kill to the hub's next message, or to that hospital's next answer).
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ class Outcome:
     full_disks: int
     bad_lines: int
     wrong_clocks: int
+    late: bool
 
 
 @dataclass
@@ -262,11 +264,14 @@ def one_run(federation: Federation, number: int, rounds: int, hand: Hand) -> Out
     federation.approve(study)
     with hand:
         phase = waited(federation, study)
+    if late := phase == "hung":  # where starts take longer than the hand waits, nobody is there; that is not a hang yet
+        federation.start_what_ended()
+        phase = waited(federation, study)
     state, run = federation.state(study), federation.hub / "studies" / study / "run"
     lost = {line["number"]: frozenset(line["lost"]) for line in state["rounds"]}
     same = phase == "finished" and (private or _is_reference(federation, path, run, lost))
     short = sum(_is_short(federation, name, study) for name in NAMES) if private else 0
-    return Outcome(phase, same, hand.kills, short, str(state.get("reason", "")), *hand.others)
+    return Outcome(phase, same, hand.kills, short, str(state.get("reason", "")), *hand.others, late)
 
 
 def seconds_back(federation: Federation, kills: list[tuple[str, float]]) -> tuple[float, float]:
@@ -378,6 +383,7 @@ def figures_of(federation: Federation, outcomes: list[Outcome]) -> dict[str, flo
         "bad_lines": sum(one.bad_lines for one in outcomes),
         "wrong_clocks": sum(one.wrong_clocks for one in outcomes),
         "same_or_refused": sum(one.same or (one.phase == "failed" and bool(one.reason)) for one in outcomes),
+        "late": sum(one.late for one in outcomes),
         "hung": sum(one.phase == "hung" for one in outcomes),
         "ledgers_short": sum(one.short for one in outcomes),
         "logs_broken": sum(bool(log.problem) for log in logs),
