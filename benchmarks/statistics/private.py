@@ -4,15 +4,15 @@
     python benchmarks/statistics/private.py --only auc         one part: auc, coverage, curves
     ... --runs 50                                              fewer runs of each
 
-`private_auc_DATA_E`: area under the curve on held-out patients of heart disease (FLamby's columns) and of death in intensive
-care, of the regression's model at epsilon E, the mean of `--draws` draws of noise; `fedsgd_auc_DATA_E` of private
+`private_auc_DATA_E`: area under the curve on held-out patients of heart disease (FLamby's columns) and of death in
+intensive care, of the regression's model at epsilon E, the mean of `--draws` draws of noise; `fedsgd_auc_DATA_E` of private
 training by the examples' recipes over the same patients, columns and epsilon (whole runs). The regression's clip norm is
-chosen by the validation patients; the test patients are looked at once. `private_covered_WHAT_E`: the share of 95 % intervals
-that hold a fixed truth, over `--runs` studies of drawn patients: a logistic regression, a mean and a share of a description,
-the effect of a treatment, a curve at four ends of years; `heart`: patients of heart disease with outcomes drawn from fixed
-coefficients. `private_km_E`: the largest error of a yearly curve of 1,088 patients of breast cancer over ten years, from the
-curve by days, the mean of `--runs` draws; `private_km_95_E` its 95th percentile; `private_km_rises` how many curves rise
-anywhere. delta is 1e-5.
+chosen by the training and validation patients; the test patients are looked at once. `private_covered_WHAT_E`: the share of
+95 % intervals that hold a fixed truth, over `--runs` studies of drawn patients: a logistic regression, a mean and a share
+of a description, the effect of a treatment, a curve at four ends of years; `heart`: patients of heart disease with outcomes
+drawn from fixed coefficients. `private_km_E`: the largest error of a yearly curve of 1,088 patients of breast cancer over
+ten years, from the curve by days, the mean of `--runs` draws; `private_km_95_E` its 95th percentile; `private_km_rises` how
+many curves rise anywhere. delta is 1e-5.
 
 Noise comes from the operating system: figures differ a little from run to run. Sums are made by the words of a run, without
 masks, but for `fedsgd`.
@@ -115,10 +115,10 @@ def hospitals_of(study: Study) -> dict[str, Rows]:
     return {name: replace(rows.select(sites == name), hospital=name) for name in named}
 
 
-def against_training(_: int, draws: int) -> dict[str, float]:
+def against_training(draws: int) -> dict[str, float]:
     figures: dict[str, float] = {}
     print("\nArea under the curve on held-out patients, regression and private training (fedsgd)\n")
-    print("| data | epsilon | clip norm, by validation | regression | its spread | its estimates | fedsgd | its spread |")
+    print("| data | epsilon | clip norm, chosen | regression | its spread | its estimates | fedsgd | its spread |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, file in TRAINED.items():
         trained = load_study(EXAMPLES / file)
@@ -130,7 +130,8 @@ def against_training(_: int, draws: int) -> dict[str, float]:
         plain = regression_of(trained)
         for epsilon in EPSILONS:
             studies = {clip: at_epsilon(plain.with_privacy(clip_norm=clip), epsilon, hospitals) for clip in CLIPS}
-            seen, test = joined_rows(parts["validation"]), joined_rows(parts["test"])
+            seen = joined_rows({f"{site} {split}": parts[split][site] for split in ("train", "validation") for site in hospitals})
+            test = joined_rows(parts["test"])
             scores = {
                 clip: np.mean([area(one, carried_out(one, parts["train"]), seen) for _ in range(draws)])
                 for clip, one in studies.items()
@@ -290,7 +291,8 @@ def held_by_curve(result: Result) -> list[bool]:
     return [group["low"][year - 1] <= np.exp(-365 * year / LASTS) <= group["high"][year - 1] for year in years]
 
 
-def coverage(runs: int, _: int) -> dict[str, float]:
+def coverage(runs: int, what: tuple[str, ...] = ()) -> dict[str, float]:
+    """what: which of the kinds, and heart; all of them where none is named."""
     kinds: dict[str, tuple[str, str, bool, Callable[[Result], list[bool]]]] = {
         "regression": (REGRESSION, "2.5", False, lambda result: held_by_regression(result, SLOPES)),
         "effect": (EFFECT, "3.0", False, held_by_effect),
@@ -302,6 +304,8 @@ def coverage(runs: int, _: int) -> dict[str, float]:
     print("| what | epsilon 2 | epsilon 8 |")
     print("| --- | --- | --- |")
     for name, (section, clip, of_time, held_by) in kinds.items():
+        if name not in (what or kinds):
+            continue
         for epsilon in EPSILONS:
             study = at_epsilon(parse_study(DRAWN.replace("CLIP", clip) + section), epsilon, divided(drawn(30, 0), 0))
             held = [
@@ -314,7 +318,7 @@ def coverage(runs: int, _: int) -> dict[str, float]:
             "| " + " | ".join([name, *(f"{figures[f'private_covered_{name}_{one:g}']:.3f}" for one in EPSILONS)]) + " |",
             flush=True,
         )
-    return figures | heart_coverage(runs)
+    return figures if what and "heart" not in what else figures | heart_coverage(runs)
 
 
 def heart_coverage(runs: int) -> dict[str, float]:
@@ -359,7 +363,7 @@ def ridge_fit(columns: Floats, outcome: Floats) -> Floats:
 # --- Curves ---------------------------------------------------------------------------------------------------------------------
 
 
-def curves(runs: int, _: int) -> dict[str, float]:
+def curves(runs: int) -> dict[str, float]:
     hospitals = regions()
     whole = joined_rows(hospitals)
     days = TimeGrid.every(1, 3650)
@@ -386,7 +390,8 @@ def curves(runs: int, _: int) -> dict[str, float]:
     return figures
 
 
-PARTS: Mapping[str, Callable[[int, int], dict[str, float]]] = {"auc": against_training, "coverage": coverage, "curves": curves}
+PARTS = ("auc", "coverage", "curves")
+WHAT = ("regression", "effect", "describe", "curve", "heart")
 
 
 def main() -> None:
@@ -394,11 +399,16 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--what", choices=WHAT, nargs="+", default=())
     arguments = parser.parse_args()
+    chosen = PARTS if arguments.only is None else (arguments.only,)
     figures: dict[str, Any] = {}
-    for name, part in PARTS.items():
-        if arguments.only in (None, name):
-            figures |= part(arguments.runs, arguments.draws)
+    if "auc" in chosen:
+        figures |= against_training(arguments.draws)
+    if "coverage" in chosen:
+        figures |= coverage(arguments.runs, tuple(arguments.what))
+    if "curves" in chosen:
+        figures |= curves(arguments.runs)
     print(last_line({name: round(value, 4) for name, value in figures.items()}, 0))
 
 

@@ -106,7 +106,10 @@ def test_with_hardly_any_noise_estimates_are_near_the_maximum_of_the_likelihood(
     found = model_of(study, rows)
     apart = np.abs(np.array(found["coefficients"]) - exact["coefficients"]) / exact["standard_errors"]
     assert apart.max() < 0.5
-    assert np.allclose(found["standard_errors"], exact["standard_errors"], rtol=0.15)
+    wider = np.array(found["standard_errors"]) / exact["standard_errors"]
+    assert (wider >= 0.98).all() and (
+        wider < 1.3
+    ).all()  # weights take some of what patients say, and the bound is on the safe side
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:

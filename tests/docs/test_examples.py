@@ -86,7 +86,7 @@ HASHES = {
     "heart_disease.toml": "922d495d82f3",
     "heart_disease_private.toml": "bc96843b402e",
     "heart_risk_factors.toml": "47f57f1a820e",
-    "heart_risk_private.toml": "e12e0b23fb42",
+    "heart_risk_private.toml": "877da99693a5",
     "heart_severity.toml": "adbdae2454aa",
     "hiv_trial.toml": "1b6e2e868c1c",
     "hiv_trial_private.toml": "34c1d5963784",

@@ -1,25 +1,26 @@
 """A logistic regression with noise: fitted by the steps of `fedsgd`, and its information summed once, for the intervals.
 
-    T times  score:        sum over patients of v^2 x (y - mu)            v = min(1, C / |x|), so that each is at most C long
-    once     information:  sum over patients of v^2 mu (1 - mu) x x',  rows, events
+    T times  score:        sum over patients of v^2 a x (y - mu)            v = min(1, C / |x|)     a = 1 / (2 max(mu, 1 - mu))
+    once     information:  sum over patients of v^2 a mu (1 - mu) x x',  rows, events
 
-x are the columns, scaled as the contract says, and C is privacy.clip_norm. The weight v is of the columns alone, so that the
-equation sum v^2 x (y - mu) = 0 still has the true coefficients as its solution (Mallows' weights; Künsch, Stefanski, Carroll,
-JASA 1989): cutting off long scores, as in training, would draw them towards 0. The information is its derivative, at most C^2
-/ 4 long as a matrix, whose off-diagonal numbers travel times sqrt(2), so that the vector is as long.
+x are the columns, scaled as the contract says, and C is privacy.clip_norm. v is of the columns alone and a of the
+prediction, so that the expectation of the score is still 0 at the true coefficients (Künsch, Stefanski, Carroll, JASA
+1989): cutting off long scores, as in training, would draw coefficients towards 0. A score is at most C / 2 long: a (y - mu)
+is at most 1/2 either way, and is y - mu itself where mu is 1/2. The information is the score's expected derivative, at most
+C^2 / 4 long as a matrix, whose off-diagonal numbers travel times sqrt(2), so that the vector is as long.
 
 **From both to estimates.** Near the end each step gives, at its point b_t, a score g_t = H (b - b_t) + noise for the solution b.
 Let A be the information, less one deviation of its noise in every direction. The mean of the last half of the steps is then an
-observation of A b. Its variance is that of the patients, A at most (since v <= 1), and that of the noise, s^2: the noise of all
+observation of A b. Its variance is that of the patients, A at most (v^2 a <= 1), and that of the noise, s^2: the noise of all
 steps is averaged, and what the steps had not yet reached is added. It is weighed against the mean of the steps' points, b_0, by
 the study's ridge r, whose meaning is that a coefficient of a scaled column is seldom beyond 2 / sqrt(r):
 
     I = A (A + s^2)^-1 A         variance = (I + r)^-1
     estimate = b_0 + (I + r)^-1 A (A + s^2)^-1 (mean of g_t + A (b_t - b_0))
 
-Where the noise leaves no information, the estimate is that of the steps, and its standard error 1 / sqrt(r). The step size is
-small, so that b_0 holds little noise: as coefficients it is biased towards 0, and foretells better than the estimate at a small
-epsilon. So b_0 is the model that answers, and the estimates have the intervals.
+Where the noise leaves no information, the estimate is that of the steps, and its standard error 1 / sqrt(r). b_0 holds less noise
+than the estimate where patients say little: as coefficients it is drawn towards 0, and it foretells better at a small epsilon. So
+b_0 is the model that answers, and the estimates have the intervals.
 """
 
 import math
@@ -45,7 +46,7 @@ from wardround.values.tree import Bundle, Shapes
 
 STEPS, INFORMATION = "steps", "information"
 POINT = "coefficients"
-MOMENTUM, FASTEST = 0.9, 0.05
+MOMENTUM, FASTEST = 0.9, 0.5
 LAST = 0.5
 """Share of the steps whose scores and points are averaged."""
 _FARTHEST = 30.0
@@ -86,7 +87,7 @@ class PrivateRegression:
     def exchanges(self) -> tuple[Exchange, ...]:
         size = len(self.design)
         order: Shapes = {POINT: (size,)}
-        score = Exchange(STEPS, {"score": Quantity((size,))}, order, self.steps, Noised({"score": 1.0 / self.clip}))
+        score = Exchange(STEPS, {"score": Quantity((size,))}, order, self.steps, Noised({"score": 2.0 / self.clip}))
         quantities = {"information": Quantity((size * (size + 1) // 2,)), "counts": Quantity((2,))}
         weights = {
             "information": math.sqrt(1 - _OF_COUNTS) * 4.0 / self.clip**2,
@@ -98,7 +99,8 @@ class PrivateRegression:
         there = np.flatnonzero(self.design.complete(rows) & rows.complete(self.section.outcome))
         chosen, size = rows.select(there), len(self.design)
         columns, outcome = self.design.matrix(chosen), chosen[self.section.outcome]
-        chance, weight = self._chances(columns, ask.order[POINT]), self._weights(columns)
+        chance = self._chances(columns, ask.order[POINT])
+        weight = self._weights(columns) / (2.0 * np.maximum(chance, 1.0 - chance))
         if ask.label == STEPS:
             score = np.zeros((len(rows), size))
             score[there] = columns * (weight * (np.clip(outcome, 0.0, 1.0) - chance))[:, None]

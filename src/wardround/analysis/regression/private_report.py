@@ -108,12 +108,12 @@ def _notes(section: RegressionSection, design: Design, fit: PrivateFit) -> tuple
 
 
 def _require_enough(section: RegressionSection, slopes: int, rows: int, events: int) -> None:
-    fewer = min(events, rows - events)
+    fewer = max(0, min(events, rows - events))
     if fewer < section.events_per_coefficient * slopes:
         raise DataError(
             f"There are too few rows of the rarer outcome for {slopes} coefficients",
             expected=f"at least {section.events_per_coefficient * slopes:.0f} "
             f"({section.events_per_coefficient:g} for each, analysis.regression.events_per_coefficient)",
-            found=f"about {max(fewer, 0)}, with noise",
+            found=f"about {fewer}, with noise",
             hint="use fewer terms; or lower events_per_coefficient, and say so in the paper",
         )
