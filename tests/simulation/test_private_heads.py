@@ -81,6 +81,8 @@ def test_figures_report_and_files_are_the_partners_own(finished: wr.Run) -> None
         assert entry.own.value(headline) is not None and set(entry.paired) >= {headline}
         assert record.study_hash == finished.record.study_hash and record.hospitals == tuple(ASSAYS)
         assert all(word in (folder / "report.html").read_text("utf-8") for word in ASSAYS[partner])
+        page = (folder / "report.html").read_text("utf-8")
+        assert f"On the held-out test patients of {partner}" in page and "holds no evaluation" not in page
         assert "pass" in json.loads((folder / "report.json").read_bytes())["own_head"]["kept"]["refitted"]
         assert (folder / "federated.onnx").is_file() and (folder / "model_card.md").is_file()
 

@@ -109,6 +109,9 @@ def _left_out_words(left_out: Turns, task: Task) -> Iterator[str]:
 
 
 def _pooled_words(record: RunRecord, task: Task) -> Iterator[str]:
+    if record.pooled is None and record.sites:  # a hospital's own record
+        yield from _words_at_home(record, task)
+        return
     if record.pooled is None:
         yield "This record holds no evaluation on held-out test patients, so it says nothing about how good the model is."
         if record.engine == "network":
@@ -126,6 +129,17 @@ def _pooled_words(record: RunRecord, task: Task) -> Iterator[str]:
         yield f"Models trained on one hospital's data alone reached {span} on the same patients."
     if record.engine == "network" and not record.sites:
         yield _AT_THE_HOSPITALS
+
+
+def _words_at_home(record: RunRecord, task: Task) -> Iterator[str]:
+    for site, entry in record.sites.items():
+        if entry.federated is not None:
+            own = "" if entry.own is None else f"; its own model {with_interval(entry.own, task.headline)}"
+            yield (
+                f"On the held-out test patients of {site} ({_people(entry.federated, task.words)}), the federated model reached "
+                f"{task.words.headline} of {with_interval(entry.federated, task.headline)}{own}."
+            )
+    yield "This is the record of one hospital: no figure of another one is in it."
 
 
 _AT_THE_HOSPITALS = (
