@@ -25,6 +25,16 @@ class TestOurAlgorithms(StatementConformance):
     """The laws, for each."""
 
 
+OF_MOLECULES = {
+    "sources/molecules/reading.py",
+    "sources/molecules/chemistry.py",
+    "simulation/hospitals.py",
+    "study/sections/simulation.py",
+    "study/sections/molecule.py",
+}
+"""Files that speak of the scaffold of a molecule, and not of the algorithm."""
+
+
 def test_no_room_but_its_own_names_an_algorithm() -> None:
     """A file that asks for a name would have to be found and changed for every new algorithm."""
     for path in SOURCE.rglob("*.py"):
@@ -32,6 +42,8 @@ def test_no_room_but_its_own_names_an_algorithm() -> None:
             continue
         texts = [node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)]
         named = [text for text in texts if isinstance(text, str) and text in ALGORITHMS]
+        if path.relative_to(SOURCE).as_posix() in OF_MOLECULES:
+            named = [text for text in named if text != "scaffold"]
         assert named == (["fedavg"] if path == DEFAULT else []), path
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from wardround.algorithms.registry import ALGORITHMS
 from wardround.algorithms.statement import AlgorithmStatement
+from wardround.study.sections.algorithm import AlgorithmSection
 
 MOLECULE_TRAINING: Mapping[str, Any] = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1}
 """What a study of molecules trains by where [training] does not say."""
@@ -39,7 +40,7 @@ def _trains(study: Mapping[str, Any], algorithm: Mapping[str, Any]) -> bool:
 
 def _statement(algorithm: Mapping[str, Any]) -> AlgorithmStatement | None:
     """None of a name that is no algorithm's, which the check tells."""
-    return ALGORITHMS.get(str(algorithm.get("name", "fedavg")))
+    return ALGORITHMS.get(str(algorithm.get("name", AlgorithmSection.model_fields["name"].default)))
 
 
 def _demanded(algorithm: Mapping[str, Any]) -> dict[str, Any]:
