@@ -4,21 +4,26 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
+import pyotp
 import pytest
 
 from tests.clinic.dicom_files import NUMBER, dicom, film_pixels
 from tests.clinic.made_clinics import film_clinic
 from tests.clinic.watch.made_weeks import accepted_record, add_cases
 from wardround.clinic.store.cases import audit_lines, case_of
+from wardround.clinic.store.database import Store
+from wardround.clinic.store.people import People
 from wardround.clinic.watch.withdrawal import Learnt
 from wardround.clinic.web.app import application
 from wardround.clinic.web.register_pages import PAGE_ROWS
-from wardround.clinic.web.server import opened
+from wardround.clinic.web.server import opened, store_url
 from wardround.sources.excluded_patients import ExcludedPatients
 from wardround.values.errors import RunError
 
-from .visitors import Clinic, hosts
+from .served import served
+from .visitors import PASSWORD, Clinic, hosts, secret_in, token_in
 
 FILM = dicom(film_pixels(), BitsStored=12)
 LEARNT = (
@@ -116,3 +121,25 @@ def test_the_register_is_read_a_page_at_a_time(clinic: Clinic) -> None:
     assert olga.get(f"/register?case={'a' * 65}").status_code == 422
     assert olga.get("/register?case=%00").status_code == 400
     assert "<script>alert" not in olga.get("/register?seen_by=<script>alert(1)</script>").text
+
+
+@pytest.mark.slow
+def test_the_command_that_serves_the_clinic_knows_the_hospitals_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page and `wardround clinic withdraw` ask the same site; one that is damaged is said, after the withdrawal is done."""
+    monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WARDROUND_SITE", str(tmp_path / "site"))
+    clinic = film_clinic(tmp_path / "clinic")
+    with Store(store_url(clinic)) as store:
+        People(store, clinic.path).add("dan", "data-manager", PASSWORD, actor="test")
+    with served(clinic.path) as (address, _), httpx.Client(base_url=f"http://{address}", follow_redirects=True) as browser:
+        browser.timeout = httpx.Timeout(120)
+        page = browser.post("/login", data={"name": "dan", "password": PASSWORD}).text
+        code = pyotp.TOTP(secret_in(page)).now()
+        token = token_in(browser.post("/second", data={"code": code, "token": token_in(page)}).text)
+        fields = {"token": token, "patient": "P-77", "read": "yes"}
+        assert "has decided about no study" in browser.post("/register/withdraw", data=fields).text
+        (tmp_path / "site").mkdir(mode=0o700)
+        (tmp_path / "site" / "hub.json").write_text("no record", "utf-8")
+        told = browser.post("/register/withdraw", data=fields | {"patient": "P-78"}).text
+        assert "could not be found out" in told and "P-78" not in told
+    assert ExcludedPatients.of_user().among(np.array(["P-77", "P-78"])).all()
