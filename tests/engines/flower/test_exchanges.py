@@ -42,9 +42,9 @@ def test_a_site_that_is_away_is_waited_for_until_the_deadline_and_not_longer(tmp
     with with_sites(tmp_path, NAMES[1:]) as embedded:
         embedded.post.ask("offer", STUDY, dict.fromkeys(NAMES[1:], b"all are there"), 20.0)
         began = time.monotonic()
-        answers = embedded.post.ask("offer", STUDY, dict.fromkeys(NAMES, b"hello"), 1.0)
+        answers = embedded.post.ask("offer", STUDY, dict.fromkeys(NAMES, b"hello"), 8.0)
         assert set(answers) == set(NAMES[1:])
-        assert 0.9 < time.monotonic() - began < 3.0
+        assert 7.9 < time.monotonic() - began < 16.0
         assert codes(embedded.parties.hub_log())[-1] == "no-answer"
 
 
