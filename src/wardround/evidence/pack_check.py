@@ -16,8 +16,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from wardround.crypto.identity import signed_by
-from wardround.evidence.pack import DECISION, LEDGER, LOG, MANIFEST, SIGNATURE, SIGNED, STUDY
-from wardround.privacy.ledger.file import GENESIS, link
+from wardround.evidence.pack import DECISION, LOG, MANIFEST, SIGNATURE, SIGNED, STUDY
+from wardround.evidence.pack_charges import charges_problem, ledger_problem
 from wardround.study.reading import parse_study
 from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import Entry, follow, read_entries
@@ -56,7 +56,8 @@ def check_pack(path: Path) -> PackCheck:
         ("the decision is signed, and its facts are those behind its hash", _decision_problem(files, manifest)),
         ("a policy made the decision beforehand, and the log has it", _policy_problem(files, manifest)),
         ("no line of the log was changed, left out or put in", _log_problem(files, heads)),
-        ("no entry of the ledger was changed or left out", _ledger_problem(files)),
+        ("no entry of the ledger was changed or left out", ledger_problem(files)),
+        ("what was answered of this private study stands in the ledger", charges_problem(files, manifest["study"])),
     ):
         if problem:
             problems.append(problem)
@@ -218,19 +219,3 @@ def _log_order(name: str) -> tuple[bool, str]:
 def _hub_head(entry: Entry) -> dict[int, str]:
     number, head = entry.facts.get("hub_entries"), entry.facts.get("hub_head")
     return {number: head} if isinstance(number, int) and isinstance(head, str) else {}
-
-
-def _ledger_problem(files: Mapping[str, bytes]) -> str | None:
-    """None where the study is not private."""
-    if LEDGER not in files:
-        return None
-    before, number = GENESIS, 0
-    try:
-        for value in json.loads(files[LEDGER]):
-            entry = link(before, value["number"], value["at"], value["kind"], value["content"])
-            if (entry.number, entry.chain) != (number + 1, value["chain"]):
-                return f"the ledger is broken after entry {number}"
-            before, number = entry.chain, entry.number
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return f"{LEDGER} cannot be read after entry {number}"
-    return ""

@@ -16,6 +16,11 @@ from wardround.values.ids import SiteId
 from wardround.values.tree import Shapes, size_of
 
 
+def charged_step(study: Study) -> str:
+    """The step of a private study whose orders are charged on the ledger of a site's patients."""
+    return "train" if study.analysis is None else "evaluate"
+
+
 @dataclass(frozen=True)
 class PrivatePlan:
     """study: a private one, its noise multiplier worked out (`wardround study privacy`, or a simulation, does); StudyError where

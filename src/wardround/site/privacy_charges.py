@@ -10,11 +10,13 @@ that was drawn. The same step tried again is the same charge.
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 from wardround.plan.pricing import with_noise
-from wardround.plan.private_plan import PrivatePlan
+from wardround.plan.private_plan import PrivatePlan, charged_step
 from wardround.privacy.ledger.ledger import Ledger
-from wardround.privacy.ledger.state import Status
+from wardround.privacy.ledger.state import Charge, Status
+from wardround.privacy.ledger.state import content_of as charged_content
 from wardround.site.store import LastAnswer
 from wardround.summation.masked.layout import content_of, sum_name
 from wardround.values.errors import RefusedError, StudyError
@@ -33,7 +35,7 @@ class PrivacyCharges:
     @property
     def charged_step(self) -> str:
         """The step whose orders are paid for: what leaves after them depends on patients."""
-        return "train" if self._plan.analysis is None else "evaluate"
+        return charged_step(self._plan.study)
 
     def pay(self, order: Order, answered: int) -> None:
         """Before the work of an order. RefusedError ("budget") where the budget does not reach. answered: the last round, or sum,
@@ -81,13 +83,18 @@ class PrivacyCharges:
         if self._plan.study.privacy.epsilon is not None:
             with_noise(self._plan.study)
 
-    def leaves(self, order: Order, answer: Callable[[], LastAnswer]) -> None:
-        """To be called when the answer is stored, before it is sent; calling it again changes nothing."""
+    def leaves(self, order: Order, answer: Callable[[], LastAnswer]) -> dict[str, Any]:
+        """To be called when the answer is stored, before it is sent; calling it again changes nothing.
+
+        What was charged for it and by which entry of the ledger, for this hospital's own log; nothing where nothing was."""
         study, step = order.header.study, order.header.step
         if step == self.charged_step:
-            self._ledger.released(study, self._release(order), _digest(answer()))
-        elif step == "close":
+            release = self._release(order)
+            self._ledger.released(study, release, _digest(answer()))
+            return _facts(release, self._ledger.charges()[study, release])
+        if step == "close":
             self._ledger.close(study)
+        return {}
 
 
 def release_name(order: Order) -> str:
@@ -99,6 +106,12 @@ def release_name(order: Order) -> str:
 def earlier_release_name(order: Order) -> str:
     """How builds before 2026-11-28 named the same charge in a ledger: with 64 bits of the hash."""
     return f"{sum_name(order.header)}{content_of(order)[:16]}"
+
+
+def _facts(release: str, charge: Charge) -> dict[str, Any]:
+    """Entry and hash are as the ledger has them; the hash is no guessable one, since every ledger begins with random bytes."""
+    entry = {"ledger_entry": charge.entry, "ledger_chain": charge.chain}
+    return {"release": release, "charged": charged_content(charge.event, charge.count), **entry}
 
 
 def _digest(answer: LastAnswer) -> str:

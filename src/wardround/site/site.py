@@ -9,10 +9,10 @@ to the site's own log.
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from wardround.crypto.identity import Identity
 from wardround.plan.evaluated_model import require_evaluated
@@ -30,7 +30,7 @@ from wardround.site.store import LastAnswer, SiteState, SiteStore
 from wardround.site.work import SiteWork
 from wardround.study.declaration import Study
 from wardround.study.own_task import OwnTask, require_own_task
-from wardround.summation.masked.layout import content_of, largest_ask
+from wardround.summation.masked.layout import content_of, largest_ask, sum_name
 from wardround.summation.masked.memory import Party
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import RefusedError, StudyError, WardroundError, WireError
@@ -115,6 +115,9 @@ class Site:
         self._owner = (str(name), identity.public if identity is not None else "")
         self._refusals_in_a_row = refusals_in_a_row
         self._one_at_a_time = threading.Lock()
+        self.sent: Mapping[str, Any] = {}
+        """Of the message that was handled last, where it was an order that got numbers: which sum they are for, and what the
+        ledger was charged. For this hospital's own log."""
 
     def close(self) -> None:
         self.store.close()
@@ -133,6 +136,7 @@ class Site:
         """The answer to one message: a contribution or a refusal. Messages that come together are answered one after another:
         two at a time would each find that nothing was said yet."""
         with self._one_at_a_time:
+            self.sent = {}
             try:
                 envelope = open_envelope(data, header_limit=self._header_limit, payload_limit=self._payload_limit)
                 require_study(envelope.header.study, self.study_hash)
@@ -234,8 +238,8 @@ class Site:
 
     def _sent(self, order: Order, reply: bytes) -> bytes:
         """Before the stored answer to an order leaves: from here on its charge stays."""
-        if self.charges is not None:
-            self.charges.leaves(order, self.store.last_answer)
+        charged = {} if self.charges is None else self.charges.leaves(order, self.store.last_answer)
+        self.sent = {"sum": sum_name(order.header), **charged}
         return reply
 
     def _spoken(self, envelope: Envelope, ask_hash: str, state: SiteState) -> bytes:

@@ -53,13 +53,16 @@ class Budget:
 
 @dataclass(frozen=True)
 class Charge:
-    """event, count: what it costs. digest: of the bytes that left, empty before."""
+    """event, count: what it costs. digest: of the bytes that left, empty before. entry, chain: number and hash of the ledger's
+    entry that charged it."""
 
     event: Event
     count: int
     status: Status
     at: str
     digest: str = ""
+    entry: int = 0
+    chain: str = ""
 
 
 @dataclass
@@ -109,7 +112,7 @@ class LedgerState:
     def add(self, entry: LedgerEntry) -> None:
         """Raises RefusedError for an entry that this release does not write."""
         try:
-            _FOLDS[Kind(entry.kind)](self, entry.at, entry.content)
+            _FOLDS[Kind(entry.kind)](self, entry)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise damaged() from error
         self.number, self.chain = entry.number, entry.chain
@@ -119,47 +122,53 @@ class LedgerState:
         study.last = at
         return study
 
-    def _opened(self, _: str, content: Mapping[str, Any]) -> None:
-        if content["version"] != VERSION:
+    def _opened(self, entry: LedgerEntry) -> None:
+        if entry.content["version"] != VERSION:
             raise RefusedError(
                 "The ledger was written by another release", hint="run the newest release of Wardround", code="ledger"
             )
 
-    def _budget(self, _: str, content: Mapping[str, Any]) -> None:
+    def _budget(self, entry: LedgerEntry) -> None:
+        content = entry.content
         self.budgets[content["unit"]] = Budget(content["epsilon"], content["delta"])
         self.stopped.discard(content["unit"])
 
-    def _planned(self, at: str, content: Mapping[str, Any]) -> None:
+    def _planned(self, entry: LedgerEntry) -> None:
+        content = entry.content
         event, count = event_of(content)
-        study = self._study(content["study"], at)
+        study = self._study(content["study"], entry.at)
         study.planned[event] += count
         study.title, study.run = str(content.get("title", study.title)), str(content.get("run", study.run))
 
-    def _reserved(self, at: str, content: Mapping[str, Any]) -> None:
+    def _reserved(self, entry: LedgerEntry) -> None:
+        content = entry.content
         event, count = event_of(content)
-        self._study(content["study"], at).charged[event] += count
-        self.charges[content["study"], content["release"]] = Charge(event, count, Status.RESERVED, at)
+        self._study(content["study"], entry.at).charged[event] += count
+        charge = Charge(event, count, Status.RESERVED, entry.at, entry=entry.number, chain=entry.chain)
+        self.charges[content["study"], content["release"]] = charge
         self.spent[event] += count
 
-    def _released(self, at: str, content: Mapping[str, Any]) -> None:
+    def _released(self, entry: LedgerEntry) -> None:
+        content = entry.content
         key = content["study"], content["release"]
-        self._study(content["study"], at)
+        self._study(content["study"], entry.at)
         self.charges[key] = replace(self.charges[key], status=Status.RELEASED, digest=content["digest"])
 
-    def _cancelled(self, at: str, content: Mapping[str, Any]) -> None:
+    def _cancelled(self, entry: LedgerEntry) -> None:
+        content = entry.content
         key = content["study"], content["release"]
         charge = self.charges[key]
-        self._study(content["study"], at).charged[charge.event] -= charge.count
+        self._study(content["study"], entry.at).charged[charge.event] -= charge.count
         self.spent[charge.event] -= charge.count
         self.charges[key] = replace(charge, status=Status.CANCELLED)
 
-    def _closed(self, at: str, content: Mapping[str, Any]) -> None:
-        self._study(content["study"], at).closed = True
+    def _closed(self, entry: LedgerEntry) -> None:
+        self._study(entry.content["study"], entry.at).closed = True
 
-    def _restored(self, at: str, content: Mapping[str, Any]) -> None:
-        lost = counts_of(content["spent"])
+    def _restored(self, entry: LedgerEntry) -> None:
+        lost = counts_of(entry.content["spent"])
         self.spent += lost
-        study = self._study(RESTORED, at)
+        study = self._study(RESTORED, entry.at)
         study.charged += lost
         study.closed = True
         self.stopped = {"patient", "site"}

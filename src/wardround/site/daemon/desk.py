@@ -8,7 +8,7 @@ sizes and without a value.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -182,26 +182,26 @@ class SiteDesk:
             "hub_entries": header.log_entries,
         }
         try:
-            reply = self._worked(header.study, order)
+            reply, sent = self._worked(header.study, order)
         except Exception as error:  # noqa: BLE001  what a study's work can raise stays here, and its text does not leave
             word = word_of(error)
             text = str(error) if isinstance(error, WardroundError) else "".join(traceback.format_exception(error))
             self._log_seldom("refused", text, word=word, hub_head=header.log_head, **facts)
             return to_bytes(Refusal(RefusalHeader(study=header.study, site=self.own.name, order=sha256_hex(order), code=word)))
         self._worked_for = header.study
-        self.log.append(
-            "answer", "An order was answered.", reply=sha256_hex(reply), reply_bytes=len(reply), hub_head=header.log_head, **facts
-        )
+        facts |= {"reply": sha256_hex(reply), "reply_bytes": len(reply), "hub_head": header.log_head, **sent}
+        self.log.append("answer", "An order was answered.", **facts)
         return reply
 
-    def _worked(self, study: str, order: bytes) -> bytes:
+    def _worked(self, study: str, order: bytes) -> tuple[bytes, Mapping[str, Any]]:
+        """The answer, and what the log says of it besides: which sum, what was charged."""
         decision = self._approved(study)
         site = self._site(study, decision)
-        reply = site.handle(order)
+        reply, sent = site.handle(order), site.sent
         self._approved(study)  # revoked while it worked: what was made does not leave
         if site.is_closed:
             self._finish(study)
-        return reply
+        return reply, sent
 
     def _approved(self, study: str) -> Decision:
         policy = load_policy(self.home.policy_file)
