@@ -55,7 +55,7 @@ def changed(pack: Path, path: Path, change: Callable[[dict[str, bytes]], None]) 
 def test_evidence_of_a_whole_study_is_found_true(packs: dict[str, Path]) -> None:
     """Study, decision, log and files, each with a sentence; and no patient in it."""
     check = check_pack(packs[NORTH])
-    assert not check.problems and len(check.confirmed) == 5 and check.site == NORTH
+    assert not check.problems and len(check.confirmed) == 7 and check.site == NORTH
     with zipfile.ZipFile(packs[NORTH]) as archive:
         assert MARKER.encode() not in b"".join(archive.read(name) for name in archive.namelist())
         components = json.loads(archive.read(SBOM))["components"]
@@ -139,11 +139,13 @@ def test_a_whole_zip_by_a_stranger_is_not_the_hospitals(packs: dict[str, Path], 
     """Without a decision nothing else in it names the hospital's key but the study: an auditor must not compare digits by eye."""
 
     def forged(files: dict[str, bytes]) -> None:
-        del files[DECISION]
+        for name in [name for name in files if name.startswith(("decision", "policies/"))]:
+            del files[name]
         signed_anew(files, Identity.new())
 
     check = check_pack(changed(packs[NORTH], tmp_path / "x.zip", forged))
-    assert check.problems == ("the study lists another key for this hospital, or none",)
+    assert check.problems[0] == "the study lists another key for this hospital, or none"
+    assert len(check.problems) == 2 and "an approval that is not in it" in check.problems[1]
 
 
 def test_evidence_without_a_log_is_none(packs: dict[str, Path], tmp_path: Path) -> None:

@@ -46,36 +46,50 @@ def _write(start: str, out: Path | None, home: "SiteHome") -> None:
 
 def _files(home: "SiteHome", study: str) -> dict[str, bytes]:
     from wardround.evidence import pack
-    from wardround.site.daemon import approvals, offers
+    from wardround.site.daemon import offers
     from wardround.values.chained_log import log_files
 
     folder = home.study(study)
     files = {pack.OFFER: (folder / offers.FILE).read_bytes()}
     files[pack.STUDY] = json.loads(files[pack.OFFER])["study"].encode()
-    if (folder / approvals.FILE).exists():
-        files[pack.DECISION] = (folder / approvals.FILE).read_bytes()
-        files |= _ledger(home, json.loads(files[pack.DECISION])["facts"]["ledger"])
-        files |= _pre_approvals(home, files[pack.DECISION])
+    files |= _decisions(home, folder)
     if home.policy_file.exists():
         files[pack.POLICY] = home.policy_file.read_bytes()
     home.log.append("evidence", "Evidence of the study was written.", study=study)
     return files | {f"{pack.LOG}{path.name}": path.read_bytes() for path in log_files(home.path / "log")}
 
 
-def _pre_approvals(home: "SiteHome", decision: bytes) -> dict[str, bytes]:
+def _decisions(home: "SiteHome", folder: Path) -> dict[str, bytes]:
+    """Every decision about a study, and the policies and ledgers that they name; of what a policy decided, how often it did."""
+    from wardround.evidence import pack
+    from wardround.site.daemon import approvals
+    from wardround.site.daemon.policy import load_policy
+
+    paths = {f"{pack.DECISIONS}{path.name}": path for path in approvals.kept_files(folder)}
+    if (folder / approvals.FILE).exists():
+        paths = {pack.DECISION: folder / approvals.FILE, **paths}
+    files = {name: path.read_bytes() for name, path in paths.items()}
+    made = [approvals.read_decision(path, files[name]) for name, path in paths.items()]
+    today = load_policy(home.policy_file)  # of a decision that an earlier release kept, the policy may be today's still
+    rules = {today.hash: today.rules} | {path.stem: path.read_bytes() for path in (folder / approvals.POLICIES).glob("*.json")}
+    named = {one.statement.policy for one in made}
+    files |= {f"{pack.POLICIES}{one}.json": rules[one] for one in sorted(named & rules.keys())}
+    files |= _ledgers(home, [one.facts.ledger for one in made])
+    return files | (_pre_approvals(home) if any(one.is_beforehand for one in made) else {})
+
+
+def _pre_approvals(home: "SiteHome") -> dict[str, bytes]:
     """Of a study that a policy approved: the count of such studies."""
     from wardround.evidence import pack
-    from wardround.site.daemon.approvals import Decision
     from wardround.site.daemon.pre_approval import PreApprovals
     from wardround.values.canonical import canonical_json
 
-    if not Decision.model_validate_json(decision).is_beforehand:
-        return {}
     return {pack.PRE_APPROVED: canonical_json(PreApprovals(home).count().model_dump(mode="json"))}
 
 
-def _ledger(home: "SiteHome", name: str) -> dict[str, bytes]:
-    """Of a private study: every entry of its patients' ledger, with its hash."""
+def _ledgers(home: "SiteHome", names: list[str]) -> dict[str, bytes]:
+    """Of a private study: every entry of its patients' ledger, with its hash. names: of the decisions, the one in force first;
+    where an earlier one named another ledger, that is in it as well."""
     import dataclasses
 
     from wardround.evidence import pack
@@ -83,11 +97,13 @@ def _ledger(home: "SiteHome", name: str) -> dict[str, bytes]:
     from wardround.privacy.ledger.ledger import Ledger
     from wardround.site.daemon.examination import ledger_path
 
-    if not name:
-        return {}
-    path = ledger_path(home.ledgers, name)
-    ledger = Ledger(path, begin=False, witness=witness_of(path))
-    return {pack.LEDGER: json.dumps([dataclasses.asdict(entry) for entry in ledger.entries()]).encode()}
+    files: dict[str, bytes] = {}
+    for name in dict.fromkeys(filter(None, names)):
+        path = ledger_path(home.ledgers, name)
+        ledger = Ledger(path, begin=False, witness=witness_of(path))
+        entries = json.dumps([dataclasses.asdict(entry) for entry in ledger.entries()]).encode()
+        files[f"{pack.LEDGERS}{name}.json" if files else pack.LEDGER] = entries
+    return files
 
 
 def _verify(paths: list[Path]) -> None:

@@ -13,16 +13,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from wardround.crypto.identity import signed_by
-from wardround.evidence.pack import DECISION, LOG, MANIFEST, SIGNATURE, SIGNED, STUDY
+from wardround.evidence.pack import LOG, MANIFEST, SIGNATURE, SIGNED, STUDY
 from wardround.evidence.pack_charges import charges_problem, ledger_problem
+from wardround.evidence.pack_decisions import approvals_problem, beforehand_problem, decisions_problem, policies_problem
 from wardround.study.reading import parse_study
 from wardround.values.canonical import sha256_hex
 from wardround.values.chained_log import Entry, follow, read_entries
 from wardround.values.errors import RunError, WardroundError
-from wardround.wire.offers import BY_POLICY, SignedApproval, subject_hash
 
 LARGEST_FILE = 1 << 29
 MOST_FILES = 10_000
@@ -53,8 +51,10 @@ def check_pack(path: Path) -> PackCheck:
         ("the manifest is signed by the hospital's key", signature_problem(files, manifest, SIGNED)),
         (f"{len(manifest['files'])} files are those that were signed", files_problem(files, manifest)),
         ("the study is the one of this hash, and lists this key for this hospital", _study_problem(files, manifest)),
-        ("the decision is signed, and its facts are those behind its hash", _decision_problem(files, manifest)),
-        ("a policy made the decision beforehand, and the log has it", _policy_problem(files, manifest)),
+        ("every decision is signed, none is missing, its facts are those behind its hash", decisions_problem(files, manifest)),
+        ("the policy of every decision is the one of its hash", policies_problem(files, manifest)),
+        ("a policy made the decision beforehand, and the log has it", beforehand_problem(files, manifest)),
+        ("what was answered left under an approval that is in it", approvals_problem(files, manifest)),
         ("no line of the log was changed, left out or put in", _log_problem(files, heads)),
         ("no entry of the ledger was changed or left out", ledger_problem(files)),
         ("what was answered of this private study stands in the ledger", charges_problem(files, manifest["study"])),
@@ -158,44 +158,6 @@ def _study_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> s
         return f"{STUDY} has another hash than the manifest states"
     listed = study.sites.keys.get(manifest["site"])
     return "" if listed == manifest["identity"] else "the study lists another key for this hospital, or none"
-
-
-def _decision_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str | None:
-    """None where nobody had decided."""
-    if DECISION not in files:
-        return None
-    try:
-        value = json.loads(files[DECISION])
-        signed, facts = SignedApproval.model_validate_json(json.dumps(value["signed"])), value["facts"]
-        subject = subject_hash(facts)
-    except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
-        return f"{DECISION} cannot be read"
-    statement = signed.statement
-    if not signed.is_signed_by(manifest["identity"]):
-        return "the decision is not signed by the hospital's key"
-    if (statement.study, statement.site) != (manifest["study"], manifest["site"]):
-        return "the decision is about another study or hospital"
-    return "" if statement.subject == subject else "the decision's facts are not those behind its hash"
-
-
-def _policy_problem(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str | None:
-    """None where a person decided, or nobody: that a policy did is a claim of its own, which its line of the log holds."""
-    if DECISION not in files or _decision_problem(files, manifest):
-        return None
-    statement = SignedApproval.model_validate_json(json.dumps(json.loads(files[DECISION])["signed"])).statement
-    if not statement.by.startswith(BY_POLICY):
-        return None
-    if statement.by != f"{BY_POLICY}{statement.policy[:12]}":
-        return "the decision names another policy than the one that it was made under"
-    stated = {"study": statement.study, "policy": statement.policy}
-    logs = [data for name, data in files.items() if name.startswith(LOG)]
-    try:
-        lines = [entry for data in logs for entry in read_entries(data) if entry.code == "pre-approved"]
-    except ValueError:
-        return "the decision says that a policy made it, and the log cannot be read"
-    if any(stated.items() <= entry.facts.items() for entry in lines):
-        return ""
-    return "the decision says that a policy made it, and the log has no line of that"
 
 
 def _log_problem(files: Mapping[str, bytes], heads: dict[int, str]) -> str:

@@ -82,6 +82,10 @@ class ApprovalStatement(Header):
     def signed_bytes(self) -> bytes:
         return _SIGNED + canonical_json(self.model_dump(mode="json"))
 
+    @property
+    def hash(self) -> str:
+        return sha256_hex(self.signed_bytes)
+
 
 class SignedApproval(Header):
     """An approval statement and the signature of the site's identity over it."""

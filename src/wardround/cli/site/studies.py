@@ -139,8 +139,9 @@ def _decide_against(start: str, by: str, home: Path | None, decision: str) -> No
         raise DataError("There is no approval to take back", hint=f"to say no: wardround site refuse {study[:12]} --by '{by}'")
     now_ms = int(time.time() * 1000)
     facts = Facts() if before is None else before.facts
-    decisions.decide(study, "revoked" if decision == "revoked" else "refused", facts, policy, Deciding(by, now_ms, now_ms))
-    site.log.append(decision, f"{by} {decision} the study.", study=study)
+    who = Deciding(by, now_ms, now_ms)
+    decided = decisions.decide(study, "revoked" if decision == "revoked" else "refused", facts, policy, who)
+    site.log.append(decision, f"{by} {decision} the study.", study=study, decision=decided.hash)
     typer.echo(f"{decision.capitalize()}. Nothing of the study {study[:12]} is answered from now on.")
 
 

@@ -1,6 +1,7 @@
-"""What a person at the hospital decided about a study, or the policy beforehand, as a signed record; and whether it holds now.
+r"""What a person at the hospital decided about a study, or the policy beforehand, as a signed record; and whether it holds now.
 
     offer --a person looks--> decide(...) --> decision.json --require_approved, before work and before an answer leaves--> go on
+                                   \--every one of them, for good--> decisions/0001.json ...  policies/HASH.json
 
 A decision names the study's hash, the data set, the fingerprint of its records, the mapping, the ledger and the policy. Where one
 of them is another now, it does not hold. What leaves of it is a hash of the hospital's own facts, with a salt (`wire/offers.py`).
@@ -18,11 +19,14 @@ from wardround.site.daemon.policy import Policy
 from wardround.values.canonical import canonical_json
 from wardround.values.durable import write_atomic
 from wardround.values.errors import RefusedError, RunError
-from wardround.values.private_files import read_private
+from wardround.values.private_files import make_private, private_lock, read_private
 from wardround.wire.messages import Hash, Header, NoneOrHash, Site
 from wardround.wire.offers import BY_POLICY, ApprovalStatement, SignedApproval, State, subject_hash
 
 FILE = "decision.json"
+"""The decision in force."""
+DECISIONS, POLICIES = "decisions", "policies"
+"""Folders of a study: every decision about it in the order in which they were made, and the policies that they name."""
 _LONGEST = 1 << 20
 DAY_MS = 86_400_000
 LONGEST_NAME = 200
@@ -56,6 +60,11 @@ class Decision(Header):
     @property
     def statement(self) -> ApprovalStatement:
         return self.signed.statement
+
+    @property
+    def hash(self) -> str:
+        """What the log calls this decision by."""
+        return self.signed.statement.hash
 
     @property
     def is_beforehand(self) -> bool:
@@ -93,10 +102,7 @@ class Decisions:
         content = read_private(path, _LONGEST)
         if content is None:
             return None
-        try:
-            decision = Decision.model_validate_json(content)
-        except ValidationError as error:
-            raise _not_ours(path) from error
+        decision = read_decision(path, content)
         statement = decision.statement
         true = decision.signed.is_signed_by(self.identity.public) and statement.subject == decision.facts.hash
         if not true or (statement.study, statement.site) != (study, self.site):
@@ -106,8 +112,8 @@ class Decisions:
     def decide(
         self, study: str, decision: Literal["approved", "refused", "revoked"], facts: Facts, policy: Policy, who: Deciding
     ) -> Decision:
-        """Signs what was decided and keeps it, in place of what was decided before. RefusedError without a person's name, where a
-        person decides."""
+        """Signs what was decided and puts it in force, in place of what was decided before; that stays among the kept ones.
+        RefusedError without a person's name, where a person decides."""
         if who.policy is None:
             require_name(who.by)
         statement = ApprovalStatement(
@@ -121,8 +127,21 @@ class Decisions:
             until=who.until_ms,
         )
         signed = Decision(signed=SignedApproval.of(statement, self.identity), facts=facts)
-        write_atomic(self.studies / study / FILE, canonical_json(signed.model_dump(mode="json")), private=True)
+        self._keep(self.studies / study, canonical_json(signed.model_dump(mode="json")), policy)
         return signed
+
+    def _keep(self, folder: Path, decision: bytes, policy: Policy) -> None:
+        """The policy and the decision are among the kept ones before it is in force: numbers leave under none that is not."""
+        make_private(folder / DECISIONS)
+        with private_lock(folder / DECISIONS / "decisions.lock"):
+            kept = kept_files(folder)
+            before = read_private(folder / FILE, _LONGEST)
+            if not kept and before is not None:  # an earlier release kept the last one only
+                kept = (_numbered(folder, 1),)
+                write_atomic(kept[0], before, private=True)
+            write_atomic(folder / POLICIES / f"{policy.hash}.json", policy.rules, private=True)
+            write_atomic(_numbered(folder, len(kept) + 1), decision, private=True)
+            write_atomic(folder / FILE, decision, private=True)
 
     def state(self, study: str, policy: Policy, now_ms: int) -> State:
         """Where the study stands at this hospital, as the hub may hear it."""
@@ -154,6 +173,23 @@ class Decisions:
                 code=_POLICY,
             )
         return decision
+
+
+def read_decision(path: Path, content: bytes) -> Decision:
+    """What a file of a decision holds; whose it is, its signature says. RunError where it is none."""
+    try:
+        return Decision.model_validate_json(content)
+    except ValidationError as error:
+        raise _not_ours(path) from error
+
+
+def kept_files(folder: Path) -> tuple[Path, ...]:
+    """The kept decisions about a study, oldest first. folder: the study's."""
+    return tuple(sorted((folder / DECISIONS).glob("[0-9]*.json")))
+
+
+def _numbered(folder: Path, number: int) -> Path:
+    return folder / DECISIONS / f"{number:06d}.json"
 
 
 def require_name(by: str) -> None:

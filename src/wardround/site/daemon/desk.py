@@ -194,14 +194,14 @@ class SiteDesk:
         return reply
 
     def _worked(self, study: str, order: bytes) -> tuple[bytes, Mapping[str, Any]]:
-        """The answer, and what the log says of it besides: which sum, what was charged."""
+        """The answer, and what the log says of it besides: which sum, what was charged, under which approval it leaves."""
         decision = self._approved(study)
         site = self._site(study, decision)
         reply, sent = site.handle(order), site.sent
-        self._approved(study)  # revoked while it worked: what was made does not leave
+        approval = self._approved(study)  # revoked while it worked: what was made does not leave
         if site.is_closed:
             self._finish(study)
-        return reply, sent
+        return reply, {**sent, "approval": approval.hash}
 
     def _approved(self, study: str) -> Decision:
         policy = load_policy(self.home.policy_file)

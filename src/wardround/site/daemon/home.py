@@ -2,7 +2,7 @@
 
     keys/  hub.json  data.toml  policy.toml  ledgers/NAME.sqlite  log/  studies/HASH/...  post/  site.lock
 
-Of one study: studies/HASH/ offer.json  decision.json  work/ (memory, report and log of the running study)
+Of one study: studies/HASH/ offer.json  decision.json  decisions/  policies/  work/ (memory, report and log of the running study)
 """
 
 import os

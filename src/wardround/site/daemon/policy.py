@@ -122,10 +122,16 @@ class Policy(Section):
 
     @property
     def hash(self) -> str:
-        """Settings that came later are hashed where they are set: approvals that were given before hold on."""
+        return sha256_hex(self.rules)
+
+    @property
+    def rules(self) -> bytes:
+        """What the hash is of: the settings as canonical JSON. Whoever holds these bytes can show which policy was meant.
+
+        Settings that came later are in it where they are set: approvals that were given before hold on."""
         unset = {name for name in ("pre_approve", *_OF_PRE_APPROVALS) if self.pre_approve == "nothing"}
         unset |= {"smallest_cell"} if self.smallest_cell == 1 else set()
-        return sha256_hex(canonical_json(self.model_dump(mode="json", exclude=unset)))
+        return canonical_json(self.model_dump(mode="json", exclude=unset))
 
     def allows_now(self, now: datetime) -> bool:
         """Whether the machine works at this hour. now: by the hospital's own clock. Hours may go over midnight."""
