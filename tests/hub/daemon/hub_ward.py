@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wardround.crypto.identity import Identity
@@ -212,6 +212,7 @@ class HubWard:
     names: tuple[str, ...] = NAMES
     pace: Pace = QUICK
     networks: Networks = IN_THIS_PROCESS
+    changed: Callable[[], None] = lambda: None
     home: HubHome = field(init=False)
     hospitals: dict[str, Hospital] = field(init=False)
     roster: MemoryRoster = field(init=False)
@@ -227,7 +228,8 @@ class HubWard:
     @property
     def means(self) -> Means:
         finishing = Finishing(write_evidence, write_tables=write_result, register=False)
-        return Means(self.home, self.roster, self.post, self.engine, finishing, lambda _: self.networks, pace=self.pace)
+        means = Means(self.home, self.roster, self.post, self.engine, finishing, lambda _: self.networks, pace=self.pace)
+        return replace(means, changed=self.changed)
 
     def engine(self, study: str, sites: tuple[SiteId, ...]) -> MemoryEngine:
         return MemoryEngine(self.post, study, sites)

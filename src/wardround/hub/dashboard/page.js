@@ -168,7 +168,11 @@ function roundRows(study) {
 function folded(key, title, inside) {
   const node = make("details", "", make("summary", "", title), inside);
   node.open = open.has(key);
-  node.addEventListener("toggle", () => (node.open ? open.add(key) : open.delete(key)));
+  node.addEventListener("toggle", () => {
+    if (node.open) open.add(key);
+    else open.delete(key);
+    reachable(inside);
+  });
   return node;
 }
 
@@ -268,7 +272,16 @@ function show(view) {
     : make("p", "card", "No hospital yet: ", make("code", "", "wardround hub invite NAME")));
   const focused = document.activeElement && main.contains(document.activeElement) ? document.activeElement.textContent : null;
   main.replaceChildren(...parts);
+  for (const one of main.querySelectorAll(".wide")) reachable(one);
   if (focused) [...main.querySelectorAll("button, summary")].find((one) => one.textContent === focused)?.focus();
+}
+
+/* What is wider than its place is scrolled, by whoever has no mouse as well. */
+function reachable(node) {
+  if (node.scrollWidth <= node.clientWidth) return;
+  node.tabIndex = 0;
+  node.setAttribute("role", "region");
+  node.setAttribute("aria-label", "table, wider than the page");
 }
 
 function line(text, off = false) {
