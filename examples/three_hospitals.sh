@@ -4,7 +4,7 @@
 #   examples/three_hospitals.sh [FOLDER]     default: a new folder below /tmp; it stays, to be looked at
 #
 # As root on Linux each party gets a network of its own (ip netns): the hospitals reach one port of the hub and nothing else.
-# Otherwise all of them use the loopback device. Takes about three minutes on two cores.
+# Otherwise all of them use the loopback device, and it says so and why. Takes about three minutes on two cores.
 # A bad line for all of them (tc netem): WARDROUND_NETEM="delay 80ms 20ms loss 3%" examples/three_hospitals.sh
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,7 +17,15 @@ port=9443
 tag=wr$$
 export NO_COLOR=1
 
-own_networks() { [ "$(id -u)" = 0 ] && command -v ip > /dev/null && ip netns add "$tag-try" 2> /dev/null && ip netns del "$tag-try"; }
+# Sets `networks` where each party can have a network of its own; else `why_shared`.
+own_networks() {
+    networks="" why_shared=""
+    if [ "$(id -u)" != 0 ]; then why_shared="this is not root"; return; fi
+    if ! command -v ip > /dev/null; then why_shared="there is no command ip (iproute2)"; return; fi
+    if ! why_shared=$(ip netns add "$tag-try" 2>&1); then why_shared=${why_shared:-ip netns add failed}; return; fi
+    ip netns del "$tag-try"
+    networks=yes
+}
 
 # as_party NAME: what stands before a command of that party, in the array `as`: a home and, where it can be, a network of its own.
 as_party() {
@@ -88,8 +96,7 @@ until_seen() { # until_seen SECONDS TEXT COMMAND...: tries the command until its
     exit 1
 }
 
-networks=""
-if own_networks; then networks=yes; fi
+own_networks
 trap clean_up EXIT
 for name in hub $hospitals; do mkdir -p "$folder/$name"; done
 if [ -n "$networks" ]; then
@@ -98,6 +105,8 @@ if [ -n "$networks" ]; then
     echo "# the hub and each hospital have a network of their own"
 else
     address=127.0.0.1:$port
+    if [ -n "${WARDROUND_NETEM:-}" ]; then echo "WARDROUND_NETEM needs networks of their own: $why_shared" >&2; exit 1; fi
+    echo "# no networks of their own ($(echo "$why_shared" | tail -n 1)): hub and hospitals share the loopback device"
 fi
 
 echo "# drawn X-rays of no patient, a folder for each hospital"
