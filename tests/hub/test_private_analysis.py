@@ -11,10 +11,12 @@ import pytest
 from wardround.hub.analysis_coordinator import AnalysisCoordinator
 from wardround.plan.plan import Plan
 from wardround.plan.pricing import price_of, with_noise
+from wardround.plan.private_plan import charged_step
 from wardround.privacy.ledger.ledger import Ledger
-from wardround.privacy.ledger.state import Charge
+from wardround.privacy.ledger.state import Charge, content_of
 from wardround.simulation.analysing import analyse
 from wardround.site.daemon import review
+from wardround.site.site import Site
 from wardround.site.store import SiteStore
 from wardround.study.declaration import Study
 from wardround.study.protection import protection
@@ -273,3 +275,24 @@ def test_an_epsilon_of_a_study_without_privacy_is_refused(tmp_path: Path) -> Non
     plain = parse_study(STUDY[: STUDY.index("[privacy]")] + STUDY[STUDY.index("[analysis]") :])
     with pytest.raises(StudyError, match="needs a private study"):
         analyse(plain, {name: rows(name) for name in NAMES}, out=tmp_path / "run", epsilon=1.0)
+
+
+def test_a_hospital_can_log_which_entry_paid_for_each_sum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its evidence ties what left to what was charged, as it does for a training (`evidence/pack_charges.py`)."""
+    handle, told = Site.handle, []
+
+    def listened(one: Site, data: bytes) -> bytes:
+        reply = handle(one, data)
+        if sums(data) is not None:
+            told.append((str(one.name), dict(one.sent)))
+        return reply
+
+    monkeypatch.setattr(Site, "handle", listened)
+    run(study(), tmp_path)
+    charges = {name: charges_at(tmp_path, name) for name in NAMES}
+    assert {name for name, _ in told} == set(NAMES) and charged_step(study()) == "evaluate"
+    for name, facts in told:
+        charge = charges[name][facts["release"]]
+        assert (facts["ledger_entry"], facts["ledger_chain"]) == (charge.entry, charge.chain) != (0, "")
+        assert facts["charged"] == content_of(charge.event, charge.count)
+        assert facts["release"].startswith(facts["sum"]) and facts["sum"].startswith("evaluate/")
