@@ -40,10 +40,10 @@ def decisions_problem(files: Files, manifest: Mapping[str, Any]) -> str | None:
     if not names:
         return None
     try:
-        found = [_read(files, name) for name in names]
+        decisions = [_read(files, name) for name in names]
     except _UnreadableError as error:
         return str(error)
-    for one in found:
+    for one in decisions:
         if problem := _fault(one, manifest):
             return problem
     kept = [name for name in names if name != DECISION]
@@ -52,7 +52,7 @@ def decisions_problem(files: Files, manifest: Mapping[str, Any]) -> str | None:
         return "a decision is missing: their numbers have a gap"
     if kept and files.get(DECISION) != files[kept[-1]]:
         return f"the decision in force is not the last one, {kept[-1]}"
-    return _missing(files, found, manifest["study"])
+    return _missing(files, decisions, manifest["study"])
 
 
 def policies_problem(files: Files, manifest: Mapping[str, Any]) -> str | None:
@@ -102,9 +102,9 @@ def approvals_problem(files: Files, manifest: Mapping[str, Any]) -> str | None:
     return ""
 
 
-def _missing(files: Files, found: list[DecisionFile], study: str) -> str:
+def _missing(files: Files, decisions: list[DecisionFile], study: str) -> str:
     """A decision against the study that the log has and the zip has not: without it an earlier approval would seem to hold."""
-    made = {one.statement.hash for one in found}
+    made = {one.statement.hash for one in decisions}
     for line in _lines(files, study) or []:
         if line.code in _TAKEN_BACK and "decision" in line.facts and line.facts["decision"] not in made:
             return f"line {line.number} of the log says that the study was {line.code}, and that decision is missing"
