@@ -47,8 +47,7 @@ class Facts(Header):
 
     @property
     def hash(self) -> str:
-        """Of a decision without a task as it was before there were tasks: what was signed holds on."""
-        return subject_hash(self.model_dump(mode="json", exclude=set() if self.task else {"task"}))
+        return subject_hash(self.model_dump(mode="json"))
 
 
 class Decision(Header):
