@@ -346,7 +346,9 @@ def heart_coverage(runs: int) -> dict[str, float]:
             }
             held += held_by_regression(carried_out(study, again), reported)
         figures[f"private_covered_heart_{epsilon:g}"] = float(np.mean(held))
-    print("| " + " | ".join(["heart, 15 coefficients", *(f"{one:.3f}" for one in figures.values())]) + " |", flush=True)
+    print(
+        "| " + " | ".join([f"heart, {len(design)} coefficients", *(f"{one:.3f}" for one in figures.values())]) + " |", flush=True
+    )
     return figures
 
 
