@@ -25,7 +25,7 @@ def trained_by(more: str = "", text: str = MOLECULES) -> dict[str, object]:
 
 
 def test_molecules_train_by_sgd_with_momentum_unless_the_study_says_otherwise() -> None:
-    """AdamW on fingerprints costs a tenth of the area under the curve: nobody should get it without asking."""
+    """AdamW on fingerprints costs much of the area under the curve: nobody should get it without asking."""
     assert trained_by() == {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1}
     assert trained_by("[training]\nlearning_rate = 0.03") == {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.03}
     assert trained_by('[training]\noptimizer = "sgd"\nmomentum = 0.0')["momentum"] == 0.0

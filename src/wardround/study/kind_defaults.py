@@ -1,7 +1,7 @@
 """Settings whose default depends on what the data are, filled in where a study file is read: the study and its hash hold them.
 
 AdamW divides each step by how large a weight's gradients have been. A bit of a fingerprint that few molecules have is a weight
-with few gradients, so that its steps explode: on tox21 that costs a tenth of the area under the curve, also of a linear model.
+with few gradients, so that its steps explode: on tox21 that cost a network 0.04 of the area under the curve, a linear model 0.06.
 """
 
 from collections.abc import Mapping

@@ -29,7 +29,7 @@ LONGEST_SMILES = 2000
 """In characters. A drug has a hundred; RDKit's own recursion ends its process at some ten thousand."""
 MOST_ATOMS = 1000
 AGREED_FORMS = "88e617a48e4c6a1ddaa9d85fcd6897ea09b5ef05f1736df400e180a52da0a3af"
-"""What `agreed_forms` is with every RDKit that may take part: others would put a compound into another fold."""
+"""What `agreed_forms` is with every RDKit that may take part: others would give a compound another fold, or other inputs."""
 _PIECE = 256
 _PIECE_S, _WORD_S = 120.0, 20.0
 _START_S = 120.0
@@ -51,7 +51,7 @@ class ReadMolecules:
 
 
 def read_molecules(words: Sequence[str], rules: MoleculeContract) -> ReadMolecules:
-    """What each SMILES is. MissingExtraError without RDKit; DataError where it writes molecules in another way than is agreed."""
+    """What each SMILES is. MissingExtraError without RDKit; DataError where it is not one that may take part."""
     if importlib.util.find_spec("rdkit") is None:
         raise MissingExtraError(
             "Molecules are read by RDKit, which is not installed", expected="the package rdkit",
@@ -173,7 +173,7 @@ class _Bench:
         if not head:
             raise DataError("RDKit does not start", hint='install it anew: pip install --force-reinstall "wardround[chemistry]"')
         raise DataError(
-            "This RDKit writes molecules in another way than is agreed: a compound would be in another fold here",
+            "This RDKit makes other numbers of molecules than is agreed: a compound's fold or inputs would differ here",
             expected="an RDKit that the extra chemistry names",
             found=f"rdkit {head.get('version', '')}",
             hint='pip install --upgrade "wardround[chemistry]"',
