@@ -81,11 +81,11 @@ def mixed_sums(
     """What one hospital adds. matrix: (n, p). parameters: (p + 1,), or (p + 2,) of a gaussian family. residual: the smallest and
     largest residual deviation that counts, of a gaussian family."""
     size = matrix.shape[1]
-    known = None
+    residual_deviation = None
     if isinstance(family, Gaussian):
         assert residual is not None
-        known = float(np.exp(np.clip(parameters[size + 1], *np.log(residual))))
-    rows = _Rows(matrix, outcome, offset, family, parameters[:size], float(parameters[size]), known)
+        residual_deviation = float(np.exp(np.clip(parameters[size + 1], *np.log(residual))))
+    rows = _Rows(matrix, outcome, offset, family, parameters[:size], float(parameters[size]), residual_deviation)
     middle, width = rows.mode()
     z = middle + np.sqrt(2.0) * width * _POINTS
     likelihood, score, weight = rows.at(z)
@@ -98,8 +98,8 @@ def mixed_sums(
     second[:size, :size] = matrix.T @ (by_slope[:, None] * matrix)
     second[:size, size] = second[size, :size] = matrix.T @ by_both
     second[size, size] = float((share * z**2) @ weight.sum(axis=1))
-    if known is not None:
-        first, second = _with_residual(first, second, matrix, score, z, share, known)
+    if residual_deviation is not None:
+        first, second = _with_residual(first, second, matrix, score, z, share, residual_deviation)
     mean = share @ first
     centred = first - mean
     return MixedSums(total, mean, second - centred.T @ (share[:, None] * centred))

@@ -51,11 +51,11 @@ def told(text: str, words: Words) -> str:
 def _sentence(text: str, words: Words) -> str:
     if len(text) > _LONGEST_PART:
         return text
-    if found := _EVENTS.fullmatch(text):
-        site, patients, records, finding = found.groups()
+    if match := _EVENTS.fullmatch(text):
+        site, patients, records, finding = match.groups()
         return words("told.events", site=site, patients=patients, records=records, finding=words.sentence(finding))
-    if found := _FIGURE.fullmatch(text):
-        site, metric, value, low, high = found.groups()
+    if match := _FIGURE.fullmatch(text):
+        site, metric, value, low, high = match.groups()
         figure = {"metric": metric, "value": value, "low": low, "high": high}
         return words("told.site_figure", site=site, **figure) if site else words("told.figure", **figure)
     return words.sentence(text)

@@ -137,7 +137,7 @@ def verified(folder: Path, name: str, file_name: str) -> Path:
     if not path.is_file():
         raise DataError(f"The data set {name!r} lacks {file_name}", hint="fetch the set again")
     packed = path.name != file_name
-    if file.hashes and not any(_hash_of(path, known.partition(":")[0], packed=packed) == known for known in file.hashes):
+    if file.hashes and not any(_hash_of(path, one.partition(":")[0], packed=packed) == one for one in file.hashes):
         raise DataError(
             f"{file_name} is not the file that the catalogue knows as {name!r}",
             expected=" or ".join(file.hashes),
