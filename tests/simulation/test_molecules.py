@@ -17,6 +17,7 @@ from wardround.prediction.answers import predict
 from wardround.sources import network_input, open_source
 from wardround.study.reading import parse_study
 from wardround.study.record.model_statement import METADATA_KEY, ModelStatement
+from wardround.values.errors import WardroundError
 
 HEADS = ("c1ccccc1", "c1ccncc1", "C1CCCCC1", "c1ccsc1", "C1CCOC1", "c1ccc2ccccc2c1", "C1CC1", "c1c[nH]cn1")
 TAILS = ("", "C", "CC", "O", "N", "Cl", "Br", "OC(=O)", "NC(=O)", "CO", "OCC", "NCC", "N#C", "FC(F)(F)", "CS(=O)(=O)")
@@ -130,3 +131,19 @@ mode = "masked"
         text = text.replace("[algorithm]\n", '[algorithm]\nname = "fedsgd"\n')
     run = wr.simulate(parse_study(text), paths, out=tmp_path / "run", workers=0)
     assert run.record.privacy is not None and run.record.model is not None
+
+
+def test_a_table_that_is_refused_shows_no_smiles_to_anybody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coordinator hears that a partner's records cannot be read, and not which: that its own report says."""
+    monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))
+    secret = "BrC(F)(F)C1CCOC1(C)(C)(C)(C)C"
+    paths = partners(tmp_path / "data")
+    with paths["partner_0"].open("a") as file:
+        file.write(f"{secret},1,1\n")
+    with pytest.raises(WardroundError) as caught:
+        wr.simulate(parse_study(STUDY), paths, out=tmp_path / "run", workers=0)
+    whole = b"".join(path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file())
+    told = f"{caught.value} {getattr(caught.value, '__notes__', '')}"
+    assert "C(F)(F)" not in told and b"C(F)(F)" not in whole
+    report = open_source(paths["partner_0"], parse_study(STUDY).data).check()
+    assert secret in [spot.value for finding in report.findings for spot in finding.places]

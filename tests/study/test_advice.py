@@ -27,3 +27,10 @@ def test_the_mend_works_when_followed() -> None:
 def test_images_are_not_told() -> None:
     """Most image studies balance on purpose: a film's finding is as frequent as a collection made it."""
     assert not list(advice(parse_study(starter("image"))))
+
+
+def test_a_yes_or_no_of_molecules_is_told_as_a_table_is() -> None:
+    """Hits in an assay are rare, so that a weighed model's answers are far from how often a compound hits."""
+    study = '[question]\ntitle = "Assay"\n[data]\nkind = "molecule"\n[network]\nname = "logistic"\n'
+    assert list(advice(parse_study(study)))
+    assert not list(advice(parse_study(f"{study}[training]\nclass_balance = false\n")))

@@ -7,7 +7,7 @@ from wardround.study.declaration import Study
 
 def advice(study: Study) -> Iterator[str]:
     """Sentences with a mend each; none where nothing is to be said."""
-    if study.analysis is None and not study.evaluates_only and study.data.kind == "table" and _weighs_by_counts(study):
+    if study.analysis is None and not study.evaluates_only and study.data.kind != "image" and _weighs_by_counts(study):
         yield (
             "Answers will be no probabilities: training.class_balance is true, so each hospital weighs its classes as if all "
             "were equally frequent. For probabilities of its own patients write class_balance = false under [training]."
