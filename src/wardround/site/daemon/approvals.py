@@ -1,7 +1,7 @@
 r"""What a person at the hospital decided about a study, or the policy beforehand, as a signed record; and whether it holds now.
 
     offer --a person looks--> decide(...) --> decision.json --require_approved, before work and before an answer leaves--> go on
-                                   \--every one of them, for good--> decisions/0001.json ...  policies/HASH.json
+                                   \--every one of them, for good--> decisions/000001.json ...  policies/HASH.json
 
 A decision names the study's hash, the data set, the fingerprint of its records, the mapping, the ledger and the policy. Where one
 of them is another now, it does not hold. What leaves of it is a hash of the hospital's own facts, with a salt (`wire/offers.py`).
