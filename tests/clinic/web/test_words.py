@@ -13,7 +13,7 @@ from wardround.clinic.intake.desk import as_json
 from wardround.clinic.store.people import ROLES
 from wardround.clinic.web.saying import COVERAGES, FIGURES, frequency, percent, said_of
 from wardround.clinic.web.sheets import Privacy, leaflet, most_right, patient_sheet, privacy_words
-from wardround.clinic.web.words import LANGUAGES, Words, catalogue, errors
+from wardround.clinic.web.words import LANGUAGES, Words, catalogue, errors, gaps, patterns
 from wardround.sources.dicom.picture.findings import FINDINGS
 from wardround.sources.images.image_decoding import FAULTS, GREY_BELOW
 from wardround.sources.images.pixels import FAULTS as PIXEL_FAULTS
@@ -191,3 +191,19 @@ def test_each_kind_of_promise_is_told_from_the_others() -> None:
     for language in LANGUAGES:
         said = [privacy_words(privacy, Words(language)) for privacy in PROMISES if privacy != Privacy(8.0, 1e-5)]
         assert len(set(said)) == 5
+
+
+@pytest.mark.parametrize("parts", [parts for parts, _ in patterns("zh")])
+def test_a_sentence_with_names_in_it_is_found_whatever_the_names_are(parts: tuple[str, ...]) -> None:
+    """With each gap filled, by a word, by many, by signs that mean something to a pattern; never with an empty one."""
+    for name in ("x", "a name (of two) [words].*", "名"):
+        held = gaps(parts, name.join(parts))
+        assert held is not None and name.join(parts) == "".join(a + b for a, b in zip(parts, [*held, ""], strict=True))
+    assert gaps(parts, "".join(parts)) is None or len(set(parts)) < len(parts)
+
+
+def test_a_crafted_text_keeps_no_page_busy() -> None:
+    """Whoever names a study or a file can write what every gap could end at, thousands of times: it is looked at once."""
+    for parts, _ in patterns("zh"):
+        crafted = parts[0] + ("a" + "a".join(parts[1:-1])) * 10_000 + "~"
+        assert (gaps(parts, crafted) is None) == (parts[-1] != "")

@@ -4,8 +4,8 @@ Errors are written in English where they arise. A catalogue translates them by t
 is shown as it is, since a sentence in another language is better than none.
 """
 
-import re
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -48,10 +48,30 @@ class Words:
         text = text.rstrip(".")
         if text in self._errors or not self._errors:
             return self._errors.get(text, text)
-        for pattern, translated in patterns(self.language):
-            if match := pattern.fullmatch(text):
-                return translated.format(*match.groups())
+        for parts, translated in patterns(self.language):
+            if (held := gaps(parts, text)) is not None:
+                return translated.format(*held)
         return text
+
+
+def gaps(parts: Sequence[str], text: str) -> list[str] | None:
+    """What stands between the parts of a sentence, each at least a letter; None where the text is not made of them. In time that
+    grows with the text alone, whatever somebody wrote into it.
+
+    >>> gaps(("", " of ", " is gone"), "film 3 of case 7 is gone")
+    ['film 3', 'case 7']
+    """
+    first, *between, last = parts
+    at, end, held = len(first), len(text) - len(last), []
+    if not (text.startswith(first) and text.endswith(last)):
+        return None
+    for part in between:
+        found = text.find(part, at + 1, end)
+        if found < 0:
+            return None
+        held.append(text[at:found])
+        at = found + len(part)
+    return [*held, text[at:end]] if at < end else None
 
 
 @cache
@@ -67,10 +87,9 @@ def errors(language: str) -> dict[str, str]:
 
 
 @cache
-def patterns(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Sentences that hold a name or a number, which stays as it is."""
-    rows = [(english, text) for english, text in errors(language).items() if "{}" in english]
-    return tuple((re.compile("(.+)".join(map(re.escape, english.split("{}"))), re.DOTALL), text) for english, text in rows)
+def patterns(language: str) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Sentences that hold a name or a number, which stays as it is: their parts around it."""
+    return tuple((tuple(english.split("{}")), text) for english, text in errors(language).items() if "{}" in english)
 
 
 def _toml(name: str) -> dict[str, Any]:
