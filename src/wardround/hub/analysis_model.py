@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save as save_tensors
 
+from wardround.algorithms.fedsgd import STATEMENT as NOISED_STEPS
 from wardround.analysis.fitted_model import FittedModel
 from wardround.analysis.registry import model_of
 from wardround.analysis.result import Result
@@ -128,7 +129,7 @@ def _record(ended: EndedAnalysis, model: FittedModel, sha256: str, threshold: fl
         versions=versions_here(),
         machine=MachineRecord(cores=usable_cores()),
         network=NetworkRecord(name=_NAMES[model.record.family], parameters=model.numbers),
-        algorithm="newton" if ended.privacy is None else "fedsgd",
+        algorithm="newton" if ended.privacy is None else NOISED_STEPS.name,
         privacy_mode=study.privacy.mode,
         privacy=ended.privacy,
         summation_mode=study.summation.mode,

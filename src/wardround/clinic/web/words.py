@@ -66,11 +66,11 @@ def gaps(parts: Sequence[str], text: str) -> list[str] | None:
     if not (text.startswith(first) and text.endswith(last)):
         return None
     for part in between:
-        found = text.find(part, at + 1, end)
-        if found < 0:
+        stop = text.find(part, at + 1, end)
+        if stop < 0:
             return None
-        held.append(text[at:found])
-        at = found + len(part)
+        held.append(text[at:stop])
+        at = stop + len(part)
     return [*held, text[at:end]] if at < end else None
 
 
