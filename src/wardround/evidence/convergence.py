@@ -3,7 +3,8 @@
 A curve that looks flat at the end may be one whose learning rate has fallen to nothing: 30 rounds of a logistic regression ended
 at a score of 0.816 where 150 reached 0.834. So curves are read over *learning time*, in which a round counts as its learning rate
 does, in parts of the highest one. A model that would go on learning at a full rate has a slope there, however little the last
-rounds moved it.
+rounds moved it. For plain gradient descent that slope of the loss is the square of the gradient's length, so that no hospital
+need send its own.
 
     rounds, schedule --> learning time --quarters of it--> gain of the last quarter against the noise --> verdict
 
