@@ -288,5 +288,5 @@ def test_the_latest_acceptance_goes_by_that_name(clinic: ClinicPlace) -> None:
     names = [keep_acceptance(clinic, record_of(film_model(), FILMS, created=day)) for day in days]
     assert read_acceptance(clinic, "latest").id == names[0]
     keep_acceptance(clinic, record_of(film_model(bias=-1.0), FILMS, created=days[0]))
-    with pytest.raises(RunError, match="same second"):
+    with pytest.raises(RunError, match="same moment"):
         read_acceptance(clinic, "latest")

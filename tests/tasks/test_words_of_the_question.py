@@ -31,6 +31,7 @@ EXCEPTIONS = {
     "study/record/model_statement.py": "names the scores that prediction reads",
     "training/onnx_export.py": "the step from output to what is shown has a default",
     "analysis/regression/fitted_model.py": "a fitted logistic regression has a label with two sides, as the label section says",
+    "analysis/survival/fitted_model.py": "an event seen or not is written in the label section's two sides",
     "training/linear_export.py": "the file of a fitted logistic regression shows a probability",
     "sources/readiness/findings.py": "tells a data manager of the label's two sides in the words of the label section",
     "sources/synthetic/anatomy.py": "a direction in the body",

@@ -40,7 +40,7 @@ _NAMES = {
     "negative_binomial": "negative binomial regression",
 }
 HALF = 0.5
-"""At and above it a record is called positive, until a hospital that accepts the model sets its own."""
+"""At and above it the answer is a yes, until a hospital that accepts the model sets its own."""
 
 
 @dataclass(frozen=True)

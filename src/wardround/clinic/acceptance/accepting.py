@@ -171,7 +171,7 @@ def _record(
     limits, coverage = measured_limits(cases, asked.scores, settings.promise, seed)
     reference = fit_reference(cases.inputs, networks[0].outputs(cases.inputs).embedding, cases.folds(seed))
     record = AcceptanceRecord(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         hospital=clinic.settings.hospital,
         wardround=__version__,
         seed=seed,

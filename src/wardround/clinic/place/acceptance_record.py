@@ -190,12 +190,12 @@ def read_acceptance(clinic: ClinicPlace, name: str) -> AcceptanceRecord:
 
 
 def _latest(clinic: ClinicPlace) -> AcceptanceRecord:
-    """Two of one second are named, since a guess could put the wrong one in service."""
+    """Two of one moment are named, since a guess could put the wrong one in service."""
     records = acceptances(clinic)
     latest = [record for record in records if record.created == records[-1].created]
     if len(latest) != 1:
         raise RunError(
-            "No model was accepted here" if not latest else "Several models were accepted in the same second",
+            "No model was accepted here" if not latest else "Several models were accepted at the same moment",
             expected="one latest acceptance",
             found=", ".join(record.id for record in latest),
             hint=f"test one: {clinic.command('accept MODEL --data PATH')}" if not latest else "name one of them",
