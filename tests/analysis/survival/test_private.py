@@ -107,8 +107,13 @@ def test_a_curve_ends_where_noise_is_all_there_is() -> None:
     """Two patients who are still followed say nothing under noise of ten; a lucky draw may still show a number."""
     ends = [carried_out(private(noise=8.0), patients(150)).figures["groups"][0]["survival"] for _ in range(20)]
     assert any(one[-1] is None for one in ends) and any(one[0] is not None for one in ends)
-    with pytest.raises(DataError, match="no more patients than the noise"):
-        carried_out(private(noise=60.0), patients(30))
+    refusals = []
+    for _ in range(20):
+        try:
+            carried_out(private(noise=60.0), patients(30))
+        except DataError as refusal:
+            refusals.append(str(refusal))
+    assert refusals and all("no more patients than the noise" in one for one in refusals)
 
 
 @pytest.mark.parametrize(
