@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtr
 
+from wardround.analysis.bounded_columns import linear, matrix_of, products, shortening
 from wardround.analysis.design import Design
 from wardround.analysis.effects.averages import Averages
 from wardround.analysis.effects.rows import Floats, Integers
@@ -125,10 +126,8 @@ class PrivateEffect:
         matrix = self.design.matrix(chosen)
         if ask.label == MOMENTS:
             return self._moments_of_each(len(rows), there, matrix, outcome)
-        linear = np.zeros(len(there))
-        for position in range(matrix.shape[1]):
-            linear = linear + matrix[:, position] * ask.order[LINE][position]
-        apart = np.clip(outcome - np.clip(linear, -self._largest, self._largest), -self.cut, self.cut)
+        predicted = np.clip(linear(matrix, ask.order[LINE]), -self._largest, self._largest)
+        apart = np.clip(outcome - predicted, -self.cut, self.cut)
         arm = had[there].argmax(axis=1)
         arrays = {name: np.zeros((len(rows), len(self.arms))) for name in ("patients", "sums", "squares")}
         arrays["patients"][there, arm], arrays["sums"][there, arm], arrays["squares"][there, arm] = 1.0, apart, apart**2
@@ -136,16 +135,11 @@ class PrivateEffect:
 
     def _moments_of_each(self, count: int, there: Integers, matrix: Floats, outcome: Floats) -> Arrays:
         size = len(self.design)
-        squares = np.zeros(len(there))
-        for position in range(size):
-            squares = squares + matrix[:, position] ** 2
-        weight = np.minimum(1.0, size / np.maximum(squares, 1e-300))
-        first, second = np.triu_indices(size)
-        products, cross = np.zeros((count, len(first))), np.zeros((count, size))
-        twice = np.where(first == second, 1.0, math.sqrt(2.0))
-        products[there] = matrix[:, first] * matrix[:, second] * twice * weight[:, None]
+        weight = shortening(matrix, size)
+        of_pairs, cross = np.zeros((count, size * (size + 1) // 2)), np.zeros((count, size))
+        of_pairs[there] = products(matrix) * weight[:, None]
         cross[there] = matrix * (weight * outcome)[:, None]
-        return {"products": products, "cross": cross}
+        return {"products": of_pairs, "cross": cross}
 
     def contribution(self, rows: Rows, ask: Ask) -> Arrays:
         return {name: array.sum(axis=0) for name, array in self.of_each(rows, ask).items()}
@@ -159,11 +153,7 @@ class PrivateEffect:
     def _line(self, moments: Total) -> Floats:
         """Least squares from moments with noise, with a penalty as large as the noise can make a direction look."""
         size = len(self.design)
-        products = np.zeros((size, size))
-        products[np.triu_indices(size)] = moments["products"]
-        products = np.where(np.eye(size, dtype=bool), products, products / math.sqrt(2.0))
-        products = np.triu(products) + np.triu(products, 1).T
-        values, directions = np.linalg.eigh(products)
+        values, directions = np.linalg.eigh(matrix_of(moments["products"], size))
         penalty = moments.noise["products"] * math.sqrt(2.0 * size) + 1e-6
         line = directions @ ((directions.T @ moments["cross"]) / (np.maximum(values, 0.0) + penalty))
         return np.asarray(np.clip(line, -(2.0**20), 2.0**20))

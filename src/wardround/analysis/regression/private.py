@@ -32,6 +32,7 @@ import numpy as np
 from wardround.algorithms.fedopt import FedOpt
 from wardround.algorithms.fedsgd import FedSgd
 from wardround.algorithms.newton import Matrix, Vector
+from wardround.analysis.bounded_columns import linear, matrix_of, products, shortening
 from wardround.analysis.design import Design
 from wardround.analysis.protocol import Ask, Exchange, Noised, Total
 from wardround.analysis.regression.private_report import PrivateFit, private_result
@@ -100,34 +101,21 @@ class PrivateRegression:
         chosen, size = rows.select(there), len(self.design)
         columns, outcome = self.design.matrix(chosen), chosen[self.section.outcome]
         chance = self._chances(columns, ask.order[POINT])
-        weight = self._weights(columns) / (2.0 * np.maximum(chance, 1.0 - chance))
+        weight = shortening(columns, self.clip**2) / (2.0 * np.maximum(chance, 1.0 - chance))
         if ask.label == STEPS:
             score = np.zeros((len(rows), size))
             score[there] = columns * (weight * (np.clip(outcome, 0.0, 1.0) - chance))[:, None]
             return {"score": score}
-        first, second = np.triu_indices(size)
-        products = columns[:, first] * columns[:, second] * np.where(first == second, 1.0, math.sqrt(2.0))
-        information = np.zeros((len(rows), len(first)))
-        information[there] = products * (weight * chance * (1.0 - chance))[:, None]
+        information = np.zeros((len(rows), size * (size + 1) // 2))
+        information[there] = products(columns) * (weight * chance * (1.0 - chance))[:, None]
         counts = np.zeros((len(rows), 2))
         counts[there] = np.stack([np.ones(len(there)), np.clip(outcome, 0.0, 1.0)], axis=1)
         return {"information": information, "counts": counts}
 
     def _chances(self, columns: Matrix, point: Vector) -> Vector:
-        """mu (n,). Column by column, so that a row's number does not depend on how many there are."""
-        linear = np.zeros(len(columns))
-        for position in range(columns.shape[1]):
-            linear = linear + columns[:, position] * point[position]
-        chances: Vector = 1.0 / (1.0 + np.exp(-np.clip(linear, -_FARTHEST, _FARTHEST)))
+        """mu (n,)."""
+        chances: Vector = 1.0 / (1.0 + np.exp(-np.clip(linear(columns, point), -_FARTHEST, _FARTHEST)))
         return chances
-
-    def _weights(self, columns: Matrix) -> Vector:
-        """v^2 (n,)."""
-        squares = np.zeros(len(columns))
-        for position in range(columns.shape[1]):
-            squares = squares + columns[:, position] ** 2
-        weights: Vector = np.minimum(1.0, self.clip**2 / np.maximum(squares, 1e-300))
-        return weights
 
     def contribution(self, rows: Rows, ask: Ask) -> Arrays:
         return {name: array.sum(axis=0) for name, array in self.of_each(rows, ask).items()}
@@ -160,11 +148,7 @@ def estimated(
     """Estimates and their covariance in the scaled columns, as the module's text says. noise: standard deviation in one number of
     a score. centre: the mean of the steps' points (p,)."""
     size = len(centre)
-    information = np.zeros((size, size))
-    information[np.triu_indices(size)] = last["information"]
-    information = np.where(np.eye(size, dtype=bool), information, information / math.sqrt(2.0))
-    information = np.triu(information) + np.triu(information, 1).T
-    values, directions = np.linalg.eigh(information)
+    values, directions = np.linalg.eigh(matrix_of(last["information"], size))
     kept = np.maximum(values - last.noise["information"], 1e-9)
     spread = noise**2 / len(points)
     curvature = (directions * kept) @ directions.T
