@@ -5,7 +5,10 @@
 #
 # As root on Linux each party gets a network of its own (ip netns): the hospitals reach one port of the hub and nothing else.
 # Otherwise all of them use the loopback device, and it says so and why. Takes about three minutes on two cores.
-# A bad line for all of them (tc netem): WARDROUND_NETEM="delay 80ms 20ms loss 3%" examples/three_hospitals.sh
+# A bad line for all of them, each part by itself or together:
+#   WARDROUND_NETEM="delay 80ms 20ms loss 3%"    by tc netem, where the kernel has it
+#   WARDROUND_LOSS=0.03                          of what arrives anywhere, this share is dropped (iptables)
+#   WARDROUND_RATE=1mbit                         of each line, by tc tbf
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 wardround=${WARDROUND:-wardround}
@@ -58,8 +61,11 @@ make_networks() {
         ip link add "$tag-$number" type veth peer name eth0 netns "$tag-$name"
         ip link set "$tag-$number" master "$tag" up
         [ -z "${WARDROUND_NETEM:-}" ] || tc qdisc add dev "$tag-$number" root netem $WARDROUND_NETEM
+        [ -z "${WARDROUND_RATE:-}" ] || tc qdisc add dev "$tag-$number" root tbf rate "$WARDROUND_RATE" burst 32kb latency 400ms
         ip -n "$tag-$name" addr add "10.77.0.$number/24" dev eth0
         ip -n "$tag-$name" link set eth0 up && ip -n "$tag-$name" link set lo up
+        [ -z "${WARDROUND_LOSS:-}" ] || ip netns exec "$tag-$name" \
+            iptables -A INPUT -i eth0 -m statistic --mode random --probability "$WARDROUND_LOSS" -j DROP
         number=$((number + 1))
     done
 }
@@ -105,7 +111,10 @@ if [ -n "$networks" ]; then
     echo "# the hub and each hospital have a network of their own"
 else
     address=127.0.0.1:$port
-    if [ -n "${WARDROUND_NETEM:-}" ]; then echo "WARDROUND_NETEM needs networks of their own: $why_shared" >&2; exit 1; fi
+    if [ -n "${WARDROUND_NETEM:-}${WARDROUND_LOSS:-}${WARDROUND_RATE:-}" ]; then
+        echo "WARDROUND_NETEM, WARDROUND_LOSS and WARDROUND_RATE need networks of their own: $why_shared" >&2
+        exit 1
+    fi
     echo "# no networks of their own ($(echo "$why_shared" | tail -n 1)): hub and hospitals share the loopback device"
 fi
 

@@ -35,9 +35,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all benchmark rooms share
 
-from masking import against_flower, against_plain, exchanges, many_sites, precision, whole_round
-
 from last_line import last_line
+from masking import against_flower, against_plain, exchanges, many_sites, precision, whole_round
 
 SEED = 7  # of the updates and of the small network; masks come from the operating system
 Part = Callable[[argparse.Namespace, Path], dict[str, float]]

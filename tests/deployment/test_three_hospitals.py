@@ -78,7 +78,8 @@ def test_without_networks_it_says_so_and_why(tmp_path: Path) -> None:
     why = "there is no command ip (iproute2)" if os.geteuid() == 0 else "this is not root"
     assert said[0] == f"# no networks of their own ({why}): hub and hospitals share the loopback device"
     bad_line = script(tmp_path / "parties", "/nowhere/wardround", PATH=str(commands), WARDROUND_NETEM="delay 80ms")
-    assert bad_line.returncode == 1 and bad_line.stderr == f"WARDROUND_NETEM needs networks of their own: {why}\n"
+    assert bad_line.returncode == 1
+    assert bad_line.stderr == f"WARDROUND_NETEM, WARDROUND_LOSS and WARDROUND_RATE need networks of their own: {why}\n"
 
 
 def require_evaluated(folder: Path, model: Path) -> None:

@@ -39,12 +39,14 @@ class BadHub:
 
 @contextmanager
 def running(folder: Path, kind: str) -> Iterator[BadHub]:
-    bad = BadHub(kind, ca_pem=make_certificates(folder / "tls"))
+    bad, over = BadHub(kind, ca_pem=make_certificates(folder / "tls")), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             bad.requests += 1
             self.rfile.read(int(self.headers.get("content-length", 0)))
+            if bad.kind == "silent":
+                over.wait(60.0)
             self.send_response(200)
             if kind == "idle":
                 self.send_header("content-length", "0")
@@ -78,6 +80,7 @@ def running(folder: Path, kind: str) -> Iterator[BadHub]:
     try:
         yield bad
     finally:
+        over.set()
         server.shutdown()
         server.server_close()
 
@@ -135,3 +138,17 @@ def test_a_proxy_that_is_away_is_not_taken_for_the_hub() -> None:
     """Whoever looks at the hub's machine then looks at the wrong one; the proxy's password is nobody's to read."""
     words = in_words(httpx.ConnectError("[Errno 111] Connection refused"), "hub:443", "http://user:secret@proxy:3128")
     assert "the proxy proxy:3128" in words and "secret" not in words
+
+
+def test_a_hospital_that_stops_does_not_wait_for_a_silent_hub(tmp_path: Path) -> None:
+    """systemd would kill it, in the middle of what it writes."""
+    key = tmp_path / "login.key"
+    key.write_bytes(private_pem(ec.generate_private_key(ec.SECP384R1())))
+    key.chmod(0o600)
+    with running(tmp_path, "idle") as bad:
+        carrier = FlowerSiteCarrier(bad.address, bad.ca_pem, key, tmp_path / "node")
+        assert carrier.receive(0.0) is None
+        bad.kind = "silent"
+        began = time.monotonic()
+        carrier.close()
+        assert bad.requests >= 3 and time.monotonic() - began < 15.0

@@ -39,6 +39,7 @@ from wardround.values.private_files import read_private
 CONNECTED = "connected"
 _BEAT_EVERY_S = 6.0
 _CLOSE_S = 2.0
+_GOODBYE_S = 3.0
 _TIMEOUT = httpx.Timeout(LONGEST_WAIT_S + 20.0, connect=15.0)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _LONGEST_REFUSED_S = 4.0
@@ -97,8 +98,9 @@ class FlowerSiteCarrier:
         return False
 
     def close(self) -> None:
-        """Says that this site leaves, where the line lets it."""
+        """Says that this site leaves, where the line lets it. Whoever stops a site does not wait for a hub that is silent."""
         self._closed.set()
+        self._client._client.timeout = httpx.Timeout(_GOODBYE_S)
         node = self._node
         if node is not None:
             with suppress(httpx.HTTPError, ValueError):  # ValueError: what came is no answer of Flower's
