@@ -199,7 +199,8 @@ def test_the_whole_flow_by_keyboard(site: Site, film: Path) -> None:
     """A doctor with a cold hand on a key, or without a mouse."""
     page = site.page()
     choosers: list[Any] = []
-    page.on("filechooser", choosers.append)  # from the start: told just before the key, the browser may not yet know
+    # From the start: a browser that is told just before the key may not know it yet.
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
     page.keyboard.type("anna")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
