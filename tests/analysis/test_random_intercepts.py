@@ -8,6 +8,7 @@ import pytest
 import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy import integrate
+from scipy.special import gammaln
 
 from wardround.analysis.carrying import in_one_place
 from wardround.analysis.protocol import Analysis, Ask
@@ -25,7 +26,8 @@ from .test_regression import FAMILIES, cohort, study_of
 RANDOM = 'intercepts = "random"\n'
 LEVELS = dict(zip("abcdefgh", (-0.9, -0.5, -0.2, 0.0, 0.1, 0.4, 0.6, 1.1), strict=True))
 GAUSSIAN = 'outcome = "visits"\nfamily = "gaussian"\n' + RANDOM
-OTHERS = {"binomial": FAMILIES["binomial"][0] + RANDOM, "poisson": FAMILIES["poisson"][0] + RANDOM}
+REML = GAUSSIAN + "reml = true\n"
+OTHERS = {name: FAMILIES[name][0] + RANDOM for name in ("binomial", "poisson", "negative_binomial")}
 
 
 def hospitals(kind: str, levels: dict[str, float] = LEVELS, count: int = 800) -> dict[str, Rows]:
@@ -42,7 +44,7 @@ def hospitals(kind: str, levels: dict[str, float] = LEVELS, count: int = 800) ->
         )
         if kind == "gaussian":
             rows.columns["visits"][:] = np.clip(20 + 4 * eta + random.normal(0, 3, len(rows)), 0, 60)
-        elif kind == "poisson":
+        elif kind != "binomial":
             rows.columns["visits"][:] = np.minimum(random.poisson(np.exp(eta - 1) * rows["years"]), 60)
         else:
             rows.columns["ill"][:] = random.random(len(rows)) < 1 / (1 + np.exp(1 - eta))
@@ -96,19 +98,28 @@ class TestRandomGaussian(RandomConformance):
     settings = GAUSSIAN
 
 
+class TestRestrictedGaussian(RandomConformance):
+    settings = REML
+
+
 class TestRandomPoisson(RandomConformance):
     settings = OTHERS["poisson"]
 
 
-def test_a_gaussian_model_is_statsmodels_mixed_model() -> None:
-    """Maximum likelihood, of the same clusters: coefficients, errors, both deviations and the likelihood."""
+class TestRandomNegativeBinomial(RandomConformance):
+    settings = OTHERS["negative_binomial"]
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_a_gaussian_model_is_statsmodels_mixed_model(*, reml: bool) -> None:
+    """By both likelihoods, of the same clusters: coefficients, errors, both deviations and the likelihood."""
     parts = hospitals("gaussian")
-    result = fitted(GAUSSIAN, parts)
+    result = fitted(REML if reml else GAUSSIAN, parts)
     figures = result.figures["models"]["random"]
     matrix = np.concatenate([design(rows) for rows in parts.values()])
     outcome = np.concatenate([rows["visits"] for rows in parts.values()])
     groups = np.concatenate([np.full(len(rows), name) for name, rows in parts.items()])
-    theirs = sm.MixedLM(outcome, matrix, groups).fit(reml=False, gtol=1e-12, method="bfgs", maxiter=500)
+    theirs = sm.MixedLM(outcome, matrix, groups).fit(reml=reml, gtol=1e-9 if reml else 1e-12, method="bfgs", maxiter=500)
     assert np.allclose(figures["coefficients"], theirs.fe_params, rtol=0, atol=1e-7)
     assert np.allclose(figures["standard_errors"], theirs.bse_fe, rtol=1e-6)
     assert figures["deviation_between_hospitals"] ** 2 == pytest.approx(float(theirs.cov_re[0, 0]), rel=1e-6)
@@ -122,19 +133,28 @@ def test_other_families_are_at_the_top_of_the_integrals(kind: str) -> None:
     parts = hospitals(kind)
     figures = fitted(OTHERS[kind], parts).figures["models"]["random"]
     found = np.array([*figures["coefficients"], figures["deviation_between_hospitals"]])
+    size = 1 / 0.7  # of the negative binomial law
 
     def likelihood(parameters: NDArray[np.float64]) -> float:
         total = 0.0
         for rows in parts.values():
-            eta = design(rows) @ parameters[:-1] + (np.log(rows["years"]) if kind == "poisson" else 0.0)
-            outcome = rows["visits" if kind == "poisson" else "ill"]
+            eta = design(rows) @ parameters[:-1] + (0.0 if kind == "binomial" else np.log(rows["years"]))
+            outcome = rows["ill" if kind == "binomial" else "visits"]
 
-            def of_rows(z: float, eta: NDArray[np.float64] = eta, outcome: NDArray[np.float64] = outcome) -> float:
+            constant = 0.0 if kind == "binomial" else -float(gammaln(outcome + 1).sum())
+            if kind == "negative_binomial":
+                constant += float((gammaln(outcome + size) - gammaln(size)).sum())
+
+            def of_rows(
+                z: float, eta: NDArray[np.float64] = eta, outcome: NDArray[np.float64] = outcome, constant: float = constant
+            ) -> float:
                 at = eta + parameters[-1] * z
                 if kind == "poisson":
-                    gamma = np.array([math.lgamma(value + 1) for value in outcome])
-                    return float((outcome * at - np.exp(at) - gamma).sum())
-                return float(-np.logaddexp(0.0, np.where(outcome > 0, -at, at)).sum())
+                    return constant + float((outcome * at - np.exp(at)).sum())
+                if kind == "negative_binomial":
+                    at = at - np.log(size)
+                    return constant + float((outcome * at - (outcome + size) * np.log1p(np.exp(at))).sum())
+                return -float(np.logaddexp(0.0, np.where(outcome > 0, -at, at)).sum())
 
             grid = np.linspace(-5, 5, 201)
             heights = np.array([of_rows(z) - z**2 / 2 for z in grid])
@@ -218,5 +238,7 @@ def test_what_it_does_not_read_is_refused(other: str) -> None:
     """A setting that nothing reads is not understood."""
     with pytest.raises(StudyError, match="does nothing with intercepts"):
         study_of(OTHERS["binomial"] + other)
-    with pytest.raises(StudyError, match="families gaussian, binomial and poisson"):
+    with pytest.raises(StudyError, match="reml is of intercepts"):
+        study_of(OTHERS["binomial"] + "reml = true\n")
+    with pytest.raises(StudyError, match='is not there for family = "gamma"'):
         study_of(FAMILIES["gamma"][0] + RANDOM)

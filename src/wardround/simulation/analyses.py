@@ -41,6 +41,7 @@ def regression(
     offset: str | None = None,
     weights: str | None = None,
     intercepts: str = "common",
+    reml: bool = False,
     variance: Variance = "model",
     term_tests: TermTests = "wald",
     ridge: float = 0.0,
@@ -73,6 +74,8 @@ def regression(
         The column of the rows' weights.
     intercepts
         common, own (one for each hospital), both, or random (drawn from a normal law, whose variance is estimated).
+    reml
+        Of random intercepts, gaussian family: whether variances are by the restricted likelihood.
     variance
         model, hc0, hc1, or clustered by patient.
     term_tests
@@ -116,6 +119,7 @@ def regression(
         "offset": offset,
         "weights": weights,
         "intercepts": intercepts,
+        "reml": reml,
         "variance": variance,
         "term_tests": term_tests,
         "ridge": ridge,

@@ -225,6 +225,7 @@ LATER_SETTINGS: Mapping[str, object] = {
     **{f"analysis.{kind}": None for kind in ("describe", "regression", "survival", "effect")},
     "analysis.regression.term_tests": "wald",
     "analysis.regression.reach": 200.0,
+    "analysis.regression.reml": False,
     "data.label.task": None,
     "data.molecule": None,
     "network.dropout": None,

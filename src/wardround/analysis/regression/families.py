@@ -265,7 +265,9 @@ class NegativeBinomial:
         saturated = 10.0 * (high + 1.0 / alpha + 10.0) * np.log(high + 1.0 / alpha + 10.0)
         response = (high + 1.0) * (np.log(high + 1.0) + 12.0 + self.outcomes.log_exposure)
         deviance = 4.0 * (high + 1.0 / alpha) * logarithm
-        return Limits(largest, largest * (1.0 + alpha * high), deviance, 1.0, high + 1.0, response, moment, saturated)
+        score = min(largest, max(high, 1.0 / alpha))
+        information = min(largest * (1.0 + alpha * high), max(1.0, (1.0 + alpha * high) / 4.0) / alpha)
+        return Limits(score, information, deviance, 1.0, high + 1.0, response, moment, saturated)
 
     def start(self, outcome: Numbers) -> tuple[Numbers, Numbers]:
         mean = outcome + np.where(outcome == 0, 1.0 / 6.0, 0.0)

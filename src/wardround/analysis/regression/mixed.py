@@ -2,6 +2,8 @@
 
     start:  R's starting values of one intercept     mixed:  log-likelihood, gradient, information at the order's parameters
 
+A gaussian family may be fitted by the restricted likelihood (`restricted_likelihood.py`), whose sums are of the same exchange.
+
 Newton's method goes up the marginal likelihood. Where its information is not above 0 in every direction (it is no concave
 function of the deviation between hospitals) the absolute values of its curvatures lead the step, and a step that gains nothing is
 halved.
@@ -17,9 +19,16 @@ from scipy.special import ndtri
 from wardround.algorithms.newton import Curvature, Fit, Matrix, Vector, newton, solved
 from wardround.analysis.carrying import require_unclipped
 from wardround.analysis.protocol import Ask, Exchange, Total
-from wardround.analysis.regression.random_intercepts import mixed_sums
+from wardround.analysis.regression.random_intercepts import held_residual, mixed_sums
 from wardround.analysis.regression.refusals import require_determined, require_ended, require_enough
 from wardround.analysis.regression.report import Estimates, Fitted, Goodness, Mixed, mixed_result
+from wardround.analysis.regression.restricted_likelihood import (
+    VarianceMatrices,
+    between_bound,
+    restriction,
+    variance_matrices,
+    within_bound,
+)
 from wardround.analysis.regression.sums import ROUNDED_OUT, ROUNDING, START, Model, RegressionSums, packed, unpacked
 from wardround.analysis.result import Result
 from wardround.privacy.bounded_arrays import Arrays, Quantity
@@ -59,6 +68,11 @@ class MixedRegression:
         return len(self.model) + (2 if self.gaussian else 1)
 
     @property
+    def restricted(self) -> bool:
+        """Whether variances are by the restricted likelihood."""
+        return self.sums.section.reml
+
+    @property
     def residuals(self) -> tuple[float, float] | None:
         """The residual deviations that count."""
         width = self.sums.family.outcomes.high - self.sums.family.outcomes.low
@@ -78,6 +92,10 @@ class MixedRegression:
             "score": Quantity((self.size,), ROUNDED_OUT * first),
             "information": Quantity((self.size * (self.size + 1) // 2,), ROUNDED_OUT * first**2),
         }
+        if self.residuals is not None and self.restricted:
+            shape = (3, len(self.model) * (len(self.model) + 1) // 2)
+            quantities["variance_within"] = Quantity(shape, ROUNDED_OUT * within_bound(largest, self.residuals[0]))
+            quantities["variance_between"] = Quantity(shape, ROUNDED_OUT * between_bound(largest, self.residuals[0]))
         times = max(1, self.sums.settings.exchanges - 1)
         return start, Exchange(MIXED, quantities, {"parameters": (self.size,)}, times)
 
@@ -93,11 +111,15 @@ class MixedRegression:
             quantities = self.exchanges[1].quantities
             return {name: np.full(quantity.shape, np.nan) for name, quantity in quantities.items()}
         used = self.sums.used(rows)
+        matrix = self.model.matrix(used.rows)
         with np.errstate(all="ignore"):
-            own = mixed_sums(
-                self.model.matrix(used.rows), used.outcome, used.log_exposure, self.sums.family, parameters, self.residuals
-            )
-        return {"log_likelihood": np.array(own.log_likelihood), "score": own.score, "information": packed(own.information)}
+            own = mixed_sums(matrix, used.outcome, used.log_exposure, self.sums.family, parameters, self.residuals)
+        sums = {"log_likelihood": np.array(own.log_likelihood), "score": own.score, "information": packed(own.information)}
+        if self.residuals is not None and self.restricted:
+            deviation, residual = float(parameters[-2]), held_residual(float(parameters[-1]), self.residuals)
+            matrices = [packed(one) for one in variance_matrices(matrix, deviation, residual)]
+            sums |= {"variance_within": np.stack(matrices[:3]), "variance_between": np.stack(matrices[3:])}
+        return sums
 
     def coordinate(self) -> Generator[Ask, Total, Result]:
         start = yield Ask(START)
@@ -116,14 +138,23 @@ class MixedRegression:
         while True:
             total = yield Ask(MIXED, {"parameters": point})
             require_unclipped(total)
-            information = unpacked(total["information"])
+            sums = self._summed(total)
+            information = sums.information
             try:
-                point = steps.send(Curvature(-float(total["log_likelihood"]), total["score"], _upright(information)))
+                point = steps.send(Curvature(sums.loss, sums.score, _upright(information)))
             except StopIteration as ended:
                 fit: Fit = ended.value
                 break
         require_ended(fit, self.sums)
         return mixed_result(self.study, self.sums, start, self._described(start, fit, information, total))
+
+    def _summed(self, total: Total) -> Curvature:
+        """Of the likelihood that the study asks for."""
+        sums = Curvature(-float(total["log_likelihood"]), total["score"], unpacked(total["information"]))
+        if not self.restricted:
+            return sums
+        matrices = (unpacked(one) for name in ("variance_within", "variance_between") for one in total[name])
+        return restriction(VarianceMatrices(*matrices)).added_to(sums, len(self.model))
 
     def _begin(self, start: Total) -> Vector:
         name = self.model.name
@@ -134,6 +165,15 @@ class MixedRegression:
         shift = float(start["outcome"]) / rows - outcomes.center
         spread = sqrt(max(float(start["moment"]) / rows - shift**2, ((outcomes.high - outcomes.low) / 100.0) ** 2))
         return np.append(coefficients, [spread / 3.0, log(spread)])
+
+    def _constant(self, start: Total) -> float:
+        """What the sums leave out of the log-likelihood, in the unit of the reported columns."""
+        if not self.gaussian:
+            return float(start["saturated"])
+        rows, size = float(start["rows"]), len(self.model)
+        if not self.restricted:
+            return -rows / 2.0 * log(2.0 * np.pi)
+        return float(np.linalg.slogdet(self.model.to_reported)[1]) - (rows - size) / 2.0 * log(2.0 * np.pi)
 
     def _described(self, start: Total, fit: Fit, information: Matrix, total: Total) -> Mixed:
         """The estimates, with the whole information at the maximum. DataError where there is none."""
@@ -158,11 +198,10 @@ class MixedRegression:
             False,
             float(np.max(np.abs(transform @ bread).sum(axis=1)) * total.error["score"]),
         )
-        constant = float(start["saturated"]) if self.sums.section.family == "poisson" else 0.0
-        if self.gaussian:
-            constant = -float(start["rows"]) / 2.0 * log(2.0 * np.pi)
-        likelihood = -fit.sums.loss + constant
-        goodness = Goodness(-2.0 * likelihood, None, likelihood, 2.0 * self.size - 2.0 * likelihood, None, 0, None)
+        likelihood = -fit.sums.loss + self._constant(start)
+        # Restricted likelihoods of models with other columns are of other data, so that no AIC compares them.
+        aic = None if self.restricted else 2.0 * self.size - 2.0 * likelihood
+        goodness = Goodness(-2.0 * likelihood, None, likelihood, aic, None, 0, None)
         return Mixed(
             Fitted(Model(RANDOM, self.model.design), fit, np.zeros(self.size), information, -2.0 * likelihood, 0.0, 0.0),
             estimates,

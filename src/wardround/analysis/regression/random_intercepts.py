@@ -70,6 +70,11 @@ class _Rows:
         return z, float(1.0 / np.sqrt(bend))
 
 
+def held_residual(logarithm: float, ends: tuple[float, float]) -> float:
+    """The residual deviation, within what counts."""
+    return float(np.exp(np.clip(logarithm, *np.log(ends))))
+
+
 def mixed_sums(
     matrix: Matrix,
     outcome: Vector,
@@ -84,7 +89,7 @@ def mixed_sums(
     residual_deviation = None
     if isinstance(family, Gaussian):
         assert residual is not None
-        residual_deviation = float(np.exp(np.clip(parameters[size + 1], *np.log(residual))))
+        residual_deviation = held_residual(float(parameters[size + 1]), residual)
     rows = _Rows(matrix, outcome, offset, family, parameters[:size], float(parameters[size]), residual_deviation)
     middle, width = rows.mode()
     z = middle + np.sqrt(2.0) * width * _POINTS

@@ -259,17 +259,24 @@ def mixed_result(study: Study, sums: RegressionSums, start: Total, mixed: Mixed)
         tuple(table for table in tables if table.rows),
         (_forest(one, estimates, sums, "forest", ""),),
         {"counts": counts, "models": {one.model.name: figures}},
-        (*_notes(sums), *_of_mixed(mixed, len(start.sites))),
+        (*_notes(sums), *_of_mixed(mixed, len(start.sites), reml=sums.section.reml)),
         estimates.error,
     )
 
 
-def _of_mixed(mixed: Mixed, hospitals: int) -> tuple[str, ...]:
+def _of_mixed(mixed: Mixed, hospitals: int, *, reml: bool) -> tuple[str, ...]:
     """What an estimate from so few hospitals is worth."""
+    way = (
+        "by restricted maximum likelihood, which counts the coefficients as estimated"
+        if reml
+        else "by maximum likelihood: too small rather than too large"
+    )
     said = [
-        "Hospitals' intercepts are drawn from a normal law, whose variance is estimated by maximum likelihood: too small rather "
-        f"than too large, and of {hospitals} hospitals hardly known."
+        f"Hospitals' intercepts are drawn from a normal law, whose variance is estimated {way}, and of {hospitals} hospitals "
+        "hardly known."
     ]
+    if reml:
+        said.append("The log-likelihood is the restricted one: it compares no models with other columns.")
     if mixed.deviation == 0:
         said.append("The likelihood is largest without a difference between hospitals: coefficients are those of one intercept.")
     return tuple(said)

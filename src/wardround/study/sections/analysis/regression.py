@@ -27,7 +27,12 @@ class RegressionSection(Section):
         default="common",
         description="common: one intercept. own: one for each hospital, so that a hospital where more have the outcome, for "
         "reasons that no column holds, does not move the other coefficients. both: the two models side by side. random: "
-        "hospitals' intercepts are drawn from a normal law, whose variance is estimated (gaussian, binomial, poisson).",
+        "hospitals' intercepts are drawn from a normal law, whose variance is estimated (all families but gamma).",
+    )
+    reml: bool = Field(
+        default=False,
+        description='For intercepts = "random" of a gaussian family: whether the variances are by the restricted likelihood, '
+        "which counts the coefficients as estimated, so that they are not too small. Otherwise by maximum likelihood.",
     )
     offset: str | None = Field(
         default=None,
@@ -86,11 +91,19 @@ class RegressionSection(Section):
         if (self.dispersion is not None) != (self.family == "negative_binomial"):
             raise ValueError('dispersion is what family = "negative_binomial" needs, and it alone')
         if self.intercepts == "random":
-            if self.family not in ("gaussian", "binomial", "poisson"):
-                raise ValueError('intercepts = "random" is there for the families gaussian, binomial and poisson')
+            if self.family == "gamma":
+                raise ValueError(
+                    'intercepts = "random" is not there for family = "gamma", whose dispersion is a moment and no part of a '
+                    'likelihood: set intercepts = "own", or explain the logarithm with family = "gaussian"'
+                )
             others = {"weights": None, "ridge": 0.0, "variance": "model", "term_tests": "wald"}
             if wrong := [name for name, default in others.items() if getattr(self, name) != default]:
                 raise ValueError(f'{wrong[0]} does nothing with intercepts = "random": leave it out')
+        if self.reml and (self.intercepts != "random" or self.family != "gaussian"):
+            raise ValueError(
+                'reml is of intercepts = "random" and family = "gaussian", where the restricted likelihood has a closed form: '
+                "leave it out"
+            )
         if self.term_tests == "likelihood_ratio" and (self.ridge > 0 or self.variance != "model"):
             raise ValueError(
                 'term_tests = "likelihood_ratio" compares likelihoods, which say nothing with a ridge, or where standard errors '
