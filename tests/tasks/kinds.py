@@ -117,7 +117,10 @@ KINDS = (
         ("effusion", "oedema", "fracture"),
         _findings,
         ("effusion", "oedema", "fracture"),
-        ("probability of effusion", "probability of oedema", "probability of fracture"),
+        (
+            *("probability of effusion", "probability of oedema", "probability of fracture"),
+            *("answer of effusion", "answer of oedema", "answer of fracture"),
+        ),
     ),
     Kind(
         "count",

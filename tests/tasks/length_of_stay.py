@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from wardround.study.cell_values import Value, is_number
 from wardround.study.label import LabelContract, LabelKind, Target
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.intervals import UNDEFINED, Z
 from wardround.tasks.protocol import REPLICATES, Chart, DecisionTable, Dots, Figures, FigureTable, Floats, PairedDifference, Words
@@ -88,7 +89,7 @@ class LengthOfStay:
     def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
         return outputs.clamp(min=0.0) * SCALE
 
-    def answers(self, given: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+    def answers(self, given: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
         return {"days": given}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
@@ -140,10 +141,10 @@ class LengthOfStay:
         n = self.records(sums)
         return math.sqrt(float(sums["squared"][0]) / UNIT / n) if n else math.nan
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
         return None
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
         n, rmse = self.records(sums), self.score(sums)
         half = Z * rmse / math.sqrt(2 * n) if n else math.nan
         total = sums["by_days"].sum(axis=0)
@@ -158,10 +159,10 @@ class LengthOfStay:
         x, y = (tuple(row[place] / UNIT / row[0] for row in rows) for place in (2, 1))
         return (Chart("stays", "days stayed", "days predicted", "Days", "Five-day groups.", dots=Dots(x, y, y, y), unit=False),)
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
         return None
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
         return ()
 
     def few(self, sums: Sums) -> bool:
@@ -171,6 +172,6 @@ class LengthOfStay:
         self,
         outputs: tuple[NDArray[Any], NDArray[Any]],
         labels: NDArray[Any],
-        decisions: tuple[float | None, float | None],
+        decisions: tuple[Decision, Decision],
     ) -> dict[str, PairedDifference]:
         return {}

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.network import NetworkSection
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.evaluation import evaluation_of, sums_of
@@ -320,7 +321,7 @@ class TaskConformance:
         assert self.task().records(sums) == 6
         self.task().check(sums)
 
-    def decision(self) -> float | None:
+    def decision(self) -> Decision:
         """One that the task itself chose, on other records."""
         return self.task().decide("validation", {"validation": self.sums(self.draw(np.random.default_rng(99), 80))})
 
@@ -331,11 +332,10 @@ class TaskConformance:
         for rule in RULES:
             for sums in (some, Sums.zero(task.shapes)):
                 decision = task.decide(rule, {"validation": sums})
-                assert (decision is None) == (task.words.decision is None)
-                assert decision is None or math.isfinite(decision)
+                assert (decision is None) == (not task.words.thresholds)
                 figures = task.figures(some, decision, replicates=0)
-                if task.words.decision is not None:
-                    assert figures.values[task.words.decision[0]] == decision
+                assert task.words.decision_in(dict(figures.values)) == decision
+                assert set(task.words.shown_decision(decision).split()) >= {name for _, _, name in task.words.decisions}
 
     def test_labels_are_counted_alike_at_opening_and_in_figures(self) -> None:
         """Two numbers of the same thing that disagree would discredit both."""
@@ -354,8 +354,8 @@ class TaskConformance:
         task = self.task()
         words = task.words
         figures = task.figures(self.sums(self.draw(np.random.default_rng(12), 30)), self.decision(), replicates=0)
-        decision = () if words.decision is None else (words.decision[0],)
-        assert set(figures.values) == {*words.names, *words.counted, *decision, "n"}
+        decisions = {key for key, _ in words.thresholds}
+        assert set(figures.values) == {*words.names, *words.counted, *decisions, "n"}
         assert set(figures.intervals) <= set(words.names)
         assert words.compared[0] == task.headline
         assert set(words.compared) <= set(words.in_text) and set(words.compared) | set(words.tiles) <= set(words.names)

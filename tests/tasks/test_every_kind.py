@@ -64,7 +64,7 @@ def test_a_run_learns_and_everything_that_shows_it_speaks_of_it(
     show_run(run)
     assert task.words.in_text[task.headline] in " ".join(capsys.readouterr().out.split())
     for text in (render_report(record), render_model_card(record)):
-        assert all(name in text for name in task.words.names.values())
+        assert all(name in text for name in (*task.words.names.values(), *(name for _, name in task.words.thresholds)))
     board = json.dumps([table.title for table in task.worth({"federated": (apart[0], None)})]) if apart[0] is not None else ""
     assert board
     session = onnxruntime.InferenceSession((run.folder / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"])
@@ -78,7 +78,7 @@ def test_a_run_learns_and_everything_that_shows_it_speaks_of_it(
 @every_kind
 def test_what_cannot_yet_take_a_kind_refuses_it_in_a_sentence(kind: Kind, tmp_path: Path) -> None:
     """The clinic's pages and the attacks speak of yes and no: a wrong word beside a patient is worse than none."""
-    more = PRIVATE.format(mode="patient-distributed", epsilon=8.0, patients=PATIENTS) + "[evaluation]\nown_baseline = false\n"
+    more = PRIVATE.format(mode="patient-distributed", epsilon=8.0, patients=PATIENTS) + judged(kind)
     training = "class_balance = false" if "training.class_balance" in LABEL_KINDS[kind.name].uses else ""
     private = study_of(kind, algorithm="fedsgd", rounds=2, training=training, more=more)
     with pytest.raises(StudyError, match="asks another kind of question"):
@@ -86,7 +86,8 @@ def test_what_cannot_yet_take_a_kind_refuses_it_in_a_sentence(kind: Kind, tmp_pa
     run = wr.simulate(study_of(kind, rounds=1), hospitals(kind, tmp_path), out=tmp_path / "run", workers=0, register=False)
     with pytest.raises(RunError, match="answers no yes-or-no question"):
         open_network((run.folder / "model.onnx").read_bytes())
-    with pytest.raises(RunError, match="decides by no threshold"):
+    several = kind.name == "findings"
+    with pytest.raises(RunError, match="a threshold for each finding" if several else "decides by no threshold"):
         predict(run.folder, tmp_path / "north.csv", threshold=0.4)
     if kind.name != "binary":
         with pytest.raises(RunError, match="answers no yes-or-no question"):
@@ -103,6 +104,12 @@ def test_a_mapping_is_proposed_and_data_are_checked_for_it(kind: Kind, tmp_path:
     assert set(parts) <= {count.name for count in readiness.counts}
     text = propose(files["north"], study.data).text
     assert ("[label]" in text) == (len(kind.columns) == 1) and all(name in text for name in kind.columns)
+
+
+def judged(kind: Kind) -> str:
+    """What a private study may ask of evaluation."""
+    threshold = 'threshold = "half"' if "evaluation.threshold" in LABEL_KINDS[kind.name].uses else ""
+    return f"[evaluation]\nown_baseline = false\n{threshold}\n"
 
 
 PRIVATE = """[privacy]
@@ -138,7 +145,7 @@ def test_every_privacy_mode_learns_it(kind: Kind, mode: str, algorithm: str, tmp
     patients = {"site": "", "patient-local": f"{PATIENTS}\nsteps = 5"}.get(mode, PATIENTS)
     reads = LABEL_KINDS[kind.name].uses
     training = "class_balance = false" if mode != "site" and "training.class_balance" in reads else ""
-    more = PRIVATE.format(mode=mode, epsilon=30.0, patients=patients) + "[evaluation]\nown_baseline = false\n"
+    more = PRIVATE.format(mode=mode, epsilon=30.0, patients=patients) + judged(kind)
     study = study_of(kind, algorithm=algorithm, rounds=2, training=training, more=more)
     run = wr.simulate(study, hospitals(kind, tmp_path), out=tmp_path / "run", workers=0, register=False)
     assert run.record.privacy is not None and all(np.isfinite(array).all() for array in run.model.values())

@@ -1,11 +1,14 @@
 """wardround models list | show | export."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wardround.values.printable import printable
+
+if TYPE_CHECKING:
+    from wardround.study.record.run_record import RunRecord
 
 app = typer.Typer(help="Models that runs on this machine have made.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The first letters of the model's hash, or the run's name.")]
@@ -55,6 +58,7 @@ def show(name: Name, registry: Where = None) -> None:
             run = models.run(lineage.run)
             lines += [f"run         {run.id}", f"study       {run.study_title} ({lineage.study_hash[:12]})"]
             record = models.record(lineage.run)
+            lines += _of_findings(record, model.sha256)
             steps = f"{run.rounds} rounds, network" if record.fit is None else f"{record.fit.sums} sums,"
             lines += [f"algorithm   {run.algorithm}, {steps} {run.network}, privacy {run.privacy_mode}"]
             compared = task_of_record(record.study_toml).words.compared
@@ -64,6 +68,18 @@ def show(name: Name, registry: Where = None) -> None:
                         f"{metric.name:<11} {metric.value:.3f}  ({' '.join(filter(None, (metric.scope, metric.test_set)))})"
                     )
     typer.echo("\n".join(map(printable, lines)))
+
+
+def _of_findings(record: "RunRecord", sha256: str) -> list[str]:
+    """The thresholds of a model that decides on several findings."""
+    from wardround.tasks.registry import task_of_record
+
+    words = task_of_record(record.study_toml).words
+    made = {one.sha256: one.threshold for one in (record.model, *(site.personal for site in record.sites.values())) if one}
+    cuts = made.get(sha256)
+    if not isinstance(cuts, tuple):
+        return []
+    return [f"threshold   {cut:.3f}  {name}" for (_, _, name), cut in zip(words.decisions, cuts, strict=True)]
 
 
 def _decision(threshold: float | None) -> list[str]:

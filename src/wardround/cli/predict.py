@@ -17,8 +17,11 @@ def predict(
         Path | None, typer.Option(help="The hospital's own mapping (wardround data map), for a table. Its label may be absent.")
     ] = None,
     threshold: Annotated[
-        float | None,
-        typer.Option(help="A hospital's own threshold (its report.json, `thresholds`), a probability, in place of the model's."),
+        list[str] | None,
+        typer.Option(
+            help="A hospital's own threshold (its report.json, `thresholds`), a probability, in place of the model's; of several "
+            "findings FINDING=PROBABILITY, once for each."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the CSV to this file (default: print it).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the CSV.")] = False,
@@ -32,7 +35,7 @@ def predict(
 
     if out is not None:
         require_apart(out, path, model, mapping)
-    prediction = ask(model, path, registry=registry, mapping=mapping, threshold=threshold)
+    prediction = ask(model, path, registry=registry, mapping=mapping, threshold=_thresholds(threshold or []))
     if out is not None:
         sweep(out.parent, out.name)
         write_atomic(out, prediction.to_csv().encode(), private=True)  # it may hold patients' names
@@ -42,6 +45,25 @@ def predict(
         typer.echo(prediction.to_csv(), nl=False)
     for sentence in _remarks(prediction, out):
         typer.echo(sentence, err=True)
+
+
+def _thresholds(written: list[str]) -> "float | dict[str, float] | None":
+    """One number, or finding -> number. RunError where a word is neither."""
+    from wardround.values.errors import RunError
+
+    try:
+        if len(written) == 1 and "=" not in written[0]:
+            return float(written[0])
+        named = dict(one.rsplit("=", 1) for one in written)
+        if len(named) < len(written):
+            raise ValueError
+        return {name.strip(): float(number) for name, number in named.items()} or None
+    except ValueError as error:
+        raise RunError(
+            "A threshold is one probability, or FINDING=PROBABILITY once for each finding",
+            found=" ".join(written),
+            hint="write --threshold 0.43, or --threshold effusion=0.43",
+        ) from error
 
 
 def _as_json(prediction: "Prediction") -> dict[str, Any]:

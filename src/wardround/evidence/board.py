@@ -112,9 +112,8 @@ def models_at(entry: SiteRecord) -> dict[str, Evaluation]:
 
 def tables_of(task: Task, models: dict[str, Evaluation]) -> tuple[FigureTable, ...]:
     """What the answers are worth, of the models whose sums were kept."""
-    decision = task.words.decision
     kept = {
-        name: (sums, None if decision is None else evaluation.value(decision[0]))
+        name: (sums, task.words.decision_in(evaluation.values))
         for name, evaluation in models.items()
         if (sums := sums_of(task, evaluation)) is not None
     }

@@ -23,8 +23,7 @@ def charts_of(task: Task, evaluations: Mapping[str, Evaluation]) -> tuple[Chart,
 def decision_table(task: Task, evaluation: Evaluation) -> DecisionTable | None:
     """Counts at the evaluation's own decision; None without sums, or where the task has no such table."""
     sums = sums_of(task, evaluation)
-    decision = None if task.words.decision is None else evaluation.value(task.words.decision[0])
-    return None if sums is None else task.decision_table(sums, decision)
+    return None if sums is None else task.decision_table(sums, task.words.decision_in(evaluation.values))
 
 
 def by_model_and_site(record: RunRecord) -> dict[str, dict[str, Evaluation]]:

@@ -18,7 +18,8 @@ def input_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         return ()
     words = task_of_label(data.label).words
     decision = record.model.threshold
-    decided = () if words.decision is None or decision is None else ((words.decision[1], f"{decision:.6g}"),)
+    cuts = decision if isinstance(decision, tuple) else () if decision is None else (decision,)
+    decided = tuple((name, f"{cut:.6g}") for (_, name), cut in zip(words.thresholds, cuts, strict=False))
     source = "synthetic data" if record.synthetic else "data that its hospitals gave as real"
     inputs = {"image": _image, "table": _columns, "molecule": _molecule}[data.kind](data)
     return (("Output", words.output_of(decision)), *decided, *data.label.sides, ("Trained on", source), *inputs)

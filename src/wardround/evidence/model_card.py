@@ -113,7 +113,8 @@ def markdown(value: object) -> Markup:
 
 def _measures(record: RunRecord, words: Words) -> tuple[str, ...]:
     decision = None if record.model is None else record.model.threshold
-    shown = "" if decision is None else f" {wording.figure(decision)}"
+    said = words.shown_decision(decision)
+    shown = "" if decision is None else f" ({said})" if isinstance(decision, tuple) else f" {said}"
     at_home = threshold_at_home(record)
     return (words.measures[0].format(decision=shown), *((at_home,) if at_home else ()), *words.measures[1:])
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from wardround.evidence.fit_words import fit_items
 from wardround.evidence.input_facts import fingerprint_words
 from wardround.evidence.sample import covers_all, sample_of
-from wardround.evidence.text import blank, figure, whole, with_interval
+from wardround.evidence.text import blank, whole, with_interval
 from wardround.study.declaration import Study
 from wardround.study.label import LABEL_KINDS
 from wardround.study.record.run_record import Evaluation, RunRecord, SiteRecord
@@ -125,7 +125,7 @@ def _measures(_: RunRecord) -> str:
 def _output(record: RunRecord) -> str:
     if record.model is None:
         return ""
-    return _words(record).output_words.format(decision=figure(record.model.threshold))
+    return _words(record).output_of(record.model.threshold)
 
 
 def _events(record: RunRecord) -> str:

@@ -36,6 +36,7 @@ from wardround.study.record.run_record import (
     TotalsRecord,
     versions_here,
 )
+from wardround.study.sections.evaluation import Decision, as_decision
 from wardround.study.writing import to_toml
 from wardround.tasks.evaluation import evaluation_of
 from wardround.tasks.protocol import REPLICATES, PairedDifference, Task, read_sums
@@ -73,16 +74,16 @@ class Outcome:
     def _read(self, value: Mapping[str, Any]) -> Sums:
         return read_sums(self.task, counts_of_json(value))
 
-    def _evaluation(self, sums: Sums, decision: float | None, *, of_a_round: bool = False) -> Evaluation:
+    def _evaluation(self, sums: Sums, decision: Decision, *, of_a_round: bool = False) -> Evaluation:
         """of_a_round: a curve is drawn of it, and neither intervals nor sums are kept."""
         return evaluation_of(self.task, sums, decision, replicates=0 if of_a_round else REPLICATES, keep_sums=not of_a_round)
 
     @cached_property
-    def threshold(self) -> float | None:
+    def threshold(self) -> Decision:
         """Of the federated model. Chosen on validation sums, never on test."""
         return decided(self.study, self.sums(FEDERATED), shared=True)
 
-    def threshold_at(self, site: str) -> float | None:
+    def threshold_at(self, site: str) -> Decision:
         """Of the federated model at one hospital: its own where the study leaves it to each."""
         sums = self.site_sums(site, FEDERATED) if self.study.evaluation.threshold == "local" else None
         return self.threshold if sums is None else decided(self.study, sums)
@@ -119,13 +120,13 @@ class Outcome:
         split_sums = self._reports.get(site, {}).get("evaluations", {}).get(label)
         return None if split_sums is None else {split: self._read(value) for split, value in split_sums.items()}
 
-    def site_test(self, site: str, label: str, decision: float | None, *, keep_sums: bool = True) -> Evaluation | None:
+    def site_test(self, site: str, label: str, decision: Decision, *, keep_sums: bool = True) -> Evaluation | None:
         """A model on one hospital's test patients."""
         sums = self.site_sums(site, label)
         return None if sums is None else evaluation_of(self.task, sums["test"], decision, keep_sums=keep_sums)
 
     @cached_property
-    def own_models(self) -> dict[str, float | None]:
+    def own_models(self) -> dict[str, Decision]:
         """Hospitals with a model of their own, and its threshold, chosen on that hospital's validation patients alone."""
         sums = {site: self.site_sums(site, own_label(site)) for site in self.progress.sites}
         return {
@@ -228,7 +229,7 @@ class Outcome:
         choice = self._reports[site].get("personal", {}).get("choice")
         if choice is None:
             return None
-        test = self.site_test(site, CHOSEN, choice["threshold"])
+        test = self.site_test(site, CHOSEN, as_decision(choice["threshold"]))
         return PersonalRecord.model_validate_json(json.dumps({**choice, "test": None if test is None else test.model_dump()}))
 
     def _trained_on(self) -> dict[str, dict[str, int]]:
@@ -293,7 +294,7 @@ class Outcome:
         return None if entry is None else self._read(entry["evaluations"]["validation"])
 
 
-def decided(study: Study, sums: Mapping[str, Sums], *, shared: bool = False) -> float | None:
+def decided(study: Study, sums: Mapping[str, Sums], *, shared: bool = False) -> Decision:
     """The decision of one model by the study's rule, from its sums by split. Never from those of test.
 
     shared: of all hospitals together; else sums and decision are one hospital's.

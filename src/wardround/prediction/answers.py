@@ -15,12 +15,15 @@ from wardround.sources import NamedRecords, network_input, open_source, prepare
 from wardround.sources.preparing import RawImage, RawRow
 from wardround.study.contract import DataContract
 from wardround.study.record.model_statement import ModelStatement
+from wardround.study.sections.evaluation import Decision
+from wardround.tasks.protocol import Words
 from wardround.tasks.registry import task_of_label
 from wardround.values.errors import DataError, RunError
 
 if TYPE_CHECKING:
     import polars as pl
 
+Threshold = float | Mapping[str, float]
 Asked = str | Path | RawRow | NDArray[Any] | Sequence[RawImage | RawRow]
 
 
@@ -41,7 +44,8 @@ class Prediction:
     labels
         What each record's label says; None where it is unknown.
     threshold
-        The model's, or the one that was asked for in its place; None where the question has none.
+        The model's, or the one that was asked for in its place; of several findings one of each, in their order; None where the
+        question has none.
     """
 
     statement: ModelStatement
@@ -49,7 +53,7 @@ class Prediction:
     scores: NDArray[np.float64]
     columns: Mapping[str, NDArray[Any]]
     labels: tuple[Any, ...]
-    threshold: float | None
+    threshold: Decision
 
     def __len__(self) -> int:
         return len(self.records)
@@ -113,7 +117,7 @@ def predict(
     *,
     registry: str | Path | None = None,
     mapping: str | Path | None = None,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
 ) -> Prediction:
     """Ask a finished model about records.
 
@@ -129,7 +133,8 @@ def predict(
     mapping
         The file of the hospital's own mapping (`wardround data map`), for a table: its outcome, split and hospital may be absent.
     threshold
-        A hospital's own, in place of the model's: the probability, 0 to 1, at and above which a record is called positive.
+        A hospital's own, in place of the model's: the probability, 0 to 1, at and above which a record is called positive; of
+        several findings a mapping, finding -> probability, those that it does not name as in the model.
 
     Returns
     -------
@@ -152,18 +157,36 @@ def predict(
     return answer(asked, _named(asked.statement.data, records, mapping), threshold)
 
 
-def answer(model: AnsweringModel, records: NamedRecords, threshold: float | None = None) -> Prediction:
+def answer(model: AnsweringModel, records: NamedRecords, threshold: Threshold | None = None) -> Prediction:
     """The answers of a model that was loaded before; at its own threshold where none is asked for."""
     task, own = task_of_label(model.statement.data.label), model.statement.threshold
-    if threshold is not None and own is None:
-        raise RunError("The model decides by no threshold", found=f"{threshold:g}", hint="leave the threshold out")
-    cut = own if threshold is None else threshold
-    if cut is not None and not 0.0 <= cut <= 1.0:
-        raise RunError("A threshold is a probability", expected="0 to 1", found=f"{cut:g}", hint="write 0.43 for 43 %")
+    cut = own if threshold is None else _asked_decision(task.words, own, threshold)
     scores = model.scores(network_input(model.statement.data, records.inputs)).astype(np.float64)
     told = zip(task.said(records.labels), records.labelled.tolist(), strict=True)
     labels = tuple(label if is_known else None for label, is_known in told)
     return Prediction(model.statement, records, scores, task.answers(scores, cut), labels, cut)
+
+
+def _asked_decision(words: Words, own: Decision, threshold: Threshold) -> Decision:
+    """What is asked for in place of the model's own."""
+    several = threshold if isinstance(threshold, Mapping) else {}
+    cuts = [threshold] if not isinstance(threshold, Mapping) else list(several.values())
+    shown = ", ".join(map(str, cuts))
+    if own is None:
+        raise RunError("The model decides by no threshold", found=shown, hint="leave the threshold out")
+    if strange := [cut for cut in cuts if not 0.0 <= cut <= 1.0]:
+        raise RunError("A threshold is a probability", expected="0 to 1", found=f"{strange[0]:g}", hint="write 0.43 for 43 %")
+    names = [name for _, _, name in words.decisions]
+    if not isinstance(own, tuple):
+        if len(cuts) != 1 or several:
+            raise RunError("The model has one threshold", found=f"one of {', '.join(several)}", hint="write the number alone")
+        return cuts[0]
+    if unknown := sorted(set(several) - set(names)) or ([] if several else [shown]):
+        raise RunError(
+            "The model has a threshold for each finding", expected=f"one of {', '.join(names)}", found=", ".join(unknown),
+            hint=f"write {names[0]}=0.43, once for each finding that is to be judged otherwise",
+        )  # fmt: skip
+    return tuple(several.get(name, cut) for name, cut in zip(names, own, strict=True))
 
 
 def _named(contract: DataContract, records: Asked, mapping: str | Path | None) -> NamedRecords:

@@ -52,7 +52,7 @@ class LineageEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """synthetic: True where generated data had a part in it. threshold: the task's decision; None where it has none.
+    """synthetic: True where generated data had a part in it. threshold: that of a yes or no; None of other questions.
     holds_records: whether values of single patients stand in its files, which must never leave the hospital then."""
 
     sha256: str

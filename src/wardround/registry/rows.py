@@ -12,6 +12,7 @@ from wardround.registry.entries import FileEntry, LineageEntry, MetricEntry, Mod
 from wardround.registry.figures import figures_of
 from wardround.registry.tables import FileRow, LineageRow, MetricRow, ModelRow, RunRow, StudyRow
 from wardround.study.record.run_record import ModelRecord, PersonalRecord, RunRecord
+from wardround.study.sections.evaluation import Decision
 from wardround.values.errors import RegistryError
 
 
@@ -91,16 +92,21 @@ def enter_chosen(session: Session, record: RunRecord, personal: PersonalRecord, 
     if personal.sha256 is None or personal.sha256 == parent:
         return
     row = ModelRow(
-        sha256=personal.sha256, parameters=personal.parameters, threshold=personal.threshold, synthetic=record.synthetic
+        sha256=personal.sha256, parameters=personal.parameters, threshold=_one(personal.threshold), synthetic=record.synthetic
     )
     _enter_row(session, row, files)
     _enter_lineage(session, record, personal.sha256, parent)
 
 
 def _enter_model(session: Session, record: RunRecord, model: ModelRecord, files: tuple[FileEntry, ...]) -> None:
-    row = ModelRow(sha256=model.sha256, parameters=model.parameters, threshold=model.threshold, synthetic=record.synthetic)
+    row = ModelRow(sha256=model.sha256, parameters=model.parameters, threshold=_one(model.threshold), synthetic=record.synthetic)
     _enter_row(session, row, files)
     _enter_lineage(session, record, model.sha256, record.parent_model)
+
+
+def _one(decision: Decision) -> float | None:
+    """What the column holds: a single threshold. Those of several findings stand in the record of the run."""
+    return None if isinstance(decision, tuple) else decision
 
 
 def _enter_row(session: Session, row: ModelRow, files: tuple[FileEntry, ...]) -> None:

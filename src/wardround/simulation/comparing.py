@@ -15,6 +15,7 @@ from wardround.plan.plan import FEDERATED, own_label
 from wardround.site.comparison import outputs_file
 from wardround.study.record.left_out_record import Turns, left_outs_at
 from wardround.study.record.run_record import Evaluation, RunRecord
+from wardround.study.sections.evaluation import Decision
 from wardround.tasks.protocol import PairedDifference, Task
 from wardround.tasks.registry import task_of_record
 from wardround.values.errors import RunError
@@ -122,27 +123,24 @@ def _same_patients(first: Path, second: Path, site: str, label: str) -> tuple[Tr
     return (ours, theirs) if alike else None
 
 
-def _compared(
-    task: Task, both: Sequence[tuple[Tree, Tree]], decisions: tuple[float | None, float | None]
-) -> dict[str, PairedDifference]:
+def _compared(task: Task, both: Sequence[tuple[Tree, Tree]], decisions: tuple[Decision, Decision]) -> dict[str, PairedDifference]:
     first, second = (np.concatenate([pair[k]["outputs"] for pair in both]) for k in (0, 1))
     return task.paired((first, second), np.concatenate([pair[0]["labels"] for pair in both]), decisions)
 
 
-def _decision(record: RunRecord) -> float | None:
+def _decision(record: RunRecord) -> Decision:
     return record.decision
 
 
-def _decision_at(record: RunRecord, site: str) -> float | None:
+def _decision_at(record: RunRecord, site: str) -> Decision:
     """The decision of the federated model at a hospital, which may have its own."""
     return _stated(record, record.sites[site].federated)
 
 
-def own_decision(record: RunRecord, site: str) -> float | None:
+def own_decision(record: RunRecord, site: str) -> Decision:
     """The decision of a hospital's own model, as its figures say it."""
     return _stated(record, record.sites[site].own)
 
 
-def _stated(record: RunRecord, evaluation: Evaluation | None) -> float | None:
-    name = task_of_record(record.study_toml).words.decision
-    return None if evaluation is None or name is None else evaluation.value(name[0])
+def _stated(record: RunRecord, evaluation: Evaluation | None) -> Decision:
+    return None if evaluation is None else task_of_record(record.study_toml).words.decision_in(evaluation.values)

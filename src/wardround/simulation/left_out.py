@@ -34,6 +34,7 @@ from wardround.study.reading import load_study
 from wardround.study.record.left_out_record import LeftOutRecord, left_outs_at
 from wardround.study.record.run_record import PairedRecord
 from wardround.study.run_settings import RunSettings
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.personal import PersonalSection
 from wardround.study.sections.summation import SummationSection
 from wardround.tasks.evaluation import evaluation_of
@@ -173,7 +174,7 @@ class Judged:
 
     outputs: NDArray[np.float32]
     labels: NDArray[Any]
-    decision: float | None
+    decision: Decision
     fingerprint: str
 
 
@@ -191,7 +192,7 @@ def judged(trained: Run, hospital: Place, device: str) -> Judged:
     return Judged(outputs, test.labels, decision, fingerprint(records))
 
 
-def _home_decision(plan: Plan, outputs: NDArray[np.float32], validation: Records) -> float | None:
+def _home_decision(plan: Plan, outputs: NDArray[np.float32], validation: Records) -> Decision:
     sums = plan.task.sums(outputs, validation.labels)
     return plan.task.decide(plan.study.evaluation.home_rule, {"validation": sums})
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.plan.plan import FEDERATED, own_label
+from wardround.study.sections.evaluation import Decision
 from wardround.tasks.protocol import PairedDifference, Task
 from wardround.values.tensor_file import read_tensors
 from wardround.values.tree import Tree
@@ -28,9 +29,7 @@ def kept_outputs(outputs: NDArray[Any], labels: NDArray[Any], fingerprint: str) 
     return {"outputs": outputs, "labels": labels, "records": np.frombuffer(bytes.fromhex(fingerprint), np.uint8)}
 
 
-def paired_differences(
-    folder: Path, site: str, task: Task, decisions: tuple[float | None, float | None]
-) -> dict[str, PairedDifference]:
+def paired_differences(folder: Path, site: str, task: Task, decisions: tuple[Decision, Decision]) -> dict[str, PairedDifference]:
     """By figure, the federated model's less the own model's; empty where one of them was not tested here.
 
     folder: the site's. decisions: of the own and of the federated model.

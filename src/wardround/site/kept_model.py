@@ -16,6 +16,7 @@ from wardround.site.comparison import kept_outputs, outputs_file
 from wardround.site.personal_files import write_model
 from wardround.site.personal_models import Bench, HospitalMaterial, outputs_of, report_sums
 from wardround.study.record.model_statement import statement_of
+from wardround.study.sections.evaluation import Decision
 from wardround.values.tree import Tree
 
 REFITTED = "refitted"
@@ -61,7 +62,7 @@ def keep_model_with_own_head(bench: Bench, averaged: Tree, own: Tree | None) -> 
     bench.store.add_to_report(*KEPT, {"refitted": option.setting, "threshold": decision, **asdict(files)})
 
 
-def _judged(bench: Bench, label: str, model: Tree) -> float | None:
+def _judged(bench: Bench, label: str, model: Tree) -> Decision:
     """A model's sums and its outputs on test records, in the folder; gives its decision."""
     single = PersonalModel.single(model)
     on_test = outputs_of(bench, single, "test")
@@ -75,7 +76,7 @@ def kept_in(report: Mapping[str, Mapping[str, dict[str, object]]]) -> dict[str, 
     return report.get(KEPT[0], {}).get(KEPT[1])
 
 
-def _card(plan: Plan, setting: str, decision: float | None, *, synthetic: bool) -> str:
+def _card(plan: Plan, setting: str, decision: Decision, *, synthetic: bool) -> str:
     """What the model is, for whoever finds the file."""
     study = plan.study
     made_up = (

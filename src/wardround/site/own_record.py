@@ -30,6 +30,7 @@ from wardround.study.record.run_record import (
     SiteRecord,
     versions_here,
 )
+from wardround.study.sections.evaluation import Decision, as_decision
 from wardround.study.writing import to_toml
 from wardround.tasks.evaluation import evaluation_of
 from wardround.tasks.protocol import Task, read_sums
@@ -117,7 +118,7 @@ def site_record(site: SiteId, study: Study, store: SiteStore) -> SiteRecord:
     )
 
 
-def _tested(task: Task, study: Study, splits: dict[str, Any] | None) -> tuple[Evaluation | None, float | None]:
+def _tested(task: Task, study: Study, splits: dict[str, Any] | None) -> tuple[Evaluation | None, Decision]:
     """A model on the test patients, and its decision."""
     if splits is None:
         return None, None
@@ -131,7 +132,7 @@ def _personal(task: Task, report: dict[str, Any]) -> PersonalRecord | None:
     choice = report.get(CHOICE[0], {}).get(CHOICE[1])
     if choice is None:
         return None
-    test = evaluation_of(task, _sums(task, report["evaluations"][CHOSEN]["test"]), choice["threshold"])
+    test = evaluation_of(task, _sums(task, report["evaluations"][CHOSEN]["test"]), as_decision(choice["threshold"]))
     return PersonalRecord.model_validate_json(json.dumps({**choice, "test": test.model_dump()}))
 
 

@@ -13,6 +13,7 @@ from wardround.algorithms.personal import Choice, Part, PersonalModel
 from wardround.plan.plan import CHOSEN, Plan
 from wardround.site.store import SiteStore
 from wardround.study.record.model_statement import METADATA_KEY, ModelStatement, statement_of
+from wardround.study.sections.evaluation import Decision
 from wardround.values.canonical import sha256_hex
 from wardround.values.durable import write_atomic
 from wardround.values.errors import WardroundError
@@ -36,7 +37,7 @@ class ChosenFiles:
 
 
 def write_files(
-    plan: Plan, store: SiteStore, model: PersonalModel, choice: Choice, decision: float | None, *, synthetic: bool
+    plan: Plan, store: SiteStore, model: PersonalModel, choice: Choice, decision: Decision, *, synthetic: bool
 ) -> ChosenFiles:
     """Writes all three, each whole or not at all. An ONNX file that cannot be made is a line of the site's log.
 
@@ -113,7 +114,7 @@ def _export(plan: Plan, model: PersonalModel, statement: ModelStatement, path: P
     )
 
 
-def card_of(plan: Plan, choice: Choice, decision: float | None, *, synthetic: bool, holds_records: bool) -> str:
+def card_of(plan: Plan, choice: Choice, decision: Decision, *, synthetic: bool, holds_records: bool) -> str:
     """What the model is, for whoever finds the file: where it comes from, why it was chosen, what it may be used for."""
     study = plan.study
     scores = "\n".join(

@@ -37,6 +37,7 @@ from wardround.plan.usable_arrays import is_usable
 from wardround.site.personal_files import write_files
 from wardround.site.store import SiteStore
 from wardround.study.record.personal_record import LOG_LOSS
+from wardround.study.sections.evaluation import Decision
 from wardround.tasks.intervals import Z
 from wardround.tasks.paired_losses import paired_losses
 from wardround.tasks.protocol import PairedDifference
@@ -188,7 +189,7 @@ def _of_part(bench: Bench, part: Part, split: Split) -> NDArray[np.float64]:
     return bench.plan.task.with_votes(outputs, votes, voters, part.neighbours.share)
 
 
-def report_sums(bench: Bench, label: str, model: PersonalModel, on_test: NDArray[np.float64]) -> float | None:
+def report_sums(bench: Bench, label: str, model: PersonalModel, on_test: NDArray[np.float64]) -> Decision:
     """Writes a model's sums into the report, as of any evaluation; gives its decision, chosen on validation records."""
     task = bench.plan.task
     outputs = {"validation": outputs_of(bench, model, "validation"), "test": on_test}

@@ -6,7 +6,7 @@ import tomli_w
 
 from wardround.study.declaration import Study
 from wardround.study.sections.algorithm import AlgorithmSection
-from wardround.study.sections.evaluation import EvaluationSection
+from wardround.study.sections.evaluation import Decision, EvaluationSection
 from wardround.study.sections.personal import PersonalSection
 from wardround.study.sections.privacy import PrivacySection
 from wardround.study.sections.section import Section
@@ -36,7 +36,7 @@ _HEAD = """# A Wardround study that evaluates a finished model: hospitals say, i
 """
 
 
-def evaluation_study(earlier: Study, model: str, threshold: float | None) -> Study:
+def evaluation_study(earlier: Study, model: str, threshold: Decision) -> Study:
     """The study that asks how a model does. StudyError where no such study can be had.
 
     earlier: the study that it was learned in. model: the hash of its arrays. threshold: its own; None where it has none."""

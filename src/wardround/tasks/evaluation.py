@@ -1,12 +1,13 @@
 """From sums to the evaluation that a run record keeps, and back. No torch."""
 
 from wardround.study.record.evaluation_record import Evaluation
+from wardround.study.sections.evaluation import Decision
 from wardround.tasks.protocol import REPLICATES, Task, read_sums
 from wardround.tasks.sums import Sums
 
 
 def evaluation_of(
-    task: Task, sums: Sums, decision: float | None, *, replicates: int = REPLICATES, keep_sums: bool = True
+    task: Task, sums: Sums, decision: Decision, *, replicates: int = REPLICATES, keep_sums: bool = True
 ) -> Evaluation:
     """Every figure of the task at the decision, with intervals.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.sums import Sums
 from wardround.values.tree import Shapes
@@ -117,8 +118,9 @@ class Words:
     sentence. headline: with its article. tiles: the figures at the head of a report. judged: those shown of the federated
     model at each hospital. compared: those by which models are compared hospital by hospital, the headline first. counted:
     label count -> the head of its column; figures of the same keys count the evaluated records. counted_in_text: the same
-    behind a number. decision: the key and the name of the decision among the figures; None where nothing is decided. outputs:
-    of the ONNX file, by name. output_words: what they are, with {decision}. task_type: in the front matter of a model card.
+    behind a number. decision: the key and the name of the decision among the figures; None where there is none, or several.
+    decisions: of several, in the task's order, each key, its name, and what is decided there. outputs: of the ONNX file, by name.
+    output_words: what they are, with {decision}. task_type: in the front matter of a model card.
     measures: sentences about the figures, the first with {decision}.
     """
 
@@ -135,10 +137,32 @@ class Words:
     output_words: str
     task_type: str
     measures: tuple[str, ...]
+    decisions: tuple[tuple[str, str, str], ...] = ()
 
-    def output_of(self, decision: float | None) -> str:
+    @property
+    def thresholds(self) -> tuple[tuple[str, str], ...]:
+        """Key and name of whatever decides, one or several."""
+        return tuple((key, name) for key, name, _ in self.decisions) if self.decision is None else (self.decision,)
+
+    def decision_in(self, values: Mapping[str, float | None]) -> Decision:
+        """The decision that figures were made at; None where there is none among them."""
+        if self.decision is not None:
+            return values.get(self.decision[0])
+        cuts = [value for key, _, _ in self.decisions if (value := values.get(key)) is not None]
+        return tuple(cuts) if cuts and len(cuts) == len(self.decisions) else None
+
+    def shown_decision(self, decision: Decision, digits: int = 3) -> str:
+        """A decision in words: the number, or each finding with its own; empty where there is none."""
+        if isinstance(decision, tuple):
+            named = zip(self.decisions, decision, strict=True)
+            return ", ".join(f"{name} {value:.{digits}f}" for (_, _, name), value in named)
+        return "" if decision is None else f"{decision:.{digits}f}"
+
+    def output_of(self, decision: Decision) -> str:
         """What the output is, at a decision."""
-        return self.output_words.format(decision="the threshold" if decision is None else f"{decision:.3f}")
+        if isinstance(decision, tuple):
+            return f"{self.output_words.format(decision='')} Called a yes at and above: {self.shown_decision(decision)}."
+        return self.output_words.format(decision=self.shown_decision(decision) or "the threshold")
 
 
 class Task(Protocol):
@@ -202,7 +226,7 @@ class Task(Protocol):
         """What the ONNX file shows of a network's outputs: (n,), or (n, k) where `words.outputs` names k."""
         ...
 
-    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+    def answers(self, file_outputs: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
         """The columns of an answer table, each (n,). file_outputs: what the ONNX file gives for n records, (n, k) or
         (n,); of a yes or no the number before its probability."""
         ...
@@ -260,14 +284,14 @@ class Task(Protocol):
         """The headline alone; NaN where the records cannot give it."""
         ...
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
-        """The number by which an output becomes a decision, chosen on sums by split; None where the question has none.
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
+        """By what an output becomes a decision, chosen on sums by split; None where the question has none.
 
         rule: `evaluation.threshold` of the study. sums: never those of test.
         """
         ...
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
         """Every figure. replicates: 0 saves the time of bootstrapped intervals, which are then NaN."""
         ...
 
@@ -275,11 +299,11 @@ class Task(Protocol):
         """Drawings of models by name, the one to be judged first; none that the sums cannot give."""
         ...
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
         """What the model says against the truth; None where there is nothing to set against each other."""
         ...
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
         """What the models' answers are worth to whoever acts on them; none that the sums cannot give.
 
         models: by name, sums on the same records and the decision.
@@ -291,7 +315,7 @@ class Task(Protocol):
         ...
 
     def paired(
-        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[Decision, Decision]
     ) -> dict[str, PairedDifference]:
         """Two models on the same records at one site, by figure; empty where the task has no such test."""
         ...

@@ -36,6 +36,7 @@ from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.service import Deployed, service_of
 from wardround.prediction.model_file import model_bytes
 from wardround.tasks.binary.score_sums import probability
+from wardround.tasks.binary.threshold import cut_of
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, RunError, StudyError
 from wardround.values.version import __version__
@@ -155,7 +156,7 @@ def _tested(
                 found=f"{len(own)} cases of the model of {network.statement.study_title!r}",
                 hint="leave that model out of --against",
             )
-    point, threshold = settings.point, network.statement.threshold or 0.5
+    point, threshold = settings.point, cut_of(network.statement.threshold)
     return own, measured(own, network.scores(own.inputs), threshold, point, prevalence=settings.prevalence, seed=settings.seed)
 
 

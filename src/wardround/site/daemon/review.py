@@ -127,7 +127,9 @@ def _computed(plan: Plan) -> Iterator[str]:
         yield f"Evaluation only of a finished model: {study.learned.title}, {size:,} numbers. Nothing is trained."
         yield f"The model's hash: {study.evaluation.model}. An order with another model is refused."
         at = study.evaluation.model_threshold
-        chosen = "a threshold that is chosen on the validation patients" if at is None else f"its threshold {at:g}"
+        chosen = "a threshold that is chosen on the validation patients"
+        if at is not None:
+            chosen = f"its thresholds: {plan.task.words.shown_decision(at)}" if isinstance(at, tuple) else f"its threshold {at:g}"
         yield f"It is judged on this hospital's test patients, at {chosen}."
     else:
         shared = "below the last layer, which each hospital keeps" if study.keeps_heads else ""

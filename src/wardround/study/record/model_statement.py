@@ -6,10 +6,11 @@ It holds no time and no name of a run, so that equal models of equal studies are
 
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from wardround.study.contract import DataContract
 from wardround.study.declaration import Study, without_later_settings
+from wardround.study.sections.evaluation import Decision, DecisionSetting
 from wardround.study.sections.section import Section
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError
@@ -35,11 +36,19 @@ class ModelStatement(Section):
         "leave the hospital. Not written where it is false.",
     )
     output: str = Field(description="What the model gives for a record, in words.")
-    threshold: float | None = Field(
-        ge=0, le=1, description="Probability at and above which a record is called positive; null where the question has none."
+    threshold: DecisionSetting = Field(
+        description="Probability at and above which a record is called positive, of several findings one of each in their order; "
+        "null where the question has none."
     )
     data: DataContract = Field(description="The input contract: the study's [data] section.")
     wardround: str = Field(description="Version of Wardround that wrote the file.")
+
+    @model_validator(mode="after")
+    def _every_finding_has_a_threshold(self) -> "ModelStatement":
+        findings = len(self.data.label.asked.findings)
+        if isinstance(self.threshold, tuple) and len(self.threshold) != findings:
+            raise ValueError(f"threshold: {findings} findings have one each, found {len(self.threshold)}")
+        return self
 
     def to_json(self) -> str:
         """Canonical JSON: equal statements are equal texts."""
@@ -62,7 +71,7 @@ class ModelStatement(Section):
 
 def statement_of(
     study: Study,
-    threshold: float | None,
+    threshold: Decision,
     *,
     output: str,
     synthetic: bool,

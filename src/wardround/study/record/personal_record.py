@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from wardround.study.record.evaluation_record import Count, Evaluation, Figure, Interval, Sha256, as_interval, by_name
+from wardround.study.sections.evaluation import DecisionSetting
 from wardround.study.sections.section import Section
 
 Ends = Annotated[Interval | None, BeforeValidator(as_interval)]
@@ -55,8 +56,10 @@ class PersonalRecord(Section):
     over_federated: Annotated[dict[str, PairedRecord], AfterValidator(by_name)] = Field(
         default_factory=dict, description="The same less the shared model's."
     )
-    threshold: Figure = Field(
-        default=None, description="The number by which the chosen model's output becomes a decision; null where there is none."
+    threshold: DecisionSetting = Field(
+        default=None,
+        description="The number by which the chosen model's output becomes a decision, of several findings one of each; null "
+        "where there is none.",
     )
     parameters: Count = Field(default=0, description="Numbers of the chosen model's networks.")
     holds_records: bool = Field(

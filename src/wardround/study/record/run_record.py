@@ -16,6 +16,7 @@ from wardround.study.record.evaluation_record import Count, Evaluation, Figure, 
 from wardround.study.record.fit_record import FitRecord
 from wardround.study.record.personal_record import CandidateRecord, PairedRecord, PersonalRecord
 from wardround.study.record.privacy_record import PrivacyRecord
+from wardround.study.sections.evaluation import Decision, DecisionSetting
 from wardround.study.sections.section import Section
 from wardround.values.canonical import canonical_json
 from wardround.values.errors import RunError
@@ -170,9 +171,10 @@ class ModelRecord(Section):
     onnx_max_difference: Figure = Field(
         default=None, description="Largest difference between the probabilities of the ONNX file and of PyTorch."
     )
-    threshold: Figure = Field(
+    threshold: DecisionSetting = Field(
         default=None,
-        description="The number by which an output becomes a decision, for the task to read; null where there is none.",
+        description="The number by which an output becomes a decision, of several findings one of each; null where there is "
+        "none.",
     )
 
 
@@ -235,7 +237,7 @@ class RunRecord(Section):
     evaluated: EvaluatedRecord | None = Field(
         default=None, description="The finished model that was evaluated; null of a run that trained one."
     )
-    threshold: Figure = Field(
+    threshold: DecisionSetting = Field(
         default=None, description="Of an evaluated model: the decision at which it was judged; null where there is none."
     )
     fit: FitRecord | None = Field(
@@ -268,8 +270,8 @@ class RunRecord(Section):
             ) from error
 
     @property
-    def decision(self) -> float | None:
-        """The number by which the run's model decides; None where it has none."""
+    def decision(self) -> Decision:
+        """By what the run's model decides; None where it decides nothing."""
         return self.threshold if self.model is None else self.model.threshold
 
     @property

@@ -48,8 +48,19 @@ def _of_the_evaluation(sections: Sections) -> Iterator[str]:
         )
     if sections.personal.candidates:
         yield "personal.candidates are trained at each hospital, and a study with evaluation.model trains nothing: leave them out"
+    yield from _of_the_thresholds(sections)
     if evaluation.model_threshold is not None and evaluation.threshold != type(evaluation).model_fields["threshold"].default:
         yield "evaluation.threshold is a rule, and evaluation.model_threshold the number: leave one of the two out"
+
+
+def _of_the_thresholds(sections: Sections) -> Iterator[str]:
+    """A yes or no has one, several findings have one each."""
+    at, findings = sections.evaluation.model_threshold, sections.data.label.asked.findings
+    if isinstance(at, tuple) and not findings:
+        yield f"evaluation.model_threshold is one probability, found {len(at)}: write the number alone"
+    elif findings and at is not None and (not isinstance(at, tuple) or len(at) != len(findings)):
+        stated = len(at) if isinstance(at, tuple) else "one for all"
+        yield f"evaluation.model_threshold is a list of {len(findings)} numbers, one of each finding, found {stated}: write all"
 
 
 def _unread(sections: Sections) -> Iterator[str]:

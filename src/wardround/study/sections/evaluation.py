@@ -1,12 +1,23 @@
 """The [evaluation] section: how the model is judged."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from wardround.study.sections.section import Section
 
 ModelHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Decision = float | tuple[float, ...] | None
+"""The threshold of a yes or no; of several findings one of each, in their order; None of a question that has none."""
+DecisionSetting = Probability | tuple[Probability, ...] | None
+
+
+def as_decision(stored: Any) -> Decision:
+    """A decision that went through JSON, where several are a list."""
+    return tuple(stored) if isinstance(stored, list) else stored
+
 
 Threshold = Literal["half", "validation", "near_half", "robust", "local"]
 
@@ -25,7 +36,7 @@ class EvaluationSection(Section):
         description="Where the score becomes a yes: at 0.5 (half); best balanced accuracy on the hospitals' validation patients "
         "(validation); as near to 0.5 as one standard error of that allows (near_half); the best on validation images seen "
         "through simulated scanner shifts (robust); or at each hospital as near to 0.5 as its own validation patients allow, "
-        "which no other hospital learns, and 0.5 elsewhere (local).",
+        "which no other hospital learns, and 0.5 elsewhere (local). Each of several findings has its own.",
     )
     flip_average: bool = Field(default=False, description="Images: average the score of the image and of its mirror image.")
     own_baseline: bool = Field(
@@ -38,12 +49,11 @@ class EvaluationSection(Section):
         "64 hexadecimal digits, as `wardround study new --evaluate MODEL` writes it. Nothing is trained then. Left out: the "
         "study trains a model and evaluates it.",
     )
-    model_threshold: float | None = Field(
+    model_threshold: DecisionSetting = Field(
         default=None,
-        ge=0,
-        le=1,
-        description="With model: the threshold that the model has, a probability, at which it is judged. Left out: one by the "
-        "rule of threshold, on the hospitals' validation patients.",
+        description="With model: the threshold that the model has, a probability from 0 to 1, at which it is judged; of several "
+        "findings a list, one of each in their order. Left out: one by the rule of threshold, on the hospitals' validation "
+        "patients.",
     )
 
     @property

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.charts import charts_of, decision_table
 from wardround.tasks.binary.figures import auc, edge_of, is_positive, measure
 from wardround.tasks.binary.paired import paired_accuracy, paired_auc
 from wardround.tasks.binary.score_sums import BINS, MOST_ADDED, SHAPES, ScoreSums, bin_of, cross_entropy, probability
-from wardround.tasks.binary.threshold import HALF, choose_robust_threshold, choose_threshold, choose_threshold_near_half
+from wardround.tasks.binary.threshold import chosen_by_rule, cut_of
 from wardround.tasks.binary.voting import smoothed, with_votes
 from wardround.tasks.binary.words import words_of
 from wardround.tasks.binary.worth import worth_of
@@ -75,9 +76,9 @@ class BinaryTask:
         """The probability of a yes."""
         return outputs.sigmoid()
 
-    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+    def answers(self, file_outputs: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
         """file_outputs: logits."""
-        positive = is_positive(file_outputs, HALF if decision is None else decision)
+        positive = is_positive(file_outputs, cut_of(decision))
         return {"probability": probability(file_outputs), "answer": positive.astype(np.int8)}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
@@ -134,44 +135,33 @@ class BinaryTask:
     def score(self, sums: Sums) -> float:
         return auc(ScoreSums.of(sums))
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
         """By the study's rule; 0.5 where validation holds one class only, since there is nothing to choose by."""
-        if rule == "half":
-            return HALF
-        if "shifted" in sums:
-            # Every shift has the same records, so the mean over shifts is that of their sum.
-            return choose_robust_threshold([ScoreSums.of(sums["shifted"])])
-        choose = choose_threshold_near_half if rule == "near_half" else choose_threshold
-        return choose(ScoreSums.of(sums["validation"]))
+        return chosen_by_rule(rule, {split: ScoreSums.of(one) for split, one in sums.items()})
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
-        return measure(ScoreSums.of(sums), HALF if decision is None else decision, replicates=replicates)
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
+        return measure(ScoreSums.of(sums), cut_of(decision), replicates=replicates)
 
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
         return charts_of({name: ScoreSums.of(one) for name, one in sums.items()}, self.finding)
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
-        return None if decision is None else decision_table(ScoreSums.of(sums), decision, self.finding)
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
+        return None if decision is None else decision_table(ScoreSums.of(sums), cut_of(decision), self.finding)
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
         """Calibration, whole people, and predictive values at other shares of ill people."""
-        return worth_of(
-            {name: (ScoreSums.of(sums), HALF if cut is None else cut) for name, (sums, cut) in models.items()}, self.finding
-        )
+        return worth_of({name: (ScoreSums.of(sums), cut_of(cut)) for name, (sums, cut) in models.items()}, self.finding)
 
     def few(self, sums: Sums) -> bool:
         scores = ScoreSums.of(sums)
         return min(scores.positives, scores.negatives) < FEWEST
 
     def paired(
-        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[Decision, Decision]
     ) -> dict[str, PairedDifference]:
         """On the same bins as the figures, so that each difference is that of the figures."""
         first, second = (bin_of(np.asarray(scores, np.float64)) for scores in outputs)
-        right = [
-            (bins >= edge_of(HALF if cut is None else cut)) == (labels == 1)
-            for bins, cut in zip((first, second), decisions, strict=True)
-        ]
+        right = [(bins >= edge_of(cut_of(cut))) == (labels == 1) for bins, cut in zip((first, second), decisions, strict=True)]
         return {
             "auc": paired_auc(first.astype(np.float64), second.astype(np.float64), labels),
             "accuracy": paired_accuracy(right[0], right[1]),

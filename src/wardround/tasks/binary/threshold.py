@@ -1,16 +1,34 @@
 """Where a score becomes a yes: chosen on validation sums, never on test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.study.sections.evaluation import Decision
 from wardround.tasks.binary.figures import roc_counts
 from wardround.tasks.binary.score_sums import BINS, BINS_PER_UNIT, LIMIT, ScoreSums, probability
 from wardround.tasks.protocol import Floats
 
 HALF = 0.5
 _NEARLY_BEST = 0.005
+
+
+def cut_of(decision: Decision) -> float:
+    """The threshold of one yes or no; HALF where none was chosen. ValueError where there are several."""
+    if isinstance(decision, tuple):
+        raise ValueError(f"a yes or no has one threshold, not {len(decision)}")
+    return HALF if decision is None else decision
+
+
+def chosen_by_rule(rule: str, sums: Mapping[str, ScoreSums]) -> float:
+    """By `evaluation.threshold`, from sums by split: `validation`, or `shifted` where the study looks through other scanners."""
+    if rule == "half":
+        return HALF
+    if "shifted" in sums:
+        return choose_robust_threshold([sums["shifted"]])  # of all shifts: each has the same records, so the mean is of the sum
+    choose = choose_threshold_near_half if rule == "near_half" else choose_threshold
+    return choose(sums["validation"])
 
 
 def choose_threshold(sums: ScoreSums) -> float:

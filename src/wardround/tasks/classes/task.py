@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.paired import paired_accuracy
 from wardround.tasks.classes.chances import against_the_rest, log_chances, with_votes
@@ -83,7 +84,7 @@ class ClassesTask:
         """The probability of each class."""
         return outputs.softmax(1)
 
-    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+    def answers(self, file_outputs: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
         """file_outputs: probabilities (n, k)."""
         columns = {f"probability of {name}": file_outputs[:, position] for position, name in enumerate(self.names)}
         return {**columns, "answer": np.array(self.names)[file_outputs.argmax(axis=1)]}
@@ -126,11 +127,11 @@ class ClassesTask:
     def score(self, sums: Sums) -> float:
         return mean_auc(parts(sums))[0]
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
         """The likeliest class is the answer: there is nothing to choose."""
         return None
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
         return measure(sums, keys_of(self.names), replicates)
 
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
@@ -149,19 +150,19 @@ class ClassesTask:
         )
         return tuple(chart for chart in (*curves, calibration) if chart is not None)
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
         if not self.records(sums):
             return None
         return table_of(sums["confusion"], self.names, ("The answer is the likeliest class.",))
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
         return worth_of({name: sums for name, (sums, _) in models.items()}, self.names)
 
     def few(self, sums: Sums) -> bool:
         return few(sums, FEWEST)
 
     def paired(
-        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[Decision, Decision]
     ) -> dict[str, PairedDifference]:
         known_rows = labels != BLANK
         first, second = (usable(each)[known_rows] for each in outputs)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.score_sums import LOSS_CAP, ONE
 from wardround.tasks.count.rate import LEAST, deviance, middle_of, output_of, rate_of, with_votes
@@ -92,7 +93,7 @@ class CountTask:
         middle = middle_of(self.bounds.high)
         return (outputs.clamp(max=math.log(self.bounds.high / middle)).exp() * middle).clamp(max=self.bounds.high)
 
-    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+    def answers(self, file_outputs: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
         return {"count": file_outputs}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
@@ -151,11 +152,11 @@ class CountTask:
     def score(self, sums: Sums) -> float:
         return mean_of(int(sums["deviance"][0]), int(sums["deviance"][1]), self.records(sums), 1.0)[0]
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
         """A count is no decision."""
         return None
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
         n, (total, squares) = self.records(sums), (int(one) for one in sums["deviance"])
         estimates = {"deviance": mean_of(total, squares, n, 1.0), **error_figures(sums, self.bounds.width)}
         values = {name: value for name, (value, _) in estimates.items()}
@@ -170,17 +171,17 @@ class CountTask:
         )
         return tuple(chart for chart in drawn if chart is not None)
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
         return None
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
         return errors_table({name: sums for name, (sums, _) in models.items()}, self.bounds.width, self.asked.unit)
 
     def few(self, sums: Sums) -> bool:
         return self.records(sums) < FEWEST
 
     def paired(
-        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[Decision, Decision]
     ) -> dict[str, PairedDifference]:
         known_rows = np.isfinite(labels)
         truth = np.asarray(labels, np.float64)[known_rows]

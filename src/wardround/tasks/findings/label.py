@@ -116,7 +116,7 @@ FINDINGS = LabelKind(
     "findings",
     code_of,
     "float32",
-    frozenset({"training.label_smoothing", "summation.max_auc_drop"}),
+    frozenset({"training.label_smoothing", "evaluation.threshold", "evaluation.model_threshold", "summation.max_auc_drop"}),
     reads=frozenset({"findings", "blank"}),
     wrong=wrong,
     columns=columns,

@@ -8,19 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
-from wardround.tasks.binary.figures import auc, auc_interval, confusion_at
+from wardround.tasks.binary.figures import is_positive
 from wardround.tasks.binary.score_sums import cross_entropy
+from wardround.tasks.binary.threshold import HALF, chosen_by_rule
 from wardround.tasks.binary.voting import with_votes
 from wardround.tasks.findings.figures import figures_of
 from wardround.tasks.findings.label import codes_of, truths_of
-from wardround.tasks.findings.words import keys_of, words_of
-from wardround.tasks.intervals import wilson
+from wardround.tasks.findings.words import keys_of, threshold_keys, words_of
+from wardround.tasks.findings.worth import decision_table, worth_of
 from wardround.tasks.protocol import (
     REPLICATES,
     Chart,
     DecisionTable,
-    Estimate,
     Figures,
     FigureTable,
     Floats,
@@ -96,9 +97,13 @@ class FindingsTask:
         """The probability of each finding."""
         return outputs.sigmoid()
 
-    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
-        """file_outputs: probabilities (n, k)."""
-        return {f"probability of {name}": file_outputs[:, position] for position, name in enumerate(self.names)}
+    def answers(self, file_outputs: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
+        """file_outputs: probabilities (n, k). No answers without thresholds, as in models of earlier releases."""
+        chances = {f"probability of {name}": file_outputs[:, position] for position, name in enumerate(self.names)}
+        if decision is None:
+            return chances
+        yes = [is_positive(_logits(file_outputs[:, k]), cut) for k, cut in enumerate(self._cuts(decision))]
+        return chances | {f"answer of {name}": np.where(one, "yes", "no") for name, one in zip(self.names, yes, strict=True)}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
         """The findings that are there; None where nothing is known."""
@@ -163,12 +168,24 @@ class FindingsTask:
     def score(self, sums: Sums) -> float:
         return mean_auc(parts(sums))[0]
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
-        """Each finding has its probability; one threshold for all would be none for the rare ones."""
-        return None
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
+        """A threshold of each finding, in order: one for all would find nobody of a rare one."""
+        return tuple(
+            chosen_by_rule(rule, {split: part(one, position) for split, one in sums.items()})
+            for position in range(len(self.names))
+        )
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
-        return figures_of(parts(sums), self.records(sums), keys_of(self.names), replicates)
+    def _cuts(self, decision: Decision) -> tuple[float, ...]:
+        """One for each finding; HALF where none was chosen, as in models of earlier releases."""
+        if decision is None:
+            return (HALF,) * len(self.names)
+        if not isinstance(decision, tuple) or len(decision) != len(self.names):
+            raise ValueError(f"{len(self.names)} findings have a threshold each, not {decision}")
+        return decision
+
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
+        cuts = dict(zip(threshold_keys(self.names), self._cuts(decision), strict=True))
+        return figures_of(parts(sums), cuts, self.records(sums), keys_of(self.names), replicates)
 
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
         """Each finding; calibration of all findings of the first model together."""
@@ -186,40 +203,20 @@ class FindingsTask:
         )
         return tuple(chart for chart in (*curves, calibration) if chart is not None)
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
-        return None
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
+        return None if decision is None else decision_table(self.names, parts(sums), self._cuts(decision))
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
-        """Finding by finding: AUC; found and rightly cleared at one half."""
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
+        """Finding by finding: AUC; found and rightly cleared."""
         if not models or not all(self.records(sums) for sums, _ in models.values()):
             return ()
-        by_name = {name: [part(sums, position) for sums, _ in models.values()] for position, name in enumerate(self.names)}
-        areas = tuple((name, tuple((auc(one), auc_interval(one)) for one in row)) for name, row in by_name.items())
-        shares: list[tuple[str, tuple[Estimate, ...]]] = []
-        for name, row in by_name.items():
-            cells: list[Estimate] = []
-            for one in row:
-                at = confusion_at(one, 0.5)
-                cells += [_share(at.true_positive, one.positives), _share(at.true_negative, one.negatives)]
-            shares.append((name, tuple(cells)))
-        columns = tuple(f"{what}, {model}" for model in models for what in ("found", "rightly cleared"))
-        return (
-            FigureTable(key="auc_by_finding", title="Finding by finding: AUC", form="number", columns=tuple(models), rows=areas),
-            FigureTable(
-                key="by_finding",
-                title="Finding by finding, where one half and more is a yes",
-                form="percent",
-                columns=columns,
-                rows=tuple(shares),
-                notes=("One half is no chosen threshold: of a rare finding it may find nobody.",),
-            ),
-        )
+        return worth_of(self.names, {model: (parts(sums), self._cuts(cuts)) for model, (sums, cuts) in models.items()})
 
     def few(self, sums: Sums) -> bool:
         return not any(min(one.positives, one.negatives) >= FEWEST for one in parts(sums))
 
     def paired(
-        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[Decision, Decision]
     ) -> dict[str, PairedDifference]:
         truths = self._truths(labels)
         known_rows = (truths != BLANK).any(axis=1)
@@ -231,5 +228,7 @@ class FindingsTask:
         }
 
 
-def _share(hits: int, trials: int) -> Estimate:
-    return (hits / trials if trials else float("nan")), wilson(hits, trials)
+def _logits(chances: Floats) -> Floats:
+    """Of probabilities; those that float32 rounded to 0 or 1 lie in the first and the last bin."""
+    inside = np.clip(chances, 1e-12, 1.0 - 1e-12)
+    return np.asarray(np.log(inside) - np.log1p(-inside))

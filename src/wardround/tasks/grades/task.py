@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.figures import auc, auc_interval
 from wardround.tasks.binary.paired import paired_accuracy
@@ -89,7 +90,7 @@ class GradesTask:
         middle = (beyond[:, :-1] - beyond[:, 1:]).clamp(min=0.0)
         return torch.cat([1.0 - beyond[:, :1], middle, beyond[:, -1:]], dim=1)
 
-    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+    def answers(self, file_outputs: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
         """file_outputs: probabilities (n, k)."""
         columns = {f"probability of {name}": file_outputs[:, position] for position, name in enumerate(self.names)}
         mean = (file_outputs * np.arange(len(self.names))).sum(axis=1) / file_outputs.sum(axis=1)
@@ -138,11 +139,11 @@ class GradesTask:
     def score(self, sums: Sums) -> float:
         return mean_loss(sums)[0]
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
         """The rounded mean is the answer: there is nothing to choose."""
         return None
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
         return measure(sums, keys_of(self.names, between=self.between), replicates)
 
     @property
@@ -165,12 +166,12 @@ class GradesTask:
         )
         return tuple(chart for chart in (*curves, calibration) if chart is not None)
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
         if not int(sums["answers"].sum()):
             return None
         return table_of(sums["answers"], self.names, ("The answer is the mean grade by the model's probabilities, rounded.",))
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
         """How well each cut is told."""
         if not models or not all(records(sums) for sums, _ in models.values()):
             return ()
@@ -184,7 +185,7 @@ class GradesTask:
         return records(sums) < FEWEST
 
     def paired(
-        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[Decision, Decision]
     ) -> dict[str, PairedDifference]:
         rows = self._may_be[labels]
         known_rows, exact = rows.any(axis=1), rows.sum(axis=1) == 1

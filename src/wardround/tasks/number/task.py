@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.score_sums import ONE
 from wardround.tasks.intervals import UNDEFINED, wilson
@@ -107,7 +108,7 @@ class NumberTask:
         width = self.scale.width
         return self.scale.bounds.low + ((part * width).exp() - 1.0 if self.scale.logarithmic else part * width)
 
-    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+    def answers(self, file_outputs: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
         return {"value": file_outputs[:, 0], "low": file_outputs[:, 1], "high": file_outputs[:, 2]}
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
@@ -180,11 +181,11 @@ class NumberTask:
         """Of the headline: the width of the scale, or of the range."""
         return self.scale.width if self.scale.logarithmic else self.scale.bounds.width
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
         """A number is no decision."""
         return None
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
         n = self.records(sums)
         estimates = error_figures(sums, self.scale.bounds.width)
         if self.scale.logarithmic:
@@ -205,17 +206,17 @@ class NumberTask:
         )
         return tuple(chart for chart in drawn if chart is not None)
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
         return None
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
         return errors_table({name: sums for name, (sums, _) in models.items()}, self.scale.bounds.width, self.asked.unit)
 
     def few(self, sums: Sums) -> bool:
         return self.records(sums) < FEWEST
 
     def paired(
-        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[Decision, Decision]
     ) -> dict[str, PairedDifference]:
         known_rows = np.isfinite(labels)
         truth = np.asarray(labels, np.float64)[known_rows]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.binary.score_sums import ONE
 from wardround.tasks.intervals import UNDEFINED, Z
@@ -114,7 +115,7 @@ class TimeTask:
         answers = torch.stack([columns[horizon - 1] for horizon in self.grid.horizons], dim=1)
         return answers if len(self.horizons) > 1 else answers[:, 0]
 
-    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+    def answers(self, file_outputs: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
         """file_outputs: survival at each horizon."""
         columns = file_outputs.reshape(len(file_outputs), len(self.horizons))
         return {name: columns[:, position] for position, name in enumerate(self.words.outputs)}
@@ -169,11 +170,11 @@ class TimeTask:
     def score(self, sums: Sums) -> float:
         return concordance(sums["when"])[0]
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
         """A chance of survival is no decision."""
         return None
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
         return measure(sums, self.grid)
 
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
@@ -206,10 +207,10 @@ class TimeTask:
         x, y, lows, highs = (tuple(column) for column in zip(*rows, strict=True))
         return Dots(x=x, y=y, low=lows, high=highs)
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
         return None
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
         """The chance that the models give by each horizon, beside the share that has had the event."""
         if not models or not all(self.records(sums) for sums, _ in models.values()):
             return ()
@@ -233,7 +234,7 @@ class TimeTask:
         return int(sums["when"][1].sum()) < FEWEST
 
     def paired(
-        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[float | None, float | None]
+        self, outputs: tuple[NDArray[Any], NDArray[Any]], labels: NDArray[Any], decisions: tuple[Decision, Decision]
     ) -> dict[str, PairedDifference]:
         codes = _codes(labels)
         known_rows = codes >= 0

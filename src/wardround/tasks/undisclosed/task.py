@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.study.label import LabelContract
+from wardround.study.sections.evaluation import Decision
 from wardround.study.sections.training import TrainingSection
 from wardround.tasks.protocol import (
     REPLICATES,
@@ -84,7 +85,7 @@ class UndisclosedTask:
     def shown(self, outputs: "torch.Tensor") -> "torch.Tensor":
         _refuse()
 
-    def answers(self, file_outputs: Floats, decision: float | None) -> Mapping[str, NDArray[Any]]:
+    def answers(self, file_outputs: Floats, decision: Decision) -> Mapping[str, NDArray[Any]]:
         _refuse()
 
     def said(self, labels: NDArray[Any]) -> list[Any]:
@@ -122,19 +123,19 @@ class UndisclosedTask:
     def score(self, sums: Sums) -> float:
         return math.nan
 
-    def decide(self, rule: str, sums: Mapping[str, Sums]) -> float | None:
+    def decide(self, rule: str, sums: Mapping[str, Sums]) -> Decision:
         return None
 
-    def figures(self, sums: Sums, decision: float | None, *, replicates: int = REPLICATES) -> Figures:
+    def figures(self, sums: Sums, decision: Decision, *, replicates: int = REPLICATES) -> Figures:
         return Figures({"log_loss": math.nan, "n": 0.0}, {})
 
     def charts(self, sums: Mapping[str, Sums]) -> tuple[Chart, ...]:
         return ()
 
-    def decision_table(self, sums: Sums, decision: float | None) -> DecisionTable | None:
+    def decision_table(self, sums: Sums, decision: Decision) -> DecisionTable | None:
         return None
 
-    def worth(self, models: Mapping[str, tuple[Sums, float | None]]) -> tuple[FigureTable, ...]:
+    def worth(self, models: Mapping[str, tuple[Sums, Decision]]) -> tuple[FigureTable, ...]:
         return ()
 
     def few(self, sums: Sums) -> bool:
@@ -144,7 +145,7 @@ class UndisclosedTask:
         self,
         outputs: tuple[NDArray[Any], NDArray[Any]],
         labels: NDArray[Any],
-        decisions: tuple[float | None, float | None],
+        decisions: tuple[Decision, Decision],
     ) -> dict[str, PairedDifference]:
         return {}
 
