@@ -1,6 +1,7 @@
 """What all tests share: hypothesis draws the same cases every time, and a busy machine fails none of them.
 
-pytest                      everything, on all cores, 15 cases a property; 60 with `-m permission` and of named files
+pytest                      everything, by one process more than cores, 15 cases a property; 60 with `-m
+                            permission` and of named files
 pytest -m "not slow"        what a developer asks after a change, four minutes on two cores; 6 cases a property
 pytest -n 0                 in one process, as a debugger wants it; so does a run of named files or tests
 """
@@ -31,14 +32,15 @@ settings.load_profile("full")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Runs of everything take all cores: a setting in `addopts` would be an error where xdist is switched off."""
+    """Runs of everything take all cores, and one process more, since tests of services and of kills wait for others: a setting in
+    `addopts` would be an error where xdist is switched off."""
     in_worker = hasattr(config, "workerinput")
     named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
     debugged = config.option.usepdb or config.option.collectonly
     if in_worker or named or debugged or not config.pluginmanager.hasplugin("xdist"):
         return
     if config.option.numprocesses is None:
-        config.option.numprocesses = os.cpu_count() or 1
+        config.option.numprocesses = (os.cpu_count() or 1) + 1
     if config.option.dist == "no":
         config.option.dist = (
             "worksteal"  # neighbours share the fixtures of their module, and no core waits for the other at the end

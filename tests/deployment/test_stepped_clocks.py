@@ -99,7 +99,7 @@ def require_whole(federation: Any, study: str, path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("ahead_s", "words"), [(6.0, "s ahead of"), (-310.0, "s behind")])
+@pytest.mark.parametrize(("ahead_s", "words"), [(6.0, "s ahead of"), pytest.param(-310.0, "s behind", marks=pytest.mark.many)])
 def test_a_clock_for_which_a_hospital_is_not_let_in_is_named_at_both_ends(ahead_s: float, words: str, federation: Any) -> None:
     """Both are turned away as a stranger would be; neither of the two people may have to guess."""
     federation.clocks.step("ada", ahead_s)
@@ -121,7 +121,7 @@ def test_a_clock_for_which_a_hospital_is_not_let_in_is_named_at_both_ends(ahead_
     ("number", "who", "steps"),
     [
         (1, "ada", (6.0, -310.0)),
-        (3, "hub", (310.0, -6.5)),
+        pytest.param(3, "hub", (310.0, -6.5), marks=pytest.mark.many),
         pytest.param(5, "ben", (4.0, -280.0, 2.0), marks=pytest.mark.many),
         pytest.param(7, "hub", (250.0, -3.0), marks=pytest.mark.many),
     ],

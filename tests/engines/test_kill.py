@@ -42,7 +42,12 @@ def run_until(moment: str, delay_s: float, folder: Path, algorithm: str, workers
     ("algorithm", "workers", "moments"),
     [
         ("fedavg", 0, [("ExchangeStarted(step='train', number=1", 0.02), ("RoundFinished(number=2", 0.0)]),
-        ("scaffold", 0, [("SiteAnswered(site='north')", 0.0), ("number=2", 0.05), ("step='own', number=2", 0.03)]),
+        pytest.param(
+            "scaffold",
+            0,
+            [("SiteAnswered(site='north')", 0.0), ("number=2", 0.05), ("step='own', number=2", 0.03)],
+            marks=pytest.mark.many,
+        ),
         ("scaffold", 2, [("ExchangeStarted(step='train', number=2", 0.03), ("ExchangeStarted(step='evaluate'", 0.01)]),
     ],
     ids=["fedavg in order", "scaffold in order", "scaffold side by side"],

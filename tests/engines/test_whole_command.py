@@ -108,7 +108,7 @@ def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell closes streams")
-@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [pytest.param("2>&-", marks=pytest.mark.many), "<&- >&- 2>&-"])
 def test_a_run_whose_standard_streams_are_closed_ends_well(tmp_path: Path, closed: str) -> None:
     """Some schedulers close them; the run's own files then took their numbers, and it ended with 70 or without an answer."""
     words = ["bash", "-c", f'exec "$0" "$@" {closed}', *command(tmp_path)]

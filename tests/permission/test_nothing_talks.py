@@ -100,6 +100,7 @@ def test_a_notebook_that_imports_wardround_first_stays_silent(machine: Machine) 
 
 
 @pytest.mark.slow
+@pytest.mark.many
 def test_a_simulation_with_report_and_model_file_stays_silent(machine: Machine, sites: list[str]) -> None:
     """The report draws with matplotlib, the export runs onnxruntime, and hospitals are processes of their own."""
     machine.wardround("simulate", "study.toml", *sites, "--out", "run", "--workers", "2")

@@ -15,11 +15,12 @@ from wardround.values.errors import MissingExtraError, RefusedError
 
 
 def examples() -> Iterator[Any]:
-    """Those with a backbone measure drawn radiographs for their first model, which takes a while."""
+    """Those with a backbone measure drawn radiographs for their first model, which takes long: a run of all tests takes one."""
     for path in sorted(Path(__file__).parents[2].joinpath("examples").glob("*.toml")):
         if not path.name.endswith(".run.toml") and "\n[analysis]" not in path.read_text("utf-8"):  # an analysis has no model
             slow = "backbone" in path.read_text("utf-8")
-            yield pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if slow else [])
+            more = [] if path.stem == "pneumonia_kind" else [pytest.mark.many]
+            yield pytest.param(path, id=path.stem, marks=[pytest.mark.slow, *more] if slow else [])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1.5 * LARGEST, -1.5 * LARGEST, 3e38])

@@ -273,8 +273,8 @@ class _Stopper:
     [
         ("fedavg", 7),
         ("fedsgd", 9),
-        pytest.param("fedavg", 13, marks=pytest.mark.slow),
-        pytest.param("fedavg", 21, marks=pytest.mark.slow),
+        pytest.param("fedavg", 13, marks=[pytest.mark.slow, pytest.mark.many]),
+        pytest.param("fedavg", 21, marks=[pytest.mark.slow, pytest.mark.many]),
     ],
 )
 def test_a_run_killed_in_the_middle_resumes_to_the_same_bits(tmp_path: Path, algorithm: str, stop_after: int) -> None:

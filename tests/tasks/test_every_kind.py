@@ -1,7 +1,9 @@
 """Every kind of question goes the whole way: files, masked sums, figures, report, card, model file, answers, personal choice."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -122,10 +124,22 @@ clip_norm = 1.0
 PATIENTS = "public_patients = { north = 50, south = 40, west = 30 }"
 
 
+ALGORITHMS = ("fedavg", "fedprox", "fedopt", "scaffold", "fedbn", "fedsgd")
+
+
+def learners() -> Iterator[Any]:
+    """Each kind with each algorithm and sum: a run of all tests takes every algorithm and kind once with each sum."""
+    for row, kind in enumerate(KINDS):
+        for column, algorithm in enumerate(ALGORITHMS):
+            for mode, turn in (("masked", 0), ("plain", 1)):
+                taken = (row + turn) % len(ALGORITHMS) == column
+                yield pytest.param(
+                    kind, algorithm, mode, id=f"{mode}-{algorithm}-{kind.name}", marks=[] if taken else [pytest.mark.many]
+                )
+
+
 @pytest.mark.slow
-@every_kind
-@pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "fedopt", "scaffold", "fedbn", "fedsgd"])
-@pytest.mark.parametrize("mode", ["masked", "plain"])
+@pytest.mark.parametrize(("kind", "algorithm", "mode"), list(learners()))
 def test_every_algorithm_and_summation_learns_it(kind: Kind, algorithm: str, mode: str, tmp_path: Path) -> None:
     """No algorithm knows the question, and the two ways of adding give the same bits."""
     training = "" if algorithm == "fedsgd" else LOCAL

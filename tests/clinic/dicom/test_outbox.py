@@ -262,7 +262,7 @@ def test_killed_at_any_instant_every_result_arrives_once(tmp_path: Path) -> None
     command = [sys.executable, "-c", CARRIER, str(path), str(port)]
     kills = 0
     with archive(tmp_path / "archive", port):
-        while outbox.unsent() and kills < 12:
+        while outbox.unsent() and kills < 6:
             with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
                 assert process.stdout is not None and process.stdout.readline() == b"ready\n"
                 time.sleep(rng.random() * 0.5)

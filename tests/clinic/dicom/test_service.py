@@ -35,7 +35,7 @@ from .test_listener import send
 from .test_outbox import archive, free_port
 
 HERE = "127.0.0.1"
-KILLS = int(os.environ.get("WARDROUND_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("WARDROUND_TEST_KILLS", "4"))
 """How often the service is killed; 100 by hand: WARDROUND_TEST_KILLS=100."""
 
 

@@ -187,7 +187,7 @@ while True:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [20, pytest.param(100, marks=pytest.mark.many)])
+@pytest.mark.parametrize("kills", [7, pytest.param(100, marks=pytest.mark.many)])
 def test_killed_at_any_instant_no_case_is_lost_or_of_a_model_that_was_not_active(clinic: ClinicPlace, kills: int) -> None:
     """The service is killed while somebody changes what is in service, spread over the way of a case."""
     acknowledged: dict[str, str] = {}

@@ -27,7 +27,9 @@ HEAD = Head(1, loss)
     ("network", "inputs"),
     [
         pytest.param(
-            *each.values, id=each.id, marks=[*each.marks, *[pytest.mark.many] * each.id.startswith("efficientnet_lite0")]
+            *each.values,
+            id=each.id,
+            marks=[*each.marks, *[pytest.mark.many] * each.id.startswith(("efficientnet_lite0", "resnet"))],
         )
         for each in NETWORKS
     ],
