@@ -42,6 +42,7 @@ def _bound(node: ast.AST) -> str | None:
             return None
 
 
+@pytest.mark.slow
 def test_every_parameter_and_local_has_a_noun() -> None:
     """`found` meant a ledger, a digest, a list of rows and a bool: a reader had to look up what it was each time."""
     broken = [

@@ -34,6 +34,7 @@ def ways_in(source: str) -> Iterator[str]:
                 yield f"{node.func.value.id}.{node.func.attr} without {keyword}={safe}"
 
 
+@pytest.mark.slow
 def test_nothing_that_is_read_becomes_code() -> None:
     """A pickle, a model in a framework's own format, a study with an expression in it: each is a program of somebody else's."""
     ways_by_file = {

@@ -35,6 +35,7 @@ OF_MOLECULES = {
 """Files that speak of the scaffold of a molecule, and not of the algorithm."""
 
 
+@pytest.mark.slow
 def test_no_room_but_its_own_names_an_algorithm() -> None:
     """A file that asks for a name would have to be found and changed for every new algorithm."""
     for path in SOURCE.rglob("*.py"):

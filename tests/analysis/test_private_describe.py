@@ -96,6 +96,7 @@ def test_without_noise_figures_are_those_of_the_rows() -> None:
     assert ill["n"] == str(int((rows["ward"][known] == 1).sum()))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """Means, shares and medians of a fixed population, 100 studies with fresh patients and noise."""
     inside: dict[str, list[bool]] = {"mean": [], "share": [], "median": []}
@@ -110,6 +111,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         assert np.mean(held) >= 0.85, (name, np.mean(held))  # fresh noise: 0.95 is meant, and four deviations are left
 
 
+@pytest.mark.slow
 def test_the_test_of_a_cross_table_keeps_its_level_and_sees_a_connection() -> None:
     """Noise alone makes a table look connected: Pearson's p would call it so."""
     generator = np.random.default_rng(0)

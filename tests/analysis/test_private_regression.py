@@ -112,6 +112,7 @@ def test_with_hardly_any_noise_estimates_are_near_the_maximum_of_the_likelihood(
     ).all()  # weights take some of what patients say, and the bound is on the safe side
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """A fixed truth, fresh patients and noise: 60 studies of 5 coefficients. benchmarks/statistics/private.py has 500."""
     held = []

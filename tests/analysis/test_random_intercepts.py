@@ -127,6 +127,7 @@ def test_a_gaussian_model_is_statsmodels_mixed_model(*, reml: bool) -> None:
     assert figures["log_likelihood"] == pytest.approx(theirs.llf, abs=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OTHERS)
 def test_other_families_are_at_the_top_of_the_integrals(kind: str) -> None:
     """The marginal likelihood by a library's own integration, hospital by hospital: the same value, and no way up from there."""

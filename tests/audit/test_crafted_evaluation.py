@@ -42,6 +42,7 @@ def told(tree: Tree, hospitals: dict[str, Records], folder: Path) -> tuple[int, 
     return round((1 - values["specificity"]) * negatives), round(values["sensitivity"] * positives)
 
 
+@pytest.mark.slow
 def test_one_evaluation_says_whether_she_is_there_and_her_outcome(tmp_path: Path) -> None:
     """The page says so: a promise that the sum hides one patient from a crafted model would be untrue."""
     hospitals = {name: records(name) for name in NAMES}

@@ -57,6 +57,7 @@ def test_no_crafted_model_of_a_table_moves_a_sum_by_more_than_one_clip_norm(netw
     assert 0.9 < attack.moved <= 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ['name = "small_cnn"\nwidth = 8', 'name = "resnet"\nwidth = 8\nblocks = [1, 1]'])
 def test_no_crafted_model_of_images_moves_a_sum_by_more_than_one_clip_norm(network: str) -> None:
     """A network of images is under the same statement."""
@@ -64,6 +65,7 @@ def test_no_crafted_model_of_images_moves_a_sum_by_more_than_one_clip_norm(netwo
     assert attack is not None and 0.9 < attack.moved <= 1.0
 
 
+@pytest.mark.slow
 def test_a_library_s_product_ends_the_audit_with_its_own_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """The row must be able to fail, and the command's exit code with it."""
     monkeypatch.setattr("wardround.training.per_patient.layers.product", F.linear)

@@ -272,6 +272,7 @@ def audit(canaries: TrainingCanaries, honest: int = 0) -> AuditRun:
     return run(views, len(canaries.names), event, steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("honest", [0, 2], ids=["local", "distributed"])
 def test_private_training_stays_below_its_bill(plain: TrainingCanaries, honest: int) -> None:
     """From records to noised sums, all of it the study's own code."""

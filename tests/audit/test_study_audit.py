@@ -43,6 +43,7 @@ def study(request: pytest.FixtureRequest) -> Study:
     return with_noise(parse_study(STRONG if request.param == "distributed" else local(STRONG)))
 
 
+@pytest.mark.slow
 def test_a_whole_study_stays_below_what_it_states(study: Study) -> None:
     """An audit that accuses sound code would be switched off."""
     seen = audit_study(study, FEW)
@@ -76,6 +77,7 @@ def test_training_without_clipping_is_caught(monkeypatch: pytest.MonkeyPatch) ->
     assert {attack.name for attack in seen.refuting} == {"training"}
 
 
+@pytest.mark.slow
 def test_the_bounds_share_one_chance_of_a_false_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine bounds at 1e-4 each would accuse nine times as often as the page says."""
     chances: list[float] = []
@@ -119,6 +121,7 @@ def test_the_command_prints_one_object_and_ends_with_the_audit_s_error(tmp_path:
     assert facts["verdict"] in str(done.exception)
 
 
+@pytest.mark.slow
 def test_the_command_passes_a_whole_study_with_a_line_for_each_bound(tmp_path: Path) -> None:
     """Exit code 0, and the figures to judge it by."""
     path = tmp_path / "study.toml"

@@ -64,6 +64,7 @@ def test_from_a_new_study_to_a_model(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["image", "table"])
 def test_the_starter_study_is_sound(tmp_path: Path, kind: str) -> None:
     """The file we hand out must pass our own check, and is never written over the user's."""
@@ -100,6 +101,7 @@ def test_mistakes_end_with_a_sentence_and_never_a_traceback(tmp_path: Path) -> N
         assert "Traceback" not in done.stderr and done.stdout == "", (words, done.stderr)
 
 
+@pytest.mark.slow
 def test_data_check_tells_ready_from_not_ready_by_its_exit_code(tmp_path: Path) -> None:
     """A data manager's script reads the exit code; she reads the words, and only what may be sent is silent of values."""
     study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
@@ -155,12 +157,14 @@ def test_a_fault_of_our_own_is_one_sentence_and_verbose_shows_where(tmp_path: Pa
     details.unlink()
 
 
+@pytest.mark.slow
 def test_two_hospitals_of_one_name_are_refused(tmp_path: Path) -> None:
     """The second took the place of the first, and a study of four hospitals ran over three."""
     done = wardround("simulate", write_study(tmp_path), "--site", "north=a.csv", "--site", "north=b.csv", home=tmp_path)
     assert done.returncode == 2 and "--site names north more than once" in done.stderr
 
 
+@pytest.mark.slow
 def test_two_hospitals_of_the_same_data_are_warned_of(tmp_path: Path) -> None:
     """A slip in a path doubles every patient, and the figures look all the better; a link hides it from the eye."""
     study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
@@ -211,6 +215,7 @@ def test_ctrl_c_says_resume_only_where_that_works(words: tuple[str, ...], goes_o
     assert goes_on or told.rstrip().endswith("interrupted")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("--help",), ("simulate", "--help"), ("report", "--help"), ("site", "ledger", "--help")])
 def test_help_is_readable_at_80_columns(words: tuple[str, ...], tmp_path: Path) -> None:
     """Escapes of a library are not for people, and every argument is explained."""

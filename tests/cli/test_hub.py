@@ -199,6 +199,7 @@ def test_waiting_for_a_study_ends_with_its_phase(tmp_path: Path) -> None:
             _watch(folder)
 
 
+@pytest.mark.slow
 def test_the_page_cannot_be_opened_of_a_hub_that_is_not_up(tmp_path: Path) -> None:
     """An address that leads nowhere is no help."""
     run("init", "--address", "hub.test:443", home=tmp_path)

@@ -69,6 +69,7 @@ def test_a_setting_changed_for_one_run_is_another_study(tmp_path: Path) -> None:
     assert wardround(*command, "--resume", home=tmp_path).returncode == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("example", "said"), [("hiv_trial", "moments  "), ("heart_risk_factors", "follows from the hospitals' names")]
 )

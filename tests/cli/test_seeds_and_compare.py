@@ -35,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_seeds_end_with_their_spread(folder: Path) -> None:
     """One seed is luck: mean, spread, smallest and largest are what a study of a recipe reports."""
     told = json.loads((folder / "told.json").read_text("utf-8"))

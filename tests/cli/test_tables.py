@@ -27,6 +27,7 @@ def told(run: wr.Run, monkeypatch: pytest.MonkeyPatch, *, verbose: bool = False)
     return out.getvalue()
 
 
+@pytest.mark.slow
 def test_a_table_study_has_records_and_no_images(finished: wr.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of laboratory values were called images."""
     text = told(finished, monkeypatch)

@@ -28,6 +28,7 @@ HUBS_MODULES = (
 )
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_up_has_not_loaded_pytorch() -> None:
     """It takes 200 MB of a process that only adds and sends, and seconds of each start."""
     program = f"import sys, {HUBS_MODULES}; print('torch' in sys.modules)"
@@ -38,6 +39,7 @@ def with_pytorch_elsewhere(hub: HubWard) -> Means:
     return replace(hub.means, finishing=FinishingElsewhere(Finishing(write_evidence)), networks=NetworksElsewhere)
 
 
+@pytest.mark.slow
 def test_a_study_ends_the_same_with_pytorch_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The facts of the network and its first model are those of this process, and so is everything after them."""
     monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))
@@ -76,6 +78,7 @@ def test_facts_of_another_release_are_made_anew(tmp_path: Path, monkeypatch: pyt
     assert made == ["network"] * 3
 
 
+@pytest.mark.slow
 def test_what_the_other_process_raises_is_raised_here(tmp_path: Path) -> None:
     """A person reads the same words and the same mend, wherever the work is done."""
     with hub_ward(tmp_path) as hub:
@@ -84,6 +87,7 @@ def test_what_the_other_process_raises_is_raised_here(tmp_path: Path) -> None:
             FinishingElsewhere(Finishing(write_evidence)).write(folder)
 
 
+@pytest.mark.slow
 def test_the_other_process_ends_well_while_the_hub_goes_on(tmp_path: Path) -> None:
     """It waits for the end of the hub on its standard input, and Python calls it a fatal error where it still does at its own
     end, on the hub's screen and with a core dump."""

@@ -168,6 +168,7 @@ def test_cases_of_a_few_patients_are_no_test(clinic: ClinicPlace, people: int) -
     assert acceptances(clinic) == ()
 
 
+@pytest.mark.slow
 def test_subgroups_are_found_and_small_ones_say_so(clinic: ClinicPlace) -> None:
     """A model that fails women must not hide behind its mean."""
     rows, _ = made_rows(300)
@@ -185,6 +186,7 @@ def test_subgroups_are_found_and_small_ones_say_so(clinic: ClinicPlace) -> None:
     assert any(one.few and one.local is None for one in small.subgroups)
 
 
+@pytest.mark.slow
 def test_groups_come_from_a_table_beside_the_cases(clinic: ClinicPlace, tmp_path: Path) -> None:
     """Images name no scanner; a hospital's own table does."""
     rows, _ = made_rows(200)
@@ -215,6 +217,7 @@ def films_at(folder: Path, count: int = 120) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_dicom_films_are_grouped_by_their_headers(clinic: ClinicPlace, tmp_path: Path) -> None:
     """A radiologist has no table of scanners: her films say what took them, of whom, and how. --groups goes before them."""
     names = films_at(tmp_path / "png")
@@ -241,6 +244,7 @@ def test_dicom_films_are_grouped_by_their_headers(clinic: ClinicPlace, tmp_path:
     assert {one.group for one in record.subgroups if one.column == "scanner"} == {"A", "B"}
 
 
+@pytest.mark.slow
 def test_films_from_a_folder_to_an_answer_with_its_map(clinic: ClinicPlace, tmp_path: Path) -> None:
     """What a radiologist's folder of labelled films becomes: groups by scanner, what is unusual, where the film speaks."""
     names = films_at(tmp_path / "films")
@@ -264,6 +268,7 @@ def test_films_from_a_folder_to_an_answer_with_its_map(clinic: ClinicPlace, tmp_
     assert turned.verdict == "cannot-tell" and "unusual" in turned.reasons
 
 
+@pytest.mark.slow
 def test_models_are_compared_on_the_same_cases(clinic: ClinicPlace, tmp_path: Path) -> None:
     """The hospital's own model may be the better one here."""
     rows, _ = made_rows(400)
@@ -278,6 +283,7 @@ def test_models_are_compared_on_the_same_cases(clinic: ClinicPlace, tmp_path: Pa
         accepted(clinic, rows, against=(str(other),))
 
 
+@pytest.mark.slow
 def test_from_a_model_to_service_and_back(clinic: ClinicPlace) -> None:
     """The whole way, with each reason for which it is barred."""
     rows, _ = made_rows(400, slope=2.0)
@@ -303,6 +309,7 @@ def test_from_a_model_to_service_and_back(clinic: ClinicPlace) -> None:
     assert in_service(clinic) is None
 
 
+@pytest.mark.slow
 def test_what_is_in_service_is_always_compared(clinic: ClinicPlace, tmp_path: Path) -> None:
     """A new model has to be better than the one that doctors use."""
     rows, _ = made_rows(300)
@@ -316,6 +323,7 @@ def test_what_is_in_service_is_always_compared(clinic: ClinicPlace, tmp_path: Pa
     assert second.candidates[1].less_asked["auc"].n == 300
 
 
+@pytest.mark.slow
 def test_a_lost_model_is_mended_by_accepting_it_again_and_blocks_no_other_silently(clinic: ClinicPlace, tmp_path: Path) -> None:
     """The hint of an error has to work."""
     rows, _ = made_rows(200)
@@ -332,6 +340,7 @@ def test_a_lost_model_is_mended_by_accepting_it_again_and_blocks_no_other_silent
     assert in_service(clinic).acceptance == record
 
 
+@pytest.mark.slow
 def test_how_many_cases_would_decide_is_said_and_true(clinic: ClinicPlace) -> None:
     """A hospital with too few cases must know how many to collect, and a bad model that none will do."""
     few, _ = made_rows(80)
@@ -351,6 +360,7 @@ def test_how_many_cases_would_decide_is_said_and_true(clinic: ClinicPlace) -> No
     assert {one.name: one for one in judgements(by_figure, full)}["auc"].by == "the figure"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["near-half", "balanced", "sensitivity=0.95", "specificity=0.9", "0.3"])
 def test_the_operating_point_is_where_the_hospital_asks(clinic: ClinicPlace, rule: str) -> None:
     """Who must not miss anybody chooses otherwise than who must not alarm."""

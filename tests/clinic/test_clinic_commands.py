@@ -37,6 +37,7 @@ def run(*words: object) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_from_nothing_to_service_and_back(home: Path) -> None:
     """What docs/clinic.md says in commands."""
     assert "clinic accept" in run("init", "--hospital", "St Anna")
@@ -90,6 +91,7 @@ def test_the_blanks_of_a_card_are_written_filled_in_and_read_back(home: Path) ->
     assert "No required item" in run("card") and json.loads(run("card", "--json"))["blank"] == []
 
 
+@pytest.mark.slow
 def test_a_card_that_was_filled_in_before_serves_the_next_acceptance(home: Path) -> None:
     """Newer cases, or a newer version of the model: nobody answers the same questions twice. A wrong file is found at once."""
     run("init", "--hospital", "St Anna")
@@ -133,6 +135,7 @@ def test_criteria_are_shown_and_set() -> None:
     assert json.loads(run("criteria", "--json")) == shown
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_is_not_offered_for_service(home: Path) -> None:
     """Who reads the last line alone must not be led on."""
     run("init", "--hospital", "St Anna")

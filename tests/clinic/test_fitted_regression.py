@@ -98,6 +98,7 @@ def fitted(folder: Path, study: str) -> Path:
     return analyse(parse_study(study), sites, out=folder / "run", workers=0, register=False).folder
 
 
+@pytest.mark.slow
 def test_a_regression_is_accepted_put_in_service_and_asked(tmp_path: Path) -> None:
     """The contract of its columns is the form; shares are weight times distance from the mean, without an error."""
     run = fitted(tmp_path, STUDY)
@@ -150,6 +151,7 @@ def require_served(clinic: ClinicPlace, probability: float) -> None:
         assert told["finding"] == "again" and told["probability"] == pytest.approx(probability, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_cox_regression_is_refused_by_the_clinic_in_words(tmp_path: Path) -> None:
     """The clinic answers yes or no: chances at horizons are for `wardround predict`."""
     head = STUDY.split("[analysis]")[0]

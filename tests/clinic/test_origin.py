@@ -65,6 +65,7 @@ def the_leaflet(origin: OriginRecord | None) -> str:
     return leaflet(record, EN, "", promised_privacy(record.origin)).text
 
 
+@pytest.mark.slow
 def test_a_real_hospitals_leaflet_has_the_number_that_its_study_promised(tmp_path: Path) -> None:
     """Its own record is all that a hospital of a network has. It holds the promise, and not one patient as the study's."""
     of = private_study("patient-local", "fedavg", rounds=1, noise=4.0).revised(sites={"names": NAMES})
@@ -84,6 +85,7 @@ def test_a_real_hospitals_leaflet_has_the_number_that_its_study_promised(tmp_pat
     assert promised is not None and f"more than {most_right(promised)} times" in the_leaflet(origin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["sqlite", "folder"])
 def test_the_registry_that_is_named_is_asked(tmp_path: Path, where: str) -> None:
     """A hospital keeps its registry in a database; and one that cannot be read is said, not passed over."""
@@ -104,6 +106,7 @@ def test_the_registry_that_is_named_is_asked(tmp_path: Path, where: str) -> None
         model_origin(model, named, statement)
 
 
+@pytest.mark.slow
 def test_only_sums_that_were_locked_are_called_so(tmp_path: Path) -> None:
     """A study without noise says which of the two it was; counts are of all hospitals, where a record has them."""
     plain = ran(study(rounds=1), tmp_path / "plain")
@@ -151,6 +154,7 @@ def test_what_was_noted_at_the_acceptance_is_what_the_pages_say(tmp_path: Path) 
         assert privacy is not None and (privacy.epsilon, privacy.unit, privacy.masked) == (2.0, "patient", False)
 
 
+@pytest.mark.slow
 def test_an_acceptance_notes_the_origin_of_its_model(tmp_path: Path) -> None:
     """Of a bare file of which nobody knows the study, nothing is noted and nothing is claimed."""
     clinic = ClinicPlace.begin(tmp_path / "clinic", ClinicSettings(hospital="St Anna"))

@@ -30,6 +30,7 @@ def chests(n: int, seed: int = 0) -> np.ndarray:
     return np.clip(np.stack(films), 0, 1)[:, None].astype(np.float32)
 
 
+@pytest.mark.slow
 def test_own_cases_lie_within_the_limit_and_others_beyond() -> None:
     """New films of the same kind must not be called odd more often than was asked for."""
     own, fresh = chests(200), chests(300, seed=1)
@@ -48,6 +49,7 @@ def test_own_cases_lie_within_the_limit_and_others_beyond() -> None:
         assert np.isfinite(scores).all() and (scores > limit).mean() > 0.95, name
 
 
+@pytest.mark.slow
 def test_the_reference_from_a_file_says_the_same(tmp_path: Path) -> None:
     """What was tested is what serves; a part that was lost is found out."""
     own = chests(60)

@@ -24,6 +24,7 @@ for number in range(20):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_come_at_once_have_one_key(tmp_path: Path) -> None:
     """The one that wrote first would sign with a key that no file holds: its hospital would be a stranger after a restart."""
     command = [sys.executable, "-c", AT_ONCE, str(tmp_path), str(time.time() + 2.0)]

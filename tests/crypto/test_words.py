@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ def test_the_words_of_a_release_stay() -> None:
     assert len(TEXT.split()) == COUNT
 
 
+@pytest.mark.slow
 @given(key=st.sampled_from(PLACES), position=st.integers(0, 97), sign=st.sampled_from("0123456789abcdef"))
 def test_a_change_of_any_key_changes_the_words(key: tuple[str, ...], position: int, sign: str) -> None:
     """That two persons hear the same words means that both hold the same keys."""

@@ -162,6 +162,7 @@ def _to_nine_digits(text: str) -> object:
     return json.loads(text, parse_float=lambda digits: f"{float(digits):.9g}")
 
 
+@pytest.mark.slow
 def test_the_shown_problems_of_a_study_are_those_that_the_program_prints(tmp_path: Path) -> None:
     """The page shows what a misspelt setting looks like."""
     reader = Reader(tmp_path)

@@ -57,12 +57,14 @@ def test_exit_codes_are_different_and_all_in_the_commands_page() -> None:
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == {0, OUR_FAULT, 130, *codes}
 
 
+@pytest.mark.slow
 def test_the_documented_words_of_a_refusal_are_those_the_program_uses() -> None:
     """The word is all that leaves a site: its reader has nothing else to go by."""
     documented = {word.strip("`") for group in WORDS for word in group.split(", ")}
     assert documented == set(refusal_words()) - AT_A_SITE_ONLY | PUBLIC | ENDING
 
 
+@pytest.mark.slow
 def test_a_site_refuses_with_words_of_the_closed_list_alone() -> None:
     """A word that an error brings along, and that nobody looked at, could depend on a record."""
     outside = set(refusal_words()) - AT_A_SITE_ONLY - PUBLIC - ENDING

@@ -29,6 +29,7 @@ def folder_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", sorted({block.page for block in SHOWN}), ids=lambda page: page.name)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, folder_of_the_pages: Path) -> None:
     """The documented example with two hospitals failed, and nobody had run it."""

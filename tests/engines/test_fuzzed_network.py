@@ -22,6 +22,7 @@ from .flower.embedded import make_certificates
 MOST_MIB = 100
 
 
+@pytest.mark.slow
 def test_changed_requests_at_the_hubs_door_end_in_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a stranger or a registered site sends: no exception, no memory by its word, and honest sites are answered."""
     monkeypatch.setattr(fuzzing_hub, "HONEST_EVERY", 100)

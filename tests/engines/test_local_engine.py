@@ -220,6 +220,7 @@ def test_a_seat_survives_the_way_to_its_process(tmp_path: Path) -> None:
         assert again.study.hash == site_config.study.hash
 
 
+@pytest.mark.slow
 @linux
 def test_the_fork_server_forks_while_it_has_one_thread(tmp_path: Path) -> None:
     """A fork copies one thread: a lock that another held would stay locked in every hospital's process, now and then."""

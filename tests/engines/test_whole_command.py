@@ -107,6 +107,7 @@ def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
             process.wait(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a shell closes streams")
 @pytest.mark.parametrize("closed", [pytest.param("2>&-", marks=pytest.mark.many), "<&- >&- 2>&-"])
 def test_a_run_whose_standard_streams_are_closed_ends_well(tmp_path: Path, closed: str) -> None:

@@ -117,6 +117,7 @@ def test_an_honest_proxy_is_used_and_named(hub: TestHub, tmp_path: Path, monkeyp
         assert [finding.check for finding in look_at_line(connection(hub))] == ["name", "port", "proxy", "certificate"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "words"), [(407, "asks for a login"), (403, "does not let through"), (502, "answered with 502")]
 )

@@ -170,6 +170,7 @@ def test_a_replayed_request_of_another_changes_nothing(hub: TestHub, site: TestS
     assert hub.roster.path.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["identity", "sealing", "login"])
 def test_keys_of_another_hospital_are_refused(hub: TestHub, site: TestSite, tmp_path: Path, key: str) -> None:
     """By its keys a hospital is told at the gate and in every signature: no key may belong to two."""
@@ -274,6 +275,7 @@ def test_addresses_of_one_ipv6_network_count_together(hub: TestHub) -> None:
     assert asked(hub.desk, b"{}", client=None).status == 403
 
 
+@pytest.mark.slow
 def test_a_flood_from_everywhere_fills_neither_log_nor_memory(hub: TestHub) -> None:
     """A stranger with many addresses could otherwise fill the hub's disk with refusals."""
     for one in range(300):

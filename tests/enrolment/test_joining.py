@@ -54,6 +54,7 @@ def test_the_same_invitation_again_is_the_same_request(hub: TestHub, tmp_path: P
     assert len(hub.logged("site-waiting")) == 1
 
 
+@pytest.mark.slow
 def test_a_stolen_invitation_that_was_used_first_shows(hub: TestHub, tmp_path: Path) -> None:
     """The thief waits under the hospital's name; the hospital is refused, and its words are not those of the thief."""
     invitation = hub.invite("st-anna").text.encode()
@@ -72,6 +73,7 @@ def test_a_stolen_invitation_that_was_used_first_shows(hub: TestHub, tmp_path: P
             status(thief)
 
 
+@pytest.mark.slow
 def test_a_hospital_that_was_turned_away_joins_by_a_new_invitation(hub: TestHub, tmp_path: Path) -> None:
     """Two persons who misheard a word start again; nobody has to delete a file."""
     home = site_in(tmp_path / "site")
@@ -109,6 +111,7 @@ def test_a_newer_invitation_makes_the_older_one_void(hub: TestHub, tmp_path: Pat
         assert join(new, site_in(tmp_path / "site")).state == "waiting"
 
 
+@pytest.mark.slow
 def test_new_keys_hold_once_their_words_were_compared(hub: TestHub, tmp_path: Path) -> None:
     """Until then the old ones do, so that nothing stops in between; afterwards they are nobody's."""
     home = site_in(tmp_path / "site")
@@ -133,6 +136,7 @@ def test_new_keys_hold_once_their_words_were_compared(hub: TestHub, tmp_path: Pa
     assert old in hub.roster.content().former
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heard", [True, False])
 def test_a_revoked_hospital_hears_it_and_comes_back_with_new_keys_only(hub: TestHub, tmp_path: Path, heard: bool) -> None:
     """A stolen identity stays revoked: the next invitation is for keys that nobody has seen."""

@@ -59,6 +59,7 @@ def is_answered(post: HubPost) -> bool:
     return ANNA in post.ask("offer", STUDY, {ANNA: b"{}"}, 30.0)
 
 
+@pytest.mark.slow
 def test_a_service_goes_over_to_keys_that_the_hub_has_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a hospital is silently away from the moment of the telephone call until somebody starts its service again."""
     monkeypatch.setattr(wiring, "ASKED_EVERY_S", 0.1)
@@ -82,6 +83,7 @@ def test_a_service_goes_over_to_keys_that_the_hub_has_confirmed(tmp_path: Path, 
         assert [entry.code for entry in home.log.entries()].count("keys-changed") == 1
 
 
+@pytest.mark.slow
 def test_keys_that_the_hub_has_refused_are_not_asked_about_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that asks each ten seconds would fill the hub's log, and use up what its network may be refused."""
     monkeypatch.setattr(wiring, "ASKED_EVERY_S", 0.02)

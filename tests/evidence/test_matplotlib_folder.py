@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SHOWN = "import matplotlib as m, os; print(m.get_cachedir(), m.rcParams['lines.linewidth'], os.environ.get('MPLCONFIGDIR'))"
 
 
@@ -14,6 +16,7 @@ def shown(folder: Path, program: str, **variables: str) -> list[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
 
 
+@pytest.mark.slow
 def test_a_user_s_own_settings_are_read_and_her_caches_are_left_alone(tmp_path: Path) -> None:
     """In a notebook matplotlib is the user's as well: charts of a report must not change how hers look."""
     settings = tmp_path / ".config" / "matplotlib" / "matplotlibrc"
@@ -23,6 +26,7 @@ def test_a_user_s_own_settings_are_read_and_her_caches_are_left_alone(tmp_path: 
     assert not (tmp_path / ".cache").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_the_user_has_chosen_stays(tmp_path: Path) -> None:
     """MPLCONFIGDIR is set where a home cannot be written, in containers above all."""
     chosen = str(tmp_path / "chosen")

@@ -52,6 +52,7 @@ def changed(pack: Path, path: Path, change: Callable[[dict[str, bytes]], None]) 
     return path
 
 
+@pytest.mark.slow
 def test_evidence_of_a_whole_study_is_found_true(packs: dict[str, Path]) -> None:
     """Study, decision, log and files, each with a sentence; and no patient in it."""
     check = check_pack(packs[NORTH])
@@ -202,6 +203,7 @@ def test_what_is_no_evidence_is_refused(tmp_path: Path, content: bytes) -> None:
         check_pack(path)
 
 
+@pytest.mark.slow
 def test_a_zip_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
     """Its directory states the sizes; more than evidence can have is not unpacked."""
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:

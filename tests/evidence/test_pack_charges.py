@@ -86,6 +86,7 @@ def ledger_without(files: Files, kind: str) -> Files:
     return files | {LEDGER: json.dumps(entries).encode()}
 
 
+@pytest.mark.slow
 def test_every_private_answer_names_what_was_charged_for_it(ward: Hospitals, files: Files, tmp_path: Path) -> None:
     """An auditor follows one line from what left to what it cost. Sums that cost nothing name no entry."""
     charged = [entry for entry in answers(files) if "ledger_entry" in entry.facts]

@@ -72,6 +72,7 @@ def problems(ward: Hospitals, path: Path, files: Files) -> tuple[str, ...]:
     return check_pack(path).problems
 
 
+@pytest.mark.slow
 def test_every_decision_and_every_policy_stays(ward: Hospitals, files: Files, tmp_path: Path) -> None:
     """The approval under which numbers left was overwritten by its revocation, and its policy by the next one."""
     statements = [json.loads(files[name])["signed"]["statement"] for name in (FIRST, SECOND, THIRD)]

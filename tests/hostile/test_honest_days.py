@@ -14,6 +14,7 @@ from wardround.wire.messages import Order, Refusal
 from ..federation.tiny_federation import Ward, study, ward
 
 
+@pytest.mark.slow
 @pytest.mark.permission
 def test_one_silent_moment_in_the_own_rounds_does_not_stop_a_hospital(tmp_path: Path) -> None:
     """It refuses every later own round as `old-round`; after so many in a row it would stop, and the run have no score."""

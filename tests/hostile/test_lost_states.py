@@ -80,6 +80,7 @@ def tries_until_the_end(declared: Study, engine: Losing, folder: Path) -> int:
 CASES = [(THREE, 1), (FOUR, 1), (FOUR, 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("after", "moment"), [(True, 2), (False, 3), (True, 3), (False, 4)])
 def test_a_state_lost_in_the_opening_ends_no_study(tmp_path: Path, moment: int, after: bool) -> None:
     """Three hospitals, all needed. One that had signed the set of the opening was lost to it for good, and the study with it."""

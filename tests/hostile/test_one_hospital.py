@@ -100,6 +100,7 @@ def run_with_false_commitments(folder: Path, victims: tuple[str, ...], step: str
     return engine, ended(declared, engine, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.permission
 @pytest.mark.parametrize("victim", ["north", "south", "west"])
 def test_false_commitments_against_one_hospital_do_not_drive_it_out(tmp_path: Path, victim: str) -> None:
@@ -117,6 +118,7 @@ def test_false_commitments_against_one_hospital_do_not_drive_it_out(tmp_path: Pa
     assert progress.keys.set_changes <= 4
 
 
+@pytest.mark.slow
 @pytest.mark.permission
 def test_who_is_at_odds_with_most_is_left_out_alone(tmp_path: Path) -> None:
     """Against two honest hospitals the liar is known: nobody else misses a round."""
@@ -140,6 +142,7 @@ def test_an_opening_with_two_at_odds_leaves_out_nobody(tmp_path: Path) -> None:
     assert progress is None or not progress.state
 
 
+@pytest.mark.slow
 @pytest.mark.permission
 def test_one_false_round_in_the_first_statement_does_not_stop_a_study_for_good(tmp_path: Path) -> None:
     """One message of one hospital: 'I have contributed to turn 1, round 100,000'."""
@@ -152,6 +155,7 @@ def test_one_false_round_in_the_first_statement_does_not_stop_a_study_for_good(t
         engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.permission
 def test_a_counter_that_goes_back_does_not_stop_a_study_for_good(tmp_path: Path) -> None:
     """One hospital states a high counter once, and the true one later: the others refuse every roster that holds it."""
@@ -166,6 +170,7 @@ def test_a_counter_that_goes_back_does_not_stop_a_study_for_good(tmp_path: Path)
         engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.permission
 def test_a_hospital_that_loses_its_state_before_anybody_spoke_does_not_stop_the_study(tmp_path: Path) -> None:
     """A machine that dies at the opening, and comes back empty, as an honest hospital's may."""

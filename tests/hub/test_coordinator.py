@@ -188,6 +188,7 @@ def test_what_a_lost_site_holds_leaves_no_trace(tmp_path: Path) -> None:
     assert same_bits(*models)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_crash_at_any_exchange_changes_no_bit(tmp_path: Path, algorithm: str) -> None:
     """The coordinator dies before the order is sent, after some sites answered, or after all did and before its checkpoint; so
@@ -228,6 +229,7 @@ def test_a_crash_at_any_exchange_changes_no_bit(tmp_path: Path, algorithm: str) 
         assert reports[0] == reports[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["fedavg", "scaffold"])
 def test_a_full_disk_leaves_the_checkpoint_and_the_run_goes_on_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str

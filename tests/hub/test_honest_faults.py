@@ -165,6 +165,7 @@ def one_run(folder: Path, seed: int, chance: float) -> None:
         engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.permission
 @pytest.mark.parametrize("seed", range(2))
 def test_a_few_runs_with_faults_end_with_a_model(tmp_path: Path, seed: int) -> None:

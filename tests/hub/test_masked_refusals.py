@@ -120,6 +120,7 @@ def test_a_further_attempt_after_the_words_are_gone_is_refused(tmp_path: Path) -
     assert len(kept) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["fedavg", "scaffold"])
 def test_no_secret_leaves_and_none_is_left_after_the_close(tmp_path: Path, algorithm: str) -> None:
     """Every byte that crossed, against every secret that a site held at any time: words before their masks, chains, seal keys,

@@ -101,6 +101,7 @@ def test_a_coordinator_killed_at_any_boundary_goes_on_to_the_same_bits(
     assert all(len(of_one) == 1 for of_one in sets.values())
 
 
+@pytest.mark.slow
 def test_every_answer_is_on_disk_before_it_leaves(tmp_path: Path) -> None:
     """Killed between the record and the reply, at every message of a run: the site that comes back has the very bytes, which it
     could not make again, since masks and polynomials come from the operating system."""
@@ -136,6 +137,7 @@ def restart(engine: Ward, name: SiteId, of: Study) -> Site:
     return engine._sites[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["keys", "sign", "open"])
 def test_what_cannot_be_recorded_is_not_revealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """A full disk at the moment of an answer: the share stays, and is given once it can be remembered that it was."""

@@ -15,6 +15,7 @@ from .masked_runs import Handle, header_of, history_of, is_training, losing_trai
 ALGORITHMS = ["fedavg", "fedprox", "fedopt", "scaffold", "fedbn"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_masked_run_gives_the_bits_of_the_plain_one_in_two_exchanges_a_round(tmp_path: Path, algorithm: str) -> None:
     """Hiding the contributions must cost no accuracy: not one bit, in any algorithm."""
@@ -72,6 +73,7 @@ def test_attempts_that_fail_change_no_bit(tmp_path: Path, algorithm: str) -> Non
     assert [entry.exchanges for entry in history] == [1 + 2, 2 + 2, 2]
 
 
+@pytest.mark.slow
 def test_too_few_sites_stop_the_run_by_name_and_it_goes_on_when_they_are_back(tmp_path: Path) -> None:
     """Three attempts, then the checkpoint stays. Who answered masks the same words once more: the same bits in the end."""
     of = enrolled(masked("scaffold", rounds=3), tmp_path / "run")

@@ -138,6 +138,7 @@ def test_a_private_record_holds_the_price_and_no_figure_of_patients() -> None:
     assert all(entry.validation is None and entry.train_loss is None for entry in record.rounds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("declare", [*KINDS.values(), lambda: with_sites(private_study(rounds=2))], ids=[*KINDS, "private"])
 def test_report_and_card_say_whose_figures_they_lack(declare: Any) -> None:
     """A reader must not take a missing table for a hospital without patients."""

@@ -107,6 +107,7 @@ def assert_every_sum_was_charged_once(of: Study, folder: Path, numbers: int = 1)
         assert {charge.event for charge in charges.values()} == {plan.event}
 
 
+@pytest.mark.slow
 def test_a_run_costs_what_the_study_says_and_its_ledgers_know(tmp_path: Path) -> None:
     """results.json, the page and every hospital's ledger hold the same epsilon."""
     done = analyse(study(), {name: rows(name) for name in NAMES}, out=tmp_path / "run", workers=0, progress=False)
@@ -118,6 +119,7 @@ def test_a_run_costs_what_the_study_says_and_its_ledgers_know(tmp_path: Path) ->
         assert sum(Ledger(done.folder / "sites" / name / "ledger.sqlite").spent().values()) == 1
 
 
+@pytest.mark.slow
 def test_a_budget_that_does_not_reach_refuses_before_anything_is_computed(tmp_path: Path) -> None:
     """The hospital's own number, whatever the study says."""
     for name in NAMES:
@@ -128,6 +130,7 @@ def test_a_budget_that_does_not_reach_refuses_before_anything_is_computed(tmp_pa
     assert not any(Ledger(tmp_path / "ledgers" / f"{name}.sqlite").spent() for name in NAMES)
 
 
+@pytest.mark.slow
 def test_a_second_study_is_paid_for_from_what_the_first_left(tmp_path: Path) -> None:
     """The ledger is of the patients, and not of a study."""
     for name in NAMES:
@@ -141,6 +144,7 @@ def test_a_second_study_is_paid_for_from_what_the_first_left(tmp_path: Path) -> 
     analyse(other, hospitals, out=tmp_path / "third", epsilon=0.5, **kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["before the store", "before the mark", "before the answer"])
 def test_a_site_killed_in_a_sum_gives_one_release_for_one_charge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str

@@ -122,6 +122,7 @@ def _crash(*_: Any) -> None:
     raise Crash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "algorithm"), MODES)
 def test_a_repeated_order_gets_the_same_bytes_and_is_one_charge(tmp_path: Path, mode: str, algorithm: str) -> None:
     """A network that delivers twice, or a coordinator that asks again in the hope of other noise."""
@@ -188,6 +189,7 @@ def trained_once(tmp_path: Path) -> Iterator[Callable[[], Site]]:
         one.close()
 
 
+@pytest.mark.slow
 def test_a_restored_state_with_an_intact_ledger_gives_nothing_twice(trained_once: Callable[[], Site], tmp_path: Path) -> None:
     """The ledger remembers what the state forgot; later rounds are open to it."""
     assert said(trained_once(), order(LOCAL, "train", 2)) == "contribution"
@@ -202,6 +204,7 @@ def test_a_restored_state_with_an_intact_ledger_gives_nothing_twice(trained_once
     assert said(restored, order(LOCAL, "train", 3)) == "contribution"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [["ledger.sqlite"], ["ledger.sqlite", "ledger.sqlite.receipt"]])
 def test_an_older_ledger_ends_every_step(trained_once: Callable[[], Site], tmp_path: Path, what: list[str]) -> None:
     """It does not know what was spent since. Not even the stored bytes leave, whose mark it cannot keep."""

@@ -24,6 +24,7 @@ def ledger_of(folder: Path, site: str) -> Ledger:
     return Ledger(folder / "sites" / site / "ledger.sqlite")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "algorithm"), PAIRS)
 def test_nothing_leaves_that_is_not_charged_and_noised(tmp_path: Path, mode: str, algorithm: str) -> None:
     """The whole plan, for every mode and algorithm: an answer with arrays is an answer to a training order, holds the promised
@@ -57,6 +58,7 @@ def clipless(mode: str, algorithm: str, **how: float) -> Study:
     return private_study(mode, algorithm, noise=0.0, clip=1e3, **how)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_without_noise_and_clipping_distributed_is_plain_gradient_descent(tmp_path: Path) -> None:
     """The law that ties the private step to the others: same records, same steps, within the rounding of the words."""
     of = clipless("patient-distributed", "fedsgd")
@@ -105,6 +107,7 @@ def test_the_noise_of_a_run_is_what_the_study_states(tmp_path: Path) -> None:
     assert spread(of, tmp_path, 8) == pytest.approx(expected, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_study_that_the_budget_does_not_cover_is_refused_before_it_begins(tmp_path: Path) -> None:
     """The coordinator sees one word; how much is left is the hospital's own affair."""
     ledger_of(tmp_path, "north").set_budget(0.5, 1e-3)

@@ -26,6 +26,7 @@ def ended(of: Study, folder: Path, *, spare_memory: bool, times: int = 1) -> Coo
     return coordinator
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "fedopt", "scaffold", "fedbn", "fedper", "fedsgd"])
 @pytest.mark.parametrize("mode", ["plain", "masked"])
 def test_the_same_bits_by_every_algorithm(tmp_path: Path, algorithm: str, mode: str) -> None:

@@ -92,6 +92,7 @@ def _plain() -> Study:
     return study("fedavg", rounds=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_a_final_evaluation_that_cannot_be_leaves_the_model_without_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: Callable[[Tree], Tree]

@@ -77,6 +77,7 @@ def test_the_watch_sees_what_native_code_does_behind_python(machine: Machine) ->
     assert calls.outside([machine.work]) == [machine.home / "left-behind"]
 
 
+@pytest.mark.slow
 def test_telemetry_that_the_user_has_switched_on_is_seen(machine: Machine) -> None:
     """If this test fails, the silence below proves nothing: the library talks in a way that the watch does not see."""
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -96,12 +96,14 @@ def judged(run: wr.Run, name: str, path: Path) -> None:
     assert accuracy == pytest.approx(kept.value("accuracy"), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_answers_to_a_tables_patients_give_the_figures_of_the_run(tables: wr.Run) -> None:
     """If they differed, either the figures or the answers would be of another model."""
     for name, path in data_of(tables).items():
         judged(tables, name, path)
 
 
+@pytest.mark.slow
 def test_answers_to_images_give_the_figures_of_the_run(images: wr.Run) -> None:
     """The same for images, whose answers average over the mirror image."""
     for name, path in data_of(images).items():
@@ -161,6 +163,7 @@ def write_own_table(path: Path, contract_table: Path, *, labelled: bool) -> Path
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_hospitals_own_table_is_answered_through_its_mapping(labelled: bool, tables: wr.Run, tmp_path: Path) -> None:
     """Who trained through a mapping asks through it; the patients of today have no outcome yet."""
@@ -215,6 +218,7 @@ def test_a_folder_of_images_without_labels_is_answered_by_name(images: wr.Run, t
     assert prediction.to_frame().columns == ["record", "patient", "probability", "answer", "label"]
 
 
+@pytest.mark.slow
 def test_the_records_of_a_divided_data_set_are_answered(tmp_path: Path) -> None:
     """`runs/RUN/data/NAME.npz` lies in every such run folder, and holds no raw column any more."""
     path = write_hospitals(tmp_path)["north"]
@@ -240,6 +244,7 @@ def test_both_files_say_the_same_of_the_model(images: wr.Run) -> None:
     assert statement["data"]["image"]["size"] == [16, 16]
 
 
+@pytest.mark.slow
 def test_answers_need_no_torch(tables: wr.Run, tmp_path: Path) -> None:
     """The program that answers may run where nobody trains."""
     code = (
@@ -257,6 +262,7 @@ def command(*words: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, env=environment, check=False, cwd=home)
 
 
+@pytest.mark.slow
 def test_the_command_finds_a_model_in_the_registry_and_writes_answers(tables: wr.Run, tmp_path: Path) -> None:
     """A model is known by its hash or its run, wherever its folder went."""
     assert tables.record.model is not None
@@ -271,6 +277,7 @@ def test_the_command_finds_a_model_in_the_registry_and_writes_answers(tables: wr
     assert command(tables.record.run_id, path, home=home).stdout.splitlines() == lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["kind", "text", "foreign", "cut", "missing", "unfinished", "data", "row"])
 def test_what_cannot_be_answered_is_refused_and_nothing_is_written(
     what: str, tables: wr.Run, images: wr.Run, tmp_path: Path

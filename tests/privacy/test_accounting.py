@@ -42,6 +42,7 @@ def test_gaussians_of_different_noise_are_one_gaussian() -> None:
     assert epsilon({Event(10.0): 40, Event(5.0): 9}, DELTA) == pytest.approx(exact, rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_answer_is_that_of_dp_accounting() -> None:
     """The ledger's epsilon is the field's epsilon of the composed events."""
     import dp_accounting

@@ -89,6 +89,7 @@ def test_a_process_of_its_own_is_killed_and_the_next_goes_on(path: Path) -> None
     assert ledger.left(EVENT) == affordable(EVENT, EPSILON, DELTA) - spent
 
 
+@pytest.mark.slow
 def test_eight_processes_never_exceed_the_budget_together(path: Path) -> None:
     """Charges that race for the last room: exactly as many are granted as there is room for."""
     ledger = Ledger(path)

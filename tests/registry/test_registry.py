@@ -222,6 +222,7 @@ def test_an_unknown_model_or_run_is_refused(tmp_path: Path, name: str) -> None:
                 ask(name)
 
 
+@pytest.mark.slow
 def test_a_prefix_that_fits_several_models_is_refused(tmp_path: Path) -> None:
     """Never guess which model is meant. With 17 hashes two begin with the same digit."""
     with open_registry(tmp_path / "reg") as registry:

@@ -38,6 +38,7 @@ def test_a_regression_is_one_call(tables: dict[str, Path], tmp_path: Path) -> No
     assert len(run.to_frame()) == 5
 
 
+@pytest.mark.slow
 def test_terms_are_tested_and_intercepts_drawn_in_one_call(tables: dict[str, Path], tmp_path: Path) -> None:
     """What a study's file can ask for, a call can."""
     formula, settings = "death ~ age/10 + ward", {"family": "binomial", "progress": False}

@@ -94,6 +94,7 @@ def test_a_frame_and_a_plot_are_at_hand(hospitals: dict[str, Path], tmp_path: Pa
         finished.plot("curve")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_from_its_last_total(hospitals: dict[str, Path], tmp_path: Path) -> None:
     """The totals are all of its state: the same result, and no sum is asked twice."""
     whole = run(hospitals, tmp_path / "whole")
@@ -154,6 +155,7 @@ def test_the_sites_log_and_report_hold_counts_and_no_order(hospitals: dict[str, 
     store.close()
 
 
+@pytest.mark.slow
 def test_torch_is_not_loaded(hospitals: dict[str, Path], tmp_path: Path) -> None:
     """A coordinator of tables needs no network."""
     (tmp_path / "study.toml").write_text(STUDY)
@@ -186,6 +188,7 @@ def test_a_regression_is_in_the_registry_and_its_card_can_be_written_again(hospi
     assert refused.exit_code != 0
 
 
+@pytest.mark.slow
 def test_a_regression_with_noise_is_a_model_whose_card_says_its_price(hospitals: dict[str, Path], tmp_path: Path) -> None:
     """Who is handed the file must read that it has noise, and what the hospitals paid."""
     private = {"mode": "patient-distributed", "epsilon": 8.0, "delta": 1e-4, "clip_norm": 2.0, "public_patients": 100}

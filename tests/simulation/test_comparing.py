@@ -24,6 +24,7 @@ def another(tmp_path_factory: pytest.TempPathFactory) -> wr.Run:
     return wr.simulate(study, write_hospitals(folder), out=folder / "another", workers=0, register=False)
 
 
+@pytest.mark.slow
 def test_the_same_patients_are_compared_one_by_one(finished: wr.Run, another: wr.Run) -> None:
     """The paired difference is that of the two records' figures, for each hospital and for all together."""
     folders = [finished.folder, another.folder]

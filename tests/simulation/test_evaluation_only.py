@@ -41,6 +41,7 @@ def asked(run: Run, **changes: Mapping[str, object]) -> wr.Study:
     return evaluation_study(load_study(run.folder / "study.toml"), model.content, model.statement.threshold).revised(**changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_figures_are_those_of_the_run_that_made_the_model_bit_for_bit(
     parties: tuple[Path, dict[str, Path], Run], tmp_path: Path, workers: int
@@ -102,6 +103,7 @@ def test_what_is_said_of_it_never_speaks_of_training(parties: tuple[Path, dict[s
     assert set(found.model) == set(run.model)
 
 
+@pytest.mark.slow
 def test_the_registry_has_a_run_and_no_new_model(parties: tuple[Path, dict[str, Path], Run], tmp_path: Path) -> None:
     """The record says which model was evaluated, and by which run it was made, where the registry knows it."""
     folder, tables, _ = parties
@@ -190,6 +192,7 @@ def test_commands_of_training_refuse_with_a_sentence(
     assert refusal in str(done.exception), done.exception
 
 
+@pytest.mark.slow
 def test_from_a_finished_run_to_its_evaluation_in_two_commands(
     parties: tuple[Path, dict[str, Path], Run], tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def left(finished: wr.Run, tmp_path_factory: pytest.TempPathFactory) -> wr.Run:
     return leave_out(wr.Run(folder, finished.record, finished.metrics), ["west"], IN_ORDER)
 
 
+@pytest.mark.slow
 def test_the_model_of_the_others_is_tested_at_the_one_left_out(left: wr.Run, tmp_path: Path) -> None:
     """It must be the model that the others alone would have made, on that hospital's test patients and nobody else's."""
     turn = left_outs_at(left.folder / LEFT_OUT, left.record.run_id).sites["west"]
@@ -126,6 +127,7 @@ def test_records_at_hand_are_read_where_the_run_keeps_them(left: wr.Run, tmp_pat
     assert read.fingerprint == kept.fingerprint and len(read.labels) == len(records.where("test"))
 
 
+@pytest.mark.slow
 def test_a_newcomer_chooses_its_threshold_where_each_hospital_does(tmp_path: Path) -> None:
     """At one half it would be judged by another rule than all hospitals beside it, and its accuracy could not be compared."""
     study = wr.load_study(write_study(tmp_path)).revised(evaluation={"threshold": "local"}, summation={"mode": "plain"})

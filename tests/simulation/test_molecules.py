@@ -66,6 +66,7 @@ def partners(folder: Path, count: int = 3) -> dict[str, Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_molecules_go_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A partner in drug discovery has what a hospital has: figures, report, card, a model file, and answers for new compounds."""
     monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))
@@ -91,6 +92,7 @@ def test_molecules_go_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert session.run(["acid"], {"features": inputs})[0] == pytest.approx(acid, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_no_file_of_a_run_holds_a_smiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run folder is shown around; a partner's structures are its property."""
     monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))
@@ -133,6 +135,7 @@ mode = "masked"
     assert run.record.privacy is not None and run.record.model is not None
 
 
+@pytest.mark.slow
 def test_a_table_that_is_refused_shows_no_smiles_to_anybody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The coordinator hears that a partner's records cannot be read, and not which: that its own report says."""
     monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))

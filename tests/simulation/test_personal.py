@@ -31,6 +31,7 @@ def ran(declared: Study, folder: Path, **options: Any) -> Run:
     return simulate(declared, hospitals, out=folder / "run", register=False, workers=0, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [True, False])
 def test_the_record_says_what_each_hospital_keeps_and_why(tmp_path: Path, own: bool) -> None:
     """A hospital joins if its own patients gain: this is where it reads whether they do."""
@@ -49,6 +50,7 @@ def test_the_record_says_what_each_hospital_keeps_and_why(tmp_path: Path, own: b
     json.dumps(run.metrics, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_each_hospitals_model_is_registered_as_a_child_of_the_federated_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +69,7 @@ def test_each_hospitals_model_is_registered_as_a_child_of_the_federated_one(
         assert {entry.model for entry in registry.metrics(run.record.run_id)} >= {f"chosen by {name}" for name in NAMES}
 
 
+@pytest.mark.slow
 def test_the_federated_model_is_the_same_with_and_without(tmp_path: Path) -> None:
     """What a hospital makes for itself must not change what all have together."""
     plain = ran(study(), tmp_path / "plain")
@@ -77,6 +80,7 @@ def test_the_federated_model_is_the_same_with_and_without(tmp_path: Path) -> Non
     assert plain.record.sites["north"].personal is None and "choice" not in plain.metrics["sites"]["north"]
 
 
+@pytest.mark.slow
 def test_a_private_study_pays_nothing_for_them(tmp_path: Path) -> None:
     """All of it is local: plain training at the hospital, of which nothing leaves."""
     private = private_study("patient-distributed", "fedsgd")
@@ -90,6 +94,7 @@ def test_a_private_study_pays_nothing_for_them(tmp_path: Path) -> None:
     assert costs[0] == costs[1]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_after_the_personal_models_asks_for_them_no_second_time(tmp_path: Path) -> None:
     """A hospital answers once; a coordinator that was killed then must come to its end."""
     declared = study().revised(personal={"candidates": ["own", "mixed"]})
@@ -109,6 +114,7 @@ def remembering(monkeypatch: pytest.MonkeyPatch) -> Study:
     return study().revised(personal={"candidates": ["own", "neighbours"]})
 
 
+@pytest.mark.slow
 def test_what_a_hospital_remembers_stands_in_its_own_files_alone(tmp_path: Path, remembering: Study) -> None:
     """Inner values of patients in a record, a report, JSON or an order would leave with it."""
     run = ran(remembering, tmp_path)
@@ -131,6 +137,7 @@ def test_what_a_hospital_remembers_stands_in_its_own_files_alone(tmp_path: Path,
         assert run.metrics["sites"][name]["choice"]["holds_records"] is True
 
 
+@pytest.mark.slow
 def test_a_model_that_holds_patients_is_not_handed_out_of_the_registry(
     tmp_path: Path, remembering: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:

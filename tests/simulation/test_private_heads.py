@@ -60,6 +60,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> wr.Run:
     return partners_run(folder, study=write_study(folder, more='[personal]\ncandidates = ["own", "federated", "mixed"]\n'))
 
 
+@pytest.mark.slow
 def test_every_partner_has_the_shared_trunk_and_a_head_of_its_own(finished: wr.Run) -> None:
     """One trunk, bit for bit; each head as wide as its partner's own task, and trained."""
     trunk = finished.model
@@ -133,6 +134,7 @@ def bytes_of(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["plain", "masked"])
 def test_orders_and_answers_are_of_one_shape_whatever_a_partner_asks(
     tmp_path: Path, bytes_of: list[tuple[str, int, int]], mode: str
@@ -166,6 +168,7 @@ def test_what_leaves_is_the_trunk_and_nothing_that_is_a_figure_of_a_task(tmp_pat
     assert [order.label for order in evaluated] == ["federated"] and not evaluated[0].summed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_learns_a_trunk_for_heads_that_stay(tmp_path: Path, algorithm: str) -> None:
     """No algorithm knows of heads; each head learns, and the trunk is one."""
@@ -180,6 +183,7 @@ def test_every_algorithm_learns_a_trunk_for_heads_that_stay(tmp_path: Path, algo
         assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", PRIVATE)
 def test_every_privacy_mode_has_private_heads(tmp_path: Path, mode: str) -> None:
     """And what they cost follows from public words: it is the same for any task."""
@@ -197,6 +201,7 @@ def test_every_privacy_mode_has_private_heads(tmp_path: Path, mode: str) -> None
         assert run.own_records[partner].sites[partner].federated is not None
 
 
+@pytest.mark.slow
 def test_a_head_is_not_trained_beside_sums_that_all_noise_together(tmp_path: Path) -> None:
     """A head that learned of one patient without noise would stand in the gradients of all others, which are charged as if it did
     not. It stays as it was drawn until nothing leaves any more."""
@@ -246,6 +251,7 @@ def test_one_partner_alone_is_local_training(tmp_path: Path) -> None:
     assert all(np.allclose(kept(run, "ash")[name], model[name], atol=2e-4) for name in model)
 
 
+@pytest.mark.slow
 def test_side_by_side_or_in_order_it_is_the_same_to_the_bit(tmp_path: Path, finished: wr.Run) -> None:
     """Engine parity: heads too."""
     again = partners_run(tmp_path, study=finished.folder / "study.toml", workers=3)
@@ -268,6 +274,7 @@ class _Stopper:
             raise _Stop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "stop_after"),
     [
@@ -289,6 +296,7 @@ def test_a_run_killed_in_the_middle_resumes_to_the_same_bits(tmp_path: Path, alg
         assert all(np.array_equal(one, kept(whole, partner)[name]) for name, one in kept(again, partner).items())
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_to_the_same_records(tmp_path: Path) -> None:
     """`--resume` on a run that was done must do no harm."""
     before = partners_run(tmp_path)
@@ -331,6 +339,7 @@ hospitals = [
 """
 
 
+@pytest.mark.slow
 def test_one_data_set_is_divided_and_read_by_each_partners_task(tmp_path: Path) -> None:
     """The run file names the task files; the division knows no label, so it is the same whatever is asked."""
     write_partner(tmp_path, "birch", assays=("zebra", "yak", "walrus", "vole", "unau"), rows=160)
@@ -359,6 +368,7 @@ SMILES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_molecules_are_divided_by_scaffold_and_read_by_each_partners_task(tmp_path: Path) -> None:
     """No scaffold is at two partners, whatever each asks of it."""
     pytest.importorskip("rdkit")

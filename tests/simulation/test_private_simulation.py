@@ -25,6 +25,7 @@ def run(of: Study, folder: Path, ledgers: Path | None = None) -> wr.Run:
     return wr.simulate(of, {name: records(name) for name in NAMES}, out=folder, workers=0, register=False, ledgers=ledgers)
 
 
+@pytest.mark.slow
 def test_the_record_says_what_was_promised_and_what_each_ledger_holds(tmp_path: Path) -> None:
     """The figures in the report are these; a budget of the study's own epsilon is what each hospital grants."""
     done = run(private_study(noise=3.0, epsilon=2.0), tmp_path / "run")
@@ -37,6 +38,7 @@ def test_the_record_says_what_was_promised_and_what_each_ledger_holds(tmp_path: 
     assert "differentially private with epsilon" in (done.folder / "model_card.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_hospitals_own_threshold_is_in_its_own_report(tmp_path: Path) -> None:
     """Between hospitals nobody else can say it; the record of a simulation shows the very number that the hospital has."""
     declared = private_study(rounds=1).revised(evaluation={"threshold": "local"})
@@ -49,6 +51,7 @@ def test_a_hospitals_own_threshold_is_in_its_own_report(tmp_path: Path) -> None:
         assert "threshold of its own" in (done.folder / page).read_text(), page
 
 
+@pytest.mark.slow
 def test_record_report_and_card_name_the_entry_that_each_ledger_has(tmp_path: Path) -> None:
     """Who holds the card must find the charge at the hospital, and who holds the ledger must find the run."""
     done = run(private_study(noise=3.0, rounds=1), tmp_path / "run")
@@ -85,6 +88,7 @@ def _stop_after_round_1(notice: Notice) -> None:
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.permission
 @pytest.mark.parametrize("receipt_too", [True, False])
 def test_a_hospital_at_work_is_given_no_new_ledger(tmp_path: Path, receipt_too: bool) -> None:

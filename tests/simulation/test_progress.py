@@ -114,6 +114,7 @@ print(captured.outputs[-1].data["text/html"])
 """
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_one_text_that_is_replaced() -> None:
     """A hundred rounds are one paragraph below the cell, and nothing goes to standard output."""
     pytest.importorskip("IPython")

@@ -33,6 +33,7 @@ def test_names_of_the_package_are_listed() -> None:
     assert {"simulate", "load_study", "predict", "Run", "Study"} <= set(dir(wr))
 
 
+@pytest.mark.slow
 def test_progress_is_drawn_on_stderr_if_asked_and_a_listener_still_hears(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,6 +48,7 @@ def test_progress_is_drawn_on_stderr_if_asked_and_a_listener_still_hears(
     assert any(isinstance(event, RoundFinished) for event in heard)
 
 
+@pytest.mark.slow
 def test_without_a_terminal_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script's log is no place for bars."""
     monkeypatch.setattr(sys, "stderr", err := io.StringIO())

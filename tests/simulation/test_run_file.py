@@ -33,6 +33,7 @@ def whole(folder: Path) -> Path:
     return write_hospital(folder / "all.csv", rows=240, seed=1)
 
 
+@pytest.mark.slow
 def test_a_study_takes_the_run_file_beside_it_and_its_hash_stays(tmp_path: Path) -> None:
     """One command runs an example; and what this machine needs, no hospital is asked about."""
     bare = wr.load_study(write_study(tmp_path))
@@ -44,6 +45,7 @@ def test_a_study_takes_the_run_file_beside_it_and_its_hash_stays(tmp_path: Path)
     assert kept.run.deadline_s == 7.0 and kept.simulation is not None
 
 
+@pytest.mark.slow
 def test_keywords_win_over_the_run_file(tmp_path: Path) -> None:
     """A file is for every day, a keyword for once."""
     study = write_study(tmp_path, run=f"[run]\nworkers = 5\n{THREE}")
@@ -59,6 +61,7 @@ def test_keywords_win_over_the_run_file(tmp_path: Path) -> None:
     assert set(run.metrics["sites"]) == {"left", "middle", "right"} and run.record.workers == 0
 
 
+@pytest.mark.slow
 def test_the_deadline_reaches_every_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that nothing reads would leave a run waiting for an hour."""
     deadlines: set[float] = set()
@@ -98,6 +101,7 @@ def test_a_run_goes_on_with_other_workers_and_deadline_to_the_same_model(tmp_pat
     assert (resumed.folder / "model.safetensors").read_bytes() == (straight.folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "words"),
     [

@@ -21,6 +21,7 @@ from wardround.wire.messages import Order, Refusal
 SITES = ("east", "north", "south", "west")
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(data=st.data(), sites=st.integers(2, 5), size=st.integers(0, 6))
 def test_whole_numbers_are_summed_exactly(data: st.DataObject, sites: int, size: int) -> None:

@@ -12,6 +12,7 @@ from wardround.simulation.seeds import FILE, over_seeds, spread_of, spreads_of
 from wardround.values.errors import RunError, StudyError
 
 
+@pytest.mark.slow
 def test_each_seed_has_a_run_and_finished_ones_are_not_run_again(tmp_path: Path) -> None:
     """A night that broke off after four of five seeds is not to be paid for twice."""
     study = wr.load_study(write_study(tmp_path, rounds=1)).revised(evaluation={"own_baseline": False})

@@ -85,6 +85,7 @@ def test_the_same_study_data_and_seed_give_the_same_model(finished: wr.Run, tmp_
     assert (other.folder / "model.safetensors").read_bytes() != (finished.folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_one_hospital_is_training_on_its_own(tmp_path: Path) -> None:
     """The law of one: a federation of one hospital must be plain training, but for the stated rounding."""
     study = write_study(tmp_path, more='[summation]\nmode = "plain"\n[sites]\nminimum = 1\n')
@@ -100,6 +101,7 @@ def test_two_runs_never_share_a_folder(finished: wr.Run, tmp_path: Path) -> None
         wr.simulate(study, hospitals, out=finished.folder, workers=0, register=False)
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_to_the_same_answer(finished: wr.Run) -> None:
     """`--resume` on a run that was done must do no harm."""
     before = (finished.folder / "model.safetensors").read_bytes()
@@ -241,6 +243,7 @@ def _drawn(rng: np.random.Generator, rows: int, split: str) -> Records:
     return Records(rng.normal(size=(rows, 2)).astype(np.float32), (np.arange(rows) % 2).astype(np.uint8), patients, splits)
 
 
+@pytest.mark.slow
 def test_a_hospital_that_cannot_take_part_stops_the_opening_and_is_named(tmp_path: Path) -> None:
     """A typo in a path or a broken file must be seen at once, not after ten rounds without that hospital."""
     study, hospitals = write_study(tmp_path), write_hospitals(tmp_path)
@@ -253,6 +256,7 @@ def test_a_hospital_that_cannot_take_part_stops_the_opening_and_is_named(tmp_pat
     assert set(run.metrics["sites"]) == {"north", "south", "west"}
 
 
+@pytest.mark.slow
 def test_no_byte_that_crosses_the_engine_names_a_patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one promise above all others."""
     from wardround.engines.local.engine import InOrder
@@ -271,6 +275,7 @@ def test_no_byte_that_crosses_the_engine_names_a_patient(tmp_path: Path, monkeyp
     assert not any(b"MARKER" in data for data in seen)
 
 
+@pytest.mark.slow
 def test_divided_data_are_a_federation_too(tmp_path: Path) -> None:
     """A study lead has one file before she has three hospitals."""
     from wardround.cli.simulate import parse_split

@@ -65,6 +65,7 @@ def test_only_the_losses_of_the_exchange_at_hand_are_told() -> None:
     assert losses.lost == {}
 
 
+@pytest.mark.slow
 def test_numbers_that_are_not_finite_are_told_on_the_terminal(tmp_path: Path) -> None:
     """A fill code of 9.97e29 makes a hospital count for nothing; no answer may tell of it, and its data manager must hear it."""
     hospitals = write_hospitals(tmp_path)

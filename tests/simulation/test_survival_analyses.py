@@ -32,6 +32,7 @@ def tables(tmp_path: Path) -> dict[str, Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_curves_and_hazard_ratios_in_one_call(tables: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a statistician writes; the ratio that was put in is found."""
     monkeypatch.chdir(tmp_path)

@@ -99,6 +99,7 @@ def changed_records() -> Records:
     return Records(inputs, RECORDS.labels, RECORDS.patients, RECORDS.splits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "records", "section", "mirrored"),
     [
@@ -124,6 +125,7 @@ def test_features_of_something_else_are_never_used(
     assert computed.times == 0  # the file is that of the new ones now
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["weights", "settings"])
 def test_features_by_other_weights_or_other_code_are_never_used(
     store: SiteStore, computed: Computed, monkeypatch: pytest.MonkeyPatch, what: str
@@ -177,6 +179,7 @@ def test_a_damaged_file_is_replaced(store: SiteStore, computed: Computed, how: s
     assert computed.times == before
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_time_and_nothing_else(store: SiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The features are in memory already."""
     from wardround.values.errors import RunError
@@ -204,6 +207,7 @@ def test_views_are_kept_with_what_they_were_changed_by(store: SiteStore, compute
         assert computed.times == before + 2
 
 
+@pytest.mark.slow
 def test_a_patient_s_views_do_not_hang_on_who_else_is_there(store: SiteStore) -> None:
     """One patient who comes or goes would otherwise change the others' gradients, and the noise would be too small."""
     train = RECORDS.where("train")

@@ -53,6 +53,7 @@ def lost(number: int, *, worked: bool) -> Tamper:
     return tamper
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "fedopt", "fedbn"])
 def test_a_lost_round_leaves_the_moments_before_it(tmp_path: Path, algorithm: str) -> None:
     """Whether the answer was lost before or after the work: the model, and what the hospital keeps, are the same."""
@@ -67,6 +68,7 @@ def test_a_lost_round_leaves_the_moments_before_it(tmp_path: Path, algorithm: st
     assert steps == {"east": 3 * 2, "north": 2 * 4, "south": 3 * 3}
 
 
+@pytest.mark.slow
 def test_a_run_that_crashes_between_any_two_exchanges_ends_with_the_same_bits(tmp_path: Path) -> None:
     """kill -9 and --resume: neither the model nor any hospital's moments may tell that it happened."""
     the_study = keeping(own=True, rounds=2)
@@ -194,6 +196,7 @@ def test_what_nothing_reads_or_nothing_could_undo_is_refused(changes: dict[str, 
         keeping().revised(**changes)
 
 
+@pytest.mark.slow
 def test_a_private_hospital_keeps_the_moments_of_its_noised_gradients(tmp_path: Path) -> None:
     """They were worked out from what was charged: the next round goes on with them, and is charged as ever."""
     the_study = LOCAL.revised(training={"optimizer": "adamw", "learning_rate": 0.05, "keep_optimizer": True})

@@ -218,6 +218,7 @@ def test_who_cannot_tell_two_models_apart_keeps_the_mean_of_both(
     assert np.array_equal(weights["1/head.weight"], trained(STUDY)["head.weight"])
 
 
+@pytest.mark.slow
 def test_own_rounds_that_were_not_ordered_are_made_up_for(opened: Callable[..., Site]) -> None:
     """A study without own models in its table still needs each hospital's own: it is what the others are held against."""
     ordered, alone = opened(), opened(None, STUDY.revised(evaluation={"own_baseline": False}))

@@ -90,6 +90,7 @@ def totals_of(of: Study, folder: Path, monkeypatch: pytest.MonkeyPatch, tamper: 
     return found
 
 
+@pytest.mark.slow
 def test_a_run_with_a_site_lost_opens_totals_with_the_noise_of_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through words, masks and recovery. Two runs of one round differ by their noise alone. n = 3, c = 0, t = 2."""
     of = private_study(rounds=2, noise=2.0, collusion=0)
@@ -124,6 +125,7 @@ def refusals(answers: list[bytes]) -> list[Refusal]:
     return [found for found in map(from_bytes, answers) if isinstance(found, Refusal)]
 
 
+@pytest.mark.slow
 def test_a_budget_that_ends_in_the_middle_loses_that_site_by_one_word(tmp_path: Path) -> None:
     """The others are enough here, and go on; nobody learns what was left."""
     of = enrolled(private_study(collusion=0), tmp_path)
@@ -217,6 +219,7 @@ def questions(data: bytes) -> dict[str, tuple[bytes, str]]:
     }
 
 
+@pytest.mark.slow
 def test_every_bent_order_is_refused_and_costs_nothing(tmp_path: Path) -> None:
     """After the first round was answered. Neither the site's files nor its ledger change, and the run goes on as if nothing had
     been asked."""

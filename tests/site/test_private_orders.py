@@ -26,6 +26,7 @@ def charged(one: Site) -> int:
     return sum(ledger_of(one).spent().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "data"),
     [
@@ -51,6 +52,7 @@ def test_what_the_study_does_not_say_is_refused_before_anything_is_charged(tmp_p
     assert said(one, order(LOCAL, "train", 1)) == "contribution"
 
 
+@pytest.mark.slow
 def test_a_step_that_diverges_is_charged_and_not_refused(tmp_path: Path) -> None:
     """That noised steps ended beyond all numbers is worked out from them, so it is part of what was paid for; and it must not be
     asked again for nothing."""
@@ -64,6 +66,7 @@ def test_a_step_that_diverges_is_charged_and_not_refused(tmp_path: Path) -> None
     one.close()
 
 
+@pytest.mark.slow
 def test_a_step_that_failed_stays_charged_and_is_the_same_charge_when_it_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +84,7 @@ def test_a_step_that_failed_stays_charged_and_is_the_same_charge_when_it_is_trie
     assert charged(one) == LOCAL.privacy.steps
 
 
+@pytest.mark.slow
 def test_a_charge_is_named_by_all_of_what_was_asked(tmp_path: Path) -> None:
     """Of 64 bits a coordinator finds two models with one name in an hour, and pays once for both."""
     one = opened(LOCAL, tmp_path)
@@ -92,6 +96,7 @@ def test_a_charge_is_named_by_all_of_what_was_asked(tmp_path: Path) -> None:
     one.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("released", [False, True], ids=["charged", "released"])
 def test_a_step_that_an_earlier_build_charged_is_the_same_charge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, released: bool
@@ -117,6 +122,7 @@ def test_a_step_that_an_earlier_build_charged_is_the_same_charge(
     one.close()
 
 
+@pytest.mark.slow
 def test_a_ledger_that_does_not_know_the_open_study_is_another_one(tmp_path: Path) -> None:
     """Deleted with its receipt, or that of other patients: it would forget what was spent."""
     one = opened(LOCAL, tmp_path)
@@ -129,6 +135,7 @@ def test_a_ledger_that_does_not_know_the_open_study_is_another_one(tmp_path: Pat
     again.close()
 
 
+@pytest.mark.slow
 def test_a_study_whose_noise_does_not_keep_to_its_epsilon_is_not_opened(tmp_path: Path) -> None:
     """A hospital approves the epsilon that it reads. Whoever wrote the multiplier beside it may have erred, or lied."""
     honest = private_study("patient-local", "fedavg", summation="plain", noise=20.0, epsilon=8.0)
@@ -139,6 +146,7 @@ def test_a_study_whose_noise_does_not_keep_to_its_epsilon_is_not_opened(tmp_path
     one.close()
 
 
+@pytest.mark.slow
 def test_a_run_of_the_same_study_in_a_new_folder_finds_every_step_released(tmp_path: Path) -> None:
     """The second run is no second price: with the ledger of the same patients it gives nothing."""
     one = opened(LOCAL, tmp_path)
@@ -158,6 +166,7 @@ def test_a_run_of_the_same_study_in_a_new_folder_finds_every_step_released(tmp_p
     third.close()
 
 
+@pytest.mark.slow
 def test_after_the_close_no_step_is_left(tmp_path: Path) -> None:
     """A coordinator that ends a study early and goes on later finds the room given back."""
     one = opened(LOCAL, tmp_path)

@@ -33,6 +33,7 @@ def loose(folder: Path) -> dict[str, str]:
     return {str(path): oct(mode) for path, mode in everything.items() if mode & 0o077}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o000, 0o022])
 @pytest.mark.parametrize("mode", ["masked", "private"])
 def test_everything_that_a_site_makes_is_for_its_user_alone(tmp_path: Path, umask: int, mode: str) -> None:

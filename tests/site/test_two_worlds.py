@@ -199,6 +199,7 @@ def of_splits(train: int, validation: int, test: int, label: int | None = None) 
     return World(rows, labels, splits, tuple(range(len(splits))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(PERSONAL))
 @pytest.mark.parametrize("model", ["trained", "largest"])
 def test_personal_models_leave_the_same_trace_whatever_the_patients(tmp_path: Path, kind: str, model: str) -> None:

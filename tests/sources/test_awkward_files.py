@@ -351,6 +351,7 @@ def test_a_jpeg_that_ends_early_with_the_mark_of_a_whole_one_is_warned_of(tmp_pa
     assert "grey-below" not in {finding.code for finding in open_source(folder, WORDS).check().findings}
 
 
+@pytest.mark.slow
 def test_no_whole_x_ray_is_taken_for_one_that_ended_early() -> None:
     """A warning that is wrong is not read the next time it is right."""
     from wardround.sources.images.image_decoding import decode

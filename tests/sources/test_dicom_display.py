@@ -127,6 +127,7 @@ def flipped(content: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 def test_no_edit_of_a_header_ends_in_a_traceback(tmp_path: Path) -> None:
     """Two thousand of them: a picture, or a reason in words; and never a value of the file in the reason."""
     from .test_dicom_header import table

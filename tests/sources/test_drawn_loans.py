@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from wardround.simulation.analysing import analyse
 from wardround.sources.datasets.catalogue import entry, suggested_contract
@@ -27,6 +28,7 @@ def test_it_needs_no_file_and_says_that_it_is_of_no_person() -> None:
     assert dataset.sites is not None and set(dataset.sites) == set(LENDERS) and len(dataset.records) == 3000
 
 
+@pytest.mark.slow
 def test_the_examples_give_a_regression_and_a_private_count_over_three_companies(tmp_path: Path) -> None:
     """By the study's name alone, with the masked sum; the report says that no row is of a person."""
     risk = analyse(ROOT / "examples" / "credit_risk.toml", out=tmp_path / "risk", workers=0, register=False)

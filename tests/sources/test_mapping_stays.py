@@ -170,6 +170,7 @@ def write_mapped(hospital: Path, mapping: Path, *, broken: bool) -> None:
     mapping.write_text(RUN_MAPPING, "utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_run_takes_nothing_of_a_mapping_out_of_the_hospital(
     broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

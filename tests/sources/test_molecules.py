@@ -82,6 +82,7 @@ class TestMolecules(TestCsv):
     def raw_records(self, path: Path) -> list[Any]:
         return pl.read_csv(path / "t.csv", infer_schema=False).head(2).to_dicts()
 
+    @pytest.mark.slow
     def test_records_for_a_model_keep_the_order_and_the_names_of_the_source(self, tmp_path: Path) -> None:
         """An answer that stands beside another compound is worse than none."""
         items = case()
@@ -93,6 +94,7 @@ class TestMolecules(TestCsv):
             assert np.array_equal(prepare(self.contract(), record), row)
             assert np.array_equal(prepare(self.contract(), record["smiles"]), row)
 
+    @pytest.mark.slow
     def test_words_that_name_nobody_are_no_patient(self, tmp_path: Path) -> None:
         """A table's own names play no part: the compound counts, by its structure."""
         items = [Item(item.number, item.patient, item.label) for item in case()]
@@ -101,6 +103,7 @@ class TestMolecules(TestCsv):
         assert source.load().patient_count == 30
         assert "patient-absent" not in {finding.code for finding in source.check().findings}
 
+    @pytest.mark.slow
     def test_one_patient_written_in_two_ways_is_told_and_in_a_private_study_refused(self, tmp_path: Path) -> None:
         """Two ways to write a compound are one compound, so that nothing is left open, in a private study neither."""
         rows = [(alcohol(item.patient)[:: 1 - 2 * (item.number % 2)], item.label) for item in case()]
@@ -154,6 +157,7 @@ def test_whatever_is_read_as_a_molecule_is_read_the_same_in_another_spelling(tex
     assert np.array_equal(again.values, first.values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("salt", "parent"),
     [
@@ -187,6 +191,7 @@ def test_compounds_of_a_scaffold_share_a_fold_and_chains_are_each_their_own() ->
     assert read.groups[3:].tolist() == read.keys[3:].tolist() and len(set(read.groups.tolist())) == 4
 
 
+@pytest.mark.slow
 def test_partners_agree_on_folds_without_talking(tmp_path: Path) -> None:
     """The fold of a compound follows from its scaffold and the public salt alone, whatever else a partner holds."""
     rows = [(smiles, "1") for smiles in DRUGS]
@@ -203,6 +208,7 @@ def _none_left() -> SplitsContract:
     return SplitsContract(minimum_patients=1)
 
 
+@pytest.mark.slow
 def test_folds_by_compound_part_what_scaffolds_keep_together(tmp_path: Path) -> None:
     """A random division is what most papers show; a study may ask for it, and says so."""
     rows = [("C" * chain + "c1ccccc1", "1") for chain in range(1, 60)]
@@ -231,6 +237,7 @@ def test_rows_that_are_no_molecule_are_told_by_line_and_refused(tmp_path: Path) 
         source.load()
 
 
+@pytest.mark.slow
 def test_rows_that_are_no_molecule_are_left_out_where_the_study_says_so_and_told(tmp_path: Path) -> None:
     """MoleculeNet's sets hold such rows: whoever agrees to go on without them still sees which."""
     rows = [("CCO", "1"), ("not a molecule", "1"), ("", "0"), ("CCN", "0"), ("CC", "1")]
@@ -242,6 +249,7 @@ def test_rows_that_are_no_molecule_are_left_out_where_the_study_says_so_and_told
     assert source.named().left_out == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "secret", ["NC(=O)NC1N=C(O[AlH3](O)O)NC1=O", "SECRET-COMPOUND", "C(" * 900 + "C" + ")" * 900 + "X", "C" * 5000]
 )
@@ -268,6 +276,7 @@ def test_a_cell_of_ten_megabytes_is_refused_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - start < 20
 
 
+@pytest.mark.slow
 def test_a_smiles_that_ends_rdkits_process_costs_its_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """RDKit's recursion overflows its stack on deep brackets, and a segmentation fault is no exception: the program would end
     without a word. Twenty thousand brackets did (RDKit 2026.9), and fewer do where the stack is smaller."""
@@ -286,6 +295,7 @@ def test_a_smiles_that_ends_rdkits_process_costs_its_row_alone(monkeypatch: pyte
     assert np.array_equal(read.values[[0, 2, 4]], plain.values) and read.keys[[0, 2, 4]].tolist() == plain.keys.tolist()
 
 
+@pytest.mark.slow
 def test_a_smiles_that_keeps_rdkit_busy_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next row is waiting, and so is the hospital."""
     monkeypatch.setattr(bench, "_PIECE_S", 0.001)
@@ -296,6 +306,7 @@ def test_a_smiles_that_keeps_rdkit_busy_is_given_up(monkeypatch: pytest.MonkeyPa
     assert set(read.outcome.tolist()) == {bench.BROKE_OFF}
 
 
+@pytest.mark.slow
 def test_rdkit_writes_nothing_on_the_screen_and_is_loaded_by_nothing_else(tmp_path: Path) -> None:
     """It logs every unreadable SMILES to standard error, with the SMILES."""
     path = written(tmp_path / "a.csv", [("CCO", "1"), ("NC(=O)NC1N=C(O[AlH3](O)O)NC1=O", "1")])
@@ -330,6 +341,7 @@ def test_without_rdkit_the_error_says_what_to_install(monkeypatch: pytest.Monkey
     assert "wardround[chemistry]" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_fingerprints_are_those_of_rdkit() -> None:
     """Radius, length, bits and counts mean what the field means by them (ECFP4 is radius 2)."""
     from rdkit.Chem import rdFingerprintGenerator
@@ -343,6 +355,7 @@ def test_fingerprints_are_those_of_rdkit() -> None:
         assert np.array_equal(plain, generator.GetFingerprintAsNumPy(molecule)) and plain.dtype == np.uint8
 
 
+@pytest.mark.slow
 def test_descriptors_stand_behind_the_fingerprint_on_public_scales() -> None:
     """No mean of a partner's compounds may be needed for them."""
     values = one("CC(=O)Oc1ccccc1C(=O)O", descriptors=True).values[0]
@@ -355,6 +368,7 @@ def test_descriptors_stand_behind_the_fingerprint_on_public_scales() -> None:
     assert np.isfinite(far).all() and far.max() == 10.0
 
 
+@pytest.mark.slow
 def test_pieces_and_lanes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with more cores must give the same records."""
     words = [*DRUGS, "no", *("C" * n for n in range(1, 40))]

@@ -217,6 +217,7 @@ def test_breast_cancer_is_six_regions_with_flambys_folds() -> None:
     assert rows["days"].max() == 8605 and len(rows.columns) == 41
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "records", "compounds", "unread"),
     [

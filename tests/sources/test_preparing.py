@@ -44,6 +44,7 @@ def prepared_or_none(row: dict[str, object]) -> np.ndarray | None:
         return None
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(ROWS)
 def test_rows_prepared_one_by_one_equal_the_table_read_whole(rows: list[dict[str, object]]) -> None:

@@ -56,6 +56,7 @@ def test_each_file_of_an_export_says_which_line_it_is_at(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.slow
 def test_progress_is_on_the_standard_error_of_a_terminal_alone(tmp_path: Path) -> None:
     """A log of a nightly check full of spinners is read by nobody, and standard output is for programs."""
     study = Path(__file__).parents[2] / "examples" / "acute_care_again.toml"

@@ -140,6 +140,7 @@ def test_the_demo_has_three_uneven_hospitals(demo: dict[str, Records]) -> None:
     assert shares_ill[0] - shares_ill[-1] > 0.2
 
 
+@pytest.mark.slow
 def test_each_scanner_leaves_its_own_hand(larger: dict[str, Records]) -> None:
     """Why: hospitals whose pictures look alike would need no federation. Grey, contrast and grain tell the scanner."""
     looks, hospital = [], []

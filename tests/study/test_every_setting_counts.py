@@ -250,6 +250,7 @@ def marks_of(kind: str, algorithm: str) -> list[pytest.MarkDecorator]:
     return [pytest.mark.slow] if algorithm == "fedbn" else [pytest.mark.slow, pytest.mark.many]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "algorithm"),
     [pytest.param(kind, algorithm, marks=marks_of(kind, algorithm)) for kind in ("table", "image") for algorithm in ALGORITHMS],

@@ -27,6 +27,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_file_that_was_made_to_be_costly_is_refused_cheaply(bomb: str) -> None:
     """40 kB of dots took 1.6 GB and 18 seconds of a hospital's service, for every offer of them."""

@@ -74,6 +74,7 @@ def with_another(dumped: Any, path: tuple[Any, ...]) -> Study | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SAMPLES, *ANALYSES])
 def test_any_other_setting_is_another_study(name: str) -> None:
     """A coordinator could otherwise change a bound after the hospitals agreed. Every setting that another value fits is tried."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -106,6 +107,7 @@ def run(
     return state, exchanges
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sums())
 def test_masked_is_plain_whoever_survives_also_from_written_states(
@@ -124,6 +126,7 @@ def test_masked_is_plain_whoever_survives_also_from_written_states(
         assert exchanges == (2 if counted == cohort else 3)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sums(), st.integers(1, 3))
 def test_a_later_attempt_from_written_states_opens_the_same_set_to_the_same_bits(

@@ -34,6 +34,7 @@ def test_a_lost_site_costs_one_more_exchange_and_leaves_the_others_sum() -> None
 STAGES = ("Collecting", "Signing", "Opening")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "collusion"),
     [

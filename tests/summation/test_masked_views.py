@@ -154,6 +154,7 @@ def test_every_threshold_of_the_page_was_walked_through() -> None:
     assert sum(alike for alike, _ in all_views(World(5, 3, 0), 0b11111)) == 23**5
 
 
+@pytest.mark.slow
 def test_up_to_five_sites_a_set_opens_only_with_t_minus_c_answers_of_honest_sites() -> None:
     """11.1 as it is written, "so at least t - c honest sites answered V", holds for n = 3, 4, 5."""
     for world in ALLOWED:

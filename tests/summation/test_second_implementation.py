@@ -121,6 +121,7 @@ def leaves(value: Any) -> list[tuple[Any, Any]]:
     return leaves_below
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 4, 5])
 def test_the_masked_sum_is_the_plain_sum_of_those_who_were_counted(n: int) -> None:
     """The one thing all this is for; each pattern of loss that leaves t sites, each width of words."""

@@ -46,6 +46,7 @@ def test_a_study_says_the_same_wherever_the_question_stands(kind: Kind) -> None:
     assert "[data.label.task" in written and parse_study(written) == study and parse_study(written).hash == study.hash
 
 
+@pytest.mark.slow
 @every_kind
 def test_a_run_learns_and_everything_that_shows_it_speaks_of_it(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -77,6 +78,7 @@ def test_a_run_learns_and_everything_that_shows_it_speaks_of_it(
     assert answered.to_frame().height == SIZES["north"]
 
 
+@pytest.mark.slow
 @every_kind
 def test_what_cannot_yet_take_a_kind_refuses_it_in_a_sentence(kind: Kind, tmp_path: Path) -> None:
     """The clinic's pages and the attacks speak of yes and no: a wrong word beside a patient is worse than none."""

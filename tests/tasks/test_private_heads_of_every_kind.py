@@ -12,6 +12,7 @@ from wardround.tasks.registry import task_of_record
 from .kinds import KINDS, LOCAL, STUDY, hospitals
 
 
+@pytest.mark.slow
 def test_partners_of_every_kind_share_one_trunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has its own loss, figures, report and model file; what travels knows none of them."""
     monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))

@@ -113,6 +113,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> wr.Run:
 SIZES = {"north": 150, "south": 90, "west": 70}
 
 
+@pytest.mark.slow
 def test_a_whole_run_learns_days_from_files_to_report(run: wr.Run, capsys: pytest.CaptureFixture[str]) -> None:
     """Readers, masked sums, roll-back, record, report, card, registry and tables ask the task, and none of them another."""
     record = run.record

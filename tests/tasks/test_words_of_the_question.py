@@ -63,6 +63,7 @@ def test_only_the_task_and_named_exceptions_say_that_the_answer_is_yes_or_no() -
     assert strangers == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(EXCEPTIONS))
 def test_an_exception_that_nobody_needs_is_struck_off(name: str) -> None:
     """The list must shrink with the code."""

@@ -39,6 +39,7 @@ def described(records: Records, features: np.ndarray) -> Records:
     return Records(features, records.labels, records.patients, records.splits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "bits"), [(1, 8), (1, 16), (3, 8)])
 def test_features_by_onnx_runtime_are_those_of_torch(channels: int, bits: int) -> None:
     """The graph is written by hand: one wrong padding would be a slightly worse backbone for ever."""

@@ -67,6 +67,7 @@ def shaken(network: NetworkSection, inputs: InputShape) -> Tree:
     return tree
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "inputs"), NETWORKS)
 def test_a_logit_does_not_depend_on_the_other_records(network: NetworkSection, inputs: InputShape) -> None:
     """Otherwise a patient's result would depend on who else is in the batch."""
@@ -120,6 +121,7 @@ def test_a_single_inner_value_keeps_its_axis() -> None:
     assert scored.shape == (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "inputs"), NETWORKS)
 def test_the_exported_file_asks_the_same_neighbours(network: NetworkSection, inputs: InputShape, tmp_path: Path) -> None:
     """The hospital judged the model by NumPy's answers, and the clinic runs ONNX's: mirror images, ties and all."""

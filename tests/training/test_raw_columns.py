@@ -101,6 +101,7 @@ def test_inputs_are_the_columns_by_name(session: onnxruntime.InferenceSession) -
     assert kinds["age in years"] == "tensor(double)" and kinds["sex"] == "tensor(string)"
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=6))
 def test_the_file_answers_as_the_readers_and_torch_do_and_never_where_they_refuse(

@@ -28,6 +28,7 @@ print(resident_mib() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator that is asked is glibc")
 def test_what_was_added_up_is_given_back() -> None:
     """A hub runs for years, and adds a model of hundreds of megabytes for some seconds of them."""

@@ -109,6 +109,7 @@ def test_a_flood_of_lines_keeps_the_first_and_the_last(tmp_path: Path) -> None:
     assert before + last == list(numbers)[-len(before + last) :] and len(before) > 200
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200), st.text(max_size=50), st.integers(1, 300))
 def test_any_text_makes_one_short_line(tmp_path_factory: pytest.TempPathFactory, text: str, code: str, times: int) -> None:
     """Surrogates, line breaks and megabytes of a traceback among them."""

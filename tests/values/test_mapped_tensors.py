@@ -52,6 +52,7 @@ def test_they_outlive_their_file(tmp_path: Path) -> None:
     assert same_bits(mapped, TREE)
 
 
+@pytest.mark.slow
 def test_what_is_let_go_takes_no_memory_and_comes_back(tmp_path: Path) -> None:
     """That is all that it is for."""
     large = {"w": np.full(16_000_000, 3.0, np.float32)}
@@ -69,6 +70,7 @@ def test_what_is_let_go_takes_no_memory_and_comes_back(tmp_path: Path) -> None:
     assert mapped["w"][-1] == 3.0
 
 
+@pytest.mark.slow
 def test_a_mapping_ends_with_the_last_of_its_arrays(tmp_path: Path) -> None:
     """Or every round's file would stay on the disk."""
     write_tensors(path := tmp_path / "file", TREE, {})

@@ -59,6 +59,7 @@ def test_a_message_is_read_as_it_was_written(message: Message) -> None:
     assert to_bytes(from_bytes(data)) == data
 
 
+@pytest.mark.slow
 @given(messages, st.integers(0), st.integers(1, 255))
 @settings(max_examples=300)
 def test_one_changed_byte_is_refused_or_says_what_it_says(message: Message, position: int, mask: int) -> None:

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.permission
 MIB = 1024  # of ru_maxrss, which counts KiB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*STUDIES, SUM])
 def test_changed_messages_end_in_a_named_refusal_and_change_nothing(kind: str) -> None:
     """Whatever the other side sends: no traceback, no memory by its word, and no effect of what was refused."""

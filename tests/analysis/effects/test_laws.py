@@ -16,6 +16,7 @@ from wardround.values.rows import Rows
 LOT = [1 / 3] * 3
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(hospitals=st.integers(1, 7), seed=st.integers(0, 1000), chosen=st.booleans())
 def test_no_division_into_hospitals_changes_an_average(hospitals: int, seed: int, chosen: bool) -> None:
@@ -30,6 +31,7 @@ def test_no_division_into_hospitals_changes_an_average(hospitals: int, seed: int
         assert np.allclose(figures["errors"], whole[method]["errors"], rtol=1e-9)
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=40), st.text(max_size=10), st.integers(2, 10))
 def test_a_fold_depends_on_the_patient_and_the_study_alone(names: list[str], key: str, folds: int) -> None:
     """Whatever patients stand beside it, and in whatever order."""

@@ -93,6 +93,7 @@ def effect_of(study: Study, rows: Rows) -> tuple[float, float]:
     return figures["effects"][0], figures["errors"][0]
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_effect_as_often_as_they_say() -> None:
     """A fixed effect, fresh patients, lots and noise: 150 trials."""
     held = []

@@ -79,6 +79,7 @@ def test_nobody_and_certain_answers() -> None:
     assert [group.patients for group in known.groups] == [6, 6] and known.observed[0] == 0.5
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("cell", [1, 91])
 def test_figures_at_named_times_are_those_of_scikit_survival(cell: int) -> None:
@@ -118,6 +119,7 @@ def test_the_whole_study_reaches_the_concordance_of_the_issue(changed: dict[str,
     assert [one["horizon"] for one in figures["horizons"]] == HORIZONS
 
 
+@pytest.mark.slow
 @needs_data
 def test_a_study_by_days_has_the_area_of_scikit_survival() -> None:
     """Its table has 256 bins of the score for 8,606 days, in which cases and controls tie: areas were 0.005 off. They are counted

@@ -81,6 +81,7 @@ def test_curves_fall_however_large_the_noise_is() -> None:
         assert all(0 <= later <= earlier <= 1 for earlier, later in zip([1.0, *curve], curve, strict=False))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_true_curve_as_often_as_they_say() -> None:
     """Fixed truth, fresh patients and fresh noise: 95 % in four cells, 100 studies. Without the noise in them they would hold
     it less often."""
@@ -95,6 +96,7 @@ def test_intervals_hold_the_true_curve_as_often_as_they_say() -> None:
     assert curves > 350 and inside / curves >= 0.9  # fresh noise: 0.95 is meant, and four deviations are left
 
 
+@pytest.mark.slow
 def test_the_test_between_groups_keeps_its_level_and_sees_what_is_there() -> None:
     """Noise makes groups differ: its share of the variance must be in the test."""
     study = private(groups="arm")
@@ -103,6 +105,7 @@ def test_the_test_between_groups_keeps_its_level_and_sees_what_is_there() -> Non
     assert carried_out(study, patients(2000, 5, differ=3.0)).figures["log_rank"]["p"] < 1e-3
 
 
+@pytest.mark.slow
 def test_a_curve_ends_where_noise_is_all_there_is() -> None:
     """Two patients who are still followed say nothing under noise of ten; a lucky draw may still show a number."""
     ends = [carried_out(private(noise=8.0), patients(150)).figures["groups"][0]["survival"] for _ in range(20)]

@@ -136,6 +136,7 @@ def test_any_json_is_a_worklist_or_an_error_in_words(told: Any) -> None:
             assert "DICOMweb" in str(error)
 
 
+@pytest.mark.slow
 @given(head=st.binary(max_size=60), cut=st.integers(0, 400))
 def test_any_multipart_is_a_film_or_an_error_in_words(head: bytes, cut: int) -> None:
     """Cut short, without an end, with another boundary."""
@@ -198,6 +199,7 @@ def test_an_address_that_would_send_names_in_the_clear_is_refused(url: str) -> N
     assert NodeSection(name="pacs", url="http://127.0.0.1:8042/dicom-web").url
 
 
+@pytest.mark.slow
 def test_an_archive_is_asked_while_another_thread_loads_what_must_not_find_requests() -> None:
     """In the first seconds of a clinic a doctor was told that dicomweb-client is not installed."""
     code = (

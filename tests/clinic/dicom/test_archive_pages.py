@@ -54,6 +54,7 @@ def beside(web: WebArchive, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     )
 
 
+@pytest.mark.slow
 def test_a_doctor_chooses_a_study_of_the_archive_and_reads_the_answer(beside: Clinic, web: WebArchive) -> None:
     """She sees names as the archive has them; the clinic keeps none."""
     doctor = beside.logged_in("doctor")

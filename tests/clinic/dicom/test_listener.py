@@ -282,6 +282,7 @@ def test_a_caller_that_says_nothing_or_little_is_cut_off() -> None:
         assert wait_for(lambda: echoes(listener.port), 20)
 
 
+@pytest.mark.slow
 def test_more_callers_than_there_are_places_are_sent_away() -> None:
     """Each holds a thread, and each may hold a film in memory."""
     with open_desk(associations=2, timeout_s=1.0) as (desk, listener):
@@ -294,6 +295,7 @@ def test_more_callers_than_there_are_places_are_sent_away() -> None:
         assert wait_for(lambda: echoes(listener.port), 20)  # a busy machine is slower than the listener's patience
 
 
+@pytest.mark.slow
 @given(noise=st.binary(min_size=1, max_size=300), kind=st.integers(0, 8), position=st.integers(0, 73))
 def test_noise_ends_a_call_and_nothing_else(running: tuple[Desk, Listener], noise: bytes, kind: int, position: int) -> None:
     """Everything that a library of the network gets wrong with bytes would end the listener for every sender."""
@@ -310,6 +312,7 @@ def test_noise_ends_a_call_and_nothing_else(running: tuple[Desk, Listener], nois
     assert len(desk.received) == before
 
 
+@pytest.mark.slow
 def test_after_all_that_the_listener_hears(running: tuple[Desk, Listener]) -> None:
     """And no thread of an ended call is left."""
     _, listener = running

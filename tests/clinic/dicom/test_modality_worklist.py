@@ -100,6 +100,7 @@ def test_a_real_worklist_is_read(ris: WorklistSection) -> None:
     assert steps[1].name == "李^明" and steps[1].modality == "DX"
 
 
+@pytest.mark.slow
 def test_the_settings_say_what_is_asked_for(ris: WorklistSection) -> None:
     """Another day, another modality, another device, fewer."""
     asked = {
@@ -220,6 +221,7 @@ def test_only_what_is_meant_leaves_for_the_ris() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [0xA700, 0xC001, 0xFE00])
 def test_an_answer_that_breaks_off_is_no_empty_worklist(status: int) -> None:
     """A doctor would take it for a quiet day."""
@@ -254,6 +256,7 @@ def test_more_than_is_read_is_not_read() -> None:
         scheduled_steps(section, OURS, TODAY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "elements",
     [

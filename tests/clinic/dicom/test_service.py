@@ -62,6 +62,7 @@ def wait_until_sent(clinic: ClinicPlace) -> None:
     raise AssertionError(unsent_results(clinic))
 
 
+@pytest.mark.slow
 def test_a_film_sent_in_comes_back_as_report_and_pictures(tmp_path: Path) -> None:
     """The issue's way: sent in, answered as the model answers everywhere, back in the same study, sound and in the archive."""
     node = NodeSection(name="pacs", address=HERE, port=free_port())
@@ -89,6 +90,7 @@ def test_a_film_sent_in_comes_back_as_report_and_pictures(tmp_path: Path) -> Non
         assert faults_of(path.read_bytes(), tmp_path) == []
 
 
+@pytest.mark.slow
 def test_nothing_of_the_patient_stays_in_the_clinic(tmp_path: Path) -> None:
     """The outbox holds names until an archive has them. The database, the logs and everything else never do."""
     node = NodeSection(name="pacs", address=HERE, port=free_port())
@@ -112,6 +114,7 @@ def test_nothing_of_the_patient_stays_in_the_clinic(tmp_path: Path) -> None:
     assert b"refused" in (clinic.path / LOG_FOLDER / "log.ndjson").read_bytes()
 
 
+@pytest.mark.slow
 def test_without_a_model_the_sender_is_told_to_come_back(tmp_path: Path) -> None:
     """A film must not be lost because the hospital has taken a model back; and the next model answers it anew."""
     clinic = film_clinic(tmp_path / "clinic", dicom=section())

@@ -83,6 +83,7 @@ def test_a_report_can_be_asked_for_again_by_its_own_key_alone(tables: Clinic) ->
     assert tables.machine(other).get("/fhir/DiagnosticReport", params={"_id": case}).json()["total"] == 0
 
 
+@pytest.mark.slow
 def test_reports_of_films_are_found_by_their_study_where_the_hospital_says_so(films: Clinic) -> None:
     """A record system knows the study; which key may read, stands in clinic.toml."""
     films.state.desk.submit(film(), Sender("dicom", "dicom MODALITY"))

@@ -182,6 +182,7 @@ def test_what_cannot_be_answered_is_refused_in_words_and_the_next_film_is_read(d
     assert decoders.film(dicom(FILM, BitsStored=12), XRAY, shown=False).prepared.shape == (32, 32)
 
 
+@pytest.mark.slow
 def test_a_decoder_that_is_killed_or_stuck_is_replaced() -> None:
     """A file may end the process that reads it, never the service."""
     content = dicom(FILM, BitsStored=12)

@@ -66,6 +66,7 @@ def test_cases_answers_views_and_opinions_come_back_as_they_were(store: Store) -
     walk(store)
 
 
+@pytest.mark.slow
 def test_postgresql_does_the_same(postgres: Server) -> None:
     """A hospital's database people have PostgreSQL; the same steps, the same audit."""
     url = postgres.address().replace("postgresql://", "postgresql+psycopg://")

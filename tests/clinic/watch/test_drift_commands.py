@@ -96,6 +96,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path, moved=1.5)
 
 
+@pytest.mark.slow
 def test_a_lead_sees_that_a_model_ages_at_three_hospitals(world: World) -> None:
     """From a plan to figures, and again for another month; asked once more, the same is printed and nobody is asked."""
     world.all_join(world.planned(BEFORE[0], LAST[0]))
@@ -110,6 +111,7 @@ def test_a_lead_sees_that_a_model_ages_at_three_hospitals(world: World) -> None:
     assert told_json["cases"] == 600 and {one["name"]: one["state"] for one in told_json["figures"]}["score"] == "beyond"
 
 
+@pytest.mark.slow
 def test_what_is_carried_tells_of_no_hospital(world: World) -> None:
     """The true counts of a hospital stand in no file that leaves it."""
     world.all_join(world.planned(LAST[0]))
@@ -168,6 +170,7 @@ def test_a_clinic_joins_what_it_accepted_and_is_listed_in(world: World) -> None:
         join(north, plan.changed(hospitals={name: Identity.new().public for name in NAMES}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -241,6 +244,7 @@ def test_only_the_plans_lead_may_ask_and_only_for_what_is_over(world: World, tmp
         world.sum("2001-01")
 
 
+@pytest.mark.slow
 def test_a_hospital_that_is_lost_opens_no_sum_of_three(world: World) -> None:
     """The sum of two would be nearly one's own; with it back, the same sum goes on."""
     world.all_join(world.planned(LAST[0]))
@@ -250,6 +254,7 @@ def test_a_hospital_that_is_lost_opens_no_sum_of_three(world: World) -> None:
     assert told.startswith("600 cases of 3 hospitals")
 
 
+@pytest.mark.slow
 def test_a_hospitals_own_fault_is_told_to_its_people_and_spends_no_question(world: World) -> None:
     """Its counts are damaged: nobody else hears of it, and once they are back the sum goes on."""
     world.all_join(world.planned(LAST[0]))
@@ -265,6 +270,7 @@ def test_a_hospitals_own_fault_is_told_to_its_people_and_spends_no_question(worl
     assert world.until_summed(LAST[0])[0].startswith("600 cases of 3 hospitals")
 
 
+@pytest.mark.slow
 def test_a_lead_who_lost_its_folder_gets_the_same_sum_and_no_other(world: World) -> None:
     """All are asked anew, and the same words come."""
     world.all_join(world.planned(LAST[0]))

@@ -74,6 +74,7 @@ def signed_anew(path: Path, files: dict[str, bytes], identity: Identity) -> Path
     return path
 
 
+@pytest.mark.slow
 def test_what_was_written_is_true_and_names_nobody(clinic: ClinicPlace, pack: Path) -> None:
     """Six sentences, and nothing in it of a patient or a comment."""
     check = check_evidence(pack)

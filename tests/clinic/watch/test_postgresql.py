@@ -22,6 +22,7 @@ from wardround.clinic.watch.retention import delete_old
 from wardround.clinic.watch.shared_counts import share_counts
 
 
+@pytest.mark.slow
 def test_a_clinic_with_postgresql_is_watched_alike(postgres: Server, tmp_path: Path) -> None:
     """Every query and the trigger that lets go of old lines alone."""
     url = postgres.address().replace("postgresql://", "postgresql+psycopg://")

@@ -52,6 +52,7 @@ def test_metrics_are_closed_to_others_and_name_nobody(clinic: Clinic) -> None:
     assert NUMBER not in reply.text and "anna" not in reply.text
 
 
+@pytest.mark.slow
 def test_a_withdrawn_case_is_gone_from_every_page(clinic: Clinic) -> None:
     """Also from the film that is still in memory."""
     doctor, manager = clinic.logged_in("doctor"), clinic.logged_in("data-manager")

@@ -91,6 +91,7 @@ def a_real_run(folder: Path) -> tuple[CardItem, ...]:
     return tuple(CardItem(number=number, name=name, text=said[number], required=False) for number, name, _ in checklist())
 
 
+@pytest.mark.slow
 def test_the_page_of_a_real_models_facts_is_whole_in_chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Items as a run's record fills them in, groups as film headers divide them, a calibration, an output: none of it in English.
     What a person wrote stays as she wrote it."""

@@ -184,6 +184,7 @@ def test_a_role_is_asked_for_at_every_login(clinic: Clinic, provider: LoginProvi
     assert come(clinic)[0].get("/").status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "groups", [[], ["x"], "", None, {"radiology": True}, 7, ["Radiology"], [["radiology"]], "radiology audit"]
 )
@@ -299,6 +300,7 @@ def signed_by(key: Any, claims: dict[str, Any], more: dict[str, Any]) -> str:
     return jwt.encode({"alg": "RS256", "kid": key.kid, **more}, claims, key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIES)
 def test_what_is_not_proved_opens_nothing(clinic: Clinic, provider: LoginProvider, name: str) -> None:
     """No session, no account, no word of what was sent; and the auditor reads why."""
@@ -361,6 +363,7 @@ def test_an_answer_is_good_once_and_in_its_own_browser(clinic: Clinic, provider:
     assert len(provider.sent) == 1  # no other try was worth a question to the login
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [
@@ -426,6 +429,7 @@ def test_a_key_of_another_kind_beside_is_no_hindrance(clinic: Clinic, provider: 
     assert come(clinic)[1].status_code == 200
 
 
+@pytest.mark.slow
 def test_tokens_with_unknown_keys_do_not_make_the_clinic_ask_without_end(clinic: Clinic, provider: LoginProvider) -> None:
     """Each would be a question to the login."""
     lie(provider, "claims-unknown-key", None)

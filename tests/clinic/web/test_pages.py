@@ -22,6 +22,7 @@ from .visitors import Clinic, hosts, secret_in, token_in
 FILM = dicom(film_pixels(), BitsStored=12)
 
 
+@pytest.mark.slow
 def test_a_doctor_drops_a_film_and_reads_the_answer(films: Clinic) -> None:
     """The whole way without a script: every form works without one."""
     anna = films.logged_in("doctor")
@@ -38,6 +39,7 @@ def test_a_doctor_drops_a_film_and_reads_the_answer(films: Clinic) -> None:
     assert "Mustermann Erika" in anna.get("/").text and case.id in anna.get("/").text
 
 
+@pytest.mark.slow
 def test_a_heat_map_is_of_the_model_that_answered(tmp_path: Path) -> None:
     """What another model looks at, drawn over this answer, would explain an answer that it did not give; and one of another size
     cannot read what was prepared for the first."""
@@ -184,6 +186,7 @@ def test_the_card_is_shown_as_people_filled_it_in_and_blanks_are_marked(films: C
     assert "Not for newborns" in after and "Of the run" not in after and after.count(">blank<") == 1
 
 
+@pytest.mark.slow
 def test_machines_get_the_same_answer_as_the_page(films: Clinic) -> None:
     """One place makes answers."""
     case = films.logged_in("doctor").drop(FILM).json()["case"]

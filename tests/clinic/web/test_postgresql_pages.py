@@ -19,6 +19,7 @@ from wardround.clinic.web.server import opened
 from .visitors import PASSWORD, Clinic, hosts
 
 
+@pytest.mark.slow
 def test_signs_that_the_database_does_not_take_are_no_fault(
     postgres: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -43,6 +43,7 @@ def text_of(page: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
+@pytest.mark.slow
 def test_a_withdrawal_lists_who_answered_her_and_who_learnt_from_her(clinic: Clinic) -> None:
     """They are two questions: a model that never saw her film may have learnt from it, and the other way round."""
     asked = []
@@ -85,6 +86,7 @@ def test_a_withdrawal_is_done_also_where_nobody_can_say_who_learnt(clinic: Clini
     assert len(audit_lines(clinic.state.store)) > before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["auditor", "administrator", "data-manager"])
 def test_the_register_shows_which_model_answered_which_case_and_who_looked(clinic: Clinic, role: str) -> None:
     """By pseudonym; and whoever reads it stands in the audit herself. The form to withdraw is the data manager's alone."""

@@ -269,6 +269,7 @@ def test_guessing_is_slowed_by_account_and_by_machine(films: Clinic) -> None:
     films.state.logins.forget()
 
 
+@pytest.mark.slow
 def test_a_whole_hospital_behind_one_address_may_log_in_within_a_minute(films: Clinic) -> None:
     """Through its proxy everybody comes from there. Wrong tries among the right ones count as before."""
     films.state.logins.forget()

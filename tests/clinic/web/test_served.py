@@ -30,6 +30,7 @@ def key_of(clinic: ClinicPlace) -> str:
         return People(store, clinic.path).add_key("pacs", actor="test")
 
 
+@pytest.mark.slow
 def test_nothing_that_the_clinic_loads_is_torch_nor_opens_a_connection_to_elsewhere() -> None:
     """Ten seconds of start, a gigabyte, and a hospital's network: none of it for an answer."""
     code = (
@@ -93,6 +94,7 @@ def test_clients_that_break_the_rules_of_http_cost_themselves_alone(tmp_path: Pa
                 assert client.post("/v1/predict", content=large).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_second_process_is_told_that_the_clinic_is_up(tmp_path: Path) -> None:
     """Two of them would answer from two states."""
     from wardround.clinic.web.server import opened

@@ -75,6 +75,7 @@ def seconds_until_closed(line: socket.socket, drip: bytes = b"") -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "drip"),
     [
@@ -91,6 +92,7 @@ def test_a_head_that_does_not_end_is_closed(port: int, first: bytes, drip: bytes
         assert 0.3 < seconds_until_closed(line, drip) < 4
 
 
+@pytest.mark.slow
 def test_a_line_that_had_an_answer_is_no_way_around(port: int) -> None:
     """The time begins anew with each head, and ends with it: blank lines after an answer do not keep a connection for ever."""
     asked = f"GET / HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode()
@@ -102,6 +104,7 @@ def test_a_line_that_had_an_answer_is_no_way_around(port: int) -> None:
         assert seconds_until_closed(line, b"\r\n") < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [b"content-length: 500000", b"transfer-encoding: chunked"])
 def test_a_body_that_drips_is_given_up(port: int, length: bytes) -> None:
     """Each holds a place among the requests, and memory."""
@@ -114,6 +117,7 @@ def test_a_body_that_drips_is_given_up(port: int, length: bytes) -> None:
         assert seconds_until_closed(line, b"1") < 4
 
 
+@pytest.mark.slow
 def test_a_body_that_comes_at_some_pace_is_taken(port: int) -> None:
     """A film over a slow line is no attack: it has a second more for every 64 KiB."""
     with line_to(port) as line:

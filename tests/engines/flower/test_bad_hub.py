@@ -85,6 +85,7 @@ def running(folder: Path, kind: str) -> Iterator[BadHub]:
         server.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["endless", "stated", "packed"])
 def test_an_answer_without_an_end_is_not_read(tmp_path: Path, kind: str) -> None:
     """A request for messages is answered by whoever has the hub's port, before anything is signed."""
@@ -99,6 +100,7 @@ def test_an_answer_without_an_end_is_not_read(tmp_path: Path, kind: str) -> None
         assert bad.requests and bad.sent < 24 << 20
 
 
+@pytest.mark.slow
 def test_a_hub_that_never_waits_is_not_asked_without_end(tmp_path: Path) -> None:
     """It answers "nothing" at once, for ever: a hospital's machine would do nothing else."""
     key = tmp_path / "login.key"
@@ -113,6 +115,7 @@ def test_a_hub_that_never_waits_is_not_asked_without_end(tmp_path: Path) -> None
         assert 2 <= bad.requests <= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["endless", "packed"])
 def test_an_answer_to_a_body_is_short(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub says how much of a body has come in the head of its answer, and no more."""

@@ -49,6 +49,7 @@ def with_order_in_hand(embedded: Embedded) -> tuple[FlowerSiteCarrier, object]:
     return carrier, carried
 
 
+@pytest.mark.slow
 def test_a_site_whose_heart_stops_over_an_order_is_asked_again_when_it_is_back(tmp_path: Path, errors: Errors) -> None:
     """Flower says error 5 in its place. That is no answer and no refusal: the round waits, and the next process has the order."""
     with listening(tmp_path) as embedded:
@@ -63,6 +64,7 @@ def test_a_site_whose_heart_stops_over_an_order_is_asked_again_when_it_is_back(t
         assert codes(embedded.parties.hub_log()) == ["order-sent", "reply-received"]
 
 
+@pytest.mark.slow
 def test_a_site_that_slept_over_its_order_says_nothing_false_and_gets_it_again(tmp_path: Path, errors: Errors) -> None:
     """A machine that was suspended wakes with its answer to a message that Flower has given up. It does not believe that it
     has arrived."""
@@ -78,6 +80,7 @@ def test_a_site_that_slept_over_its_order_says_nothing_false_and_gets_it_again(t
         assert codes(embedded.parties.hub_log()) == ["order-sent", "reply-received"]
 
 
+@pytest.mark.slow
 def test_a_site_that_stays_away_is_named_at_the_deadline_and_not_spoken_to_meanwhile(tmp_path: Path, errors: Errors) -> None:
     """After the error nothing is sent into the void: the hub looks whether the site is there, and says whom it missed."""
     with listening(tmp_path) as embedded:

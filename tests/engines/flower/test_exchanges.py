@@ -24,6 +24,7 @@ from wardround.values.ids import SiteId
 BIG = 3_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1000, 1 << 20, BIG])
 def test_every_site_answers_what_the_hub_asked_it(size: int, tmp_path: Path) -> None:
     """Inline and detached bodies are one protocol to whoever asks; every site has its own message."""
@@ -37,6 +38,7 @@ def test_every_site_answers_what_the_hub_asked_it(size: int, tmp_path: Path) -> 
         assert not [path for path in (tmp_path / "hub" / "bodies").rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_a_site_that_is_away_is_waited_for_until_the_deadline_and_not_longer(tmp_path: Path) -> None:
     """A round goes on without a hospital whose machine is off."""
     with with_sites(tmp_path, NAMES[1:]) as embedded:
@@ -85,6 +87,7 @@ def received(carrier: FlowerSiteCarrier, within_s: float = 15.0):
     raise AssertionError("nothing came")
 
 
+@pytest.mark.slow
 def test_a_site_that_is_killed_with_an_order_in_its_hand_gets_it_again(tmp_path: Path) -> None:
     """Flower gives each message out once and refuses a killed site for 20 s (412), unless it says that it left. The next process
     says so, from its file, and has the order at once."""
@@ -101,6 +104,7 @@ def test_a_site_that_is_killed_with_an_order_in_its_hand_gets_it_again(tmp_path:
         assert time.monotonic() - began < 10.0
 
 
+@pytest.mark.slow
 def test_a_site_that_dies_again_and_again_gets_its_order_each_time_at_once(tmp_path: Path) -> None:
     """Pauses grow for who refuses. A night of restarts would else end in half a minute of silence after each."""
     site = NAMES[0]
@@ -118,6 +122,7 @@ def test_a_site_that_dies_again_and_again_gets_its_order_each_time_at_once(tmp_p
     assert waited[-1] < 3.0, waited  # six growing pauses: 0.2 s, then 0.4 ... 6.4 s
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_none_is_asked_for_again(tmp_path: Path) -> None:
     """Flower takes one reply to a message: after a false one the true one can only come to the message sent again."""
     site = NAMES[0]
@@ -134,6 +139,7 @@ def test_an_answer_that_is_none_is_asked_for_again(tmp_path: Path) -> None:
         assert codes(embedded.parties.hub_log()) == ["order-sent", "answer-refused", "reply-received"]
 
 
+@pytest.mark.slow
 def test_a_site_that_says_nothing_to_an_order_is_asked_again_ever_more_seldom(tmp_path: Path) -> None:
     """What is refused has no answer; the hub may not spin on it."""
     site, came = NAMES[0], []
@@ -150,6 +156,7 @@ def test_a_site_that_says_nothing_to_an_order_is_asked_again_ever_more_seldom(tm
     assert len(set(came)) == 1
 
 
+@pytest.mark.slow
 def test_a_site_answers_for_another_in_vain(tmp_path: Path) -> None:
     """Flower would take a reply in another site's name: its node authentication signs a time of day and nothing else."""
     east, north = NAMES[:2]
@@ -175,6 +182,7 @@ def letters_request(carrier: FlowerSiteCarrier, message):
     return PushMessagesRequest(node=carrier._active(), messages_list=[message], message_object_trees=[letters.tree_of(message)])
 
 
+@pytest.mark.slow
 def test_a_reply_that_would_outlive_its_order_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Flower drops it with status 200 and no word; the carrier knows that it was dropped, and the hub asks again."""
     site = NAMES[0]
@@ -190,6 +198,7 @@ def test_a_reply_that_would_outlive_its_order_is_not_lost(tmp_path: Path, monkey
             assert answers() == {site: b"east: hello"}
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_started_anew_is_found_again_by_its_sites(tmp_path: Path) -> None:
     """Its Flower knows nothing of the sites' nodes any more: they say who they are, and go on."""
     with listening(tmp_path) as embedded, served(embedded.site_posts()):
@@ -201,6 +210,7 @@ def test_a_hub_that_is_started_anew_is_found_again_by_its_sites(tmp_path: Path) 
         assert len(embedded.post.ask("order", STUDY, dict.fromkeys(NAMES, b"after"), 60.0)) == 3
 
 
+@pytest.mark.slow
 def test_a_run_that_flower_ends_is_replaced_in_the_middle_of_an_exchange(tmp_path: Path) -> None:
     """A hub whose machine slept for a minute has lost its task; that may cost a second and no answer."""
     site = NAMES[0]
@@ -215,6 +225,7 @@ def test_a_run_that_flower_ends_is_replaced_in_the_middle_of_an_exchange(tmp_pat
             assert answers() == {site: b"east: hello"}
 
 
+@pytest.mark.slow
 def test_a_site_that_is_confirmed_while_the_hub_runs_is_let_in_and_one_that_is_revoked_is_not(tmp_path: Path) -> None:
     """People confirm and revoke with commands of their own; nobody restarts the hub for it."""
     east = NAMES[0]
@@ -228,6 +239,7 @@ def test_a_site_that_is_confirmed_while_the_hub_runs_is_let_in_and_one_that_is_r
             assert embedded.post.ask("offer", STUDY, {east: b"hello"}, 1.5) == {}
 
 
+@pytest.mark.slow
 def test_two_studies_ask_the_same_sites_at_once(tmp_path: Path) -> None:
     """Each in a thread of its own, and neither hears the other's answers."""
     with with_sites(tmp_path) as embedded:
@@ -251,6 +263,7 @@ def test_two_studies_ask_the_same_sites_at_once(tmp_path: Path) -> None:
         }
 
 
+@pytest.mark.slow
 def test_an_answer_that_may_not_leave_any_more_is_not_tried_again(tmp_path: Path) -> None:
     """A person revokes while the line is broken: what lay ready stays at the hospital."""
     site = NAMES[0]

@@ -157,6 +157,7 @@ def test_junk_from_a_registered_site_is_an_error_of_that_request(body: bytes, em
     assert activate(client, login(embedded, NAMES[2])).status_code in (200, 412)
 
 
+@pytest.mark.slow
 def test_an_empty_queue_is_waited_at_as_long_as_the_site_says(embedded: Embedded, client: httpx.Client) -> None:
     """A held request costs nothing; whoever wants to stop soon says so."""
     east = login(embedded)

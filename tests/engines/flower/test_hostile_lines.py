@@ -79,6 +79,7 @@ def test_a_head_without_an_end_is_cut_off(embedded: Embedded, head: bytes) -> No
     assert sent < LONGEST_HEAD + (4 << 20)  # what lay in the sockets of both sides
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [b"", b"POST /enrol HT"])
 def test_a_line_on_which_nothing_is_asked_is_closed(embedded: Embedded, said: bytes) -> None:
     """A thousand of them would take all places of the hub, for ever."""
@@ -87,6 +88,7 @@ def test_a_line_on_which_nothing_is_asked_is_closed(embedded: Embedded, said: by
         assert is_hung_up(line)
 
 
+@pytest.mark.slow
 def test_a_line_is_closed_also_after_a_first_request(embedded: Embedded) -> None:
     """One sign of a second request stops the server's own clock."""
     with connected(embedded) as line:
@@ -107,6 +109,7 @@ def test_an_endless_head_behind_a_request_that_is_held_open_is_cut_off(embedded:
                 line.sendall(b"a: b\r\n" * 2000)
 
 
+@pytest.mark.slow
 def test_a_request_of_former_keys_is_held_open_no_more(embedded: Embedded) -> None:
     """It made the hub believe that the hospital has nothing to do, and a message to its new keys was taken for lost."""
     with connected(embedded) as line:

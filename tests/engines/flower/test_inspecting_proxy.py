@@ -128,6 +128,7 @@ def test_a_proxy_that_opens_tls_reads_nothing_of_what_is_said(tmp_path: Path) ->
     assert not any(part in data for data in everything.values() for part in (WORDS, WORDS[:12], WORDS[::-1], WORDS[::-1][:12]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_a_proxy_that_changes_one_bit_is_noticed_and_changes_nothing(direction: str, tmp_path: Path) -> None:
     """What it changed is refused by whoever gets it, and comes once more: the order has its effect once."""

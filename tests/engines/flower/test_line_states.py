@@ -109,6 +109,7 @@ def test_a_proxy_that_refuses_is_named(embedded: Embedded) -> None:
         assert "proxy" in state_of(embedded.site_carrier(EAST, proxy.url))
 
 
+@pytest.mark.slow
 def test_all_goes_through_a_proxy(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     """By HTTPS_PROXY, messages and bodies; nothing goes around it."""
     with closing(ConnectProxy()) as proxy:
@@ -157,6 +158,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_wardround_and_its_help_load_nothing_of_the_network() -> None:
     """Flower takes seconds to load, and most people never open a line."""
     code = "import sys, wardround\nfrom wardround.cli.main import main\nsys.argv = ['wardround', '--help']\n"

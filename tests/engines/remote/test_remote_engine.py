@@ -69,6 +69,7 @@ class TestRemoteOverALossyLine(RemoteConformance):
         return Faults(**LOSSY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [10, 3 << 20])
 def test_what_is_lost_doubled_and_late_arrives_once(size: int, tmp_path: Path) -> None:
     """Twenty exchanges over a line that loses three messages of ten each way, doubles others and brings old ones."""
@@ -152,6 +153,7 @@ def test_a_site_takes_nothing_but_the_hubs_newest_word(tmp_path: Path) -> None:
         assert len(false) == 5  # the first, second and fourth are logged: no flood fills the disk
 
 
+@pytest.mark.slow
 def test_an_order_of_yesterday_is_none_after_a_restart_either(tmp_path: Path) -> None:
     """Which number came last is on the disk before it is answered: whoever keeps orders and waits for a reboot gets nothing."""
     parties, heard, site = Parties(tmp_path), [], NAMES[0]
@@ -206,6 +208,7 @@ def test_both_logs_hold_what_was_said_and_where_the_other_log_stood(tmp_path: Pa
         assert (received.facts["site_entries"], received.facts["site_head"]) == (before.entries, before.sha256)
 
 
+@pytest.mark.slow
 def test_a_hub_that_names_a_new_study_each_time_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A number is kept of each study; those that are kept already go on."""
     monkeypatch.setattr("wardround.engines.remote.numbers.MOST_STUDIES", 3)
@@ -218,6 +221,7 @@ def test_a_hub_that_names_a_new_study_each_time_does_not_fill_the_disk(tmp_path:
         assert len(list((parties.folder / site / "post").glob("*.json"))) == 3
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_longer_than_any_of_its_study_is_not_read(tmp_path: Path) -> None:
     """One hospital that is in the roster could fill the hub's memory with two gigabytes, and end the studies of all."""
     with in_memory(tmp_path) as (parties, _, post):
@@ -231,6 +235,7 @@ def test_an_answer_that_is_longer_than_any_of_its_study_is_not_read(tmp_path: Pa
         assert "longer than any" in refusals[0] and all("longer than any" in text or late in text for text in refusals)
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_longer_than_any_of_its_study_does_not_reach_the_disk(tmp_path: Path) -> None:
     """Two of two gigabytes for each hospital would lie there until the next start."""
     with in_memory(tmp_path) as (_, _, post):

@@ -52,6 +52,7 @@ def study(mode: str = "masked") -> Study:
     return parse_study(STUDY.replace("MODE", mode))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["plain", "masked"])
 def test_from_a_submitted_study_to_its_tables(mode: str, tmp_path: Path) -> None:
     """The same table as of all rows in one place; nothing was trained."""

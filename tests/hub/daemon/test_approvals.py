@@ -75,6 +75,7 @@ def test_what_was_kept_is_looked_at_again() -> None:
     assert checked_again(edited, asked(), 500).sites["north"].state == "unproved"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["forged", "expired", "another study"])
 def test_a_study_never_runs_on_an_approval_that_proves_nothing(tmp_path: Path, kind: str) -> None:
     """No order may leave, however often the hospital's status says approved."""
@@ -95,6 +96,7 @@ def test_a_study_never_runs_on_an_approval_that_proves_nothing(tmp_path: Path, k
         assert [entry.facts["state"] for entry in log] == ["unproved"] and ", but " in log[0].text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claimed", ["approved", "hours"])
 def test_a_state_that_was_edited_on_the_disk_starts_nothing(tmp_path: Path, claimed: str) -> None:
     """Whoever can write the file could otherwise say that all have approved."""
@@ -112,6 +114,7 @@ def test_a_state_that_was_edited_on_the_disk_starts_nothing(tmp_path: Path, clai
             assert until(folder, "finished", "failed").phase == "finished"
 
 
+@pytest.mark.slow
 def test_an_approval_that_comes_later_starts_the_study(tmp_path: Path) -> None:
     """A person at a hospital takes days; nobody at the hub has to watch."""
     with hub_ward(tmp_path) as hub:
@@ -124,6 +127,7 @@ def test_an_approval_that_comes_later_starts_the_study(tmp_path: Path) -> None:
             assert until(folder, "finished", "failed").phase == "finished"
 
 
+@pytest.mark.slow
 def test_a_hospital_that_refuses_ends_the_offer_until_a_person_resumes_it(tmp_path: Path) -> None:
     """The hub does not ask for ever what was answered; and a refusal may be a mistake."""
     with hub_ward(tmp_path) as hub:

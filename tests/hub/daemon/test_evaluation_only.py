@@ -83,6 +83,7 @@ def test_a_coordinator_that_was_given_no_model_draws_none(tmp_path: Path) -> Non
         Coordinator(of, engine, tmp_path / "hub").run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["open", "evaluate", "close"])
 def test_a_hub_that_was_killed_goes_on_to_the_same_figures(tmp_path: Path, step: str) -> None:
     """At any exchange; no hospital evaluates twice, since it has its answer stored."""

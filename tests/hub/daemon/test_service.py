@@ -43,6 +43,7 @@ def losing(number: int, gate: threading.Event):
     return before
 
 
+@pytest.mark.slow
 def test_a_study_that_all_approve_ends_with_a_model_and_a_report(tmp_path: Path) -> None:
     """The whole way, without a person at the hub after `hub run`."""
     with hub_ward(tmp_path) as hub:
@@ -61,6 +62,7 @@ def test_a_study_that_all_approve_ends_with_a_model_and_a_report(tmp_path: Path)
     assert [code for code in codes if code in ("submitted", "round", "model")] == ["submitted", "round", "round", "model"]
 
 
+@pytest.mark.slow
 def test_personal_models_are_made_at_the_hospitals_and_the_hub_hears_nothing_of_them(tmp_path: Path) -> None:
     """What ran on a laptop runs between hospitals: each keeps its model in its own folder."""
     with hub_ward(tmp_path) as hub:
@@ -76,6 +78,7 @@ def test_personal_models_are_made_at_the_hospitals_and_the_hub_hears_nothing_of_
     assert all(set(choice["chosen"].split(" + ")) <= {"own", "federated", "mixed"} for choice in choices)
 
 
+@pytest.mark.slow
 def test_a_private_study_ends_with_its_price_and_no_figure_of_patients(tmp_path: Path) -> None:
     """Evaluations and ledgers stay at the hospitals; a zero in their place would read as a figure."""
     with hub_ward(tmp_path) as hub:
@@ -100,6 +103,7 @@ def test_submitting_the_same_study_again_changes_nothing(tmp_path: Path) -> None
         assert {path.name: path.read_bytes() for path in first.path.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_too_few_hospitals_are_waited_for_and_the_study_goes_on_when_they_are_back(tmp_path: Path) -> None:
     """Nights, reboots and holes in the network are the ordinary case."""
     with hub_ward(tmp_path) as hub:
@@ -114,6 +118,7 @@ def test_too_few_hospitals_are_waited_for_and_the_study_goes_on_when_they_are_ba
             assert until(folder, "finished", "failed").phase == "finished"
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_set_back_costs_a_waiting_study_no_year(tmp_path: Path) -> None:
     """The time of the next try was written by a clock that ran ahead."""
     with hub_ward(tmp_path) as hub:
@@ -124,6 +129,7 @@ def test_a_clock_that_was_set_back_costs_a_waiting_study_no_year(tmp_path: Path)
             assert until(folder, "finished", "failed").phase == "finished"
 
 
+@pytest.mark.slow
 def test_a_hospital_that_is_away_is_asked_for_no_round_until_it_is_seen(tmp_path: Path) -> None:
     """Each try without it would cost the others a round."""
     with hub_ward(tmp_path) as hub:
@@ -144,6 +150,7 @@ def test_a_hospital_that_is_away_is_asked_for_no_round_until_it_is_seen(tmp_path
             assert until(folder, "finished", "failed").phase == "finished"
 
 
+@pytest.mark.slow
 def test_a_hospital_at_other_hours_is_asked_for_nothing_and_the_others_neither(tmp_path: Path) -> None:
     """A hospital that is asked in vain night after night stops until a person has looked."""
     with hub_ward(tmp_path) as hub:
@@ -160,6 +167,7 @@ def test_a_hospital_at_other_hours_is_asked_for_nothing_and_the_others_neither(t
             assert until(folder, "finished", "failed").phase == "finished"
 
 
+@pytest.mark.slow
 def test_tries_in_vain_do_not_stop_the_hospitals_that_are_there(tmp_path: Path) -> None:
     """Fifty refusals in a row are an alarm at a hospital: the hub's own patience must not raise it."""
     with hub_ward(tmp_path) as hub:
@@ -220,6 +228,7 @@ def shut_out(hub: HubWard, name: str) -> None:
     hub.hospitals[name].away = True
 
 
+@pytest.mark.slow
 def test_a_study_that_is_offered_goes_on_without_a_hospital_that_was_shut_out(tmp_path: Path) -> None:
     """Others have approved it, with a signature each; the stolen keys of one are no fault of theirs."""
     with hub_ward(tmp_path) as hub:
@@ -266,6 +275,7 @@ def test_a_hospital_that_was_never_offered_a_study_ends_it(tmp_path: Path) -> No
         assert state.phase == "failed" and "south is not enrolled any more" in state.reason
 
 
+@pytest.mark.slow
 def test_a_person_stops_a_study_and_lets_it_go_on(tmp_path: Path) -> None:
     """Also in the middle of an exchange that no hospital answers."""
     with hub_ward(tmp_path) as hub:
@@ -303,6 +313,7 @@ def test_a_stopped_study_stays_stopped_over_a_restart(tmp_path: Path) -> None:
         assert folder.state.phase == "stopped" and len(hub.post.asked) == asked
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_in_the_next_process_from_where_it_was(tmp_path: Path) -> None:
     """An upgrade in the middle of a run."""
     with hub_ward(tmp_path) as hub:
@@ -316,6 +327,7 @@ def test_a_study_goes_on_in_the_next_process_from_where_it_was(tmp_path: Path) -
         assert [line.number for line in folder.state.rounds] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_two_studies_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     """One waits for a person; the other must not."""
     with hub_ward(tmp_path) as hub:

@@ -94,6 +94,7 @@ class TestTheBudget:
         refused("budget", lambda: bounded.charge("b", "1", EVENT))
         bounded.charge("b", "1", Event(1000.0))
 
+    @pytest.mark.slow
     def test_a_raised_budget_admits_what_was_refused_and_a_lowered_one_refuses(self, bounded: Ledger) -> None:
         """What was learned of one budget must not answer for another."""
         charge_many(bounded, "a", ROOM)

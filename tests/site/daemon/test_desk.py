@@ -66,6 +66,7 @@ def test_a_study_runs_once_every_hospital_has_approved(hospitals: Hospitals, tmp
         }
 
 
+@pytest.mark.slow
 def test_it_is_the_model_of_a_simulation(hospitals: Hospitals, tmp_path: Path) -> None:
     """What is tried on a laptop holds between hospitals, to the last bit."""
     import wardround as wr
@@ -79,6 +80,7 @@ def test_it_is_the_model_of_a_simulation(hospitals: Hospitals, tmp_path: Path) -
         np.testing.assert_array_equal(array, simulated.model[name])
 
 
+@pytest.mark.slow
 def test_a_study_that_is_over_leaves_this_hospital_its_record_and_its_model(tmp_path: Path) -> None:
     """What each hospital joins for stays with it: the page for its board, the model in its registry, and whether the records were
     made up. Nothing of another hospital is in it."""

@@ -80,6 +80,7 @@ def joined(hospitals: Hospitals, name: str) -> Path:
     return home.path
 
 
+@pytest.mark.slow
 def test_a_clinic_that_is_up_asks_in_another_process_and_gets_the_same_answer(hospitals: Hospitals, tmp_path: Path) -> None:
     """Neither the identifier stands in a process's words, nor the data in the clinic's memory; what is damaged is said."""
     hospitals.offered(NORTH)

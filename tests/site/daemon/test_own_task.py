@@ -64,6 +64,7 @@ def test_the_page_says_what_is_asked_and_that_no_task_is_named(hospitals: Hospit
     assert "bound to the approval" in with_data
 
 
+@pytest.mark.slow
 def test_a_study_goes_its_whole_way_and_each_partner_keeps_its_model(hospitals: Hospitals, tmp_path: Path) -> None:
     """From the approvals to the record, the model in the registry and the log: and the hub's folder has none of the words."""
     for name in NAMES:
@@ -86,6 +87,7 @@ def test_a_study_goes_its_whole_way_and_each_partner_keeps_its_model(hospitals: 
     assert (work / FILE).stat().st_mode & 0o77 == 0 and (work / "federated.onnx").stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.slow
 def test_another_task_is_answered_after_another_approval_alone(hospitals: Hospitals, tmp_path: Path) -> None:
     """The approval binds what the partner asks: whoever changes the file changes what is learned of its records."""
     for name in NAMES:

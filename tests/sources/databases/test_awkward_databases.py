@@ -258,6 +258,7 @@ def _altered(server: Server, folder: Path, schema: str, *statements: str) -> str
     return server.address(schema=schema)
 
 
+@pytest.mark.slow
 def test_moments_are_no_days(postgres: Server, tmp_path: Path) -> None:
     """Half past eleven at night in New York was the next day, the index day, where the server counts in UTC."""
     change = "ALTER TABLE measurement ALTER measurement_date TYPE timestamptz USING '2020-05-09 23:30:00-05'::timestamptz"

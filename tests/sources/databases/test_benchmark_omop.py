@@ -13,6 +13,7 @@ def benchmark() -> ModuleType:
     return load_benchmark("omop")
 
 
+@pytest.mark.slow
 def test_every_row_that_the_cohort_names_is_read(benchmark: ModuleType, tmp_path: Path) -> None:
     """A benchmark that reads nothing is the fastest."""
     from wardround.sources.databases.csv_tables import open_csv_tables

@@ -26,6 +26,7 @@ def warehouse(postgres: Server, omop_sample: Path) -> str:
     return postgres.address(schema="warehouse")
 
 
+@pytest.mark.slow
 def test_data_check_reads_an_address(warehouse: str, omop_sample: Path, tmp_path: Path) -> None:
     """The report of a database is that of the files it was loaded from."""
     reports = [
@@ -37,6 +38,7 @@ def test_data_check_reads_an_address(warehouse: str, omop_sample: Path, tmp_path
     assert (first.pop("kind"), second.pop("kind")) == ("postgresql", "omop") and first == second
 
 
+@pytest.mark.slow
 def test_data_check_says_in_a_sentence_what_cannot_be_read(warehouse: str, tmp_path: Path) -> None:
     """A traceback would show the address, with all that stands in it."""
     wrong = warehouse.replace("keeper@", "nobody-here:very-secret@")

@@ -90,6 +90,7 @@ def omop_rows(path: Path, contract: DataContract) -> list[tuple[Any, ...]]:
     return rows_of(contract, tables)
 
 
+@pytest.mark.slow
 def test_the_records_of_omop_are_those_of_a_hand_written_query(tmp_path: Path, omop_sample: Path, contract: DataContract) -> None:
     """A window that is one day too long, or a visit counted twice, shows in some of these cells."""
     database = load_sqlite(omop_sample, tmp_path / "cdm.sqlite")
@@ -170,6 +171,7 @@ def same(left: Records, right: Records) -> bool:
     return all(np.array_equal(getattr(left, name), getattr(right, name)) for name in ("inputs", "labels", "patients", "splits"))
 
 
+@pytest.mark.slow
 def test_a_zip_a_folder_sqlite_and_postgresql_give_identical_records(
     tmp_path: Path, omop_sample: Path, contract: DataContract, postgres: Server
 ) -> None:
@@ -188,6 +190,7 @@ def test_a_zip_a_folder_sqlite_and_postgresql_give_identical_records(
     assert all(report.ready() and report.counts == reports[0].counts for report in reports)
 
 
+@pytest.mark.slow
 def test_measurements_of_the_sample_are_those_of_a_hand_written_query(tmp_path: Path, omop_sample: Path) -> None:
     """Numbers with units go another way than events that are only counted."""
     text = (ROOT / "examples" / "acute_care_again.toml").read_text()

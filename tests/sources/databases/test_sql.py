@@ -206,6 +206,7 @@ def test_an_address_is_read_and_written_alike(text: str) -> None:
     assert address_of(Path(text)) == address_of(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["x') OR 1=1 --", "x'; DROP TABLE ward.person; --", "%s %(x)s :x ?", "\\'", '"'])
 def test_a_code_of_a_study_is_a_value_and_never_a_statement(code: str, cdm: str, sqlite: Path) -> None:
     """The study comes from elsewhere: its codes must not speak to the hospital's database."""

@@ -120,6 +120,7 @@ def test_a_sum_in_float32_would_be_found() -> None:
         assert beyond_its_share(small(few_places()), nearly_alike(401, (32, 4, 4)), [1] * 401) > 100 * share(401)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [1, 2, 3, 5])
 @pytest.mark.parametrize("spread", [0.3, 0.004], ids=["noisy", "nearly blank"])
 @pytest.mark.parametrize("network", NETWORKS)
@@ -131,6 +132,7 @@ def test_the_first_patient_changes_nothing_but_its_own_share(network: NetworkSec
     assert beyond_its_share(chaotic_module(network, image_of(network), 1), torch.from_numpy(rows), counts) <= share(len(counts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [8, 16, 24, 30])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_no_size_of_the_weights_lets_a_patient_move_more(network: NetworkSection, exponent: int) -> None:

@@ -38,6 +38,7 @@ def test_how_a_batch_is_cut_changes_roundings_only(monkeypatch: pytest.MonkeyPat
         torch.testing.assert_close(other.norms, found[0].norms, rtol=1e-11, atol=0.0)
 
 
+@pytest.mark.slow
 def test_a_patient_with_many_rows_is_one_patient() -> None:
     """Thirty images are one unit: the mean of their gradients is what is clipped, not each of them."""
     module = network_module(SMALL, IMAGE, torch.float64)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.permission
 HEAD = Head(1, loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "inputs"),
     [
@@ -39,6 +40,7 @@ def test_every_network_of_ours_keeps_its_bits_here(network: NetworkSection, inpu
     require_fixed_gradients(network, inputs, HEAD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(4,), (10,), (8, 8)], ids=str)
 def test_a_product_that_sums_by_its_row_is_refused(hidden: tuple[int, ...]) -> None:
     """With a library's product in the place of ours, which is what the clipped sum was broken by."""
@@ -49,6 +51,7 @@ def test_a_product_that_sums_by_its_row_is_refused(hidden: tuple[int, ...]) -> N
     assert refusal.value.code == "arithmetic"
 
 
+@pytest.mark.slow
 def test_a_convolution_that_rounds_by_its_row_is_refused() -> None:
     """A kernel that is told apart from another by one bit of a few rows."""
     network, inputs, forward = NetworkSection(name="small_cnn", width=8, blocks=(1, 1)), InputShape("image", 1, 24, 24), F.conv2d
@@ -80,6 +83,7 @@ def test_features_of_a_frozen_network_are_tried_too() -> None:
         require_fixed_gradients(network, inputs, HEAD, images)
 
 
+@pytest.mark.slow
 def test_a_table_is_tried_in_a_second() -> None:
     """Every opening waits for it. CPU seconds: other programs' work is not this one's."""
     began = time.process_time()

@@ -22,6 +22,7 @@ def without(
     return gradients.clipped_sum(rows[kept], targets[kept], counts[:left_out] + counts[left_out + 1 :], loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "inputs"), NETWORKS)
 def test_one_patient_more_or_less_changes_the_sum_by_at_most_the_clip_norm(network: NetworkSection, inputs: InputShape) -> None:
     """The whole guarantee rests on this. The others' gradients keep their bits, so only float64 additions remain."""
@@ -64,6 +65,7 @@ def test_blocks_of_pieces_add_up_to_the_same_sum(monkeypatch: pytest.MonkeyPatch
         assert distance(gradients.clipped_sum(rows, targets, [1] * 1300, loss).sums, whole.sums) <= 1e-13 * length(whole.sums)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_row_of_any_size_exceeds_the_clip_norm(data: st.DataObject) -> None:
