@@ -1,7 +1,6 @@
 """What a patient gets to read: her own sheet, and the leaflet of the study. Short words, short sentences, no jargon.
 
-The sentence on privacy is computed: under epsilon and delta, whoever guesses with even odds whether a person's data were used is
-right with probability at most e^epsilon / (1 + e^epsilon) + delta (C. Dwork and A. Roth, 2014; both worlds equally likely).
+The sentence on privacy is computed, by the bound that the study itself is shown with (`study.protection.right_guesses`).
 """
 
 import math
@@ -13,6 +12,7 @@ from wardround.clinic.place.acceptance_record import AcceptanceRecord
 from wardround.clinic.place.origin_record import OriginRecord
 from wardround.clinic.web.saying import finding, frequency
 from wardround.clinic.web.words import Words
+from wardround.study.protection import right_guesses
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def most_right(privacy: Privacy) -> int | None:
     """
     if privacy.epsilon is None:
         return None
-    most = math.ceil(100 * (1 / (1 + math.exp(-privacy.epsilon)) + privacy.delta))
+    most = math.ceil(100 * right_guesses(privacy.epsilon, privacy.delta))
     return most if most < 100 else None
 
 
