@@ -237,7 +237,8 @@ class TaskConformance:
         """The label of a record whose answer is not known; None where there is none."""
         return None
 
-    def test_a_sum_of_clipped_gradients_is_that_of_torch_func(self) -> None:
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    def test_a_sum_of_clipped_gradients_is_that_of_torch_func(self, smoothing: float) -> None:
         """One patient's gradient, clipped alone, whatever the question: what a private step adds up."""
         task = self.task()
         rng = np.random.default_rng(17)
@@ -247,7 +248,7 @@ class TaskConformance:
                 tensor.copy_(torch.from_numpy(rng.normal(0, 0.7, tuple(tensor.shape)).astype(np.float32)))
         rows = torch.from_numpy(rng.normal(size=(23, 4)).astype(np.float32))
         targets = torch.from_numpy(task.targets(task.drawn(rng, 23)))
-        loss = task.row_loss(TrainingSection(), None)
+        loss = task.row_loss(TrainingSection(label_smoothing=smoothing), None)
         mine = PatientGradients(module, clip_norm=0.4, threads=1).clipped_sum(rows, targets, np.ones(23, np.int64), loss)
         parameters = {name: tensor.detach() for name, tensor in module.named_parameters()}
 

@@ -21,8 +21,11 @@ from wardround.tasks.shared.score_stack import BLANK, part
 from ..task_conformance import Scored, TaskConformance
 
 
-def label(names: str = "abc") -> LabelContract:
-    task = {"classes": [{"name": name, "values": [name]} for name in names], "blank": ["?"]}
+def label(names: str = "abc", shares: tuple[float, ...] = ()) -> LabelContract:
+    classes: list[dict[str, Any]] = [{"name": name, "values": [name]} for name in names]
+    for one, share in zip(classes, shares, strict=False):
+        one["share"] = share
+    task = {"classes": classes, "blank": ["?"]}
     return LabelContract.model_validate_json(json.dumps({"kind": "classes", "task": task}))
 
 
@@ -46,6 +49,13 @@ class TestClassesTask(TaskConformance):
         yield counts | {"histogram": counts["histogram"][::-1]}
         yield counts | {"second": np.asarray(10**9)}
         yield counts | {"log_loss": np.asarray(10**12)}
+
+
+class TestClassesOfPublicShares(TestClassesTask):
+    """Classes weighed without a look at any patient, as a private study may."""
+
+    def task(self) -> Task:
+        return ClassesTask(label(shares=(0.5, 0.3, 0.2)))
 
 
 def two() -> tuple[ClassesTask, BinaryTask, NDArray[np.float32], NDArray[np.int8]]:
