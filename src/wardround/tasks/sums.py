@@ -6,6 +6,7 @@ Sums add over patients and over sites, in any order, exactly: the evaluation of 
 evaluations, and integers pass unchanged through the masked sum. What the arrays mean is the task's business.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ Counts = NDArray[np.int64]
 
 SPARSE_FROM = 64
 """Arrays of so many entries or more are packed by their filled entries."""
+STORED_SPARSE_FROM = 4096
+"""A report holds the sums of every round, and is written anew in each: of arrays so long it has the filled entries alone."""
+_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +85,34 @@ class Sums:
         return dict(self.arrays)
 
     def to_json(self) -> dict[str, Any]:
-        """The arrays as lists, by name. Inverse of `counts_of_json`."""
-        return {name: array.tolist() for name, array in self.arrays.items()}
+        """The arrays as lists, by name, of those with STORED_SPARSE_FROM entries the filled ones. Inverse of `counts_of_json`."""
+        return {name: _stored(array) for name, array in self.arrays.items()}
+
+
+def _stored(array: Counts) -> Any:
+    if array.size < STORED_SPARSE_FROM:
+        return array.tolist()
+    return {"shape": list(array.shape), "filled": filled(array.reshape(-1))}
 
 
 def counts_of_json(value: Mapping[str, Any]) -> dict[str, Counts]:
     """The arrays that a report or a checkpoint holds. WireError where they are no whole numbers."""
     try:
-        arrays = {name: np.asarray(array) for name, array in value.items()}
+        arrays = {name: _restored(array) if isinstance(array, Mapping) else np.asarray(array) for name, array in value.items()}
     except ValueError as error:
         raise impossible("rows of the same length", "others") from error
     if any(array.size and array.dtype.kind not in "iu" for array in arrays.values()):
         raise impossible("whole numbers", "others")
     return {name: array.astype(np.int64) for name, array in arrays.items()}
+
+
+def _restored(stored: Mapping[str, Any]) -> Counts:
+    shape = stored.get("shape")
+    if not isinstance(shape, list) or not all(isinstance(side, int) and 0 < side <= _LARGEST for side in shape):
+        raise impossible("the shape of an array", "another")
+    if (size := math.prod(shape)) > _LARGEST:
+        raise impossible(f"at most {_LARGEST} entries", f"{size}")
+    return spread(stored.get("filled", ()), size).reshape(shape)
 
 
 def packed(sums: Sums) -> dict[str, Any]:
