@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from odd_films import Films, kinds, resized
 from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
-from wardround.clinic.answering.answer import Answer
+from wardround.clinic.answering.answer import Answer, yes_or_no
 from wardround.clinic.answering.serving import ServingModel, load_serving
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.study.reading import load_study
@@ -92,10 +92,12 @@ def calibration(run: Path, data: Arrays, count: int) -> dict[str, float]:
             model = accepted(Path(folder), run, films[taken], labels[taken], patients[taken])
             rest = ~taken
             answers = model.answer_many(inputs_of(films[rest]))
-            rows.append(_judged(model, answers, labels[rest], inputs_of(films[rest])))
+            rows.append(
+                _judged(model, tuple(yes_or_no(one, "This benchmark") for one in answers), labels[rest], inputs_of(films[rest]))
+            )
             print(
                 "  ".join(f"{name} {value:.3f}" for name, value in rows[-1].items()),
-                model.acceptance.calibration.chosen.name,
+                model.acceptance.yes_or_no.calibration.chosen.name,
                 flush=True,
             )
     names = rows[0]
@@ -110,7 +112,7 @@ def _judged(
     chance = np.array([answer.probability for answer in answers])
     raw = np.array([answer.raw_probability for answer in answers])
     verdict = np.array([answer.verdict for answer in answers])
-    positive, negative = model.acceptance.conformal.limits.may_be(model.network.scores(inputs))
+    positive, negative = model.acceptance.yes_or_no.conformal.limits.may_be(model.network.scores(inputs))
     ill = labels == 1
     return {
         "ece": calibration_error(ScoreSums.from_scores(_logit(chance), labels)),

@@ -209,7 +209,7 @@ def test_the_card_of_a_cox_model_says_its_baseline(tmp_path: Path) -> None:
     card = render_model_card(record)
     for one in record.fit.baseline:
         assert one.cumulative_hazard is not None and f"{one.cumulative_hazard:.6g} by {one.horizon:g}" in card
-    assert "stratified by hospital" in card and "wardround predict" in card
+    assert "stratified by hospital" in card and "wardround clinic accept" in card
 
 
 def test_a_record_without_a_regression_is_written_as_before(tmp_path: Path) -> None:

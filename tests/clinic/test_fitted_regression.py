@@ -12,11 +12,12 @@ from wardround.clinic.acceptance.card import blanks, card_file, read_card
 from wardround.clinic.acceptance.operating_point import OperatingPoint
 from wardround.clinic.answering.network import open_network
 from wardround.clinic.answering.serving import in_service
+from wardround.clinic.kinds.registry import kind_of
+from wardround.clinic.kinds.time import TimeKind
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.simulation.analysing import analyse
 from wardround.sources import network_input, prepare
 from wardround.study.reading import parse_study
-from wardround.values.errors import RunError
 
 from .web.conftest import running
 from .web.visitors import token_in
@@ -152,11 +153,13 @@ def require_served(clinic: ClinicPlace, probability: float) -> None:
 
 
 @pytest.mark.slow
-def test_a_cox_regression_is_refused_by_the_clinic_in_words(tmp_path: Path) -> None:
-    """The clinic answers yes or no: chances at horizons are for `wardround predict`."""
+def test_a_cox_regression_can_be_asked_at_the_bedside(tmp_path: Path) -> None:
+    """Survival at the horizons of its question, whose names the file has."""
     head = STUDY.split("[analysis]")[0]
     columns, survival = COX.split("[analysis.survival]")
     run = fitted(tmp_path, f"{head}{columns}\n[analysis]\nlargest_hospital = 1000\n[analysis.survival]{survival}")
-    with pytest.raises(RunError, match="answers no yes-or-no question") as refused:
-        open_network((run / "model.onnx").read_bytes())
-    assert "wardround predict" in refused.value.hint
+    network = open_network((run / "model.onnx").read_bytes())
+    kind = kind_of(network.statement.data.label)
+    assert isinstance(kind, TimeKind)
+    shown = network.outputs(np.zeros((2, *network.statement.data.input_shape), np.float32)).shown
+    assert shown.shape == (2, len(kind.horizons)) and ((shown > 0) & (shown < 1)).all()

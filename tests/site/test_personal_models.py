@@ -174,7 +174,7 @@ def test_a_model_that_asks_its_neighbours_is_whole_in_its_files_and_says_what_it
 
     clinic = open_network((one.store.folder / "chosen.onnx").read_bytes())
     answered = clinic.outputs(rows.inputs[inside])
-    np.testing.assert_allclose(answered.scores, logits[inside], atol=1e-4)
+    np.testing.assert_allclose(answered.shown[:, 0], logits[inside], atol=1e-4)
     assert answered.embedding.shape == (inside.sum(), 4), "the doctor's page knows what the last layer reads, as of any model"
 
 

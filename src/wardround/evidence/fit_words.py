@@ -147,7 +147,4 @@ def fit_caveats(fit: FitRecord) -> Iterator[str]:
     yield "Association is not cause: a coefficient says what goes with the outcome, and not what to change."
     if fit.family == "gaussian":
         yield "The range around a number takes residuals for normal, and coefficients for known."
-    if fit.family == "binomial":
-        yield "A hospital tests it on its own cases with: wardround clinic accept"
-    else:
-        yield "The clinic answers yes-or-no questions, and does not serve it; wardround predict answers with it."
+    yield "A hospital tests it on its own cases with: wardround clinic accept"

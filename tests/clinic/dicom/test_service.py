@@ -215,4 +215,5 @@ def test_a_hundred_real_films_have_the_models_own_probability(tmp_path: Path) ->
             assert send(port, content)[0] == 0
         cases = latest_cases(desk.store, 200)
     told = [case.answer["probability"] for case in reversed(cases)]
-    assert len(told) == 100 and np.abs(np.array(told) - [answer.probability for answer in expected]).max() < 1e-5
+    probabilities = np.array([answer.probability for answer in expected])
+    assert len(told) == 100 and np.abs(np.array(told) - probabilities).max() < 1e-5

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,28 @@ def test_the_steps_of_the_migration_lead_to_the_tables_of_the_program(tmp_path: 
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert set(metadata.tables) < set(inspect(connection).get_table_names())
     assert (tmp_path / "clinic.db").stat().st_mode & 0o077 == 0
+
+
+def test_answers_of_before_other_questions_keep_their_numbers_and_opinions(tmp_path: Path) -> None:
+    """The step takes three columns apart; a lost probability, or an opinion of no answer, would be a lost record."""
+    from alembic import command
+    from alembic.config import Config
+
+    url, config = sqlite_url(tmp_path / "clinic.db"), Config()
+    config.set_main_option("script_location", str(files("wardround.clinic.store").joinpath("migrations")))
+    with create_engine(url).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for statement in (
+            "INSERT INTO cases VALUES ('c', 1.0, 'page', 'image', '', '', '', '[]', '', '', 0, 0)",
+            "INSERT INTO answers VALUES ('a', 'c', 1.0, 'm', 'r', 0.25, 0.125, 0.5, 'negative', '{}', 0)",
+            "INSERT INTO feedback VALUES (1, 'c', 'a', 'anna', 2.0, 'agree', '')",
+        ):
+            connection.execute(text(statement))
+    with Store(url) as opened, opened.reading() as connection:
+        row = connection.execute(text("SELECT probability, raw_probability, threshold, verdict FROM answers")).one()
+        assert tuple(row) == (0.25, 0.125, 0.5, "negative")
+        assert connection.execute(text("SELECT count(*) FROM feedback JOIN answers ON answer_id = answers.id")).scalar() == 1
 
 
 def test_a_later_database_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import html
 import re
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.clinic.made_clinics import serve_model
 from tests.clinic.made_models import FILMS, film_model, record_of, statement_of
 from tests.federation.tiny_federation import NAMES, records, study
 from wardround.clinic.acceptance.card import card_items, write_card
+from wardround.clinic.kinds.limits import CorrectionName
 from wardround.clinic.place.acceptance_record import CardItem, SubgroupRecord, keep_acceptance
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.place.origin_record import OriginRecord
@@ -75,7 +77,9 @@ def test_every_name_of_an_item_and_of_a_map_is_in_the_catalogues() -> None:
     assert {name: text for name, text in english.items() if name.startswith("item.")} == {
         f"item.{number}": name for number, name, _ in checklist()
     }
-    assert {f"calibration.{name}" for name in MAPS} == {name for name in english if name.startswith("calibration.")}
+    assert {f"calibration.{name}" for name in (*MAPS, *get_args(CorrectionName))} == {
+        name for name in english if name.startswith("calibration.")
+    }
     assert {f"group.{name}" for name in GROUPS} <= set(english)
 
 

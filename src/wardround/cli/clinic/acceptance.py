@@ -41,6 +41,12 @@ def accept(
         float, typer.Option(help="Share of patients with and without the finding whose answer is to hold the truth.")
     ] = 0.9,
     unusual: Annotated[float, typer.Option(help="Share of own cases that is called unusual.")] = 0.02,
+    widest: Annotated[
+        float,
+        typer.Option(
+            help="Of a number, a count or a time: the share of the range that an interval may have and still tell something."
+        ),
+    ] = 0.5,
     groups: Annotated[
         Path | None, typer.Option(help="A CSV file: `record` or `patient`, then columns that divide the cases, such as scanner.")
     ] = None,
@@ -76,6 +82,7 @@ def accept(
         unusual_share=unusual,
         groups=groups,
         columns=tuple(column or ()),
+        widest=widest,
         seed=seed,
     )
     source, own_mapping = _source(data, mapping)

@@ -15,18 +15,19 @@ import numpy as np
 
 from wardround.clinic.acceptance.card import card_items, write_card
 from wardround.clinic.acceptance.cases import Cases, read_cases
-from wardround.clinic.acceptance.measuring import Measured, crossed_may_be, less_asked, measured, measured_limits
+from wardround.clinic.acceptance.measuring import YesOrNoModel, measured
 from wardround.clinic.acceptance.operating_point import OperatingPoint
 from wardround.clinic.acceptance.origin import model_origin
 from wardround.clinic.acceptance.subgroups import Columns, contract_columns, header_columns, read_groups, subgroup_records
+from wardround.clinic.acceptance.tested_model import TestedModel
+from wardround.clinic.acceptance.tuning import TuningSettings, tuned_model
 from wardround.clinic.answering.network import Network, open_network
-from wardround.clinic.answering.public_bins import SCORE, bins_of, counted, score_bins
+from wardround.clinic.answering.public_bins import SCORE, bins_of, counted
 from wardround.clinic.answering.unusual import FittedReference, fit_reference
+from wardround.clinic.kinds.registry import kind_of
 from wardround.clinic.place.acceptance_record import (
     AcceptanceRecord,
-    CalibrationRecord,
     CandidateRecord,
-    ConformalRecord,
     UnusualRecord,
     WatchRecord,
     keep_acceptance,
@@ -35,7 +36,6 @@ from wardround.clinic.place.acceptance_record import (
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.service import Deployed, service_of
 from wardround.prediction.model_file import model_bytes
-from wardround.tasks.binary.score_sums import probability
 from wardround.tasks.binary.threshold import cut_of
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, RunError, StudyError
@@ -50,7 +50,8 @@ class AcceptanceSettings:
 
     promise: share of each class whose answer is to hold the truth. prevalence: share with the finding that PPV and NPV are for;
     None: as among the cases. unusual_share: of the hospital's own cases, how many are called unusual. groups: a CSV file beside
-    the cases. columns: further columns of the contract that divide them.
+    the cases. columns: further columns of the contract that divide them. widest: of a question for a number, a count or a time,
+    the share of the range that an interval may have and still tell something; wider ones are `cannot tell`.
     """
 
     point: OperatingPoint = field(default_factory=OperatingPoint)
@@ -59,6 +60,7 @@ class AcceptanceSettings:
     unusual_share: float = 0.02
     groups: Path | None = None
     columns: tuple[str, ...] = ()
+    widest: float = 0.5
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -66,6 +68,7 @@ class AcceptanceSettings:
             ("the promised coverage", self.promise, 0.5, 0.999),
             ("the prevalence", 0.5 if self.prevalence is None else self.prevalence, 0.0001, 0.9999),
             ("the share called unusual", self.unusual_share, 0.001, 0.2),
+            ("the widest range that tells something", self.widest, 0.01, 1.0),
         ):
             if not low <= share <= high:
                 raise StudyError(
@@ -145,7 +148,7 @@ def accept(
 
 def _tested(
     network: Network, cases: Cases, source: str, mapping: Path | None, settings: AcceptanceSettings
-) -> tuple[Cases, Measured]:
+) -> tuple[Cases, TestedModel]:
     own = cases
     if network.statement.data != cases.contract:
         own = read_cases(network.statement.data, source, mapping)
@@ -156,20 +159,24 @@ def _tested(
                 found=f"{len(own)} cases of the model of {network.statement.study_title!r}",
                 hint="leave that model out of --against",
             )
-    point, threshold = settings.point, cut_of(network.statement.threshold)
-    return own, measured(own, network.scores(own.inputs), threshold, point, prevalence=settings.prevalence, seed=settings.seed)
+    kind, shown = kind_of(own.contract.label), network.outputs(own.inputs).shown
+    if kind is not None:
+        tuning = TuningSettings(promise=settings.promise, widest=settings.widest, seed=settings.seed)
+        return own, tuned_model(kind, own, shown, tuning)
+    point, threshold, prevalence, seed = settings.point, cut_of(network.statement.threshold), settings.prevalence, settings.seed
+    one = measured(own, shown[:, 0], threshold, point, prevalence=prevalence, seed=seed)
+    return own, YesOrNoModel(own, one, point, settings.promise, prevalence, seed)
 
 
 def _record(
     clinic: ClinicPlace,
     candidates: tuple[Candidate, ...],
     networks: list[Network],
-    tested: list[tuple[Cases, Measured]],
+    tested: list[tuple[Cases, TestedModel]],
     columns: Columns,
     settings: AcceptanceSettings,
 ) -> tuple[AcceptanceRecord, FittedReference | None]:
     (cases, asked), seed = tested[0], settings.seed
-    limits, coverage = measured_limits(cases, asked.scores, settings.promise, seed)
     reference = fit_reference(cases.inputs, networks[0].outputs(cases.inputs).embedding, cases.folds(seed))
     record = AcceptanceRecord(
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -187,31 +194,28 @@ def _record(
                 role=candidate.role,
                 raw=one.raw,
                 local=one.local,
-                less_asked={} if one is asked else less_asked(cases, asked, one),
+                less_asked={} if one is asked else one.less_asked(asked),
             )
             for candidate, (_, one) in zip(candidates, tested, strict=True)
         ),
-        calibration=CalibrationRecord(chosen=asked.chosen, losses=dict(asked.losses)),
-        threshold=asked.threshold,
-        threshold_rule=settings.point.rule,
-        prevalence=settings.prevalence,
-        conformal=ConformalRecord(limits=limits, measured=coverage),
+        **asked.sections,
         unusual=None if reference is None else _unusual(reference, settings.unusual_share),
         watch=watch_record(cases, asked, settings, reference),
-        subgroups=subgroup_records(cases, asked, columns, prevalence=settings.prevalence, seed=seed),
+        subgroups=subgroup_records(cases, asked, columns),
     )
     return record, reference
 
 
-def watch_record(cases: Cases, asked: Measured, settings: AcceptanceSettings, reference: FittedReference | None) -> WatchRecord:
+def watch_record(
+    cases: Cases, asked: TestedModel, settings: AcceptanceSettings, reference: FittedReference | None
+) -> WatchRecord:
     """What later cases are compared with, of answers that were made without the case's own fold."""
-    positive, negative = crossed_may_be(cases, asked.scores, settings.promise, settings.seed)
     beyond = np.zeros(len(cases), bool) if reference is None else reference.own > reference.limit(settings.unusual_share)
-    bins = {SCORE: score_bins(probability(asked.crossed)), **bins_of(cases.contract, cases.inputs, cases.sizes)}
+    bins = {SCORE: asked.score_bins, **bins_of(cases.contract, cases.inputs, cases.sizes)}
     return WatchRecord(
         bins=counted(cases.contract, bins),
         cases=len(cases),
-        cannot_tell=int(((positive == negative) | beyond).sum()),
+        cannot_tell=int((asked.untold | beyond).sum()),
         unusual=None if reference is None else int(beyond.sum()),
     )
 

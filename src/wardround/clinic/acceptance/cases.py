@@ -6,14 +6,17 @@ path or name of a data set --readers, mapping--> records --without a label, byte
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.clinic.kinds.registry import kind_of
 from wardround.clinic.place.acceptance_record import CasesRecord
 from wardround.sources import network_input, open_source
 from wardround.sources.excluded_patients import ExcludedPatients
 from wardround.study.contract import DataContract
+from wardround.tasks.registry import task_of_label
 from wardround.values.errors import DataError
 from wardround.values.records import Records
 
@@ -24,15 +27,15 @@ FOLDS = 10
 class Cases:
     """n labelled cases of one hospital.
 
-    contract: by which they were read. names: as the source calls them. inputs: network inputs. labels: 0 or 1. patients: of each
-    case; where the source names none, each case is a patient of its own. facts: what is said of them in the record.
-    sizes (n, 2): of films as they came, (0, 2) where nobody knows.
+    contract: by which they were read. names: as the source calls them. inputs: network inputs. labels: targets of the question,
+    0 or 1 of a yes or no. patients: of each case; where the source names none, each case is a patient of its own. facts: what is
+    said of them in the record. sizes (n, 2): of films as they came, (0, 2) where nobody knows.
     """
 
     contract: DataContract
     names: NDArray[np.str_]
     inputs: NDArray[np.float32]
-    labels: NDArray[np.int8]
+    labels: NDArray[Any]
     patients: NDArray[np.str_]
     facts: CasesRecord
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
@@ -41,10 +44,11 @@ class Cases:
         return len(self.labels)
 
     def folds(self, seed: int) -> NDArray[np.intp]:
-        """The fold of each case, 0 to FOLDS - 1: whole patients, and alike shares of both classes in each fold."""
+        """The fold of each case, 0 to FOLDS - 1: whole patients, and alike shares of both classes, or of the
+        question's groups, in each fold."""
         people, owner = np.unique(self.patients, return_inverse=True)
         ill = np.zeros(len(people))
-        np.maximum.at(ill, owner, self.labels)
+        np.maximum.at(ill, owner, task_of_label(self.contract.label).strata(self.labels))
         keys = [hashlib.sha256(f"{seed}\0{person}".encode()).digest() for person in people.tolist()]
         order = sorted(range(len(people)), key=lambda person: (ill[person], keys[person]))
         fold = np.zeros(len(people), np.intp)
@@ -55,7 +59,8 @@ class Cases:
 def read_cases(contract: DataContract, source: str, mapping: Path | None = None) -> Cases:
     """The cases at a path, or of a public data set by its name: of that the split that its publisher set apart for tests.
 
-    DataError where nothing can be read, or one class has no case.
+    DataError where nothing can be read, or one class has no case; of another question than yes or no, where the cases can test
+    nothing.
     """
     if Path(source).exists() or "://" in source:
         return _of_path(contract, source, mapping)
@@ -115,15 +120,13 @@ def _cases(
     people = np.array([person or f"\0{row}" for row, person in enumerate(patients.tolist())], dtype=object).astype(str)
     digests = [_digest(row, label) for row, label in zip(raw, labels.tolist(), strict=True)]
     first = _first_of_each(contract, digests, people)
+    kind, blank = kind_of(contract.label), 0
+    if kind is not None:
+        answered = kind.known(labels[first])
+        first, blank = first[answered], int((~answered).sum())
     inputs = network_input(contract, raw[first])
-    positive = labels[first].astype(np.int8)
-    if len(np.unique(positive)) < 2:
-        raise DataError(
-            "A model is tested on cases of both kinds",
-            expected="labelled cases with the finding and without it",
-            found=f"{int(positive.sum())} with it, {int((positive == 0).sum())} without",
-            hint="add cases, or look how [data.label] of the model reads your labels",
-        )
+    own = labels[first].astype(np.int8) if kind is None else kind.judged(labels[first])
+    _require_both(own) if kind is None else kind.require(own)
     if len(np.unique(people[first])) < FOLDS:
         raise DataError(
             "A model is tested on more patients: what is made from some is judged by others",
@@ -136,13 +139,24 @@ def _cases(
         sha256=hashlib.sha256("".join(sorted(digests[row] for row in first)).encode()).hexdigest(),
         cases=len(first),
         patients=len(np.unique(people[first])),
-        positives=int(positive.sum()),
-        unlabelled=unlabelled,
+        positives=int(own.sum()) if kind is None else None,
+        counted={} if kind is None else kind.counted(own),
+        unlabelled=unlabelled + blank,
         left_out=left_out,
-        repeated=len(digests) - len(first),
+        repeated=len(digests) - len(first) - blank,
     )
     originals = np.zeros((0, 2), np.int64) if sizes is None or not len(sizes) else sizes[first]
-    return Cases(contract, names[first], inputs, positive, people[first], facts, originals)
+    return Cases(contract, names[first], inputs, own, people[first], facts, originals)
+
+
+def _require_both(labels: NDArray[np.int8]) -> None:
+    if len(np.unique(labels)) < 2:
+        raise DataError(
+            "A model is tested on cases of both kinds",
+            expected="labelled cases with the finding and without it",
+            found=f"{int(labels.sum())} with it, {int((labels == 0).sum())} without",
+            hint="add cases, or look how [data.label] of the model reads your labels",
+        )
 
 
 def _first_of_each(contract: DataContract, digests: list[str], people: NDArray[np.str_]) -> NDArray[np.intp]:

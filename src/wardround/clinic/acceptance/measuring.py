@@ -7,13 +7,17 @@ several cases, whole patients are drawn for AUC and shares, since the films of o
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardround.clinic.acceptance.cases import Cases
 from wardround.clinic.acceptance.operating_point import OperatingPoint
+from wardround.clinic.answering.public_bins import score_bins
+from wardround.clinic.place.acceptance_record import CalibrationRecord, ConformalRecord
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.study.record.personal_record import PairedRecord
 from wardround.tasks.binary.calibration import recalibration
@@ -49,6 +53,60 @@ class Measured:
     threshold: float
     raw: Evaluation
     local: Evaluation
+
+
+FEWEST, FEWEST_OF_A_CLASS = 20, 5
+"""Cases of a group, and of a class in it: with fewer nothing is said."""
+
+
+@dataclass(frozen=True)
+class YesOrNoModel:
+    """See `TestedModel`. point: the rule of the threshold. promise: of `cannot tell`."""
+
+    cases: Cases
+    one: Measured
+    point: OperatingPoint
+    promise: float
+    prevalence: float | None
+    seed: int
+
+    @property
+    def raw(self) -> Evaluation:
+        return self.one.raw
+
+    @property
+    def local(self) -> Evaluation:
+        return self.one.local
+
+    @property
+    def sections(self) -> Mapping[str, Any]:
+        limits, coverage = measured_limits(self.cases, self.one.scores, self.promise, self.seed)
+        return {
+            "calibration": CalibrationRecord(chosen=self.one.chosen, losses=dict(self.one.losses)),
+            "threshold": self.one.threshold,
+            "threshold_rule": self.point.rule,
+            "prevalence": self.prevalence,
+            "conformal": ConformalRecord(limits=limits, measured=coverage),
+        }
+
+    @property
+    def untold(self) -> NDArray[np.bool_]:
+        positive, negative = crossed_may_be(self.cases, self.one.scores, self.promise, self.seed)
+        return np.asarray(positive == negative)
+
+    @property
+    def score_bins(self) -> NDArray[np.int64]:
+        return score_bins(probability(self.one.crossed))
+
+    def of_group(self, group: NDArray[np.bool_]) -> Evaluation | None:
+        positives = int(self.cases.labels[group].sum())
+        if int(group.sum()) < FEWEST or min(positives, int(group.sum()) - positives) < FEWEST_OF_A_CLASS:
+            return None
+        one = self.one
+        return figures_of(self.cases, one.scores, one.crossed, one.called, group, prevalence=self.prevalence, seed=self.seed)
+
+    def less_asked(self, asked: "YesOrNoModel") -> dict[str, PairedRecord]:
+        return less_asked(self.cases, asked.one, self.one)
 
 
 def measured(

@@ -10,7 +10,15 @@ from markupsafe import Markup
 
 from wardround.clinic.acceptance.card import blanks
 from wardround.clinic.acceptance.judging import Judgement
-from wardround.clinic.acceptance.summary import FIGURES
+from wardround.clinic.acceptance.question_words import (
+    MEASURED,
+    figures_of_record,
+    headline_of,
+    of_groups,
+    promise_words,
+    second_of,
+    tuned_words,
+)
 from wardround.clinic.place.acceptance_record import AcceptanceRecord, CandidateRecord, CardItem
 from wardround.evidence import text as wording
 from wardround.evidence.run_facts import page_text
@@ -27,7 +35,13 @@ def acceptance_page(record: AcceptanceRecord, judged: tuple[Judgement, ...], mis
     page: str = _template().render(
         record=record,
         css=page_text("report.css"),
-        figures=FIGURES,
+        figures=figures_of_record(record),
+        headline=headline_of(record),
+        second=second_of(record),
+        of_groups=of_groups(record),
+        measured=MEASURED,
+        tuned_words="" if record.tuned is None else tuned_words(record.tuned),
+        promise_words="" if record.tuned is None else promise_words(record.tuned),
         finding=record.statement.data.label.name,
         judged=judged,
         blanks=blanks(record.card) if missing is None else missing,
@@ -46,6 +60,8 @@ def drawings(record: AcceptanceRecord) -> tuple[tuple[Markup, Chart], ...]:
     kept = {f"{number} {_name(one)}": sums_of(task, one.raw) for number, one in enumerate(record.candidates, 1)}
     shown = [
         replace(chart, label="ROC curves of the models", caption="ROC curves of the models on these cases.")
+        if record.tuned is None
+        else chart
         for chart in task.charts({name: sums for name, sums in kept.items() if sums is not None})
         if chart.dots is None
     ]

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.clinic.acceptance.cases import Cases
-from wardround.clinic.acceptance.measuring import Measured, figures_of
+from wardround.clinic.acceptance.tested_model import TestedModel
 from wardround.clinic.place.acceptance_record import SubgroupRecord
 from wardround.sources.dicom.film_groups import film_groups
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.values.errors import DataError
 
-FEWEST, FEWEST_OF_A_CLASS = 20, 5
 MOST_GROUPS = 12
 """Of one column: more values are no groups but names."""
 _KEYS = ("record", "patient")
@@ -90,25 +89,21 @@ def read_groups(path: Path, cases: Cases) -> dict[str, NDArray[np.str_]]:
     return {name: _values(texts) for name, texts in cells.items() if name}
 
 
-def subgroup_records(
-    cases: Cases, asked: Measured, columns: Columns, *, prevalence: float | None, seed: int
-) -> tuple[SubgroupRecord, ...]:
+def subgroup_records(cases: Cases, asked: TestedModel, columns: Columns) -> tuple[SubgroupRecord, ...]:
     """The asked model in each group; no figures of groups too small to say anything."""
-    return tuple(_records(cases, asked, columns, prevalence, seed))
+    return tuple(_records(cases, asked, columns))
 
 
-def _records(cases: Cases, asked: Measured, columns: Columns, prevalence: float | None, seed: int) -> Iterator[SubgroupRecord]:
+def _records(cases: Cases, asked: TestedModel, columns: Columns) -> Iterator[SubgroupRecord]:
     for column, values in columns.items():
         groups = sorted((name for name in np.unique(values).tolist() if name), key=_by_number)
         if not 2 <= len(groups) <= MOST_GROUPS:
             continue
         for name in groups:
             group = np.asarray(values == name)
-            positives = int(cases.labels[group].sum())
-            few = int(group.sum()) < FEWEST or min(positives, int(group.sum()) - positives) < FEWEST_OF_A_CLASS
-            local = None
-            if not few:
-                local = figures_of(cases, asked.scores, asked.crossed, asked.called, group, prevalence=prevalence, seed=seed)
+            positives = None if cases.facts.positives is None else int(cases.labels[group].sum())
+            local = asked.of_group(group)
+            few = local is None
             yield SubgroupRecord(column=column, group=name, cases=int(group.sum()), positives=positives, few=few, local=local)
 
 

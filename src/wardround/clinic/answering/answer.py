@@ -1,16 +1,18 @@
-"""What a model says of one record: a value, the same on the page, over REST, in DICOM and in FHIR."""
+"""What a model says of one record: a value, the same on the page, over REST, in DICOM and in FHIR.
+
+yes or no          Answer           probability, verdict, threshold
+any other question AnswerInParts    classes, grades, findings, a number or survival at horizons, each a Part
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from wardround.clinic.kinds.protocol import Part, Reason
 from wardround.tasks.binary.conformal import Verdict
+from wardround.values.errors import RunError
 
-__all__ = ["Answer", "Moved", "Reason", "Unusual", "Verdict", "answer_of"]
-
-Reason = Literal["both-fit", "neither-fits", "unusual"]
-"""Why there is no yes or no. both-fit: the score is usual for records with and without the finding. neither-fits: for neither.
-unusual: the record does not look like those that the model was accepted on."""
+__all__ = ["Answer", "AnswerInParts", "AnyAnswer", "Moved", "Part", "Reason", "Unusual", "Verdict", "answer_of", "yes_or_no"]
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,70 @@ class Answer:
     moved: tuple[Moved, ...] = ()
 
 
-def answer_of(stored: Mapping[str, Any]) -> Answer:
+@dataclass(frozen=True)
+class AnswerInParts:
+    """What one model says of one record, where the question is another than yes or no.
+
+    Attributes
+    ----------
+    kind
+        The kind of question: classes, grades, findings, number, count or time.
+    answer
+        In the study's own words: "bacterial"; "3.4 days (2.1 to 6.0)". It is what the model says also where nothing is told.
+    parts
+        The classes, grades or findings in the study's order; of a number the number; of a time survival at each horizon.
+    verdict
+        "told" or "cannot-tell".
+    reasons
+        Why it cannot tell; empty where it can.
+    unusual
+        None where the acceptance has no reference.
+    score_bin
+        Public bin of the answer, by which the clinic sees answers move.
+    model
+        SHA-256 of the model's file.
+    acceptance
+        Name of the acceptance record.
+    moved
+        For a table that was asked about alone: each column's share of what speaks for the answer.
+    """
+
+    kind: str
+    answer: str
+    parts: tuple[Part, ...]
+    verdict: Literal["told", "cannot-tell"]
+    reasons: tuple[Reason, ...]
+    unusual: Unusual | None
+    score_bin: int
+    model: str
+    acceptance: str
+    moved: tuple[Moved, ...] = ()
+
+
+AnyAnswer = Answer | AnswerInParts
+
+
+def answer_of(stored: Mapping[str, Any]) -> AnyAnswer:
     """The answer that JSON holds, as the clinic stored it."""
     unusual = stored["unusual"]
-    return Answer(
-        **{
-            **stored,
-            "reasons": tuple(stored["reasons"]),
-            "unusual": None if unusual is None else Unusual(unusual["score"], unusual["limit"]),
-            "moved": tuple(Moved(**moved) for moved in stored["moved"]),
-        }
+    read = {
+        **stored,
+        "reasons": tuple(stored["reasons"]),
+        "unusual": None if unusual is None else Unusual(unusual["score"], unusual["limit"]),
+        "moved": tuple(Moved(**moved) for moved in stored["moved"]),
+    }
+    if "kind" not in stored:
+        return Answer(**read)
+    return AnswerInParts(**{**read, "parts": tuple(Part(**part) for part in stored["parts"])})
+
+
+def yes_or_no(answer: AnyAnswer, door: str) -> Answer:
+    """The answer, at a door that tells a yes or no. RunError where it is of another question. door: as in "CDS Hooks"."""
+    if isinstance(answer, Answer):
+        return answer
+    raise RunError(
+        f"{door} takes answers of a yes or no, and this model answers another question",
+        expected="a model of a yes or no",
+        found=f'kind = "{answer.kind}"',
+        hint="look at the answer on the pages of the clinic, or ask over /v1",
     )

@@ -1,6 +1,7 @@
 """A model's ONNX file, opened so that it tells more than its score: the numbers before its last layer, and the maps before those.
 
-    network input --session--> scores (n,)
+    network input --session--> shown (n, k)            of a yes or no its score before the sigmoid; else what the file shows
+                           --> scores (n,)             what a heat map and shares of columns are about: of a yes or no its score
                            --> embedding (n, d)        what the last layer reads; of an averaged mirror image, of both, mean
                            --> maps (n, c, h, w)       what is pooled into the embedding, one of each branch
     maps --ending--> scores (n,)                       the same graph from there on, to ask what a part of the maps is worth
@@ -10,14 +11,15 @@ that reads to the first step that pools. A graph of another shape has no ending.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from wardround.clinic.kinds.registry import kind_of
 from wardround.prediction.model_file import cut_to_network
 from wardround.study.record.model_statement import INNER_VALUES_KEY, METADATA_KEY, ModelStatement
 from wardround.tasks.protocol import Floats
@@ -28,51 +30,68 @@ _PRODUCTS = ("Gemm", "MatMul")
 _POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
 
 
+def _only(shown: Floats) -> Floats:
+    """The one score of a yes or no."""
+    return shown[:, 0]
+
+
 @dataclass(frozen=True)
 class Outputs:
-    """Of n records. embedding (n, d): empty (n, 0) where the graph has none."""
+    """Of n records. shown (n, k): of a yes or no its score before the sigmoid, else what the file shows. embedding (n, d): empty
+    (n, 0) where the graph has none."""
 
-    scores: Floats
+    shown: Floats
     embedding: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Ending:
-    """From maps to the score. maps: names, one of each branch. mirrored: whether the branch saw the mirror image."""
+    """From maps to the score. maps: names, one of each branch. mirrored: whether the branch saw the mirror image. pull: see
+    `Network`."""
 
     session: onnxruntime.InferenceSession
     maps: tuple[str, ...]
     mirrored: tuple[bool, ...]
+    pull: Callable[[Floats], Floats] = _only
 
     def scores(self, maps: Sequence[NDArray[np.float32]]) -> Floats:
         """(n,) of maps (n, c, h, w), one array of each branch."""
         fed = dict(zip(self.maps, maps, strict=True))
-        return np.asarray(self.session.run(["scores"], fed)[0], np.float64).reshape(-1)
+        shown = np.asarray(self.session.run(["scores"], fed)[0], np.float64)
+        return self.pull(shown.reshape(len(shown), -1))
 
 
 @dataclass(frozen=True)
 class Network:
     """statement: what the file says of itself. heads: names of embeddings, one of each branch. ending: None where the graph has
-    none that pools once."""
+    none that pools once. pull: what of (n, k) that the file shows one question is about, (n,)."""
 
     statement: ModelStatement
     session: onnxruntime.InferenceSession
     heads: tuple[str, ...]
     ending: Ending | None = None
+    pull: Callable[[Floats], Floats] = _only
+
+    def about(self, pull: Callable[[Floats], Floats]) -> "Network":
+        """The same network, asked about one part of its answer."""
+        return replace(self, pull=pull, ending=None if self.ending is None else replace(self.ending, pull=pull))
 
     def outputs(self, inputs: NDArray[np.float32]) -> Outputs:
         """Of network inputs (n, *shape). A record's outputs do not depend on the others asked with it, but for rounding."""
-        scores, embeddings = [np.zeros(0)], []
+        shown, embeddings = [], []
         for piece in self._pieces(inputs):
             first, *heads = self.session.run(["scores", *self.heads], {self._input: piece})
-            scores.append(np.asarray(first, np.float64).reshape(-1))
+            shown.append(np.asarray(first, np.float64).reshape(len(piece), -1))
             embeddings.append(np.mean([head.reshape(len(piece), -1) for head in heads], axis=0) if heads else _none(piece))
-        return Outputs(np.concatenate(scores), np.concatenate(embeddings) if embeddings else np.zeros((0, 0), np.float32))
+        if not shown:
+            return Outputs(np.zeros((0, 1)), np.zeros((0, 0), np.float32))
+        return Outputs(np.concatenate(shown), np.concatenate(embeddings))
 
     def scores(self, inputs: NDArray[np.float32]) -> Floats:
-        """(n,) before the sigmoid."""
-        runs = (self.session.run(["scores"], {self._input: piece})[0] for piece in self._pieces(inputs))
-        return np.concatenate([np.zeros(0), *(np.asarray(one, np.float64).reshape(-1) for one in runs)])
+        """(n,): of a yes or no before the sigmoid, else what `about` chose."""
+        runs = ((piece, self.session.run(["scores"], {self._input: piece})[0]) for piece in self._pieces(inputs))
+        parts = (self.pull(np.asarray(one, np.float64).reshape(len(piece), -1)) for piece, one in runs)
+        return np.concatenate([np.zeros(0), *parts])
 
     def maps(self, record: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Of one network input: (1, c, h, w) of each branch; none without an ending."""
@@ -89,16 +108,16 @@ class Network:
 
 
 def open_network(content: bytes, *, threads: int = 1) -> Network:
-    """The model in an ONNX file's bytes. RunError where Wardround did not write it, or it answers no yes-or-no question."""
+    """The model in an ONNX file's bytes. RunError where Wardround did not write it, or the clinic does not know its question."""
     try:
         model = onnx.load_model_from_string(content)
         _require_whole(model)
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         names = json.loads(metadata[INNER_VALUES_KEY])
         statement = ModelStatement.from_json(metadata[METADATA_KEY], name="the model")
-        if statement.data.label.kind != "binary" or statement.threshold is None:
+        if kind_of(statement.data.label) is None and statement.threshold is None:
             raise RunError(
-                "The model answers no yes-or-no question",
+                "The model of a yes or no has no threshold",
                 expected="a model with a threshold",
                 hint="ask it with wardround predict",
             )
@@ -106,9 +125,11 @@ def open_network(content: bytes, *, threads: int = 1) -> Network:
             raise RunError(
                 "The model reads molecules", expected="a model of images or of a table", hint="ask it with wardround predict"
             )
-        cut_to_network(model, names["features"], [names["scores"]], statement.data.input_shape)
-        heads = _heads(model.graph, names["scores"])
-        _rename_score(model.graph, names["scores"])
+        scores = names["scores"]
+        shown = [scores] if isinstance(scores, str) else list(scores)
+        cut_to_network(model, names["features"], shown, statement.data.input_shape)
+        heads = _heads(model.graph, shown)
+        _rename_scores(model.graph, shown)
         ending = _ending(model, heads) if statement.data.kind == "image" else None
         for name in (*heads, *(ending.maps if ending else ())):
             model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
@@ -143,18 +164,27 @@ def _session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSessi
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _rename_score(graph: onnx.GraphProto, scores: str) -> None:
-    """The score leaves the graph under one name, whatever the exporter called it."""
-    graph.node.append(onnx.helper.make_node("Identity", [scores], ["scores"]))
+def _rename_scores(graph: onnx.GraphProto, shown: Sequence[str]) -> None:
+    """What is shown leaves the graph under one name, whatever the exporter called it: (batch,) of one, else (batch, k)."""
+    shape: list[str | int] = ["batch"]
+    if len(shown) == 1:
+        graph.node.append(onnx.helper.make_node("Identity", [shown[0]], ["scores"]))
+    else:
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 1], np.int64), "column of scores"))
+        columns = [f"column {position} of scores" for position in range(len(shown))]
+        for one, column in zip(shown, columns, strict=True):
+            graph.node.append(onnx.helper.make_node("Reshape", [one, "column of scores"], [column]))
+        graph.node.append(onnx.helper.make_node("Concat", columns, ["scores"], axis=1))
+        shape.append(len(shown))
     del graph.output[:]
-    graph.output.append(onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["batch"]))
+    graph.output.append(onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, shape))
 
 
-def _heads(graph: onnx.GraphProto, scores: str) -> tuple[str, ...]:
+def _heads(graph: onnx.GraphProto, shown: Sequence[str]) -> tuple[str, ...]:
     """What the last matrix products before the score read, one of each branch; none where that is the network's own input."""
     makers = {output: node for node in graph.node for output in node.output}
     constants = {tensor.name for tensor in graph.initializer}
-    heads, waiting, seen = [], [scores], set()
+    heads, waiting, seen = [], list(shown), set()
     while waiting:
         name = waiting.pop()
         node = makers.get(name)

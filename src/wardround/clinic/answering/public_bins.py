@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from wardround.clinic.kinds.registry import kind_of
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.tasks.protocol import Floats
 
@@ -42,7 +43,8 @@ def bin_numbers(contract: DataContract) -> dict[str, int]:
         if contract.kind == "image"
         else {column_figure(column): _column_bins(column) for column in contract.columns}
     )
-    return {SCORE: len(_SCORE_EDGES) + 1, **own}
+    kind = kind_of(contract.label)
+    return {SCORE: len(_SCORE_EDGES) + 1 if kind is None else kind.bins, **own}
 
 
 def column_figure(column: ColumnContract) -> str:

@@ -10,17 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.clinic.answering.answer import Answer, Moved, Reason, Unusual
+from wardround.clinic.answering.answer import Answer, AnswerInParts, AnyAnswer, Moved, Reason, Unusual
 from wardround.clinic.answering.heat_map import heat_map
 from wardround.clinic.answering.moved import moved
 from wardround.clinic.answering.network import Network, open_network
 from wardround.clinic.answering.unusual import UnusualReference
-from wardround.clinic.place.acceptance_record import AcceptanceRecord, read_acceptance
+from wardround.clinic.kinds.protocol import Kind
+from wardround.clinic.kinds.registry import kind_of
+from wardround.clinic.place.acceptance_record import AcceptanceRecord, TunedRecord, read_acceptance
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.service import Deployed, service_of
 from wardround.study.contract import DataContract
 from wardround.tasks.binary.conformal import verdicts
 from wardround.tasks.binary.score_sums import probability
+from wardround.tasks.protocol import Floats
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import RunError
 
@@ -39,12 +42,12 @@ class ServingModel:
         """What a record must look like: `sources.prepare(contract, raw)`, then `sources.network_input`."""
         return self.network.statement.data
 
-    def answer(self, network_input: NDArray[np.float32]) -> Answer:
+    def answer(self, network_input: NDArray[np.float32]) -> AnyAnswer:
         """Of one network input, (channels, height, width) or (features,), or a batch of one. For a table with what moved it."""
         record = np.asarray(network_input, np.float32).reshape(1, *self.contract.input_shape)
         return self._answers(record, self._moved(record[0]))[0]
 
-    def answer_many(self, network_inputs: NDArray[np.float32]) -> tuple[Answer, ...]:
+    def answer_many(self, network_inputs: NDArray[np.float32]) -> tuple[AnyAnswer, ...]:
         """Of n network inputs, in their order; without what moved them."""
         return self._answers(np.asarray(network_inputs, np.float32).reshape(-1, *self.contract.input_shape), ())
 
@@ -52,17 +55,56 @@ class ServingModel:
         """(height, width) in [0, 1]: where a film speaks for the finding. A hint, no proof. RunError for a table."""
         if self.contract.kind != "image":
             raise RunError("A table has no heat map", hint="look at what moved the answer")
-        return heat_map(self.network, np.asarray(network_input, np.float32).reshape(self.contract.input_shape))
+        film = np.asarray(network_input, np.float32).reshape(self.contract.input_shape)
+        return heat_map(self._focused(film), film)
 
-    def _answers(self, inputs: NDArray[np.float32], shares: Sequence[Moved]) -> tuple[Answer, ...]:
+    def _focused(self, record: NDArray[np.float32]) -> Network:
+        """The network, asked about what it says of this record: its class, its likeliest finding, its number."""
+        kind, tuned = kind_of(self.contract.label), self.acceptance.tuned
+        if kind is None or tuned is None:
+            return self.network
+        outputs = kind.outputs(self.network.outputs(record[None]).shown)
+        focus = kind.focus(kind.corrected(outputs, tuned.correction))
+        return self.network.about(lambda shown: kind.pull(kind.outputs(shown), focus))
+
+    def _answers(self, inputs: NDArray[np.float32], shares: Sequence[Moved]) -> tuple[AnyAnswer, ...]:
         outputs = self.network.outputs(inputs)
-        if not np.isfinite(outputs.scores).all():
+        if not np.isfinite(outputs.shown).all():
             raise RunError("The model gives a score that is no number", hint="take it out of service: wardround clinic rollback")
-        record = self.acceptance
-        calibrated = record.calibration.chosen.probabilities(outputs.scores)
-        raw = probability(outputs.scores)
-        may_be = record.conformal.limits.may_be(outputs.scores)
         unusual = self._unusual(inputs, outputs.embedding)
+        kind, tuned = kind_of(self.contract.label), self.acceptance.tuned
+        if kind is not None and tuned is not None:
+            return self._in_parts(kind, tuned, outputs.shown, unusual, tuple(shares))
+        return self._yes_or_no(outputs.shown[:, 0], unusual, tuple(shares))
+
+    def _in_parts(
+        self, kind: Kind, tuned: TunedRecord, shown: Floats, unusual: list[Unusual | None], shares: tuple[Moved, ...]
+    ) -> tuple[AnyAnswer, ...]:
+        outputs = kind.outputs(shown)
+        corrected = kind.corrected(outputs, tuned.correction)
+        bins = kind.score_bins(corrected).tolist()
+        return tuple(
+            AnswerInParts(
+                kind=self.contract.label.kind,
+                answer=said.answer,
+                parts=said.parts,
+                verdict="cannot-tell" if reasons else "told",
+                reasons=reasons,
+                unusual=unusual[row],
+                score_bin=bins[row],
+                model=self.acceptance.model,
+                acceptance=self.acceptance_id,
+                moved=shares,
+            )
+            for row, said in enumerate(kind.said(outputs, corrected, tuned.limits, tuned.widest))
+            for reasons in [_with_unusual(said.reasons, unusual[row])]
+        )
+
+    def _yes_or_no(self, scores: Floats, unusual: list[Unusual | None], shares: tuple[Moved, ...]) -> tuple[AnyAnswer, ...]:
+        record, tuned = self.acceptance, self.acceptance.yes_or_no
+        calibrated = tuned.calibration.chosen.probabilities(scores)
+        raw = probability(scores)
+        may_be = tuned.conformal.limits.may_be(scores)
         return tuple(
             Answer(
                 probability=float(calibrated[row]),
@@ -70,12 +112,12 @@ class ServingModel:
                 verdict="cannot-tell" if reasons else verdict,
                 reasons=reasons,
                 unusual=unusual[row],
-                threshold=record.threshold,
+                threshold=tuned.threshold,
                 model=record.model,
                 acceptance=self.acceptance_id,
-                moved=tuple(shares),
+                moved=shares,
             )
-            for row, verdict in enumerate(verdicts(record.conformal.limits, outputs.scores))
+            for row, verdict in enumerate(verdicts(tuned.conformal.limits, scores))
             for reasons in [_reasons(bool(may_be[0][row]), bool(may_be[1][row]), unusual[row])]
         )
 
@@ -88,23 +130,30 @@ class ServingModel:
     def _moved(self, record: NDArray[np.float32]) -> tuple[Moved, ...]:
         if self.contract.kind != "table" or self.reference is None:
             return ()
-        return moved(self.network, record, self.reference.mean_input)
+        return moved(self._focused(record), record, self.reference.mean_input)
 
 
 def _reasons(positive: bool, negative: bool, unusual: Unusual | None) -> tuple[Reason, ...]:
     undecided: tuple[Reason, ...] = () if positive != negative else ("both-fit",) if positive else ("neither-fits",)
-    return (*undecided, "unusual") if unusual is not None and unusual.beyond else undecided
+    return _with_unusual(undecided, unusual)
+
+
+def _with_unusual(reasons: tuple[Reason, ...], unusual: Unusual | None) -> tuple[Reason, ...]:
+    return (*reasons, "unusual") if unusual is not None and unusual.beyond else reasons
 
 
 def serving_model(
     content: bytes, record: AcceptanceRecord, reference: UnusualReference | None = None, *, threads: int = 1
 ) -> ServingModel:
-    """From a model's bytes and its acceptance. RunError where the acceptance is of another model."""
+    """From a model's bytes and its acceptance. RunError where the acceptance is of another model or question."""
     if sha256_hex(content) != record.model:
         raise RunError(
             "The acceptance is of another model", expected=record.model, found=sha256_hex(content), hint="accept this one"
         )
-    return ServingModel(open_network(content, threads=threads), record, record.id, reference)
+    network = open_network(content, threads=threads)
+    if (kind_of(network.statement.data.label) is None) != (record.tuned is None):
+        raise RunError("The acceptance is of another question than the model's", hint="accept the model again")
+    return ServingModel(network, record, record.id, reference)
 
 
 def load_serving(clinic: ClinicPlace, acceptance: str, *, threads: int = 1) -> ServingModel:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wardround.clinic.answering.answer import Answer
+from wardround.clinic.answering.answer import AnyAnswer
 from wardround.clinic.answering.serving import ServingModel
 
 MOST = 4
@@ -35,7 +35,7 @@ class Asked:
     carried: Any = None
 
 
-Finish = Callable[[Sequence[Asked], Sequence[Answer]], None]
+Finish = Callable[[Sequence[Asked], Sequence[AnyAnswer]], None]
 
 
 class Batching:
@@ -74,7 +74,7 @@ class Batching:
     def _answer(self, model: ServingModel, batch: list[Asked]) -> None:
         try:
             if len(batch) == 1:
-                answers: Sequence[Answer] = [model.answer(batch[0].network_input)]
+                answers: Sequence[AnyAnswer] = [model.answer(batch[0].network_input)]
             elif model.contract.kind == "table":
                 answers = [model.answer(asked.network_input) for asked in batch]  # each with what moved it
             else:

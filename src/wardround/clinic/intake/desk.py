@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from wardround.clinic.answering.answer import Answer
+from wardround.clinic.answering.answer import AnyAnswer
 from wardround.clinic.answering.public_bins import bins_of
 from wardround.clinic.answering.serving import ServingModel, in_service, in_shadow
 from wardround.clinic.intake.batching import Asked, Batching
@@ -62,7 +62,7 @@ class Case:
     id: str
     received: float
     source: str
-    answer: Answer
+    answer: AnyAnswer
     film: Film | None
     patient: str = ""
     model: ServingModel | None = field(default=None, repr=False)
@@ -204,7 +204,7 @@ class Desk:
     def _ask(self, model: ServingModel, pending: _Pending, record: NDArray[np.float32], done: "Future[Case]") -> None:
         self._batching.ask(Asked(model, record, done, pending))
 
-    def _finish(self, batch: Sequence[Asked], answers: Sequence[Answer]) -> None:
+    def _finish(self, batch: Sequence[Asked], answers: Sequence[AnyAnswer]) -> None:
         """Stores a whole batch in one transaction; then everybody is told."""
         current, shadow = self.model_or_none, self._shadow
         settled = [(asked, asked.carried, answer) for asked, answer in zip(batch, answers, strict=True)]
@@ -233,7 +233,7 @@ class Desk:
             except Exception as error:  # noqa: BLE001  what is tried beside must cost nobody an answer
                 self.store.later(lambda _: None, ("clinic", "shadow-failed", type(error).__name__))
 
-    def _tell(self, stored: "Future[None]", settled: Sequence[tuple[Asked, _Pending, Answer]]) -> None:
+    def _tell(self, stored: "Future[None]", settled: Sequence[tuple[Asked, _Pending, AnyAnswer]]) -> None:
         error = stored.exception()
         for asked, pending, answer in settled:
             if error is not None:
@@ -256,7 +256,7 @@ class Desk:
             asked.future.set_exception(error)
 
     def _answer_in_shadow(
-        self, shadow: ServingModel, batch: Sequence[Asked], settled: Sequence[tuple[Asked, _Pending, Answer]], now: float
+        self, shadow: ServingModel, batch: Sequence[Asked], settled: Sequence[tuple[Asked, _Pending, AnyAnswer]], now: float
     ) -> None:
         """A model that is tried beside: its answers are stored, and shown to nobody. Of other data it says nothing."""
         if shadow.contract != batch[0].model.contract:
@@ -281,10 +281,9 @@ def _figure_rows(batch: Sequence[Asked], waiting: Sequence[_Pending]) -> list[di
     ]
 
 
-def as_json(answer: Answer) -> dict[str, Any]:
+def as_json(answer: AnyAnswer) -> dict[str, Any]:
     """The answer as JSON, the same on every door."""
-    whole = asdict(answer)
-    return whole | {"reasons": list(whole["reasons"]), "moved": list(whole["moved"])}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(answer).items()}
 
 
 def submit(clinic: ClinicPlace, store: Store, content: Content, sender: Sender) -> Case:

@@ -7,10 +7,11 @@ reference says what is unusual. It names no patient. What it says of single case
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
+from wardround.clinic.kinds.limits import Correction, Limits
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.origin_record import OriginRecord
 from wardround.crypto.identity import signed_by
@@ -41,10 +42,17 @@ class CasesRecord(Section):
     sha256: Sha256 = Field(description="Hash over all cases, whatever their order: equal for equal cases.")
     cases: Count = Field(description="Labelled cases.")
     patients: Count = Field(description="Patients among them; as many as cases where the source names none.")
-    positives: Count = Field(description="Cases with the finding.")
+    positives: Count | None = Field(default=None, description="Cases with the finding; null of another question than yes or no.")
+    counted: dict[str, Count] = Field(
+        default_factory=dict, description="Of another question: cases of each class, grade or finding. Not written where empty."
+    )
     unlabelled: Count = Field(default=0, description="Records without a label, which were not used.")
     left_out: Count = Field(default=0, description="Records that the contract leaves out.")
     repeated: Count = Field(default=0, description="Cases that are byte for byte a case before them; used once.")
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(write(self), "counted", self.counted)
 
 
 class CalibrationRecord(Section):
@@ -59,6 +67,27 @@ class ConformalRecord(Section):
 
     limits: ConformalLimits = Field(description="On the model's own score.")
     measured: Evaluation = Field(description="coverage_positive, coverage_negative, cannot_tell; cross-fitted by patient.")
+
+
+class TunedRecord(Section):
+    """Another question than yes or no: how its answers become this hospital's, and when they tell something."""
+
+    correction: Correction = Field(description="Made from all cases. Figures come from corrections of other patients' cases.")
+    losses: Annotated[dict[str, Figure], AfterValidator(by_name)] = Field(
+        description="The question's own loss, its mean over cases that made no correction, by form."
+    )
+    limits: Limits
+    measured: Evaluation = Field(description="coverage, cannot_tell and more; cross-fitted by patient.")
+    widest: Probability = Field(description="The share of the range that an interval may have and still tell something.")
+
+
+class YesOrNo(Section):
+    """What a record of a yes or no holds."""
+
+    calibration: CalibrationRecord
+    threshold: Probability
+    threshold_rule: str
+    conformal: ConformalRecord
 
 
 class UnusualRecord(Section):
@@ -99,7 +128,7 @@ class SubgroupRecord(Section):
     column: str = Field(description="What divides the cases.")
     group: str = Field(description="A value of it, or a range.")
     cases: Count = Field(description="Cases of the group.")
-    positives: Count = Field(description="Cases with the finding among them.")
+    positives: Count | None = Field(default=None, description="Cases with the finding among them; null of another question.")
     few: bool = Field(description="True where there are too few to say anything; then there are no figures.")
     local: Evaluation | None = Field(default=None, description="After local calibration, at the local threshold.")
 
@@ -126,11 +155,14 @@ class AcceptanceRecord(Section):
     statement: ModelStatement = Field(description="What the model says of itself.")
     cases: CasesRecord
     candidates: tuple[CandidateRecord, ...] = Field(min_length=1, description="The asked model first.")
-    calibration: CalibrationRecord
-    threshold: Probability = Field(description="The local one: called positive at and above it, on the calibrated probability.")
-    threshold_rule: str = Field(description="How it was chosen.")
+    calibration: CalibrationRecord | None = Field(default=None, description="Of a yes or no; null of another question.")
+    threshold: Probability | None = Field(
+        default=None, description="The local one: called positive at and above it, on the calibrated probability; null likewise."
+    )
+    threshold_rule: str | None = Field(default=None, description="How it was chosen; null likewise.")
     prevalence: Probability | None = Field(default=None, description="Share with the finding that PPV and NPV are for.")
-    conformal: ConformalRecord
+    conformal: ConformalRecord | None = Field(default=None, description="Of a yes or no; null of another question.")
+    tuned: TunedRecord | None = Field(default=None, description="Of another question than yes or no; else not written.")
     unusual: UnusualRecord | None = Field(default=None, description="Null where too few cases were there to make a reference.")
     watch: WatchRecord | None = Field(default=None, description="Null in records of before: then nothing is said of drift.")
     subgroups: tuple[SubgroupRecord, ...] = Field(default=(), description="By column and group.")
@@ -138,6 +170,43 @@ class AcceptanceRecord(Section):
     origin: OriginRecord | None = Field(
         default=None, description="Where the model comes from; null, and not signed, where no run of its study was known."
     )
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Self:
+        binary = (self.calibration, self.threshold, self.threshold_rule, self.conformal)
+        if any(part is None for part in binary) != (self.tuned is not None) or (self.tuned is not None and any(binary)):
+            raise ValueError("a record holds what a yes or no is tuned to, or what another question is, and not both")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(write(self), "tuned", self.tuned)
+
+    @property
+    def yes_or_no(self) -> YesOrNo:
+        """What a yes or no is tuned to. RunError where the model answers another question."""
+        calibration, threshold, rule, conformal = self.calibration, self.threshold, self.threshold_rule, self.conformal
+        if calibration is None or threshold is None or rule is None or conformal is None:
+            raise self._another_question("This page")
+        return YesOrNo.model_construct(calibration=calibration, threshold=threshold, threshold_rule=rule, conformal=conformal)
+
+    def require_yes_or_no(self, door: str) -> None:
+        """RunError where the model answers another question. door: what asks, as in "CDS Hooks"."""
+        if self.tuned is not None:
+            raise self._another_question(door)
+
+    def _another_question(self, door: str) -> RunError:
+        return RunError(
+            f"{door} takes answers of a yes or no, and this model answers another question",
+            expected="a model of a yes or no",
+            found=f'kind = "{self.statement.data.label.kind}"',
+            hint="look at its answers on the pages of the clinic, or ask over /v1",
+        )
+
+    @property
+    def measured(self) -> Evaluation:
+        """What answers with `cannot tell` do, cross-fitted by patient."""
+        return self.yes_or_no.conformal.measured if self.tuned is None else self.tuned.measured
 
     @property
     def id(self) -> str:
@@ -161,6 +230,11 @@ class SignedAcceptance(Section):
     record: AcceptanceRecord
     key: str = Field(pattern=r"^[0-9a-f]{64}$", description="The clinic's public key, Ed25519.")
     signature: str = Field(pattern=r"^[0-9a-f]{128}$", description="Over the record's canonical bytes.")
+
+
+def _without(written: dict[str, Any], name: str, value: object) -> dict[str, Any]:
+    """Records from before there were other questions keep their bytes, their names and their signatures."""
+    return written if value else {key: one for key, one in written.items() if key != name}
 
 
 def keep_acceptance(clinic: ClinicPlace, record: AcceptanceRecord) -> str:

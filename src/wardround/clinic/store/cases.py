@@ -66,7 +66,7 @@ class StoredCase:
 def answer_row(case_id: str, whole: Mapping[str, Any], given_at: float, *, shadow: bool = False) -> dict[str, Any]:
     """The row of an answer; `whole` is the Answer as JSON holds it."""
     names = ("model", "acceptance", "probability", "raw_probability", "threshold", "verdict")
-    columns = {name: whole[name] for name in names}
+    columns = {name: whole.get(name) for name in names}  # of another question than yes or no some are null
     row = {"id": secrets.token_hex(16), "case_id": case_id, "given": given_at, "shadow": shadow}
     return {**row, **columns, "whole": json.dumps(whole, allow_nan=False)}
 

@@ -29,7 +29,7 @@ from wardround.values.private_files import make_private
 
 T = TypeVar("T")
 START = "0" * 64
-HEAD = "0003"
+HEAD = "0004"
 """The newest step of `migrations/versions`."""
 CUT = "audit-cut"
 """The line that says up to which line, of which hash, older ones were deleted."""

@@ -76,10 +76,10 @@ answers = Table(
     Column("given", Double, nullable=False, index=True),
     Column("model", String(64), nullable=False, index=True),
     Column("acceptance", String(64), nullable=False),
-    Column("probability", Double, nullable=False),
-    Column("raw_probability", Double, nullable=False),
-    Column("threshold", Double, nullable=False),
-    Column("verdict", String(16), nullable=False),
+    Column("probability", Double),  # of a yes or no; null of another question, as the next two
+    Column("raw_probability", Double),
+    Column("threshold", Double),
+    Column("verdict", String(16), nullable=False),  # positive, negative, told; cannot-tell
     Column("whole", Text, nullable=False),  # the Answer as JSON
     Column("shadow", Boolean, nullable=False, default=False),  # of a model that is tried beside; nobody was shown it
 )

@@ -5,8 +5,9 @@ A case is counted with the answer that was shown last. Cases of patients who wit
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,13 +78,20 @@ def case_counts(
     with store.reading() as connection:
         rows = {row.case_id: row for row in connection.execute(query)}
     counts = CaseCounts.of_nobody(contract)
-    np.add.at(counts.bins[SCORE], score_bins(np.array([row.probability for row in rows.values()], np.float64)), 1)
+    np.add.at(counts.bins[SCORE], _bins_of_answers(rows.values()), 1)
     for held, times in Counter(row.bins or "{}" for row in rows.values()).items():  # many cases lie in the same bins
         for name, part in json.loads(held).items():
             if name in counts.bins and 0 <= part < len(counts.bins[name]):
                 counts.bins[name][part] += times
     untold = [row.whole for row in rows.values() if row.verdict == "cannot-tell"]
     return CaseCounts(counts.bins, len(rows), len(untold), sum("unusual" in json.loads(whole)["reasons"] for whole in untold))
+
+
+def _bins_of_answers(rows: Collection[Any]) -> Counts:
+    """Of a yes or no by its probability; another question's answer knows its own."""
+    told = [row.probability for row in rows if row.probability is not None]
+    own = [int(json.loads(row.whole)["score_bin"]) for row in rows if row.probability is None]
+    return np.concatenate([score_bins(np.array(told, np.float64)), np.array(own, np.int64)])
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,12 @@ def labelled_cases(
         )
         .join(cases, cases.c.id == feedback.c.case_id)
         .join(answers, answers.c.id == feedback.c.answer_id)
-        .where(feedback.c.said >= since, feedback.c.said < min(until, 1e300), of_nobody_withdrawn())
+        .where(
+            feedback.c.said >= since,
+            feedback.c.said < min(until, 1e300),
+            of_nobody_withdrawn(),
+            answers.c.probability.is_not(None),  # of another question a doctor's word is no label
+        )
         .order_by(feedback.c.id)
     )
     if acceptance:

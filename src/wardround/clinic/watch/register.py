@@ -48,7 +48,7 @@ class Line:
     given: float
     shown: bool
     verdict: str
-    probability: float
+    probability: float | None
     withdrawn: bool
     seen: tuple[tuple[str, float], ...]
     opinions: int
@@ -58,7 +58,7 @@ class Line:
         seen = "; ".join(f"{name} {iso(at)}" for name, at in self.seen)
         cells = (
             self.case, iso(self.received), self.source, self.sender, self.patient, self.model, self.acceptance, iso(self.given),
-            "yes" if self.shown else "no", self.verdict, f"{self.probability:.6f}", seen,
+            "yes" if self.shown else "no", self.verdict, "" if self.probability is None else f"{self.probability:.6f}", seen,
             iso(min(at for _, at in self.seen)) if self.seen else "", str(self.opinions), "yes" if self.withdrawn else "no",
         )  # fmt: skip
         return tuple(unformulaic(cell) for cell in cells)
@@ -158,7 +158,7 @@ def _line(row: RowMapping, seen: tuple[tuple[str, float], ...]) -> Line:
         given=float(str(row["given"])),
         shown=not row["shadow"],
         verdict=str(row["verdict"]),
-        probability=float(str(row["probability"])),
+        probability=None if row["probability"] is None else float(str(row["probability"])),
         withdrawn=bool(row["withdrawn"]),
         seen=seen,
         opinions=int(str(row["opinions"])),

@@ -81,5 +81,5 @@ async def try_values(request: Request, person: Doctor, form: CheckedForm) -> Res
     answer = await run_in_threadpool(model.answer, record)
     state.store.later(lambda _: None, (person.name, "what-if", ""))
     said = said_of(as_json(answer), model.acceptance, words)
-    told = words("ask.tried", verdict=said.verdict, percent=said.percent, frequency=said.frequency)
-    return JSONResponse({"said": told, "probability": answer.probability, "verdict": answer.verdict})
+    told = words("ask.tried", verdict=said.verdict, percent=said.short, frequency=said.frequency)
+    return JSONResponse({"said": told, "probability": getattr(answer, "probability", None), "verdict": answer.verdict})

@@ -26,7 +26,7 @@ from wardround.clinic.store.database import Store
 from wardround.clinic.web.access import CheckedForm, Doctor, require_token
 from wardround.clinic.web.printing import pdf_of
 from wardround.clinic.web.rendering import page, problem, state_of, time_text, words_of
-from wardround.clinic.web.saying import figure_lines, percent, said_of, verdict_words
+from wardround.clinic.web.saying import figure_lines, said_of, verdict_of
 from wardround.clinic.web.sheets import patient_sheet
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.words import Words
@@ -87,13 +87,14 @@ def row_of(case: StoredCase, state: ClinicState, words: Words) -> dict[str, Any]
     record, film = state.acceptance(case.acceptance), state.desk.films.get(case.id)
     name = shown_name(film.identity.get("PatientName", "")) if film else ""
     opinions = [opinion for _, opinion, _ in case.opinions]
+    verdict, short = (case.answer["verdict"], "") if record is None else verdict_of(case.answer, record, words)
     return {
         "case": case,
         "id": case.id,
         "time": time_text(case.received),
         "patient": name or (case.patient[:8] if case.patient else words("case.nobody")),
-        "verdict": verdict_words(record, case.answer["verdict"], words) if record else case.answer["verdict"],
-        "percent": percent(case.answer["probability"]),
+        "verdict": verdict,
+        "percent": short,
         "unusual": "unusual" in case.answer["reasons"],
         "opinion": words(f"feedback.{opinions[-1]}") if opinions else "",
     }

@@ -15,7 +15,7 @@ from wardround.clinic.web.access import Anybody, Auditor
 from wardround.clinic.web.fact_words import card_rows, group_name, told
 from wardround.clinic.web.printing import pdf_of
 from wardround.clinic.web.rendering import page, state_of, time_text, words_of
-from wardround.clinic.web.saying import FIGURES, figure_lines, figure_text, finding, percent
+from wardround.clinic.web.saying import FIGURES, figure_lines, figure_text, finding, group_figures, percent
 from wardround.clinic.web.sheets import leaflet
 from wardround.clinic.web.state import ClinicState
 from wardround.clinic.web.words import Words
@@ -31,11 +31,12 @@ def facts(request: Request, person: Anybody) -> Response:  # noqa: ARG001
     if model is None:
         return page(request, "facts.html", record=None)
     record = model.acceptance
+    of_groups = {name: words(f"figure.{name}") for name in FIGURES[:3]} if record.tuned is None else group_figures(record, words)
     groups = [
         {
             "name": group_name(group, words),
             "cases": group.cases,
-            "texts": [words("facts.few") if group.few else figure_text(group.local, name) for name in FIGURES[:3]],
+            "texts": [words("facts.few") if group.few else figure_text(group.local, name) for name in of_groups],
         }
         for group in record.subgroups
     ]
@@ -44,7 +45,7 @@ def facts(request: Request, person: Anybody) -> Response:  # noqa: ARG001
         "about": about,
         "figures": figure_lines(record, words),
         "subgroups": groups,
-        "subgroup_names": FIGURES[:3],
+        "subgroup_names": list(of_groups.values()),
     }
     card = read_card(state.place, record.model, record.card)  # as people have filled it in since
     return page(request, "facts.html", record=record, card=list(card_rows(card, record.card, words)), **shown)
@@ -60,11 +61,21 @@ def about_lines(state: ClinicState, record: AcceptanceRecord, words: Words) -> l
         ("facts.synthetic", words("facts.made_up" if statement.synthetic else "facts.real_data")),
         *origin_lines(record.origin, words),
         ("facts.use", words("facts.released", text=use) if use else words("facts.research")),
-        ("facts.threshold", percent(record.threshold)),
-        ("facts.calibration", words(f"calibration.{record.calibration.chosen.name}")),
+        *tuned_lines(record, words),
         ("facts.acceptance", record.id),
         ("facts.accepted", str(record.created)[:16].replace("T", " ")),
         ("facts.sha256", record.model),
+    ]
+
+
+def tuned_lines(record: AcceptanceRecord, words: Words) -> list[tuple[str, str]]:
+    """How its answers became this hospital's."""
+    if record.tuned is not None:
+        return [("facts.calibration", words(f"calibration.{record.tuned.correction.name}"))]
+    tuned = record.yes_or_no
+    return [
+        ("facts.threshold", percent(tuned.threshold)),
+        ("facts.calibration", words(f"calibration.{tuned.calibration.chosen.name}")),
     ]
 
 

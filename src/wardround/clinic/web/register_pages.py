@@ -94,7 +94,8 @@ def _line_row(line: Line, words: Words) -> dict[str, Any]:
         "patient": line.patient,
         "model": line.model,
         "acceptance": line.acceptance,
-        "says": f"{words('register.' + line.verdict.replace('-', '_'))}, {percent(line.probability)}",
+        "says": words("register." + line.verdict.replace("-", "_"))
+        + ("" if line.probability is None else f", {percent(line.probability)}"),
         "marks": marks,
         "seen": [f"{name}, {time_text(at)}" for name, at in line.seen],
     }

@@ -75,6 +75,38 @@ class Prediction(BaseModel):
     research_only: bool = Field(description="True until the hospital released the model for clinical use.")
 
 
+class AnswerPart(BaseModel):
+    """A class, a grade, a finding, the number, or survival at a horizon."""
+
+    name: str = Field(description="As the study calls it.")
+    value: float = Field(description="Calibrated at this hospital: a chance from 0 to 1, or a number in the study's unit.")
+    raw: float = Field(description="As the model's file gives it.")
+    low: float | None = Field(description="Of a number, a count: the range; of a time: what like patients had. Else null.")
+    high: float | None
+    state: str = Field(
+        description="held, ruled-out: a class or grade; positive, negative, cannot-tell: a finding; value: a number."
+    )
+
+
+class PredictionInParts(BaseModel):
+    """One answer to another question than yes or no."""
+
+    case: str = Field(description="Its id, under which it can be asked for again.")
+    kind: str = Field(description="classes, grades, findings, number, count or time.")
+    answer: str = Field(description="What the model says, in the study's words; also where it cannot tell.")
+    parts: list[AnswerPart] = Field(description="Classes, grades or findings in the study's order; the number; the horizons.")
+    verdict: str = Field(description="told or cannot-tell.")
+    finding: str = Field(description="What the model is asked for.")
+    sentence: str = Field(description="The answer as a doctor is told it.")
+    reasons: list[str] = Field(description="Why it cannot tell: several-fit, none-fits, both-fit, neither-fits, wide, unusual.")
+    unusual: UnusualScore | None
+    score_bin: int = Field(description="Public bin of the answer, by which the clinic sees answers move.")
+    moved: list[MovedShare] = Field(default=[], description="For a table: what moved the answer.")
+    model: str = Field(description="SHA-256 of the model's file.")
+    acceptance: str
+    research_only: bool = Field(description="True until the hospital released the model for clinical use.")
+
+
 class Refusal(BaseModel):
     """Why a record got no answer."""
 
@@ -91,7 +123,7 @@ class Batch(BaseModel):
 class BatchAnswers(BaseModel):
     """An answer or a refusal for each record, in their order."""
 
-    answers: list[Prediction | Refusal]
+    answers: list[Prediction | PredictionInParts | Refusal]
 
 
 class ModelFacts(BaseModel):
@@ -102,7 +134,7 @@ class ModelFacts(BaseModel):
     study: str
     finding: str
     synthetic: bool
-    threshold: float
+    threshold: float | None = Field(description="Null of another question than yes or no.")
     research_only: bool
     contract: dict[str, Any]
 
@@ -141,7 +173,7 @@ _ROW = {
 _BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": _FILM, "application/json": _ROW}}}
 
 
-@router.post("/predict", response_model=Prediction, responses=_ERRORS, openapi_extra=_BODY)
+@router.post("/predict", response_model=Prediction | PredictionInParts, responses=_ERRORS, openapi_extra=_BODY)
 async def predict(request: Request, name: Machine) -> Response:
     """One record: the bytes of a film (DICOM, PNG, JPEG, TIFF), or a row of a table as JSON."""
     content: Any = await request.body()
@@ -189,7 +221,7 @@ def model_facts(request: Request, name: Machine) -> ModelFacts:  # noqa: ARG001
 _NOT_THERE: dict[int | str, dict[str, Any]] = {404: {"model": Refusal, "description": "No such case of this key."}}
 
 
-@router.get("/cases/{case_id}", response_model=Prediction, responses={**_ERRORS, **_NOT_THERE})
+@router.get("/cases/{case_id}", response_model=Prediction | PredictionInParts, responses={**_ERRORS, **_NOT_THERE})
 async def case(request: Request, name: Machine, case_id: Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]) -> Response:
     """An answer that this key got before. Cases of others do not exist here."""
     state = state_of(request)

@@ -8,57 +8,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wardround.clinic.acceptance.question_words import MEASURED, figures_of_record
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
+from wardround.clinic.web.frequencies import frequency, percent
+from wardround.clinic.web.saying_parts import Row, counted_as, said_of_parts
 from wardround.clinic.web.words import Words
 from wardround.study.record.evaluation_record import Evaluation
 
+__all__ = ["Said", "figure_lines", "figure_text", "finding", "frequency", "percent", "said_of", "verdict_of"]
 FIGURES = ("sensitivity", "specificity", "auc", "ppv", "npv", "ece")
 COVERAGES = ("coverage_positive", "coverage_negative", "cannot_tell")
 
 
 @dataclass(frozen=True)
 class Said:
-    """Sentences of one answer. unusual: "" where the film is like those that the model knows."""
+    """Sentences of one answer. unusual: "" where the film is like those that the model knows.
+
+    percent, probability, threshold: of a yes or no, else "". short: behind the verdict in one line. rows, drawing: of another
+    question its parts and a picture of them; empty of a yes or no.
+    """
 
     verdict: str
-    percent: str
-    probability: str
+    short: str
     frequency: str
-    threshold: str
     why: tuple[str, ...]
     unusual: str
-
-
-def frequency(probability: float) -> tuple[int, int]:
-    """(n, out of): a share that people can see before them. Shares below 1 of 100 are (0, 100), above 99 of 100 (100, 100).
-
-    >>> frequency(0.71), frequency(0.04), frequency(0.001), frequency(0.9999)
-    ((7, 10), (4, 100), (0, 100), (100, 100))
-    """
-    if 0.095 <= probability <= 0.905:
-        return round(probability * 10), 10
-    share = round(probability * 100)
-    if probability < 0.01:
-        share = 0
-    elif probability > 0.99:
-        share = 100
-    return share, 100
-
-
-def percent(probability: float) -> str:
-    """Whole percents; the ends are never called certain.
-
-    >>> percent(0.714), percent(0.0001), percent(0.9999)
-    ('71 %', '< 1 %', '> 99 %')
-    """
-    if probability < 0.01:
-        return "< 1 %"
-    return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+    percent: str = ""
+    probability: str = ""
+    threshold: str = ""
+    rows: tuple[Row, ...] = ()
+    drawing: str = ""
 
 
 def finding(record: AcceptanceRecord) -> str:
     """What the model looks for, as the study calls it."""
     return record.statement.data.label.name
+
+
+def verdict_of(answer: Mapping[str, Any], record: AcceptanceRecord, words: Words) -> tuple[str, str]:
+    """The verdict, and what stands behind it in one line."""
+    if record.tuned is not None:
+        said = said_of_parts(record, answer, words)
+        return said.verdict, said.short
+    return verdict_words(record, answer["verdict"], words), percent(answer["probability"])
 
 
 def verdict_words(record: AcceptanceRecord, verdict: str, words: Words) -> str:
@@ -75,32 +67,52 @@ def verdict_words(record: AcceptanceRecord, verdict: str, words: Words) -> str:
 
 def said_of(answer: Mapping[str, Any], record: AcceptanceRecord, words: Words) -> Said:
     """answer: as `as_json` gives it."""
+    verdict, short = verdict_of(answer, record, words)
+    kind, unusual = counted_as(record), answer["unusual"]
+    beyond = unusual is not None and not unusual["score"] <= unusual["limit"]
+    why = tuple(words(f"reason.{reason}") for reason in answer["reasons"] if reason != "unusual")
+    told_unusual = words(f"said.unusual_{kind}") if beyond else ""
+    if record.tuned is not None:
+        parts = said_of_parts(record, answer, words)
+        return Said(verdict, short, " ".join(parts.lines), why, told_unusual, rows=parts.rows, drawing=parts.drawing)
     name = words.sentence(finding(record))
-    kind = "film" if record.statement.data.kind == "image" else "row"
     count, total = frequency(answer["probability"])
     ends = {(0, 100): "fewest", (100, 100): "most"}
-    sentence = words(f"said.{ends.get((count, total), 'frequency')}_{kind}", count=count, total=total, finding=name)
-    unusual = answer["unusual"]
-    beyond = unusual is not None and not unusual["score"] <= unusual["limit"]
     return Said(
-        verdict=verdict_words(record, answer["verdict"], words),
+        verdict=verdict,
+        short=short,
+        frequency=words(f"said.{ends.get((count, total), 'frequency')}_{kind}", count=count, total=total, finding=name),
+        why=why,
+        unusual=told_unusual,
         percent=percent(answer["probability"]),
         probability=words("said.probability", finding=name),
-        frequency=sentence,
         threshold=words("said.threshold", percent=percent(answer["threshold"]), finding=name),
-        why=tuple(words(f"reason.{reason}") for reason in answer["reasons"] if reason != "unusual"),
-        unusual=words(f"said.unusual_{kind}") if beyond else "",
     )
 
 
 def figure_lines(record: AcceptanceRecord, words: Words) -> list[str]:
     """What the hospital measured of the model on its own cases, each with its interval."""
     lines = [words("figures.cases", cases=record.cases.cases, patients=record.cases.patients, hospital=record.hospital)]
+    if record.tuned is not None:
+        named = figures_of_record(record).items()
+        lines += [
+            words("figures.line", text=words.sentence(name), figure=text)
+            for key, name in named
+            if (text := figure_text(record.asked.local, key))
+        ]
+        names = {key: words(f"measured.{key}") for key in MEASURED}
+        return lines + [
+            words("figures.line", text=name, figure=text)
+            for key, name in names.items()
+            if (text := figure_text(record.measured, key))
+        ]
     lines += [words(f"figures.{name}", figure=text) for name in FIGURES if (text := figure_text(record.asked.local, name))]
-    lines += [
-        words(f"figures.{name}", figure=text) for name in COVERAGES if (text := figure_text(record.conformal.measured, name))
-    ]
-    return lines
+    return lines + [words(f"figures.{name}", figure=text) for name in COVERAGES if (text := figure_text(record.measured, name))]
+
+
+def group_figures(record: AcceptanceRecord, words: Words) -> dict[str, str]:
+    """Of another question than yes or no: key -> name of the figures that are shown of groups."""
+    return {key: words.sentence(name) for key, name in list(figures_of_record(record).items())[:3]}
 
 
 def figure_text(evaluation: Evaluation | None, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
 from wardround.clinic.place.origin_record import OriginRecord
-from wardround.clinic.web.saying import finding, frequency
+from wardround.clinic.web.saying import finding, frequency, verdict_of
 from wardround.clinic.web.words import Words
 from wardround.study.protection import right_guesses
 
@@ -61,16 +61,13 @@ def patient_sheet(answer: Mapping[str, Any], record: AcceptanceRecord, words: Wo
     """One patient's result. It says no more than the doctor's page, and less where the model cannot tell."""
     name = words.sentence(finding(record))
     kind = "film" if record.statement.data.kind == "image" else "row"
-    count, total = frequency(answer["probability"])
     beyond = "unusual" in answer["reasons"]
-    result = [words(f"patient.{'cannot_tell' if answer['verdict'] == 'cannot-tell' else answer['verdict']}", finding=name)]
-    if answer["verdict"] != "cannot-tell":
-        shown = (max(count, 1), total) if count < total else (total - 1, total)
-        result.append(words("patient.frequency", count=shown[0], total=shown[1], finding=name))
+    result = _result(answer, record, words)
     if beyond:
-        result.append(words("patient.unusual"))
+        result.append(words("patient.unusual" if kind == "film" else "patient.unusual_row"))
+    looked = f"patient.what_{kind}" if record.tuned is None else f"patient.asked_{kind}"
     sections = (
-        (words("patient.what_it_is"), (words(f"patient.what_{kind}", finding=name), words("patient.computer"))),
+        (words("patient.what_it_is"), (words(looked, finding=name), words("patient.computer"))),
         (words("patient.result"), tuple(result)),
         (words("patient.means"), (words("patient.not_a_doctor"), words("patient.can_be_wrong"), words("patient.next"))),
         (words("patient.ask"), (contact or words("patient.ask_doctor"), words("patient.no_panic"))),
@@ -78,13 +75,27 @@ def patient_sheet(answer: Mapping[str, Any], record: AcceptanceRecord, words: Wo
     return Sheet(words("patient.title"), sections)
 
 
+def _result(answer: Mapping[str, Any], record: AcceptanceRecord, words: Words) -> list[str]:
+    """Sentences of what the computer said; no chance and no number where it cannot tell."""
+    name, verdict = words.sentence(finding(record)), answer["verdict"]
+    if verdict == "cannot-tell":
+        return [words("patient.cannot_tell", finding=name)]
+    if record.tuned is not None:
+        told, short = verdict_of(answer, record, words)
+        return [words("patient.told", finding=name, answer=f"{told} {short}".strip()), words("patient.about")]
+    count, total = frequency(answer["probability"])
+    shown = (max(count, 1), total) if count < total else (total - 1, total)
+    return [words(f"patient.{verdict}", finding=name), words("patient.frequency", count=shown[0], total=shown[1], finding=name)]
+
+
 def leaflet(record: AcceptanceRecord, words: Words, contact: str, privacy: Privacy | None) -> Sheet:
     """How a hospital's patients took part in the study, for everybody who asks."""
     name = words.sentence(finding(record))
+    goal = "leaflet.goal" if record.tuned is None else "leaflet.goal_answer"
     return Sheet(
         words("leaflet.title"),
         (
-            (words("leaflet.why"), (words("leaflet.goal", finding=name), words("leaflet.together"))),
+            (words("leaflet.why"), (words(goal, finding=name), words("leaflet.together"))),
             (words("leaflet.what"), (words("leaflet.stays"), words("leaflet.sums"), privacy_words(privacy, words))),
             (words("leaflet.rights"), (words("leaflet.no"), words("leaflet.care"), contact or words("patient.ask_doctor"))),
         ),

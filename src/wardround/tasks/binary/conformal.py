@@ -63,8 +63,8 @@ def conformal_limits(scores: NDArray[np.floating], labels: NDArray[np.integer], 
     (1.0, None)
     """
     values, positive = np.asarray(scores, np.float64), np.asarray(labels) == 1
-    below = _low_order(values[positive], 1 - promise)
-    above = _low_order(-values[~positive], 1 - promise)
+    below = low_order(values[positive], 1 - promise)
+    above = low_order(-values[~positive], 1 - promise)
     return ConformalLimits(
         promise=promise,
         positive_from=below,
@@ -74,7 +74,7 @@ def conformal_limits(scores: NDArray[np.floating], labels: NDArray[np.integer], 
     )
 
 
-def _low_order(values: Floats, alpha: float) -> float | None:
+def low_order(values: Floats, alpha: float) -> float | None:
     """Between the order statistics around rank alpha (n + 1); None where that lies below the first."""
     rank = _rank(alpha, len(values))
     if rank < 1:
