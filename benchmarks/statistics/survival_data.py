@@ -19,14 +19,14 @@ HORIZONS = (730.0, 1095.0, 1826.0)
 TEN = (
     "age_at_index",
     "treatment_or_therapy_yes",
-    "race_white",
-    "prior_malignancy_yes",
-    "ajcc_pathologic_n_N1",
-    "ajcc_pathologic_t_T3",
-    "ajcc_pathologic_stage_Stage IIIA",
-    "morphology_8520/3",
+    "race_black or african american",
     "ajcc_pathologic_m_MX",
-    "ethnicity_not reported",
+    "ajcc_pathologic_n_N1",
+    "ajcc_pathologic_n_N2",
+    "ajcc_pathologic_t_T2",
+    "ajcc_pathologic_t_T3",
+    "morphology_8520/3",
+    "prior_malignancy_yes",
 )
 ALL = tuple(column.name for column in suggested_contract(NAME).columns if column.name != "days")
 

@@ -16,14 +16,14 @@ needs_data = pytest.mark.skipif("WARDROUND_DATA" not in os.environ or not DATA.i
 TEN = (
     "age_at_index",
     "treatment_or_therapy_yes",
-    "race_white",
-    "prior_malignancy_yes",
-    "ajcc_pathologic_n_N1",
-    "ajcc_pathologic_t_T3",
-    "ajcc_pathologic_stage_Stage IIIA",
-    "morphology_8520/3",
+    "race_black or african american",
     "ajcc_pathologic_m_MX",
-    "ethnicity_not reported",
+    "ajcc_pathologic_n_N1",
+    "ajcc_pathologic_n_N2",
+    "ajcc_pathologic_t_T2",
+    "ajcc_pathologic_t_T3",
+    "morphology_8520/3",
+    "prior_malignancy_yes",
 )
 
 

@@ -153,6 +153,8 @@ def test_ten_columns_of_866_patients_in_at_most_seven_exchanges(ties: str) -> No
     np.testing.assert_allclose(result.figures["p"], theirs.pvalues, atol=1e-8)
     assert result.figures["log_likelihood"] == pytest.approx(theirs.llf, abs=1e-8)
     assert (result.figures["fitted_patients"], result.figures["fitted_events"]) == (866, 119)
+    for name, said in (("coefficients", (0.225862, -1.290571)), ("standard_errors", (0.099959, 0.226380))):
+        np.testing.assert_allclose(result.figures[name][:2], said, atol=6e-7)
     assert result.figures["exchanges"] <= 7 and result.error < 1e-9
 
 
