@@ -27,6 +27,7 @@ from wardround.analysis.survival.proportional_hazards import trend_sums
 from wardround.analysis.survival.risk_set_sums import FARTHEST, leaving_sums, weighted_moments
 from wardround.analysis.survival.score_table import MOST_BINS, bin_of, bins_for, score_table
 from wardround.analysis.survival.time_grid import Counts, Floats, TimeGrid
+from wardround.analysis.survival.trend_on_grid import clock_of_cells, counts_on, event_trend
 from wardround.privacy.bounded_arrays import Arrays, Quantity
 from wardround.privacy.disclosure import kept_ends
 from wardround.values.rows import Rows
@@ -146,6 +147,9 @@ class Exchanges:
         followed = float(np.array(self.declared.grid.ends)[-1]) + 1
         quantities = {"exposure": Quantity((cells,), bound * math.exp(FARTHEST) * followed), "far": Quantity(())}
         order = self._order()
+        if self.tests_trend_on_grid:
+            order = self._order(events=(cells,))
+            quantities["trend_events"] = Quantity((self.size,), bound * column)
         if self.declared.section.baseline == "by_hospital":
             order = self._order(clock=(cells,))
             quantities |= {
@@ -154,6 +158,17 @@ class Exchanges:
                 "trend_twice": Quantity((self._triangle,), bound * column**2),
             }
         return Exchange("checks", quantities, order)
+
+    @property
+    def tests_trend_on_grid(self) -> bool:
+        """Whether hazards are tested for being proportional with one baseline; a penalty leaves residuals that do not add up to
+        0."""
+        return self.declared.section.baseline == "common" and self.declared.section.ridge == 0
+
+    def clock_of(self, leaving: Floats, events: Floats) -> Floats:
+        """g of the test of proportional hazards, on the widened grid, from the totals by cell of the public one."""
+        totals = (np.rint(np.asarray(total)).astype(np.int64) for total in (leaving, events))
+        return clock_of_cells(counts_on(self.widened(leaving), self.declared.grid.ends, *totals), self.smallest)
 
     @property
     def fine_horizons(self) -> tuple[float, ...]:
@@ -266,6 +281,8 @@ class Exchanges:
             "exposure": self._padded(exposure(model.times, predictor, grid), beyond=False),
             "far": np.array(int(far.sum())),
         }
+        if self.tests_trend_on_grid:
+            arrays["trend_events"] = self._own_trend(model, grid, ask)
         if self.declared.section.baseline == "by_hospital":
             clock = clock_of(grid, ask.order["clock"][: grid.cells])
             trend = trend_sums(model, coefficients, clock, self.declared.section.ties)
@@ -275,6 +292,14 @@ class Exchanges:
                 "trend_twice": upper(trend.twice),
             }
         return arrays
+
+    def _own_trend(self, model: FollowUp, grid: TimeGrid, ask: Ask) -> Floats:
+        """0 where the order's totals are not even those of this hospital."""
+        leaving, events = ask.order["leaving"], ask.order["events"]
+        cells = self.declared.grid.cell_of(model.times)
+        own = np.bincount(cells[model.events], minlength=self.declared.grid.cells + 1)[:-1]
+        sound = (events >= own - 0.5).all() and (events <= leaving[:-1]).all() and grid != self._one_cell
+        return event_trend(model, grid, self.clock_of(leaving, events)) if sound else np.zeros(self.size)
 
     def _own_accuracy(self, rows: Rows, ask: Ask) -> Arrays:
         model = self.declared.modelled(rows, held_out=True)

@@ -14,8 +14,9 @@ from wardround.analysis.survival.exchanges import Exchanges
 from wardround.analysis.survival.kaplan_meier import kaplan_meier
 from wardround.analysis.survival.partial_likelihood import LikelihoodSums, symmetric
 from wardround.analysis.survival.proportional_hazards import ProportionalHazards, TrendSums, proportional_hazards
-from wardround.analysis.survival.risk_set_sums import FARTHEST, cell_risk_sets
+from wardround.analysis.survival.risk_set_sums import FARTHEST, CellRiskSets, cell_risk_sets
 from wardround.analysis.survival.time_grid import Floats, TimeGrid
+from wardround.analysis.survival.trend_on_grid import trend_of_cells
 from wardround.values.errors import DataError
 from wardround.values.tree import Tree
 
@@ -23,8 +24,9 @@ from wardround.values.tree import Tree
 @dataclass(frozen=True)
 class FittedModel:
     """fit: in the unit of the matrix. counts: of the regression's patients, on the grid that the rule left. events: that the
-    likelihood knows of, with a common baseline those on the grid. centre: the mean predictor. proportional: None with a common
-    baseline. far: patients whose predictor was cut in the baseline. order: of what is asked about the fit.
+    likelihood knows of, with a common baseline those on the grid. centre: the mean predictor. proportional: None with a penalty,
+    and where all events have one place in time. far: patients whose predictor was cut in the baseline. order: of what is asked
+    about the fit.
     """
 
     fit: CoxFit
@@ -48,8 +50,9 @@ def fitted(exchanges: Exchanges, counts: Total) -> Generator[Ask, Total, FittedM
     narrowed = whole.widened(np.isin(np.array(declared.grid.ends), grid.ends))
     means = counts["column_sums"] / max(int(whole.patients[0]), 1)
     order: Tree = {"leaving": leaving.astype(np.float64)}
+    last: _LastRiskSets | None = None
     if declared.section.baseline == "common":
-        fit = yield from _with_common_baseline(exchanges, grid, means, order)
+        fit, last = yield from _with_common_baseline(exchanges, grid, means, order)
     else:
         fit = yield from _by_hospital(exchanges)
     centre = float(means @ fit.coefficients)
@@ -58,6 +61,8 @@ def fitted(exchanges: Exchanges, counts: Total) -> Generator[Ask, Total, FittedM
     if declared.section.baseline == "by_hospital":
         clock = np.nan_to_num(1 - kaplan_meier(narrowed).survival, nan=1.0)
         asked = {**order, "clock": np.append(clock, np.zeros(declared.grid.cells - grid.cells))}
+    elif exchanges.tests_trend_on_grid:
+        asked = {**order, "events": counts["fitted"][:-1, 1].astype(np.float64)}
     checks = yield Ask("checks", asked)
     require_unclipped(checks)
     far = int(checks["far"])
@@ -73,6 +78,14 @@ def fitted(exchanges: Exchanges, counts: Total) -> Generator[Ask, Total, FittedM
     if declared.section.baseline == "by_hospital" and declared.section.ridge == 0:
         once, twice = (symmetric(checks[f"trend_{name}"], exchanges.size) for name in ("once", "twice"))
         proportional = proportional_hazards(fit.information, TrendSums(checks["trend_score"], once, twice))
+    elif last is not None and exchanges.tests_trend_on_grid:
+        proportional = trend_of_cells(
+            fit.information,
+            last.sets,
+            exchanges.clock_of(asked["leaving"], asked["events"]),
+            last.event_columns,
+            checks["trend_events"],
+        )
     by_hospital = declared.section.baseline == "by_hospital"
     events = int(counts["fitted_events"]) if by_hospital else int(narrowed.events().sum())
     left_out = int(counts["fitted_left_out"])
@@ -102,7 +115,17 @@ def _by_hospital(exchanges: Exchanges) -> Generator[Ask, Total, CoxFit]:
             return fit
 
 
-def _with_common_baseline(exchanges: Exchanges, grid: TimeGrid, means: Floats, order: Tree) -> Generator[Ask, Total, CoxFit]:
+@dataclass(frozen=True)
+class _LastRiskSets:
+    """At the last point that was asked for. event_columns: (p,), the sum of x over all events on the grid."""
+
+    sets: CellRiskSets
+    event_columns: Floats
+
+
+def _with_common_baseline(
+    exchanges: Exchanges, grid: TimeGrid, means: Floats, order: Tree
+) -> Generator[Ask, Total, tuple[CoxFit, _LastRiskSets]]:
     """Each step asks for the risk sets at a point, and with them known for the second moments there."""
     declared, cells, asked = exchanges.declared, grid.cells, 0
     steps = ascent(declared.names, _penalty(exchanges), exchanges.times)
@@ -124,7 +147,7 @@ def _with_common_baseline(exchanges: Exchanges, grid: TimeGrid, means: Floats, o
             point = steps.send(replace(sums, error=rounding))
         except StopIteration as ended:
             fit: CoxFit = replace(ended.value, exchanges=asked)
-            return fit
+            return fit, _LastRiskSets(sets, total["event_columns"])
 
 
 def _to_cells(array: Floats, cells: int) -> Floats:

@@ -56,6 +56,10 @@ def _ratios(declared: DeclaredSurvival, model: FittedModel) -> ResultParts:
         notes.append(
             "trend: chi-square of a hazard ratio that changes with time; where its p is small the ratio is an average over time"
         )
+        if declared.section.baseline == "common":
+            notes.append(
+                "trend takes the columns' variance as the same in every risk set, so that no sum of a few cells is needed"
+            )
     detailed = Table("coefficients", "Coefficients", of_details, tuple(details), tuple(notes))
     intervals = tuple(
         Interval(str(name), estimate, low, high)
