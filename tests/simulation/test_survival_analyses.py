@@ -44,6 +44,8 @@ def test_curves_and_hazard_ratios_in_one_call(tables: dict[str, Path], tmp_path:
     ratio = dict(zip(run.figures["columns"], run.figures["coefficients"], strict=True))["arm"]
     assert ratio == pytest.approx(-0.7, abs=0.3)
     assert 0.5 < run.figures["concordance"] < 1 and len(run.figures["horizons"]) == 2
+    own = json.loads((run.folder / "sites" / "north" / "report.json").read_bytes())["dataset_counts"]["fitted"]["baseline_hazard"]
+    assert own["rows"][-1][1] == 2000 and f"{own['rows'][-1][4]!r}" not in (run.folder / "results.json").read_text()
     common = wr.cox("Surv(days, died) ~ age/10 + arm", tables, COLUMNS, baseline="common", progress=False)
     np.testing.assert_allclose(common.figures["coefficients"], run.figures["coefficients"], atol=0.15)
 

@@ -15,7 +15,10 @@ from wardround.values.errors import StudyError
 
 SAMPLES = {kind: parse_study(starter(kind)) for kind in KINDS}
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-ANALYSES = {name: parse_study((EXAMPLES / f"{name}.toml").read_text("utf-8")) for name in ("heart_risk_factors", "hiv_trial")}
+ANALYSES = {
+    name: parse_study((EXAMPLES / f"{name}.toml").read_text("utf-8"))
+    for name in ("heart_risk_factors", "hiv_trial", "breast_cancer_survival")
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -143,6 +143,16 @@ class OwnTables(Protocol):
 
 
 @runtime_checkable
+class OwnTablesOfSums(Protocol):
+    """An analysis that describes a hospital's own rows for that hospital alone, once an order says something of all of them."""
+
+    def own_tables_of(self, rows: Rows, ask: Ask) -> Mapping[str, Any]:
+        """What stands in the hospital's own report after this ask, as JSON holds it; nothing for most. It never leaves the
+        site."""
+        ...
+
+
+@runtime_checkable
 class OwnCounts(Protocol):
     """An analysis that counts something of a hospital's own rows for that hospital alone."""
 

@@ -113,6 +113,7 @@ def cox(
     baseline: Baseline = "by_hospital",
     ties: Ties | None = None,
     strata: str | None = None,
+    strata_baselines: bool = False,
     ridge: float = 0.0,
     groups: str | None = None,
     held_out: bool = False,
@@ -146,6 +147,8 @@ def cox(
         efron, or breslow, which is the only one with a common baseline. Default: efron where it can be.
     strata
         A column whose groups have baselines of their own within each hospital.
+    strata_baselines
+        Whether the baseline hazard of each of these groups, over all hospitals, is told.
     ridge
         Penalty on squared coefficients of columns in the contract's scale.
     groups
@@ -200,6 +203,7 @@ def cox(
         "event": event,
         "groups": groups,
         "strata": strata,
+        "strata_baselines": strata_baselines,
         "terms": [term.model_dump(mode="json") for term in parse_formula(f"`{event}` ~ {said[3]}", missing).terms],
         "baseline": baseline,
         "ties": ties or ("efron" if baseline == "by_hospital" else "breslow"),

@@ -10,16 +10,17 @@ happened. Under privacy no count leaves:
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from traceback import format_exception
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardround.analysis.carrying import CLIPPED, bounded, bounded_rows, exchange_of
-from wardround.analysis.protocol import Ask, OwnCounts, OwnTables, PrivateAnalysis
+from wardround.analysis.protocol import Ask, OwnCounts, OwnTables, OwnTablesOfSums, PrivateAnalysis
 from wardround.analysis.registry import analysis_of
 from wardround.plan.permission import ORDER
 from wardround.plan.plan import Plan
@@ -106,15 +107,16 @@ class AnalysisWork:
         if isinstance(self.analysis, OwnCounts):
             self.store.add_to_report("dataset_counts", "own", dict(self.analysis.own_counts(self._rows)))
         if isinstance(self.analysis, OwnTables):
-            self._describe_to_itself(self.analysis)
+            self._describe_to_itself("tables", self.analysis.own_tables)
         header = order.header
         state = replace(before, study=header.study, records=self._fingerprint, memory={}, pending=None)
         return {}, replace(state, opening=0, opened=content_of(order), opened_with=tuple(map(SiteId, header.cohort)))
 
-    def _describe_to_itself(self, analysis: OwnTables) -> None:
+    def _describe_to_itself(self, key: str, tables_of: Callable[[Rows], Mapping[str, Any]]) -> None:
         """The hospital's own tables, in its own report. What goes wrong with them is told in the log, and changes no answer."""
         try:
-            self.store.add_to_report("dataset_counts", "tables", analysis.own_tables(self._rows))
+            if tables := tables_of(self._rows):
+                self.store.add_to_report("dataset_counts", key, tables)
         except Exception as error:  # noqa: BLE001  the rows may have caused it, and a refusal would tell
             self.store.log("tables", f"This hospital's own tables were not made: {''.join(format_exception(error))}")
 
@@ -142,6 +144,8 @@ class AnalysisWork:
         if isinstance(words, NoisedArrayWords):
             return words.encode(self._bounded_sum(ask, words))
         kept = bounded(self._contribution(ask), exchange, sites)
+        if isinstance(self.analysis, OwnTablesOfSums):
+            self._describe_to_itself("fitted", partial(self.analysis.own_tables_of, ask=ask))
         if kept[CLIPPED]:
             self.store.log(
                 "bounds", f"In sum {header.round}, {header.label}, {int(kept[CLIPPED])} numbers lay beyond their bounds."

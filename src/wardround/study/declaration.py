@@ -226,6 +226,7 @@ LATER_SETTINGS: Mapping[str, object] = {
     "analysis.regression.term_tests": "wald",
     "analysis.regression.reach": 200.0,
     "analysis.regression.reml": False,
+    "analysis.survival.strata_baselines": False,
     "data.label.task": None,
     "data.molecule": None,
     "network.dropout": None,

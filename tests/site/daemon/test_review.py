@@ -16,6 +16,7 @@ from wardround.site.daemon.offers import Offers
 from wardround.site.daemon.policy import Policy
 from wardround.site.daemon.review import ALARM, Review, review_of
 from wardround.site.daemon.review_page import write_review
+from wardround.study.reading import parse_study
 from wardround.values.errors import DataError
 
 from ...federation.evaluations import evaluation
@@ -71,6 +72,45 @@ def test_the_page_of_an_evaluation_never_speaks_of_training(tmp_path: Path) -> N
     assert not re.search(r"\btrain|\blearn|\brounds?\b|federated|fedavg", told), told
     assert f"{ALARM}privacy.mode is none" in page
     hospitals.close()
+
+
+SURVIVAL = """
+format = 1
+[question]
+title = "When"
+[data]
+kind = "table"
+[data.label]
+column = "label"
+[[data.columns]]
+name = "a"
+range = [0, 900]
+[[data.columns]]
+name = "b"
+range = [-8, 8]
+[[data.columns]]
+name = "place"
+kind = "category"
+categories = ["north", "south"]
+[analysis.survival]
+time = "a"
+event = "label"
+until = 600
+cell = 60
+strata = "place"
+strata_baselines = {told}
+[[analysis.survival.terms]]
+column = "b"
+"""
+
+
+def test_a_figure_that_may_be_one_hospitals_is_a_warning_on_the_page(tmp_path: Path) -> None:
+    """Where a column says whose patients they are, its baselines are those hospitals' own."""
+    for told in ("true", "false"):
+        hospitals = Hospitals(tmp_path / told, parse_study(SURVIVAL.format(told=told)))
+        page = text_of(reviewed(hospitals, data=False))
+        assert (f"{ALARM}For each value of place the hazard by time becomes public" in page) == (told == "true")
+        hospitals.close()
 
 
 def test_personal_models_are_on_the_page_where_the_study_makes_them(hospitals: Hospitals) -> None:

@@ -77,6 +77,11 @@ class DeclaredSurvival:
         name = self.section.groups
         return ("all patients",) if name is None else self._codes(name)
 
+    @property
+    def strata_names(self) -> tuple[str, ...]:
+        """The strata within hospitals, by their codes; none where no column makes any."""
+        return () if self.section.strata is None else self._codes(self.section.strata)
+
     def label_of(self, group: str) -> str:
         """A group's name where it stands alone."""
         return f"{self.section.groups} = {group}" if self.section.groups is not None else group

@@ -26,6 +26,7 @@ from wardround.analysis.survival.partial_likelihood import FollowUp, likelihood_
 from wardround.analysis.survival.proportional_hazards import trend_sums
 from wardround.analysis.survival.risk_set_sums import FARTHEST, leaving_sums, weighted_moments
 from wardround.analysis.survival.score_table import MOST_BINS, bin_of, bins_for, score_table
+from wardround.analysis.survival.strata_baselines import strata_exposures, strata_grid
 from wardround.analysis.survival.time_grid import Counts, Floats, TimeGrid
 from wardround.analysis.survival.trend_on_grid import clock_of_cells, counts_on, event_trend
 from wardround.privacy.bounded_arrays import Arrays, Quantity
@@ -75,6 +76,11 @@ class Exchanges:
         return self.declared.study.analysis.smallest_cell
 
     @property
+    def _strata(self) -> int:
+        """How many strata have a baseline of their own that is told."""
+        return len(self.declared.strata_names) if self.declared.section.strata_baselines else 0
+
+    @property
     def _one_cell(self) -> TimeGrid:
         return TimeGrid(self.declared.grid.ends[-1:], self.declared.grid.whole)
 
@@ -116,6 +122,8 @@ class Exchanges:
                 "fitted_left_out": Quantity(()),
                 "column_sums": Quantity((self.size,), bound * self._largest_column),
             }
+        if self._strata:
+            quantities["strata"] = Quantity((self._strata, cells + 1, 2))
         return Exchange("counts", quantities)
 
     def _likelihood(self) -> Exchange:
@@ -152,6 +160,9 @@ class Exchanges:
             quantities["trend_events"] = Quantity((self.size,), bound * column)
         if self.declared.section.baseline == "by_hospital":
             order = self._order(clock=(cells,))
+            if self._strata:
+                order = {**order, "strata_leaving": (self._strata, cells + 1)}
+                quantities["strata_exposure"] = Quantity((cells, self._strata), bound * math.exp(FARTHEST) * followed)
             quantities |= {
                 "trend_score": Quantity((self.size,), 2 * bound * column),
                 "trend_once": Quantity((self._triangle,), bound * column**2),
@@ -240,6 +251,11 @@ class Exchanges:
                 "fitted_left_out": np.array(int((complete & ~declared.design.complete(rows)).sum())),
                 "column_sums": model.columns.sum(axis=0),
             }
+            if self._strata:
+                assert model.strata is not None
+                shape = (self._strata, 1)
+                events = model.events.astype(np.int64)
+                arrays["strata"] = event_counts(model.times, events, model.strata, declared.grid, shape)
         return arrays
 
     def _own_likelihood(self, rows: Rows, coefficients: Floats) -> Arrays:
@@ -291,7 +307,23 @@ class Exchanges:
                 "trend_once": upper(trend.once),
                 "trend_twice": upper(trend.twice),
             }
+        if self._strata:
+            arrays["strata_exposure"] = self._own_strata(model, predictor, ask.order["strata_leaving"])
         return arrays
+
+    def _own_strata(self, model: FollowUp, predictor: Floats, leaving: Floats) -> Floats:
+        """0 where the order's totals are not even those of this hospital, or allow no cell."""
+        assert model.strata is not None
+        nobody = np.zeros(len(model.times), np.int64)
+        own = event_counts(model.times, nobody, model.strata, self.declared.grid, (self._strata, 1)).sum(axis=2)
+        grid = self.strata_grid(leaving) if (leaving >= own - 0.5).all() else None
+        if grid is None:
+            return np.zeros((self.declared.grid.cells, self._strata))
+        return self._padded(strata_exposures(model.times, predictor, model.strata, self._strata, grid), beyond=False)
+
+    def strata_grid(self, leaving: Floats | Counts) -> TimeGrid | None:
+        """The grid that the rule leaves to baselines of strata."""
+        return strata_grid(self.declared.grid, leaving, self.smallest, self.declared.horizon_ends)
 
     def _own_trend(self, model: FollowUp, grid: TimeGrid, ask: Ask) -> Floats:
         """0 where the order's totals are not even those of this hospital."""

@@ -15,6 +15,7 @@ from wardround.analysis.survival.kaplan_meier import kaplan_meier
 from wardround.analysis.survival.partial_likelihood import LikelihoodSums, symmetric
 from wardround.analysis.survival.proportional_hazards import ProportionalHazards, TrendSums, proportional_hazards
 from wardround.analysis.survival.risk_set_sums import FARTHEST, CellRiskSets, cell_risk_sets
+from wardround.analysis.survival.strata_baselines import StratumBaseline, strata_baselines
 from wardround.analysis.survival.time_grid import Floats, TimeGrid
 from wardround.analysis.survival.trend_on_grid import trend_of_cells
 from wardround.values.errors import DataError
@@ -26,7 +27,7 @@ class FittedModel:
     """fit: in the unit of the matrix. counts: of the regression's patients, on the grid that the rule left. events: that the
     likelihood knows of, with a common baseline those on the grid. centre: the mean predictor. proportional: None with a penalty,
     and where all events have one place in time. far: patients whose predictor was cut in the baseline. order: of what is asked
-    about the fit.
+    about the fit. strata: baselines of the study's strata; None where it asks for none or the rule allows none.
     """
 
     fit: CoxFit
@@ -38,6 +39,7 @@ class FittedModel:
     proportional: ProportionalHazards | None
     far: int
     order: Tree
+    strata: tuple[StratumBaseline, ...] | None = None
 
 
 def fitted(exchanges: Exchanges, counts: Total) -> Generator[Ask, Total, FittedModel]:
@@ -61,6 +63,10 @@ def fitted(exchanges: Exchanges, counts: Total) -> Generator[Ask, Total, FittedM
     if declared.section.baseline == "by_hospital":
         clock = np.nan_to_num(1 - kaplan_meier(narrowed).survival, nan=1.0)
         asked = {**order, "clock": np.append(clock, np.zeros(declared.grid.cells - grid.cells))}
+        if declared.section.strata_baselines:
+            by_stratum = EventCounts(declared.grid, counts["strata"])
+            strata_leaving = np.concatenate([by_stratum.leaving, by_stratum.entering[:, -1:]], axis=1)
+            asked = {**asked, "strata_leaving": strata_leaving.astype(np.float64)}
     elif exchanges.tests_trend_on_grid:
         asked = {**order, "events": counts["fitted"][:-1, 1].astype(np.float64)}
     checks = yield Ask("checks", asked)
@@ -86,10 +92,14 @@ def fitted(exchanges: Exchanges, counts: Total) -> Generator[Ask, Total, FittedM
             last.event_columns,
             checks["trend_events"],
         )
+    strata = None
+    if declared.section.strata_baselines and (own_grid := exchanges.strata_grid(asked["strata_leaving"])) is not None:
+        exposures = checks["strata_exposure"][: own_grid.cells]
+        strata = strata_baselines(declared.strata_names, EventCounts(declared.grid, counts["strata"]), own_grid, exposures)
     by_hospital = declared.section.baseline == "by_hospital"
     events = int(counts["fitted_events"]) if by_hospital else int(narrowed.events().sum())
     left_out = int(counts["fitted_left_out"])
-    return FittedModel(fit, narrowed, events, left_out, centre, baseline, proportional, far, order)
+    return FittedModel(fit, narrowed, events, left_out, centre, baseline, proportional, far, order, strata)
 
 
 def _penalty(exchanges: Exchanges) -> Floats:

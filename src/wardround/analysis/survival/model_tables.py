@@ -14,6 +14,7 @@ from wardround.analysis.survival.horizons import HorizonFigures, Scores, censori
 from wardround.analysis.survival.kaplan_meier import Z
 from wardround.analysis.survival.parts import ResultParts, cells, shown_or_none, told
 from wardround.analysis.survival.risk_set_sums import FARTHEST
+from wardround.analysis.survival.strata_baselines import strata_parts
 from wardround.privacy.disclosure import shown_count
 
 _LARGEST = 700.0
@@ -22,7 +23,11 @@ _LARGEST = 700.0
 
 def model_parts(declared: DeclaredSurvival, model: FittedModel, accuracy: Total, smallest: int) -> ResultParts:
     """Everything of a result that needs the regression. accuracy: the total of the exchange of that name."""
-    return _ratios(declared, model) + _fit(declared, model, smallest) + _accuracy(declared, model, accuracy, smallest)
+    parts = _ratios(declared, model) + _fit(declared, model, smallest) + _accuracy(declared, model, accuracy, smallest)
+    section = declared.section
+    if section.strata is None or not section.strata_baselines:
+        return parts
+    return parts + strata_parts(section.strata, model.strata, section.horizons, declared.time_label, smallest)
 
 
 def _ratios(declared: DeclaredSurvival, model: FittedModel) -> ResultParts:

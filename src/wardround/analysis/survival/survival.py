@@ -1,7 +1,8 @@
 """Survival as an analysis: curves, tests between groups, and a Cox regression, by the exchanges of `exchanges.py`."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from wardround.analysis.survival.exchanges import LARGEST_CASE, Exchanges
 from wardround.analysis.survival.fitting import FittedModel, fitted
 from wardround.analysis.survival.horizons import censoring
 from wardround.analysis.survival.model_tables import model_parts
+from wardround.analysis.survival.own_baseline import own_baseline
 from wardround.analysis.survival.parts import ResultParts
 from wardround.privacy.bounded_arrays import Arrays
 from wardround.study.declaration import Study
@@ -40,6 +42,10 @@ class Survival:
 
     def contribution(self, rows: Rows, ask: Ask) -> Arrays:
         return self.parts.contribution(rows, ask)
+
+    def own_tables_of(self, rows: Rows, ask: Ask) -> Mapping[str, Any]:
+        """This hospital's own baseline hazard, once the coefficients are known."""
+        return own_baseline(self.parts.declared, rows, ask.order) if ask.label == "checks" else {}
 
     def coordinate(self) -> Generator[Ask, Total, Result]:
         """Counts first; then, where terms are named, the regression, its checks and what it is worth."""

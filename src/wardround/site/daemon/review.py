@@ -157,6 +157,12 @@ def _analysed(plan: Plan, analysis: Analysis) -> Iterator[str]:
     yield f"An analysis ({section.kind}): tables and figures of all hospitals together. No model is made."
     yield f"It reads the columns: {', '.join(analysis.columns)}."
     yield f"Its tables will be public: counts below {section.smallest_cell} are withheld in them, and what would give them away."
+    if section.survival is not None and section.survival.strata_baselines:
+        strata = section.survival.strata
+        yield (
+            f"{ALARM}For each value of {strata} the hazard by time becomes public, of {section.smallest_cell} patients or more. "
+            f"Where {strata} says whose patients they are, that is a figure of this hospital alone."
+        )
     if plan.private is None:
         yield (
             "The hub reads every total before these rules, also a total of few patients; of this hospital alone it reads nothing."

@@ -34,6 +34,11 @@ class SurvivalSection(Section):
         description="A column, a category or binary, whose groups have baselines of their own within each hospital, in the "
         "log-rank test by hospital and in the Cox regression.",
     )
+    strata_baselines: bool = Field(
+        default=False,
+        description="Whether the baseline hazard of each of the `strata` becomes public, over all hospitals, on cells in which "
+        "none or smallest_cell of each leave. Where the column says whose patients they are, that is one hospital's figure.",
+    )
     until: float = Field(gt=0, le=1e6, description="How long patients are followed on the curves, in the unit of the time.")
     cell: float = Field(
         gt=0,
@@ -96,6 +101,8 @@ class SurvivalSection(Section):
             for name in ("ridge", "held_out", "ties", "baseline"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} is of a Cox regression: name its terms, or leave it out")
+        if self.strata_baselines and (self.strata is None or not self.terms):
+            raise ValueError("strata_baselines is of a Cox regression with strata: name both, or leave it out")
         if self.baseline == "common" and self.strata is not None:
             raise ValueError('strata have baselines of their own, and baseline = "common" is one for all')
         if self.baseline == "common" and self.ties != "breslow":
