@@ -3,16 +3,21 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from wardround.analysis.carrying import in_one_place
 from wardround.analysis.registry import analysis_of
+from wardround.evidence.pack_charges import charges_problem
+from wardround.evidence.pack_check import files_of
+from wardround.privacy.ledger.ledger import Ledger
 from wardround.sources import open_source
 from wardround.study.reading import parse_study
 from wardround.study.record.run_record import RunRecord
 from wardround.values.chained_log import verify
+from wardround.values.rows import Rows, joined_rows
 
 pytest.importorskip("flwr", reason="the extra `network` is not installed")
 
@@ -60,13 +65,22 @@ DESCRIBE = """
 columns = ["a", "b", "c"]
 group = "label"
 """
+PRIVATE = """
+bins = 16
+[privacy]
+mode = "patient-distributed"
+epsilon = {epsilon}
+delta = 1e-4
+public_patients = 120
+"""
+BUDGET = 5.0
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 def test_tables_over_real_processes_are_those_of_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the commands of docs/deploy.md: run, approve, wait. A second question about the same rows is answered too; the hub's log
-    and the hospitals' hold no value of a row."""
+    """By the commands of docs/deploy.md: run, approve, wait. A second question about the same rows is answered too, one with
+    noise is on every hospital's bill, and one that would cost more than is left is refused. No log holds a value of a row."""
     monkeypatch.syspath_prepend(str(NETWORK))
     from federation import Federation  # type: ignore[import-not-found]
 
@@ -74,6 +88,7 @@ def test_tables_over_real_processes_are_those_of_one_place(tmp_path: Path, monke
     regression, describe = DATA.format(title="Who has it") + REGRESSION, DATA.format(title="Who they are") + DESCRIBE
     try:
         ward.begin()
+        ward.budgets(epsilon=BUDGET, delta=1e-3)
         results = {}
         for name, text in (("regression", regression), ("describe", describe)):
             (file := tmp_path / f"{name}.toml").write_text(text)
@@ -81,6 +96,8 @@ def test_tables_over_real_processes_are_those_of_one_place(tmp_path: Path, monke
             ward.approve(study)
             assert ward.wait(study, 300) == "finished", ward.state(study)
             results[name] = ward.hub / "studies" / study / "run"
+        private = answered_with_noise(ward, describe, tmp_path)
+        refused_beyond_the_budget(ward, describe, tmp_path)
     finally:
         ward.close()
     for name, text in (("regression", regression), ("describe", describe)):
@@ -96,6 +113,7 @@ def test_tables_over_real_processes_are_those_of_one_place(tmp_path: Path, monke
             assert ours["term_tests"]["a"]["statistic"] == pytest.approx(theirs["term_tests"]["a"]["statistic"], abs=1e-9)
         else:
             assert found["figures"]["counts"] == expected["counts"]
+            same_but_for_noise(private["tables"], rows)
     record = RunRecord.from_json((results["regression"] / "record.json").read_bytes())
     assert record.engine == "network" and record.fit is not None and record.sites == {}
     assert (results["regression"] / "model_card.md").is_file() and "Odds ratios" in (
@@ -106,3 +124,48 @@ def test_tables_over_real_processes_are_those_of_one_place(tmp_path: Path, monke
         assert not verify(home / "log").problem
         said = "".join(path.read_text("utf-8", "replace") for path in (home / "log").rglob("*") if path.is_file())
         assert not any(value in said for value in values)
+
+
+def answered_with_noise(ward: Any, describe: str, folder: Path) -> dict[str, Any]:
+    """results.json of the same question with noise. Every hospital's ledger, log and evidence hold what it cost."""
+    (file := folder / "private.toml").write_text(describe + PRIVATE.format(epsilon=4.0))
+    study = ward.submit(file)
+    ward.approve(study)
+    assert ward.wait(study, 300) == "finished", ward.state(study)
+    results: dict[str, Any] = json.loads((ward.hub / "studies" / study / "run" / "results.json").read_bytes())
+    assert results["privacy"]["epsilon"] <= 4.0 and results["hospitals"] == list(NAMES)
+    for name in NAMES:
+        charges = ledger_of(ward, name).charges()
+        assert {one for one, _ in charges} == {study} and {charge.status for charge in charges.values()} == {"released"}
+        assert sum(charge.count for charge in charges.values()) == results["privacy"]["events"]
+    pack = folder / "north.zip"
+    ward.run("evidence", study, "--out", str(pack), "--home", str(ward.home("north")), name="north")
+    ward.run("evidence", "verify", str(pack), name="north")  # which ends with 6 where something is not true
+    assert charges_problem(files_of(pack), study) == ""
+    return results
+
+
+def refused_beyond_the_budget(ward: Any, describe: str, folder: Path) -> None:
+    """By the hospital, before anything is worked out: 8 are more than 5."""
+    before = len(ledger_of(ward, "north").charges())
+    (file := folder / "beyond.toml").write_text(describe.replace("Who they are", "Once more") + PRIVATE.format(epsilon=8.0))
+    study = ward.submit(file)
+    with pytest.raises(RuntimeError, match="budget"):
+        ward.approve(study)
+    assert len(ledger_of(ward, "north").charges()) == before and ward.state(study)["phase"] != "finished"
+
+
+def ledger_of(ward: Any, name: str) -> Ledger:
+    return Ledger(ward.home(name) / "ledgers" / "records.sqlite", begin=False)
+
+
+def same_but_for_noise(tables: dict[str, Any], hospitals: dict[str, Rows]) -> None:
+    """Counts within five deviations of their noise, means within four of their intervals: what `simulate` gives, drawn anew."""
+    whole = joined_rows(hospitals)
+    counts = {"all": len(whole), **{f"label = {code}": int(np.sum(whole["label"] == code)) for code in (0, 1)}}
+    for group, count, half in tables["rows"]["rows"]:
+        assert abs(int(count) - counts[group]) <= 2.6 * half
+    for row in tables["numbers"]["rows"]:
+        column, group, mean, low, high = (row[at] for at in (0, 1, 3, 4, 5))
+        kept = whole[column] if group == "all" else whole[column][whole["label"] == float(group[-1])]
+        assert abs(mean - kept.mean()) <= 4 * (high - low) / 2
