@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from odd_films import Films, kinds, resized
 from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
-from wardround.clinic.answering.answer import Answer, yes_or_no
+from wardround.clinic.answering.answer import Answer
 from wardround.clinic.answering.serving import ServingModel, load_serving
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.study.reading import load_study
@@ -93,7 +93,7 @@ def calibration(run: Path, data: Arrays, count: int) -> dict[str, float]:
             rest = ~taken
             answers = model.answer_many(inputs_of(films[rest]))
             rows.append(
-                _judged(model, tuple(yes_or_no(one, "This benchmark") for one in answers), labels[rest], inputs_of(films[rest]))
+                _judged(model, tuple(one for one in answers if isinstance(one, Answer)), labels[rest], inputs_of(films[rest]))
             )
             print(
                 "  ".join(f"{name} {value:.3f}" for name, value in rows[-1].items()),

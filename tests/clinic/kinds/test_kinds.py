@@ -12,7 +12,7 @@ from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, ca
 from wardround.clinic.acceptance.judging import judgements
 from wardround.clinic.acceptance.page import acceptance_page
 from wardround.clinic.acceptance.summary import COLUMNS, summary
-from wardround.clinic.answering.answer import AnswerInParts, answer_of, yes_or_no
+from wardround.clinic.answering.answer import AnswerInParts, answer_of
 from wardround.clinic.answering.network import open_network
 from wardround.clinic.answering.public_bins import SCORE, bin_numbers
 from wardround.clinic.answering.serving import load_serving, serving_model
@@ -108,8 +108,6 @@ def test_an_answer_is_one_value_and_reads_back(tested: Accepted) -> None:
         assert len(alone.moved) == 3
         assert 0 <= answer.score_bin < bin_numbers(model.contract)[SCORE]
         assert (answer.verdict == "cannot-tell") == bool(answer.reasons)
-        with pytest.raises(RunError, match="another question"):
-            yes_or_no(answer, "This door")
 
 
 def test_what_moved_an_answer_adds_up(tested: Accepted) -> None:

@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 from wardround.clinic.kinds.protocol import Part, Reason
 from wardround.tasks.binary.conformal import Verdict
-from wardround.values.errors import RunError
 
-__all__ = ["Answer", "AnswerInParts", "AnyAnswer", "Moved", "Part", "Reason", "Unusual", "Verdict", "answer_of", "yes_or_no"]
+__all__ = ["Answer", "AnswerInParts", "AnyAnswer", "Moved", "Part", "Reason", "Unusual", "Verdict", "answer_of"]
 
 
 @dataclass(frozen=True)
@@ -131,15 +130,3 @@ def answer_of(stored: Mapping[str, Any]) -> AnyAnswer:
     if "kind" not in stored:
         return Answer(**read)
     return AnswerInParts(**{**read, "parts": tuple(Part(**part) for part in stored["parts"])})
-
-
-def yes_or_no(answer: AnyAnswer, door: str) -> Answer:
-    """The answer, at a door that tells a yes or no. RunError where it is of another question. door: as in "CDS Hooks"."""
-    if isinstance(answer, Answer):
-        return answer
-    raise RunError(
-        f"{door} takes answers of a yes or no, and this model answers another question",
-        expected="a model of a yes or no",
-        found=f'kind = "{answer.kind}"',
-        hint="look at the answer on the pages of the clinic, or ask over /v1",
-    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from wardround.clinic.answering.answer import Answer
 from wardround.clinic.place.finding import FindingSection
+from wardround.study.sections.task import TaskSection
 
 RESEARCH = "RESEARCH USE ONLY"
 PRIVATE_SCHEME = "99WARDROUND"
@@ -22,29 +23,48 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Question:
-    """finding: in words, ASCII. code, scheme: of it. research: whether the hospital has not signed that it is for use."""
+    """finding: in words, ASCII. code, scheme: of it. research: whether the hospital has not signed that it is for use. unit: of a
+    number, a count or a time, as the study writes it. horizons: of a time, in that unit."""
 
     finding: str
     code: str
     scheme: str
     research: bool = True
+    unit: str = ""
+    horizons: tuple[float, ...] = ()
+
+    @property
+    def plain_unit(self) -> str:
+        """The unit where every character set can write it; else nothing."""
+        return self.unit if is_plain(self.unit) else ""
 
     def verdict(self, answer: Answer) -> str:
         """ "pneumonia: yes"."""
         return f"{self.finding}: {VERDICTS[answer.verdict]}"
 
 
-def question_of(label: str, finding: FindingSection | None, *, research: bool = True) -> Question:
-    """The question of a model whose label is `label`.
+def question_of(
+    label: str, finding: FindingSection | None, *, research: bool = True, asked: TaskSection | None = None
+) -> Question:
+    """The question of a model whose label is `label`. asked: its [task].
 
     >>> question_of("pneumonia", None).finding, question_of("肺炎", None).finding
     ('pneumonia', 'finding')
     """
+    unit, horizons = ("", ()) if asked is None else (asked.unit, asked.horizons)
     if finding is not None:
-        return Question(finding.meaning, finding.code, finding.scheme, research)
+        return Question(finding.meaning, finding.code, finding.scheme, research, unit, horizons)
     plain = label.replace("_", " ").strip()
-    plain = plain if plain.isascii() and plain.isprintable() and "\\" not in plain and 0 < len(plain) <= 64 else "finding"
-    return Question(plain, "finding", PRIVATE_SCHEME, research)
+    return Question(plain if is_plain(plain) else "finding", "finding", PRIVATE_SCHEME, research, unit, horizons)
+
+
+def is_plain(text: str) -> bool:
+    """Whether every character set of DICOM can write it, and it is short enough for a code's meaning.
+
+    >>> is_plain("mild oedema"), is_plain("Ödem"), is_plain("")
+    (True, False, False)
+    """
+    return text.isascii() and text.isprintable() and "\\" not in text and 0 < len(text) <= 64
 
 
 def natural_frequency(probability: float) -> str:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from wardround.clinic.answering.answer import Answer
+from wardround.clinic.answering.answer import AnswerInParts, AnyAnswer
+from wardround.clinic.answering.parts_in_words import lines_in_parts
 from wardround.clinic.answering.question import Question, lines_of
 from wardround.clinic.dicom.film_header import FilmHeader
 from wardround.clinic.dicom.uids import derived_uid
@@ -15,13 +16,15 @@ class AnsweredFilm:
     """when: with a time zone, when the answer was given."""
 
     film: FilmHeader
-    answer: Answer
+    answer: AnyAnswer
     question: Question
     when: datetime
 
     @property
     def lines(self) -> list[str]:
         """The answer in words."""
+        if isinstance(self.answer, AnswerInParts):
+            return lines_in_parts(self.question, self.answer, __version__)
         return lines_of(self.question, self.answer, __version__)
 
     @property

@@ -2,10 +2,10 @@
 
     TID 1500 Measurement Report
       TID 1001 observer: this device
-      TID 1501 group: finding, algorithm (TID 4019: model, version, acceptance)
+      TID 1501 group: finding, algorithm (TID 4019: model, version, acceptance); of several findings a group for each
          IMAGE the film
-         NUM   probability, threshold, how unusual
-         CODE  present | absent | indeterminate, unusual yes | no
+         NUM   probability, threshold, how unusual; of another question its parts (`report_parts`)
+         CODE  present | absent | indeterminate, a class or grade, unusual yes | no
          TEXT  research use only, the answer in words
 
 It is complete, preliminary and unverified: a device has spoken, and no person.
@@ -13,11 +13,12 @@ It is complete, preliminary and unverified: a device has spoken, and no person.
 
 from typing import Any
 
-from wardround.clinic.answering.answer import Answer
+from wardround.clinic.answering.answer import Answer, AnswerInParts
 from wardround.clinic.answering.question import PRIVATE_SCHEME, RESEARCH, Question
 from wardround.clinic.dicom.answered_film import AnsweredFilm
 from wardround.clinic.dicom.film_header import COPIED, FilmHeader
 from wardround.clinic.dicom.loading import need_highdicom, silent
+from wardround.clinic.dicom.report_parts import PRESENCE, Group, Number, groups_of
 from wardround.clinic.dicom.uids import IMPLEMENTATION, derived_uid
 from wardround.values.version import __version__
 
@@ -25,7 +26,6 @@ REPORT = "report"
 """What the UID of a report is derived from."""
 SERIES = 9901
 """Number of the report's series; pictures have the next. Modalities count from 1."""
-_PRESENCE = {"positive": ("52101004", "Present"), "negative": ("2667000", "Absent"), "cannot-tell": ("82334004", "Indeterminate")}
 
 
 def report(answered: AnsweredFilm) -> Any:
@@ -101,7 +101,7 @@ def _content(answered: AnsweredFilm) -> Any:
     from highdicom import sr
     from pydicom.sr.codedict import codes
 
-    film, answer, question = answered.film, answered.answer, answered.question
+    answer = answered.answer
     device = sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
@@ -112,52 +112,78 @@ def _content(answered: AnsweredFilm) -> Any:
             serial_number=answer.model,
         ),
     )
-    group = sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(uid=answered.uid("finding"), identifier=question.finding),
-        finding_type=_coded(question.code, question.scheme, question.finding),
-        algorithm_id=sr.AlgorithmIdentification(
-            name="Wardround",
-            version=answer.model,
-            parameters=[f"acceptance {answer.acceptance}", f"Wardround {__version__}"],
-        ),
-        measurements=_measurements(answer, question),
-        qualitative_evaluations=_evaluations(answer, question),
-        source_images=[sr.SourceImageForMeasurementGroup(film.sop_class_uid, film.sop_instance_uid)],
-    )
+    groups = [_group(answered, one) for one in _groups(answered)]
     for line in answered.lines:
-        group[0].ContentSequence.append(
+        groups[0][0].ContentSequence.append(
             sr.TextContentItem(name=codes.DCM.Comment, value=line, relationship_type=sr.RelationshipTypeValues.CONTAINS)
         )
     return sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=device),
         procedure_reported=codes.SCT.ImagingProcedure,
-        imaging_measurements=[group],
+        imaging_measurements=groups,
     )
 
 
-def _measurements(answer: Answer, question: Question) -> list[Any]:
-    numbers = [
-        ("probability", f"Calibrated probability of {question.finding}"[:64], answer.probability),
-        ("raw-probability", "Probability before calibration", answer.raw_probability),
-        ("threshold", "Threshold of the probability", answer.threshold),
-    ]
+def _groups(answered: AnsweredFilm) -> tuple[Group, ...]:
+    answer, question = answered.answer, answered.question
+    if isinstance(answer, AnswerInParts):
+        return groups_of(answer, question)
+    numbers = (
+        Number("probability", f"Calibrated probability of {question.finding}"[:64], answer.probability),
+        Number("raw-probability", "Probability before calibration", answer.raw_probability),
+        Number("threshold", "Threshold of the probability", answer.threshold),
+    )
+    return (Group("finding", question.finding, (question.code, question.scheme), numbers, PRESENCE[answer.verdict]),)
+
+
+def _group(answered: AnsweredFilm, group: Group) -> Any:
+    from highdicom import sr
+
+    film, answer = answered.film, answered.answer
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(uid=answered.uid(group.key), identifier=group.name),
+        finding_type=_coded(*group.code, group.name),
+        algorithm_id=sr.AlgorithmIdentification(
+            name="Wardround",
+            version=answer.model,
+            parameters=[f"acceptance {answer.acceptance}", f"Wardround {__version__}"],
+        ),
+        measurements=_measurements(answer, group),
+        qualitative_evaluations=_evaluations(answer, answered.question, group),
+        source_images=[sr.SourceImageForMeasurementGroup(film.sop_class_uid, film.sop_instance_uid)],
+    )
+
+
+def _measurements(answer: Answer | AnswerInParts, group: Group) -> list[Any]:
+    numbers = list(group.numbers)
     if answer.unusual is not None:
-        numbers += [("unusual", "Unusual score", answer.unusual.score), ("unusual-limit", "Unusual limit", answer.unusual.limit)]
+        numbers.append(Number("unusual", "Unusual score", answer.unusual.score))
+        numbers.append(Number("unusual-limit", "Unusual limit", answer.unusual.limit))
     from highdicom import sr
     from pydicom.sr.codedict import codes
 
     return [
-        sr.Measurement(name=_coded(code, PRIVATE_SCHEME, meaning), value=float(value), unit=codes.UCUM.NoUnits)
-        for code, meaning, value in numbers
+        sr.Measurement(
+            name=_coded(one.code, PRIVATE_SCHEME, one.meaning),
+            value=float(one.value),
+            unit=_coded(one.unit, "UCUM", one.unit) if one.unit else codes.UCUM.NoUnits,
+        )
+        for one in numbers
     ]
 
 
-def _evaluations(answer: Answer, question: Question) -> list[Any]:
+def _evaluations(answer: Answer | AnswerInParts, question: Question, group: Group) -> list[Any]:
     from highdicom import sr
     from pydicom.sr.codedict import codes
 
-    presence = _coded(_PRESENCE[answer.verdict][0], "SCT", _PRESENCE[answer.verdict][1])
-    evaluations = [sr.QualitativeEvaluation(name=_coded("answer", PRIVATE_SCHEME, "Answer of the model"), value=presence)]
+    evaluations = []
+    if group.answer is not None:
+        code, meaning, scheme = group.answer
+        name = _coded("answer", PRIVATE_SCHEME, "Answer of the model")
+        evaluations.append(sr.QualitativeEvaluation(name=name, value=_coded(code, scheme, meaning)))
+    for code, meaning, scheme in group.may_be:
+        name = _coded("may-be", PRIVATE_SCHEME, "Answer that may be true")
+        evaluations.append(sr.QualitativeEvaluation(name=name, value=_coded(code, scheme, meaning)))
     if answer.unusual is not None:
         name = _coded("is-unusual", PRIVATE_SCHEME, "Unlike the films that the model knows")
         value = codes.SCT.Yes if answer.unusual.beyond else codes.SCT.No

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from wardround.clinic.answering.answer import AnyAnswer, answer_of, yes_or_no
+from wardround.clinic.answering.answer import AnyAnswer, answer_of
 from wardround.clinic.answering.question import Question, question_of
 from wardround.clinic.answering.serving import ServingModel
 from wardround.clinic.dicom.answered_film import AnsweredFilm
@@ -64,9 +64,7 @@ class DicomService:
         film, case_id, answer, model = self._answered(received, self.desk.model)
         if not self.settings.nodes:
             return case_id
-        answered = AnsweredFilm(
-            film_header(received.content), yes_or_no(answer, "DICOM"), self._question(model), datetime.now(UTC)
-        )
+        answered = AnsweredFilm(film_header(received.content), answer, self._question(model), datetime.now(UTC))
         if not all(self.outbox.holds(node.name, answered.uid(REPORT)) for node in self.settings.nodes):
             film = film or self.desk.decoders.film(received.content, model.contract, shown=True)
             self._put(answered, film, case_id, model)
@@ -96,8 +94,6 @@ class DicomService:
     def _answered(self, received: Received, model: ServingModel) -> tuple[Film | None, str, AnyAnswer, ServingModel]:
         """The film where it was decoded now, the case, the answer that was given, and the model that gave it: another may have
         come into service meanwhile."""
-        if self.settings.nodes:
-            model.acceptance.require_yes_or_no("DICOM")
         case_id = known_content(self.desk.store, self.desk.mark(received.content))
         known_case = None if case_id is None else case_of(self.desk.store, case_id)
         in_service = (model.acceptance.model, model.acceptance_id)
@@ -119,8 +115,8 @@ class DicomService:
             self.outbox.put(node.name, case_id, files)
 
     def _question(self, model: ServingModel) -> Question:
-        settings = self.desk.clinic.settings
-        return question_of(model.contract.label.name, settings.finding, research=not settings.clinical_use)
+        settings, label = self.desk.clinic.settings, model.contract.label
+        return question_of(label.name, settings.finding, research=not settings.clinical_use, asked=label.asked)
 
 
 @contextlib.contextmanager

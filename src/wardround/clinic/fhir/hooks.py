@@ -10,7 +10,8 @@ it.
 from collections.abc import Mapping
 from typing import Any
 
-from wardround.clinic.answering.answer import Answer
+from wardround.clinic.answering.answer import AnswerInParts, AnyAnswer
+from wardround.clinic.answering.parts_in_words import headline
 from wardround.clinic.answering.question import RESEARCH, Question
 from wardround.clinic.fhir.resources import sentence
 from wardround.clinic.place.fhir_settings import FhirSection, HooksSection
@@ -59,12 +60,20 @@ def missing_prefetch(mapping: FhirSection, sent: object) -> list[str]:
     return [name for name in prefetch(mapping) if name not in held]
 
 
-def answer_card(answer: Answer, question: Question, case_id: str, url: str) -> dict[str, Any]:
+def answer_card(answer: AnyAnswer, question: Question, case_id: str, url: str) -> dict[str, Any]:
     """A card with the answer. url: of the case's page."""
-    words = {"positive": "likely", "negative": "unlikely", "cannot-tell": "the model cannot tell"}[answer.verdict]
     detail = [sentence(answer, question, image=False), "", *_moved(answer)]
     detail += [f"Model {answer.model[:12]}, acceptance {answer.acceptance}, case {case_id}."]
-    return _card(f"{question.finding}: {words}, probability {answer.probability:.2f}", "\n".join(detail), question, url)
+    return _card(_summary(answer, question), "\n".join(detail), question, url)
+
+
+def _summary(answer: AnyAnswer, question: Question) -> str:
+    if isinstance(answer, AnswerInParts):
+        told = headline(answer, question)
+        room = _SUMMARY - len(f"{RESEARCH}: ")
+        return told if len(told) <= room else f"{question.finding}: the answer stands below"
+    words = {"positive": "likely", "negative": "unlikely", "cannot-tell": "the model cannot tell"}[answer.verdict]
+    return f"{question.finding}: {words}, probability {answer.probability:.2f}"
 
 
 def no_answer_card(why: str, question: Question, url: str) -> dict[str, Any]:
@@ -72,10 +81,11 @@ def no_answer_card(why: str, question: Question, url: str) -> dict[str, Any]:
     return _card(f"{question.finding}: no answer", why, question, url)
 
 
-def _moved(answer: Answer) -> list[str]:
+def _moved(answer: AnyAnswer) -> list[str]:
     """The three columns that moved the score most."""
+    up, down = ("towards it", "away from it") if isinstance(answer, AnswerInParts) else ("towards yes", "towards no")
     most = sorted(answer.moved, key=lambda moved: -abs(moved.share))[:3]
-    lines = [f"- {_plain(moved.column)}: {'towards yes' if moved.share > 0 else 'towards no'}" for moved in most if moved.share]
+    lines = [f"- {_plain(moved.column)}: {up if moved.share > 0 else down}" for moved in most if moved.share]
     return ["What moved it most:", *lines, ""] if lines else []
 
 

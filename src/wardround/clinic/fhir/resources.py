@@ -16,8 +16,18 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from wardround.clinic.answering.answer import Answer
+from wardround.clinic.answering.answer import Answer, AnswerInParts, AnyAnswer
+from wardround.clinic.answering.parts_in_words import sentence_in_parts
 from wardround.clinic.answering.question import REASONS, RESEARCH, Question, natural_frequency
+from wardround.clinic.fhir.parts import (
+    concept,
+    finding_of,
+    has_chances,
+    names_of_observations,
+    observed,
+    predictions,
+    unusual_components,
+)
 from wardround.values.errors import MissingExtraError
 from wardround.values.version import __version__
 
@@ -35,7 +45,7 @@ class Reported:
 
     case_id: str
     given: float
-    answer: Answer
+    answer: AnyAnswer
     patient: str = ""
     reference: str = ""
     order: str = ""
@@ -43,8 +53,8 @@ class Reported:
 
 
 def bundle(reported: Reported, question: Question, *, kind: str = "collection") -> Resource:
-    """A Bundle of the five resources."""
-    urls = {name: f"urn:uuid:{_uuid(reported.case_id, name)}" for name in _MAKERS}
+    """A Bundle of the report, its Observations, the RiskAssessment where there are chances, Device and Provenance."""
+    urls = {name: f"urn:uuid:{_uuid(reported.case_id, name)}" for name in _names(reported.answer)}
     entries: list[dict[str, Any]] = [
         {"fullUrl": urls[name], "resource": resource} for name, resource in _resources(reported, question, urls).items()
     ]
@@ -58,9 +68,10 @@ def bundle(reported: Reported, question: Question, *, kind: str = "collection") 
 
 def report(reported: Reported, question: Question) -> Resource:
     """The DiagnosticReport alone, with what it refers to inside it."""
-    urls = {name: f"#{name}" for name in _MAKERS}
+    urls = {name: f"#{name}" for name in _names(reported.answer)}
     resources = _resources(reported, question, urls)
-    contained: list[Resource] = [{**resources[name], "id": name} for name in ("device", "observation", "risk")]
+    inside = ("device", *(name for name in urls if name.startswith("observation")), *(("risk",) if "risk" in urls else ()))
+    contained: list[Resource] = [{**resources[name], "id": name} for name in inside]
     for resource in contained:
         resource.pop("meta", None)  # a contained resource has none (dom-4)
     return checked({**resources["report"], "contained": contained})
@@ -85,8 +96,10 @@ def _readers() -> Mapping[str, Any]:
     return {kind.__name__: kind for kind in kinds}
 
 
-def sentence(answer: Answer, question: Question, *, image: bool) -> str:
+def sentence(answer: AnyAnswer, question: Question, *, image: bool) -> str:
     """The answer in words, research use first."""
+    if isinstance(answer, AnswerInParts):
+        return sentence_in_parts(answer, question, image=image)
     record = "films" if image else "patients"
     often = f"{natural_frequency(answer.probability)} {record} with an answer like this one have it"
     likely = f"probability {answer.probability:.2f}, {often}"
@@ -96,8 +109,21 @@ def sentence(answer: Answer, question: Question, *, image: bool) -> str:
     return f"{RESEARCH}. {text}" if question.research else text
 
 
+def _names(answer: AnyAnswer) -> tuple[str, ...]:
+    """Of the resources, in the order of a Bundle."""
+    if not isinstance(answer, AnswerInParts):
+        return ("report", "observation", "risk", "device", "provenance")
+    return ("report", *names_of_observations(answer), *(("risk",) if has_chances(answer) else ()), "device", "provenance")
+
+
 def _resources(reported: Reported, question: Question, urls: Mapping[str, str]) -> dict[str, Resource]:
-    return {name: make(reported, question, urls) for name, make in _MAKERS.items()}
+    made: dict[str, Resource] = {}
+    for name in urls:
+        if name.startswith("observation"):
+            made[name] = _observation(reported, question, urls, int(name.partition("-")[2] or 1) - 1)
+        else:
+            made[name] = _MAKERS[name](reported, question, urls)
+    return made
 
 
 def _device(reported: Reported, question: Question, urls: Mapping[str, str]) -> Resource:  # noqa: ARG001
@@ -118,42 +144,51 @@ def _device(reported: Reported, question: Question, urls: Mapping[str, str]) -> 
     )
 
 
-def _observation(reported: Reported, question: Question, urls: Mapping[str, str]) -> Resource:
+def _observation(reported: Reported, question: Question, urls: Mapping[str, str], position: int) -> Resource:
+    """position: of several findings, which it is about."""
     answer = reported.answer
-    parts = [_number("raw-probability", "Probability before calibration", answer.raw_probability)]
-    parts.append(_number("threshold", "Threshold of the probability", answer.threshold))
-    if answer.unusual is not None:
-        parts.append(_number("unusual", "Unusual score", answer.unusual.score))
-        parts.append(_number("unusual-limit", "Unusual limit", answer.unusual.limit))
-        said = {"code": _concept("is-unusual", "Unlike the records that the model knows"), "valueBoolean": answer.unusual.beyond}
-        parts.append(said)
+    several = isinstance(answer, AnswerInParts) and answer.kind == "findings"
+    code = finding_of(answer, position) if isinstance(answer, AnswerInParts) and several else _finding(question)
+    said = observed(answer, question, position) if isinstance(answer, AnswerInParts) else _yes_or_no(answer)
+    return _labelled(
+        {
+            "resourceType": "Observation",
+            "id": f"{reported.case_id}-{position + 1}" if several else reported.case_id,
+            "status": "preliminary",
+            "code": code,
+            **_based_on(reported),
+            **_subject(reported),
+            "effectiveDateTime": _instant(reported.given),
+            "issued": _instant(reported.given),
+            **{name: element for name, element in said.items() if name != "component"},
+            "note": [{"text": sentence(answer, question, image=reported.image)}],
+            "device": {"reference": urls["device"]},
+            **({"component": said["component"]} if said["component"] else {}),
+        },
+        question,
+    )
+
+
+def _yes_or_no(answer: Answer) -> Resource:
+    """Value, interpretation and components."""
     code, display = _INTERPRETATION[answer.verdict]
     interpretation = {
         "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
         "code": code,
         "display": display,
     }
-    return _labelled(
-        {
-            "resourceType": "Observation",
-            "id": reported.case_id,
-            "status": "preliminary",
-            "code": _finding(question),
-            **_based_on(reported),
-            **_subject(reported),
-            "effectiveDateTime": _instant(reported.given),
-            "issued": _instant(reported.given),
-            "valueQuantity": _quantity(answer.probability),
-            "interpretation": [{"coding": [interpretation]}],
-            "note": [{"text": sentence(answer, question, image=reported.image)}],
-            "device": {"reference": urls["device"]},
-            "component": parts,
-        },
-        question,
-    )
+    parts = [_number("raw-probability", "Probability before calibration", answer.raw_probability)]
+    parts.append(_number("threshold", "Threshold of the probability", answer.threshold))
+    return {
+        "valueQuantity": _quantity(answer.probability),
+        "interpretation": [{"coding": [interpretation]}],
+        "component": [*parts, *unusual_components(answer)],
+    }
 
 
 def _risk(reported: Reported, question: Question, urls: Mapping[str, str]) -> Resource:
+    answer = reported.answer
+    bases = [url for name, url in urls.items() if name.startswith("observation")]
     subject = _subject(reported) or {"subject": {"display": "not named to this clinic"}}  # the one resource that must have one
     return _labelled(
         {
@@ -164,8 +199,10 @@ def _risk(reported: Reported, question: Question, urls: Mapping[str, str]) -> Re
             **subject,
             "occurrenceDateTime": _instant(reported.given),
             "performer": {"reference": urls["device"]},
-            "basis": [{"reference": urls["observation"]}],
-            "prediction": [{"outcome": _finding(question), "probabilityDecimal": reported.answer.probability}],
+            "basis": [{"reference": url} for url in bases],
+            "prediction": predictions(answer, question, _finding(question))
+            if isinstance(answer, AnswerInParts)
+            else [{"outcome": _finding(question), "probabilityDecimal": answer.probability}],
             "note": [{"text": sentence(reported.answer, question, image=reported.image)}],
         },
         question,
@@ -173,6 +210,8 @@ def _risk(reported: Reported, question: Question, urls: Mapping[str, str]) -> Re
 
 
 def _report(reported: Reported, question: Question, urls: Mapping[str, str]) -> Resource:
+    risk = {"url": f"{SYSTEM}:risk-assessment", "valueReference": {"reference": urls.get("risk")}}
+    results = [url for name, url in urls.items() if name.startswith("observation")]
     return _labelled(
         {
             "resourceType": "DiagnosticReport",
@@ -184,8 +223,8 @@ def _report(reported: Reported, question: Question, urls: Mapping[str, str]) -> 
             **_subject(reported),
             "effectiveDateTime": _instant(reported.given),
             "issued": _instant(reported.given),
-            "result": [{"reference": urls["observation"]}],
-            "extension": [{"url": f"{SYSTEM}:risk-assessment", "valueReference": {"reference": urls["risk"]}}],
+            "result": [{"reference": url} for url in results],
+            **({"extension": [risk]} if "risk" in urls else {}),
             "conclusion": sentence(reported.answer, question, image=reported.image),
         },
         question,
@@ -199,7 +238,7 @@ def _provenance(reported: Reported, question: Question, urls: Mapping[str, str])
         {
             "resourceType": "Provenance",
             "id": _uuid(reported.case_id, "provenance"),
-            "target": [{"reference": urls[name]} for name in ("report", "observation", "risk")],
+            "target": [{"reference": url} for name, url in urls.items() if name not in ("device", "provenance")],
             "recorded": _instant(reported.given),
             "activity": {"text": "answered by a model"},
             "agent": [{"who": {"reference": urls["device"]}}],
@@ -211,7 +250,7 @@ def _provenance(reported: Reported, question: Question, urls: Mapping[str, str])
     )
 
 
-_MAKERS = {"report": _report, "observation": _observation, "risk": _risk, "device": _device, "provenance": _provenance}
+_MAKERS = {"report": _report, "risk": _risk, "device": _device, "provenance": _provenance}
 
 
 def _labelled(resource: Resource, question: Question) -> Resource:
@@ -238,12 +277,8 @@ def _finding(question: Question) -> Resource:
     return {"coding": [{"system": system, "code": question.code, "display": question.finding}], "text": question.finding}
 
 
-def _concept(code: str, text: str) -> Resource:
-    return {"coding": [{"system": SYSTEM, "code": code, "display": text}], "text": text}
-
-
 def _number(code: str, text: str, value: float) -> Resource:
-    return {"code": _concept(code, text), "valueQuantity": _quantity(value)}
+    return {"code": concept(code, text), "valueQuantity": _quantity(value)}
 
 
 def _quantity(value: float) -> Resource:

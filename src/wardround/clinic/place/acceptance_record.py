@@ -187,21 +187,13 @@ class AcceptanceRecord(Section):
         """What a yes or no is tuned to. RunError where the model answers another question."""
         calibration, threshold, rule, conformal = self.calibration, self.threshold, self.threshold_rule, self.conformal
         if calibration is None or threshold is None or rule is None or conformal is None:
-            raise self._another_question("This page")
+            raise RunError(
+                "This page takes answers of a yes or no, and this model answers another question",
+                expected="a model of a yes or no",
+                found=f'kind = "{self.statement.data.label.kind}"',
+                hint="look at its answers on the pages of the clinic, or ask over /v1",
+            )
         return YesOrNo.model_construct(calibration=calibration, threshold=threshold, threshold_rule=rule, conformal=conformal)
-
-    def require_yes_or_no(self, door: str) -> None:
-        """RunError where the model answers another question. door: what asks, as in "CDS Hooks"."""
-        if self.tuned is not None:
-            raise self._another_question(door)
-
-    def _another_question(self, door: str) -> RunError:
-        return RunError(
-            f"{door} takes answers of a yes or no, and this model answers another question",
-            expected="a model of a yes or no",
-            found=f'kind = "{self.statement.data.label.kind}"',
-            hint="look at its answers on the pages of the clinic, or ask over /v1",
-        )
 
     @property
     def measured(self) -> Evaluation:

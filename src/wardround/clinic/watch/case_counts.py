@@ -4,6 +4,7 @@ A case is counted with the answer that was shown last. Cases of patients who wit
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -96,7 +97,8 @@ def _bins_of_answers(rows: Collection[Any]) -> Counts:
 
 @dataclass(frozen=True)
 class Labelled:
-    """One case with what doctors made of it. label: 1, 0, or None where they differ. agreed: whether all agreed."""
+    """One case with what doctors made of it. label: 1, 0, or None where they differ, or where the question is no yes or no.
+    probability: NaN of another question. agreed: whether all agreed."""
 
     case: str
     patient: str
@@ -116,8 +118,17 @@ def labelled_cases(
 ) -> tuple[tuple[Labelled, ...], int]:
     """Cases with a yes or no that doctors judged in [since, until), and how many were judged without one (`cannot tell`).
 
-    The label is the doctors': who disagrees with a yes says no. Of each doctor the latest word on a case counts.
+    The label is the doctors': who disagrees with a yes says no. Of each doctor the latest word on a case counts. Of another
+    question a doctor's word is no label: it leaves open what the answer should have been.
     """
+    judged, untold = judged_cases(store, since=since, until=until, acceptance=acceptance)
+    return tuple(case for case in judged if not math.isnan(case.probability)), untold[0]
+
+
+def judged_cases(
+    store: Store, *, since: float = 0.0, until: float = float("inf"), acceptance: str = ""
+) -> tuple[tuple[Labelled, ...], tuple[int, int]]:
+    """As `labelled_cases`, of every question. The counts: judged though nothing was told, of a yes or no, and of others."""
     query = (
         select(
             *(cases.c[name] for name in ("id", "patient", "study", "received", "kept")),
@@ -130,7 +141,6 @@ def labelled_cases(
             feedback.c.said >= since,
             feedback.c.said < min(until, 1e300),
             of_nobody_withdrawn(),
-            answers.c.probability.is_not(None),  # of another question a doctor's word is no label
         )
         .order_by(feedback.c.id)
     )
@@ -142,20 +152,21 @@ def labelled_cases(
             latest.setdefault(row["id"], {})[row["person"]] = dict(row)
     told = {name: list(words.values()) for name, words in latest.items()}
     definite = {name: [word for word in words if word["verdict"] != "cannot-tell"] for name, words in told.items()}
-    return tuple(_labelled(words) for words in definite.values() if words), sum(not words for words in definite.values())
+    untold = [told[name][0]["probability"] is None for name, words in definite.items() if not words]
+    return tuple(_labelled(words) for words in definite.values() if words), (untold.count(False), untold.count(True))
 
 
 def _labelled(words: list[Mapping[str, object]]) -> Labelled:
+    last, yes_or_no = words[-1], words[-1]["probability"] is not None
     labels = {int((word["verdict"] == "positive") == (word["opinion"] == "agree")) for word in words}
-    last = words[-1]
     return Labelled(
         case=str(last["id"]),
         patient=str(last["patient"]),
         study=str(last["study"]),
         received=float(str(last["received"])),
         kept=bool(last["kept"]),
-        probability=float(str(last["probability"])),
-        label=labels.pop() if len(labels) == 1 else None,
+        probability=float(str(last["probability"])) if yes_or_no else math.nan,
+        label=labels.pop() if len(labels) == 1 and yes_or_no else None,
         agreed=all(word["opinion"] == "agree" for word in words),
         doctors=len(words),
         said=float(str(last["said"])),
@@ -165,7 +176,7 @@ def _labelled(words: list[Mapping[str, object]]) -> Labelled:
 
 def opinions(store: Store, since: float, until: float, acceptance: str) -> Opinions:
     """What doctors said of the answers under an acceptance in [since, until)."""
-    judged, _ = labelled_cases(store, since=since, until=until, acceptance=acceptance)
+    judged, _ = judged_cases(store, since=since, until=until, acceptance=acceptance)
     certain = [case for case in judged if case.label is not None]
     return Opinions(
         cases=len(judged),

@@ -93,7 +93,7 @@ def drift_of(store: Store, record: AcceptanceRecord, settings: WatchSection, now
         now,
         counts.cases,
         record.watch is not None,
-        (*compared, *_of_opinions(said, settings)),
+        (*compared, *_of_opinions(said, settings, yes_or_no=record.tuned is None)),
     )
 
 
@@ -126,15 +126,17 @@ def _more(name: str, now: int, before: int, cases: int, accepted: int, settings:
     return Figure(name, "more", cases, limit, second - first, ends)
 
 
-def _of_opinions(said: Opinions, settings: WatchSection) -> Iterator[Figure]:
-    """Agreement, and whether the probabilities are those that doctors find. Doctors choose on what they comment, and see the
-    answer first: both figures say what they say of those cases alone."""
+def _of_opinions(said: Opinions, settings: WatchSection, *, yes_or_no: bool) -> Iterator[Figure]:
+    """Agreement, and of a yes or no whether the probabilities are those that doctors find. Doctors choose on what they comment,
+    and see the answer first: both figures say what they say of those cases alone."""
     enough, limit = said.cases >= settings.opinions_at_least, settings.agreement_at_least
     if enough:
         share = said.agreed / said.cases
         yield Figure("agreement", "agreement", said.cases, limit, share, wilson(said.agreed, said.cases))
     else:
         yield Figure("agreement", "agreement", said.cases, limit)
+    if not yes_or_no:
+        return
     limit = settings.calibration_at_most
     if said.labelled >= settings.opinions_at_least:
         mean = said.expected / said.labelled

@@ -5,11 +5,12 @@ Cases of patients who withdrew stay in it, marked: an auditor has to see what wa
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, RowMapping, func, select
+from sqlalchemy import ColumnElement, RowMapping, case, func, select
 
 from wardround.clinic.store.database import Store
 from wardround.clinic.store.tables import answers, cases, feedback, people, views
@@ -18,6 +19,8 @@ HEADER = (
     "case", "received", "source", "sender", "patient", "model", "acceptance", "given", "shown", "verdict", "probability",
     "seen_by", "first_seen", "opinions", "withdrawn",
 )  # fmt: skip
+ANSWER = "answer"
+"""The last column, where an answer is of another question than yes or no."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -36,7 +39,7 @@ class Filter:
 @dataclass(frozen=True)
 class Line:
     """One answer. shown: False of a model that was tried beside. seen: (account, when) of everybody who looked at the case, the
-    first time each. opinions: how many were said of this answer."""
+    first time each. opinions: how many were said of this answer. answer: in the study's words; "" of a yes or no."""
 
     case: str
     received: float
@@ -52,6 +55,7 @@ class Line:
     withdrawn: bool
     seen: tuple[tuple[str, float], ...]
     opinions: int
+    answer: str = ""
 
     def row(self) -> tuple[str, ...]:
         """As the table's HEADER says; no cell begins like a formula of a spreadsheet."""
@@ -71,6 +75,7 @@ def register(store: Store, asked: Filter | None = None, *, count: int | None = N
         select(
             *(cases.c[name] for name in ("id", "received", "source", "sender", "patient", "withdrawn")),
             *(answers.c[name] for name in ("model", "acceptance", "given", "shadow", "verdict", "probability")),
+            case((answers.c.probability.is_(None), answers.c.whole)).label("in_parts"),
             said.label("opinions"),
         )
         .join(answers, answers.c.case_id == cases.c.id)
@@ -107,11 +112,15 @@ def _conditions(asked: Filter) -> list[ColumnElement[bool]]:
 
 
 def register_csv(lines: Sequence[Line]) -> str:
-    """For an auditor: HEADER, then a row for each answer."""
+    """For an auditor: HEADER, then a row for each answer; where one is of another question than yes or no, ANSWER too."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow(HEADER)
-    writer.writerows(line.row() for line in lines)
+    if any(line.answer for line in lines):
+        writer.writerow((*HEADER, ANSWER))
+        writer.writerows((*line.row(), unformulaic(line.answer)) for line in lines)
+    else:
+        writer.writerow(HEADER)
+        writer.writerows(line.row() for line in lines)
     return file.getvalue()
 
 
@@ -162,4 +171,5 @@ def _line(row: RowMapping, seen: tuple[tuple[str, float], ...]) -> Line:
         withdrawn=bool(row["withdrawn"]),
         seen=seen,
         opinions=int(str(row["opinions"])),
+        answer="" if row["in_parts"] is None else str(json.loads(str(row["in_parts"]))["answer"]),
     )

@@ -21,7 +21,7 @@ from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from wardround.clinic.answering.answer import answer_of, yes_or_no
+from wardround.clinic.answering.answer import answer_of
 from wardround.clinic.answering.question import Question, question_of
 from wardround.clinic.dicom.uids import is_uid
 from wardround.clinic.fhir.reading import ordered_study, patient_row, require_fit
@@ -116,15 +116,12 @@ async def answer_bundle(request: Request, name: Machine) -> Response:
     told = json_of(await request.body())
     if told.get("resourceType") == "ServiceRequest":
         return await run_in_threadpool(_ordered, state, name, told)
-    state.desk.model.acceptance.require_yes_or_no("FHIR")
     section = require_fit(state.settings.fhir, state.desk.model.contract)
     row = patient_row(section, told)
     values = {**row.values, state.desk.model.contract.patient.column: row.reference}
     case = await asyncio.wrap_future(state.desk.later(values, Sender("fhir", name)))
     question = question_for(state, case.answer.acceptance)
-    return _reply(
-        bundle(Reported(case.id, case.received, yes_or_no(case.answer, "FHIR"), reference=row.reference, image=False), question)
-    )
+    return _reply(bundle(Reported(case.id, case.received, case.answer, reference=row.reference, image=False), question))
 
 
 def _ordered(state: ClinicState, name: str, told: dict[str, Any]) -> Response:
@@ -134,7 +131,6 @@ def _ordered(state: ClinicState, name: str, told: dict[str, Any]) -> Response:
     order = ordered_study(told)
     if state.dicom is None:
         raise RunError("This clinic has no archive to ask", hint="name one under [dicom.archive] in clinic.toml")
-    state.desk.model.acceptance.require_yes_or_no("FHIR")
     entries = []
     for case_id in state.dicom.take_study(order.study_uid):
         stored = case_of(state.store, case_id)
@@ -172,14 +168,14 @@ def question_for(state: ClinicState, acceptance: str) -> Question:
     record = state.acceptance(acceptance)
     if record is None:
         raise NotThere
-    label = record.statement.data.label.name
-    return question_of(label, state.settings.finding, research=not state.settings.clinical_use)
+    label, research = record.statement.data.label, not state.settings.clinical_use
+    return question_of(label.name, state.settings.finding, research=research, asked=label.asked)
 
 
 def _reported(state: ClinicState, stored: StoredCase) -> tuple[Reported, Question]:
     question = question_for(state, stored.acceptance)
     image = stored.kind == "image"
-    return Reported(stored.id, stored.given, yes_or_no(answer_of(stored.answer), "FHIR"), stored.patient, image=image), question
+    return Reported(stored.id, stored.given, answer_of(stored.answer), stored.patient, image=image), question
 
 
 def _reply(resource: dict[str, Any]) -> Response:

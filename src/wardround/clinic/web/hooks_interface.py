@@ -12,7 +12,6 @@ from fastapi import Path as InPath
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import JSONResponse, Response
 
-from wardround.clinic.answering.answer import yes_or_no
 from wardround.clinic.fhir.hooks import answer_card, missing_prefetch, no_answer_card, service_id, services
 from wardround.clinic.fhir.reading import patient_row, require_fit
 from wardround.clinic.intake.desk import Sender
@@ -48,7 +47,7 @@ def discovery(request: Request, name: Caller) -> Response:  # noqa: ARG001
     """Which services there are. None where no table model is in service."""
     state, section = state_of(request), _section(request)
     model = state.model
-    if model is None or model.contract.kind != "table" or model.acceptance.tuned is not None:
+    if model is None or model.contract.kind != "table":
         return JSONResponse({"services": []})
     mapping = require_fit(state.settings.fhir, model.contract)
     return JSONResponse(services(section, mapping, question_for(state, model.acceptance_id)))
@@ -65,7 +64,6 @@ async def call(request: Request, name: Caller, service: Annotated[str, InPath(ma
     if told.get("hook") != hook or not isinstance(told.get("hookInstance"), str):
         raise Mistaken(f"The body is a call of the hook {hook}, with its hookInstance.")
     model = state.desk.model
-    model.acceptance.require_yes_or_no("CDS Hooks")
     mapping = require_fit(state.settings.fhir, model.contract)
     if missing := missing_prefetch(mapping, told.get("prefetch")):
         return JSONResponse({"error": f"This service needs prefetch: {', '.join(missing)}"}, status_code=412)
@@ -77,7 +75,7 @@ async def call(request: Request, name: Caller, service: Annotated[str, InPath(ma
         case = await asyncio.wrap_future(state.desk.later(values, Sender("hooks", name)))
     except DataError as refusal:
         return _cards(no_answer_card(f"{refusal.what}. {refusal.hint}.".replace("..", "."), question, ""))
-    return _cards(answer_card(yes_or_no(case.answer, "CDS Hooks"), question, case.id, _page_of(request, state, case.id)))
+    return _cards(answer_card(case.answer, question, case.id, _page_of(request, state, case.id)))
 
 
 def _require_patient(told: dict[str, Any], reference: str) -> None:

@@ -95,7 +95,7 @@ def _line_row(line: Line, words: Words) -> dict[str, Any]:
         "model": line.model,
         "acceptance": line.acceptance,
         "says": words("register." + line.verdict.replace("-", "_"))
-        + ("" if line.probability is None else f", {percent(line.probability)}"),
+        + (f": {words.sentence(line.answer)}" if line.probability is None else f", {percent(line.probability)}"),
         "marks": marks,
         "seen": [f"{name}, {time_text(at)}" for name, at in line.seen],
     }
