@@ -20,6 +20,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> wr.Run:
     return wr.simulate(write_study(folder), write_hospitals(folder), out=folder / "run", workers=0, register=False)
 
 
+def with_several_records(run: wr.Run, *, own: bool = True) -> wr.Run:
+    """The same, of hospitals whose patients have two records each. own: whether they trained models of their own."""
+    record = json.loads(run.record.model_dump_json())
+    for site in record["sites"].values():
+        site["images"] *= 2
+        site["own"] = site["own"] if own else None
+    return replace(run, record=type(run.record).model_validate_json(json.dumps(record)))
+
+
 def told(run: wr.Run, monkeypatch: pytest.MonkeyPatch, *, verbose: bool = False) -> str:
     out = io.StringIO()
     monkeypatch.setattr(tables, "Console", lambda: Console(file=out, width=80))
@@ -30,8 +39,16 @@ def told(run: wr.Run, monkeypatch: pytest.MonkeyPatch, *, verbose: bool = False)
 @pytest.mark.slow
 def test_a_table_study_has_records_and_no_images(finished: wr.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of laboratory values were called images."""
-    text = told(finished, monkeypatch)
+    text = told(with_several_records(finished), monkeypatch)
     assert "records" in text and "images" not in text
+
+
+def test_a_column_that_says_nothing_is_not_shown(finished: wr.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 80 columns a row of dashes, or every count twice, broke the names of hospitals in two."""
+    assert "records" not in told(finished, monkeypatch)
+    text = told(with_several_records(finished, own=False), monkeypatch)
+    hospitals = text.split("└")[1]
+    assert "own" not in hospitals and "–" not in hospitals and "records" in hospitals
 
 
 def test_a_figure_and_its_interval_stand_on_one_line(finished: wr.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +65,8 @@ def test_the_longest_name_of_a_hospital_leaves_every_word_and_figure_whole(
     finished: wr.Run, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """A name of 21 letters cut "federated" to `feder…`, one of 56 left no figure at all."""
-    renamed = json.loads(re.sub(r'"north"', json.dumps(name), finished.record.model_dump_json()))
+    record = with_several_records(finished).record
+    renamed = json.loads(re.sub(r'"north"', json.dumps(name), record.model_dump_json()))
     text = told(replace(finished, record=type(finished.record).model_validate_json(json.dumps(renamed))), monkeypatch)
     pooled, hospitals = (part.split("└")[0] for part in text.split("Each hospital's own"))
     assert "…" not in text and max(len(line) for line in text.splitlines() if "│" in line) <= 80

@@ -80,21 +80,24 @@ def _had_ended_before(run: Run) -> bool:
 
 
 def _hospitals_table(record: RunRecord, words: Words, between: str) -> Table:
-    """patients, records: of the whole hospital; the figures are of its test patients."""
+    """patients, records: of the whole hospital; the figures are of its test patients. What says nothing has no column: records
+    where each patient has one, own models where none was trained."""
     if any(site.personal is not None for site in record.sites.values()):
         return _choice_table(record, words, between)
-    beside = record.evaluated is None
-    title = "Each hospital's own model and the federated model" if beside else "The evaluated model"
+    beside = any(site.own is not None for site in record.sites.values())
+    several = any(site.images != site.patients for site in record.sites.values())
+    alone = "The federated model" if record.evaluated is None else "The evaluated model"
+    title = "Each hospital's own model and the federated model" if beside else alone
     table = Table(title=f"{title}, on {'its' if beside else 'each hospital’s'} held-out patients")
     table.add_column("hospital", overflow="fold")
     models = ("own ", "federated ") if beside else ("",)
     figures = [f"{whose}{words.in_text[key]}" for key in reversed(words.compared) for whose in models]
-    for heading in ("patients", "records", *figures):
+    for heading in ("patients", *["records"] * several, *figures):
         _add_figures(table, heading, between)
     for name, site in record.sites.items():
         tested = (site.own, site.federated) if beside else (site.federated,)
         shown = [_figure(one, key) for key in reversed(words.compared) for one in tested]
-        table.add_row(name, str(site.patients), str(site.images), *shown)
+        table.add_row(name, str(site.patients), *[str(site.images)] * several, *shown)
     return table
 
 
