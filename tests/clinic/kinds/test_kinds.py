@@ -21,6 +21,7 @@ from wardround.clinic.kinds.registry import kind_of
 from wardround.clinic.place.acceptance_record import AcceptanceRecord, read_acceptance
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.place.criteria import Criteria
+from wardround.clinic.place.service import activate
 from wardround.sources import network_input, prepare
 from wardround.study.contract import LabelContract
 from wardround.tasks.registry import task_of_label
@@ -239,6 +240,23 @@ def test_patients_with_several_cases_are_drawn_whole(tmp_path: Path) -> None:
     ends = record.asked.local.interval("log_loss")
     assert record.cases.patients <= 60 and ends is not None
     assert ends[1] - ends[0] > 0.1
+
+
+def test_a_model_in_service_that_answers_another_question_is_no_rival(tmp_path: Path) -> None:
+    """A hospital goes on from classes to a number; and who names such a model is told that nothing can be compared."""
+    clinic, record = accepted(tmp_path, QUESTIONS["number"], 40)
+    activate(clinic, record.id, record.model, by="Dr Li")
+    (tmp_path / "count.onnx").write_bytes(QUESTIONS["count"].model())
+    source, asked = write_cases(tmp_path / "count.csv", QUESTIONS["count"], 40), str(tmp_path / "count.onnx")
+    second = accept(clinic, candidates_of(clinic, asked), str(source), AcceptanceSettings())
+    assert [one.role for one in second.candidates] == ["asked"]
+    (tmp_path / "days.onnx").write_bytes(QUESTIONS["number"].model(offset=0.5))
+    with pytest.raises(DataError, match="another question"):
+        accept(clinic, candidates_of(clinic, asked, (str(tmp_path / "days.onnx"),)), str(source), AcceptanceSettings())
+    (tmp_path / "better.onnx").write_bytes(QUESTIONS["count"].model(offset=0.5))
+    both = accept(clinic, candidates_of(clinic, asked, (str(tmp_path / "better.onnx"),)), str(source), AcceptanceSettings())
+    assert both.candidates[1].less_asked["deviance"].n == both.cases.cases
+    assert "less the asked" in summary(both, ()) and "better.onnx" in acceptance_page(both, ())
 
 
 def test_an_acceptance_of_another_question_serves_no_model() -> None:

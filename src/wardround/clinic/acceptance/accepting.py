@@ -125,7 +125,7 @@ def accept(
     registry: str | Path | None = None,
 ) -> AcceptanceRecord:
     """Tests the candidates and keeps the record, signed. DataError where the cases cannot be read or compared."""
-    networks = [open_network(candidate.content) for candidate in candidates]
+    candidates, networks = _of_one_question(candidates)
     cases = read_cases(networks[0].statement.data, source, mapping)
     tested = [_tested(network, cases, source, mapping, settings) for network in networks]
     columns = header_columns(source, cases) | contract_columns(cases.contract, cases.inputs, settings.columns)
@@ -144,6 +144,23 @@ def accept(
         write_card(clinic, record.model, record.card)
         keep_acceptance(clinic, record)
     return record
+
+
+def _of_one_question(candidates: tuple[Candidate, ...]) -> tuple[tuple[Candidate, ...], list[Network]]:
+    """The candidates that answer the asked model's question: one in service that answers another is no rival. DataError where
+    another was named."""
+    opened = [(candidate, open_network(candidate.content)) for candidate in candidates]
+    label = opened[0][1].statement.data.label
+    for candidate, network in opened:
+        if network.statement.data.label != label and candidate.role == "against":
+            raise DataError(
+                f"{candidate.name} answers another question, and cannot be compared",
+                expected=f"a model of {label.name!r}, kind {label.kind!r}",
+                found=f"{network.statement.data.label.name!r}, kind {network.statement.data.label.kind!r}",
+                hint="leave that model out of --against",
+            )
+    kept = [(candidate, network) for candidate, network in opened if network.statement.data.label == label]
+    return tuple(candidate for candidate, _ in kept), [network for _, network in kept]
 
 
 def _tested(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wardround.clinic.acceptance.question_words import coverage_words
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
 from wardround.clinic.place.criteria import Criteria
 from wardround.study.record.evaluation_record import Evaluation
@@ -28,7 +29,8 @@ class Judgement:
     @property
     def sentence(self) -> str:
         """As a person reads it."""
-        shown = "cannot be told" if self.judged is None else f"is {self.judged:.3g}"
+        number = f"{self.judged}" if isinstance(self.judged, int) else f"{self.judged:.3g}"
+        shown = "cannot be told" if self.judged is None else f"is {number}"
         end = "upper" if self.by == "the upper end" else "lower"
         which = "" if self.by == "the figure" else f" (the {end} end of its interval)"
         if self.met:
@@ -100,7 +102,7 @@ def _of_another_question(criteria: Criteria, record: AcceptanceRecord) -> Iterat
         yield _at_most("ece", "calibration error at most", criteria.ece_at_most, local.value("ece"))
     if criteria.coverage_at_least is not None:
         covered = record.measured.value("coverage")
-        words = "share of cases whose answer holds the truth, at least"
+        words = f"share of {coverage_words(record)}, at least"
         met = covered is not None and covered >= criteria.coverage_at_least
         yield Judgement("coverage", words, criteria.coverage_at_least, covered, covered, "the figure", met)
     if criteria.cannot_tell_at_most is not None:

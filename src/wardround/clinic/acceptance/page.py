@@ -11,9 +11,9 @@ from markupsafe import Markup
 from wardround.clinic.acceptance.card import blanks
 from wardround.clinic.acceptance.judging import Judgement
 from wardround.clinic.acceptance.question_words import (
-    MEASURED,
     figures_of_record,
     headline_of,
+    measured_of,
     of_groups,
     promise_words,
     second_of,
@@ -39,7 +39,7 @@ def acceptance_page(record: AcceptanceRecord, judged: tuple[Judgement, ...], mis
         headline=headline_of(record),
         second=second_of(record),
         of_groups=of_groups(record),
-        measured=MEASURED,
+        measured=measured_of(record),
         tuned_words="" if record.tuned is None else tuned_words(record.tuned),
         promise_words="" if record.tuned is None else promise_words(record.tuned),
         finding=record.statement.data.label.name,

@@ -17,14 +17,15 @@ FIGURES = {
     "offset": "calibration offset",
 }
 """Of a yes or no, in the order of tables."""
-MEASURED = {
+_MEASURED = {
     "coverage": "Answers that hold the truth",
     "coverage_positive": "Of those with a finding, the answer holds the truth",
     "coverage_negative": "Of those without, the answer holds the truth",
-    "cannot_tell": "`Cannot tell` is said of",
+    "cannot_tell": "Share of cannot tell",
     "wrong": "Told, and wrong",
 }
 """Of another question, shares of cases."""
+_AGREES = "Mean answers of groups that lie in what the group had"
 
 
 def figures_of_record(record: AcceptanceRecord) -> dict[str, str]:
@@ -44,14 +45,29 @@ def headline_of(record: AcceptanceRecord) -> tuple[str, str]:
 def second_of(record: AcceptanceRecord) -> tuple[str, str]:
     """Of another figure beside it."""
     names, (headline, _) = figures_of_record(record), headline_of(record)
-    key = "accuracy" if record.tuned is None else next(name for name in names if name != headline)
+    compared = task_of_label(record.statement.data.label).words.compared
+    key = "accuracy" if record.tuned is None else next(name for name in (*compared, *names) if name != headline)
     return key, names[key]
+
+
+def measured_of(record: AcceptanceRecord) -> dict[str, str]:
+    """Of another question: name -> words of the shares that show whether answers keep their promise."""
+    if record.tuned is not None and isinstance(record.tuned.limits, TimeLimits):
+        return {**_MEASURED, "coverage": _AGREES}
+    return _MEASURED
+
+
+def coverage_words(record: AcceptanceRecord) -> str:
+    """What a minimum of the coverage asks for, behind "share of"."""
+    time = record.tuned is not None and isinstance(record.tuned.limits, TimeLimits)
+    return "cases whose group's mean answer lies in what the group had" if time else "cases whose answer holds the truth"
 
 
 def of_groups(record: AcceptanceRecord) -> dict[str, str]:
     """Figures that are shown of groups of cases."""
     names = figures_of_record(record)
-    keys = ("auc", "sensitivity", "specificity", "ece") if record.tuned is None else tuple(names)[:4]
+    two = (headline_of(record)[0], second_of(record)[0])
+    keys = ("auc", "sensitivity", "specificity", "ece") if record.tuned is None else two
     return {key: names[key] for key in keys}
 
 

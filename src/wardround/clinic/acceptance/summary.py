@@ -4,7 +4,14 @@ import textwrap
 from collections.abc import Iterator
 
 from wardround.clinic.acceptance.judging import Judgement
-from wardround.clinic.acceptance.question_words import MEASURED, figures_of_record, headline_of, promise_words, tuned_words
+from wardround.clinic.acceptance.question_words import (
+    figures_of_record,
+    headline_of,
+    measured_of,
+    of_groups,
+    promise_words,
+    tuned_words,
+)
 from wardround.clinic.place.acceptance_record import AcceptanceRecord, CandidateRecord, TunedRecord
 from wardround.study.record.evaluation_record import Evaluation
 from wardround.values.printable import printable
@@ -60,7 +67,7 @@ def _figures(record: AcceptanceRecord) -> Iterator[str]:
 def _tuned(record: AcceptanceRecord, tuned: TunedRecord) -> Iterator[str]:
     yield f"Calibration: {tuned_words(tuned)}."
     yield promise_words(tuned)
-    for key, words in MEASURED.items():
+    for key, words in measured_of(record).items():
         if tuned.measured.value(key) is not None:
             yield f"{words}: {_percent(tuned.measured, key)}."
     if record.unusual is None:
@@ -131,7 +138,7 @@ def _groups(record: AcceptanceRecord) -> Iterator[str]:
     if not record.subgroups:
         return
     yield ""
-    first, second = list(figures_of_record(record).items())[:2]
+    first, second = list(of_groups(record).items())[:2]
     yield f"{'group':<28}{'cases':>6}{first[1][:21]:>22}{second[1][:21]:>22}"
     for group in record.subgroups:
         name = printable(f"{group.column}: {group.group}")[:27]

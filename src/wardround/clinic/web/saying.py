@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wardround.clinic.acceptance.question_words import MEASURED, figures_of_record
+from wardround.clinic.acceptance.question_words import figures_of_record, measured_of, of_groups
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
 from wardround.clinic.web.frequencies import frequency, percent
 from wardround.clinic.web.saying_parts import Row, counted_as, said_of_parts
@@ -100,7 +100,7 @@ def figure_lines(record: AcceptanceRecord, words: Words) -> list[str]:
             for key, name in named
             if (text := figure_text(record.asked.local, key))
         ]
-        names = {key: words(f"measured.{key}") for key in MEASURED}
+        names = {key: words.sentence(name) for key, name in measured_of(record).items()}
         return lines + [
             words("figures.line", text=name, figure=text)
             for key, name in names.items()
@@ -112,7 +112,7 @@ def figure_lines(record: AcceptanceRecord, words: Words) -> list[str]:
 
 def group_figures(record: AcceptanceRecord, words: Words) -> dict[str, str]:
     """Of another question than yes or no: key -> name of the figures that are shown of groups."""
-    return {key: words.sentence(name) for key, name in list(figures_of_record(record).items())[:3]}
+    return {key: words.sentence(name) for key, name in of_groups(record).items()}
 
 
 def figure_text(evaluation: Evaluation | None, name: str) -> str:
