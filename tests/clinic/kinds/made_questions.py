@@ -132,7 +132,7 @@ def _blanks(words: list[str], rng: np.random.Generator) -> list[str]:
 
 def _label(kind: str, column: str, **task: Any) -> LabelContract:
     blank = {} if kind == "time" else {"blank": ("?",)}
-    return LabelContract(kind=kind, name=column, column=column, task=TaskSection(**blank, **task))
+    return LabelContract(kind=kind, name="death" if kind == "time" else column, column=column, task=TaskSection(**blank, **task))
 
 
 def _named(names: str) -> tuple[ClassSection, ...]:

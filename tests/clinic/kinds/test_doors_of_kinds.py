@@ -1,5 +1,6 @@
 """One answer of every kind on every door that gives it: the form, the case's page, the worklist, the patient's sheet and /v1."""
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -50,8 +51,8 @@ def test_the_page_the_store_and_v1_give_one_value(served: tuple[str, Clinic]) ->
     for key in ("answer", "parts", "verdict", "reasons", "model", "acceptance", "score_bin"):
         assert told[key] == stored.answer[key], key
     page, worklist, sheet = (doctor.get(path).text for path in (f"/cases/{case_id}", "/", f"/cases/{case_id}/sheet"))
-    verdict = page.split('id="verdict">')[1].split("<")[0]
-    assert verdict in worklist and verdict in told["sentence"]
+    verdict = html.unescape(page.split('id="verdict">')[1].split("<")[0])
+    assert verdict in html.unescape(worklist) and verdict in told["sentence"]
     if told["verdict"] == "cannot-tell":
         assert verdict == "cannot tell" and "cannot tell" in sheet and told["reasons"]
     assert "None" not in page and "nan" not in page.split("<main")[1]

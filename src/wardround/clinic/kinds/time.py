@@ -130,7 +130,7 @@ class TimeKind:
         """Survival and its interval. Where nobody or everybody of a group had the event, Wilson's of those who are known."""
         value, (low, high) = alive_at(when, tick)
         followed, gone = int(when[:, tick:].sum()), int(when[1, :tick].sum())
-        if not followed:
+        if not followed and value > 0:  # the last ones were lost before
             return value, None, None
         if math.isnan(low):
             low, high = wilson(round(value * (followed + gone)), followed + gone)
@@ -154,7 +154,7 @@ class TimeKind:
         return Said(
             "; ".join(f"{100 * part.value:.0f} % without {self.label.name} at {part.name}" for part in parts),
             parts,
-            ("wide",) if _wide(group, widest) else (),
+            ("wide",) if all(_wide(group, widest)) else (),
         )
 
     def shares(self, raw: Floats, corrected: Floats, limits: Limits, labels: NDArray[Any], widest: float) -> Mapping[str, Floats]:
@@ -167,7 +167,7 @@ class TimeKind:
             for horizon, (low, high) in enumerate(zip(group.low, group.high, strict=True)):
                 if inside.any() and low is not None and high is not None:
                     held[inside, horizon] = float(low <= survival[inside, horizon].mean() <= high)
-        wide = np.array([_wide(limits.groups[k], widest) for k in groups_of.tolist()], np.float64)
+        wide = np.array([_wide(limits.groups[k], widest) for k in groups_of.tolist()], np.float64).reshape(survival.shape)
         return {"coverage": held, "cannot_tell": wide}
 
     def score_bins(self, corrected: Floats) -> NDArray[np.int64]:
@@ -183,9 +183,14 @@ class TimeKind:
         return np.asarray(np.log(np.maximum(summed, _LEAST_HAZARD)))
 
 
-def _wide(group: LikeGroup, widest: float) -> bool:
-    """Whether the group says too little of any horizon."""
-    return any(low is None or high is None or high - low > widest for low, high in zip(group.low, group.high, strict=True))
+def _wide(group: LikeGroup, widest: float) -> list[bool]:
+    """Of which horizons the group says too little."""
+    return [too_wide(low, high, widest) for low, high in zip(group.low, group.high, strict=True)]
+
+
+def too_wide(low: float | None, high: float | None, widest: float) -> bool:
+    """Whether an interval of a share tells nothing."""
+    return low is None or high is None or high - low > widest
 
 
 def _hazards(outputs: Floats) -> Floats:

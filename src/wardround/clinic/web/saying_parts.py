@@ -11,6 +11,7 @@ from typing import Any
 
 from wardround.clinic.kinds.limits import TimeLimits
 from wardround.clinic.kinds.number import number_text
+from wardround.clinic.kinds.time import too_wide
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
 from wardround.clinic.web.drawing import NumberDrawn, number_line, survival_curve
 from wardround.clinic.web.frequencies import frequency, percent
@@ -47,11 +48,12 @@ class PartsSaid:
 
 @dataclass(frozen=True)
 class Asked:
-    """A record's question and an answer to it. counted: film or row, whichever sentences count."""
+    """A record's question and an answer to it. counted: what sentences count, film or row. promise, widest: of the record."""
 
     label: LabelContract
     counted: str
     promise: float
+    widest: float
     answer: Answer
     words: Words
 
@@ -74,7 +76,8 @@ def said_of_parts(record: AcceptanceRecord, answer: Answer, words: Words) -> Par
     """What a page says. Where nothing is told the verdict says so, and the parts stand below all the same."""
     limits = None if record.tuned is None else record.tuned.limits
     promise = 0.9 if limits is None or isinstance(limits, TimeLimits) else limits.promise
-    asked = Asked(record.statement.data.label, counted_as(record), promise, answer, words)
+    widest = 1.0 if record.tuned is None else record.tuned.widest
+    asked = Asked(record.statement.data.label, counted_as(record), promise, widest, answer, words)
     said = _KINDS[answer["kind"]](asked)
     if answer["verdict"] != "cannot-tell":
         return said
@@ -149,9 +152,11 @@ def _time(asked: Asked) -> PartsSaid:
     names = [words("answer.horizon", time=f"{horizon:g}", unit=unit).strip() for horizon in horizons]
     ranges = [_like(part, asked) for part in parts]
     said = "; ".join(f"{name}: {percent(part['value'])} {like}" for name, part, like in zip(names, parts, ranges, strict=True))
+    told = [k for k, part in enumerate(parts) if not too_wide(part["low"], part["high"], asked.widest)]
+    shown = told[-1] if told else len(parts) - 1
     points = [(time, part["value"], part["low"], part["high"]) for time, part in zip(horizons, parts, strict=True)]
     return PartsSaid(
-        verdict=words("answer.time", percent=percent(parts[-1]["value"]), event=event, horizon=names[-1]),
+        verdict=words("answer.time", percent=percent(parts[shown]["value"]), event=event, horizon=names[shown]),
         short="",
         lines=(words("answer.like_patients", event=event),),
         rows=tuple(
