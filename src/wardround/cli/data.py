@@ -14,7 +14,7 @@ app = typer.Typer(help="Check a hospital's data; find and fetch public data sets
 @app.command()
 def check(
     path: Annotated[str, typer.Argument(help="The hospital's data: a file, a folder, or the address of a database.")],
-    contract: Annotated[Path, typer.Option(help="The study whose [data] section says what is expected.")],
+    contract: Annotated[Path, typer.Option(help="The study whose section `data` says what is expected.")],
     mapping: Annotated[
         Path | None, typer.Option(help="The hospital's own mapping (wardround data map), for a table. It stays at the hospital.")
     ] = None,
@@ -85,7 +85,7 @@ def _shown_progress() -> Iterator[None]:
 @app.command("map")
 def map_table(
     path: Annotated[Path, typer.Argument(help="The hospital's table: CSV, Parquet or a workbook.")],
-    contract: Annotated[Path, typer.Option(help="The study whose [data] section says what is expected.")],
+    contract: Annotated[Path, typer.Option(help="The study whose section `data` says what is expected.")],
     out: Annotated[
         Path | None, typer.Option(help="The file to write (default: print it). An existing one is not replaced.")
     ] = None,

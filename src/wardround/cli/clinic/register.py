@@ -141,7 +141,7 @@ def retention(
     as_json: AsJson = False,
     clinic: ClinicOption = None,
 ) -> None:
-    """Show what is older than [retention] in clinic.toml keeps, or delete it; the audit's chain stays whole."""
+    """Show what is older than the section `retention` of clinic.toml keeps, or delete it; the audit's chain stays whole."""
     from wardround.clinic.place.clinic_place import ClinicPlace
     from wardround.clinic.store.opening import open_store
     from wardround.clinic.watch.retention import delete_old, old_rows
