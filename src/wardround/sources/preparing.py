@@ -7,7 +7,7 @@ patient.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,14 @@ from wardround.study.cell_codes import is_left_out, left_out_codes
 from wardround.study.contract import ColumnContract, DataContract
 from wardround.values.errors import DataError
 
+if TYPE_CHECKING:
+    from wardround.sources.molecules.bench import KeptBench
+
 RawImage = str | Path | bytes | NDArray[Any]
 RawRow = Mapping[str, Any]
 
 
-def prepare(contract: DataContract, record: RawImage | RawRow) -> NDArray[Any]:
+def prepare(contract: DataContract, record: RawImage | RawRow, *, molecules: "KeptBench | None" = None) -> NDArray[Any]:
     """Prepare one record as reading a whole source would.
 
     Parameters
@@ -35,6 +38,8 @@ def prepare(contract: DataContract, record: RawImage | RawRow) -> NDArray[Any]:
         For images a file's path or bytes (PNG, JPEG, TIFF, NIfTI, DICOM) or pixels (height, width[, 3]) as uint8 or uint16. For
         tables a mapping from column to raw value; None, NaN and the contract's codes mean missing, and other columns are never
         read. For molecules a mapping that holds the column of the SMILES, or the SMILES alone.
+    molecules
+        Who reads a molecule; left out, a child process that is started for this one.
 
     Returns
     -------
@@ -48,7 +53,7 @@ def prepare(contract: DataContract, record: RawImage | RawRow) -> NDArray[Any]:
         Where the record breaks the contract. No message holds a value of the record.
     """
     if contract.kind == "molecule":
-        return _prepared_molecule(contract, record)
+        return _prepared_molecule(contract, record, molecules)
     if contract.kind == "table":
         if not isinstance(record, Mapping):
             raise _other_kind(record, "a mapping from column to value")
@@ -79,7 +84,7 @@ def _other_kind(record: object, expected: str) -> DataError:
     )  # fmt: skip
 
 
-def _prepared_molecule(contract: DataContract, record: RawImage | RawRow) -> NDArray[Any]:
+def _prepared_molecule(contract: DataContract, record: RawImage | RawRow, bench: "KeptBench | None") -> NDArray[Any]:
     """The numbers (f,) of one molecule. It takes the second in which RDKit starts: a table of many is read as a source."""
     from wardround.sources.molecules.bench import READ, read_molecules
 
@@ -90,7 +95,8 @@ def _prepared_molecule(contract: DataContract, record: RawImage | RawRow) -> NDA
         record = cell_of(record[rules.column])
     if not isinstance(record, str):
         raise _other_kind(record, "SMILES, or a mapping with the column of the SMILES")
-    molecules = read_molecules([record.strip()], rules)
+    word = record.strip()
+    molecules = read_molecules([word], rules) if bench is None else bench.read(word)
     if molecules.outcome[0] != READ:
         raise DataError("The SMILES is no molecule that RDKit can read", hint="correct it")
     values: NDArray[Any] = molecules.values[0]

@@ -121,10 +121,6 @@ def open_network(content: bytes, *, threads: int = 1) -> Network:
                 expected="a model with a threshold",
                 hint="ask it with wardround predict",
             )
-        if statement.data.kind == "molecule":
-            raise RunError(
-                "The model reads molecules", expected="a model of images or of a table", hint="ask it with wardround predict"
-            )
         scores = names["scores"]
         shown = [scores] if isinstance(scores, str) else list(scores)
         cut_to_network(model, names["features"], shown, statement.data.input_shape)

@@ -64,8 +64,8 @@ def score_bins(probabilities: NDArray[np.floating]) -> Counts:
 
 def bins_of(contract: DataContract, inputs: NDArray[np.float32], sizes: NDArray[np.integer] | None = None) -> dict[str, Counts]:
     """Figure -> bins (n,) of network inputs (n, *shape). sizes (n, 2): of the films as they came; without them no `size`."""
-    if contract.kind == "table":
-        return _of_columns(contract, inputs)
+    if contract.kind != "image":
+        return _of_columns(contract, inputs)  # a molecule has none: its answers are counted, and how unusual it is
     pixels = np.asarray(inputs, np.float64).reshape(len(inputs), -1)
     figures = {
         "brightness": _bins(pixels.mean(axis=1), _BRIGHTNESS_EDGES),

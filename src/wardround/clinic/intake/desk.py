@@ -1,7 +1,7 @@
 """Where a case comes in, by whatever door: one film or one row becomes one stored case with one answer.
 
     bytes --decoder--> film --batch--> answer of the model in service --one transaction--> case and answer, on the disk
-    row   --prepare----------^
+    row   --prepare----------^      of a molecule in a child process (`intake.molecules`)
 
 A case that was acknowledged is on the disk with its answer; one that was not can be sent again. If the model in service changes
 while a case is under way, the case is answered anew by the one that is in service now.
@@ -30,6 +30,7 @@ from wardround.clinic.intake.film import Film
 from wardround.clinic.intake.films import Films
 from wardround.clinic.intake.kept_films import KeptFilms
 from wardround.clinic.intake.limits import Limits
+from wardround.clinic.intake.molecules import Molecules
 from wardround.clinic.intake.pseudonyms import pseudonym_key, pseudonym_of
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.service import stamp
@@ -42,6 +43,7 @@ from wardround.values.errors import RunError
 Row = Mapping[str, Any]
 Content = bytes | Path | Row
 _ATTEMPTS = 3
+_READS = {"table": "a table's row", "molecule": "a molecule, in a row with its SMILES", "image": "an image"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Desk:
         self._model: ServingModel | None = None
         self._shadow: ServingModel | None = None
         self._batching = Batching(self._finish, self._workers)
+        self.molecules = Molecules()
         self.follow: Callable[[Sender, Future[Case]], None] | None = None
 
     def __enter__(self) -> "Desk":
@@ -115,6 +118,7 @@ class Desk:
     def close(self) -> None:
         """Answers what is under way, and ends."""
         self.decoders.close()
+        self.molecules.close()
         self._batching.close()
 
     @property
@@ -149,9 +153,10 @@ class Desk:
             self.follow(sender, done)
         try:
             model = self.model
-            if isinstance(content, Mapping) != (model.contract.kind == "table"):
-                kind = "a table's row" if model.contract.kind == "table" else "an image"
-                raise RunError(f"The model in service reads {kind}", hint="look at its facts: what goes in")
+            if isinstance(content, Mapping) != (model.contract.kind != "image"):
+                raise RunError(
+                    f"The model in service reads {_READS[model.contract.kind]}", hint="look at its facts: what goes in"
+                )
             data = content.read_bytes() if isinstance(content, Path) else content
             self._begin(model, data, sender, done, 1)
         except Exception as error:  # noqa: BLE001  whoever waits for the future is told
@@ -164,8 +169,10 @@ class Desk:
         return film if film is not None or self.kept is None else self.kept.read(case_id)
 
     def prepared(self, row: Row) -> NDArray[np.float32]:
-        """A table's row as the network reads it. DataError where it breaks the contract."""
+        """A row as the network reads it, of a molecule its SMILES. DataError where it breaks the contract."""
         contract = self.model.contract
+        if contract.kind == "molecule":
+            return self.molecules.later(contract, row).result()
         record: NDArray[np.float32] = network_input(contract, prepare(contract, row)[None])[0]
         return record
 
@@ -181,10 +188,23 @@ class Desk:
         if isinstance(content, Mapping):
             patient = self.pseudonym(str(content.get(model.contract.patient.column) or ""))
             new_case = NewCase(sender.source, "table", self.store.clock(), patient, person=sender.person, sender=sender.name)
-            self._ask(model, _Pending(new_case, sender, content, None, attempt), self.prepared(content), done)
+            pending = _Pending(new_case, sender, content, None, attempt)
+            if model.contract.kind == "molecule":
+                read = self.molecules.later(model.contract, content)
+                read.add_done_callback(partial(self._molecule_read, model, pending, done))
+            else:
+                self._ask(model, pending, self.prepared(content), done)
             return
         decoded = self.decoders.later(content, model.contract, shown=sender.shown)
         decoded.add_done_callback(partial(self._decoded, model, content, sender, done, attempt))
+
+    def _molecule_read(
+        self, model: ServingModel, pending: _Pending, done: "Future[Case]", read: "Future[NDArray[np.float32]]"
+    ) -> None:
+        try:
+            self._ask(model, pending, read.result(), done)
+        except Exception as error:  # noqa: BLE001  whoever waits is told
+            done.set_exception(error)
 
     def _decoded(
         self, model: ServingModel, content: bytes, sender: Sender, done: "Future[Case]", attempt: int, decoded: "Future[Film]"
@@ -242,6 +262,8 @@ class Desk:
             new_case = pending.new_case
             if pending.film is not None and pending.sender.shown:
                 self.films.put(new_case.id, pending.film)
+            if isinstance(pending.content, Mapping) and asked.model.contract.kind == "molecule":
+                self.molecules.remember(new_case.id, str(pending.content[asked.model.contract.molecule_rules.column]))
             asked.future.set_result(
                 Case(new_case.id, new_case.received, new_case.source, answer, pending.film, new_case.patient, asked.model)
             )

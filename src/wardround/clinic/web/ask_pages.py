@@ -1,4 +1,4 @@
-"""The form of a table model, made from its contract: units, ranges, unknown; the answer with what moved it; what if."""
+"""The form of a table model, made from its contract: units, ranges, unknown; of molecules a SMILES; the answer; what if."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True)
 class FormField:
-    """One column of the contract as a person fills it in. choices: (code, word); none of a number."""
+    """One column of the contract as a person fills it in. choices: (code, word); none of a number. is_text: of a SMILES."""
 
     name: str
     unit: str
@@ -30,6 +30,14 @@ class FormField:
     choices: tuple[tuple[str, str], ...]
     may_be_unknown: bool
     value: str = ""
+    is_text: bool = False
+
+
+def _fields(model: ServingModel, words: Words) -> list[FormField]:
+    """Of a molecule its SMILES alone."""
+    if model.contract.kind == "molecule":
+        return [FormField(model.contract.molecule_rules.column, "", None, (), may_be_unknown=False, is_text=True)]
+    return [field_of(column, words) for column in model.contract.columns]
 
 
 def field_of(column: ColumnContract, words: Words) -> FormField:
@@ -42,9 +50,9 @@ def field_of(column: ColumnContract, words: Words) -> FormField:
     return FormField(column.name, column.unit, ends, choices, column.max_missing > 0)
 
 
-def _table_model(state: ClinicState) -> ServingModel:
+def _asked_model(state: ClinicState) -> ServingModel:
     model = state.desk.model
-    if model.contract.kind != "table":
+    if model.contract.kind == "image":
         raise RunError("The model in service reads an image", hint="drop a film on the worklist")
     return model
 
@@ -52,20 +60,22 @@ def _table_model(state: ClinicState) -> ServingModel:
 @router.get("/ask")
 def ask_page(request: Request, person: Doctor) -> Response:  # noqa: ARG001
     """The empty form."""
-    model, words = _table_model(state_of(request)), words_of(request)
-    return page(request, "ask.html", fields=[field_of(column, words) for column in model.contract.columns])
+    model, words = _asked_model(state_of(request)), words_of(request)
+    return page(request, "ask.html", fields=_fields(model, words), molecule=model.contract.kind == "molecule")
 
 
 def _row(model: ServingModel, form: dict[str, str]) -> dict[str, Any]:
     """What was typed, by the contract's names; None where it is unknown."""
-    return {column.name: form.get(f"c{number}", "").strip() or None for number, column in enumerate(model.contract.columns)}
+    molecule = model.contract.kind == "molecule"
+    names = [model.contract.molecule_rules.column] if molecule else [column.name for column in model.contract.columns]
+    return {name: form.get(f"c{number}", "").strip() or None for number, name in enumerate(names)}
 
 
 @router.post("/ask")
 async def ask(request: Request, person: Doctor, form: CheckedForm) -> Response:
     """One patient: answered, and kept."""
     state = state_of(request)
-    model = _table_model(state)
+    model = _asked_model(state)
     row = _row(model, form) | {model.contract.patient.column: form.get("patient", "").strip()}
     sender = Sender("page", person.name, person.id)
     case = await run_in_threadpool(state.desk.submit, row, sender)
@@ -76,7 +86,7 @@ async def ask(request: Request, person: Doctor, form: CheckedForm) -> Response:
 async def try_values(request: Request, person: Doctor, form: CheckedForm) -> Response:
     """What if: an answer that is kept nowhere, in words."""
     state, words = state_of(request), words_of(request)
-    model = _table_model(state)
+    model = _asked_model(state)
     record = await run_in_threadpool(state.desk.prepared, _row(model, form))
     answer = await run_in_threadpool(model.answer, record)
     state.store.later(lambda _: None, (person.name, "what-if", ""))

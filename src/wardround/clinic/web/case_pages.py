@@ -155,6 +155,8 @@ def show_case(request: Request, person: Doctor, case_id: str, notice: str = "") 
         case=case,
         time=time_text(case.received),
         film=shown,
+        molecule=state.desk.molecules.holds(case.id),
+        for_patients=record.statement.data.kind != "molecule",
         hints=hints,
         identity=() if film is None else tuple((name, shown_identity(name, text)) for name, text in film.identity.items()),
         said=said_of(case.answer, record, words),
@@ -180,6 +182,14 @@ def _case(state: ClinicState, case_id: str) -> tuple[StoredCase, AcceptanceRecor
     case = case_of(state.store, case_id)
     record = None if case is None else state.acceptance(case.acceptance)
     if case is None or case.withdrawn or record is None:
+        raise NotThere
+    return case, record
+
+
+def _patients_case(state: ClinicState, case_id: str) -> tuple[StoredCase, AcceptanceRecord]:
+    """A case that is of a patient: of a molecule there is nobody to hand a sheet to."""
+    case, record = _case(state, case_id)
+    if record.statement.data.kind == "molecule":
         raise NotThere
     return case, record
 
@@ -227,6 +237,18 @@ def film_pixels(request: Request, person: Doctor, case_id: str) -> Response:
     return Response(np.ascontiguousarray(shown.pixels, "<u2").tobytes(), media_type=BINARY)
 
 
+@router.get("/cases/{case_id}/molecule")
+def molecule_drawing(request: Request, person: Doctor, case_id: str) -> Response:
+    """The molecule that was asked about, drawn here, for as long as it is in memory."""
+    state = state_of(request)
+    _case(state, case_id)
+    drawn = state.desk.molecules.drawing(case_id)
+    if drawn is None:
+        raise NotThere
+    state.store.note(person.name, "molecule-seen", case_id)
+    return Response(drawn, media_type="image/svg+xml")
+
+
 @router.get("/cases/{case_id}/heat")
 def heat_map(request: Request, person: Doctor, case_id: str) -> Response:
     """Height and width as two 16-bit numbers, then one byte a pixel: what the answer hangs on; a hint, no proof. Of the model
@@ -253,7 +275,7 @@ async def give_feedback(request: Request, person: Doctor, case_id: str, form: Ch
 def sheet(request: Request, person: Doctor, case_id: str) -> Response:
     """The patient's page, for the screen and the printer."""
     state, words = state_of(request), words_of(request)
-    case, record = _case(state, case_id)
+    case, record = _patients_case(state, case_id)
     state.store.note(person.name, "sheet-seen", case_id)
     made = patient_sheet(case.answer, record, words, state.settings.contact)
     return page(request, "sheet.html", sheet=made, pdf=f"/cases/{case_id}/sheet.pdf")
@@ -263,7 +285,7 @@ def sheet(request: Request, person: Doctor, case_id: str) -> Response:
 def sheet_pdf(request: Request, person: Doctor, case_id: str) -> Response:
     """The same as PDF."""
     state, words = state_of(request), words_of(request)
-    case, record = _case(state, case_id)
+    case, record = _patients_case(state, case_id)
     state.store.note(person.name, "sheet-printed", case_id)
     made = patient_sheet(case.answer, record, words, state.settings.contact)
     return Response(pdf_of(made, state.settings.hospital, words.language), media_type="application/pdf")

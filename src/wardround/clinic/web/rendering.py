@@ -101,7 +101,8 @@ def _menu(person: Person | None, state: ClinicState) -> tuple[tuple[str, str], .
     if person.role == "doctor" and state.dicom is not None and state.dicom.settings.archive is not None:
         menu = (menu[0], ("/archive", "menu.archive"), *menu[1:])
     model = state.desk.model_or_none if person.role == "doctor" else None
-    return (menu[0], ("/ask", "menu.ask"), *menu[1:]) if model and model.contract.kind == "table" else menu
+    asks = {"table": "menu.ask", "molecule": "menu.ask_molecule"}.get(model.contract.kind) if model else None
+    return (menu[0], ("/ask", asks), *menu[1:]) if asks else menu
 
 
 @cache

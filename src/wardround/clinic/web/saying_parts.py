@@ -85,8 +85,8 @@ def said_of_parts(record: AcceptanceRecord, answer: Answer, words: Words) -> Par
 
 
 def counted_as(record: AcceptanceRecord) -> str:
-    """Whether films or patients are counted in sentences."""
-    return "film" if record.statement.data.kind == "image" else "row"
+    """Whether films, patients or compounds are counted in sentences."""
+    return {"image": "film", "molecule": "compound"}.get(record.statement.data.kind, "row")
 
 
 def _chances(asked: Asked, name: str) -> PartsSaid:

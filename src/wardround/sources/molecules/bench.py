@@ -52,6 +52,35 @@ class ReadMolecules:
 
 def read_molecules(words: Sequence[str], rules: MoleculeContract) -> ReadMolecules:
     """What each SMILES is. MissingExtraError without RDKit; DataError where it is not one that may take part."""
+    result = _nothing_read(words, rules)
+    asked = np.flatnonzero(result.outcome == READ)
+    pieces = [asked[start : start + _PIECE] for start in range(0, len(asked), _PIECE)]
+    threads = min(spare_threads(), len(pieces))
+    lanes = [pieces[lane::threads] for lane in range(threads)]
+    for done, _ in enumerate(in_threads(lambda lane: _read_lane(lane, words, rules, result), lanes, threads), 1):
+        tell("molecules", done, threads)
+    return result
+
+
+class KeptBench:
+    """A child that stays, for a service that is asked a molecule now and then. One question at a time: the caller sees to it."""
+
+    def __init__(self, rules: MoleculeContract) -> None:
+        self._rules, self._bench = rules, _Bench(rules)
+
+    def read(self, word: str) -> ReadMolecules:
+        """As `read_molecules`, of one SMILES."""
+        result = _nothing_read([word], self._rules)
+        if result.outcome[0] == READ:
+            _keep(np.array([0]), self._bench.ask([word], _WORD_S), result)
+        return result
+
+    def close(self) -> None:
+        self._bench.end()
+
+
+def _nothing_read(words: Sequence[str], rules: MoleculeContract) -> ReadMolecules:
+    """Before any chemistry. MissingExtraError without RDKit."""
     if importlib.util.find_spec("rdkit") is None:
         raise MissingExtraError(
             "Molecules are read by RDKit, which is not installed", expected="the package rdkit",
@@ -59,20 +88,13 @@ def read_molecules(words: Sequence[str], rules: MoleculeContract) -> ReadMolecul
         )  # fmt: skip
     dtype = np.float32 if rules.descriptors else np.uint8
     outcome = np.array([_without_chemistry(word) for word in words], np.int8).reshape(len(words))
-    result = ReadMolecules(
+    return ReadMolecules(
         outcome,
         np.full(len(words), "", "<U48"),
         np.full(len(words), "", "<U48"),
         np.zeros(len(words), bool),
         np.zeros((len(words), rules.length), dtype),
     )
-    asked = np.flatnonzero(outcome == READ)
-    pieces = [asked[start : start + _PIECE] for start in range(0, len(asked), _PIECE)]
-    threads = min(spare_threads(), len(pieces))
-    lanes = [pieces[lane::threads] for lane in range(threads)]
-    for done, _ in enumerate(in_threads(lambda lane: _read_lane(lane, words, rules, result), lanes, threads), 1):
-        tell("molecules", done, threads)
-    return result
 
 
 def _without_chemistry(word: str) -> int:
