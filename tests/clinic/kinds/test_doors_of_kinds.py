@@ -1,7 +1,6 @@
 """One answer of every kind on every door that gives it: the form, the case's page, the worklist, the patient's sheet and /v1."""
 
 import html
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,12 +98,16 @@ def test_a_doctor_agrees_and_the_register_lists_it(served: tuple[str, Clinic]) -
     assert "answered" in register and "None" not in register.split("<main")[1]
 
 
-def test_doors_that_take_a_yes_or_no_refuse_in_words(served: tuple[str, Clinic]) -> None:
-    """No half answer, and no case: whoever sent it is told where to look."""
+def test_fhir_gives_the_same_answer(served: tuple[str, Clinic]) -> None:
+    """A record system that asks again by the case is told what the machine was told."""
     _, clinic = served
-    bundle = {"resourceType": "Bundle", "type": "collection", "entry": []}
-    answer = clinic.machine().post("/fhir/$answer", content=json.dumps(bundle))
-    assert answer.status_code in (409, 422, 503) and "another question" in answer.text
+    told = clinic.machine().post("/v1/predict", json={"record": ROW}).json()
+    found = clinic.machine().get("/fhir/DiagnosticReport", params={"_id": told["case"]})
+    assert found.status_code == 200 and found.json()["total"] == 1
+    numbers = {round(float(word), 9) for word in re.findall(r'"value": ?([0-9.e-]+)', found.text)}
+    assert {round(part["value"], 9) for part in told["parts"]} <= numbers
+    untold = any("dataAbsentReason" in entry["resource"] for entry in found.json()["entry"])
+    assert untold == (told["verdict"] == "cannot-tell" and told["kind"] != "findings")
 
 
 def test_drawings_escape_what_a_study_calls_things_and_stay_in_their_frame() -> None:
