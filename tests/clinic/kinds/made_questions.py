@@ -49,28 +49,31 @@ class Question:
         tensors |= _constants(self.ending)
         nodes: Nodes = [("Gemm", ["features", "weight", "bias"], "linear", {"transB": 1})]
         nodes += [one for one in self.ending if one[0] != "Constant"]
-        for position, name in enumerate(self.outputs):
-            tensors[f"at {position}"] = np.array(position, np.int64)
-            nodes.append(("Gather", ["shown", f"at {position}"], name, {"axis": 1}))
-        return _file(nodes, tensors, self.contract, self.outputs)
+        return model_file(nodes, tensors, self.contract, self.outputs)
 
 
 def _constants(ending: Nodes) -> dict[str, NDArray[Any]]:
     return {output: settings["value"] for kind, _, output, settings in ending if kind == "Constant"}
 
 
-def _file(nodes: Nodes, tensors: dict[str, NDArray[Any]], contract: DataContract, outputs: tuple[str, ...]) -> bytes:
+def model_file(
+    nodes: Nodes, tensors: dict[str, NDArray[Any]], contract: DataContract, outputs: tuple[str, ...], reads: str = "features"
+) -> bytes:
+    """A file as Wardround writes it, whose outputs are the columns of "shown". reads: the name of the network's input."""
+    tensors = {**tensors, **{f"at {position}": np.array(position, np.int64) for position in range(len(outputs))}}
+    columns: Nodes = [("Gather", ["shown", f"at {at}"], name, {"axis": 1}) for at, name in enumerate(outputs)]
+    nodes = [*nodes, *columns]
     floats = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node(kind, inputs, [output], **settings) for kind, inputs, output, settings in nodes],
         "made",
-        [onnx.helper.make_tensor_value_info("features", floats, ["batch", *contract.input_shape])],
+        [onnx.helper.make_tensor_value_info(reads, floats, ["batch", *contract.input_shape])],
         [onnx.helper.make_tensor_value_info(name, floats, ["batch"]) for name in outputs],
         [onnx.numpy_helper.from_array(array, label) for label, array in tensors.items()],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     scores = outputs[0] if len(outputs) == 1 else list(outputs)
-    inner = canonical_json({"features": "features", "scores": scores}).decode()
+    inner = canonical_json({"features": reads, "scores": scores}).decode()
     statement = statement_of(contract, None)
     onnx.helper.set_model_props(model, {METADATA_KEY: statement.to_json(), INNER_VALUES_KEY: inner})
     return bytes(model.SerializeToString(deterministic=True))

@@ -11,9 +11,11 @@ from tests.clinic.kinds.made_questions import KINDS, QUESTIONS, write_cases
 from tests.clinic.web.conftest import running
 from tests.clinic.web.visitors import Clinic, token_in
 from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
+from wardround.clinic.answering.public_bins import SCORE, bin_numbers
 from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.place.service import activate
 from wardround.clinic.store.cases import case_of
+from wardround.clinic.watch.case_counts import case_counts, labelled_cases
 from wardround.clinic.web.drawing import NumberDrawn, number_line, survival_curve
 
 ROW = {"age": 63, "sex": "m", "pressure": 150}
@@ -84,6 +86,18 @@ def test_every_page_says_it_in_chinese_too(served: tuple[str, Clinic]) -> None:
         assert answer.status_code == 200 and 'lang="zh"' in answer.text, path
     assert doctor.get(f"{case}/sheet.pdf").content.startswith(b"%PDF")
     doctor.post("/language", token=token_in(doctor.get("/ask").text), language="en", back="/")
+
+
+def test_what_watches_the_model_counts_these_answers_too(served: tuple[str, Clinic]) -> None:
+    """A model of classes ages like any other: its answers lie in public bins, and nothing of a case goes on."""
+    _, clinic = served
+    clinic.machine().post("/v1/predict", json={"record": ROW})
+    watch = clinic.logged_in("data-manager").get("/watch")
+    assert watch.status_code == 200 and "Answer (index)" in watch.text
+    contract = clinic.state.desk.model.contract
+    counts = case_counts(clinic.state.store, contract, 0.0, 1e12, acceptance=clinic.state.desk.model.acceptance_id)
+    assert counts.cases and counts.bins[SCORE].sum() == counts.cases and len(counts.bins[SCORE]) == bin_numbers(contract)[SCORE]
+    assert labelled_cases(clinic.state.store) == ((), 0)
 
 
 def test_a_doctor_agrees_and_the_register_lists_it(served: tuple[str, Clinic]) -> None:

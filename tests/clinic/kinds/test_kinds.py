@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from tests.clinic.kinds.made_questions import KINDS, QUESTIONS, Question, write_cases
-from tests.clinic.made_models import FILMS, film_model, record_of
+from tests.clinic.kinds.made_questions import KINDS, QUESTIONS, Nodes, Question, model_file, write_cases
+from tests.clinic.made_models import FILMS, SIDE, film_model, record_of
 from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
 from wardround.clinic.acceptance.judging import judgements
 from wardround.clinic.acceptance.page import acceptance_page
@@ -23,7 +24,7 @@ from wardround.clinic.place.clinic_place import ClinicPlace, ClinicSettings
 from wardround.clinic.place.criteria import Criteria
 from wardround.clinic.place.service import activate
 from wardround.sources import network_input, prepare
-from wardround.study.contract import LabelContract
+from wardround.study.contract import DataContract, LabelContract
 from wardround.tasks.registry import task_of_label
 from wardround.values.errors import DataError, RunError
 
@@ -142,7 +143,7 @@ def test_the_summary_and_the_page_show_every_figure(tested: Accepted) -> None:
     assert all(len(line) <= COLUMNS for line in text.splitlines())
     for name in task_of_label(record.statement.data.label).words.names.values():
         assert name.split("(")[0].strip()[:20] in " ".join(text.split())
-    assert "Threshold" not in text and "a yes is right" not in page and "None" not in page
+    assert "Threshold" not in text and "a yes is right" not in page and "held-out" not in page and "None" not in page
     assert {"cases", "gain", "coverage", "cannot_tell"} <= {one.name for one in judged}
 
 
@@ -257,6 +258,56 @@ def test_a_model_in_service_that_answers_another_question_is_no_rival(tmp_path: 
     both = accept(clinic, candidates_of(clinic, asked, (str(tmp_path / "better.onnx"),)), str(source), AcceptanceSettings())
     assert both.candidates[1].less_asked["deviance"].n == both.cases.cases
     assert "less the asked" in summary(both, ()) and "better.onnx" in acceptance_page(both, ())
+
+
+def test_a_heat_map_is_of_the_class_that_is_answered() -> None:
+    """Two films, two classes: each map is warm where its own class speaks, by the places of the last maps."""
+    contract = FILMS.changed(label=QUESTIONS["classes"].label.model_dump(mode="json"))
+    content = film_classes(contract)
+    record = record_of(content, contract).model_dump(mode="json")
+    tuned = {"correction": {}, "losses": {}, "limits": LIMITS, "measured": {"values": {}}, "widest": 0.5}
+    nothing = dict.fromkeys(("calibration", "threshold", "threshold_rule", "conformal"))
+    model = serving_model(content, AcceptanceRecord.model_validate_json(json.dumps({**record, **nothing, "tuned": tuned})))
+    bright, dark = np.full((1, SIDE, SIDE), 0.5, np.float32), np.full((1, SIDE, SIDE), 0.5, np.float32)
+    bright[:, 4:12, 4:12], dark[:, 20:28, 20:28] = 1.0, 0.0
+    for film, answer, place in ((bright, "a", (8, 8)), (dark, "b", (24, 24))):
+        told, warm = model.answer(film), model.heat_map(film)
+        assert isinstance(told, AnswerInParts) and told.answer == answer
+        assert warm.shape == (SIDE, SIDE) and warm[place] > 0.9 and np.median(warm) < 0.1
+
+
+LIMITS = {"kind": "classes", "promise": 0.9, "floors": [-0.7, -0.7, -0.7], "cases": [40, 40, 40]}
+
+
+def film_classes(contract: DataContract) -> bytes:
+    """Class a by brightness above the middle, class b by what is below, class c by neither: two maps, pooled, weighed."""
+    tensors = {
+        "blur": np.stack([np.full((1, 3, 3), 1 / 9), np.full((1, 3, 3), -1 / 9)]).astype(np.float32),
+        "shift": np.array([-0.5, 0.5], np.float32),
+        "weight": np.array([[200, 0], [0, 200], [0, 0]], np.float32),
+        "bias": np.array([-1, -1, 0], np.float32),
+    }
+    nodes: Nodes = [
+        ("Conv", ["pixels", "blur", "shift"], "conv", {"pads": [1, 1, 1, 1]}),
+        ("Relu", ["conv"], "maps", {}),
+        ("GlobalAveragePool", ["maps"], "pooled", {}),
+        ("Flatten", ["pooled"], "flat", {}),
+        ("Gemm", ["flat", "weight", "bias"], "head", {"transB": 1}),
+        ("Softmax", ["head"], "shown", {"axis": 1}),
+    ]
+    return model_file(nodes, tensors, contract, ("a", "b", "c"), "pixels")
+
+
+def test_limits_of_another_kind_are_no_record_of_this_model(tmp_path: Path) -> None:
+    """Floors of classes on log-odds of grades would tell anything."""
+    _, record = accepted(tmp_path, QUESTIONS["grades"], 40)
+    whole = record.model_dump(mode="json")
+    whole["tuned"]["limits"] = LIMITS
+    with pytest.raises(ValidationError, match="another kind of question"):
+        AcceptanceRecord.model_validate_json(json.dumps(whole))
+    whole["tuned"] = None
+    with pytest.raises(ValidationError, match="not both"):
+        AcceptanceRecord.model_validate_json(json.dumps(whole))
 
 
 def test_an_acceptance_of_another_question_serves_no_model() -> None:

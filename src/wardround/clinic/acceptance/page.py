@@ -61,7 +61,7 @@ def drawings(record: AcceptanceRecord) -> tuple[tuple[Markup, Chart], ...]:
     shown = [
         replace(chart, label="ROC curves of the models", caption="ROC curves of the models on these cases.")
         if record.tuned is None
-        else chart
+        else replace(chart, caption=_of_these_cases(chart.caption))
         for chart in task.charts({name: sums for name, sums in kept.items() if sums is not None})
         if chart.dots is None
     ]
@@ -73,6 +73,11 @@ def drawings(record: AcceptanceRecord) -> tuple[tuple[Markup, Chart], ...]:
     drawn = [charts.drawing(chart, key=f"{chart.key}-{number}") for number, chart in enumerate(shown)]
     # Markup that matplotlib wrote, with every label escaped.
     return tuple((Markup(svg), chart) for svg, chart in zip(drawn, shown, strict=True))  # nosec B704
+
+
+def _of_these_cases(caption: str) -> str:
+    """A task's captions are about a study's test patients."""
+    return caption.replace("all hospitals' held-out test patients", "these cases").replace("held-out test records", "these cases")
 
 
 def _name(candidate: CandidateRecord) -> str:

@@ -176,6 +176,8 @@ class AcceptanceRecord(Section):
         binary = (self.calibration, self.threshold, self.threshold_rule, self.conformal)
         if any(part is None for part in binary) != (self.tuned is not None) or (self.tuned is not None and any(binary)):
             raise ValueError("a record holds what a yes or no is tuned to, or what another question is, and not both")
+        if self.tuned is not None and self.tuned.limits.kind != self.statement.data.label.kind:
+            raise ValueError("limits are of another kind of question than the model's")
         return self
 
     @model_serializer(mode="wrap")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 _WIDTH, _HEIGHT = 480, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 16, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 16, 12, 40
 
 
 @dataclass(frozen=True)
