@@ -23,7 +23,8 @@ from wardround.tasks.findings.label import truths_of
 from wardround.values.errors import RunError, StudyError
 
 from ..kinds import KINDS, hospitals, study_of
-from .test_findings_task import NAMES, TestFindingsOfWhichSomeAreBlank, label
+from . import test_findings_task as made
+from .test_findings_task import NAMES, label
 
 FINDINGS = next(kind for kind in KINDS if kind.name == "findings")
 YES_OR_NO = Path(__file__).parents[3] / "examples" / "heart_disease.toml"
@@ -33,7 +34,7 @@ LOCAL = '[evaluation]\nthreshold = "local"\n'
 @pytest.mark.parametrize("rule", ["half", "validation", "near_half"])
 def test_the_threshold_of_a_finding_is_that_of_the_yes_or_no_question_for_it_alone(rule: str) -> None:
     """A rare finding is found by its own patients; the others move nothing."""
-    outputs, labels = TestFindingsOfWhichSomeAreBlank().draw(np.random.default_rng(5), 400)
+    outputs, labels = made.TestFindingsOfWhichSomeAreBlank().draw(np.random.default_rng(5), 400)
     task, truths, alone = FindingsTask(label()), truths_of(labels, 3), BinaryTask(LabelContract())
     decision = task.decide(rule, {"validation": task.sums(outputs, labels)})
     for position in range(3):
@@ -44,7 +45,7 @@ def test_the_threshold_of_a_finding_is_that_of_the_yes_or_no_question_for_it_alo
 
 def test_answers_are_those_that_the_figures_count() -> None:
     """A report says 87 % found: beside a patient the same rule must speak."""
-    outputs, labels = TestFindingsOfWhichSomeAreBlank().draw(np.random.default_rng(6), 300)
+    outputs, labels = made.TestFindingsOfWhichSomeAreBlank().draw(np.random.default_rng(6), 300)
     task, truths = FindingsTask(label()), truths_of(labels, 3)
     decision, sums = (0.31, 0.5, 0.77), task.sums(outputs, labels)
     answers = task.answers(1.0 / (1.0 + np.exp(-outputs.astype(np.float64))), decision)
@@ -61,6 +62,7 @@ def test_answers_are_those_that_the_figures_count() -> None:
     assert list(task.answers(outputs.astype(np.float64) * 0 + 0.5, None)) == [f"probability of {name}" for name in NAMES]
 
 
+@pytest.mark.slow
 def test_a_run_shows_them_wherever_it_shows_a_threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Report, card, model file, registry, each hospital's own, and the answers of `predict`."""
     monkeypatch.setenv("WARDROUND_HOME", str(tmp_path / "home"))
