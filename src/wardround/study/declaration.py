@@ -227,6 +227,8 @@ LATER_SETTINGS: Mapping[str, object] = {
     "analysis.regression.reach": 200.0,
     "analysis.regression.reml": False,
     "analysis.survival.strata_baselines": False,
+    "analysis.survival.reach": 30.0,
+    "analysis.effect.reach": 50.0,
     "data.label.task": None,
     "data.molecule": None,
     "network.dropout": None,

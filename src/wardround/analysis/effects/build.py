@@ -14,6 +14,7 @@ from wardround.analysis.effects.averages import require_events
 from wardround.analysis.effects.columns import Feature, features_of
 from wardround.analysis.effects.curves import KNOTS, Curve, with_curves
 from wardround.analysis.effects.moments import Moments
+from wardround.analysis.effects.reach import beyond_reach
 from wardround.analysis.effects.rows import EffectFrame, EffectRows, Floats, folds_of
 from wardround.analysis.effects.steps import FEWEST, Findings, Steps, coordinated, exchanges, share
 from wardround.analysis.effects.telling import told
@@ -116,6 +117,8 @@ class EffectAnalysis:
             section.links,
             section.better,
             section.individual,
+            (*map(float, self.design.bounds), *(curve.bound for curve in self._curves)),
+            section.reach,
         )
 
     @cached_property
@@ -132,6 +135,9 @@ class EffectAnalysis:
         return Exchange(first.label, with_rows, first.order, first.times), *others
 
     def contribution(self, rows: Rows, ask: Ask) -> Arrays:
+        if beyond_reach(ask.order, self.frame):
+            stated = next(exchange for exchange in self.exchanges if exchange.label == ask.label)
+            return {name: np.full(quantity.shape, np.nan) for name, quantity in stated.quantities.items()}
         read, left_out = self.read(rows)
         sums = share(read, ask, self.frame)
         if ask.label == "moments":
@@ -177,7 +183,7 @@ class EffectAnalysis:
             )
         if self.wording.binary:
             require_events(Moments.of(first.sums, self.frame), self.frame, self.common.smallest_cell)
-        findings = yield from _continued(steps, first)
+        findings = yield from _continued(steps, first, self.frame)
         return told(findings, first, self.frame, self.wording)
 
     @property
@@ -195,12 +201,19 @@ class EffectAnalysis:
         )
 
 
-def _continued(steps: Steps, total: Total) -> Generator[Ask, Total, Findings]:
-    """Steps that have asked, from the total of their ask on."""
+def _continued(steps: Steps, total: Total, frame: EffectFrame) -> Generator[Ask, Total, Findings]:
+    """Steps that have asked, from the total of their ask on. DataError where one leads where hospitals answer nothing."""
     while True:
         try:
             ask = steps.send(total)
         except StopIteration as ended:
             findings: Findings = ended.value
             return findings
+        if name := beyond_reach(ask.order, frame):
+            raise DataError(
+                "A model's coefficients lie farther than hospitals answer about",
+                expected=f"within analysis.effect.reach = {frame.reach:g}",
+                found=f"{name} of the sum {ask.label}",
+                hint="leave out a column that others nearly make up, take ranges as wide as values are, or raise the reach",
+            )
         total = yield ask

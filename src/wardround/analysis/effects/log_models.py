@@ -12,6 +12,7 @@ import numpy as np
 from wardround.analysis.effects.moments import Moments
 from wardround.analysis.effects.newton import Descent
 from wardround.analysis.effects.outcome_models import LINKS, OutcomeModels, penalty
+from wardround.analysis.effects.reach import of_predictors
 from wardround.analysis.effects.rows import EffectFrame, EffectRows, Floats, Order, Sums, pack, unpack
 from wardround.analysis.protocol import Total
 from wardround.privacy.bounded_arrays import Quantity
@@ -89,7 +90,11 @@ class LogFits:
         scale = np.where(offered, means[:, -1], 1.0)
         penalties[:] = scale[:, None, None, None] * np.array(frame.ridges)[:, None] * penalty(moments)
         flat = (arms * sets * ridges, frame.size)
-        return cls(Descent.begin(start.reshape(flat), penalties.reshape(flat)), offered, np.zeros((arms, frame.folds, ridges)))
+        return cls(
+            Descent.begin(start.reshape(flat), penalties.reshape(flat), of_predictors(frame)),
+            offered,
+            np.zeros((arms, frame.folds, ridges)),
+        )
 
     def order(self, frame: EffectFrame) -> dict[str, Floats]:
         return {"coefficients": self.descent.trial.reshape(*_shape(frame), frame.size)}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wardround.analysis.effects.rows import Floats
+from wardround.analysis.reach import Reach
 
 SMALLEST_STEP = 1e-6
 """A problem is done when no coefficient would move further, in units of the larger of 1 and the largest coefficient. That step is
@@ -20,7 +21,8 @@ _HALVINGS = 12
 @dataclass(frozen=True)
 class Descent:
     """accepted, trial (m, p). losses (m,): at `accepted`, penalty included; infinite before the first. steps (m, p): the Newton
-    step from `accepted`. shares (m,): how much of it the trial takes. done (m,). penalties (m, p)."""
+    step from `accepted`. shares (m,): how much of it the trial takes. done (m,). penalties (m, p). reach: how far a trial may
+    lie, of one vector of coefficients or of several one behind the other."""
 
     accepted: Floats
     trial: Floats
@@ -29,11 +31,12 @@ class Descent:
     shares: Floats
     done: np.ndarray[tuple[int], np.dtype[np.bool_]]
     penalties: Floats
+    reach: Reach
 
     @classmethod
-    def begin(cls, start: Floats, penalties: Floats) -> "Descent":
+    def begin(cls, start: Floats, penalties: Floats, reach: Reach) -> "Descent":
         m = len(start)
-        return cls(start, start, np.full(m, np.inf), np.zeros_like(start), np.ones(m), np.zeros(m, bool), penalties)
+        return cls(start, start, np.full(m, np.inf), np.zeros_like(start), np.ones(m), np.zeros(m, bool), penalties, reach)
 
     def advance(self, losses: Floats, scores: Floats, information: Floats, error: float = 0.0) -> "Descent":
         """The next trials. losses (m,), scores (m, p), information (m, p, p): of the trials, without the penalty.
@@ -53,9 +56,15 @@ class Descent:
             accepted[at] += steps[at] if done[at] else 0.0
         shares = np.where(worse, self.shares / 2, 1.0)
         done |= worse & (shares < 2.0**-_HALVINGS)
+        for at in np.flatnonzero(~done):
+            while shares[at] >= 2.0**-_HALVINGS and self._is_far(accepted[at] + shares[at] * steps[at]):
+                shares[at] /= 2
         trial = np.where(done[:, None], accepted, accepted + shares[:, None] * steps)
         losses = np.where(better, penalised, self.losses)
         return replace(self, accepted=accepted, trial=trial, losses=losses, steps=steps, shares=shares, done=done)
+
+    def _is_far(self, coefficients: Floats) -> bool:
+        return self.reach.of(coefficients.reshape(-1, len(self.reach.bounds))) > self.reach.largest
 
     @property
     def finished(self) -> bool:

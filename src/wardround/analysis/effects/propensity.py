@@ -11,6 +11,7 @@ import numpy as np
 from wardround.analysis.effects.moments import Moments
 from wardround.analysis.effects.newton import Descent
 from wardround.analysis.effects.outcome_models import penalty
+from wardround.analysis.effects.reach import of_predictors
 from wardround.analysis.effects.rows import EffectFrame, EffectRows, Floats, Integers, Order, Sums, pack, unpack
 from wardround.analysis.protocol import Total
 from wardround.privacy.bounded_arrays import Quantity
@@ -95,7 +96,7 @@ class PropensityFits:
             counts = np.maximum(moments.training(number).counts, 0.5)
             start[number, :, 0] = np.log(counts[1:] / counts[0])
         penalties = np.tile(RIDGE * penalty(moments), others)
-        return cls(Descent.begin(start.reshape(sets, others * size), np.tile(penalties, (sets, 1))))
+        return cls(Descent.begin(start.reshape(sets, others * size), np.tile(penalties, (sets, 1)), of_predictors(frame)))
 
     def order(self, frame: EffectFrame) -> dict[str, Floats]:
         return {"coefficients": self.descent.trial.reshape(_shape(frame))}

@@ -68,6 +68,10 @@ class EffectFrame:
         Whether a higher or a lower outcome is better.
     individual
         Whether effects are told for single patients too.
+    column_bounds
+        Largest absolute value of each of the design's columns. Default: `design_limit` of all.
+    reach
+        How far points may lie that hospitals are asked about (`effects/reach.py`).
     """
 
     arms: tuple[str, ...]
@@ -83,6 +87,8 @@ class EffectFrame:
     links: tuple[Link, ...] = ("identity",)
     better: Literal["higher", "lower"] = "higher"
     individual: bool = True
+    column_bounds: tuple[float, ...] = ()
+    reach: float = 50.0
 
     def __post_init__(self) -> None:
         if len(self.arms) < 2:
@@ -94,6 +100,11 @@ class EffectFrame:
     def size(self) -> int:
         """Columns of the design."""
         return len(self.columns)
+
+    @cached_property
+    def bounds(self) -> Floats:
+        """(p,), largest absolute value of each column."""
+        return np.array(self.column_bounds or (self.design_limit,) * self.size)
 
     @property
     def packed(self) -> int:

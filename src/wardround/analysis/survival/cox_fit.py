@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wardround.analysis.reach import Reach
 from wardround.analysis.survival.partial_likelihood import Floats, LikelihoodSums
 from wardround.values.errors import DataError
 
@@ -44,10 +45,13 @@ class CoxFit:
         return np.sqrt(np.diag(self.covariance))
 
 
-def ascent(names: Sequence[str], penalty: Floats, limit: int) -> Generator[Floats, LikelihoodSums, CoxFit]:
+def ascent(
+    names: Sequence[str], penalty: Floats, limit: int, reach: Reach | None = None
+) -> Generator[Floats, LikelihoodSums, CoxFit]:
     """Yields coefficients, is sent the total there, returns the fit.
 
     names: of the columns, for refusals. penalty: (p,), half of it times the squared coefficient is taken off. limit: exchanges.
+    reach: None where every point may be asked for.
 
     DataError: no event; columns that never vary or are combinations of others; a likelihood without a maximum; too few exchanges.
     """
@@ -80,12 +84,13 @@ def ascent(names: Sequence[str], penalty: Floats, limit: int) -> Generator[Float
                 best + step, covariance, total.information, total.log_likelihood, null, score_statistic, exchange, rounding
             )
         _require_maximum(step, total.score - penalty * best, names)
-        point = best + step
+        point = best + step if reach is None else reach.within(best, step)
     raise DataError(
         "The Cox regression has not come to its end",
         expected=f"steps shorter than {CLOSE:g} within {limit} exchanges",
         found=f"{float(np.abs(step).max()):.2g} at the last one, in {names[int(np.abs(step).argmax())]}",
-        hint="raise analysis.exchanges, or set analysis.survival.ridge",
+        hint="raise analysis.exchanges, or set analysis.survival.ridge; where coefficients are as large as "
+        "analysis.survival.reach allows, raise that",
     )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wardround.analysis.protocol import Ask, Exchange
+from wardround.analysis.reach import Reach
 from wardround.analysis.survival.baseline_hazard import exposure
 from wardround.analysis.survival.concordance import pairs_of_rows
 from wardround.analysis.survival.declared import DeclaredSurvival, clock_of
@@ -32,7 +33,7 @@ from wardround.analysis.survival.trend_on_grid import clock_of_cells, counts_on,
 from wardround.privacy.bounded_arrays import Arrays, Quantity
 from wardround.privacy.disclosure import kept_ends
 from wardround.values.rows import Rows
-from wardround.values.tree import Shapes
+from wardround.values.tree import Shapes, Tree
 
 LARGEST_CASE = 1e4
 """Most that one event counts for where censored patients are made up for by others."""
@@ -74,6 +75,11 @@ class Exchanges:
     def smallest(self) -> int:
         assert self.declared.study.analysis is not None
         return self.declared.study.analysis.smallest_cell
+
+    @property
+    def reach(self) -> Reach:
+        """How far a point may lie that is asked for."""
+        return Reach(self.declared.column_bounds, self.declared.section.reach)
 
     @property
     def _strata(self) -> int:
@@ -207,7 +213,10 @@ class Exchanges:
     # What a hospital gives.
 
     def contribution(self, rows: Rows, ask: Ask) -> Arrays:
-        """At the site. Numbers that cannot be computed are NaN, which are told as clipped."""
+        """At the site. Numbers that cannot be computed, or are asked beyond reach, are NaN, which are told as clipped."""
+        if not self._may_be_asked(ask.order):
+            stated = next(exchange for exchange in self.stated if exchange.label == ask.label)
+            return {name: np.full(quantity.shape, np.nan) for name, quantity in stated.quantities.items()}
         with np.errstate(all="ignore"):
             match ask.label:
                 case "counts":
@@ -222,6 +231,13 @@ class Exchanges:
                     return self._own_checks(rows, ask)
                 case _:
                     return self._own_accuracy(rows, ask)
+
+    def _may_be_asked(self, order: Tree) -> bool:
+        """Whether an order's point lies within reach, and no risk set is taken from another. It follows from the order alone, and
+        not from the rows."""
+        if "factors" in order and order["factors"].min(initial=0.0) < 0:
+            return False
+        return "coefficients" not in order or self.reach.holds(order["coefficients"])
 
     def _own_counts(self, rows: Rows) -> Arrays:
         declared = self.declared

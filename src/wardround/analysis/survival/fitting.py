@@ -108,7 +108,7 @@ def _penalty(exchanges: Exchanges) -> Floats:
 
 def _by_hospital(exchanges: Exchanges) -> Generator[Ask, Total, CoxFit]:
     declared = exchanges.declared
-    steps = ascent(declared.names, _penalty(exchanges), exchanges.times)
+    steps = ascent(declared.names, _penalty(exchanges), exchanges.times, exchanges.reach)
     point, first = next(steps), True
     while True:
         total = yield Ask("likelihood", {"coefficients": point})
@@ -138,7 +138,7 @@ def _with_common_baseline(
 ) -> Generator[Ask, Total, tuple[CoxFit, _LastRiskSets]]:
     """Each step asks for the risk sets at a point, and with them known for the second moments there."""
     declared, cells, asked = exchanges.declared, grid.cells, 0
-    steps = ascent(declared.names, _penalty(exchanges), exchanges.times)
+    steps = ascent(declared.names, _penalty(exchanges), exchanges.times, exchanges.reach)
     point = next(steps)
     while True:
         centre = float(means @ point)

@@ -106,7 +106,7 @@ def _of_effect(section: EffectSection, clip_norm: float, *, number: bool) -> Ite
         )
     if section.individual:
         yield f"{setting}.individual: effects of single patients take sums that noise would drown: set it to false"
-    for name in ("curves", "links", "penalties", "folds", "smallest_probability"):
+    for name in ("curves", "links", "penalties", "folds", "smallest_probability", "reach"):
         if getattr(section, name) != type(section).model_fields[name].default:
             yield f"{setting}.{name} is not read with noise, where one line predicts for all: leave it out"
     if number and clip_norm < 2:

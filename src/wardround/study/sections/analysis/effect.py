@@ -66,6 +66,15 @@ class EffectSection(Section):
         description="Parts that patients are divided into by a hash: nobody is judged by a model that saw him.",
     )
 
+    reach: float = Field(
+        default=50.0,
+        ge=1,
+        le=2**20,
+        description="How far points may lie at which hospitals are asked for sums: the largest sum of the absolute coefficients "
+        "of log odds or logarithms, of columns within -1 and 1; of an outcome in fifths of its range. Beyond it hospitals add "
+        "nothing: at a far point a sum is of the few rows that are left.",
+    )
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that is read, each once."""

@@ -72,6 +72,14 @@ class SurvivalSection(Section):
         description="Penalty on the squared coefficients: half of this times their sum, of columns scaled as the contract says. "
         "0 is none.",
     )
+    reach: float = Field(
+        default=30.0,
+        ge=1,
+        le=2**20,
+        description="How far a point may lie at which hospitals are asked for a regression's sums: the largest sum of the "
+        "absolute coefficients, of columns scaled to lie within -1 and 1. Beyond it hospitals add nothing: at a far point one "
+        "patient outweighs all others in a risk set.",
+    )
     held_out: bool = Field(
         default=False,
         description="Whether the regression leaves the test patients of [data.splits] out, and its predictions are judged on "
@@ -98,7 +106,7 @@ class SurvivalSection(Section):
     @model_validator(mode="after")
     def _settings_are_read(self) -> Self:
         if not self.terms:
-            for name in ("ridge", "held_out", "ties", "baseline"):
+            for name in ("ridge", "held_out", "ties", "baseline", "reach"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} is of a Cox regression: name its terms, or leave it out")
         if self.strata_baselines and (self.strata is None or not self.terms):
