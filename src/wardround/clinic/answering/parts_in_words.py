@@ -47,8 +47,7 @@ def held(answer: AnswerInParts) -> list[str]:
 def answer_words(answer: AnswerInParts, question: Question) -> str:
     """What the model says, also where it is not told."""
     if answer.kind in ("classes", "grades"):
-        (place,) = [position for position, part in enumerate(answer.parts) if part.name == answer.answer][:1] or [0]
-        return name_of(answer, place)
+        return name_of(answer, [part.name for part in answer.parts].index(answer.answer))
     if answer.kind == "findings":
         return _by_state(answer)
     if answer.kind == "time":

@@ -52,9 +52,9 @@ def groups_of(answer: AnswerInParts, question: Question) -> tuple[Group, ...]:
         return tuple(_finding(answer, position, part) for position, part in enumerate(answer.parts))
     if answer.kind in ("classes", "grades"):
         held = tuple(_class(answer, position) for position, part in enumerate(answer.parts) if part.state == "held")
-        place = next(position for position, part in enumerate(answer.parts) if part.name == answer.answer)
+        told = _class(answer, [part.name for part in answer.parts].index(answer.answer))
         numbers = tuple(one for position, part in enumerate(answer.parts) for one in _chances(answer, position, part))
-        return (Group("finding", question.finding, code, numbers, untold or _class(answer, place), held),)
+        return (Group("finding", question.finding, code, numbers, untold or told, held),)
     if answer.kind == "time":
         numbers = tuple(one for position in range(len(answer.parts)) for one in _survival(answer, position, question))
         return (Group("finding", question.finding, code, numbers, untold),)
