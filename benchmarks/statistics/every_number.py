@@ -1,10 +1,12 @@
 """Every number of a paper that is measured here, in one line of JSON: runs the other programs of this folder, one after another.
 
-python benchmarks/statistics/every_number.py            some six minutes on two cores
+python benchmarks/statistics/every_number.py              some six minutes on two cores
+python benchmarks/statistics/every_number.py --private    half an hour more: the figures with noise too
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -41,10 +43,15 @@ def measured(program: str) -> dict[str, Any]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Every number of a paper, in one line.")
+    parser.add_argument("--private", action="store_true", help="those of private.py too")
     figures: dict[str, Any] = {}
+    with_noise: dict[str, Any] = {}
+    if parser.parse_args().private:
+        with_noise = {key: value for key, value in measured("private").items() if key.startswith(("private_", "fedsgd_"))}
     for program in PROGRAMS:
         figures |= measured(program)
-    print(last_line({key: figures[key] for key in KEYS}, 0))
+    print(last_line({key: figures[key] for key in KEYS} | with_noise, 0))
 
 
 if __name__ == "__main__":

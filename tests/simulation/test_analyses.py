@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import wardround as wr
-from wardround.values.errors import StudyError
+from wardround.privacy.ledger.ledger import Ledger
+from wardround.values.errors import StudyError, WardroundError
 
 COLUMNS = {"age": (18, 100), "sex": ("female", "male"), "bmi": (10, 60), "ward": ("a", "b", "c"), "death": (0, 1)}
 
@@ -88,3 +90,50 @@ def test_a_hospitals_own_table_stands_in_its_own_report_and_nowhere_else(tables:
     rows = {tuple(row[:2]): row for row in own["numbers"]["rows"]}
     assert rows["age", "all"][2] == "120"
     assert f"{rows['age', 'all'][4]!r}" not in (run.folder / "results.json").read_text()
+
+
+PRIVACY = {"epsilon": 4.0, "delta": 1e-4, "public_patients": 120}
+
+
+@pytest.mark.permission
+def test_noise_is_one_word_of_a_call_and_on_every_hospitals_bill(tables: dict[str, Path], tmp_path: Path) -> None:
+    """Charged on ledgers that are kept from call to call, until one has nothing left."""
+    for name in tables:
+        Ledger(tmp_path / "ledgers" / f"{name}.sqlite").set_budget(6.0, 1e-3)
+    settings: dict[str, Any] = {"privacy": PRIVACY, "ledgers": tmp_path / "ledgers", "progress": False}
+    described = wr.describe(tables, {"age": (18, 100)}, out=tmp_path / "one", **settings)
+    assert described.figures["bins"] == 32 and described.figures["rows"] == pytest.approx(360, abs=60)
+    assert 3.9 < Ledger(tmp_path / "ledgers" / "north.sqlite").epsilon_spent(delta=1e-4) <= 4.0
+    more = {**settings, "privacy": {**PRIVACY, "epsilon": 8.0}}
+    with pytest.raises(WardroundError, match="budget"):
+        wr.kaplan_meier("age", "death", tables, COLUMNS, cell=10, out=tmp_path / "two", **more)
+
+
+@pytest.mark.slow
+def test_regressions_curves_and_effects_with_noise_are_one_call(tables: dict[str, Path], tmp_path: Path) -> None:
+    """What each needs besides is set as the page says, unless a call says otherwise."""
+    settings: dict[str, Any] = {"privacy": {**PRIVACY, "epsilon": 8.0}, "progress": False}
+    run = wr.regression("death ~ age/10 + sex", tables, COLUMNS, family="binomial", out=tmp_path / "one", **settings)
+    assert run.table.column("") == ("age, per 10", "sex = male") and any("epsilon" in note for note in run.result.notes)
+    curves = wr.kaplan_meier("age", "death", tables, COLUMNS, cell=10, out=tmp_path / "two", **settings)
+    assert curves.figures["noise"] > 0
+    drawn = {**settings, "probabilities": [0.5, 0.5], "privacy": {**PRIVACY, "clip_norm": 3.0}}
+    effect = wr.treatment_effect("bmi ~ age", tables, COLUMNS, treatment="sex", out=tmp_path / "three", **drawn)
+    assert effect.exchanges == 2 and len(effect.table.rows) >= 1
+
+
+@pytest.mark.parametrize(
+    ("privacy", "more", "words"),
+    [
+        ({"epsilon": 8.0}, {}, "delta"),
+        ({**PRIVACY, "epsilom": 8.0}, {}, "epsilom"),
+        (PRIVACY, {"ridge": 0.0}, "analysis.regression.ridge"),
+        (PRIVACY, {"intercepts": "own"}, "intercepts"),
+    ],
+)
+def test_noise_that_cannot_be_is_told_in_words(
+    tables: dict[str, Path], privacy: dict[str, Any], more: dict[str, Any], words: str
+) -> None:
+    """As of a study's file."""
+    with pytest.raises(StudyError, match=words):
+        wr.regression("death ~ age", tables, COLUMNS, family="binomial", privacy=privacy, progress=False, **more)

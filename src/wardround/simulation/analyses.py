@@ -10,6 +10,7 @@ since a smallest or a largest value is a patient's.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,19 @@ from wardround.values.rows import Rows
 Columns = Mapping[str, Sequence[float | str | int] | ColumnContract] | DataContract | str | Path
 """Column -> (smallest, largest) of a number, the codes of a category, or a contract; or a study file, whose [data] it is."""
 Hospitals = Mapping[str, str | Path | Rows]
+Privacy = Mapping[str, Any]
+"""The words of a study's [privacy] section; `mode` may be left out."""
+
+
+@dataclass(frozen=True)
+class Carrying:
+    """How an analysis is carried out. out: the folder of the tables. progress: whether it is shown. privacy: None without noise.
+    ledgers: a folder with a ledger for each hospital; None: new ones in the run folder."""
+
+    out: str | Path | None
+    progress: bool | None
+    privacy: Privacy | None = None
+    ledgers: str | Path | None = None
 
 
 def regression(
@@ -44,13 +58,16 @@ def regression(
     reml: bool = False,
     variance: Variance = "model",
     term_tests: TermTests = "wald",
-    ridge: float = 0.0,
+    ridge: float | None = None,
+    reach: float = 200.0,
     dispersion: float | None = None,
     confidence: float = 0.95,
     missing: Missing = "leave_out",
     patient: str = "patient",
     smallest_cell: int = 5,
     largest_hospital: int = 100_000,
+    privacy: Privacy | None = None,
+    ledgers: str | Path | None = None,
     title: str = "",
     out: str | Path | None = None,
     progress: bool | None = None,
@@ -81,7 +98,9 @@ def regression(
     term_tests
         wald, or likelihood_ratio: also by the fit without each term.
     ridge
-        Penalty on squared coefficients of columns in the contract's scale.
+        Penalty on squared coefficients of columns in the contract's scale. Default: 0; with noise 1.
+    reach
+        How far points may lie at which hospitals are asked for sums (docs/study-reference.md).
     dispersion
         alpha of negative_binomial.
     confidence
@@ -94,6 +113,12 @@ def regression(
         Counts of all hospitals together below this are not shown.
     largest_hospital
         No hospital has more rows.
+    privacy
+        With noise: the words of a study's [privacy], such as {"epsilon": 2.0, "delta": 1e-5, "public_patients": 180}. What can be
+        asked with noise, and how, stands in docs/analysis.md.
+    ledgers
+        With noise: a folder with a privacy ledger for each hospital, NAME.sqlite, kept over calls. Default: new ones in the run
+        folder.
     title
         What is asked, in words. Default: the formula.
     out
@@ -122,12 +147,15 @@ def regression(
         "reml": reml,
         "variance": variance,
         "term_tests": term_tests,
-        "ridge": ridge,
+        "ridge": ridge if ridge is not None else 0.0 if privacy is None else 1.0,
+        "reach": reach,
         "dispersion": dispersion,
         "confidence": confidence,
     }
     common = {"smallest_cell": smallest_cell, "largest_hospital": largest_hospital, "regression": settings}
-    return carried_out(title or formula, sites, contract_of(columns, patient), common, out, progress)
+    noise = None if privacy is None else {"clip_norm": 3.0, **privacy}
+    carrying = Carrying(out, progress, noise, ledgers)
+    return carried_out(title or formula, sites, contract_of(columns, patient), common, carrying)
 
 
 def describe(
@@ -140,10 +168,12 @@ def describe(
     cross_tables: Sequence[tuple[str, str]] = (),
     histograms: bool = False,
     value_for: str | None = None,
-    bins: int = 1024,
+    bins: int | None = None,
     patient: str = "patient",
     smallest_cell: int = 5,
     largest_hospital: int = 100_000,
+    privacy: Privacy | None = None,
+    ledgers: str | Path | None = None,
     title: str = "",
     out: str | Path | None = None,
     progress: bool | None = None,
@@ -169,13 +199,19 @@ def describe(
     value_for
         A yes or no: weight of evidence and information value of each column for it.
     bins
-        Bins over a number's range, to one of which median and quartiles are exact.
+        Bins over a number's range, to one of which median and quartiles are exact. Default: 1,024; with noise 32.
     patient
         The column that names the patient.
     smallest_cell
         Counts of all hospitals together below this are not shown, nor what would give them away.
     largest_hospital
         No hospital has more rows.
+    privacy
+        With noise: the words of a study's [privacy], such as {"epsilon": 2.0, "delta": 1e-5, "public_patients": 180}. What can be
+        asked with noise, and how, stands in docs/analysis.md.
+    ledgers
+        With noise: a folder with a privacy ledger for each hospital, NAME.sqlite, kept over calls. Default: new ones in the run
+        folder.
     title
         What is asked, in words.
     out
@@ -196,32 +232,33 @@ def describe(
     settings: dict[str, Any] = {
         "columns": list(described),
         "group": group,
-        "bins": bins,
+        "bins": bins if bins is not None else 1024 if privacy is None else 32,
         "correlation": correlation,
         "cross_tables": [list(pair) for pair in cross_tables],
         "histograms": histograms,
         "value_for": value_for,
     }
     common = {"smallest_cell": smallest_cell, "largest_hospital": largest_hospital, "describe": settings}
-    return carried_out(title or "A description", sites, contract_of(columns, patient), common, out, progress)
+    carrying = Carrying(out, progress, privacy, ledgers)
+    return carried_out(title or "A description", sites, contract_of(columns, patient), common, carrying)
 
 
-def carried_out(
-    title: str,
-    sites: Hospitals,
-    data: DataContract,
-    section: Mapping[str, Any],
-    out: str | Path | None,
-    progress: bool | None,
-) -> AnalysisRun:
-    """An analysis over hospitals, from its [analysis] section as TOML would hold it."""
-    study = study_of(title, data, section)
-    return analyse(study, sites, out=_new_folder(study) if out is None else out, workers=0, progress=progress)
+def carried_out(title: str, sites: Hospitals, data: DataContract, section: Mapping[str, Any], carrying: Carrying) -> AnalysisRun:
+    """An analysis over hospitals, from its [analysis] section as TOML would hold it. With noise all hospitals' shares of it are
+    counted on, since all of them are here."""
+    study = study_of(title, data, section, carrying.privacy, len(sites))
+    folder = _new_folder(study) if carrying.out is None else carrying.out
+    return analyse(study, sites, out=folder, workers=0, progress=carrying.progress, ledgers=carrying.ledgers)
 
 
-def study_of(title: str, data: DataContract, section: Mapping[str, Any]) -> Study:
+def study_of(
+    title: str, data: DataContract, section: Mapping[str, Any], privacy: Privacy | None = None, hospitals: int = 0
+) -> Study:
     """The study of an analysis. StudyError where it is not sound, with every reason."""
     value = {"question": {"title": title[:200]}, "data": data.model_dump(mode="json"), "analysis": dict(section)}
+    if privacy is not None:
+        value["privacy"] = {"mode": "patient-distributed", **privacy}
+        value["summation"] = {"threshold": hospitals}
     try:
         return Study.model_validate_json(json.dumps(value, allow_nan=False))
     except ValidationError as error:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wardround.simulation.analyses import Columns, Hospitals, carried_out, contract_of
+from wardround.simulation.analyses import Carrying, Columns, Hospitals, Privacy, carried_out, contract_of
 from wardround.simulation.analysing import AnalysisRun
 from wardround.study.contract import DataContract
 from wardround.study.formula import parse_formula
@@ -38,6 +38,8 @@ def kaplan_meier(
     patient: str = "patient",
     smallest_cell: int = 5,
     largest_hospital: int = 100_000,
+    privacy: Privacy | None = None,
+    ledgers: str | Path | None = None,
     title: str = "",
     out: str | Path | None = None,
     progress: bool | None = None,
@@ -73,6 +75,12 @@ def kaplan_meier(
         Where fewer patients leave in a cell of the grid, it is joined with the next.
     largest_hospital
         No hospital has more rows.
+    privacy
+        With noise: the words of a study's [privacy], such as {"epsilon": 2.0, "delta": 1e-5, "public_patients": 180}. What can be
+        asked with noise, and how, stands in docs/analysis.md.
+    ledgers
+        With noise: a folder with a privacy ledger for each hospital, NAME.sqlite, kept over calls. Default: new ones in the run
+        folder.
     title
         What is asked, in words.
     out
@@ -102,7 +110,7 @@ def kaplan_meier(
         **_grid(data, time, until, cell, whole_times),
     }
     common = {"smallest_cell": smallest_cell, "largest_hospital": largest_hospital, "survival": settings}
-    return carried_out(title or f"{event} by {time}", sites, data, common, out, progress)
+    return carried_out(title or f"{event} by {time}", sites, data, common, Carrying(out, progress, privacy, ledgers))
 
 
 def cox(
@@ -115,6 +123,7 @@ def cox(
     strata: str | None = None,
     strata_baselines: bool = False,
     ridge: float = 0.0,
+    reach: float = 30.0,
     groups: str | None = None,
     held_out: bool = False,
     until: float | None = None,
@@ -151,6 +160,8 @@ def cox(
         Whether the baseline hazard of each of these groups, over all hospitals, is told.
     ridge
         Penalty on squared coefficients of columns in the contract's scale.
+    reach
+        How far points may lie at which hospitals are asked for sums (docs/study-reference.md).
     groups
         The column whose groups have curves of their own.
     held_out
@@ -208,13 +219,14 @@ def cox(
         "baseline": baseline,
         "ties": ties or ("efron" if baseline == "by_hospital" else "breslow"),
         "ridge": ridge,
+        "reach": reach,
         "held_out": held_out,
         "horizons": [float(horizon) for horizon in horizons],
         "whole_times": whole_times,
         **_grid(data, time, until, cell, whole_times),
     }
     common = {"smallest_cell": smallest_cell, "largest_hospital": largest_hospital, "survival": settings}
-    return carried_out(title or formula.strip(), sites, data, common, out, progress)
+    return carried_out(title or formula.strip(), sites, data, common, Carrying(out, progress))
 
 
 def _grid(data: DataContract, time: str, until: float | None, cell: float | None, whole: bool) -> dict[str, float]:

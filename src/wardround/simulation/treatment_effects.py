@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from wardround.simulation.analyses import Columns, Hospitals, carried_out, contract_of
+from wardround.simulation.analyses import Carrying, Columns, Hospitals, Privacy, carried_out, contract_of
 from wardround.simulation.analysing import AnalysisRun
 from wardround.study.formula import parse_formula
 from wardround.study.sections.analysis.term import Missing
@@ -21,12 +21,15 @@ def treatment_effect(
     probabilities: Sequence[float] = (),
     smallest_probability: float = 0.01,
     better: Literal["higher", "lower"] = "higher",
-    individual: bool = True,
+    individual: bool | None = None,
     links: Sequence[str] = ("identity",),
+    reach: float = 50.0,
     missing: Missing = "leave_out",
     patient: str = "patient",
     smallest_cell: int = 5,
     largest_hospital: int = 100_000,
+    privacy: Privacy | None = None,
+    ledgers: str | Path | None = None,
     title: str = "",
     out: str | Path | None = None,
     progress: bool | None = None,
@@ -55,9 +58,11 @@ def treatment_effect(
     better
         Which outcome is better, higher or lower; treatment rules are made by it.
     individual
-        Whether effects for single patients, their calibration and rules are told too.
+        Whether effects for single patients, their calibration and rules are told too. Default: True; with noise False.
     links
         Forms of the outcome's models to choose from: identity (a line), log (effects multiply).
+    reach
+        How far points may lie at which hospitals are asked for sums (docs/study-reference.md).
     missing
         What becomes of rows without a value of a column: leave_out, or indicator.
     patient
@@ -66,6 +71,12 @@ def treatment_effect(
         Counts of all hospitals together below this are not shown.
     largest_hospital
         No hospital has more rows.
+    privacy
+        With noise: the words of a study's [privacy], such as {"epsilon": 2.0, "delta": 1e-5, "public_patients": 180}. What can be
+        asked with noise, and how, stands in docs/analysis.md.
+    ledgers
+        With noise: a folder with a privacy ledger for each hospital, NAME.sqlite, kept over calls. Default: new ones in the run
+        folder.
     title
         What is asked, in words. Default: the treatment and the formula.
     out
@@ -93,8 +104,10 @@ def treatment_effect(
         "probabilities": list(probabilities),
         "smallest_probability": smallest_probability,
         "better": better,
-        "individual": individual,
+        "individual": privacy is None if individual is None else individual,
+        "reach": reach,
         "links": list(links),
     }
     common = {"smallest_cell": smallest_cell, "largest_hospital": largest_hospital, "effect": settings}
-    return carried_out(title or f"{treatment}: {formula}", sites, contract_of(columns, patient), common, out, progress)
+    carrying = Carrying(out, progress, privacy, ledgers)
+    return carried_out(title or f"{treatment}: {formula}", sites, contract_of(columns, patient), common, carrying)
