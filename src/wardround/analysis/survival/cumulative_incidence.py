@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wardround.analysis.survival.confidence_band import confidence_band
 from wardround.analysis.survival.event_counts import EventCounts
-from wardround.analysis.survival.kaplan_meier import Z
 from wardround.analysis.survival.time_grid import Floats
 
 
@@ -49,9 +49,6 @@ def cumulative_incidence(counts: EventCounts, cause: int) -> IncidenceCurve:
             - 2 * (incidence * both.cumsum() - (incidence * both).cumsum())
         )
         variance = np.where(counts.entering[0, :-1] > 0, np.maximum(variance, 0.0), np.nan)
-        half = Z * np.sqrt(variance) / np.abs(incidence * np.log(incidence))
-        low, high = incidence ** np.exp(half), incidence ** np.exp(-half)
-    undefined = (incidence == 0) | (incidence >= 1)
     incidence = np.where(counts.entering[0, :-1] > 0, incidence, np.nan)
-    low, high = np.where(undefined, incidence, low), np.where(undefined, incidence, high)
+    low, high = confidence_band(incidence, np.where(incidence >= 1, 0.0, variance))
     return IncidenceCurve(np.array(counts.grid.ends), incidence, variance, low, high, int(own.sum()))

@@ -1,8 +1,7 @@
 """The curve of those still without the event: E. L. Kaplan and P. Meier, JASA 53 (1958) 457, from counts on a grid.
 
-Variance by M. Greenwood (1926); intervals of log(-log S) (J. D. Kalbfleisch and R. L. Prentice, 1980); the median's ends are
-where the band crosses one half (R. Brookmeyer and J. Crowley, Biometrics 38 (1982) 29). On cells one day wide all of it is what
-the rows give.
+Variance by M. Greenwood (1926); intervals of log(-log S) (`confidence_band.py`); the median's ends are where the band crosses one
+half (R. Brookmeyer and J. Crowley, Biometrics 38 (1982) 29). On cells one day wide all of it is what the rows give.
 """
 
 import math
@@ -10,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wardround.analysis.survival.confidence_band import confidence_band
 from wardround.analysis.survival.event_counts import EventCounts
 from wardround.analysis.survival.time_grid import Counts, Floats
-
-Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,8 @@ def kaplan_meier(counts: EventCounts) -> SurvivalCurve:
         survival = np.where(entering > 0, survival, np.nan)
         growth = np.where(events > 0, events / (exposed * (exposed - events)), 0.0).cumsum()
         variance = np.where(survival > 0, survival**2 * growth, 0.0)
-        log = np.log(survival)
-        half = Z * np.sqrt(growth) / np.abs(log)
-        low, high = survival ** np.exp(half), survival ** np.exp(-half)
-    flat = survival == 1.0
-    low, high = np.where(flat, 1.0, np.where(survival == 0, 0.0, low)), np.where(flat, 1.0, np.where(survival == 0, np.nan, high))
+    # Where nobody is left without the event, how far the curve could have been from 0 is not known.
+    low, high = confidence_band(survival, np.where(survival == 0, np.nan, variance))
     grid = counts.grid
     return SurvivalCurve(
         grid.starts,

@@ -8,10 +8,10 @@ from scipy.stats import chi2
 from wardround.analysis.protocol import Total
 from wardround.analysis.result import Cell, Column, Forest, Interval, Line, Lines, Table
 from wardround.analysis.survival.concordance import PairCounts, pairs_of_table
+from wardround.analysis.survival.confidence_band import Z
 from wardround.analysis.survival.declared import DeclaredSurvival
 from wardround.analysis.survival.fitting import FittedModel
 from wardround.analysis.survival.horizons import HorizonFigures, Scores, censoring, horizon_figures
-from wardround.analysis.survival.kaplan_meier import Z
 from wardround.analysis.survival.parts import ResultParts, cells, shown_or_none, told
 from wardround.analysis.survival.risk_set_sums import FARTHEST
 from wardround.analysis.survival.strata_baselines import strata_parts

@@ -16,12 +16,13 @@ import numpy as np
 from wardround.analysis.noise import privacy_note, spread_of, variances_of
 from wardround.analysis.protocol import Ask, Exchange, Noised, Total
 from wardround.analysis.result import Result
+from wardround.analysis.survival.confidence_band import confidence_band
 from wardround.analysis.survival.cumulative_incidence import IncidenceCurve, cumulative_incidence
 from wardround.analysis.survival.curve_tables import curve_parts
 from wardround.analysis.survival.curves import Curves, GroupCurves
 from wardround.analysis.survival.declared import DeclaredSurvival
 from wardround.analysis.survival.event_counts import EventCounts, event_counts
-from wardround.analysis.survival.kaplan_meier import SurvivalCurve, Z, kaplan_meier
+from wardround.analysis.survival.kaplan_meier import SurvivalCurve, kaplan_meier
 from wardround.analysis.survival.log_rank import LogRank, LogRankSums, log_rank, of_counts
 from wardround.analysis.survival.restricted_mean import RestrictedMean, restricted_mean
 from wardround.analysis.survival.time_grid import Floats
@@ -161,15 +162,8 @@ def build(study: Study) -> PrivateSurvival:
 
 
 def _band(curve: Floats, variance: Floats, last: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """The curve, its variance and its 95 % band, up to `last` cells: of log(-log), and plain where that is not there, at 0 and
-    1."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        half = Z * np.sqrt(variance) / np.abs(curve * np.log(curve))
-        low, high = curve ** np.exp(half), curve ** np.exp(-half)
-    inner = (curve > 0) & (curve < 1)
-    flat = Z * np.sqrt(variance)
-    low = np.where(inner, low, np.maximum(curve - flat, 0.0))
-    high = np.where(inner, high, np.minimum(curve + flat, 1.0))
+    """The curve, its variance and its 95 % band, up to `last` cells."""
+    low, high = confidence_band(curve, variance)
     kept = np.arange(len(curve)) < last
     curve, variance, low, high = (np.where(kept, line, np.nan) for line in (curve, variance, low, high))
     return curve, variance, low, high

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wardround.analysis.survival.confidence_band import Z
 from wardround.analysis.survival.event_counts import EventCounts
-from wardround.analysis.survival.kaplan_meier import Z, kaplan_meier
+from wardround.analysis.survival.kaplan_meier import kaplan_meier
 
 
 @dataclass(frozen=True)
