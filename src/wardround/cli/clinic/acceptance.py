@@ -204,7 +204,8 @@ def criteria(
         return
     for name, field in Criteria.model_fields.items():
         value = getattr(limits, name)
-        typer.echo(f"{name:<22}{'not asked for' if value is None else value}\n    {field.description}")
+        typer.echo(f"{name:<22}{'not asked for' if value is None else value}")
+        _echo(f"    {field.description}", 4)
 
 
 def _limit(words: str) -> tuple[str, object]:
