@@ -147,6 +147,16 @@ def test_the_summary_and_the_page_show_every_figure(tested: Accepted) -> None:
     assert {"cases", "gain", "coverage", "cannot_tell"} <= {one.name for one in judged}
 
 
+def test_how_often_each_class_and_grade_was_held_is_shown(tested: Accepted) -> None:
+    """Nine of ten of all can hide that one of two of the worst grade was left out."""
+    _, record = tested
+    text, kind = " ".join(summary(record, ()).split()), record.statement.data.label.kind
+    for number, one in enumerate(record.statement.data.label.asked.classes, 1):
+        named = f"grade {one.name}" if kind == "grades" else one.name
+        assert record.measured.value(f"coverage_{number}") is not None
+        assert f"Of those of {named}, the answer holds the truth" in text
+
+
 def test_bins_of_the_acceptance_count_every_case(tested: Accepted) -> None:
     """What later answers are compared with."""
     _, record = tested

@@ -52,9 +52,24 @@ def second_of(record: AcceptanceRecord) -> tuple[str, str]:
 
 def measured_of(record: AcceptanceRecord) -> dict[str, str]:
     """Of another question: name -> words of the shares that show whether answers keep their promise."""
-    if record.tuned is not None and isinstance(record.tuned.limits, TimeLimits):
-        return {**_MEASURED, "coverage": _AGREES}
-    return _MEASURED
+    if record.tuned is None:
+        return _MEASURED
+    classes = [one.name for one in record.statement.data.label.asked.classes]
+    match record.tuned.limits:
+        case TimeLimits():
+            return {**_MEASURED, "coverage": _AGREES}
+        case ClassLimits():
+            return _with_each(classes)
+        case GradeLimits():
+            return _with_each([f"grade {name}" for name in classes])
+        case _:
+            return _MEASURED
+
+
+def _with_each(names: list[str]) -> dict[str, str]:
+    """A rare class or grade may be held less often than all cases together: whoever reads the figures must see it."""
+    each = {f"coverage_{number}": f"Of those of {name}, the answer holds the truth" for number, name in enumerate(names, 1)}
+    return {"coverage": _MEASURED["coverage"], **each, **_MEASURED}
 
 
 def coverage_words(record: AcceptanceRecord) -> str:
