@@ -71,6 +71,14 @@ def test_a_class_is_a_coded_value_with_the_probability_of_each_beside_it() -> No
     ]  # fmt: skip
 
 
+def test_signs_that_no_screen_shows_leave_no_trace() -> None:
+    """A name comes from a study that others wrote: it must not turn or break the line of a record system."""
+    names = ("a\u202eb\nc", "\x00")
+    odd = answer("classes", names[0], *(Part(name, 0.5, 0.5, None, None, "held") for name in names))
+    said = json.dumps(bundle(Reported("c" * 32, 1.0, odd), HEART), ensure_ascii=False)
+    assert said.isprintable() and '"a b c"' in said and '"unnamed"' in said
+
+
 def test_every_finding_is_an_observation_of_its_own() -> None:
     """A worklist filters by the finding's code."""
     told = resources(one("findings"))

@@ -86,7 +86,7 @@ def predictions(answer: AnswerInParts, question: Question, outcome: Mapping[str,
 
 def coded(which: str, name: str) -> Element:
     """A name of the study as a code of this clinic."""
-    word = " ".join(name.split()) or "unnamed"
+    word = _on_one_line(name) or "unnamed"
     return {"coding": [{"system": f"{SYSTEM}:{which}", "code": word, "display": word}], "text": word}
 
 
@@ -106,7 +106,7 @@ def _untold() -> Element:
 
 def _components(answer: AnswerInParts, question: Question, number: int, part: Part) -> list[Element]:
     if answer.kind in ("classes", "grades"):
-        name = " ".join(part.name.split())
+        name = _on_one_line(part.name)
         return [
             _component(f"probability-{number}", f"Probability of {name}", _plain_number(part.value)),
             _component(f"raw-probability-{number}", f"Probability of {name} before calibration", _plain_number(part.raw)),
@@ -158,7 +158,13 @@ def _plain_number(value: float) -> Element:
 
 def _amount(value: float, question: Question) -> Element:
     """In the study's unit, with UCUM's code where it has one."""
-    if not question.unit:
+    unit = _on_one_line(question.unit)
+    if not unit:
         return {"value": value}
-    code = ucum_code(question.unit)
-    return {"value": value, "unit": question.unit, **({"system": "http://unitsofmeasure.org", "code": code} if code else {})}
+    code = ucum_code(unit)
+    return {"value": value, "unit": unit, **({"system": "http://unitsofmeasure.org", "code": code} if code else {})}
+
+
+def _on_one_line(text: str) -> str:
+    """What a study calls something, without signs that turn or break a line."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
