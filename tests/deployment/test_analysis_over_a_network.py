@@ -79,8 +79,8 @@ BUDGET = 5.0
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 def test_tables_over_real_processes_are_those_of_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the commands of docs/deploy.md: run, approve, wait. A second question about the same rows is answered too, one with
-    noise is on every hospital's bill, and one that would cost more than is left is refused. No log holds a value of a row."""
+    """By the commands of docs/deploy.md: run, approve, wait. A second question about the same rows, with noise, is on every
+    hospital's bill, and one that would cost more than is left is refused. No log holds a value of a row."""
     monkeypatch.syspath_prepend(str(NETWORK))
     from federation import Federation  # type: ignore[import-not-found]
 
@@ -89,36 +89,23 @@ def test_tables_over_real_processes_are_those_of_one_place(tmp_path: Path, monke
     try:
         ward.begin()
         ward.budgets(epsilon=BUDGET, delta=1e-3)
-        results = {}
-        for name, text in (("regression", regression), ("describe", describe)):
-            (file := tmp_path / f"{name}.toml").write_text(text)
-            study = ward.submit(file)
-            ward.approve(study)
-            assert ward.wait(study, 300) == "finished", ward.state(study)
-            results[name] = ward.hub / "studies" / study / "run"
+        results = answered(ward, regression, tmp_path)
         private = answered_with_noise(ward, describe, tmp_path)
         refused_beyond_the_budget(ward, describe, tmp_path)
     finally:
         ward.close()
-    for name, text in (("regression", regression), ("describe", describe)):
-        plain = parse_study(text).revised(sites={"names": list(NAMES)}, summation={"mode": "plain"})
-        rows = {one: open_source(ward.folder / f"{one}.csv", plain.data).rows(one) for one in NAMES}
-        expected = in_one_place(analysis_of(plain), rows).figures
-        found = json.loads((results[name] / "results.json").read_bytes())
-        assert found["hospitals"] == list(NAMES) and found["summation"] == "masked"
-        if name == "regression":
-            ours, theirs = found["figures"]["models"]["common"], expected["models"]["common"]
-            for key in ("coefficients", "standard_errors", "p_values"):
-                assert np.allclose(ours[key], theirs[key], rtol=0, atol=1e-12)
-            assert ours["term_tests"]["a"]["statistic"] == pytest.approx(theirs["term_tests"]["a"]["statistic"], abs=1e-9)
-        else:
-            assert found["figures"]["counts"] == expected["counts"]
-            same_but_for_noise(private["tables"], rows)
-    record = RunRecord.from_json((results["regression"] / "record.json").read_bytes())
+    plain = parse_study(regression).revised(sites={"names": list(NAMES)}, summation={"mode": "plain"})
+    rows = {one: open_source(ward.folder / f"{one}.csv", plain.data).rows(one) for one in NAMES}
+    found = json.loads((results / "results.json").read_bytes())
+    assert found["hospitals"] == list(NAMES) and found["summation"] == "masked"
+    ours, theirs = (one["models"]["common"] for one in (found["figures"], in_one_place(analysis_of(plain), rows).figures))
+    for key in ("coefficients", "standard_errors", "p_values"):
+        assert np.allclose(ours[key], theirs[key], rtol=0, atol=1e-12)
+    assert ours["term_tests"]["a"]["statistic"] == pytest.approx(theirs["term_tests"]["a"]["statistic"], abs=1e-9)
+    same_but_for_noise(private, rows)
+    record = RunRecord.from_json((results / "record.json").read_bytes())
     assert record.engine == "network" and record.fit is not None and record.sites == {}
-    assert (results["regression"] / "model_card.md").is_file() and "Odds ratios" in (
-        results["regression"] / "report.html"
-    ).read_text("utf-8")
+    assert (results / "model_card.md").is_file() and "Odds ratios" in (results / "report.html").read_text("utf-8")
     values = {line.split(",")[1] for line in (ward.folder / "north.csv").read_text().splitlines()[1:]}
     for home in (ward.hub, *(ward.home(name) for name in NAMES)):
         assert not verify(home / "log").problem
@@ -126,13 +113,20 @@ def test_tables_over_real_processes_are_those_of_one_place(tmp_path: Path, monke
         assert not any(value in said for value in values)
 
 
-def answered_with_noise(ward: Any, describe: str, folder: Path) -> dict[str, Any]:
-    """results.json of the same question with noise. Every hospital's ledger, log and evidence hold what it cost."""
-    (file := folder / "private.toml").write_text(describe + PRIVATE.format(epsilon=4.0))
+def answered(ward: Any, text: str, folder: Path) -> Path:
+    """The run folder of a study that hospitals were asked, approved and answered."""
+    (file := folder / "study.toml").write_text(text)
     study = ward.submit(file)
     ward.approve(study)
     assert ward.wait(study, 300) == "finished", ward.state(study)
-    results: dict[str, Any] = json.loads((ward.hub / "studies" / study / "run" / "results.json").read_bytes())
+    run: Path = ward.hub / "studies" / study / "run"
+    return run
+
+
+def answered_with_noise(ward: Any, describe: str, folder: Path) -> dict[str, Any]:
+    """The tables of a second question, with noise. Every hospital's ledger, log and evidence hold what it cost."""
+    run = answered(ward, describe + PRIVATE.format(epsilon=4.0), folder)
+    study, results = run.parent.name, json.loads((run / "results.json").read_bytes())
     assert results["privacy"]["epsilon"] <= 4.0 and results["hospitals"] == list(NAMES)
     for name in NAMES:
         charges = ledger_of(ward, name).charges()
@@ -142,7 +136,8 @@ def answered_with_noise(ward: Any, describe: str, folder: Path) -> dict[str, Any
     ward.run("evidence", study, "--out", str(pack), "--home", str(ward.home("north")), name="north")
     ward.run("evidence", "verify", str(pack), name="north")  # which ends with 6 where something is not true
     assert charges_problem(files_of(pack), study) == ""
-    return results
+    tables: dict[str, Any] = results["tables"]
+    return tables
 
 
 def refused_beyond_the_budget(ward: Any, describe: str, folder: Path) -> None:
