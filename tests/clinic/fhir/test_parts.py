@@ -14,7 +14,7 @@ every_answer = pytest.mark.parametrize("asked", ASKED, ids=[asked.name for asked
 
 
 def reported(asked: Asked) -> Reported:
-    return Reported("c" * 32, 1_780_000_000.0, asked.answer, reference="Patient/p1", image=False)
+    return Reported("c" * 32, 1_780_000_000.0, asked.answer, reference="Patient/p1", counted="patients")
 
 
 def resources(asked: Asked) -> dict[str, list[dict[str, Any]]]:

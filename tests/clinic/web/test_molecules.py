@@ -70,6 +70,10 @@ def test_a_molecule_is_asked_over_rest_one_or_many(molecules: Clinic) -> None:
     answers = machine.post("/v1/predict/batch", json={"records": records}).json()["answers"]
     assert ["error" in answer for answer in answers] == [False, True, False, True, True]
     assert "((" not in str(answers) and answers[0]["probability"] == told.json()["probability"]
+    report = machine.get("/fhir/DiagnosticReport", params={"_id": told.json()["case"]}).json()
+    assert report["total"] == 1 and "compounds with an answer like this one" in str(report) and "patients" not in str(report)
+    refused = machine.post("/fhir/$answer", json={"resourceType": "Bundle", "type": "collection", "entry": []})
+    assert refused.status_code >= 400 and "SMILES" in refused.text and "images" not in refused.text
     wrong = machine.post("/v1/predict", json={"record": {"smiles": "benzol" * 9}})
     assert wrong.status_code == 422 and "benzol" not in wrong.text
     assert (

@@ -5,7 +5,7 @@ finding's own code does in `question`.
 """
 
 from wardround.clinic.answering.answer import AnswerInParts, Part
-from wardround.clinic.answering.question import RESEARCH, Question, is_plain
+from wardround.clinic.answering.question import FILMS, RESEARCH, Question, is_plain
 
 REASONS = {
     "both-fit": "scores are usual for {records} with a finding and for {records} without",
@@ -70,17 +70,17 @@ def headline(answer: AnswerInParts, question: Question) -> str:
     return f"{question.finding}: {'cannot tell' if answer.verdict == 'cannot-tell' else answer_words(answer, question)}"
 
 
-def reasons(answer: AnswerInParts, *, image: bool) -> list[str]:
+def reasons(answer: AnswerInParts, counted: str) -> list[str]:
     """Why nothing is told, each a sentence without its end."""
-    return [REASONS[reason].format(records="films" if image else "patients") for reason in answer.reasons]
+    return [REASONS[reason].format(records=counted) for reason in answer.reasons]
 
 
-def sentence_in_parts(answer: AnswerInParts, question: Question, *, image: bool) -> str:
+def sentence_in_parts(answer: AnswerInParts, question: Question, *, counted: str) -> str:
     """The answer in words, research use first."""
     text = f"{headline(answer, question)}."
     if detail := _detail(answer, question):
         text += f" {detail}."
-    for reason in reasons(answer, image=image):
+    for reason in reasons(answer, counted):
         text += f" The model cannot tell: {reason}."
     return f"{RESEARCH}. {text}" if question.research else text
 
@@ -98,7 +98,7 @@ def lines_in_parts(question: Question, answer: AnswerInParts, version: str) -> l
         told = "CANNOT TELL" if answer.verdict == "cannot-tell" else answer_words(answer, question).upper()
         lines.append(f"{question.finding}: {told}")
         lines += [detail] if (detail := _detail(answer, question)) else []
-    lines += [f"cannot tell: {reason}" for reason in reasons(answer, image=True)]
+    lines += [f"cannot tell: {reason}" for reason in reasons(answer, FILMS)]
     lines.append(f"model {answer.model[:12]}  acceptance {answer.acceptance}  Wardround {version}")
     return lines
 

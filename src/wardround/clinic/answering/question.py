@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from wardround.clinic.answering.answer import Answer
 from wardround.clinic.place.finding import FindingSection
+from wardround.study.contract import DataContract
 from wardround.study.sections.task import TaskSection
 
 RESEARCH = "RESEARCH USE ONLY"
 PRIVATE_SCHEME = "99WARDROUND"
+FILMS, PATIENTS, COMPOUNDS = "films", "patients", "compounds"
+"""What sentences count, by what a model reads: `counted_by`."""
 
 VERDICTS = {"positive": "yes", "negative": "no", "cannot-tell": "cannot tell"}
 REASONS = {
@@ -56,6 +59,11 @@ def question_of(
         return Question(finding.meaning, finding.code, finding.scheme, research, unit, horizons)
     plain = label.replace("_", " ").strip()
     return Question(plain if is_plain(plain) else "finding", "finding", PRIVATE_SCHEME, research, unit, horizons)
+
+
+def counted_by(contract: DataContract) -> str:
+    """Films, patients or compounds."""
+    return {"image": FILMS, "molecule": COMPOUNDS}.get(contract.kind, PATIENTS)
 
 
 def is_plain(text: str) -> bool:

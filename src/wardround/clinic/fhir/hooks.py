@@ -12,7 +12,7 @@ from typing import Any
 
 from wardround.clinic.answering.answer import AnswerInParts, AnyAnswer
 from wardround.clinic.answering.parts_in_words import headline
-from wardround.clinic.answering.question import RESEARCH, Question
+from wardround.clinic.answering.question import PATIENTS, RESEARCH, Question
 from wardround.clinic.fhir.resources import sentence
 from wardround.clinic.place.fhir_settings import FhirSection, HooksSection
 from wardround.study.code_systems import code_of
@@ -62,7 +62,7 @@ def missing_prefetch(mapping: FhirSection, sent: object) -> list[str]:
 
 def answer_card(answer: AnyAnswer, question: Question, case_id: str, url: str) -> dict[str, Any]:
     """A card with the answer. url: of the case's page."""
-    detail = [sentence(answer, question, image=False), "", *_moved(answer)]
+    detail = [sentence(answer, question, counted=PATIENTS), "", *_moved(answer)]
     detail += [f"Model {answer.model[:12]}, acceptance {answer.acceptance}, case {case_id}."]
     return _card(_summary(answer, question), "\n".join(detail), question, url)
 

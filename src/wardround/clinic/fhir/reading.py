@@ -51,6 +51,12 @@ def require_fit(section: FhirSection | None, contract: DataContract) -> FhirSect
     """The mapping, where it fills every column of a table model and no other. StudyError else."""
     names = [column.name for column in contract.columns]
     hint = "write a [[fhir.columns]] for each column of the model into clinic.toml"
+    if contract.kind == "molecule":
+        raise StudyError(
+            "The model in service reads molecules",
+            expected="a table model for FHIR",
+            hint="ask it by a SMILES, on the page or over /v1",
+        )
     if contract.kind != "table":
         raise StudyError(
             "The model in service reads images", expected="a table model for FHIR", hint="send films over DICOM or REST"

@@ -18,7 +18,7 @@ from typing import Any
 
 from wardround.clinic.answering.answer import Answer, AnswerInParts, AnyAnswer
 from wardround.clinic.answering.parts_in_words import sentence_in_parts
-from wardround.clinic.answering.question import REASONS, RESEARCH, Question, natural_frequency
+from wardround.clinic.answering.question import FILMS, REASONS, RESEARCH, Question, natural_frequency
 from wardround.clinic.fhir.parts import (
     concept,
     finding_of,
@@ -41,7 +41,8 @@ _WORDS = {"positive": "yes", "negative": "no", "cannot-tell": "cannot tell"}
 @dataclass(frozen=True)
 class Reported:
     """An answer that was stored. given: seconds since 1970. patient: a pseudonym; "" of nobody. reference: "Patient/ID", where
-    the asking system named its own. order: "ServiceRequest/ID" that it answers. image: of a film."""
+    the asking system named its own. order: "ServiceRequest/ID" that it answers. counted: what sentences count: films,
+    patients or compounds."""
 
     case_id: str
     given: float
@@ -49,7 +50,7 @@ class Reported:
     patient: str = ""
     reference: str = ""
     order: str = ""
-    image: bool = True
+    counted: str = FILMS
 
 
 def bundle(reported: Reported, question: Question, *, kind: str = "collection") -> Resource:
@@ -96,16 +97,15 @@ def _readers() -> Mapping[str, Any]:
     return {kind.__name__: kind for kind in kinds}
 
 
-def sentence(answer: AnyAnswer, question: Question, *, image: bool) -> str:
+def sentence(answer: AnyAnswer, question: Question, *, counted: str) -> str:
     """The answer in words, research use first."""
     if isinstance(answer, AnswerInParts):
-        return sentence_in_parts(answer, question, image=image)
-    record = "films" if image else "patients"
-    often = f"{natural_frequency(answer.probability)} {record} with an answer like this one have it"
+        return sentence_in_parts(answer, question, counted=counted)
+    often = f"{natural_frequency(answer.probability)} {counted} with an answer like this one have it"
     likely = f"probability {answer.probability:.2f}, {often}"
     text = f"{question.finding}: {_WORDS[answer.verdict]} ({likely})."
     for reason in answer.reasons:
-        text += f" The model cannot tell: {REASONS[reason] if image else REASONS[reason].replace('films', 'patients')}."
+        text += f" The model cannot tell: {REASONS[reason].replace(FILMS, counted)}."
     return f"{RESEARCH}. {text}" if question.research else text
 
 
@@ -161,7 +161,7 @@ def _observation(reported: Reported, question: Question, urls: Mapping[str, str]
             "effectiveDateTime": _instant(reported.given),
             "issued": _instant(reported.given),
             **{name: element for name, element in said.items() if name != "component"},
-            "note": [{"text": sentence(answer, question, image=reported.image)}],
+            "note": [{"text": sentence(answer, question, counted=reported.counted)}],
             "device": {"reference": urls["device"]},
             **({"component": said["component"]} if said["component"] else {}),
         },
@@ -203,7 +203,7 @@ def _risk(reported: Reported, question: Question, urls: Mapping[str, str]) -> Re
             "prediction": predictions(answer, question, _finding(question))
             if isinstance(answer, AnswerInParts)
             else [{"outcome": _finding(question), "probabilityDecimal": answer.probability}],
-            "note": [{"text": sentence(reported.answer, question, image=reported.image)}],
+            "note": [{"text": sentence(reported.answer, question, counted=reported.counted)}],
         },
         question,
     )
@@ -225,7 +225,7 @@ def _report(reported: Reported, question: Question, urls: Mapping[str, str]) -> 
             "issued": _instant(reported.given),
             "result": [{"reference": url} for url in results],
             **({"extension": [risk]} if "risk" in urls else {}),
-            "conclusion": sentence(reported.answer, question, image=reported.image),
+            "conclusion": sentence(reported.answer, question, counted=reported.counted),
         },
         question,
     )

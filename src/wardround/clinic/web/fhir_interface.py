@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from wardround.clinic.answering.answer import answer_of
-from wardround.clinic.answering.question import Question, question_of
+from wardround.clinic.answering.question import FILMS, PATIENTS, Question, counted_by, question_of
 from wardround.clinic.dicom.uids import is_uid
 from wardround.clinic.fhir.reading import ordered_study, patient_row, require_fit
 from wardround.clinic.fhir.resources import Reported, bundle, checked, report
@@ -121,7 +121,7 @@ async def answer_bundle(request: Request, name: Machine) -> Response:
     values = {**row.values, state.desk.model.contract.patient.column: row.reference}
     case = await asyncio.wrap_future(state.desk.later(values, Sender("fhir", name)))
     question = question_for(state, case.answer.acceptance)
-    return _reply(bundle(Reported(case.id, case.received, case.answer, reference=row.reference, image=False), question))
+    return _reply(bundle(Reported(case.id, case.received, case.answer, reference=row.reference, counted=PATIENTS), question))
 
 
 def _ordered(state: ClinicState, name: str, told: dict[str, Any]) -> Response:
@@ -174,8 +174,9 @@ def question_for(state: ClinicState, acceptance: str) -> Question:
 
 def _reported(state: ClinicState, stored: StoredCase) -> tuple[Reported, Question]:
     question = question_for(state, stored.acceptance)
-    image = stored.kind == "image"
-    return Reported(stored.id, stored.given, answer_of(stored.answer), stored.patient, image=image), question
+    record = state.acceptance(stored.acceptance)
+    counted = FILMS if record is None else counted_by(record.statement.data)
+    return Reported(stored.id, stored.given, answer_of(stored.answer), stored.patient, counted=counted), question
 
 
 def _reply(resource: dict[str, Any]) -> Response:
