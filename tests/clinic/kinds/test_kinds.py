@@ -1,6 +1,7 @@
 """Every kind of question keeps the same laws at the bedside; each is asked over one table of made patients."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -306,6 +307,13 @@ def film_classes(contract: DataContract) -> bytes:
         ("Softmax", ["head"], "shown", {"axis": 1}),
     ]
     return model_file(nodes, tensors, contract, ("a", "b", "c"), "pixels")
+
+
+def test_a_class_may_be_called_as_what_the_clinic_calls_its_numbers() -> None:
+    """Names of classes are a study's, and stand among the graph's own."""
+    question = replace(QUESTIONS["classes"], outputs=("scores", "features of it", "shown of it"))
+    shown = open_network(question.model()).outputs(np.zeros((2, 4), np.float32)).shown
+    assert np.allclose(shown, 1 / 3, atol=1e-6)
 
 
 def test_limits_of_another_kind_are_no_record_of_this_model(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from wardround.tasks.protocol import Floats
 from wardround.values.errors import RunError
 
 _PIECE = 4  # ONNX Runtime keeps the memory of its largest batch: 10 MB a film of 224 pixels
+SCORES = "scores that the clinic reads"
+"""What is shown leaves the graph under a name that no study would give a class: one may be called `scores`."""
 _PRODUCTS = ("Gemm", "MatMul")
 _POOLS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
 
@@ -57,7 +59,7 @@ class Ending:
     def scores(self, maps: Sequence[NDArray[np.float32]]) -> Floats:
         """(n,) of maps (n, c, h, w), one array of each branch."""
         fed = dict(zip(self.maps, maps, strict=True))
-        shown = np.asarray(self.session.run(["scores"], fed)[0], np.float64)
+        shown = np.asarray(self.session.run([SCORES], fed)[0], np.float64)
         return self.pull(shown.reshape(len(shown), -1))
 
 
@@ -80,7 +82,7 @@ class Network:
         """Of network inputs (n, *shape). A record's outputs do not depend on the others asked with it, but for rounding."""
         shown, embeddings = [], []
         for piece in self._pieces(inputs):
-            first, *heads = self.session.run(["scores", *self.heads], {self._input: piece})
+            first, *heads = self.session.run([SCORES, *self.heads], {self._input: piece})
             shown.append(np.asarray(first, np.float64).reshape(len(piece), -1))
             embeddings.append(np.mean([head.reshape(len(piece), -1) for head in heads], axis=0) if heads else _none(piece))
         if not shown:
@@ -89,7 +91,7 @@ class Network:
 
     def scores(self, inputs: NDArray[np.float32]) -> Floats:
         """(n,): of a yes or no before the sigmoid, else what `about` chose."""
-        runs = ((piece, self.session.run(["scores"], {self._input: piece})[0]) for piece in self._pieces(inputs))
+        runs = ((piece, self.session.run([SCORES], {self._input: piece})[0]) for piece in self._pieces(inputs))
         parts = (self.pull(np.asarray(one, np.float64).reshape(len(piece), -1)) for piece, one in runs)
         return np.concatenate([np.zeros(0), *parts])
 
@@ -164,16 +166,16 @@ def _rename_scores(graph: onnx.GraphProto, shown: Sequence[str]) -> None:
     """What is shown leaves the graph under one name, whatever the exporter called it: (batch,) of one, else (batch, k)."""
     shape: list[str | int] = ["batch"]
     if len(shown) == 1:
-        graph.node.append(onnx.helper.make_node("Identity", [shown[0]], ["scores"]))
+        graph.node.append(onnx.helper.make_node("Identity", [shown[0]], [SCORES]))
     else:
-        graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 1], np.int64), "column of scores"))
-        columns = [f"column {position} of scores" for position in range(len(shown))]
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 1], np.int64), f"column of {SCORES}"))
+        columns = [f"column {position} of {SCORES}" for position in range(len(shown))]
         for one, column in zip(shown, columns, strict=True):
-            graph.node.append(onnx.helper.make_node("Reshape", [one, "column of scores"], [column]))
-        graph.node.append(onnx.helper.make_node("Concat", columns, ["scores"], axis=1))
+            graph.node.append(onnx.helper.make_node("Reshape", [one, f"column of {SCORES}"], [column]))
+        graph.node.append(onnx.helper.make_node("Concat", columns, [SCORES], axis=1))
         shape.append(len(shown))
     del graph.output[:]
-    graph.output.append(onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, shape))
+    graph.output.append(onnx.helper.make_tensor_value_info(SCORES, onnx.TensorProto.FLOAT, shape))
 
 
 def _heads(graph: onnx.GraphProto, shown: Sequence[str]) -> tuple[str, ...]:
@@ -216,7 +218,7 @@ def _ending(model: onnx.ModelProto, heads: tuple[str, ...]) -> Ending | None:
         return None
     rest = onnx.ModelProto()
     rest.CopyFrom(model)
-    needed, kept = {"scores"}, []
+    needed, kept = {SCORES}, []
     for node in reversed(graph.node):
         if needed & (set(node.output) - set(maps)):
             needed |= set(node.input)
@@ -224,7 +226,7 @@ def _ending(model: onnx.ModelProto, heads: tuple[str, ...]) -> Ending | None:
     del rest.graph.node[:], rest.graph.input[:], rest.graph.output[:]
     rest.graph.node.extend(reversed(kept))
     rest.graph.input.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * 4) for name in maps)
-    rest.graph.output.append(onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, None))
+    rest.graph.output.append(onnx.helper.make_tensor_value_info(SCORES, onnx.TensorProto.FLOAT, None))
     used = {value for node in kept for value in node.input}
     weights = [tensor for tensor in rest.graph.initializer if tensor.name in used]
     del rest.graph.initializer[:]

@@ -12,6 +12,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Limit = Annotated[Share | None, BeforeValidator(lambda value: None if value == NOT_ASKED else value)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 AnyLimit = Annotated[Number | None, BeforeValidator(lambda value: None if value == NOT_ASKED else value)]
+Gap = Annotated[Annotated[Number, Field(ge=0)] | None, BeforeValidator(lambda value: None if value == NOT_ASKED else value)]
 Cases = Annotated[int, Field(ge=0, le=10**9)]
 
 
@@ -55,7 +56,7 @@ class Criteria(Section):
     cannot_tell_at_most: Limit = Field(default=0.5, description="Largest share of cases that get `cannot tell`; by the figure.")
     cases_at_least: Cases = Field(default=50, description="Fewest labelled cases.")
     each_class_at_least: Cases = Field(default=20, description="Fewest cases with the finding, and fewest without.")
-    subgroup_gap_at_most: Limit = Field(
+    subgroup_gap_at_most: Gap = Field(
         default=None,
         description="How far the AUC of a subgroup (of another question: the figure by which such models are judged) may lie "
         "below that of everybody, or above where less is better; groups too small are not judged.",

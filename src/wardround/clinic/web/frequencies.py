@@ -17,6 +17,16 @@ def frequency(probability: float) -> tuple[int, int]:
     return share, 100
 
 
+def counted(probability: float) -> tuple[int, int]:
+    """(n, out of), never none and never all: for sentences that do not say fewer or more.
+
+    >>> counted(0.0), counted(0.71), counted(0.9999)
+    ((1, 100), (7, 10), (99, 100))
+    """
+    count, total = frequency(probability)
+    return min(max(count, 1), total - 1), total
+
+
 def percent(probability: float) -> str:
     """Whole percents; the ends are never called certain.
 

@@ -14,7 +14,7 @@ from wardround.clinic.kinds.number import number_text
 from wardround.clinic.kinds.time import too_wide
 from wardround.clinic.place.acceptance_record import AcceptanceRecord
 from wardround.clinic.web.drawing import NumberDrawn, number_line, survival_curve
-from wardround.clinic.web.frequencies import frequency, percent
+from wardround.clinic.web.frequencies import counted, percent
 from wardround.clinic.web.words import Words
 from wardround.study.label import LabelContract
 
@@ -98,8 +98,8 @@ def _chances(asked: Asked, name: str) -> PartsSaid:
     elif len(held) > 1:
         line = words(f"answer.held_{name}", names=asked.listed(held))
     else:
-        count, total = frequency(next(part["value"] for part in asked.parts if part["state"] == "held"))
-        line = words(f"answer.often_{name}_{asked.counted}", count=max(count, 1), total=total, answer=held[0])
+        count, total = counted(next(part["value"] for part in asked.parts if part["state"] == "held"))
+        line = words(f"answer.often_{name}_{asked.counted}", count=count, total=total, answer=held[0])
     told = words(f"answer.{name}", answer=words.sentence(asked.answer["answer"]))
     return PartsSaid(told, short, (line,), _chance_rows(asked))
 
@@ -134,7 +134,7 @@ def _number(asked: Asked, end: Callable[[float, float], str]) -> PartsSaid:
     width = bounds[1] - bounds[0]
     unit, value = words.sentence(asked.label.asked.unit), number_text(part["value"], width)
     low, high = end(part["low"], width), end(part["high"], width)
-    count, total = frequency(asked.promise)
+    count, total = counted(asked.promise)
     line = words(f"answer.within_{asked.counted}", count=count, total=total, low=low, high=high, unit=unit)
     label = words("answer.number_drawn", value=value, low=low, high=high, unit=unit)
     ends = (end(bounds[0], width), end(bounds[1], width))
