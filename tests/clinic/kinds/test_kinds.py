@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.clinic.kinds.made_questions import KINDS, QUESTIONS, Nodes, Question,
 from tests.clinic.made_models import FILMS, SIDE, film_model, record_of
 from wardround.clinic.acceptance.accepting import AcceptanceSettings, accept, candidates_of
 from wardround.clinic.acceptance.judging import judgements
+from wardround.clinic.acceptance.operating_point import OperatingPoint
 from wardround.clinic.acceptance.page import acceptance_page
 from wardround.clinic.acceptance.summary import COLUMNS, summary
 from wardround.clinic.answering.answer import AnswerInParts, answer_of
@@ -27,7 +29,7 @@ from wardround.clinic.place.service import activate
 from wardround.sources import network_input, prepare
 from wardround.study.contract import DataContract, LabelContract
 from wardround.tasks.registry import task_of_label
-from wardround.values.errors import DataError, RunError
+from wardround.values.errors import DataError, RunError, StudyError
 
 Accepted = tuple[ClinicPlace, AcceptanceRecord]
 
@@ -252,6 +254,26 @@ def test_patients_with_several_cases_are_drawn_whole(tmp_path: Path) -> None:
     ends = record.asked.local.interval("log_loss")
     assert record.cases.patients <= 60 and ends is not None
     assert ends[1] - ends[0] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "option"),
+    [
+        ("classes", {"widest": 0.3}, "--widest"),
+        ("grades", {"prevalence": 0.1}, "--prevalence"),
+        ("number", {"point": OperatingPoint("0.4")}, "--operating-point"),
+        ("time", {"promise": 0.8}, "--coverage"),
+    ],
+)
+def test_a_choice_that_a_question_does_not_read_is_refused(
+    name: str, settings: dict[str, Any], option: str, tmp_path: Path
+) -> None:
+    """Whoever names a threshold for a number believes that something follows from it."""
+    clinic, question = clinic_at(tmp_path), QUESTIONS[name]
+    (tmp_path / "model.onnx").write_bytes(question.model())
+    source = write_cases(tmp_path / "cases.csv", question, 30)
+    with pytest.raises(StudyError, match=f"{option} does nothing"):
+        accept(clinic, candidates_of(clinic, str(tmp_path / "model.onnx")), str(source), AcceptanceSettings(**settings))
 
 
 def test_a_model_in_service_that_answers_another_question_is_no_rival(tmp_path: Path) -> None:

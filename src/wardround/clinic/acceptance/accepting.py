@@ -36,6 +36,7 @@ from wardround.clinic.place.acceptance_record import (
 from wardround.clinic.place.clinic_place import ClinicPlace
 from wardround.clinic.place.service import Deployed, service_of
 from wardround.prediction.model_file import model_bytes
+from wardround.study.label import LabelContract
 from wardround.tasks.binary.threshold import cut_of
 from wardround.values.canonical import sha256_hex
 from wardround.values.errors import DataError, RunError, StudyError
@@ -126,6 +127,7 @@ def accept(
 ) -> AcceptanceRecord:
     """Tests the candidates and keeps the record, signed. DataError where the cases cannot be read or compared."""
     candidates, networks = _of_one_question(candidates)
+    _require_read(settings, networks[0].statement.data.label)
     cases = read_cases(networks[0].statement.data, source, mapping)
     tested = [_tested(network, cases, source, mapping, settings) for network in networks]
     columns = header_columns(source, cases) | contract_columns(cases.contract, cases.inputs, settings.columns)
@@ -161,6 +163,23 @@ def _of_one_question(candidates: tuple[Candidate, ...]) -> tuple[tuple[Candidate
             )
     kept = [(candidate, network) for candidate, network in opened if network.statement.data.label == label]
     return tuple(candidate for candidate, _ in kept), [network for _, network in kept]
+
+
+def _require_read(settings: AcceptanceSettings, label: LabelContract) -> None:
+    """StudyError where a choice does nothing with the model's question."""
+    kind, usual = kind_of(label), AcceptanceSettings()
+    chosen: dict[str, bool] = {
+        "--operating-point": kind is not None and settings.point != usual.point,
+        "--prevalence": kind is not None and settings.prevalence != usual.prevalence,
+        "--coverage": kind is not None and "coverage" not in kind.reads and settings.promise != usual.promise,
+        "--widest": (kind is None or "widest" not in kind.reads) and settings.widest != usual.widest,
+    }
+    for option in (name for name, idle in chosen.items() if idle):
+        raise StudyError(
+            f"{option} does nothing with a model of kind = {label.kind!r}",
+            expected="a choice that this question reads",
+            hint=f"leave {option} out",
+        )
 
 
 def _tested(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wardround.clinic.kinds.correcting import Straight
 from wardround.clinic.kinds.limits import ClassLimits, Correction, Limits
-from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Reason, Said
+from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Reason, Said, Setting
 from wardround.study.label import LabelContract
 from wardround.tasks.binary.conformal import low_order
 from wardround.tasks.classes.chances import against_the_rest, log_chances
@@ -26,6 +26,7 @@ from wardround.values.errors import DataError
 class ClassesKind:
     """See `wardround.clinic.kinds.protocol.Kind`."""
 
+    reads: frozenset[Setting] = frozenset({"coverage"})
     by_order: frozenset[str] = frozenset()
 
     def __init__(self, label: LabelContract) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wardround.clinic.kinds.correcting import Straight
 from wardround.clinic.kinds.limits import Correction, Limits, Reach
 from wardround.clinic.kinds.number import interval_shares, number_text, require_numbers
-from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Said
+from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Said, Setting
 from wardround.study.label import LabelContract
 from wardround.tasks.binary.conformal import low_order
 from wardround.tasks.count.rate import output_of, rate_of
@@ -29,6 +29,7 @@ _SHIFT = 0.375
 class CountKind:
     """See `wardround.clinic.kinds.protocol.Kind`."""
 
+    reads: frozenset[Setting] = frozenset({"coverage", "widest"})
     by_order: frozenset[str] = frozenset()
     bins = BINS
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.clinic.kinds.limits import Correction, FindingLimits, Limits
-from wardround.clinic.kinds.protocol import Chosen, Part, Reason, Said, State, log_odds
+from wardround.clinic.kinds.protocol import Chosen, Part, Reason, Said, Setting, State, log_odds
 from wardround.study.label import LabelContract
 from wardround.tasks.binary.conformal import conformal_limits
 from wardround.tasks.binary.local_map import LocalMap
@@ -25,6 +25,7 @@ MOST_BINS = 10
 class FindingsKind:
     """See `wardround.clinic.kinds.protocol.Kind`."""
 
+    reads: frozenset[Setting] = frozenset({"coverage"})
     by_order = frozenset({"macro_auc"})
 
     def __init__(self, label: LabelContract) -> None:

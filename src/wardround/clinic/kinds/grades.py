@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from wardround.clinic.kinds.correcting import Straight
 from wardround.clinic.kinds.limits import Correction, GradeLimits, Limits
-from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Said
+from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Said, Setting
 from wardround.study.label import LabelContract
 from wardround.tasks.binary.conformal import low_order
 from wardround.tasks.grades.chances import NEAREST, log_chances
@@ -36,6 +36,7 @@ NEIGHBOURS = 1
 class GradesKind:
     """See `wardround.clinic.kinds.protocol.Kind`."""
 
+    reads: frozenset[Setting] = frozenset({"coverage"})
     by_order = frozenset({"mean_auc"})
 
     def __init__(self, label: LabelContract) -> None:

@@ -18,6 +18,7 @@ Reason = Literal["both-fit", "neither-fits", "several-fit", "none-fits", "wide",
 """Why nothing is told. both-fit, several-fit: the score is usual for records of several answers. neither-fits, none-fits: for
 none. wide: what may be true reaches too far. unusual: the record is unlike those that the model was accepted on."""
 State = Literal["held", "ruled-out", "positive", "negative", "cannot-tell", "value"]
+Setting = Literal["coverage", "widest"]
 LEAST_CHANCE = 1e-7
 """A file gives chances of 32 bits: what it calls 0 or 1 may be so far from it."""
 
@@ -72,6 +73,11 @@ class Kind(Protocol):
 
     @property
     def task(self) -> Task: ...
+
+    @property
+    def reads(self) -> frozenset[Setting]:
+        """Which choices of an acceptance it reads: `coverage`, the promised share; `widest`, see `said`."""
+        ...
 
     @property
     def by_order(self) -> frozenset[str]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from wardround.clinic.kinds.correcting import Straight
 from wardround.clinic.kinds.limits import Correction, LikeGroup, Limits, TimeLimits
-from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Said
+from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Said, Setting
 from wardround.study.label import LabelContract
 from wardround.tasks.intervals import wilson
 from wardround.tasks.protocol import Floats
@@ -38,6 +38,7 @@ _LEAST_HAZARD = 1e-9
 class TimeKind:
     """See `wardround.clinic.kinds.protocol.Kind`."""
 
+    reads: frozenset[Setting] = frozenset({"widest"})
     by_order = frozenset({"c_index"})
     bins = BINS
 
