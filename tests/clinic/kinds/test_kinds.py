@@ -338,6 +338,17 @@ def test_a_class_may_be_called_as_what_the_clinic_calls_its_numbers() -> None:
     assert np.allclose(shown, 1 / 3, atol=1e-6)
 
 
+def test_a_file_of_other_outputs_than_its_question_is_refused(tmp_path: Path) -> None:
+    """And one that gives no numbers: a hospital must not accept what a sort of NaN would call best."""
+    with pytest.raises(RunError, match="another number of outputs"):
+        open_network(replace(QUESTIONS["classes"], outputs=("a", "b")).model())
+    clinic, question = clinic_at(tmp_path), QUESTIONS["number"]
+    (tmp_path / "model.onnx").write_bytes(question.model(slope=float("nan")))
+    source = write_cases(tmp_path / "cases.csv", question, 30)
+    with pytest.raises(RunError, match="not numbers"):
+        accept(clinic, candidates_of(clinic, str(tmp_path / "model.onnx")), str(source), AcceptanceSettings())
+
+
 def test_limits_of_another_kind_are_no_record_of_this_model(tmp_path: Path) -> None:
     """Floors of classes on log-odds of grades would tell anything."""
     _, record = accepted(tmp_path, QUESTIONS["grades"], 40)

@@ -125,6 +125,7 @@ def open_network(content: bytes, *, threads: int = 1) -> Network:
             )
         scores = names["scores"]
         shown = [scores] if isinstance(scores, str) else list(scores)
+        _require_outputs(statement, shown)
         cut_to_network(model, names["features"], shown, statement.data.input_shape)
         heads = _heads(model.graph, shown)
         _rename_scores(model.graph, shown)
@@ -141,6 +142,19 @@ def open_network(content: bytes, *, threads: int = 1) -> Network:
             found=type(error).__name__,
             hint="name a run folder or the model.onnx in it; or copy it again",
         ) from error
+
+
+def _require_outputs(statement: ModelStatement, shown: Sequence[str]) -> None:
+    """RunError where the file gives another number of outputs than its question has."""
+    kind = kind_of(statement.data.label)
+    expected = 1 if kind is None else len(kind.task.words.outputs)
+    if len(shown) != expected:
+        raise RunError(
+            "The file gives another number of outputs than its question has",
+            expected=f"{expected} of kind = {statement.data.label.kind!r}",
+            found=str(len(shown)),
+            hint="name a run folder or the model.onnx in it; or copy it again",
+        )
 
 
 def _require_whole(model: onnx.ModelProto) -> None:
