@@ -3,6 +3,7 @@
     python benchmarks/molecules/molecules.py                         all of them
     python benchmarks/molecules/molecules.py --only tox21 esol       some of them
     python benchmarks/molecules/molecules.py --validation            figures of validation compounds: to choose settings by
+    python benchmarks/molecules/molecules.py --partners              then partners.py, one line for all: half an hour more
 
 Scaffold: the largest scaffolds train, 80/10/10, as MoleculeNet divides (compounds without rings are one scaffold there). A study
 cannot divide so, since whose scaffold is largest is known to nobody; it is done here so that figures can be compared. Random: by
@@ -11,6 +12,8 @@ the test compounds are looked at once.
 """
 
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -159,6 +162,7 @@ def main() -> None:
     parser.add_argument("--only", choices=sorted(FILES), nargs="+", default=list(FILES))
     parser.add_argument("--validation", action="store_true", help="figures of validation compounds")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--partners", action="store_true", help="run partners.py too, its figures in the same line")
     chosen = parser.parse_args()
     result: dict[str, object] = {}
     for name in chosen.only:
@@ -186,7 +190,15 @@ def main() -> None:
     if "tox21_scaffold_auc_pooled" in result:
         federated, together = (float(str(result[f"tox21_scaffold_auc{end}"])) for end in ("", "_pooled"))
         result["tox21_federated_less_pooled"] = round(federated - together, 4)
-    print(last_line(result, chosen.seed))
+    print(last_line({**result, **(private_partners() if chosen.partners else {})}, chosen.seed))
+
+
+def private_partners() -> dict[str, float]:
+    """What partners with private assays gain, on tox21."""
+    program, data = Path(__file__).with_name("partners.py"), verified(find("tox21"), "tox21", FILES["tox21"])
+    printed = subprocess.run([sys.executable, program, "--data", data], check=True, stdout=subprocess.PIPE, text=True).stdout
+    line = json.loads(printed.splitlines()[-1])
+    return {key: line[key] for key in ("partners_gain_over_own", "partners_gain_over_logistic", "partners_better")}
 
 
 if __name__ == "__main__":
