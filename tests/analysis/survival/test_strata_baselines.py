@@ -40,9 +40,9 @@ class TestStrataBaselines(SurvivalLaws):
 def test_on_days_without_the_rule_each_is_breslows_estimator() -> None:
     """By lifelines, with strata, of all patients in one place; at the coefficients that both find."""
     lifelines, pandas = pytest.importorskip("lifelines"), pytest.importorskip("pandas")
-    rows = drawn_patients()
+    rows = drawn_patients(160)
     whole = rows.select(rows.complete("age", "stage", "arm"))
-    study = asked().revised(analysis={"smallest_cell": 1, "survival": {"cell": 1, "until": 2200}})
+    study = asked().revised(analysis={"smallest_cell": 1, "survival": {"cell": 1, "until": 1500}})
     figures = in_one_place(analysis_of(study), {"a": rows}).figures
     columns = {"age": (whole["age"] - 60) / 10, "arm": whole["arm"], "stage": whole["stage"]}
     frame = pandas.DataFrame(columns).assign(days=whole["days"], died=whole["died"])
@@ -57,7 +57,7 @@ def test_on_days_without_the_rule_each_is_breslows_estimator() -> None:
             if day in ours:
                 assert ours[day] == pytest.approx(float(theirs), abs=1e-8)
                 found += 1
-    assert found > 200
+    assert found > 90
 
 
 def test_cells_of_every_stratum_hold_none_or_enough() -> None:
