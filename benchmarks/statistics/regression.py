@@ -234,7 +234,9 @@ def drawn_intercepts(study: Study, hospitals: Hospitals, *, reml: bool) -> float
     matrix = np.stack([np.ones(len(whole)), *(whole[name] for name in names)], axis=1)
     groups = np.concatenate([np.full(len(rows), name) for name, rows in hospitals.items()])
     scale = np.array([1.0, 10.0, 1.0, 10.0, 1.0])  # statsmodels' optimiser wants columns of one size
-    theirs = sm.MixedLM(whole["oldpeak"], matrix / scale, groups).fit(reml=reml, gtol=1e-9, method="bfgs", maxiter=1000)
+    theirs = sm.MixedLM(whole["oldpeak"], matrix / scale, groups).fit(
+        reml=reml, gtol=1e-9 if reml else 1e-12, method="bfgs", maxiter=1000
+    )
     apart: dict[str, float] = {
         "coefficients": float(np.abs(np.array(figures["coefficients"]) - theirs.fe_params / scale).max()),
         "standard errors, relative": float(np.abs(np.array(figures["standard_errors"]) * scale / theirs.bse_fe - 1).max()),
