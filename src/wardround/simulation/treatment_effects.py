@@ -23,7 +23,7 @@ def treatment_effect(
     better: Literal["higher", "lower"] = "higher",
     individual: bool | None = None,
     links: Sequence[str] = ("identity",),
-    reach: float = 50.0,
+    reach: float = 150.0,
     missing: Missing = "leave_out",
     patient: str = "patient",
     smallest_cell: int = 5,

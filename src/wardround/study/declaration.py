@@ -228,7 +228,7 @@ LATER_SETTINGS: Mapping[str, object] = {
     "analysis.regression.reml": False,
     "analysis.survival.strata_baselines": False,
     "analysis.survival.reach": 30.0,
-    "analysis.effect.reach": 50.0,
+    "analysis.effect.reach": 150.0,
     "data.label.task": None,
     "data.molecule": None,
     "network.dropout": None,

@@ -1,6 +1,6 @@
 """Which points of an effect's orders lie within reach: models of probabilities and logarithms, and lines of the outcome.
 
-Within it a line of the outcome rises by some ten of the outcome's ranges at most, and a probability by exp(50) at the default.
+Within it a line of the outcome rises by ten of the outcome's ranges at most at the default, which curves over wide ranges need.
 """
 
 from wardround.analysis.effects.outcome_models import LINKS
@@ -8,7 +8,7 @@ from wardround.analysis.effects.rows import EffectFrame, Order
 from wardround.analysis.reach import Reach
 
 _LINES = ("lines", "contrasts", "sides")
-_OUTCOMES = 5.0
+_OUTCOMES = 15.0
 
 
 def of_predictors(frame: EffectFrame) -> Reach:

@@ -88,7 +88,7 @@ class EffectFrame:
     better: Literal["higher", "lower"] = "higher"
     individual: bool = True
     column_bounds: tuple[float, ...] = ()
-    reach: float = 50.0
+    reach: float = 150.0
 
     def __post_init__(self) -> None:
         if len(self.arms) < 2:

@@ -67,12 +67,12 @@ class EffectSection(Section):
     )
 
     reach: float = Field(
-        default=50.0,
+        default=150.0,
         ge=1,
         le=2**20,
         description="How far points may lie at which hospitals are asked for sums: the largest sum of the absolute coefficients "
-        "of log odds or logarithms, of columns within -1 and 1; of an outcome in fifths of its range. Beyond it hospitals add "
-        "nothing: at a far point a sum is of the few rows that are left.",
+        "of log odds or logarithms, of columns within -1 and 1; of an outcome in fifteenths of its range. Beyond it hospitals "
+        "add nothing: at a far point a sum is of the few rows that are left.",
     )
 
     @property
