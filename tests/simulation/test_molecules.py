@@ -80,7 +80,8 @@ def test_molecules_go_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     asked = tmp_path / "asked.csv"
     asked.write_text("smiles\nOC(=O)c1ccccc1\n[Na+].[O-]C(=O)c1ccccc1\nClc1ccccc1\n")
-    acid, halogen = predict(run.folder, asked).columns.values()
+    said = predict(run.folder, asked).columns
+    acid, halogen = (said[f"probability of {name}"] for name in ("acid", "halogen"))
     assert acid[0] == acid[1] != acid[2] and halogen[2] > halogen[0]
     alone = predict(run.folder, {"smiles": "OC(=O)c1ccccc1"})
     assert next(iter(alone.columns.values())).tolist() == pytest.approx(acid[:1].tolist(), abs=1e-6)
@@ -121,7 +122,7 @@ clip_norm = 1.0
 sampling_rate = 0.2
 public_patients = 140
 [evaluation]
-
+threshold = "local"
 own_baseline = false
 [summation]
 mode = "masked"

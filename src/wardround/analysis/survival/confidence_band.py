@@ -20,7 +20,7 @@ def confidence_band(curve: Floats, variance: Floats) -> tuple[Floats, Floats]:
 
     >>> low, high = confidence_band(np.array([1.0, 0.5, 0.0]), np.array([0.0, 0.01, np.nan]))
     >>> low.round(3).tolist(), high.round(3).tolist()
-    ([1.0, 0.295, 0.0], [1.0, 0.673, nan])
+    ([1.0, 0.295, 0.0], [1.0, 0.675, nan])
     """
     inner, plain = (curve > 0) & (curve < 1), Z * np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
