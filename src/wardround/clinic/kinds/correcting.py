@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from wardround.clinic.kinds.limits import Correction, CorrectionName
 from wardround.clinic.kinds.protocol import Chosen
@@ -73,6 +72,8 @@ class Straight:
 
     def fitted(self, form: CorrectionName, outputs: Floats, labels: NDArray[Any]) -> Correction:
         """The correction of least loss and prior together; none without cases."""
+        from scipy.optimize import minimize  # 25 MB that a service, which tunes nothing, does not need
+
         if form == "none" or not len(labels):
             return Correction()
         pivot = float(outputs.mean()) if self.offsets == 1 else 0.0

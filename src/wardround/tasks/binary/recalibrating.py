@@ -18,7 +18,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from wardround.tasks.binary.local_map import LocalMap, MapName
 from wardround.tasks.binary.score_sums import cross_entropy, probability
@@ -103,6 +102,8 @@ def cross_fitted(name: MapName, scores: Floats, labels: NDArray[np.integer], fol
 def _isotonic(scores: Floats, labels: NDArray[np.integer]) -> LocalMap:
     """Pool-adjacent-violators, with one case of each class added to every block, so that nothing is certain; straight lines
     between the middles of blocks."""
+    from scipy.optimize import isotonic_regression  # 25 MB that a clinic's service, which tunes nothing, does not need
+
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
     blocks = isotonic_regression(labels[order].astype(np.float64)).blocks
