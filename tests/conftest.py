@@ -23,6 +23,19 @@ if "WARDROUND_HOME" not in os.environ:  # set by the first process of a run; its
 
 pytest.register_assert_rewrite("tests.algorithms.algorithm_conformance")
 
+OUTSIDE = (
+    "engines",
+    "deployment",
+    "enrolment",
+    "hub/daemon",
+    "hub/dashboard",
+    "site/daemon",
+    "clinic/dicom",
+    "clinic/intake",
+    "clinic/web",
+)
+"""Where tests wait for processes, lines and browsers, which a machine that does much else may keep from answering in time."""
+
 ALIKE = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("full", ALIKE, max_examples=60)
 settings.register_profile("everything", ALIKE, max_examples=15)
@@ -49,10 +62,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is marked `many` runs where somebody asks for it: by `-m permission`, or by naming its file."""
+    _try_outside_twice(config, items)
     if not _taken_whole(config):
         left_out = [item for item in items if item.get_closest_marker("many")]
         items[:] = [item for item in items if not item.get_closest_marker("many")]
         config.hook.pytest_deselected(items=left_out)
+
+
+def _try_outside_twice(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What waits for others is tried once more, and the report says of which; a law has one try."""
+    if not config.pluginmanager.hasplugin("rerunfailures"):
+        return
+    folders = [config.rootpath / "tests" / part for part in OUTSIDE]
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in folders):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_configure(config: pytest.Config) -> None:
