@@ -99,7 +99,10 @@ def require_whole(federation: Any, study: str, path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("ahead_s", "words"), [(6.0, "s ahead of"), pytest.param(-310.0, "s behind", marks=pytest.mark.many)])
+@pytest.mark.parametrize(
+    ("ahead_s", "words"),
+    [pytest.param(6.0, "s ahead of", marks=pytest.mark.many), pytest.param(-310.0, "s behind", marks=pytest.mark.many)],
+)
 def test_a_clock_for_which_a_hospital_is_not_let_in_is_named_at_both_ends(ahead_s: float, words: str, federation: Any) -> None:
     """Both are turned away as a stranger would be; neither of the two people may have to guess."""
     federation.clocks.step("ada", ahead_s)

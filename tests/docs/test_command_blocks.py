@@ -125,7 +125,13 @@ def reader(tmp_path: Path) -> Reader:
 @pytest.mark.slow
 @pytest.mark.skipif(not HEART_DISEASE.is_dir(), reason="WARDROUND_DATA holds no uci_heart_disease, which the pages use")
 @pytest.mark.parametrize(
-    ("page", "at_least"), [("README.md", 7), ("docs/tutorial.md", 26), ("docs/commands.md", 1), ("docs/data.md", 3)]
+    ("page", "at_least"),
+    [
+        ("README.md", 7),
+        pytest.param("docs/tutorial.md", 26, marks=pytest.mark.many),  # two minutes
+        ("docs/commands.md", 1),
+        ("docs/data.md", 3),
+    ],
 )
 def test_the_commands_of_a_page_work_from_top_to_bottom(page: str, at_least: int, reader: Reader) -> None:
     """Two commands in a row that take the same folder, or hospitals that are too few, stop a newcomer at once."""

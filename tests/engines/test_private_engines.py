@@ -65,7 +65,7 @@ def kill_at(moment: str, folder: Path, algorithm: str, workers: int, mode: str) 
     ("mode", "algorithm", "workers", "moments"),
     [
         ("patient-distributed", "fedsgd", 2, ["ExchangeStarted(step='train', number=2", "RoundFinished(number=3"]),
-        ("patient-local", "fedavg", 0, ["ExchangeStarted(step='train', number=3"]),
+        pytest.param("patient-local", "fedavg", 0, ["ExchangeStarted(step='train', number=3"], marks=pytest.mark.many),
     ],
 )
 def test_killed_and_resumed_private_runs_end_with_one_release_for_each_step(

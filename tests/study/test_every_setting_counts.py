@@ -244,10 +244,10 @@ SEEN = [name for name in CHANGES if name not in UNSEEN]
 
 
 def marks_of(kind: str, algorithm: str) -> list[pytest.MarkDecorator]:
-    """Half a minute each of images: a run of all tests takes one algorithm, which keeps something at the site."""
+    """Half a minute each of images: a run of all tests takes tables alone."""
     if kind == "table":
         return [] if algorithm == "fedavg" else [pytest.mark.slow]
-    return [pytest.mark.slow] if algorithm == "fedbn" else [pytest.mark.slow, pytest.mark.many]
+    return [pytest.mark.slow, pytest.mark.many]
 
 
 @pytest.mark.slow
