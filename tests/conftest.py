@@ -1,6 +1,6 @@
 """What all tests share: hypothesis draws the same cases every time, and a busy machine fails none of them.
 
-pytest                      everything, by one process more than cores, 15 cases a property; 60 with `-m
+pytest                      everything, by one process more than cores, 8 cases a property; 60 with `-m
                             permission` and of named files
 pytest -m "not slow"        what a developer asks after a change, four minutes on two cores; 6 cases a property
 pytest -n 0                 in one process, as a debugger wants it; so does a run of named files or tests
@@ -38,7 +38,7 @@ OUTSIDE = (
 
 ALIKE = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("full", ALIKE, max_examples=60)
-settings.register_profile("everything", ALIKE, max_examples=15)
+settings.register_profile("everything", ALIKE, max_examples=8)
 settings.register_profile("fast", ALIKE, max_examples=6)
 settings.load_profile("full")
 
