@@ -8,7 +8,7 @@ several cases, whole patients are drawn for AUC and shares, since the films of o
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from wardround.tasks.binary.recalibrating import calibrate
 from wardround.tasks.binary.score_sums import ScoreSums, probability
 from wardround.tasks.binary.worth import predictive_values
 from wardround.tasks.intervals import UNDEFINED, wilson
-from wardround.tasks.protocol import Floats, Interval, PairedDifference
+from wardround.tasks.protocol import Floats, Interval
 from wardround.tasks.registry import task_of_label
 
 SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
@@ -201,7 +201,7 @@ def less_asked(cases: Cases, asked: Measured, other: Measured) -> dict[str, Pair
         "sensitivity": paired_accuracy(*(one[ill] for one in right)),
         "specificity": paired_accuracy(*(one[~ill] for one in right)),
     }
-    return {name: _paired(one) for name, one in differences.items()}
+    return {name: PairedRecord(**asdict(one)) for name, one in differences.items()}
 
 
 def measured_limits(cases: Cases, scores: Floats, promise: float, seed: int) -> tuple[ConformalLimits, Evaluation]:
@@ -281,7 +281,3 @@ def _clustered(
     if 0 < values["auc"] < 1:
         drawn["auc"] = clustered_interval(values["auc"], weighted_auc(scores, labels), weights)
     return drawn
-
-
-def _paired(one: PairedDifference) -> PairedRecord:
-    return PairedRecord(difference=one.difference, interval=one.interval, p_value=one.p_value, n=one.n, discordant=one.discordant)

@@ -10,7 +10,7 @@ Intervals are the task's own; of shares Wilson's. Where patients have several ca
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Tuned:
 
 def tuned_by(kind: Kind, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer], promise: float) -> Tuned:
     """The correction, and limits on what corrections of other folds made of these cases."""
-    chosen = kind.chosen(outputs, labels, folds)
+    chosen = kind.correcting.chosen(outputs, labels, folds)
     return Tuned(chosen.correction, chosen.losses, kind.limits(outputs, chosen.crossed, labels, promise))
 
 
@@ -96,12 +96,7 @@ class TunedModel:
 
     def less_asked(self, asked: "TunedModel") -> dict[str, PairedRecord]:
         both = self.kind.task.paired((asked.crossed, self.crossed), self.cases.labels, (None, None))
-        return {
-            name: PairedRecord(
-                difference=one.difference, interval=one.interval, p_value=one.p_value, n=one.n, discordant=one.discordant
-            )
-            for name, one in both.items()
-        }
+        return {name: PairedRecord(**asdict(one)) for name, one in both.items()}
 
 
 def tuned_model(kind: Kind, cases: Cases, shown: Floats, settings: TuningSettings) -> TunedModel:
@@ -112,7 +107,7 @@ def tuned_model(kind: Kind, cases: Cases, shown: Floats, settings: TuningSetting
     for fold in np.unique(folds):
         inside = folds == fold
         tuned = tuned_by(kind, outputs[~inside], labels[~inside], folds[~inside], settings.promise)
-        crossed[inside] = kind.corrected(outputs[inside], tuned.correction)
+        crossed[inside] = kind.correcting.corrected(outputs[inside], tuned.correction)
         flags.note(inside, kind.shares(outputs[inside], crossed[inside], tuned.limits, labels[inside], settings.widest))
         mean = np.broadcast_to(votes[~inside].mean(axis=0), (int(inside.sum()), votes.shape[1]))
         base[inside] = _voted(kind, outputs[inside], mean, int((~inside).sum()))
@@ -126,9 +121,7 @@ def tuned_model(kind: Kind, cases: Cases, shown: Floats, settings: TuningSetting
         crossed=crossed,
         tuned=tuned_by(kind, outputs, labels, folds, settings.promise),
         measured=flags.evaluation,
-        raw=_with_gain(
-            _figures(kind, outputs, outputs, labels), _losses(kind, base, labels) - _losses(kind, outputs, labels), cases
-        ),
+        raw=_with_gain(_figures(kind, outputs, outputs, labels), base_losses - _losses(kind, outputs, labels), cases),
         local=_with_gain(local, base_losses - _losses(kind, crossed, labels), cases),
         untold=flags.untold,
     )

@@ -6,6 +6,7 @@ network input --answer--> Answer          --heat_map--> (height, width) in [0, 1
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,10 @@ class ServingModel:
         """What a record must look like: `sources.prepare(contract, raw)`, then `sources.network_input`."""
         return self.network.statement.data
 
+    @cached_property
+    def _kind(self) -> Kind | None:
+        return kind_of(self.contract.label)
+
     def answer(self, network_input: NDArray[np.float32]) -> AnyAnswer:
         """Of one network input, (channels, height, width) or (features,), or a batch of one. For a table with what moved it."""
         record = np.asarray(network_input, np.float32).reshape(1, *self.contract.input_shape)
@@ -60,11 +65,11 @@ class ServingModel:
 
     def _focused(self, record: NDArray[np.float32]) -> Network:
         """The network, asked about what it says of this record: its class, its likeliest finding, its number."""
-        kind, tuned = kind_of(self.contract.label), self.acceptance.tuned
+        kind, tuned = self._kind, self.acceptance.tuned
         if kind is None or tuned is None:
             return self.network
         outputs = kind.outputs(self.network.outputs(record[None]).shown)
-        focus = kind.focus(kind.corrected(outputs, tuned.correction))
+        focus = kind.focus(kind.correcting.corrected(outputs, tuned.correction))
         return self.network.about(lambda shown: kind.pull(kind.outputs(shown), focus))
 
     def _answers(self, inputs: NDArray[np.float32], shares: Sequence[Moved]) -> tuple[AnyAnswer, ...]:
@@ -72,7 +77,7 @@ class ServingModel:
         if not np.isfinite(outputs.shown).all():
             raise RunError("The model gives a score that is no number", hint="take it out of service: wardround clinic rollback")
         unusual = self._unusual(inputs, outputs.embedding)
-        kind, tuned = kind_of(self.contract.label), self.acceptance.tuned
+        kind, tuned = self._kind, self.acceptance.tuned
         if kind is not None and tuned is not None:
             return self._in_parts(kind, tuned, outputs.shown, unusual, tuple(shares))
         return self._yes_or_no(outputs.shown[:, 0], unusual, tuple(shares))
@@ -81,7 +86,7 @@ class ServingModel:
         self, kind: Kind, tuned: TunedRecord, shown: Floats, unusual: list[Unusual | None], shares: tuple[Moved, ...]
     ) -> tuple[AnyAnswer, ...]:
         outputs = kind.outputs(shown)
-        corrected = kind.corrected(outputs, tuned.correction)
+        corrected = kind.correcting.corrected(outputs, tuned.correction)
         bins = kind.score_bins(corrected).tolist()
         return tuple(
             AnswerInParts(

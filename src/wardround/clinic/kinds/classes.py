@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.clinic.kinds.correcting import Straight
-from wardround.clinic.kinds.limits import ClassLimits, Correction, Limits
-from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Reason, Said, Setting
+from wardround.clinic.kinds.limits import ClassLimits, Limits
+from wardround.clinic.kinds.protocol import LEAST_CHANCE, Part, Reason, Said, Setting
 from wardround.study.label import LabelContract
 from wardround.tasks.binary.conformal import low_order
 from wardround.tasks.classes.chances import against_the_rest, log_chances
@@ -39,7 +39,7 @@ class ClassesKind:
         return len(self.names)
 
     @cached_property
-    def _straight(self) -> Straight:
+    def correcting(self) -> Straight:
         return Straight(
             moved=lambda outputs, slope, offsets: log_chances(slope * outputs + offsets),
             losses=self.task.losses,
@@ -68,12 +68,6 @@ class ClassesKind:
     def outputs(self, shown: Floats) -> Floats:
         """Logarithms of the chances."""
         return log_chances(np.log(np.clip(shown, LEAST_CHANCE, 1.0)))
-
-    def chosen(self, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer]) -> Chosen:
-        return self._straight.chosen(outputs, labels, folds)
-
-    def corrected(self, outputs: Floats, correction: Correction) -> Floats:
-        return self._straight.corrected(outputs, correction)
 
     def limits(self, raw: Floats, crossed: Floats, labels: NDArray[Any], promise: float) -> Limits:
         """On corrected chances, so that what is held fits the chances that are shown."""

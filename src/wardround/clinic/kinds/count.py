@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.clinic.kinds.correcting import Straight
-from wardround.clinic.kinds.limits import Correction, Limits, Reach
+from wardround.clinic.kinds.limits import Limits, Reach
 from wardround.clinic.kinds.number import interval_shares, number_text, require_numbers
-from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Said, Setting
+from wardround.clinic.kinds.protocol import LEAST_CHANCE, Part, Said, Setting
 from wardround.study.label import LabelContract
 from wardround.tasks.binary.conformal import low_order
 from wardround.tasks.count.rate import output_of, rate_of
@@ -38,7 +38,7 @@ class CountKind:
         self.largest, self.unit = self.task.bounds.high, label.asked.unit
 
     @cached_property
-    def _straight(self) -> Straight:
+    def correcting(self) -> Straight:
         return Straight(
             moved=lambda outputs, slope, offsets: slope * outputs + offsets,
             losses=lambda outputs, labels: self.task.losses(outputs[:, 0], labels),
@@ -61,12 +61,6 @@ class CountKind:
     def outputs(self, shown: Floats) -> Floats:
         """The logarithm of the rate against the middle one, (n, 1)."""
         return output_of(np.maximum(shown, LEAST_CHANCE), self.largest)
-
-    def chosen(self, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer]) -> Chosen:
-        return self._straight.chosen(outputs, labels, folds)
-
-    def corrected(self, outputs: Floats, correction: Correction) -> Floats:
-        return self._straight.corrected(outputs, correction)
 
     def _rates(self, outputs: Floats) -> Floats:
         return np.minimum(rate_of(outputs[:, 0], self.largest), self.largest)

@@ -1,6 +1,7 @@
 """Several findings at the bedside: each a yes, a no or `cannot tell` of its own, by the map and the limits of a yes or no."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,29 @@ from wardround.values.errors import DataError
 MOST_BINS = 10
 
 
+@dataclass(frozen=True)
+class MapEach:
+    """A yes or no's map for each finding, by the cases of which it is known."""
+
+    names: tuple[str, ...]
+
+    def chosen(self, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer]) -> Chosen:
+        """Limits are on the model's own scores: nothing is crossed."""
+        truths = truths_of(labels, len(self.names))
+        maps: list[LocalMap] = []
+        losses: dict[str, float] = {}
+        for k, name in enumerate(self.names):
+            there = truths[:, k] != BLANK
+            if there.any():
+                best, costs = chosen_map(outputs[there, k], truths[there, k], folds[there])
+                losses |= {f"{name}: {form}": cost for form, cost in costs.items()}
+            maps.append(best if there.any() else LocalMap())
+        return Chosen(Correction(name="maps", maps=tuple(maps)), losses, outputs)
+
+    def corrected(self, outputs: Floats, correction: Correction) -> Floats:
+        return np.stack([one.scores(outputs[:, k]) for k, one in enumerate(correction.maps)], axis=1)
+
+
 class FindingsKind:
     """See `wardround.clinic.kinds.protocol.Kind`."""
 
@@ -31,6 +55,10 @@ class FindingsKind:
     def __init__(self, label: LabelContract) -> None:
         self.task, self.label = FindingsTask(label), label
         self.names = self.task.names
+
+    @property
+    def correcting(self) -> MapEach:
+        return MapEach(self.names)
 
     @property
     def bins(self) -> int:
@@ -62,22 +90,6 @@ class FindingsKind:
     def outputs(self, shown: Floats) -> Floats:
         """Log-odds."""
         return log_odds(shown)
-
-    def chosen(self, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer]) -> Chosen:
-        """Finding by finding, by the cases of which it is known. Limits are on the model's own scores: nothing is crossed."""
-        truths = self._truths(labels)
-        maps: list[LocalMap] = []
-        losses: dict[str, float] = {}
-        for k, name in enumerate(self.names):
-            there = truths[:, k] != BLANK
-            if there.any():
-                best, costs = chosen_map(outputs[there, k], truths[there, k], folds[there])
-                losses |= {f"{name}: {form}": cost for form, cost in costs.items()}
-            maps.append(best if there.any() else LocalMap())
-        return Chosen(Correction(name="maps", maps=tuple(maps)), losses, outputs)
-
-    def corrected(self, outputs: Floats, correction: Correction) -> Floats:
-        return np.stack([one.scores(outputs[:, k]) for k, one in enumerate(correction.maps)], axis=1)
 
     def limits(self, raw: Floats, crossed: Floats, labels: NDArray[Any], promise: float) -> Limits:
         """On the model's own scores, as of a yes or no."""

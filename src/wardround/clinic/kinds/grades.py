@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.clinic.kinds.correcting import Straight
-from wardround.clinic.kinds.limits import Correction, GradeLimits, Limits
-from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Said, Setting
+from wardround.clinic.kinds.limits import GradeLimits, Limits
+from wardround.clinic.kinds.protocol import LEAST_CHANCE, Part, Said, Setting
 from wardround.study.label import LabelContract
 from wardround.tasks.binary.conformal import low_order
 from wardround.tasks.grades.chances import NEAREST, log_chances
@@ -50,7 +50,7 @@ class GradesKind:
         return len(self.names)
 
     @cached_property
-    def _straight(self) -> Straight:
+    def correcting(self) -> Straight:
         return Straight(
             moved=lambda outputs, slope, offsets: slope * outputs + offsets,
             losses=self.task.losses,
@@ -84,12 +84,6 @@ class GradesKind:
         beyond, below = chances[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:], chances.cumsum(axis=1)[:, :-1]
         logits = np.log(beyond) - np.log(below)
         return np.minimum.accumulate(logits, axis=1) - NEAREST * np.arange(logits.shape[1])
-
-    def chosen(self, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer]) -> Chosen:
-        return self._straight.chosen(outputs, labels, folds)
-
-    def corrected(self, outputs: Floats, correction: Correction) -> Floats:
-        return self._straight.corrected(outputs, correction)
 
     def limits(self, raw: Floats, crossed: Floats, labels: NDArray[Any], promise: float) -> Limits:
         """A label that leaves the grade open is held as soon as one of its grades is."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.clinic.kinds.correcting import Straight
-from wardround.clinic.kinds.limits import Correction, Limits, Reach
-from wardround.clinic.kinds.protocol import Chosen, Part, Said, Setting
+from wardround.clinic.kinds.limits import Limits, Reach
+from wardround.clinic.kinds.protocol import Part, Said, Setting
 from wardround.study.label import LabelContract
 from wardround.tasks.binary.conformal import low_order
 from wardround.tasks.number.scale import REACH, Scale, columns_of
@@ -39,7 +39,7 @@ class NumberKind:
         self._columns = list(columns_of(label.asked))
 
     @cached_property
-    def _straight(self) -> Straight:
+    def correcting(self) -> Straight:
         return Straight(
             moved=lambda outputs, slope, offsets: slope * outputs + offsets,
             losses=self.task.losses,
@@ -65,12 +65,6 @@ class NumberKind:
         outputs = np.empty_like(shown)
         outputs[:, self._columns] = self.scale.aim(shown)
         return outputs
-
-    def chosen(self, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer]) -> Chosen:
-        return self._straight.chosen(outputs, labels, folds)
-
-    def corrected(self, outputs: Floats, correction: Correction) -> Floats:
-        return self._straight.corrected(outputs, correction)
 
     def limits(self, raw: Floats, crossed: Floats, labels: NDArray[Any], promise: float) -> Limits:
         aims = self.scale.aim(np.asarray(labels, np.float64))

@@ -68,6 +68,18 @@ class Chosen:
     crossed: Floats
 
 
+class Correcting(Protocol):
+    """The local correction of outputs."""
+
+    def chosen(self, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer]) -> Chosen:
+        """The local correction."""
+        ...
+
+    def corrected(self, outputs: Floats, correction: Correction) -> Floats:
+        """(n, k)."""
+        ...
+
+
 class Kind(Protocol):
     """One kind of question for one study. Made from the label section; it holds no state."""
 
@@ -110,12 +122,9 @@ class Kind(Protocol):
         """(n, k) of what the file shows (n, j), finite whatever it shows."""
         ...
 
-    def chosen(self, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer]) -> Chosen:
-        """The local correction."""
-        ...
-
-    def corrected(self, outputs: Floats, correction: Correction) -> Floats:
-        """(n, k)."""
+    @property
+    def correcting(self) -> Correcting:
+        """How outputs are made true at a hospital."""
         ...
 
     def limits(self, raw: Floats, crossed: Floats, labels: NDArray[Any], promise: float) -> Limits:

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardround.clinic.kinds.correcting import Straight
-from wardround.clinic.kinds.limits import Correction, LikeGroup, Limits, TimeLimits
-from wardround.clinic.kinds.protocol import LEAST_CHANCE, Chosen, Part, Said, Setting
+from wardround.clinic.kinds.limits import LikeGroup, Limits, TimeLimits
+from wardround.clinic.kinds.protocol import LEAST_CHANCE, Part, Said, Setting
 from wardround.study.label import LabelContract
 from wardround.tasks.intervals import wilson
 from wardround.tasks.protocol import Floats
@@ -54,9 +54,9 @@ class TimeKind:
         self._spans = np.array([edges[end] - edges[start] for start, end in pairwise(places)])
 
     @cached_property
-    def _straight(self) -> Straight:
+    def correcting(self) -> Straight:
         return Straight(
-            moved=lambda outputs, slope, offsets: slope * 0.0 + _log_odds_of(_hazards(outputs) * np.exp(offsets)),
+            moved=lambda outputs, _, offsets: _log_odds_of(_hazards(outputs) * np.exp(offsets)),
             losses=self.task.losses,
             offsets=1,
             forms=("none", "offset"),
@@ -91,12 +91,6 @@ class TimeKind:
         summed = np.maximum.accumulate(-np.log(np.clip(shown, LEAST_CHANCE, 1.0)), axis=1)
         pieces = np.diff(summed, axis=1, prepend=0.0) / self._spans
         return _log_odds_of(pieces[:, self._piece] * self._lengths)
-
-    def chosen(self, outputs: Floats, labels: NDArray[Any], folds: NDArray[np.integer]) -> Chosen:
-        return self._straight.chosen(outputs, labels, folds)
-
-    def corrected(self, outputs: Floats, correction: Correction) -> Floats:
-        return self._straight.corrected(outputs, correction)
 
     def _survival(self, outputs: Floats) -> Floats:
         """(n, horizons)."""
