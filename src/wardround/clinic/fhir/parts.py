@@ -49,8 +49,8 @@ def observed(answer: AnswerInParts, question: Question, position: int) -> Elemen
     """What one Observation says: value, interpretation, components. position: of its finding; 0 of another question."""
     if answer.kind == "findings":
         part = answer.parts[position]
-        said = {"valueQuantity": _plain_number(part.value), "interpretation": [_interpreted(part.state)]}
-        components = [_component("raw-probability", "Probability before calibration", _plain_number(part.raw))]
+        said = {"valueQuantity": plain_number(part.value), "interpretation": [interpreted(part.state)]}
+        components = [component("raw-probability", "Probability before calibration", plain_number(part.raw))]
     else:
         said = _untold() if answer.verdict == "cannot-tell" else _told(answer, question)
         components = [one for number, part in enumerate(answer.parts, 1) for one in _components(answer, question, number, part)]
@@ -62,8 +62,8 @@ def unusual_components(answer: Any) -> list[Element]:
     if answer.unusual is None:
         return []
     return [
-        _component("unusual", "Unusual score", _plain_number(answer.unusual.score)),
-        _component("unusual-limit", "Unusual limit", _plain_number(answer.unusual.limit)),
+        component("unusual", "Unusual score", plain_number(answer.unusual.score)),
+        component("unusual-limit", "Unusual limit", plain_number(answer.unusual.limit)),
         {"code": concept("is-unusual", "Unlike the records that the model knows"), "valueBoolean": answer.unusual.beyond},
     ]
 
@@ -101,15 +101,15 @@ def _told(answer: AnswerInParts, question: Question) -> Element:
 
 
 def _untold() -> Element:
-    return {"dataAbsentReason": _ABSENT, "interpretation": [_interpreted("cannot-tell")]}
+    return {"dataAbsentReason": _ABSENT, "interpretation": [interpreted("cannot-tell")]}
 
 
 def _components(answer: AnswerInParts, question: Question, number: int, part: Part) -> list[Element]:
     if answer.kind in ("classes", "grades"):
         name = _on_one_line(part.name)
         return [
-            _component(f"probability-{number}", f"Probability of {name}", _plain_number(part.value)),
-            _component(f"raw-probability-{number}", f"Probability of {name} before calibration", _plain_number(part.raw)),
+            component(f"probability-{number}", f"Probability of {name}", plain_number(part.value)),
+            component(f"raw-probability-{number}", f"Probability of {name} before calibration", plain_number(part.raw)),
             {"code": concept(f"may-be-{number}", f"May be {name}"), "valueBoolean": part.state == "held"},
         ]
     if answer.kind == "time":
@@ -123,7 +123,7 @@ def _components(answer: AnswerInParts, question: Question, number: int, part: Pa
             ("high", "Highest chance of not having it by", part.high),
         ]
         return [
-            _component(f"{code}-{number}", f"{text} {when}", _plain_number(value))
+            component(f"{code}-{number}", f"{text} {when}", plain_number(value))
             for code, text, value in rows
             if value is not None
         ]
@@ -132,7 +132,7 @@ def _components(answer: AnswerInParts, question: Question, number: int, part: Pa
         ("raw", "The same before calibration", part.raw),
     ]
     ends += [("low", "Low end of what may be true", part.low), ("high", "High end of what may be true", part.high)]
-    return [_component(code, text, _amount(value, question)) for code, text, value in ends if value is not None]
+    return [component(code, text, _amount(value, question)) for code, text, value in ends if value is not None]
 
 
 def _until(question: Question, position: int) -> Element:
@@ -142,17 +142,20 @@ def _until(question: Question, position: int) -> Element:
     return {"whenRange": {"low": _amount(0.0, question), "high": _amount(question.horizons[position], question)}}
 
 
-def _interpreted(state: str) -> Element:
+def interpreted(state: str) -> Element:
+    """Yes, no or cannot tell, in the code of observations' interpretations."""
     code, display = _INTERPRETATIONS[state]
     system = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
     return {"coding": [{"system": system, "code": code, "display": display}]}
 
 
-def _component(code: str, text: str, quantity: Element) -> Element:
+def component(code: str, text: str, quantity: Element) -> Element:
+    """One more thing that an Observation says."""
     return {"code": concept(code, text), "valueQuantity": quantity}
 
 
-def _plain_number(value: float) -> Element:
+def plain_number(value: float) -> Element:
+    """A probability, or another number without a unit."""
     return {"value": value, "unit": "1", "system": "http://unitsofmeasure.org", "code": "1"}
 
 

@@ -20,11 +20,14 @@ from wardround.clinic.answering.answer import Answer, AnswerInParts, AnyAnswer
 from wardround.clinic.answering.parts_in_words import sentence_in_parts
 from wardround.clinic.answering.question import FILMS, REASONS, RESEARCH, Question, natural_frequency
 from wardround.clinic.fhir.parts import (
-    concept,
+    SYSTEM,
+    component,
     finding_of,
     has_chances,
+    interpreted,
     names_of_observations,
     observed,
+    plain_number,
     predictions,
     unusual_components,
 )
@@ -32,9 +35,7 @@ from wardround.values.errors import MissingExtraError
 from wardround.values.version import __version__
 
 Resource = dict[str, Any]
-SYSTEM = "urn:wardround"
 _SCHEMES = {"SCT": "http://snomed.info/sct", "LN": "http://loinc.org", "I10": "http://hl7.org/fhir/sid/icd-10"}
-_INTERPRETATION = {"positive": ("POS", "Positive"), "negative": ("NEG", "Negative"), "cannot-tell": ("IND", "Indeterminate")}
 _WORDS = {"positive": "yes", "negative": "no", "cannot-tell": "cannot tell"}
 
 
@@ -171,17 +172,13 @@ def _observation(reported: Reported, question: Question, urls: Mapping[str, str]
 
 def _yes_or_no(answer: Answer) -> Resource:
     """Value, interpretation and components."""
-    code, display = _INTERPRETATION[answer.verdict]
-    interpretation = {
-        "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
-        "code": code,
-        "display": display,
-    }
-    parts = [_number("raw-probability", "Probability before calibration", answer.raw_probability)]
-    parts.append(_number("threshold", "Threshold of the probability", answer.threshold))
+    parts = [
+        component("raw-probability", "Probability before calibration", plain_number(answer.raw_probability)),
+        component("threshold", "Threshold of the probability", plain_number(answer.threshold)),
+    ]
     return {
-        "valueQuantity": _quantity(answer.probability),
-        "interpretation": [{"coding": [interpretation]}],
+        "valueQuantity": plain_number(answer.probability),
+        "interpretation": [interpreted(answer.verdict)],
         "component": [*parts, *unusual_components(answer)],
     }
 
@@ -275,14 +272,6 @@ def _based_on(reported: Reported) -> Resource:
 def _finding(question: Question) -> Resource:
     system = _SCHEMES.get(question.scheme, f"{SYSTEM}:finding")
     return {"coding": [{"system": system, "code": question.code, "display": question.finding}], "text": question.finding}
-
-
-def _number(code: str, text: str, value: float) -> Resource:
-    return {"code": concept(code, text), "valueQuantity": _quantity(value)}
-
-
-def _quantity(value: float) -> Resource:
-    return {"value": value, "unit": "1", "system": "http://unitsofmeasure.org", "code": "1"}
 
 
 def _instant(moment: float) -> str:
