@@ -57,15 +57,18 @@ class Molecules:
     def holds(self, case_id: str) -> bool:
         """Whether a case can be drawn."""
         with self._lock:
-            asked = self._asked.get(case_id)
-            return asked is not None and self._clock() - asked[0] <= _AGE_S
+            return self._remembered(case_id) is not None
+
+    def _remembered(self, case_id: str) -> str | None:
+        asked = self._asked.get(case_id)
+        return None if asked is None or self._clock() - asked[0] > _AGE_S else asked[1]
 
     def drawing(self, case_id: str) -> str | None:
         """SVG; None where the molecule was forgotten, or never was."""
-        if not self.holds(case_id):
-            return None
         with self._lock:
-            drawn, (_, smiles) = self._drawn.get(case_id), self._asked[case_id]
+            smiles, drawn = self._remembered(case_id), self._drawn.get(case_id)
+        if smiles is None:
+            return None
         if drawn is None:
             drawn = svg_of(smiles)
             with self._lock:
